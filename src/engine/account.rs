@@ -1,0 +1,188 @@
+//! One cycle of one account: passes of look, decide, do, record until nothing is left to do.
+//!
+//! Does not know what the sides are; both come as [`Store`]s.
+
+use super::execute::Work;
+use super::report::{Ended, Observer, Report, Severity, Stop, Trouble};
+use crate::model::{MaildirId, MailboxName, Side, Uid};
+use crate::reconcile::guard::{self, Context};
+use crate::reconcile::policy::matches;
+use crate::reconcile::{Plan, Policy};
+use crate::state::{Memory, State};
+use crate::store::{Keep, Store};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// A pass that changed something is followed by another, which takes in what changed meanwhile;
+/// after so many the cycle ends all the same, and the next one goes on.
+const PASSES: usize = 6;
+
+/// Time and chance, as the engine sees them.
+pub struct World {
+    /// Seconds since 1970.
+    pub now: Box<dyn Fn() -> i64>,
+    /// Any number.
+    pub random: Box<dyn Fn() -> u32>,
+}
+
+/// How a cycle is to run.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Plan only; nothing is written anywhere.
+    pub dry_run: bool,
+    /// Only mailboxes that match one of these patterns; empty: all.
+    pub only: Vec<String>,
+    /// The settings that decide which mailbox is which, as one text (guard G6).
+    pub config: String,
+    /// How long a cut upload may still appear on the server, seconds.
+    pub grace: i64,
+}
+
+/// An account with both of its sides.
+pub struct Account<'a, R: Store<Id = Uid>, L: Keep<Id = MaildirId>> {
+    /// The server.
+    pub remote: R,
+    /// The disk.
+    pub local: L,
+    /// What both last agreed on.
+    pub state: &'a mut State,
+    /// What the user wants.
+    pub policy: Policy,
+    /// How to run.
+    pub options: Options,
+    /// Time and chance.
+    pub world: World,
+    /// Who watches.
+    pub observer: &'a dyn Observer,
+    /// Set when the user wants to stop.
+    pub stop: Stop,
+}
+
+/// What a pass came to.
+pub(super) struct Passed {
+    /// Whether a side was changed, so that another look is due.
+    changed: bool,
+    /// Whether cut uploads may yet appear.
+    in_doubt: bool,
+}
+
+impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+    /// Brings both sides in step. Whatever happens, the report tells what was done.
+    ///
+    /// Not cancel safe in the sense that progress is lost, but safe in the sense that nothing
+    /// else is: a cycle that is dropped anywhere and run again ends where an uncut one ends.
+    pub async fn sync(&mut self) -> Report {
+        let mut report = Report::default();
+        match self.passes(&mut report).await {
+            Ok(()) => {}
+            Err(Ended::Store(error)) => report.trouble(None, &error),
+            Err(ended @ (Ended::State(_) | Ended::Stopped)) => {
+                let severity = Severity::Partial;
+                let text = ended.to_string();
+                report.errors.push(Trouble { mailbox: None, severity, text });
+            }
+        }
+        report
+    }
+
+    async fn passes(&mut self, report: &mut Report) -> Result<(), Ended> {
+        let mut pass = 0;
+        while pass < PASSES {
+            let held = std::mem::take(&mut report.held);
+            let passed = self.pass(report).await;
+            if passed.is_err() {
+                report.held = held;
+            }
+            let passed = passed?;
+            if self.options.dry_run {
+                return Ok(());
+            }
+            if passed.in_doubt {
+                // Nothing else is left to wait for: look again until the doubt is over.
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            } else if passed.changed {
+                pass += 1;
+            } else {
+                return Ok(());
+            }
+        }
+        report.note("the mailboxes kept changing; the next run goes on".into());
+        Ok(())
+    }
+
+    async fn pass(&mut self, report: &mut Report) -> Result<Passed, Ended> {
+        self.check_stop()?;
+        let before = report.changes() + report.linked;
+        let (mailboxes, mut works) = self.survey(report).await?;
+        let plan = Plan { mailboxes, messages: take_plans(&mut works) };
+        let config_changed = self.config_changed()?;
+        let (approved, counts) = (self.state.approved()?, self.state.counts()?);
+        let already = [Side::Remote, Side::Local].map(|side| (side, *report.deleted(side)));
+        let context = Context {
+            limits: self.policy.limits,
+            held_before: &counts,
+            approved: &approved,
+            config_changed,
+            already: BTreeMap::from(already),
+        };
+        let verdict = guard::check(plan, &context);
+        report.held = verdict.held;
+        if self.options.dry_run {
+            report.plan = Some(verdict.plan);
+            return Ok(Passed { changed: false, in_doubt: false });
+        }
+        let in_doubt = works.values().any(|work| work.in_doubt);
+        self.note_held(report)?;
+        self.execute(verdict.plan, works, report).await?;
+        if config_changed && report.ok() && self.options.only.is_empty() {
+            self.remember_config()?;
+        }
+        Ok(Passed { changed: report.changes() + report.linked > before, in_doubt })
+    }
+
+    fn note_held(&mut self, report: &Report) -> Result<(), Ended> {
+        let only = self.options.only.clone();
+        let elsewhere = |mailbox: &str| !only.is_empty() && !chosen(&only, mailbox);
+        let now = (self.world.now)();
+        self.state.set_held(&report.held, now, |row| elsewhere(&row.mailbox))?;
+        Ok(())
+    }
+
+    fn config_changed(&self) -> Result<bool, Ended> {
+        let account = self.state.account()?;
+        Ok(account.is_some_and(|account| account.config != self.options.config))
+    }
+
+    fn remember_config(&mut self) -> Result<(), Ended> {
+        if let Some(account) = self.state.account()? {
+            let config = self.options.config.clone();
+            let now = (self.world.now)();
+            self.state.set_account(&Memory { config, ..account }, now)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn check_stop(&self) -> Result<(), Ended> {
+        if self.stop.requested() { Err(Ended::Stopped) } else { Ok(()) }
+    }
+
+    /// Whether the run is about this mailbox.
+    pub(super) fn concerns(&self, name: &MailboxName) -> bool {
+        let only = &self.options.only;
+        only.is_empty() || chosen(only, &name.to_string())
+    }
+}
+
+fn chosen(only: &[String], name: &str) -> bool {
+    only.iter().any(|pattern| matches(pattern, name))
+}
+
+fn take_plans(
+    works: &mut BTreeMap<MailboxName, Work>,
+) -> Vec<(MailboxName, crate::reconcile::MailboxPlan)> {
+    let plans = works.iter_mut().map(|(name, work)| {
+        work.planned = work.plan.actions.len();
+        (name.clone(), std::mem::take(&mut work.plan))
+    });
+    plans.filter(|(_, plan)| !plan.actions.is_empty()).collect()
+}

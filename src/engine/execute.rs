@@ -1,0 +1,403 @@
+//! Doing and recording. Order: mailboxes are created, mail is copied, flags are set, deletions
+//! come last, then mailboxes are deleted, then cursors move. What failed in one mailbox leaves its
+//! cursors where they were, so that the next look shows it again.
+
+use super::account::Account;
+use super::copy::{DownloadJob, UploadJob};
+use super::report::{Ended, Event, Report};
+use super::rematch::HashSink;
+use crate::model::{AnyId, FlagChange, Id, MailboxBase, MailboxName, MaildirId, Side, Uid};
+use crate::reconcile::plan::Forget;
+use crate::reconcile::{
+    Action, Cursor, FlagMask, MailboxAction, MailboxPlan, Outcome, Plan,
+};
+use crate::state::Change;
+use crate::store::{Ask, Depth, FlagEdit, Keep, Place, Store, StoreError};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A mailbox in the works: what is known of it and what is to be recorded when it is done.
+#[derive(Debug)]
+pub(super) struct Work {
+    /// What is to be done; taken out for the guard and given back by it.
+    pub plan: MailboxPlan,
+    /// How many actions were planned before the guard.
+    pub planned: usize,
+    /// What is known.
+    pub base: MailboxBase,
+    /// Where the looks ended.
+    pub remote_cursor: Cursor,
+    /// Where the looks ended.
+    pub local_cursor: Cursor,
+    /// The flags the server can store.
+    pub stores: FlagMask,
+    /// Whether an upload may yet appear.
+    pub in_doubt: bool,
+    /// Whether both looks were complete.
+    pub complete: bool,
+    /// Whether the mailbox was compared message by message.
+    pub full: bool,
+    /// Cleared when something could not be done.
+    pub sound: bool,
+}
+
+impl Work {
+    /// The mailbox in the UIDVALIDITY of the plan.
+    pub fn place(&self) -> Place {
+        Place { mailbox: self.base.name.clone(), epoch: self.base.epoch }
+    }
+
+    /// A line of history.
+    pub fn change(&self, side: Side, what: &'static str, id: AnyId, why: String) -> Change {
+        Change { mailbox: self.base.name.clone(), side, what, message: Some(id), why }
+    }
+}
+
+type Works = BTreeMap<MailboxName, Work>;
+
+impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+    pub(super) async fn execute(
+        &mut self,
+        plan: Plan,
+        mut works: Works,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        for (name, plan) in plan.messages {
+            if let Some(work) = works.get_mut(&name) {
+                work.plan = plan;
+            }
+        }
+        let (mut deletions, mut others): (Vec<_>, Vec<_>) = plan
+            .mailboxes
+            .into_iter()
+            .partition(|action| matches!(action, MailboxAction::Delete { .. }));
+        others.sort_by_key(|action| action_name(action).depth());
+        deletions.sort_by_key(|action| std::cmp::Reverse(action_name(action).depth()));
+        for action in others {
+            let name = action_name(&action).clone();
+            let done = self.begin_mailbox(action, &mut works, report).await;
+            if let Err(error) = self.tolerate(&name, done, report)? {
+                works.remove(&name);
+                tracing::debug!(mailbox = %name, %error, "left for the next run");
+            }
+        }
+        self.announce(&works);
+        self.copy_mail(&mut works, report).await?;
+        let in_order: Vec<MailboxName> = works.keys().cloned().collect();
+        for name in in_order {
+            let Some(mut work) = works.remove(&name) else { continue };
+            self.check_stop()?;
+            let done = self.finish_mailbox(&mut work, report).await;
+            if self.tolerate(&name, done, report)?.is_ok() {
+                self.remember_cursors(&work)?;
+            }
+        }
+        for action in deletions {
+            let name = action_name(&action).clone();
+            let done = self.delete_mailbox(action, report).await;
+            let _reported = self.tolerate(&name, done, report)?;
+        }
+        Ok(())
+    }
+
+    /// Reports a failure that concerns one mailbox, and passes on one that concerns all.
+    pub(super) fn tolerate(
+        &self,
+        name: &MailboxName,
+        done: Result<(), Ended>,
+        report: &mut Report,
+    ) -> Result<Result<(), StoreError>, Ended> {
+        match done {
+            Ok(()) => Ok(Ok(())),
+            Err(Ended::Store(error)) if error.is_local_to_mailbox() => {
+                // What went stale is simply looked at again by the next pass.
+                if !matches!(error, StoreError::Stale(_)) {
+                    report.trouble(Some(name), &error);
+                }
+                Ok(Err(error))
+            }
+            Err(ended) => Err(ended),
+        }
+    }
+
+    fn announce(&self, works: &Works) {
+        let all = works.values().flat_map(|work| &work.plan.actions);
+        let messages = all.filter(|action| matches!(action, Action::Copy { .. })).count();
+        let mailboxes = works.values().filter(|work| !work.plan.actions.is_empty()).count();
+        self.observer.event(Event::Planned { messages, mailboxes });
+    }
+
+    async fn begin_mailbox(
+        &mut self,
+        action: MailboxAction,
+        works: &mut Works,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let name = action_name(&action).clone();
+        match action {
+            MailboxAction::Forget(_) => {
+                if let Some(key) = self.state.mailboxes()?.get(&name) {
+                    self.state.forget_mailbox(*key)?;
+                }
+            }
+            MailboxAction::Adopt(_) => {
+                if let Some(work) = works.get_mut(&name) {
+                    work.base.key = self.state.add_mailbox(&name, work.base.tag)?;
+                }
+            }
+            MailboxAction::Create { on, forget, .. } => {
+                let Some(work) = works.get_mut(&name) else { return Ok(()) };
+                match on {
+                    Side::Remote => self.remote.create_mailbox(&name).await?,
+                    Side::Local => self.local.create_mailbox(&name).await?,
+                }
+                match forget {
+                    Forget::Messages => self.state.forget_messages(work.base.key)?,
+                    Forget::Nothing => {
+                        work.base.key = self.state.add_mailbox(&name, work.base.tag)?;
+                    }
+                }
+                match on {
+                    Side::Remote => report.mailboxes_created_remote += 1,
+                    Side::Local => report.mailboxes_created_local += 1,
+                }
+                self.mailbox_history(&name, on, "mailbox-created")?;
+                if on == Side::Remote {
+                    self.learn_new_mailbox(&name, works).await?;
+                }
+            }
+            MailboxAction::Delete { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// The UIDVALIDITY of a mailbox that was created a moment ago.
+    async fn learn_new_mailbox(&mut self, name: &MailboxName, works: &mut Works) -> Result<(), Ended> {
+        let Some(work) = works.get_mut(name) else { return Ok(()) };
+        let ask = Ask { base: &work.base, cursor: None, depth: Depth::Everything };
+        let look = self.remote.look(&ask).await?;
+        if !look.seen.is_empty() {
+            // It was there after all, with mail in it: plan again.
+            works.remove(name);
+            return Ok(());
+        }
+        work.base.epoch = look.epoch;
+        work.stores = look.stores;
+        work.remote_cursor = look.cursor;
+        Ok(())
+    }
+
+    pub(super) fn mailbox_history(
+        &mut self,
+        name: &MailboxName,
+        side: Side,
+        what: &'static str,
+    ) -> Result<(), Ended> {
+        let change =
+            Change { mailbox: name.clone(), side, what, message: None, why: String::new() };
+        self.state.apply(crate::model::MailboxKey(0), &[], &[change])?;
+        Ok(())
+    }
+
+    async fn copy_mail(&mut self, works: &mut Works, report: &mut Report) -> Result<(), Ended> {
+        let mut jobs: Vec<DownloadJob> = Vec::new();
+        for work in works.values_mut() {
+            if let Some(epoch) = work.base.epoch {
+                self.state.learn_epoch(work.base.key, epoch)?;
+            }
+            let split = self.split_edited(work).await;
+            let name = work.base.name.clone();
+            if self.tolerate(&name, split, report)?.is_err() {
+                work.sound = false;
+                continue;
+            }
+            jobs.extend(DownloadJob::of(work));
+        }
+        jobs.sort_by_key(|job| !job.place.mailbox.is_inbox());
+        for name in self.download(jobs, report).await? {
+            if let Some(work) = works.get_mut(&name) {
+                work.sound = false;
+            }
+        }
+        let uploads: Vec<UploadJob> = works.values().filter_map(UploadJob::of).collect();
+        for job in uploads {
+            let name = job.place.mailbox.clone();
+            let done = self.upload(job, report).await;
+            let done = self.tolerate(&name, done.map(|_| ()), report)?;
+            if let (Err(_), Some(work)) = (done, works.get_mut(&name)) {
+                work.sound = false;
+            }
+        }
+        Ok(())
+    }
+
+    async fn split_edited(&mut self, work: &mut Work) -> Result<(), Ended> {
+        let place = work.place();
+        let mut changes = Vec::new();
+        for action in &work.plan.actions {
+            if let Action::Split { pair } = action {
+                let new = self.local.split(&place, &pair.file).await?;
+                let why = format!("was edited in place as {}", pair.file);
+                changes.push(work.change(Side::Local, "split", new.any(), why));
+            }
+        }
+        self.state.apply(work.base.key, &[], &changes)?;
+        Ok(())
+    }
+
+    async fn finish_mailbox(&mut self, work: &mut Work, report: &mut Report) -> Result<(), Ended> {
+        self.set_flags(work, report).await?;
+        self.link(work, report).await?;
+        self.delete(work, report).await?;
+        self.bookkeeping(work)
+    }
+
+    async fn set_flags(&mut self, work: &mut Work, report: &mut Report) -> Result<(), Ended> {
+        let mut wanted: Vec<Edit> = Vec::new();
+        for action in &work.plan.actions {
+            if let Action::Flags { pair, remote, local, .. } = action {
+                wanted.push((pair.uid, pair.file.clone(), remote.clone(), local.clone()));
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let done = self.edit(work, &wanted, report).await?;
+        let (mut outcomes, mut changes) = (Vec::new(), Vec::new());
+        for action in &work.plan.actions {
+            let Action::Flags { pair, merged, remote, local } = action else { continue };
+            if !done.contains(&pair.uid) {
+                work.sound = false;
+                continue;
+            }
+            outcomes.push(Outcome::Agreed { pair: pair.id, flags: merged.clone() });
+            for (side, change) in [(Side::Remote, remote), (Side::Local, local)] {
+                if !change.is_empty() {
+                    changes.push(work.change(side, "flags", pair.on(side), change.to_string()));
+                }
+            }
+        }
+        self.state.apply(work.base.key, &outcomes, &changes)?;
+        Ok(())
+    }
+
+    /// Edits flags on both sides; answers with the messages for which all that was wanted holds.
+    async fn edit(
+        &mut self,
+        work: &Work,
+        wanted: &[Edit],
+        report: &mut Report,
+    ) -> Result<BTreeSet<Uid>, Ended> {
+        let place = work.place();
+        let (mut remote, mut local) = (Vec::new(), Vec::new());
+        for (uid, file, there, here) in wanted {
+            if !there.is_empty() {
+                remote.push(FlagEdit { id: *uid, change: there.clone() });
+            }
+            if !here.is_empty() {
+                local.push(FlagEdit { id: file.clone(), change: here.clone() });
+            }
+        }
+        let mut remote_done = BTreeSet::new();
+        if !remote.is_empty() {
+            remote_done.extend(self.remote.set_flags(&place, &remote).await?);
+            report.flags_remote += remote_done.len();
+        }
+        let mut local_done = BTreeSet::new();
+        if !local.is_empty() {
+            local_done.extend(self.local.set_flags(&place, &local).await?);
+            report.flags_local += local_done.len();
+        }
+        let holds = |(uid, file, there, here): &&Edit| {
+            (there.is_empty() || remote_done.contains(uid))
+                && (here.is_empty() || local_done.contains(file))
+        };
+        Ok(wanted.iter().filter(holds).map(|(uid, ..)| *uid).collect())
+    }
+
+    /// Rows 40 and 42: flags first, the pair after them; the other way round a cut in between
+    /// would make the base say more than both sides hold.
+    async fn link(&mut self, work: &mut Work, report: &mut Report) -> Result<(), Ended> {
+        let mut wanted: Vec<Edit> = Vec::new();
+        for action in &work.plan.actions {
+            if let Action::Link { uid, file, remote, local, .. } = action {
+                wanted.push((*uid, file.clone(), remote.clone(), local.clone()));
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let done = self.edit(work, &wanted, report).await?;
+        let files: Vec<MaildirId> = wanted.into_iter().map(|(_, file, ..)| file).collect();
+        let mut sink = HashSink::default();
+        self.local.read(&work.place(), &files, &mut sink).await?;
+        let (mut outcomes, mut changes) = (Vec::new(), Vec::new());
+        for action in &work.plan.actions {
+            let Action::Link { uid, file, flags, .. } = action else { continue };
+            let (true, Some((hash, size))) = (done.contains(uid), sink.hashes.get(file)) else {
+                work.sound = false;
+                continue;
+            };
+            let (uid, file, flags) = (*uid, file.clone(), flags.clone());
+            changes.push(work.change(Side::Local, "linked", file.any(), format!("with {uid}")));
+            let (hash, size) = (*hash, *size);
+            outcomes.push(Outcome::Paired { uid, file, flags, hash, size, replaces: None });
+        }
+        report.linked += outcomes.len();
+        self.state.apply(work.base.key, &outcomes, &changes)?;
+        Ok(())
+    }
+
+    fn bookkeeping(&mut self, work: &Work) -> Result<(), Ended> {
+        let mut outcomes = Vec::new();
+        for action in &work.plan.actions {
+            match action {
+                Action::Forget { pair } => outcomes.push(Outcome::Dropped { pair: pair.id }),
+                Action::Detach { pair, aside } => {
+                    outcomes.push(Outcome::Alone { pair: Some(pair.id), aside: aside.clone() });
+                }
+                Action::SetAside(aside) => {
+                    outcomes.push(Outcome::Alone { pair: None, aside: aside.clone() });
+                }
+                Action::Unaside(id) => outcomes.push(Outcome::Unaside(id.clone())),
+                Action::Link { .. }
+                | Action::Copy { .. }
+                | Action::Flags { .. }
+                | Action::Delete { .. }
+                | Action::Split { .. }
+                | Action::Discard { .. } => {}
+            }
+        }
+        self.state.apply(work.base.key, &outcomes, &[])?;
+        Ok(())
+    }
+
+    /// Cursors move only past what has been acted on.
+    fn remember_cursors(&mut self, work: &Work) -> Result<(), Ended> {
+        let all_done = work.planned == work.plan.actions.len();
+        if !(work.sound && work.complete && all_done && !work.in_doubt) {
+            return Ok(());
+        }
+        let (key, name) = (work.base.key, &work.base.name);
+        let sides = [(Side::Remote, &work.remote_cursor), (Side::Local, &work.local_cursor)];
+        for (side, cursor) in sides {
+            if self.state.cursors(side)?.get(name) != Some(cursor) {
+                self.state.set_cursor(key, side, cursor)?;
+            }
+        }
+        if work.full {
+            self.state.set_full_at(key, (self.world.now)())?;
+        }
+        Ok(())
+    }
+}
+
+type Edit = (Uid, MaildirId, FlagChange, FlagChange);
+
+fn action_name(action: &MailboxAction) -> &MailboxName {
+    match action {
+        MailboxAction::Adopt(name)
+        | MailboxAction::Forget(name)
+        | MailboxAction::Create { name, .. }
+        | MailboxAction::Delete { name, .. } => name,
+    }
+}

@@ -1,0 +1,244 @@
+//! Finding the same message again when the base does not say which is which: first meeting, an
+//! upload that was cut, UIDVALIDITY changed. Cheap evidence first, content where that is unclear.
+//! Nothing here deletes.
+
+use super::account::Account;
+use super::report::{Ended, Report};
+use super::survey::unknown;
+use crate::model::{
+    AnyId, Aside, AsideReason, Canonical, ContentHash, Id, MailboxBase, MaildirId, Origin, PairId,
+    Uid,
+};
+use crate::reconcile::Look;
+use crate::reconcile::matching::{Matches, Seeker, by_content, by_evidence};
+use crate::reconcile::messages::Known;
+use crate::store::{About, Keep, Place, Sink, Store, StoreError};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What was found among the new messages of a mailbox.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub links: Vec<(Uid, MaildirId)>,
+    pub in_doubt: BTreeSet<MaildirId>,
+}
+
+impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+    /// Which of the new messages on both sides are one and the same.
+    pub(super) async fn find_links(
+        &mut self,
+        base: &MailboxBase,
+        remote: &Look<Uid>,
+        local: &Look<MaildirId>,
+    ) -> Result<Found, Ended> {
+        let known = Known::of(base);
+        let uids: Vec<Uid> = unknown(remote, &known.uids).into_iter().copied().collect();
+        let mut files: Vec<MaildirId> =
+            unknown(local, &known.files).into_iter().cloned().collect();
+        files.retain(|file| !local.broken.contains(file));
+        for aside in base.aside.iter().filter(|a| a.reason == AsideReason::Unmatched) {
+            if let AnyId::Local(file) = &aside.id {
+                files.push(file.clone());
+            }
+        }
+        let place = Place { mailbox: base.name.clone(), epoch: base.epoch };
+        let mut found = Found::default();
+        if !uids.is_empty() && !files.is_empty() {
+            let hints = hints(base, local);
+            let out = self.match_up(&place, &uids, &files, &hints).await?;
+            found.links = out;
+        }
+        self.settle_uploads(base, &place, (&uids, &files), &mut found).await?;
+        Ok(found)
+    }
+
+    /// Uploads that a cut run left behind: on the server by now, surely not, or in doubt.
+    async fn settle_uploads(
+        &mut self,
+        base: &MailboxBase,
+        place: &Place,
+        (uids, files): (&[Uid], &[MaildirId]),
+        found: &mut Found,
+    ) -> Result<(), Ended> {
+        let open = match base.key.0 {
+            0 => Vec::new(),
+            _ => self.state.open_uploads(base.key)?,
+        };
+        if open.is_empty() {
+            return Ok(());
+        }
+        let taken: BTreeSet<Uid> = found.links.iter().map(|(uid, _)| *uid).collect();
+        let linked: BTreeSet<MaildirId> = found.links.iter().map(|(_, f)| f.clone()).collect();
+        let (waiting, settled): (Vec<_>, Vec<_>) = open
+            .into_iter()
+            .partition(|up| files.contains(&up.file) && !linked.contains(&up.file));
+        let orphaned: Vec<MaildirId> = settled
+            .into_iter()
+            .map(|up| up.file)
+            .filter(|file| !linked.contains(file))
+            .collect();
+        if !orphaned.is_empty() && !self.options.dry_run {
+            self.state.end_uploads(base.key, &orphaned)?;
+        }
+        // Servers may add a final newline, so sizes differ and cheap evidence misses: by content.
+        let window: Vec<Uid> = uids.iter().filter(|uid| !taken.contains(uid)).copied().collect();
+        let mine: Vec<MaildirId> = waiting.iter().map(|up| up.file.clone()).collect();
+        let links = self.match_content(place, &window, &mine, &BTreeMap::new()).await?.links;
+        let now = (self.world.now)();
+        for upload in waiting {
+            let arrived = links.iter().any(|(_, file)| *file == upload.file);
+            let fresh = now - upload.at < self.options.grace;
+            if !arrived && upload.committing && fresh {
+                found.in_doubt.insert(upload.file);
+            }
+        }
+        found.links.extend(links);
+        Ok(())
+    }
+
+    /// UIDVALIDITY changed, or UIDs began anew: the old pairs look for their new UIDs. Those that
+    /// find none are set aside; nothing is deleted (law, 1.5).
+    pub(super) async fn rematch(
+        &mut self,
+        base: &mut MailboxBase,
+        remote: &Look<Uid>,
+        local: &Look<MaildirId>,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let place = Place { mailbox: base.name.clone(), epoch: remote.epoch };
+        let uids: Vec<Uid> = remote.seen.keys().copied().collect();
+        let here = base.pairs.iter().filter(|pair| !local.shows_gone(&pair.file));
+        let files: Vec<MaildirId> = here.map(|pair| pair.file.clone()).collect();
+        let links = self.match_up(&place, &uids, &files, &BTreeMap::new()).await?;
+        let found: BTreeMap<MaildirId, Uid> =
+            links.into_iter().map(|(uid, file)| (file, uid)).collect();
+        let (mut rekeyed, mut orphans): (Vec<(PairId, Uid)>, Vec<_>) = (Vec::new(), Vec::new());
+        let mut pairs = Vec::new();
+        for mut pair in std::mem::take(&mut base.pairs) {
+            match found.get(&pair.file) {
+                Some(uid) => {
+                    rekeyed.push((pair.id, *uid));
+                    pair.uid = *uid;
+                    pairs.push(pair);
+                }
+                None => {
+                    let aside = Aside {
+                        id: AnyId::Local(pair.file.clone()),
+                        reason: AsideReason::Unmatched,
+                        attempts: 0,
+                        retry_at: None,
+                        flags: pair.flags.clone(),
+                        detail: String::new(),
+                    };
+                    let there = !local.shows_gone(&pair.file);
+                    orphans.push((pair.id, there.then_some(aside)));
+                }
+            }
+        }
+        pairs.sort_by_key(|pair| pair.uid);
+        report.note(format!(
+            "{}: UIDVALIDITY changed; {} messages were found again by content, {} were not",
+            base.name,
+            rekeyed.len(),
+            orphans.len()
+        ));
+        let epoch = remote.epoch.ok_or_else(|| {
+            StoreError::Mailbox(format!("{}: the server gave no UIDVALIDITY", base.name))
+        })?;
+        if !self.options.dry_run {
+            self.state.rekey(base.key, epoch, &rekeyed, &orphans)?;
+        }
+        base.epoch = Some(epoch);
+        base.pairs = pairs;
+        base.aside.retain(|aside| matches!(aside.id, AnyId::Local(_)));
+        base.aside.extend(orphans.into_iter().filter_map(|(_, aside)| aside));
+        Ok(())
+    }
+
+    /// By cheap evidence, and by content where that is not unique.
+    async fn match_up(
+        &mut self,
+        place: &Place,
+        uids: &[Uid],
+        files: &[MaildirId],
+        hints: &BTreeMap<MaildirId, Uid>,
+    ) -> Result<Vec<(Uid, MaildirId)>, Ended> {
+        let local = self.local.fingerprints(place, files, None).await?;
+        let sizes: BTreeSet<u64> = local.iter().map(|(_, print)| print.size).collect();
+        let remote = self.remote.fingerprints(place, uids, Some(&sizes)).await?;
+        let seekers = local
+            .into_iter()
+            .map(|(file, key)| Seeker { hint: hints.get(&file).copied(), file, key });
+        let Matches { mut links, unclear } = by_evidence(remote, seekers.collect());
+        for (uids, files) in unclear {
+            links.extend(self.match_content(place, &uids, &files, hints).await?.links);
+        }
+        Ok(links)
+    }
+
+    async fn match_content(
+        &mut self,
+        place: &Place,
+        uids: &[Uid],
+        files: &[MaildirId],
+        hints: &BTreeMap<MaildirId, Uid>,
+    ) -> Result<Matches, Ended> {
+        if uids.is_empty() || files.is_empty() {
+            return Ok(Matches::default());
+        }
+        let (mut there, mut here) = (HashSink::default(), HashSink::default());
+        self.remote.read(place, uids, &mut there).await?;
+        self.local.read(place, files, &mut here).await?;
+        let remote = there.hashes.into_iter().map(|(uid, (hash, _))| (uid, hash)).collect();
+        let seekers = here.hashes.into_iter().map(|(file, (key, _))| Seeker {
+            hint: hints.get(&file).copied(),
+            file,
+            key,
+        });
+        Ok(by_content(remote, seekers.collect()))
+    }
+}
+
+/// The UIDs that names of our own files claim, for this mailbox in this UIDVALIDITY.
+fn hints(base: &MailboxBase, local: &Look<MaildirId>) -> BTreeMap<MaildirId, Uid> {
+    let ours = |origin: &Origin| origin.mailbox == base.tag && Some(origin.epoch) == base.epoch;
+    let claims = local.origins.iter().filter(|(_, origin)| ours(origin));
+    claims.map(|(file, origin)| (file.clone(), origin.uid)).collect()
+}
+
+/// Takes the hash (and the stored size) of messages and keeps nothing else.
+pub(super) struct HashSink<I: Id> {
+    current: Canonical,
+    pub hashes: BTreeMap<I, (ContentHash, u64)>,
+}
+
+impl<I: Id> Default for HashSink<I> {
+    fn default() -> HashSink<I> {
+        HashSink { current: Canonical::default(), hashes: BTreeMap::new() }
+    }
+}
+
+impl<I: Id> Sink<I> for HashSink<I> {
+    async fn begin(&mut self, _: u64, _: Option<&About<I>>) -> Result<(), StoreError> {
+        self.current = Canonical::default();
+        Ok(())
+    }
+
+    async fn chunk(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.current.update(bytes);
+        Ok(())
+    }
+
+    async fn end(&mut self, about: About<I>) -> Result<(), StoreError> {
+        let hash = std::mem::take(&mut self.current).finish();
+        self.hashes.insert(about.id, (hash, about.stored));
+        Ok(())
+    }
+
+    async fn abandon(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn fail(&mut self, _: I, _: String) -> Result<(), StoreError> {
+        Ok(())
+    }
+}

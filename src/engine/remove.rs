@@ -1,0 +1,259 @@
+//! Deleting, the last thing a cycle does. The bytes are kept first; a tombstone says beforehand
+//! that the absence to come is our own doing; the pair goes when the message is gone (law, 2.5
+//! and 2.6).
+
+use super::account::Account;
+use super::execute::Work;
+use super::report::{Ended, Report};
+use crate::model::{
+    AnyId, Aside, AsideReason, Flags, Id, MailboxBase, MaildirId, Side, SystemFlag, Uid,
+};
+use crate::reconcile::plan::{DeleteWhy, PairRef};
+use crate::reconcile::{Action, MailboxAction, Outcome};
+use crate::store::{
+    About, Delivered, Delivery, Keep, Place, Receiver, Removal, Removed, Sink, Store, StoreError,
+};
+use std::collections::BTreeSet;
+
+/// Deletions recorded together.
+const BATCH: usize = 500;
+
+struct Doomed {
+    pair: PairRef,
+    saw: Option<Flags>,
+    why: DeleteWhy,
+}
+
+impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+    /// Carries out the deletions of a mailbox.
+    pub(super) async fn delete(&mut self, work: &mut Work, report: &mut Report) -> Result<(), Ended> {
+        let (mut there, mut here) = (Vec::new(), Vec::new());
+        for action in &work.plan.actions {
+            if let Action::Delete { on, pair, saw, why } = action {
+                let doomed = Doomed { pair: pair.clone(), saw: saw.clone(), why: *why };
+                match on {
+                    Side::Remote => there.push(doomed),
+                    Side::Local => here.push(doomed),
+                }
+            }
+        }
+        for batch in here.chunks(BATCH) {
+            self.check_stop()?;
+            self.delete_local(work, batch, report).await?;
+        }
+        for batch in there.chunks(BATCH) {
+            self.check_stop()?;
+            self.delete_remote(work, batch, report).await?;
+        }
+        self.discard(work).await
+    }
+
+    async fn delete_local(
+        &mut self,
+        work: &mut Work,
+        batch: &[Doomed],
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        self.bury(work, batch, Side::Local)?;
+        let removal = |d: &Doomed| Removal { id: d.pair.file.clone(), saw: d.saw.clone() };
+        let removals: Vec<Removal<MaildirId>> = batch.iter().map(removal).collect();
+        let gone = self.local.remove(&work.place(), &removals).await?;
+        let gone: BTreeSet<MaildirId> = gone.into_iter().map(|(file, _)| file).collect();
+        let (mut outcomes, mut changes) = (Vec::new(), Vec::new());
+        for Doomed { pair, why, .. } in batch {
+            if !gone.contains(&pair.file) {
+                work.sound = false;
+                continue;
+            }
+            let why = match why {
+                DeleteWhy::DeletedAcross => format!("{} was deleted on the server", pair.uid),
+                DeleteWhy::Broken => format!("broken, and {} was deleted there", pair.uid),
+            };
+            changes.push(work.change(Side::Local, "deleted", pair.file.any(), why));
+            outcomes.push(Outcome::Dropped { pair: pair.id });
+        }
+        report.deleted_local += outcomes.len();
+        self.state.apply(work.base.key, &outcomes, &changes)?;
+        Ok(())
+    }
+
+    async fn delete_remote(
+        &mut self,
+        work: &mut Work,
+        batch: &[Doomed],
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let place = work.place();
+        let uids: Vec<Uid> = batch.iter().map(|doomed| doomed.pair.uid).collect();
+        let kept = match self.remote.keeps_removed(&place.mailbox) {
+            true => uids.into_iter().collect(),
+            false => self.keep_bytes(&place, &uids, report).await?,
+        };
+        let batch: Vec<&Doomed> = batch.iter().filter(|d| kept.contains(&d.pair.uid)).collect();
+        self.bury_refs(work, &batch, Side::Remote)?;
+        let removal = |d: &&Doomed| Removal { id: d.pair.uid, saw: d.saw.clone() };
+        let removals: Vec<Removal<Uid>> = batch.iter().map(removal).collect();
+        let removed = self.remote.remove(&place, &removals).await?;
+        let (mut outcomes, mut changes) = (Vec::new(), Vec::new());
+        for Doomed { pair, saw, .. } in &batch {
+            let Some((_, how)) = removed.iter().find(|(uid, _)| *uid == pair.uid) else {
+                work.sound = false;
+                continue;
+            };
+            outcomes.push(match how {
+                Removed::Gone | Removed::Trashed => Outcome::Dropped { pair: pair.id },
+                Removed::Marked => {
+                    let mut flags = saw.clone().unwrap_or_default();
+                    flags.insert(SystemFlag::Deleted);
+                    let aside = marked(pair.uid, flags);
+                    Outcome::Alone { pair: Some(pair.id), aside }
+                }
+            });
+            let how = match how {
+                Removed::Gone => "expunged",
+                Removed::Trashed => "moved to the trash",
+                Removed::Marked => "marked only, the server cannot expunge single messages",
+            };
+            let why = format!("{} was deleted here; {how}", pair.file);
+            changes.push(work.change(Side::Remote, "deleted", pair.uid.any(), why));
+        }
+        report.deleted_remote += outcomes.len();
+        self.state.apply(work.base.key, &outcomes, &changes)?;
+        Ok(())
+    }
+
+    fn bury(&mut self, work: &Work, batch: &[Doomed], side: Side) -> Result<(), Ended> {
+        self.bury_refs(work, &batch.iter().collect::<Vec<_>>(), side)
+    }
+
+    fn bury_refs(&mut self, work: &Work, batch: &[&Doomed], side: Side) -> Result<(), Ended> {
+        let tombstone = |d: &&Doomed| Outcome::Tombstone { pair: d.pair.id, side };
+        let outcomes: Vec<Outcome> = batch.iter().map(tombstone).collect();
+        self.state.apply(work.base.key, &outcomes, &[])?;
+        Ok(())
+    }
+
+    /// Puts the bytes of messages that are about to leave the server into quarantine; answers with
+    /// those that are safe there, or that the server no longer has anyway.
+    async fn keep_bytes(
+        &mut self,
+        place: &Place,
+        uids: &[Uid],
+        report: &mut Report,
+    ) -> Result<BTreeSet<Uid>, Ended> {
+        let receiver = self.local.quarantine(place).await?;
+        let mut keeper = Keeper { receiver, taken: Vec::new(), failed: BTreeSet::new(), bytes: 0 };
+        self.remote.read(place, uids, &mut keeper).await?;
+        let Keeper { receiver, taken, failed, bytes } = keeper;
+        let delivered = receiver.finish().await?;
+        report.bytes_down += bytes;
+        let stored = |outcome: &Delivered<MaildirId>| matches!(outcome, Delivered::Stored { .. });
+        let mut unsafe_: BTreeSet<Uid> = failed;
+        for (tag, outcome) in &delivered {
+            if let (false, Some(uid)) = (stored(outcome), taken.get(*tag)) {
+                unsafe_.insert(*uid);
+            }
+        }
+        for uid in &unsafe_ {
+            let what = format!("{uid} was deleted here, but its body cannot be kept: left there");
+            report.trouble(Some(&place.mailbox), &StoreError::Mailbox(what));
+        }
+        Ok(uids.iter().copied().filter(|uid| !unsafe_.contains(uid)).collect())
+    }
+
+    /// Row 26: the broken file leaves once the good copy has taken its place in the base.
+    async fn discard(&mut self, work: &Work) -> Result<(), Ended> {
+        let mut removals = Vec::new();
+        for action in &work.plan.actions {
+            if let Action::Discard { pair } = action {
+                let base = self.state.base(work.base.key)?;
+                let replaced = base.pairs.iter().all(|known| known.file != pair.file);
+                let id = pair.file.clone();
+                removals.extend(replaced.then_some(Removal { id, saw: None }));
+            }
+        }
+        if !removals.is_empty() {
+            self.local.remove(&work.place(), &removals).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes a mailbox whose messages are all known; theirs bytes are kept.
+    pub(super) async fn delete_mailbox(
+        &mut self,
+        action: MailboxAction,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let MailboxAction::Delete { on, name, .. } = action else { return Ok(()) };
+        let Some(key) = self.state.mailboxes()?.get(&name).copied() else { return Ok(()) };
+        let base: MailboxBase = self.state.base(key)?;
+        match on {
+            Side::Local => self.local.delete_mailbox(&base).await?,
+            Side::Remote => {
+                let place = Place { mailbox: name.clone(), epoch: base.epoch };
+                let uids: Vec<Uid> = base.pairs.iter().map(|pair| pair.uid).collect();
+                for batch in uids.chunks(BATCH) {
+                    let kept = self.keep_bytes(&place, batch, report).await?;
+                    if kept.len() < batch.len() {
+                        let what = format!("{name} was deleted here, but not all can be kept");
+                        return Err(StoreError::Mailbox(what).into());
+                    }
+                }
+                self.remote.delete_mailbox(&base).await?;
+            }
+        }
+        match on {
+            Side::Remote => report.mailboxes_deleted_remote += 1,
+            Side::Local => report.mailboxes_deleted_local += 1,
+        }
+        self.mailbox_history(&name, on, "mailbox-deleted")?;
+        self.state.forget_mailbox(key)?;
+        Ok(())
+    }
+}
+
+fn marked(uid: Uid, flags: Flags) -> Aside {
+    Aside {
+        id: AnyId::Remote(uid),
+        reason: AsideReason::MarkedDeleted,
+        attempts: 0,
+        retry_at: None,
+        flags,
+        detail: String::new(),
+    }
+}
+
+/// Takes messages into quarantine.
+struct Keeper<C> {
+    receiver: C,
+    taken: Vec<Uid>,
+    failed: BTreeSet<Uid>,
+    bytes: u64,
+}
+
+impl<C: Receiver<Id = MaildirId>> Sink<Uid> for Keeper<C> {
+    async fn begin(&mut self, size: u64, _: Option<&About<Uid>>) -> Result<(), StoreError> {
+        self.receiver.begin(size, None).await
+    }
+
+    async fn chunk(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.bytes += bytes.len() as u64;
+        self.receiver.chunk(bytes).await
+    }
+
+    async fn end(&mut self, about: About<Uid>) -> Result<(), StoreError> {
+        let tag = self.taken.len();
+        self.taken.push(about.id);
+        let (flags, date) = (about.flags, about.date);
+        self.receiver.end(Delivery { tag, flags, date, origin: None }).await
+    }
+
+    async fn abandon(&mut self) -> Result<(), StoreError> {
+        self.receiver.abandon().await
+    }
+
+    async fn fail(&mut self, id: Uid, _: String) -> Result<(), StoreError> {
+        self.failed.insert(id);
+        Ok(())
+    }
+}

@@ -1,0 +1,191 @@
+//! What is told about a cycle: counts, what is held, what went wrong, and progress on the way.
+
+use crate::model::{MailboxName, Side};
+use crate::reconcile::Plan;
+use crate::reconcile::guard::Held;
+use crate::state::StateError;
+use crate::store::StoreError;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What a cycle did. Counts are of changes really made.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Mailboxes in step or looked at.
+    pub mailboxes: usize,
+    /// Messages copied to disk.
+    pub downloaded: usize,
+    /// Messages copied to the server.
+    pub uploaded: usize,
+    /// Messages whose flags were changed on disk.
+    pub flags_local: usize,
+    /// Messages whose flags were changed on the server.
+    pub flags_remote: usize,
+    /// Messages deleted on disk (they are in quarantine).
+    pub deleted_local: usize,
+    /// Messages deleted on the server.
+    pub deleted_remote: usize,
+    /// Messages moved on disk.
+    pub moved_local: usize,
+    /// Messages moved on the server.
+    pub moved_remote: usize,
+    /// Mailboxes created on disk.
+    pub mailboxes_created_local: usize,
+    /// Mailboxes created on the server.
+    pub mailboxes_created_remote: usize,
+    /// Mailboxes deleted on disk.
+    pub mailboxes_deleted_local: usize,
+    /// Mailboxes deleted on the server.
+    pub mailboxes_deleted_remote: usize,
+    /// Bytes of messages that came.
+    pub bytes_down: u64,
+    /// Bytes of messages that went.
+    pub bytes_up: u64,
+    /// Messages found to be the same on both sides without copying.
+    pub linked: usize,
+    /// What waits for the user.
+    pub held: Vec<Held>,
+    /// What went wrong.
+    pub errors: Vec<Trouble>,
+    /// What the user should know, though nothing went wrong.
+    pub notes: Vec<String>,
+    /// The plan, of a dry run.
+    pub plan: Option<Plan>,
+}
+
+impl Report {
+    /// How many changes were made on either side.
+    pub fn changes(&self) -> usize {
+        self.downloaded
+            + self.uploaded
+            + self.flags_local
+            + self.flags_remote
+            + self.deleted_local
+            + self.deleted_remote
+            + self.moved_local
+            + self.moved_remote
+            + self.mailboxes_created_local
+            + self.mailboxes_created_remote
+            + self.mailboxes_deleted_local
+            + self.mailboxes_deleted_remote
+    }
+
+    /// Whether the account is in step: nothing failed, nothing is held.
+    pub fn ok(&self) -> bool {
+        self.errors.is_empty() && self.held.is_empty()
+    }
+
+    /// Counts messages deleted on a side so far.
+    pub(crate) fn deleted(&mut self, on: Side) -> &mut usize {
+        match on {
+            Side::Remote => &mut self.deleted_remote,
+            Side::Local => &mut self.deleted_local,
+        }
+    }
+
+    pub(crate) fn trouble(&mut self, mailbox: Option<&MailboxName>, error: &StoreError) {
+        let severity = match error {
+            StoreError::Retry(_) => Severity::Temporary,
+            StoreError::NeedsUser(_) => Severity::Configuration,
+            StoreError::Guard(_) => Severity::Guard,
+            StoreError::Mailbox(_) | StoreError::Stale(_) | StoreError::Bug(_) => Severity::Partial,
+        };
+        let text = error.to_string();
+        let trouble = Trouble { mailbox: mailbox.cloned(), severity, text };
+        if !self.errors.contains(&trouble) {
+            self.errors.push(trouble);
+        }
+    }
+
+    pub(crate) fn note(&mut self, text: String) {
+        if !self.notes.contains(&text) {
+            self.notes.push(text);
+        }
+    }
+}
+
+/// Something that went wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// In which mailbox; `None`: in the account.
+    pub mailbox: Option<MailboxName>,
+    /// What it means for the run.
+    pub severity: Severity,
+    /// What failed, on what, and what to do.
+    pub text: String,
+}
+
+/// What a failure means for the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Something could not be synced, the rest was.
+    Partial,
+    /// The network or the server failed for now.
+    Temporary,
+    /// A guard holds the account.
+    Guard,
+    /// The user has to change something.
+    Configuration,
+}
+
+/// Why a cycle ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum Ended {
+    /// A side could not go on.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The state could not be read or written.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The user asked to stop.
+    #[error("stopped on request; what was done is recorded, the rest comes with the next run")]
+    Stopped,
+}
+
+/// Watches a cycle.
+pub trait Observer {
+    /// Something happened.
+    fn event(&self, event: Event<'_>);
+}
+
+/// What an observer sees.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// This mailbox is looked into.
+    Looking(&'a MailboxName),
+    /// So many messages are to be copied, in both directions, so many mailboxes are concerned.
+    Planned {
+        /// Messages to copy.
+        messages: usize,
+        /// Mailboxes with something to do.
+        mailboxes: usize,
+    },
+    /// So many more bytes of messages were copied.
+    Bytes(u64),
+    /// So many more messages were copied and are durable.
+    Copied(usize),
+}
+
+/// An observer that looks away.
+#[derive(Clone, Copy, Debug)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn event(&self, _: Event<'_>) {}
+}
+
+/// A request to stop at the next batch; clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// A request that others can set, as a signal does.
+    pub fn from_flag(flag: Arc<AtomicBool>) -> Stop {
+        Stop(flag)
+    }
+
+    /// Whether it was made.
+    pub fn requested(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,11 @@
+//! Keeps IMAP accounts and local Maildirs in step, in both directions, for ever.
+
+pub mod model;
+
+pub mod reconcile;
+
+pub mod store;
+
+pub mod state;
+
+pub mod engine;

@@ -1,0 +1,74 @@
+//! The base: what both sides last agreed on. Observations, never intentions.
+
+use super::content::ContentHash;
+use super::flags::Flags;
+use super::id::{AnyId, MaildirId, PairId, Uid, UidValidity};
+use super::mailbox::{MailboxKey, MailboxName};
+use super::side::Side;
+
+/// One message that both sides have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// Its row.
+    pub id: PairId,
+    /// Its name on the server.
+    pub uid: Uid,
+    /// Its name on disk.
+    pub file: MaildirId,
+    /// The flags last agreed on, those that one side cannot store included.
+    pub flags: Flags,
+    /// Its canonical content.
+    pub hash: ContentHash,
+    /// Its size on disk, bytes.
+    pub size: u64,
+    /// Set when we ourselves have begun to take the message away from that side: its absence
+    /// there is then our doing and no wish of a user's.
+    pub tombstone: Option<Side>,
+}
+
+/// A message that only one side has, and why it is not copied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Aside {
+    /// The message.
+    pub id: AnyId,
+    /// Why it stays alone.
+    pub reason: AsideReason,
+    /// How often the copy was tried.
+    pub attempts: u32,
+    /// When to try again, seconds since 1970; `None`: only when something changes.
+    pub retry_at: Option<i64>,
+    /// Its flags when last seen.
+    pub flags: Flags,
+    /// What was said when it was refused; empty otherwise.
+    pub detail: String,
+}
+
+/// Why a message is set aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AsideReason {
+    /// It is marked `\Deleted`: neither copied nor deleted until that changes (row 45).
+    MarkedDeleted,
+    /// The other side refused it, or its body cannot be had (row 46).
+    Refused,
+    /// The other side's copy was deleted, and by the user's settings that does not travel.
+    Kept,
+    /// It was in a mailbox whose UIDVALIDITY changed, and the new mailbox has no such message.
+    Unmatched,
+}
+
+/// What both sides agreed on in one mailbox.
+#[derive(Clone, Debug)]
+pub struct MailboxBase {
+    /// Its row.
+    pub key: MailboxKey,
+    /// Its name.
+    pub name: MailboxName,
+    /// A random number that names the mailbox in file names (see [`super::Origin`]).
+    pub tag: u32,
+    /// The UIDVALIDITY in which all UIDs here were learned.
+    pub epoch: Option<UidValidity>,
+    /// The messages both have.
+    pub pairs: Vec<Pair>,
+    /// The messages one has.
+    pub aside: Vec<Aside>,
+}

@@ -1,0 +1,125 @@
+//! What makes two messages the same: their content, in a form that survives what servers and
+//! Maildirs do to line ends.
+//!
+//! Message-ID alone is never identity: senders choose it, and mailing lists repeat it.
+
+use std::fmt;
+
+/// BLAKE3 over the canonical bytes of a message.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContentHash(pub [u8; 32]);
+
+impl fmt::Debug for ContentHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, ..] = self.0;
+        write!(f, "{a:02x}{b:02x}{c:02x}{d:02x}")
+    }
+}
+
+/// Hashes a message as it streams by. Canonical means: every CR left out, and the newlines at the
+/// end counted as one. This covers what Dovecot, Cyrus and Courier do to uploads and what the
+/// change to LF on disk does.
+#[derive(Default)]
+pub struct Canonical {
+    hasher: blake3::Hasher,
+    newlines: usize,
+}
+
+impl Canonical {
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        for run in bytes.split(|b| *b == b'\r') {
+            let trailing = run.iter().rev().take_while(|b| **b == b'\n').count();
+            if trailing == run.len() {
+                self.newlines += trailing;
+                continue;
+            }
+            self.flush_newlines();
+            let (text, _) = run.split_at(run.len() - trailing);
+            self.hasher.update(text);
+            self.newlines = trailing;
+        }
+    }
+
+    /// The hash of all that was taken.
+    pub fn finish(mut self) -> ContentHash {
+        self.hasher.update(b"\n");
+        ContentHash(*self.hasher.finalize().as_bytes())
+    }
+
+    /// The hash of these bytes.
+    pub fn of(bytes: &[u8]) -> ContentHash {
+        let mut canonical = Canonical::default();
+        canonical.update(bytes);
+        canonical.finish()
+    }
+
+    fn flush_newlines(&mut self) {
+        for _ in 0..self.newlines {
+            self.hasher.update(b"\n");
+        }
+        self.newlines = 0;
+    }
+}
+
+/// Cheap evidence that two messages may be one: the size on the wire (RFC822.SIZE, bytes), and the
+/// canonical hash of the whole header with the first bytes of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fingerprint {
+    /// Bytes with CRLF line ends.
+    pub size: u64,
+    /// Header and the first [`Fingerprint::TEXT`] bytes of text.
+    pub head: ContentHash,
+}
+
+impl Fingerprint {
+    /// How many bytes of text (with CRLF line ends) join the header.
+    pub const TEXT: usize = 512;
+
+    /// From the header and the text's first bytes, both with CRLF line ends.
+    pub fn new(size: u64, header: &[u8], text: &[u8]) -> Fingerprint {
+        let header = header.trim_ascii_end();
+        let mut canonical = Canonical::default();
+        canonical.update(header);
+        canonical.update(b"\n\n");
+        canonical.update(text.get(..Self::TEXT).unwrap_or(text));
+        Fingerprint { size, head: canonical.finish() }
+    }
+
+    /// From the bytes of a whole message with CRLF line ends.
+    pub fn of_wire(wire: &[u8]) -> Fingerprint {
+        let (header, text) = match memchr::memmem::find(wire, b"\r\n\r\n") {
+            Some(at) => wire.split_at(at + 4),
+            None => (wire, &[][..]),
+        };
+        Fingerprint::new(wire.len() as u64, header, text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_ends_and_final_newlines_do_not_count() {
+        let a = Canonical::of(b"Subject: x\r\n\r\nhello\r\n");
+        assert_eq!(a, Canonical::of(b"Subject: x\n\nhello\n"));
+        assert_eq!(a, Canonical::of(b"Subject: x\n\nhello"));
+        assert_eq!(a, Canonical::of(b"Subject: x\n\nhello\n\r\n\n"));
+        assert_ne!(a, Canonical::of(b"Subject: x\nhello\n"));
+        assert_ne!(a, Canonical::of(b"Subject: x\n\n\nhello\n"));
+    }
+
+    #[test]
+    fn any_split_gives_the_same_hash() {
+        let bytes = b"a\r\n\r\n\nb\rc\n\n\r\nd\n\n";
+        let whole = Canonical::of(bytes);
+        for cut in 0..=bytes.len() {
+            let (left, right) = bytes.split_at(cut);
+            let mut canonical = Canonical::default();
+            canonical.update(left);
+            canonical.update(right);
+            assert_eq!(canonical.finish(), whole, "cut at {cut}");
+        }
+    }
+}

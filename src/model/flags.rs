@@ -1,0 +1,256 @@
+//! Flags and keywords as sets, and changes to them.
+//!
+//! `\Recent` is not here: it belongs to a session, not to a message (RFC 9051, 2.3.2).
+
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// A flag defined by IMAP itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum SystemFlag {
+    /// Replied to; Maildir `R`.
+    Answered = 1,
+    /// Marked for deletion; Maildir `T`.
+    Deleted = 2,
+    /// A draft; Maildir `D`.
+    Draft = 4,
+    /// Marked as urgent; Maildir `F`.
+    Flagged = 8,
+    /// Read; Maildir `S`.
+    Seen = 16,
+}
+
+impl SystemFlag {
+    /// All of them, in alphabetical order.
+    pub const ALL: [SystemFlag; 5] = [
+        SystemFlag::Answered,
+        SystemFlag::Deleted,
+        SystemFlag::Draft,
+        SystemFlag::Flagged,
+        SystemFlag::Seen,
+    ];
+
+    /// As on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            SystemFlag::Answered => "\\Answered",
+            SystemFlag::Deleted => "\\Deleted",
+            SystemFlag::Draft => "\\Draft",
+            SystemFlag::Flagged => "\\Flagged",
+            SystemFlag::Seen => "\\Seen",
+        }
+    }
+}
+
+/// A keyword: a flag named by users and programs. Compared without regard to ASCII case, as
+/// servers do; keeps the spelling it came with.
+#[derive(Clone, Debug)]
+pub struct Keyword(Box<str>);
+
+impl Keyword {
+    /// The keyword Maildir shows as `P` (passed).
+    pub const FORWARDED: &'static str = "$Forwarded";
+
+    /// `None` when the text is not an IMAP atom (RFC 9051, atom): it could not be sent.
+    pub fn new(text: &str) -> Option<Keyword> {
+        let plain = |b: u8| b > b' ' && b < 0x7f && !br#"(){%*"\]"#.contains(&b);
+        let atom = !text.is_empty() && text.len() <= 255 && text.bytes().all(plain);
+        atom.then(|| Keyword(text.into()))
+    }
+
+    /// `$Forwarded`.
+    pub fn forwarded() -> Keyword {
+        Keyword(Self::FORWARDED.into())
+    }
+
+    /// The spelling it came with.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl PartialEq for Keyword {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.eq_ignore_ascii_case(&other.0)
+    }
+}
+
+impl Eq for Keyword {}
+
+impl PartialOrd for Keyword {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Keyword {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let lower = |k: &Self| k.0.bytes().map(|b| b.to_ascii_lowercase()).collect::<Vec<_>>();
+        lower(self).cmp(&lower(other))
+    }
+}
+
+/// A set of flags and keywords.
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Flags {
+    system: u8,
+    keywords: BTreeSet<Keyword>,
+}
+
+impl Flags {
+    /// The set with these system flags.
+    pub fn of(flags: &[SystemFlag]) -> Flags {
+        let system = flags.iter().fold(0, |bits, f| bits | *f as u8);
+        Flags { system, keywords: BTreeSet::new() }
+    }
+
+    /// The five system flags.
+    pub fn system() -> Flags {
+        Flags::of(&SystemFlag::ALL)
+    }
+
+    /// From the number made by [`Flags::bits`] and keywords.
+    pub fn from_parts(bits: u8, keywords: impl IntoIterator<Item = Keyword>) -> Flags {
+        Flags { system: bits & 31, keywords: keywords.into_iter().collect() }
+    }
+
+    /// The system flags as a number.
+    pub fn bits(&self) -> u8 {
+        self.system
+    }
+
+    /// The keywords, in order.
+    pub fn keywords(&self) -> impl Iterator<Item = &Keyword> {
+        self.keywords.iter()
+    }
+
+    /// Whether the system flag is set.
+    pub fn has(&self, flag: SystemFlag) -> bool {
+        self.system & flag as u8 != 0
+    }
+
+    /// Whether the keyword is set.
+    pub fn has_keyword(&self, keyword: &Keyword) -> bool {
+        self.keywords.contains(keyword)
+    }
+
+    /// Sets a system flag.
+    pub fn insert(&mut self, flag: SystemFlag) {
+        self.system |= flag as u8;
+    }
+
+    /// Sets a keyword.
+    pub fn insert_keyword(&mut self, keyword: Keyword) {
+        self.keywords.insert(keyword);
+    }
+
+    /// The same set without one flag.
+    pub fn without(mut self, flag: SystemFlag) -> Flags {
+        self.system &= !(flag as u8);
+        self
+    }
+
+    /// Whether nothing is set.
+    pub fn is_empty(&self) -> bool {
+        self.system == 0 && self.keywords.is_empty()
+    }
+
+    /// What is in either.
+    pub fn union(&self, other: &Flags) -> Flags {
+        Flags {
+            system: self.system | other.system,
+            keywords: self.keywords.union(&other.keywords).cloned().collect(),
+        }
+    }
+
+    /// What is in both.
+    pub fn intersection(&self, other: &Flags) -> Flags {
+        Flags {
+            system: self.system & other.system,
+            keywords: self.keywords.intersection(&other.keywords).cloned().collect(),
+        }
+    }
+
+    /// What is here and not there.
+    pub fn difference(&self, other: &Flags) -> Flags {
+        Flags {
+            system: self.system & !other.system,
+            keywords: self.keywords.difference(&other.keywords).cloned().collect(),
+        }
+    }
+}
+
+impl fmt::Display for Flags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let system = SystemFlag::ALL.iter().filter(|s| self.has(**s)).map(|s| s.name());
+        let names: Vec<&str> = system.chain(self.keywords.iter().map(Keyword::as_str)).collect();
+        f.write_str(&names.join(" "))
+    }
+}
+
+impl fmt::Debug for Flags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({self})")
+    }
+}
+
+/// What to add to a set of flags and what to take away; never "set to".
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FlagChange {
+    /// To be set.
+    pub add: Flags,
+    /// To be cleared.
+    pub remove: Flags,
+}
+
+impl FlagChange {
+    /// What leads from one set to the other.
+    pub fn between(from: &Flags, to: &Flags) -> FlagChange {
+        FlagChange { add: to.difference(from), remove: from.difference(to) }
+    }
+
+    /// Whether it changes nothing.
+    pub fn is_empty(&self) -> bool {
+        self.add.is_empty() && self.remove.is_empty()
+    }
+
+    /// The set after the change.
+    pub fn apply(&self, to: &Flags) -> Flags {
+        to.difference(&self.remove).union(&self.add)
+    }
+}
+
+impl fmt::Display for FlagChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.add.is_empty(), self.remove.is_empty()) {
+            (true, true) => f.write_str("no change"),
+            (false, true) => write!(f, "+({})", self.add),
+            (true, false) => write!(f, "-({})", self.remove),
+            (false, false) => write!(f, "+({}) -({})", self.add, self.remove),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keywords_ignore_case_and_refuse_what_is_no_atom() {
+        assert_eq!(Keyword::new("Work"), Keyword::new("wORK"));
+        for bad in ["", "a b", "(x", "a\"b", "\\Seen", "é", "a]"] {
+            assert!(Keyword::new(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn change_leads_from_one_set_to_the_other() {
+        let a = Flags::of(&[SystemFlag::Seen, SystemFlag::Draft]);
+        let mut b = Flags::of(&[SystemFlag::Seen, SystemFlag::Flagged]);
+        b.insert_keyword(Keyword::forwarded());
+        assert_eq!(FlagChange::between(&a, &b).apply(&a), b);
+        assert_eq!(FlagChange::between(&a, &b).to_string(), "+(\\Flagged $Forwarded) -(\\Draft)");
+    }
+}

@@ -1,0 +1,31 @@
+//! The two sides that are kept in step.
+
+use std::fmt;
+
+/// One of the two sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// The IMAP server.
+    Remote,
+    /// The Maildir.
+    Local,
+}
+
+impl Side {
+    /// The side across.
+    pub fn other(self) -> Side {
+        match self {
+            Side::Remote => Side::Local,
+            Side::Local => Side::Remote,
+        }
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Side::Remote => "remote",
+            Side::Local => "local",
+        })
+    }
+}

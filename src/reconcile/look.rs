@@ -1,0 +1,148 @@
+//! What a side looks like: the answer to "look there". Values only; the rooms `imap` and
+//! `maildir` make them.
+
+use crate::model::{Flags, MailboxName, Origin, UidValidity};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A place to go on looking from. Its text is made and read by the store that gave it; nobody
+/// else looks inside.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cursor(pub String);
+
+/// A mailbox as the cheap look at a whole side shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its name.
+    pub name: MailboxName,
+    /// What is there.
+    pub presence: Presence,
+    /// A view on messages that live elsewhere (`\All`, `\Flagged`, `\Important`): left out unless
+    /// the user names it.
+    pub view: bool,
+    /// Whether nothing can have changed since the cursor that the mailbox was last left with.
+    pub unchanged: bool,
+    /// Special use (RFC 6154), as `\Trash`.
+    pub special_use: Option<String>,
+}
+
+/// What there is under a mailbox name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// A mailbox with messages.
+    Mailbox,
+    /// A name that only holds other names (`\Noselect`, a plain directory).
+    Container,
+    /// Something that cannot be told: half a Maildir, a name that cannot be mapped.
+    Unknown(String),
+}
+
+/// A look into one mailbox.
+#[derive(Clone, Debug)]
+pub struct Look<I: Ord> {
+    /// The UIDVALIDITY it was made in; `None` on disk.
+    pub epoch: Option<UidValidity>,
+    /// Whether the UIDs known from before mean nothing here any more, although the UIDVALIDITY is
+    /// the same: UIDNEXT went back (F17).
+    pub renumbered: bool,
+    /// How far the look reaches.
+    pub coverage: Coverage<I>,
+    /// The messages seen; `None`: there, with flags as they were.
+    pub seen: BTreeMap<I, Option<Flags>>,
+    /// Messages whose content is empty or cannot be read.
+    pub broken: BTreeSet<I>,
+    /// Messages whose content was edited in place.
+    pub edited: BTreeSet<I>,
+    /// Where files of ours came from, by their names.
+    pub origins: BTreeMap<I, Origin>,
+    /// Flags whose absence means something here.
+    pub sees: FlagMask,
+    /// Flags that can be stored here.
+    pub stores: FlagMask,
+    /// Whether changes are allowed at all (`false`: READ-ONLY).
+    pub writable: bool,
+    /// Where to go on from, once all of this has been acted on.
+    pub cursor: Cursor,
+    /// What the user should be told: files that were passed over, answers that did not add up.
+    pub remarks: Vec<String>,
+}
+
+/// How far a look reaches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Coverage<I: Ord> {
+    /// What was not seen is not there: an authoritative listing.
+    Complete,
+    /// What was not seen is as it was, but for these, whose absence was confirmed.
+    Delta {
+        /// No longer there.
+        gone: BTreeSet<I>,
+    },
+    /// What was not seen is unknown.
+    Partial,
+}
+
+impl<I: Ord> Look<I> {
+    /// A look that found nothing changed since the cursor.
+    pub fn unchanged(epoch: Option<UidValidity>, cursor: Cursor) -> Look<I> {
+        Look {
+            epoch,
+            renumbered: false,
+            coverage: Coverage::Delta { gone: BTreeSet::new() },
+            seen: BTreeMap::new(),
+            broken: BTreeSet::new(),
+            edited: BTreeSet::new(),
+            origins: BTreeMap::new(),
+            sees: FlagMask::All,
+            stores: FlagMask::All,
+            writable: true,
+            cursor,
+            remarks: Vec::new(),
+        }
+    }
+
+    /// A complete look at a mailbox that holds nothing (one that is about to be created).
+    pub fn empty() -> Look<I> {
+        let cursor = Cursor::default();
+        Look { coverage: Coverage::Complete, ..Look::unchanged(None, cursor) }
+    }
+
+    /// Whether a message that was there is now surely not.
+    pub fn shows_gone(&self, id: &I) -> bool {
+        match &self.coverage {
+            Coverage::Complete => !self.seen.contains_key(id),
+            Coverage::Delta { gone } => gone.contains(id) && !self.seen.contains_key(id),
+            Coverage::Partial => false,
+        }
+    }
+
+    /// Whether a message that was there may or may not be.
+    pub fn leaves_open(&self, id: &I) -> bool {
+        self.coverage == Coverage::Partial && !self.seen.contains_key(id)
+    }
+}
+
+/// A set of flags a side can hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FlagMask {
+    /// Any.
+    All,
+    /// These.
+    Only(Flags),
+}
+
+impl FlagMask {
+    /// Those of the flags that are in the mask.
+    pub fn keep(&self, flags: &Flags) -> Flags {
+        match self {
+            FlagMask::All => flags.clone(),
+            FlagMask::Only(mask) => flags.intersection(mask),
+        }
+    }
+
+    /// Those of the flags that are not.
+    pub fn hide(&self, flags: &Flags) -> Flags {
+        match self {
+            FlagMask::All => Flags::default(),
+            FlagMask::Only(mask) => flags.difference(mask),
+        }
+    }
+}

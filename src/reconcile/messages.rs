@@ -1,0 +1,350 @@
+//! The table of one mailbox: for each combination of what base, server and disk hold of a
+//! message, what is done. The row numbers are those of `docs/sync.md`.
+//!
+//! Absence is deletion only where a look shows it ([`Look::shows_gone`]); unknown holds.
+
+use super::look::Look;
+use super::plan::{Action, CopyWhy, DeleteWhy, MailboxPlan, Note, PairRef};
+use super::policy::Policy;
+use super::three_way::{Opinion, first_meeting, merge, shows_interest};
+use crate::model::{
+    AnyId, Aside, AsideReason, Flags, Id, MaildirId, MailboxBase, Pair, Side, SystemFlag, Uid,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// All that is known of one mailbox.
+#[derive(Debug)]
+pub struct Case<'a> {
+    /// What both agreed on.
+    pub base: &'a MailboxBase,
+    /// What the server holds.
+    pub remote: &'a Look<Uid>,
+    /// What the disk holds.
+    pub local: &'a Look<MaildirId>,
+    /// New messages that are one and the same (see [`super::matching`]).
+    pub links: &'a [(Uid, MaildirId)],
+    /// Files whose upload was cut and may yet appear on the server.
+    pub in_doubt: &'a BTreeSet<MaildirId>,
+    /// What the user wants.
+    pub policy: &'a Policy,
+    /// Seconds since 1970.
+    pub now: i64,
+}
+
+/// How a side sees one message of the base.
+enum Seen {
+    Here(Flags),
+    Gone,
+    Unknown,
+    Broken,
+    Edited(Flags),
+}
+
+/// Decides what is done in the mailbox.
+pub fn decide(case: &Case<'_>) -> MailboxPlan {
+    let mut table = Table { case, plan: MailboxPlan::default() };
+    for pair in &case.base.pairs {
+        table.pair(pair);
+    }
+    table.asides();
+    table.new_messages();
+    table.plan
+}
+
+struct Table<'a> {
+    case: &'a Case<'a>,
+    plan: MailboxPlan,
+}
+
+impl Table<'_> {
+    fn pair(&mut self, pair: &Pair) {
+        let remote = see(self.case.remote, &pair.uid, &pair.flags);
+        let local = see(self.case.local, &pair.file, &pair.flags);
+        match (local, remote) {
+            // Rows 5, 11, 17, 23-25, 30, 36: what is not known is not acted on.
+            (Seen::Unknown, _) | (_, Seen::Unknown) => {}
+            (Seen::Here(local), Seen::Here(remote)) => self.flags(pair, &remote, &local),
+            (Seen::Here(local), Seen::Gone) => self.remote_gone(pair, local),
+            // Rows 6 and 12: flags do not depend on the body.
+            (Seen::Here(local), Seen::Broken) => self.flags(pair, &pair.flags, &local),
+            (Seen::Gone, Seen::Here(remote)) => self.local_gone(pair, remote),
+            (Seen::Gone, Seen::Gone) => self.act(Action::Forget { pair: name(pair) }),
+            (Seen::Gone, Seen::Broken) => {
+                self.note(pair.uid, "deleted here, but its body cannot be had there: kept");
+            }
+            (Seen::Broken, Seen::Here(remote)) => self.restore(pair, remote),
+            (Seen::Broken, Seen::Gone) => {
+                self.note(pair.file.clone(), "broken here and deleted there: quarantined");
+                let (on, why) = (Side::Local, DeleteWhy::Broken);
+                self.act(Action::Delete { on, pair: name(pair), saw: None, why });
+            }
+            (Seen::Broken, Seen::Broken) => {
+                self.note(pair.file.clone(), "broken on both sides: left as it is");
+            }
+            (Seen::Edited(_), Seen::Here(remote)) => self.split(pair, Some(remote)),
+            (Seen::Edited(_), Seen::Gone) => self.split(pair, None),
+            (Seen::Edited(local), Seen::Broken) => self.flags(pair, &pair.flags, &local),
+            // A look at the server never finds an edited message: content is fixed per UID.
+            (_, Seen::Edited(_)) => {}
+        }
+    }
+
+    /// Rows 1, 2, 7, 8.
+    fn flags(&mut self, pair: &Pair, remote: &Flags, local: &Flags) {
+        let case = self.case;
+        let out = merge(
+            &pair.flags,
+            &opinion(case.remote, remote, self.follows(Side::Remote)),
+            &opinion(case.local, local, self.follows(Side::Local)),
+        );
+        if out.merged != pair.flags || !out.remote.is_empty() || !out.local.is_empty() {
+            let (merged, remote, local) = (out.merged, out.remote, out.local);
+            self.act(Action::Flags { pair: name(pair), merged, remote, local });
+        }
+    }
+
+    /// Rows 3 and 9: the server no longer has it.
+    fn remote_gone(&mut self, pair: &Pair, local: Flags) {
+        let kept = AnyId::Local(pair.file.clone());
+        if pair.tombstone == Some(Side::Remote) || shows_interest(&pair.flags, &local) {
+            if self.follows(Side::Remote) {
+                self.note(pair.file.clone(), "deleted there, but wanted here: uploaded again");
+                self.copy(kept, local, Some(pair), CopyWhy::Wanted);
+            } else {
+                self.detach(pair, kept, local);
+            }
+        } else if self.case.policy.deletes_on(Side::Local) && self.follows(Side::Local) {
+            self.delete(Side::Local, pair, local);
+        } else {
+            self.detach(pair, kept, local);
+        }
+    }
+
+    /// Rows 13 and 14: the disk no longer has it.
+    fn local_gone(&mut self, pair: &Pair, remote: Flags) {
+        let kept = AnyId::Remote(pair.uid);
+        if pair.tombstone == Some(Side::Local) || shows_interest(&pair.flags, &remote) {
+            if self.follows(Side::Local) {
+                self.note(pair.uid, "deleted here, but wanted there: downloaded again");
+                self.copy(kept, remote, Some(pair), CopyWhy::Wanted);
+            }
+        } else if !self.case.policy.flows_to(Side::Remote) || !self.case.remote.writable {
+            // Nothing may change there; the pair stays, so that it is not downloaded again.
+        } else if self.case.policy.deletes_on(Side::Remote) {
+            self.delete(Side::Remote, pair, remote);
+        } else {
+            self.detach(pair, kept, remote);
+        }
+    }
+
+    /// Rows 26 and 27: the good copy comes first, the broken file goes to quarantine after it.
+    fn restore(&mut self, pair: &Pair, remote: Flags) {
+        if self.follows(Side::Local) {
+            self.note(pair.file.clone(), "broken here: downloaded again");
+            self.copy(AnyId::Remote(pair.uid), remote, Some(pair), CopyWhy::Restore);
+            self.act(Action::Discard { pair: name(pair) });
+        } else {
+            self.note(pair.file.clone(), "broken here; direction allows no repair");
+        }
+    }
+
+    /// Rows 32 to 34: an edited file is a new message (content is fixed per file name).
+    fn split(&mut self, pair: &Pair, remote: Option<Flags>) {
+        if !self.follows(Side::Local) {
+            return;
+        }
+        self.note(pair.file.clone(), "edited in place: now a message of its own");
+        self.act(Action::Split { pair: name(pair) });
+        match remote {
+            Some(flags) => {
+                self.copy(AnyId::Remote(pair.uid), flags, Some(pair), CopyWhy::Restore);
+            }
+            None => self.act(Action::Forget { pair: name(pair) }),
+        }
+    }
+
+    /// Rows 45 and 46: messages that were set aside.
+    fn asides(&mut self) {
+        for aside in &self.case.base.aside {
+            let (gone, flags) = match &aside.id {
+                AnyId::Remote(uid) => state_of(self.case.remote, uid, aside),
+                AnyId::Local(file) => state_of(self.case.local, file, aside),
+            };
+            if gone {
+                self.act(Action::Unaside(aside.id.clone()));
+                continue;
+            }
+            let due = aside.retry_at.is_some_and(|at| at <= self.case.now);
+            let undeleted = !flags.has(SystemFlag::Deleted);
+            match aside.reason {
+                AsideReason::MarkedDeleted if undeleted => {
+                    self.copy(aside.id.clone(), flags, None, CopyWhy::New);
+                }
+                AsideReason::Refused if due => {
+                    self.copy(aside.id.clone(), flags, None, CopyWhy::Retry);
+                }
+                AsideReason::Unmatched if self.linked(&aside.id).is_none() => {
+                    self.copy(aside.id.clone(), flags, None, CopyWhy::Unmatched);
+                }
+                AsideReason::MarkedDeleted
+                | AsideReason::Refused
+                | AsideReason::Kept
+                | AsideReason::Unmatched => {}
+            }
+        }
+    }
+
+    /// Rows 38 to 45: messages that the base does not know.
+    fn new_messages(&mut self) {
+        let case = self.case;
+        let partners: BTreeMap<&Uid, &MaildirId> =
+            case.links.iter().map(|(uid, file)| (uid, file)).collect();
+        let linked: BTreeSet<&MaildirId> = case.links.iter().map(|(_, file)| file).collect();
+        let known = Known::of(case.base);
+        for (uid, flags) in case.remote.seen.iter().filter(|(uid, _)| !known.uids.contains(uid)) {
+            let flags = flags.clone().unwrap_or_default();
+            match partners.get(uid) {
+                Some(file) => self.link(*uid, file, &flags),
+                None => self.new_remote(*uid, flags),
+            }
+        }
+        let files = case.local.seen.iter().filter(|(file, _)| !known.files.contains(file));
+        for (file, flags) in files.filter(|(file, _)| !linked.contains(file)) {
+            self.new_local(file, flags.clone().unwrap_or_default());
+        }
+    }
+
+    /// Row 40.
+    fn link(&mut self, uid: Uid, file: &MaildirId, remote: &Flags) {
+        let case = self.case;
+        let local = case.local.seen.get(file).cloned().flatten().unwrap_or_default();
+        let flags = first_meeting(remote, &local);
+        let side = |look_flags: &Flags, stores: &super::look::FlagMask, follows: bool| {
+            if !follows {
+                return crate::model::FlagChange::default();
+            }
+            crate::model::FlagChange {
+                add: stores.keep(&flags).difference(look_flags),
+                remove: look_flags.difference(&flags),
+            }
+        };
+        let remote = side(remote, &case.remote.stores, self.follows(Side::Remote));
+        let local = side(&local, &case.local.stores, self.follows(Side::Local));
+        self.act(Action::Link { uid, file: file.clone(), flags, remote, local });
+    }
+
+    /// Rows 39 and 45.
+    fn new_remote(&mut self, uid: Uid, flags: Flags) {
+        if flags.has(SystemFlag::Deleted) {
+            let reason = AsideReason::MarkedDeleted;
+            self.act(Action::SetAside(lone(AnyId::Remote(uid), reason, flags)));
+        } else {
+            self.copy(AnyId::Remote(uid), flags, None, CopyWhy::New);
+        }
+    }
+
+    /// Rows 38 and 44. A broken or empty file is never uploaded.
+    fn new_local(&mut self, file: &MaildirId, flags: Flags) {
+        if self.case.local.broken.contains(file) {
+            self.note(file.clone(), "empty or unreadable: not uploaded");
+        } else if self.case.in_doubt.contains(file) {
+            self.note(file.clone(), "its upload was cut; waiting to see whether it arrived");
+        } else if !flags.has(SystemFlag::Deleted) {
+            self.copy(AnyId::Local(file.clone()), flags, None, CopyWhy::New);
+        }
+    }
+
+    fn copy(&mut self, from: AnyId, flags: Flags, replaces: Option<&Pair>, why: CopyWhy) {
+        if self.follows(from.side().other()) {
+            let replaces = replaces.map(|pair| pair.id);
+            self.act(Action::Copy { from, flags, replaces, why });
+        }
+    }
+
+    fn delete(&mut self, on: Side, pair: &Pair, saw: Flags) {
+        let (why, saw) = (DeleteWhy::DeletedAcross, Some(saw));
+        self.act(Action::Delete { on, pair: name(pair), saw, why });
+    }
+
+    fn detach(&mut self, pair: &Pair, kept: AnyId, flags: Flags) {
+        let aside = lone(kept, AsideReason::Kept, flags);
+        self.act(Action::Detach { pair: name(pair), aside });
+    }
+
+    fn follows(&self, side: Side) -> bool {
+        let writable = match side {
+            Side::Remote => self.case.remote.writable,
+            Side::Local => self.case.local.writable,
+        };
+        writable && self.case.policy.flows_to(side)
+    }
+
+    fn linked(&self, id: &AnyId) -> Option<&(Uid, MaildirId)> {
+        self.case.links.iter().find(|(uid, file)| match id {
+            AnyId::Remote(own) => own == uid,
+            AnyId::Local(own) => own == file,
+        })
+    }
+
+    fn act(&mut self, action: Action) {
+        self.plan.actions.push(action);
+    }
+
+    fn note<I: Id>(&mut self, id: I, text: &'static str) {
+        self.plan.notes.push(Note { id: id.any(), text });
+    }
+}
+
+/// The messages that the base knows, by either name.
+#[derive(Debug)]
+pub struct Known<'a> {
+    /// On the server.
+    pub uids: BTreeSet<&'a Uid>,
+    /// On disk.
+    pub files: BTreeSet<&'a MaildirId>,
+}
+
+impl<'a> Known<'a> {
+    /// Of one mailbox: its pairs and what was set aside.
+    pub fn of(base: &'a MailboxBase) -> Known<'a> {
+        let mut uids: BTreeSet<&Uid> = base.pairs.iter().map(|pair| &pair.uid).collect();
+        let mut files: BTreeSet<&MaildirId> = base.pairs.iter().map(|pair| &pair.file).collect();
+        for aside in &base.aside {
+            match &aside.id {
+                AnyId::Remote(uid) => uids.insert(uid),
+                AnyId::Local(file) => files.insert(file),
+            };
+        }
+        Known { uids, files }
+    }
+}
+
+fn see<I: Ord + Clone>(look: &Look<I>, id: &I, base: &Flags) -> Seen {
+    if look.broken.contains(id) {
+        Seen::Broken
+    } else if look.shows_gone(id) {
+        Seen::Gone
+    } else if look.leaves_open(id) {
+        Seen::Unknown
+    } else {
+        let flags = look.seen.get(id).cloned().flatten().unwrap_or_else(|| base.clone());
+        if look.edited.contains(id) { Seen::Edited(flags) } else { Seen::Here(flags) }
+    }
+}
+
+fn state_of<I: Ord>(look: &Look<I>, id: &I, aside: &Aside) -> (bool, Flags) {
+    let flags = look.seen.get(id).cloned().flatten().unwrap_or_else(|| aside.flags.clone());
+    (look.shows_gone(id), flags)
+}
+
+fn opinion<'a, I: Ord>(look: &'a Look<I>, flags: &'a Flags, follows: bool) -> Opinion<'a> {
+    Opinion { flags, sees: &look.sees, stores: &look.stores, follows }
+}
+
+fn name(pair: &Pair) -> PairRef {
+    PairRef { id: pair.id, uid: pair.uid, file: pair.file.clone() }
+}
+
+fn lone(id: AnyId, reason: AsideReason, flags: Flags) -> Aside {
+    Aside { id, reason, attempts: 0, retry_at: None, flags, detail: String::new() }
+}

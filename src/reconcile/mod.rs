@@ -1,0 +1,29 @@
+//! Decides; pure. Three trees come in (base, remote, local), a plan goes out.
+//!
+//! Reading order: [`policy`] (what the user wants), [`look`] (what a side looks like), [`plan`]
+//! (what can be done), [`outcome`] (what was done), [`three_way`] (flags), [`matching`] (which two are the same message),
+//! [`messages`] (the table of one mailbox), [`mailboxes`] (the table of mailboxes), [`guard`] (what
+//! has to wait for the user's word).
+
+pub mod policy;
+
+pub mod look;
+
+pub mod plan;
+
+pub mod outcome;
+
+pub mod three_way;
+
+pub mod matching;
+
+pub mod messages;
+
+pub mod mailboxes;
+
+pub mod guard;
+
+pub use look::{Coverage, Cursor, FlagMask, Listed, Look, Presence};
+pub use outcome::Outcome;
+pub use plan::{Action, CopyWhy, DeleteWhy, MailboxAction, MailboxPlan, Note, PairRef, Plan};
+pub use policy::{Direction, Limits, Policy, Travel};

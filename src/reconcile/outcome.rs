@@ -1,0 +1,52 @@
+//! What really happened and is durable. The base changes through these only, never through
+//! intentions.
+
+use crate::model::{Aside, AnyId, ContentHash, Flags, MaildirId, PairId, Side, Uid};
+
+/// One thing that the base has to learn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Both sides have the message.
+    Paired {
+        /// On the server.
+        uid: Uid,
+        /// On disk.
+        file: MaildirId,
+        /// What both agreed on.
+        flags: Flags,
+        /// Its canonical content.
+        hash: ContentHash,
+        /// Bytes on disk.
+        size: u64,
+        /// The pair that this takes the place of.
+        replaces: Option<PairId>,
+    },
+    /// Both sides hold these flags, as far as they can.
+    Agreed {
+        /// The message.
+        pair: PairId,
+        /// The flags.
+        flags: Flags,
+    },
+    /// Neither side has the message any longer.
+    Dropped {
+        /// The message.
+        pair: PairId,
+    },
+    /// We are about to take the message away from that side.
+    Tombstone {
+        /// The message.
+        pair: PairId,
+        /// Where.
+        side: Side,
+    },
+    /// One side has it, and that is left alone. Drops the pair, if there was one.
+    Alone {
+        /// The message.
+        pair: Option<PairId>,
+        /// What remains.
+        aside: Aside,
+    },
+    /// A message that was set aside is gone.
+    Unaside(AnyId),
+}

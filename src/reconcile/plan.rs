@@ -1,0 +1,275 @@
+//! What can be done. A plan is advice made from what was seen: each action carries what it saw,
+//! and the stores refuse when that no longer holds. A plan is never stored.
+
+use crate::model::{AnyId, Aside, FlagChange, Flags, MaildirId, MailboxName, PairId, Side, Uid};
+use std::fmt;
+
+/// A pair as actions name it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PairRef {
+    /// Its row.
+    pub id: PairId,
+    /// On the server.
+    pub uid: Uid,
+    /// On disk.
+    pub file: MaildirId,
+}
+
+impl PairRef {
+    /// Its name on one side.
+    pub fn on(&self, side: Side) -> AnyId {
+        match side {
+            Side::Remote => AnyId::Remote(self.uid),
+            Side::Local => AnyId::Local(self.file.clone()),
+        }
+    }
+}
+
+/// One thing to do with one message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Take both for one message.
+    Link {
+        /// On the server.
+        uid: Uid,
+        /// On disk.
+        file: MaildirId,
+        /// What both shall have.
+        flags: Flags,
+        /// What each lacks.
+        remote: FlagChange,
+        /// What each lacks.
+        local: FlagChange,
+    },
+    /// Copy to the other side.
+    Copy {
+        /// Where it is.
+        from: AnyId,
+        /// The flags it has.
+        flags: Flags,
+        /// The pair that the copy completes again.
+        replaces: Option<PairId>,
+        /// Why.
+        why: CopyWhy,
+    },
+    /// Bring both sides and the base to the merged flags. Both changes may be empty: then both
+    /// sides agree already, and only the base learns it.
+    Flags {
+        /// The message.
+        pair: PairRef,
+        /// What the base will hold.
+        merged: Flags,
+        /// What to change on the server.
+        remote: FlagChange,
+        /// What to change on disk.
+        local: FlagChange,
+    },
+    /// Delete on one side what the other no longer has.
+    Delete {
+        /// Where.
+        on: Side,
+        /// The message.
+        pair: PairRef,
+        /// The flags it had there; other ones by now mean that somebody changed their mind.
+        saw: Option<Flags>,
+        /// Why.
+        why: DeleteWhy,
+    },
+    /// Forget a pair that neither side has.
+    Forget {
+        /// The message.
+        pair: PairRef,
+    },
+    /// Forget a pair, and leave what one side still has alone.
+    Detach {
+        /// The message.
+        pair: PairRef,
+        /// What remains.
+        aside: Aside,
+    },
+    /// Give an edited file a name of its own, so that it is a new message; the original comes
+    /// again from the server.
+    Split {
+        /// The edited message.
+        pair: PairRef,
+    },
+    /// Put a broken file into quarantine once the good copy is there.
+    Discard {
+        /// The broken message.
+        pair: PairRef,
+    },
+    /// Remember a message that is not copied.
+    SetAside(Aside),
+    /// Forget a message that was set aside and is gone.
+    Unaside(AnyId),
+}
+
+/// Why a message is copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyWhy {
+    /// It is new.
+    New,
+    /// It was deleted across, but is wanted here (rows 9, 14).
+    Wanted,
+    /// It was refused before (row 46).
+    Retry,
+    /// The copy across is broken or edited (rows 26, 32).
+    Restore,
+    /// It lost its UID with the mailbox's UIDVALIDITY (1.5); held until the user says so.
+    Unmatched,
+}
+
+/// Why a message is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeleteWhy {
+    /// It was deleted across.
+    DeletedAcross,
+    /// It is broken here and gone across (row 28).
+    Broken,
+}
+
+impl Action {
+    /// The side on which this takes something away from the user, if it does. Setting `\Deleted`
+    /// counts: other programs expunge what carries it (H36).
+    pub fn destroys_on(&self) -> Option<Side> {
+        match self {
+            Action::Delete { on, why: DeleteWhy::DeletedAcross, .. } => Some(*on),
+            Action::Flags { remote, .. } if sets_deleted(remote) => Some(Side::Remote),
+            Action::Flags { local, .. } if sets_deleted(local) => Some(Side::Local),
+            _ => None,
+        }
+    }
+
+    /// Whether carrying it out changes a side, and is not only bookkeeping.
+    pub fn changes_a_side(&self) -> bool {
+        match self {
+            Action::Link { remote, local, .. } | Action::Flags { remote, local, .. } => {
+                !remote.is_empty() || !local.is_empty()
+            }
+            Action::Copy { .. }
+            | Action::Delete { .. }
+            | Action::Split { .. }
+            | Action::Discard { .. } => true,
+            Action::Forget { .. }
+            | Action::Detach { .. }
+            | Action::SetAside(_)
+            | Action::Unaside(_) => false,
+        }
+    }
+}
+
+fn sets_deleted(change: &FlagChange) -> bool {
+    change.add.has(crate::model::SystemFlag::Deleted)
+}
+
+/// One thing to do with a whole mailbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MailboxAction {
+    /// Begin to keep it in step; both have it.
+    Adopt(MailboxName),
+    /// Create it on one side.
+    Create {
+        /// Where.
+        on: Side,
+        /// What.
+        name: MailboxName,
+        /// Whether the base forgets its messages, because they died with the mailbox there.
+        forget: Forget,
+    },
+    /// Delete it on one side.
+    Delete {
+        /// Where.
+        on: Side,
+        /// What.
+        name: MailboxName,
+        /// How many messages go with it.
+        messages: usize,
+    },
+    /// Neither side has it: drop its rows.
+    Forget(MailboxName),
+}
+
+/// What creating a mailbox anew means for the messages that the base knows of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forget {
+    /// There are none.
+    Nothing,
+    /// They are to be copied again.
+    Messages,
+}
+
+/// What is to be done in one mailbox.
+#[derive(Clone, Debug, Default)]
+pub struct MailboxPlan {
+    /// In the order of the table; carried out in the order of [`Plan`].
+    pub actions: Vec<Action>,
+    /// What the user should know.
+    pub notes: Vec<Note>,
+}
+
+/// Something the user should know about a message that was treated in an unusual way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// The message.
+    pub id: AnyId,
+    /// What happened.
+    pub text: &'static str,
+}
+
+/// What is to be done in an account. Mailboxes are created first and deleted last; within a
+/// mailbox copies come first, then flags, then deletions.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// Whole mailboxes.
+    pub mailboxes: Vec<MailboxAction>,
+    /// Messages, by mailbox.
+    pub messages: Vec<(MailboxName, MailboxPlan)>,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Action::Link { uid, file, .. } => write!(f, "link {uid} with {file}"),
+            Action::Copy { from, why, .. } => {
+                write!(f, "copy {from} to {}", from.side().other())?;
+                match why {
+                    CopyWhy::New => Ok(()),
+                    CopyWhy::Wanted => f.write_str(" (deleted there, but wanted here)"),
+                    CopyWhy::Retry => f.write_str(" (once more)"),
+                    CopyWhy::Restore => f.write_str(" (the copy there is damaged or edited)"),
+                    CopyWhy::Unmatched => f.write_str(" (not found after UIDVALIDITY changed)"),
+                }
+            }
+            Action::Flags { pair, remote, local, .. } => {
+                write!(f, "flags of {} {}:", pair.uid, pair.file)?;
+                if !remote.is_empty() {
+                    write!(f, " remote {remote}")?;
+                }
+                if !local.is_empty() {
+                    write!(f, " local {local}")?;
+                }
+                Ok(())
+            }
+            Action::Delete { on, pair, .. } => write!(f, "delete {} on {on}", pair.on(*on)),
+            Action::Forget { pair } => write!(f, "forget {}, deleted on both", pair.uid),
+            Action::Detach { aside, .. } => write!(f, "leave {} alone", aside.id),
+            Action::Split { pair } => write!(f, "rename {}, edited in place", pair.file),
+            Action::Discard { pair } => write!(f, "quarantine {}, broken", pair.file),
+            Action::SetAside(aside) => write!(f, "set {} aside", aside.id),
+            Action::Unaside(id) => write!(f, "forget {id}, was set aside"),
+        }
+    }
+}
+
+impl fmt::Display for MailboxAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MailboxAction::Adopt(name) => write!(f, "keep mailbox {name} in step"),
+            MailboxAction::Create { on, name, .. } => write!(f, "create mailbox {name} on {on}"),
+            MailboxAction::Delete { on, name, messages } => {
+                write!(f, "delete mailbox {name} with {messages} messages on {on}")
+            }
+            MailboxAction::Forget(name) => write!(f, "forget mailbox {name}, deleted on both"),
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What the user wants of one account, as values.
+
+use crate::model::{MailboxName, Side};
+
+/// Which way changes travel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Direction {
+    /// Both ways.
+    #[default]
+    Both,
+    /// From the server to the disk only.
+    Pull,
+    /// From the disk to the server only.
+    Push,
+}
+
+/// To which side deletions travel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Travel {
+    /// To both.
+    #[default]
+    Both,
+    /// Only to the disk: what is deleted on the server is deleted here.
+    Local,
+    /// Only to the server: what is deleted here is deleted there.
+    Remote,
+    /// Nowhere.
+    None,
+}
+
+impl Travel {
+    fn reaches(self, side: Side) -> bool {
+        match self {
+            Travel::Both => true,
+            Travel::Local => side == Side::Local,
+            Travel::Remote => side == Side::Remote,
+            Travel::None => false,
+        }
+    }
+}
+
+/// How much one run may delete without asking; see [`super::guard`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Messages of a mailbox; held only when `percent` is passed too.
+    pub count: usize,
+    /// Percent of a mailbox; held only when `count` is passed too.
+    pub percent: usize,
+    /// Messages of the whole account in one direction.
+    pub account: usize,
+    /// A mailbox that held more than this is never emptied unasked.
+    pub empty: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { count: 25, percent: 10, account: 500, empty: 10 }
+    }
+}
+
+/// All that decisions depend on besides the three trees.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// Which way changes travel.
+    pub direction: Direction,
+    /// To which side deletions of messages travel.
+    pub delete: Travel,
+    /// To which side deletions of mailboxes travel.
+    pub delete_mailboxes: Travel,
+    /// Patterns that choose mailboxes; `!` in front excludes.
+    pub mailboxes: Vec<String>,
+    /// How much one run may delete.
+    pub limits: Limits,
+}
+
+impl Policy {
+    /// Whether changes may travel to this side.
+    pub fn flows_to(&self, side: Side) -> bool {
+        match self.direction {
+            Direction::Both => true,
+            Direction::Pull => side == Side::Local,
+            Direction::Push => side == Side::Remote,
+        }
+    }
+
+    /// Whether deletions of messages may travel to this side.
+    pub fn deletes_on(&self, side: Side) -> bool {
+        self.flows_to(side) && self.delete.reaches(side)
+    }
+
+    /// Whether deletions of mailboxes may travel to this side.
+    pub fn deletes_mailboxes_on(&self, side: Side) -> bool {
+        self.flows_to(side) && self.delete_mailboxes.reaches(side)
+    }
+
+    /// Whether the mailbox is chosen by the patterns: one without `!` matches (or there is none
+    /// such), and none with `!` does.
+    pub fn chooses(&self, name: &MailboxName) -> bool {
+        let text = name.to_string();
+        let (out, into): (Vec<&String>, Vec<&String>) =
+            self.mailboxes.iter().partition(|p| p.starts_with('!'));
+        let excluded = out.iter().any(|p| matches(p.trim_start_matches('!'), &text));
+        !excluded && (into.is_empty() || into.iter().any(|p| matches(p, &text)))
+    }
+
+    /// Whether a pattern without wildcards names exactly this mailbox.
+    pub fn names(&self, name: &MailboxName) -> bool {
+        self.mailboxes.contains(&name.to_string())
+    }
+}
+
+/// Whether a LIST pattern (RFC 9051, 6.3.9) matches: `*` is anything, `%` anything but `/`.
+/// INBOX is matched in any case.
+pub fn matches(pattern: &str, name: &str) -> bool {
+    fn go(pattern: &[u8], name: &[u8]) -> bool {
+        // Greedy with one point to come back to, for each kind of wildcard.
+        match pattern.split_first() {
+            None => name.is_empty(),
+            Some((b'*', rest)) => (0..=name.len()).any(|n| name.get(n..).is_some_and(|t| go(rest, t))),
+            Some((b'%', rest)) => {
+                let level = name.iter().take_while(|b| **b != b'/').count();
+                (0..=level).any(|n| name.get(n..).is_some_and(|t| go(rest, t)))
+            }
+            Some((first, rest)) => {
+                name.split_first().is_some_and(|(n, tail)| n == first && go(rest, tail))
+            }
+        }
+    }
+    if name == "INBOX" && pattern.eq_ignore_ascii_case("INBOX") {
+        return true;
+    }
+    let mut pattern = pattern.to_owned();
+    while pattern.contains("**") {
+        pattern = pattern.replace("**", "*");
+    }
+    go(pattern.as_bytes(), name.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns() {
+        for (pattern, name, want) in [
+            ("*", "a/b/c", true),
+            ("%", "a/b", false),
+            ("a/%", "a/b", true),
+            ("a*c", "a/b/c", true),
+            ("inbox", "INBOX", true),
+            ("Sent", "sent", false),
+            ("", "a", false),
+        ] {
+            assert_eq!(matches(pattern, name), want, "{pattern} on {name}");
+        }
+    }
+
+    #[test]
+    fn exclusion_wins_and_alone_means_all_others() {
+        let choose = |patterns: &[&str], name: &str| {
+            let mailboxes = patterns.iter().map(ToString::to_string).collect();
+            let policy = Policy { mailboxes, ..Policy::default() };
+            policy.chooses(&MailboxName::parse(name).unwrap())
+        };
+        assert!(choose(&["*", "!Spam"], "INBOX"));
+        assert!(!choose(&["!Spam", "*"], "Spam"));
+        assert!(choose(&["!Spam"], "Other"));
+        assert!(!choose(&["Work/*"], "INBOX"));
+        assert!(choose(&[], "INBOX"));
+    }
+}

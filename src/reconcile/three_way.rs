@@ -1,0 +1,156 @@
+//! The three-way merge of flags. A flag is a boolean with a base, so two sides that both changed
+//! it hold the same value: there is no conflict to resolve.
+
+use super::look::FlagMask;
+use crate::model::{FlagChange, Flags, SystemFlag};
+
+/// What is known of one side's flags.
+#[derive(Clone, Copy, Debug)]
+pub struct Opinion<'a> {
+    /// As seen.
+    pub flags: &'a Flags,
+    /// The flags whose absence means something; on others the side has no opinion.
+    pub sees: &'a FlagMask,
+    /// The flags it can store.
+    pub stores: &'a FlagMask,
+    /// Whether it may be changed.
+    pub follows: bool,
+}
+
+impl Opinion<'_> {
+    /// What the side changed since the base.
+    fn since(&self, base: &Flags) -> FlagChange {
+        let held = self.flags.union(&self.sees.hide(base));
+        FlagChange::between(base, &held)
+    }
+
+    /// What to change so that the side holds `goal`, as far as it can.
+    fn toward(&self, goal: &Flags) -> FlagChange {
+        let storable = self.stores.keep(goal);
+        FlagChange {
+            add: storable.difference(self.flags),
+            remove: self.flags.difference(goal),
+        }
+    }
+}
+
+/// The outcome of a merge.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Merge {
+    /// What the base holds from now on.
+    pub merged: Flags,
+    /// What to change on the server.
+    pub remote: FlagChange,
+    /// What to change on disk.
+    pub local: FlagChange,
+}
+
+/// Merges what both sides made of the base.
+pub fn merge(base: &Flags, remote: &Opinion<'_>, local: &Opinion<'_>) -> Merge {
+    let (from_remote, from_local) = (remote.since(base), local.since(base));
+    match (remote.follows, local.follows) {
+        (true, true) => {
+            let merged = from_local.apply(&from_remote.apply(base));
+            let (remote, local) = (remote.toward(&merged), local.toward(&merged));
+            Merge { merged, remote, local }
+        }
+        // One way: the follower takes what the leader changed and keeps what is its own; the base
+        // moves with the leader, so that the follower's own changes stay known as such.
+        (false, true) => one_way(base, &from_remote, local, |merged, local| Merge {
+            merged,
+            local,
+            remote: FlagChange::default(),
+        }),
+        (true, false) => one_way(base, &from_local, remote, |merged, remote| Merge {
+            merged,
+            remote,
+            local: FlagChange::default(),
+        }),
+        (false, false) => Merge { merged: base.clone(), ..Merge::default() },
+    }
+}
+
+fn one_way(
+    base: &Flags,
+    led: &FlagChange,
+    follower: &Opinion<'_>,
+    make: impl Fn(Flags, FlagChange) -> Merge,
+) -> Merge {
+    let goal = led.apply(follower.flags);
+    make(led.apply(base), follower.toward(&goal))
+}
+
+/// The flags of two messages that meet for the first time: the union, for want of a base; but
+/// `\Deleted` only when both carry it.
+pub fn first_meeting(remote: &Flags, local: &Flags) -> Flags {
+    let both = remote.intersection(local);
+    let union = remote.union(local);
+    if both.has(SystemFlag::Deleted) { union } else { union.without(SystemFlag::Deleted) }
+}
+
+/// Whether what happened to the flags since the base shows that somebody wants the message:
+/// flagged, undeleted, or given a keyword (law, 1.3 "interest").
+pub fn shows_interest(base: &Flags, now: &Flags) -> bool {
+    let change = FlagChange::between(base, now);
+    change.add.has(SystemFlag::Flagged)
+        || change.remove.has(SystemFlag::Deleted)
+        || change.add.keywords().next().is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Keyword;
+
+    fn sides(follows: (bool, bool), seen: (&Flags, &Flags), base: &Flags) -> Merge {
+        let all = FlagMask::All;
+        let side = |flags, follows| Opinion { flags, sees: &all, stores: &all, follows };
+        merge(base, &side(seen.0, follows.0), &side(seen.1, follows.1))
+    }
+
+    /// All 2^3 states of one flag: the merge is exact and never a conflict.
+    #[test]
+    fn one_flag_all_states() {
+        let (on, off) = (Flags::of(&[SystemFlag::Seen]), Flags::default());
+        for (b, r, l, want) in [
+            (0, 0, 0, 0),
+            (0, 0, 1, 1),
+            (0, 1, 0, 1),
+            (0, 1, 1, 1),
+            (1, 1, 1, 1),
+            (1, 1, 0, 0),
+            (1, 0, 1, 0),
+            (1, 0, 0, 0),
+        ] {
+            let pick = |bit: i32| if bit == 1 { &on } else { &off };
+            let out = sides((true, true), (pick(r), pick(l)), pick(b));
+            assert_eq!(out.merged, *pick(want), "{b}{r}{l}");
+            assert_eq!(out.remote.apply(pick(r)), *pick(want), "{b}{r}{l}");
+            assert_eq!(out.local.apply(pick(l)), *pick(want), "{b}{r}{l}");
+        }
+    }
+
+    #[test]
+    fn what_a_side_cannot_hold_is_not_removed() {
+        let mut base = Flags::of(&[SystemFlag::Seen]);
+        base.insert_keyword(Keyword::new("work").unwrap());
+        let seen = Flags::of(&[SystemFlag::Seen]);
+        let (all, system) = (FlagMask::All, FlagMask::Only(Flags::system()));
+        let remote = Opinion { flags: &seen, sees: &system, stores: &system, follows: true };
+        let local = Opinion { flags: &base, sees: &all, stores: &all, follows: true };
+        let out = merge(&base, &remote, &local);
+        assert_eq!(out, Merge { merged: base.clone(), ..Merge::default() });
+    }
+
+    #[test]
+    fn pulling_keeps_local_changes_and_does_not_push_them() {
+        let base = Flags::default();
+        let (remote, local) = (Flags::of(&[SystemFlag::Seen]), Flags::of(&[SystemFlag::Flagged]));
+        let out = sides((false, true), (&remote, &local), &base);
+        assert!(out.remote.is_empty());
+        assert_eq!(out.local.add, Flags::of(&[SystemFlag::Seen]));
+        assert_eq!(out.merged, Flags::of(&[SystemFlag::Seen]));
+        let again = sides((false, true), (&remote, &local.union(&remote)), &out.merged);
+        assert!(again.local.is_empty() && again.merged == out.merged);
+    }
+}

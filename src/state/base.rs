@@ -1,0 +1,250 @@
+//! The account, its mailboxes, their pairs and cursors.
+
+use super::{State, StateError, doing};
+use crate::model::{
+    AnyId, Aside, AsideReason, ContentHash, Flags, Keyword, MaildirId, MailboxBase, MailboxKey,
+    MailboxName, Pair, PairId, Side, Uid, UidValidity,
+};
+use crate::reconcile::Cursor;
+use rusqlite::{OptionalExtension, Row, params};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The account's own row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// Also in the Maildir's marker.
+    pub uuid: String,
+    /// The settings as of the last run that held nothing.
+    pub config: String,
+}
+
+/// A mailbox with all but its messages.
+#[derive(Clone, Debug)]
+pub(super) struct Row0 {
+    pub key: MailboxKey,
+    pub name: String,
+    pub tag: u32,
+    pub epoch: Option<i64>,
+}
+
+impl State {
+    /// The account; `None` before its first run.
+    pub fn account(&self) -> Result<Option<Memory>, StateError> {
+        let sql = "SELECT uuid, config FROM account WHERE id = 1";
+        let read = |row: &Row<'_>| Ok(Memory { uuid: row.get(0)?, config: row.get(1)? });
+        self.db.query_row(sql, [], read).optional().map_err(doing("read the account"))
+    }
+
+    /// Remembers the account.
+    pub fn set_account(&mut self, account: &Memory, now: i64) -> Result<(), StateError> {
+        let sql = "INSERT INTO account (id, uuid, config, created_at) VALUES (1, ?1, ?2, ?3)
+                   ON CONFLICT (id) DO UPDATE SET uuid = excluded.uuid, config = excluded.config";
+        let values = params![account.uuid, account.config, now];
+        self.db.execute(sql, values).map_err(doing("remember the account"))?;
+        Ok(())
+    }
+
+    /// All mailboxes that are kept in step.
+    pub fn mailboxes(&self) -> Result<BTreeMap<MailboxName, MailboxKey>, StateError> {
+        let what = doing("list mailboxes");
+        let sql = "SELECT name, id FROM mailbox";
+        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
+        let read = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, MailboxKey(row.get(1)?)));
+        let rows = query.query_map([], read).map_err(&what)?;
+        let mut all = BTreeMap::new();
+        for row in rows {
+            let (text, key) = row.map_err(&what)?;
+            all.extend(MailboxName::parse(&text).map(|name| (name, key)));
+        }
+        Ok(all)
+    }
+
+    /// How many messages each mailbox holds in the base.
+    pub fn counts(&self) -> Result<BTreeMap<MailboxName, usize>, StateError> {
+        let what = doing("count messages");
+        let sql = "SELECT name, (SELECT count(*) FROM pair WHERE pair.mailbox = mailbox.id)
+                   FROM mailbox";
+        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
+        let read = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?));
+        let rows = query.query_map([], read).map_err(&what)?;
+        let mut all = BTreeMap::new();
+        for row in rows {
+            let (text, count) = row.map_err(&what)?;
+            let count = usize::try_from(count).unwrap_or(0);
+            all.extend(MailboxName::parse(&text).map(|name| (name, count)));
+        }
+        Ok(all)
+    }
+
+    /// Where a side was left, for all mailboxes that have been looked at.
+    pub fn cursors(&self, side: Side) -> Result<BTreeMap<MailboxName, Cursor>, StateError> {
+        let what = doing("read cursors");
+        let sql = match side {
+            Side::Remote => "SELECT name, remote_cursor FROM mailbox WHERE remote_cursor NOT NULL",
+            Side::Local => "SELECT name, local_cursor FROM mailbox WHERE local_cursor NOT NULL",
+        };
+        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
+        let read = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, Cursor(row.get(1)?)));
+        let rows = query.query_map([], read).map_err(&what)?;
+        let mut all = BTreeMap::new();
+        for row in rows {
+            let (text, cursor) = row.map_err(&what)?;
+            all.extend(MailboxName::parse(&text).map(|name| (name, cursor)));
+        }
+        Ok(all)
+    }
+
+    /// When a mailbox was last compared message by message; 0: never.
+    pub fn full_at(&self, key: MailboxKey) -> Result<i64, StateError> {
+        let sql = "SELECT full_at FROM mailbox WHERE id = ?1";
+        self.db.query_row(sql, [key.0], |row| row.get(0)).map_err(doing("read a mailbox"))
+    }
+
+    /// Mailboxes that need a look although nothing moved: uploads in doubt, messages to be tried
+    /// again, messages that wait for the user.
+    pub fn restless(&self, now: i64) -> Result<BTreeSet<MailboxKey>, StateError> {
+        let what = doing("read what is due");
+        let sql = "SELECT mailbox FROM upload
+                   UNION SELECT mailbox FROM aside WHERE retry_at <= ?1 OR reason = 'unmatched'";
+        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
+        let rows = query.query_map([now], |row| Ok(MailboxKey(row.get(0)?))).map_err(&what)?;
+        rows.collect::<Result<_, _>>().map_err(what)
+    }
+
+    /// Begins to keep a mailbox in step.
+    pub fn add_mailbox(&mut self, name: &MailboxName, tag: u32) -> Result<MailboxKey, StateError> {
+        let sql = "INSERT INTO mailbox (name, tag) VALUES (?1, ?2)";
+        self.db.execute(sql, params![name.to_string(), tag]).map_err(doing("add a mailbox"))?;
+        Ok(MailboxKey(self.db.last_insert_rowid()))
+    }
+
+    /// Forgets a mailbox and all of its messages.
+    pub fn forget_mailbox(&mut self, key: MailboxKey) -> Result<(), StateError> {
+        let sql = "DELETE FROM mailbox WHERE id = ?1";
+        self.db.execute(sql, [key.0]).map_err(doing("forget a mailbox"))?;
+        Ok(())
+    }
+
+    /// Forgets the messages of a mailbox, so that they are copied again.
+    pub fn forget_messages(&mut self, key: MailboxKey) -> Result<(), StateError> {
+        let what = doing("forget the messages of a mailbox");
+        let tx = self.db.transaction().map_err(&what)?;
+        for sql in [
+            "DELETE FROM pair WHERE mailbox = ?1",
+            "DELETE FROM aside WHERE mailbox = ?1",
+            "DELETE FROM upload WHERE mailbox = ?1",
+            "UPDATE mailbox SET epoch = NULL, remote_cursor = NULL, local_cursor = NULL
+             WHERE id = ?1",
+        ] {
+            tx.execute(sql, [key.0]).map_err(&what)?;
+        }
+        tx.commit().map_err(what)
+    }
+
+    /// All that is known of a mailbox.
+    pub fn base(&self, key: MailboxKey) -> Result<MailboxBase, StateError> {
+        let what = doing("read a mailbox");
+        let sql = "SELECT name, tag, epoch FROM mailbox WHERE id = ?1";
+        let read = |row: &Row<'_>| {
+            Ok(Row0 { key, name: row.get(0)?, tag: row.get(1)?, epoch: row.get(2)? })
+        };
+        let row = self.db.query_row(sql, [key.0], read).map_err(&what)?;
+        let name = MailboxName::parse(&row.name).unwrap_or_else(MailboxName::inbox);
+        let epoch = row.epoch.and_then(|e| u64::try_from(e).ok()).map(UidValidity);
+        let (pairs, aside) = (self.pairs(key).map_err(&what)?, self.asides(key).map_err(&what)?);
+        Ok(MailboxBase { key: row.key, name, tag: row.tag, epoch, pairs, aside })
+    }
+
+    fn pairs(&self, key: MailboxKey) -> Result<Vec<Pair>, rusqlite::Error> {
+        let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone
+                   FROM pair WHERE mailbox = ?1 ORDER BY uid";
+        let mut query = self.db.prepare_cached(sql)?;
+        let rows = query.query_map([key.0], |row| {
+            let uid = Uid::new(row.get(1)?).ok_or(rusqlite::Error::InvalidQuery)?;
+            Ok(Pair {
+                id: PairId(row.get(0)?),
+                uid,
+                file: MaildirId::new(row.get::<_, Vec<u8>>(2)?),
+                flags: flags_from(row.get(3)?, row.get_ref(4)?.as_str()?),
+                hash: ContentHash(row.get(5)?),
+                size: row.get::<_, i64>(6)?.unsigned_abs(),
+                tombstone: row.get::<_, Option<i64>>(7)?.map(side_from),
+            })
+        })?;
+        rows.collect()
+    }
+
+    fn asides(&self, key: MailboxKey) -> Result<Vec<Aside>, rusqlite::Error> {
+        let sql = "SELECT side, message, reason, attempts, retry_at, flags, keywords, detail
+                   FROM aside WHERE mailbox = ?1 ORDER BY side, message";
+        let mut query = self.db.prepare_cached(sql)?;
+        let rows = query.query_map([key.0], |row| {
+            let message: Vec<u8> = row.get(1)?;
+            Ok(Aside {
+                id: id_from(side_from(row.get(0)?), message).ok_or(rusqlite::Error::InvalidQuery)?,
+                reason: reason_from(row.get_ref(2)?.as_str()?),
+                attempts: row.get(3)?,
+                retry_at: row.get(4)?,
+                flags: flags_from(row.get(5)?, row.get_ref(6)?.as_str()?),
+                detail: row.get(7)?,
+            })
+        })?;
+        rows.collect()
+    }
+}
+
+pub(super) fn side_number(side: Side) -> i64 {
+    match side {
+        Side::Remote => 0,
+        Side::Local => 1,
+    }
+}
+
+pub(super) fn side_from(number: i64) -> Side {
+    if number == 0 { Side::Remote } else { Side::Local }
+}
+
+/// A message's name as bytes.
+pub(super) fn id_bytes(id: &AnyId) -> Vec<u8> {
+    match id {
+        AnyId::Remote(uid) => uid.get().to_be_bytes().to_vec(),
+        AnyId::Local(file) => file.as_bytes().to_vec(),
+    }
+}
+
+fn id_from(side: Side, bytes: Vec<u8>) -> Option<AnyId> {
+    match side {
+        Side::Remote => {
+            let number = u32::from_be_bytes(bytes.try_into().ok()?);
+            Uid::new(number).map(AnyId::Remote)
+        }
+        Side::Local => Some(AnyId::Local(MaildirId::new(bytes))),
+    }
+}
+
+pub(super) fn keyword_text(flags: &Flags) -> String {
+    flags.keywords().map(Keyword::as_str).collect::<Vec<_>>().join(" ")
+}
+
+fn flags_from(bits: i64, keywords: &str) -> Flags {
+    let bits = u8::try_from(bits).unwrap_or(0);
+    Flags::from_parts(bits, keywords.split(' ').filter_map(Keyword::new))
+}
+
+pub(super) fn reason_name(reason: AsideReason) -> &'static str {
+    match reason {
+        AsideReason::MarkedDeleted => "marked-deleted",
+        AsideReason::Refused => "refused",
+        AsideReason::Kept => "kept",
+        AsideReason::Unmatched => "unmatched",
+    }
+}
+
+fn reason_from(name: &str) -> AsideReason {
+    match name {
+        "marked-deleted" => AsideReason::MarkedDeleted,
+        "refused" => AsideReason::Refused,
+        "unmatched" => AsideReason::Unmatched,
+        _ => AsideReason::Kept,
+    }
+}

@@ -1,0 +1,99 @@
+//! What waits for the user's word.
+
+use super::base::side_number;
+use super::{State, StateError, doing};
+use crate::reconcile::guard::Held;
+use rusqlite::{Row, params};
+use std::collections::BTreeSet;
+
+/// A held part of a plan as it is remembered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldRow {
+    /// Its id.
+    pub id: String,
+    /// Why it is held.
+    pub kind: String,
+    /// The mailbox; empty: several.
+    pub mailbox: String,
+    /// How many messages or mailboxes.
+    pub count: i64,
+    /// What it would do, a line each.
+    pub lines: String,
+    /// Since when, seconds since 1970.
+    pub at: i64,
+    /// Whether the next run may carry it out.
+    pub approved: bool,
+}
+
+impl State {
+    /// What was held by the last run.
+    pub fn held(&self) -> Result<Vec<HeldRow>, StateError> {
+        let what = doing("read what is held");
+        let sql = "SELECT id, kind, mailbox, count, lines, at, approved FROM held ORDER BY at, id";
+        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
+        let read = |row: &Row<'_>| {
+            Ok(HeldRow {
+                id: row.get(0)?,
+                kind: row.get(1)?,
+                mailbox: row.get(2)?,
+                count: row.get(3)?,
+                lines: row.get(4)?,
+                at: row.get(5)?,
+                approved: row.get::<_, i64>(6)? == 1,
+            })
+        };
+        query.query_map([], read).map_err(&what)?.collect::<Result<_, _>>().map_err(what)
+    }
+
+    /// The ids of what the user approved.
+    pub fn approved(&self) -> Result<BTreeSet<String>, StateError> {
+        let held = self.held()?;
+        Ok(held.into_iter().filter(|row| row.approved).map(|row| row.id).collect())
+    }
+
+    /// Lets a held part run once. `false`: nothing of that id is held.
+    pub fn approve(&mut self, id: &str) -> Result<bool, StateError> {
+        let sql = "UPDATE held SET approved = 1 WHERE id = ?1";
+        let rows = self.db.execute(sql, [id]).map_err(doing("approve"))?;
+        Ok(rows > 0)
+    }
+
+    /// Remembers what is held now, and forgets what no longer is but for what `keeps` names (a run
+    /// over a part of the account says nothing about the rest). Writes nothing when nothing
+    /// changed.
+    pub fn set_held(
+        &mut self,
+        now_held: &[Held],
+        now: i64,
+        keeps: impl Fn(&HeldRow) -> bool,
+    ) -> Result<(), StateError> {
+        let rows = self.held()?;
+        let before: BTreeSet<String> = rows.iter().map(|row| row.id.clone()).collect();
+        let mut after: BTreeSet<String> = now_held.iter().map(|held| held.id.clone()).collect();
+        after.extend(rows.into_iter().filter(|row| keeps(row)).map(|row| row.id));
+        if before == after {
+            return Ok(());
+        }
+        let what = doing("remember what is held");
+        let tx = self.db.transaction().map_err(&what)?;
+        for id in before.difference(&after) {
+            tx.execute("DELETE FROM held WHERE id = ?1", [id]).map_err(&what)?;
+        }
+        for held in now_held.iter().filter(|held| !before.contains(&held.id)) {
+            let mailbox = held.mailbox.as_ref().map(ToString::to_string).unwrap_or_default();
+            let values = params![
+                held.id,
+                held.kind.name(),
+                side_number(held.side),
+                mailbox,
+                i64::try_from(held.count).unwrap_or(i64::MAX),
+                held.lines.join("\n"),
+                now
+            ];
+            let sql = "INSERT INTO held (id, kind, side, mailbox, count, lines, at, approved)
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)";
+            tx.execute(sql, values).map_err(&what)?;
+        }
+        tx.commit().map_err(what)
+    }
+}

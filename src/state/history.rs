@@ -1,0 +1,95 @@
+//! Every change made: who, what, when, why.
+
+use super::base::{side_from, side_number};
+use super::{State, StateError, doing};
+use crate::model::{AnyId, MailboxName, Side};
+use rusqlite::{Connection, Row, params};
+
+/// A change that was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// In which mailbox.
+    pub mailbox: MailboxName,
+    /// On which side.
+    pub side: Side,
+    /// What: `new`, `flags`, `deleted`, ...
+    pub what: &'static str,
+    /// To which message; `None`: to the mailbox itself.
+    pub message: Option<AnyId>,
+    /// Details and reason.
+    pub why: String,
+}
+
+/// A change as it is remembered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryRow {
+    /// When the run began, seconds since 1970.
+    pub at: i64,
+    /// The mailbox.
+    pub mailbox: String,
+    /// On which side.
+    pub side: Side,
+    /// What.
+    pub what: String,
+    /// The message's UID or base name, as text.
+    pub message: String,
+    /// Details and reason.
+    pub why: String,
+}
+
+impl State {
+    /// The row of this run, made when it is first needed.
+    pub(super) fn run_row(&mut self) -> Result<i64, StateError> {
+        if let Some(run) = self.run {
+            return Ok(run);
+        }
+        let sql = "INSERT INTO run (at, program) VALUES (unixepoch(), ?1)";
+        let program = concat!("mailtide ", env!("CARGO_PKG_VERSION"));
+        self.db.execute(sql, [program]).map_err(doing("note the run"))?;
+        let run = self.db.last_insert_rowid();
+        self.run = Some(run);
+        Ok(run)
+    }
+
+    /// The last changes, newest first.
+    pub fn history(&self, most: u32) -> Result<Vec<HistoryRow>, StateError> {
+        let what = doing("read the history");
+        let sql = "SELECT run.at, mailbox, side, what, message, why
+                   FROM history JOIN run ON run.id = history.run
+                   ORDER BY history.id DESC LIMIT ?1";
+        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
+        let read = |row: &Row<'_>| {
+            let message: Vec<u8> = row.get(4)?;
+            Ok(HistoryRow {
+                at: row.get(0)?,
+                mailbox: row.get(1)?,
+                side: side_from(row.get(2)?),
+                what: row.get(3)?,
+                message: message.escape_ascii().to_string(),
+                why: row.get(5)?,
+            })
+        };
+        query.query_map([most], read).map_err(&what)?.collect::<Result<_, _>>().map_err(what)
+    }
+}
+
+pub(super) fn write(
+    db: &Connection,
+    run: i64,
+    changes: &[Change],
+) -> Result<(), rusqlite::Error> {
+    let sql = "INSERT INTO history (run, mailbox, side, what, message, why)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let mut insert = db.prepare_cached(sql)?;
+    for change in changes {
+        let message = match &change.message {
+            Some(AnyId::Remote(uid)) => uid.get().to_string().into_bytes(),
+            Some(AnyId::Local(file)) => file.as_bytes().to_vec(),
+            None => Vec::new(),
+        };
+        let mailbox = change.mailbox.to_string();
+        let side = side_number(change.side);
+        insert.execute(params![run, mailbox, side, change.what, message, change.why])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! Uploads under way: the one kind of step whose repetition would double a message.
+
+use super::{State, StateError, doing};
+use crate::model::{MaildirId, MailboxKey};
+use rusqlite::params;
+
+/// An upload whose outcome is not recorded yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upload {
+    /// The file.
+    pub file: MaildirId,
+    /// Whether the server may have stored it: its last byte was allowed to leave.
+    pub committing: bool,
+    /// When that phase began, seconds since 1970.
+    pub at: i64,
+}
+
+impl State {
+    /// Before the first byte is sent.
+    pub fn begin_uploads(
+        &mut self,
+        key: MailboxKey,
+        files: &[MaildirId],
+        now: i64,
+    ) -> Result<(), StateError> {
+        let what = doing("note uploads");
+        let tx = self.db.transaction().map_err(&what)?;
+        let sql = "INSERT OR REPLACE INTO upload (mailbox, file, phase, at) VALUES (?1, ?2, 0, ?3)";
+        for file in files {
+            let mut insert = tx.prepare_cached(sql).map_err(&what)?;
+            insert.execute(params![key.0, file.as_bytes(), now]).map_err(&what)?;
+        }
+        tx.commit().map_err(what)
+    }
+
+    /// Before the last byte of the first of them is sent: from now on they may be stored.
+    pub fn commit_uploads(&mut self, key: MailboxKey, now: i64) -> Result<(), StateError> {
+        let sql = "UPDATE upload SET phase = 1, at = ?2 WHERE mailbox = ?1 AND phase = 0";
+        self.db.execute(sql, params![key.0, now]).map_err(doing("note uploads"))?;
+        Ok(())
+    }
+
+    /// Forgets an upload that the server surely did not store, or that is settled otherwise.
+    pub fn end_uploads(&mut self, key: MailboxKey, files: &[MaildirId]) -> Result<(), StateError> {
+        let what = doing("forget uploads");
+        let tx = self.db.transaction().map_err(&what)?;
+        for file in files {
+            let sql = "DELETE FROM upload WHERE mailbox = ?1 AND file = ?2";
+            tx.execute(sql, params![key.0, file.as_bytes()]).map_err(&what)?;
+        }
+        tx.commit().map_err(what)
+    }
+
+    /// Uploads that a cut run left behind.
+    pub fn open_uploads(&self, key: MailboxKey) -> Result<Vec<Upload>, StateError> {
+        let what = doing("read uploads");
+        let sql = "SELECT file, phase, at FROM upload WHERE mailbox = ?1 ORDER BY file";
+        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
+        let rows = query.query_map([key.0], |row| {
+            Ok(Upload {
+                file: MaildirId::new(row.get::<_, Vec<u8>>(0)?),
+                committing: row.get::<_, i64>(1)? == 1,
+                at: row.get(2)?,
+            })
+        });
+        rows.map_err(&what)?.collect::<Result<_, _>>().map_err(what)
+    }
+}

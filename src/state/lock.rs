@@ -1,0 +1,51 @@
+//! One process per account: a lock file beside the database, held for as long as it is open.
+
+use super::StateError;
+use rustix::fs::{FlockOperation, flock};
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// A held lock; dropping it (or dying) lets go.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock, and writes into the file who has it.
+    pub fn take(path: &Path) -> Result<Lock, StateError> {
+        let error = |source| StateError::File { path: path.to_owned(), source };
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let mut file = options.open(path).map_err(error)?;
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            return Err(held(&mut file, path));
+        }
+        file.set_len(0).map_err(error)?;
+        writeln!(file, "process {}", std::process::id()).map_err(error)?;
+        Ok(Lock { _file: file })
+    }
+
+    /// Takes the lock only if its file is there, and writes nothing (dry run).
+    pub fn take_quietly(path: &Path) -> Result<Option<Lock>, StateError> {
+        let mut file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(StateError::File { path: path.to_owned(), source }),
+        };
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Lock { _file: file })),
+            Err(_) => Err(held(&mut file, path)),
+        }
+    }
+}
+
+fn held(file: &mut File, path: &Path) -> StateError {
+    let mut holder = String::new();
+    let read = file.take(200).read_to_string(&mut holder);
+    let known = read.is_ok() && !holder.trim().is_empty();
+    let holder = if known { holder.trim().to_owned() } else { "an unknown process".to_owned() };
+    StateError::Locked { holder, path: path.to_owned() }
+}

@@ -1,0 +1,186 @@
+//! Remembers the base: what both sides of an account last agreed on, in one SQLite database.
+//!
+//! Reading order: [`migrate`] (the schema and how a database gets to it), [`base`] (mailboxes,
+//! pairs, cursors), [`outcome`] (how they change), [`intents`] (uploads under way), [`held`] (what
+//! waits for the user), [`history`], [`lock`] (one process per account).
+//!
+//! Calls block; an account lives on a thread of its own (decision 0003). Every public method that
+//! writes is one transaction.
+
+mod migrate;
+
+mod base;
+
+mod outcome;
+
+mod intents;
+
+mod held;
+
+mod history;
+
+mod lock;
+
+pub use base::Memory;
+pub use held::HeldRow;
+pub use history::{Change, HistoryRow};
+pub use intents::Upload;
+pub use lock::Lock;
+
+use rusqlite::{Connection, OpenFlags};
+use std::path::{Path, PathBuf};
+
+/// Why the state could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// SQLite failed.
+    #[error("the state database failed while it was to {doing}: {source}")]
+    Database {
+        /// What was to be done.
+        doing: &'static str,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+    /// A file of the state could not be used.
+    #[error("{path}: {source}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It was written by a newer mailtide.
+    #[error(
+        "{path} was written by a newer mailtide (schema {found}, this program knows {known}); \
+         update mailtide, nothing was changed"
+    )]
+    Newer {
+        /// Which.
+        path: String,
+        /// Its schema.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// It is damaged, or it is not ours.
+    #[error("{path} is not usable as a mailtide state database: {what}. Move it away to start \
+             over from the Maildir and the server; nothing is deleted then")]
+    Damaged {
+        /// Which.
+        path: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// Another process has it.
+    #[error("another mailtide works on this account: {holder} (lock file {path})")]
+    Locked {
+        /// Who, as far as the lock file tells.
+        holder: String,
+        /// The lock file.
+        path: PathBuf,
+    },
+}
+
+/// The state of one account.
+#[derive(Debug)]
+pub struct State {
+    db: Connection,
+    /// The row of this run in `run`, once it has changed something.
+    run: Option<i64>,
+}
+
+impl State {
+    /// Opens the database, creating it when it is not there.
+    pub fn open(path: &Path) -> Result<State, StateError> {
+        let unclean = path.with_extension("db-wal").exists();
+        let db = Connection::open(path).map_err(doing("open it"))?;
+        restrict(path)?;
+        let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+                       PRAGMA journal_size_limit = 4194304;";
+        db.execute_batch(pragmas).map_err(|e| damaged(path, &e))?;
+        if unclean {
+            let check = db.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+            match check {
+                Ok(verdict) if verdict == "ok" => {}
+                Ok(verdict) => return Err(damaged(path, &verdict)),
+                Err(error) => return Err(damaged(path, &error)),
+            }
+        }
+        State::prepare(db, &path.display().to_string())
+    }
+
+    /// A state that is forgotten when dropped: tests, and dry runs of accounts never synced.
+    pub fn in_memory() -> Result<State, StateError> {
+        State::prepare(Connection::open_in_memory().map_err(doing("open it"))?, ":memory:")
+    }
+
+    /// Opens an existing database without writing a byte beside it (dry run). The caller holds
+    /// the lock, so nobody writes meanwhile.
+    pub fn open_read_only(path: &Path) -> Result<State, StateError> {
+        let wal = path.with_extension("db-wal");
+        let leftover = wal.metadata().is_ok_and(|meta| meta.len() > 0);
+        let db = if leftover {
+            // A cut run left a journal; SQLite would have to write to read it. Read a copy.
+            let copy = std::env::temp_dir().join(format!("mailtide-{}", std::process::id()));
+            let file = |source| StateError::File { path: copy.clone(), source };
+            std::fs::create_dir_all(&copy).map_err(file)?;
+            std::fs::copy(path, copy.join("state.db")).map_err(file)?;
+            std::fs::copy(&wal, copy.join("state.db-wal")).map_err(file)?;
+            let from = Connection::open(copy.join("state.db")).map_err(doing("open a copy"))?;
+            let mut memory = Connection::open_in_memory().map_err(doing("open a copy"))?;
+            copy_into(&from, &mut memory)?;
+            drop(from);
+            std::fs::remove_dir_all(&copy).map_err(file)?;
+            memory
+        } else {
+            let name = path.display().to_string().replace('%', "%25").replace('?', "%3f");
+            let uri = format!("file:{}?immutable=1", name.replace('#', "%23"));
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+            Connection::open_with_flags(uri, flags).map_err(doing("open it"))?
+        };
+        migrate::check(&db, &path.display().to_string())?;
+        Ok(State { db, run: None })
+    }
+
+    fn prepare(mut db: Connection, name: &str) -> Result<State, StateError> {
+        db.execute_batch("PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000;")
+            .map_err(doing("set it up"))?;
+        db.set_prepared_statement_cache_capacity(64);
+        migrate::run(&mut db, name)?;
+        Ok(State { db, run: None })
+    }
+
+    /// How many rows were written since it was opened.
+    pub fn writes(&self) -> u64 {
+        self.db.total_changes()
+    }
+
+    /// Makes transactions fail when the function says so; for tests.
+    #[doc(hidden)]
+    pub fn fail_commits(&mut self, mut fails: impl FnMut() -> bool + Send + 'static) {
+        let hooked = self.db.commit_hook(Some(move || fails()));
+        debug_assert!(hooked.is_ok());
+    }
+}
+
+fn copy_into(from: &Connection, to: &mut Connection) -> Result<(), StateError> {
+    let backup = rusqlite::backup::Backup::new(from, to).map_err(doing("copy it"))?;
+    let pause = std::time::Duration::ZERO;
+    backup.run_to_completion(1000, pause, None).map_err(doing("copy it"))
+}
+
+fn restrict(path: &Path) -> Result<(), StateError> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::Permissions::from_mode(0o600);
+    std::fs::set_permissions(path, mode)
+        .map_err(|source| StateError::File { path: path.to_owned(), source })
+}
+
+fn damaged(path: &Path, what: &impl ToString) -> StateError {
+    StateError::Damaged { path: path.display().to_string(), what: what.to_string() }
+}
+
+/// Makes a [`StateError`] of what SQLite says.
+fn doing(doing: &'static str) -> impl Fn(rusqlite::Error) -> StateError {
+    move |source| StateError::Database { doing, source }
+}

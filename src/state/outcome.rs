@@ -1,0 +1,193 @@
+//! How the base changes: by outcomes, a batch in one transaction, with the history of it.
+
+use super::base::{id_bytes, keyword_text, reason_name, side_number};
+use super::{Change, State, StateError, doing};
+use crate::model::{AnyId, Aside, MailboxKey, PairId, Side, Uid, UidValidity};
+use crate::reconcile::{Cursor, Outcome};
+use rusqlite::{Connection, params};
+
+impl State {
+    /// Records what happened in a mailbox.
+    pub fn apply(
+        &mut self,
+        key: MailboxKey,
+        outcomes: &[Outcome],
+        changes: &[Change],
+    ) -> Result<(), StateError> {
+        if outcomes.is_empty() && changes.is_empty() {
+            return Ok(());
+        }
+        let what = doing("record what was done");
+        let run = if changes.is_empty() { None } else { Some(self.run_row()?) };
+        let tx = self.db.transaction().map_err(&what)?;
+        for outcome in outcomes {
+            record(&tx, key, outcome).map_err(&what)?;
+        }
+        if let Some(run) = run {
+            super::history::write(&tx, run, changes).map_err(&what)?;
+        }
+        tx.commit().map_err(what)?;
+        Ok(())
+    }
+
+    /// Remembers where a side of a mailbox was left, once all it showed has been acted on.
+    pub fn set_cursor(
+        &mut self,
+        key: MailboxKey,
+        side: Side,
+        cursor: &Cursor,
+    ) -> Result<(), StateError> {
+        let sql = match side {
+            Side::Remote => "UPDATE mailbox SET remote_cursor = ?2 WHERE id = ?1",
+            Side::Local => "UPDATE mailbox SET local_cursor = ?2 WHERE id = ?1",
+        };
+        self.db.execute(sql, params![key.0, cursor.0]).map_err(doing("remember a cursor"))?;
+        Ok(())
+    }
+
+    /// Remembers the UIDVALIDITY of a mailbox that had none.
+    pub fn learn_epoch(&mut self, key: MailboxKey, epoch: UidValidity) -> Result<(), StateError> {
+        let sql = "UPDATE mailbox SET epoch = ?2 WHERE id = ?1 AND epoch IS NULL";
+        let epoch = i64::try_from(epoch.0).unwrap_or(i64::MAX);
+        self.db.execute(sql, params![key.0, epoch]).map_err(doing("remember UIDVALIDITY"))?;
+        Ok(())
+    }
+
+    /// Remembers when a mailbox was compared message by message.
+    pub fn set_full_at(&mut self, key: MailboxKey, now: i64) -> Result<(), StateError> {
+        let sql = "UPDATE mailbox SET full_at = ?2 WHERE id = ?1";
+        self.db.execute(sql, params![key.0, now]).map_err(doing("remember a full look"))?;
+        Ok(())
+    }
+
+    /// Moves a mailbox into another UIDVALIDITY: pairs get their new UIDs, those without one are
+    /// set aside, all in one transaction.
+    pub fn rekey(
+        &mut self,
+        key: MailboxKey,
+        epoch: UidValidity,
+        rekeyed: &[(PairId, Uid)],
+        orphans: &[(PairId, Option<Aside>)],
+    ) -> Result<(), StateError> {
+        let what = doing("take over a new UIDVALIDITY");
+        let tx = self.db.transaction().map_err(&what)?;
+        let go = || -> Result<(), rusqlite::Error> {
+            let epoch = i64::try_from(epoch.0).unwrap_or(i64::MAX);
+            tx.execute(
+                "UPDATE mailbox SET epoch = ?2, remote_cursor = NULL WHERE id = ?1",
+                params![key.0, epoch],
+            )?;
+            tx.execute("DELETE FROM aside WHERE mailbox = ?1 AND side = 0", [key.0])?;
+            for (pair, aside) in orphans {
+                tx.execute("DELETE FROM pair WHERE id = ?1", [pair.0])?;
+                if let Some(aside) = aside {
+                    set_aside(&tx, key, aside)?;
+                }
+            }
+            // Old and new UIDs may overlap, so all rows leave before the first comes back.
+            let mut moved = Vec::new();
+            for (pair, uid) in rekeyed {
+                let sql = "SELECT file, flags, keywords, hash, size FROM pair WHERE id = ?1";
+                let row = tx.query_row(sql, [pair.0], |row| {
+                    Ok((
+                        row.get::<_, Vec<u8>>(0)?,
+                        row.get::<_, i64>(1)?,
+                        row.get::<_, String>(2)?,
+                        row.get::<_, Vec<u8>>(3)?,
+                        row.get::<_, i64>(4)?,
+                    ))
+                })?;
+                tx.execute("DELETE FROM pair WHERE id = ?1", [pair.0])?;
+                moved.push((pair, uid, row));
+            }
+            for (pair, uid, (file, flags, keywords, hash, size)) in moved {
+                tx.execute(
+                    "INSERT INTO pair (id, mailbox, uid, file, flags, keywords, hash, size)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                    params![pair.0, key.0, uid.get(), file, flags, keywords, hash, size],
+                )?;
+            }
+            Ok(())
+        };
+        go().map_err(&what)?;
+        tx.commit().map_err(what)
+    }
+}
+
+fn record(db: &Connection, key: MailboxKey, outcome: &Outcome) -> Result<(), rusqlite::Error> {
+    match outcome {
+        Outcome::Paired { uid, file, flags, hash, size, replaces } => {
+            if let Some(old) = replaces {
+                db.prepare_cached("DELETE FROM pair WHERE id = ?1")?.execute([old.0])?;
+            }
+            unaside(db, key, &AnyId::Remote(*uid))?;
+            unaside(db, key, &AnyId::Local(file.clone()))?;
+            db.prepare_cached("DELETE FROM upload WHERE mailbox = ?1 AND file = ?2")?
+                .execute(params![key.0, file.as_bytes()])?;
+            let sql = "INSERT INTO pair (mailbox, uid, file, flags, keywords, hash, size)
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+            let size = i64::try_from(*size).unwrap_or(i64::MAX);
+            db.prepare_cached(sql)?.execute(params![
+                key.0,
+                uid.get(),
+                file.as_bytes(),
+                flags.bits(),
+                keyword_text(flags),
+                hash.0,
+                size
+            ])?;
+        }
+        Outcome::Agreed { pair, flags } => {
+            let sql = "UPDATE pair SET flags = ?2, keywords = ?3 WHERE id = ?1";
+            let values = params![pair.0, flags.bits(), keyword_text(flags)];
+            db.prepare_cached(sql)?.execute(values)?;
+        }
+        Outcome::Dropped { pair } => {
+            db.prepare_cached("DELETE FROM pair WHERE id = ?1")?.execute([pair.0])?;
+        }
+        Outcome::Tombstone { pair, side } => {
+            let sql = "UPDATE pair SET tombstone = ?2 WHERE id = ?1";
+            db.prepare_cached(sql)?.execute(params![pair.0, side_number(*side)])?;
+        }
+        Outcome::Alone { pair, aside } => {
+            if let Some(pair) = pair {
+                db.prepare_cached("DELETE FROM pair WHERE id = ?1")?.execute([pair.0])?;
+            }
+            if let AnyId::Local(file) = &aside.id {
+                db.prepare_cached("DELETE FROM upload WHERE mailbox = ?1 AND file = ?2")?
+                    .execute(params![key.0, file.as_bytes()])?;
+            }
+            set_aside(db, key, aside)?;
+        }
+        Outcome::Unaside(id) => unaside(db, key, id)?,
+    }
+    Ok(())
+}
+
+fn set_aside(db: &Connection, key: MailboxKey, aside: &Aside) -> Result<(), rusqlite::Error> {
+    let sql = "INSERT INTO aside (mailbox, side, message, reason, attempts, retry_at, flags,
+                                  keywords, detail)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+               ON CONFLICT (mailbox, side, message) DO UPDATE SET
+                   reason = excluded.reason, attempts = excluded.attempts,
+                   retry_at = excluded.retry_at, flags = excluded.flags,
+                   keywords = excluded.keywords, detail = excluded.detail";
+    db.prepare_cached(sql)?.execute(params![
+        key.0,
+        side_number(aside.id.side()),
+        id_bytes(&aside.id),
+        reason_name(aside.reason),
+        aside.attempts,
+        aside.retry_at,
+        aside.flags.bits(),
+        keyword_text(&aside.flags),
+        aside.detail
+    ])?;
+    Ok(())
+}
+
+fn unaside(db: &Connection, key: MailboxKey, id: &AnyId) -> Result<(), rusqlite::Error> {
+    let sql = "DELETE FROM aside WHERE mailbox = ?1 AND side = ?2 AND message = ?3";
+    db.prepare_cached(sql)?.execute(params![key.0, side_number(id.side()), id_bytes(id)])?;
+    Ok(())
+}

@@ -1,0 +1,31 @@
+//! Errors of a side, by what the caller must do. None of them means "absent".
+
+/// Why a side could not do it. The text says what failed, on what, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The network or the server failed: stop this account for now, try again later.
+    #[error("{0}")]
+    Retry(String),
+    /// This mailbox cannot be worked on: leave it, go on with the others, tell the user.
+    #[error("{0}")]
+    Mailbox(String),
+    /// What the plan saw no longer holds: plan again.
+    #[error("{0}")]
+    Stale(String),
+    /// Only the user can lift this: a wrong password, say.
+    #[error("{0}")]
+    NeedsUser(String),
+    /// A guard holds the whole account: a missing Maildir, a server that lists nothing.
+    #[error("{0}")]
+    Guard(String),
+    /// An impossible state; a defect of mailtide.
+    #[error("{0} (this is a defect in mailtide, please report it)")]
+    Bug(String),
+}
+
+impl StoreError {
+    /// Whether other mailboxes of the account can go on.
+    pub fn is_local_to_mailbox(&self) -> bool {
+        matches!(self, StoreError::Mailbox(_) | StoreError::Stale(_))
+    }
+}

@@ -1,0 +1,241 @@
+//! The border: what a side must be able to do for the engine. One trait serves both sides.
+//!
+//! Contract, for every implementation (`tests/it/contract.rs` checks it):
+//! * No error is ever answered with "nothing there". What could not be learned is an `Err`, or a
+//!   look whose coverage says so.
+//! * A message becomes visible only whole, durable, and under a name that was free.
+//! * A change carries what the plan saw; where that no longer holds, the store leaves the message
+//!   alone and does not report it as done.
+//! * Nothing is removed but the very messages named.
+//!
+//! Futures here are not `Send`: an account lives on one thread (decision 0003).
+
+pub mod error;
+
+pub use error::StoreError;
+
+use crate::model::{
+    Fingerprint, Flags, Id, MailboxBase, MailboxName, Origin, Timestamp, UidValidity,
+};
+use crate::reconcile::{Cursor, Listed, Look};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One side of an account.
+#[allow(async_fn_in_trait, reason = "an account lives on one thread; see the module's head")]
+pub trait Store: Sized {
+    /// How this side names messages.
+    type Id: Id;
+    /// Takes messages in.
+    type Receiver: Receiver<Id = Self::Id>;
+
+    /// The cheap look at everything: all mailboxes, and which of them cannot have changed since
+    /// they were left with these cursors. Complete or an error.
+    async fn list(&mut self, left: &BTreeMap<MailboxName, Cursor>) -> Result<Vec<Listed>, StoreError>;
+
+    /// Looks into one mailbox. Changes nothing.
+    async fn look(&mut self, ask: &Ask<'_>) -> Result<Look<Self::Id>, StoreError>;
+
+    /// Cheap evidence about messages; those whose size is not among `sizes` may be left out, and
+    /// those that are gone are.
+    async fn fingerprints(
+        &mut self,
+        place: &Place,
+        ids: &[Self::Id],
+        sizes: Option<&BTreeSet<u64>>,
+    ) -> Result<Vec<(Self::Id, Fingerprint)>, StoreError>;
+
+    /// Reads messages into a sink, with CRLF line ends, in any order. A message that is gone is
+    /// passed over silently: it is neither ended nor failed.
+    async fn read<S: Sink<Self::Id>>(
+        &mut self,
+        place: &Place,
+        ids: &[Self::Id],
+        sink: &mut S,
+    ) -> Result<(), StoreError>;
+
+    /// Begins to take messages into a mailbox.
+    async fn receive(&mut self, place: &Place) -> Result<Self::Receiver, StoreError>;
+
+    /// Changes flags; answers with the messages for which the change now holds.
+    async fn set_flags(
+        &mut self,
+        place: &Place,
+        edits: &[FlagEdit<Self::Id>],
+    ) -> Result<Vec<Self::Id>, StoreError>;
+
+    /// Takes messages away; answers with what became of each that is away or marked.
+    async fn remove(
+        &mut self,
+        place: &Place,
+        removals: &[Removal<Self::Id>],
+    ) -> Result<Vec<(Self::Id, Removed)>, StoreError>;
+
+    /// Whether what is removed from this mailbox stays readable on that side (a trash mailbox).
+    fn keeps_removed(&self, mailbox: &MailboxName) -> bool;
+
+    /// Creates a mailbox, its parents too. One that is there already is no error.
+    async fn create_mailbox(&mut self, name: &MailboxName) -> Result<(), StoreError>;
+
+    /// Deletes a mailbox that holds nothing but the messages of this base. `Stale` when it holds
+    /// others.
+    async fn delete_mailbox(&mut self, base: &MailboxBase) -> Result<(), StoreError>;
+
+    /// Asks a second time, and differently, whether a mailbox that was not listed is surely not
+    /// there.
+    async fn confirm_absent(&mut self, name: &MailboxName) -> Result<bool, StoreError>;
+
+    /// A second, independent handle on the same side for reading beside the first; `None` when
+    /// there are to be no more.
+    async fn fork(&mut self) -> Result<Option<Self>, StoreError>;
+}
+
+/// What only the side that keeps the user's files can do.
+#[allow(async_fn_in_trait, reason = "an account lives on one thread; see the module's head")]
+pub trait Keep: Store {
+    /// Begins to take messages into the quarantine of a mailbox, out of the user's sight.
+    async fn quarantine(&mut self, place: &Place) -> Result<Self::Receiver, StoreError>;
+
+    /// Gives a message that was edited in place a new name, and says which.
+    async fn split(&mut self, place: &Place, id: &Self::Id) -> Result<Self::Id, StoreError>;
+}
+
+/// A mailbox in the UIDVALIDITY that the plan was made in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The mailbox.
+    pub mailbox: MailboxName,
+    /// The UIDVALIDITY; the store refuses with `Stale` when it is another by now.
+    pub epoch: Option<UidValidity>,
+}
+
+/// A question about one mailbox.
+#[derive(Debug)]
+pub struct Ask<'a> {
+    /// What is known of it.
+    pub base: &'a MailboxBase,
+    /// Where this side was left.
+    pub cursor: Option<&'a Cursor>,
+    /// How thorough the look shall be.
+    pub depth: Depth,
+}
+
+/// How thorough a look is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// What changed since the cursor.
+    Changes,
+    /// All messages, whatever the cursor says; on disk their sizes too.
+    Everything,
+}
+
+/// What is known of a message that is being copied.
+#[derive(Clone, Debug)]
+pub struct About<I> {
+    /// Its name where it comes from.
+    pub id: I,
+    /// Its flags there.
+    pub flags: Flags,
+    /// Its INTERNALDATE or mtime.
+    pub date: Option<Timestamp>,
+    /// Bytes as stored there.
+    pub stored: u64,
+}
+
+/// Takes messages one after another while they are read.
+#[allow(async_fn_in_trait, reason = "an account lives on one thread; see the module's head")]
+pub trait Sink<I> {
+    /// A message of this many bytes begins; `about` when the reader knows it by now.
+    async fn begin(&mut self, size: u64, about: Option<&About<I>>) -> Result<(), StoreError>;
+
+    /// The next bytes.
+    async fn chunk(&mut self, bytes: &[u8]) -> Result<(), StoreError>;
+
+    /// The message is whole.
+    async fn end(&mut self, about: About<I>) -> Result<(), StoreError>;
+
+    /// The message that began is not whole and will not be; it must leave no trace.
+    async fn abandon(&mut self) -> Result<(), StoreError>;
+
+    /// This message is there, but its content cannot be had.
+    async fn fail(&mut self, id: I, why: String) -> Result<(), StoreError>;
+}
+
+/// A message on its way in.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// A number of the caller's, given back with the outcome.
+    pub tag: usize,
+    /// The flags it shall have.
+    pub flags: Flags,
+    /// Its INTERNALDATE.
+    pub date: Option<Timestamp>,
+    /// Where it comes from, for the name of its file.
+    pub origin: Option<Origin>,
+}
+
+/// Takes messages in. What is dropped before `finish` leaves no visible trace on disk.
+#[allow(async_fn_in_trait, reason = "an account lives on one thread; see the module's head")]
+pub trait Receiver {
+    /// How the receiving side names messages.
+    type Id: Id;
+
+    /// A message of this many bytes begins; some receivers need to know it from the start.
+    async fn begin(&mut self, size: u64, delivery: Option<&Delivery>) -> Result<(), StoreError>;
+
+    /// The next bytes, with CRLF line ends.
+    async fn chunk(&mut self, bytes: &[u8]) -> Result<(), StoreError>;
+
+    /// The message is whole and may be stored.
+    async fn end(&mut self, delivery: Delivery) -> Result<(), StoreError>;
+
+    /// The message that began must not be stored.
+    async fn abandon(&mut self) -> Result<(), StoreError>;
+
+    /// Makes everything durable and visible, and tells what became of each.
+    async fn finish(self) -> Result<Vec<(usize, Delivered<Self::Id>)>, StoreError>;
+}
+
+/// What became of a message that was taken in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivered<I> {
+    /// It is there and durable.
+    Stored {
+        /// Its name; `None` when the side did not tell (no UIDPLUS): it will be found by content.
+        id: Option<I>,
+        /// Bytes as stored.
+        stored: u64,
+    },
+    /// The side refuses it, in these words.
+    Refused(String),
+}
+
+/// A change of one message's flags.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlagEdit<I> {
+    /// The message.
+    pub id: I,
+    /// What to change.
+    pub change: crate::model::FlagChange,
+}
+
+/// A message to be taken away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Removal<I> {
+    /// The message.
+    pub id: I,
+    /// The flags it had when the removal was decided; other ones by now mean that somebody changed
+    /// their mind. `None`: whatever they are.
+    pub saw: Option<Flags>,
+}
+
+/// What became of a message that was taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removed {
+    /// It is gone from the mailbox.
+    Gone,
+    /// It was moved to the trash mailbox.
+    Trashed,
+    /// It carries `\Deleted`; the server cannot expunge single messages (no UIDPLUS).
+    Marked,
+}
+

@@ -1,0 +1,7 @@
+//! Tests that need more than one room.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+
+mod support;
+
+mod cases;
+mod convergence;

@@ -1,0 +1,4 @@
+//! What the tests share: stores in memory that can fail, and worlds made of two of them.
+
+pub mod memory;
+pub mod world;

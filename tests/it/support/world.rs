@@ -1,0 +1,126 @@
+//! A server and a Maildir in memory, with the state between them.
+
+use super::memory::{Fuse, Memory};
+use mailtide::engine::{Account, Options, Report, Silent, Stop, World};
+use mailtide::model::{MaildirId, Uid};
+use mailtide::reconcile::Policy;
+use mailtide::state::{Memory as AccountRow, State};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+pub struct TwoSides {
+    pub remote: Memory<Uid>,
+    pub local: Memory<MaildirId>,
+    pub state: State,
+    pub fuse: Rc<RefCell<Fuse>>,
+    pub policy: Policy,
+    pub now: Rc<Cell<i64>>,
+    pub options: Options,
+    runtime: tokio::runtime::Runtime,
+    random: Rc<Cell<u32>>,
+}
+
+impl TwoSides {
+    pub fn new() -> TwoSides {
+        let fuse = Rc::new(RefCell::new(Fuse::default()));
+        let mut state = State::in_memory().unwrap();
+        let row = AccountRow { uuid: "u".into(), config: String::new() };
+        state.set_account(&row, 0).unwrap();
+        TwoSides {
+            remote: Memory::new(fuse.clone()),
+            local: Memory::new(fuse.clone()),
+            state,
+            fuse,
+            policy: Policy::default(),
+            now: Rc::new(Cell::new(1_000_000)),
+            options: Options { grace: 5, ..Options::default() },
+            runtime: tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .start_paused(true)
+                .build()
+                .unwrap(),
+            random: Rc::new(Cell::new(7)),
+        }
+    }
+
+    /// One run, which may be cut at a step of either side.
+    pub fn sync(&mut self) -> Report {
+        let now = self.now.clone();
+        let random = self.random.clone();
+        self.runtime.block_on(async {
+            let begin = tokio::time::Instant::now();
+            let mut account = Account {
+                remote: self.remote.clone(),
+                local: self.local.clone(),
+                state: &mut self.state,
+                policy: self.policy.clone(),
+                options: self.options.clone(),
+                world: World {
+                    now: Box::new(move || now.get() + begin.elapsed().as_secs() as i64),
+                    random: Box::new(move || {
+                        random.set(random.get() + 1);
+                        random.get()
+                    }),
+                },
+                observer: &Silent,
+                stop: Stop::default(),
+            };
+            account.sync().await
+        })
+    }
+
+    /// A run that must succeed.
+    pub fn sync_ok(&mut self) -> Report {
+        let report = self.sync();
+        assert!(report.ok(), "{:?} {:?}", report.errors, report.held);
+        report
+    }
+
+    /// A run that is cut at the given step of the sides.
+    pub fn sync_cut(&mut self, at: u32) -> Report {
+        {
+            let mut fuse = self.fuse.borrow_mut();
+            fuse.cut_at = Some(fuse.steps + at);
+        }
+        let report = self.sync();
+        self.fuse.borrow_mut().cut_at = None;
+        report
+    }
+
+    /// A run that must find nothing to do and write nothing.
+    pub fn sync_idle(&mut self) {
+        let before = self.fuse.borrow().writes;
+        let rows = self.state.writes();
+        let report = self.sync();
+        assert_eq!(report.changes(), 0, "second run: {report:?}");
+        assert_eq!(self.fuse.borrow().writes, before, "second run wrote to a side");
+        assert_eq!(self.state.writes(), rows, "second run wrote a row");
+    }
+
+    pub fn assert_equal_sides(&self, context: &str) {
+        let (remote, local) = (self.remote.view(), self.local.view());
+        assert_eq!(remote, local, "{context}");
+    }
+
+    /// How often each body exists, in sight or in quarantine.
+    pub fn bodies(&self) -> BTreeMap<Vec<u8>, usize> {
+        let mut all: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
+        let mut count = |view: &BTreeMap<String, Vec<(String, String)>>| {
+            for (body, _) in view.values().flatten() {
+                *all.entry(body.clone().into_bytes()).or_default() += 1;
+            }
+        };
+        count(&self.remote.view());
+        count(&self.local.view());
+        for body in &self.local.inner.borrow().quarantine {
+            *all.entry(body.clone()).or_default() += 1;
+        }
+        all
+    }
+
+    pub fn quarantined(&self) -> BTreeSet<String> {
+        let inner = self.local.inner.borrow();
+        inner.quarantine.iter().map(|b| String::from_utf8_lossy(b).into()).collect()
+    }
+}
