@@ -7,7 +7,7 @@ use super::report::{Ended, Observer, Report, Severity, Stop, Trouble};
 use crate::model::{MaildirId, MailboxName, Side, Uid};
 use crate::reconcile::guard::{self, Context};
 use crate::reconcile::policy::matches;
-use crate::reconcile::{Plan, Policy};
+use crate::reconcile::{Action, Plan, Policy};
 use crate::state::{Memory, State};
 use crate::store::{Keep, Store};
 use std::collections::BTreeMap;
@@ -60,7 +60,7 @@ pub struct Account<'a, R: Store<Id = Uid>, L: Keep<Id = MaildirId>> {
 
 /// What a pass came to.
 pub(super) struct Passed {
-    /// Whether a side was changed, so that another look is due.
+    /// Whether a side was to be changed, so that another look is due.
     changed: bool,
     /// Whether cut uploads may yet appear.
     in_doubt: bool,
@@ -112,7 +112,6 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
 
     async fn pass(&mut self, report: &mut Report) -> Result<Passed, Ended> {
         self.check_stop()?;
-        let before = report.changes() + report.linked;
         let (mailboxes, mut works) = self.survey(report).await?;
         let plan = Plan { mailboxes, messages: take_plans(&mut works) };
         let config_changed = self.config_changed()?;
@@ -133,11 +132,14 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         let in_doubt = works.values().any(|work| work.in_doubt);
         self.note_held(report)?;
+        let messages = verdict.plan.messages.iter().flat_map(|(_, plan)| &plan.actions);
+        let changed = !verdict.plan.mailboxes.is_empty()
+            || messages.into_iter().any(Action::changes_a_side);
         self.execute(verdict.plan, works, report).await?;
         if config_changed && report.ok() && self.options.only.is_empty() {
             self.remember_config()?;
         }
-        Ok(Passed { changed: report.changes() + report.linked > before, in_doubt })
+        Ok(Passed { changed, in_doubt })
     }
 
     fn note_held(&mut self, report: &Report) -> Result<(), Ended> {

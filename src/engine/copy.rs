@@ -135,11 +135,18 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(shared.unsound.into_inner())
     }
 
-    /// Uploads the new files of a mailbox.
-    pub(super) async fn upload(&mut self, job: UploadJob, report: &mut Report) -> Result<(), Ended> {
+    /// Uploads the new files of a mailbox. `complete` tells whether each is now a pair or set
+    /// aside; one that was stored under an unknown UID is neither.
+    pub(super) async fn upload(
+        &mut self,
+        job: UploadJob,
+        complete: &mut bool,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        *complete = true;
         for batch in job.wanted.chunks(UP_BATCH) {
             self.check_stop()?;
-            self.upload_batch(&job, batch, report).await?;
+            *complete &= self.upload_batch(&job, batch, report).await?;
         }
         Ok(())
     }
@@ -149,7 +156,7 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         job: &UploadJob,
         batch: &[(MaildirId, Wanted)],
         report: &mut Report,
-    ) -> Result<(), Ended> {
+    ) -> Result<bool, Ended> {
         let files: Vec<MaildirId> = batch.iter().map(|(file, _)| file.clone()).collect();
         let receiver = self.remote.receive(&job.place).await?;
         let now = (self.world.now)();
@@ -205,7 +212,7 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let open = self.state.open_uploads(job.key)?.into_iter().map(|up| up.file);
         let over: Vec<MaildirId> = open.filter(|file| !pending.contains(file)).collect();
         self.state.end_uploads(job.key, &over)?;
-        Ok(())
+        Ok(outcomes.len() == batch.len())
     }
 }
 

@@ -12,7 +12,7 @@ use crate::reconcile::{
     Action, Cursor, FlagMask, MailboxAction, MailboxPlan, Outcome, Plan,
 };
 use crate::state::Change;
-use crate::store::{Ask, Depth, FlagEdit, Keep, Place, Store, StoreError};
+use crate::store::{Ask, Depth, FlagEdit, Keep, Place, Removal, Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A mailbox in the works: what is known of it and what is to be recorded when it is done.
@@ -146,15 +146,17 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
             MailboxAction::Create { on, forget, .. } => {
                 let Some(work) = works.get_mut(&name) else { return Ok(()) };
+                // Forgotten first: a run cut after the creation would see a mailbox without the
+                // messages that the base knows, and take that for deletions.
+                if forget == Forget::Messages {
+                    self.state.forget_messages(work.base.key)?;
+                }
                 match on {
                     Side::Remote => self.remote.create_mailbox(&name).await?,
                     Side::Local => self.local.create_mailbox(&name).await?,
                 }
-                match forget {
-                    Forget::Messages => self.state.forget_messages(work.base.key)?,
-                    Forget::Nothing => {
-                        work.base.key = self.state.add_mailbox(&name, work.base.tag)?;
-                    }
+                if forget == Forget::Nothing {
+                    work.base.key = self.state.add_mailbox(&name, work.base.tag)?;
                 }
                 match on {
                     Side::Remote => report.mailboxes_created_remote += 1,
@@ -204,7 +206,7 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             if let Some(epoch) = work.base.epoch {
                 self.state.learn_epoch(work.base.key, epoch)?;
             }
-            let split = self.split_edited(work).await;
+            let split = self.clear_the_way(work).await;
             let name = work.base.name.clone();
             if self.tolerate(&name, split, report)?.is_err() {
                 work.sound = false;
@@ -221,26 +223,39 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let uploads: Vec<UploadJob> = works.values().filter_map(UploadJob::of).collect();
         for job in uploads {
             let name = job.place.mailbox.clone();
-            let done = self.upload(job, report).await;
-            let done = self.tolerate(&name, done.map(|_| ()), report)?;
-            if let (Err(_), Some(work)) = (done, works.get_mut(&name)) {
-                work.sound = false;
+            let mut complete = false;
+            let done = self.upload(job, &mut complete, report).await;
+            let done = self.tolerate(&name, done, report)?;
+            if let Some(work) = works.get_mut(&name) {
+                work.sound &= complete && done.is_ok();
             }
         }
         Ok(())
     }
 
-    async fn split_edited(&mut self, work: &mut Work) -> Result<(), Ended> {
-        let place = work.place();
-        let mut changes = Vec::new();
+    /// Edited files get names of their own, broken ones go to quarantine. The tombstone says that
+    /// it was not the user who took the message away.
+    async fn clear_the_way(&mut self, work: &mut Work) -> Result<(), Ended> {
+        let (place, key) = (work.place(), work.base.key);
         for action in &work.plan.actions {
-            if let Action::Split { pair } = action {
-                let new = self.local.split(&place, &pair.file).await?;
-                let why = format!("was edited in place as {}", pair.file);
-                changes.push(work.change(Side::Local, "split", new.any(), why));
-            }
+            let (Action::Split { pair } | Action::Discard { pair }) = action else { continue };
+            let tombstone = Outcome::Tombstone { pair: pair.id, side: Side::Local };
+            self.state.apply(key, &[tombstone], &[])?;
+            let change = match action {
+                Action::Split { .. } => {
+                    let new = self.local.split(&place, &pair.file).await?;
+                    let why = format!("was edited in place as {}", pair.file);
+                    work.change(Side::Local, "split", new.any(), why)
+                }
+                _ => {
+                    let removal = Removal { id: pair.file.clone(), saw: None };
+                    self.local.remove(&place, &[removal]).await?;
+                    let why = "broken; it comes again from the server".to_owned();
+                    work.change(Side::Local, "quarantined", pair.file.any(), why)
+                }
+            };
+            self.state.apply(key, &[], &[change])?;
         }
-        self.state.apply(work.base.key, &[], &changes)?;
         Ok(())
     }
 
@@ -332,7 +347,7 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         self.local.read(&work.place(), &files, &mut sink).await?;
         let (mut outcomes, mut changes) = (Vec::new(), Vec::new());
         for action in &work.plan.actions {
-            let Action::Link { uid, file, flags, .. } = action else { continue };
+            let Action::Link { uid, file, flags, replaces, .. } = action else { continue };
             let (true, Some((hash, size))) = (done.contains(uid), sink.hashes.get(file)) else {
                 work.sound = false;
                 continue;
@@ -340,7 +355,8 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let (uid, file, flags) = (*uid, file.clone(), flags.clone());
             changes.push(work.change(Side::Local, "linked", file.any(), format!("with {uid}")));
             let (hash, size) = (*hash, *size);
-            outcomes.push(Outcome::Paired { uid, file, flags, hash, size, replaces: None });
+            let replaces = *replaces;
+            outcomes.push(Outcome::Paired { uid, file, flags, hash, size, replaces });
         }
         report.linked += outcomes.len();
         self.state.apply(work.base.key, &outcomes, &changes)?;
@@ -380,7 +396,9 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let (key, name) = (work.base.key, &work.base.name);
         let sides = [(Side::Remote, &work.remote_cursor), (Side::Local, &work.local_cursor)];
         for (side, cursor) in sides {
-            if self.state.cursors(side)?.get(name) != Some(cursor) {
+            // A mailbox that was created a moment ago has not been looked at on that side.
+            let looked = *cursor != Cursor::default();
+            if looked && self.state.cursors(side)?.get(name) != Some(cursor) {
                 self.state.set_cursor(key, side, cursor)?;
             }
         }

@@ -12,6 +12,7 @@ use crate::model::{
 use crate::reconcile::Look;
 use crate::reconcile::matching::{Matches, Seeker, by_content, by_evidence};
 use crate::reconcile::messages::Known;
+use crate::state::Upload;
 use crate::store::{About, Keep, Place, Sink, Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,38 +32,41 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         local: &Look<MaildirId>,
     ) -> Result<Found, Ended> {
         let known = Known::of(base);
-        let uids: Vec<Uid> = unknown(remote, &known.uids).into_iter().copied().collect();
+        let mut uids: Vec<Uid> = unknown(remote, &known.uids).into_iter().copied().collect();
         let mut files: Vec<MaildirId> =
             unknown(local, &known.files).into_iter().cloned().collect();
         files.retain(|file| !local.broken.contains(file));
+        let hints = hints(base, local);
+        uids.extend(half_recorded(base, local, &hints));
         for aside in base.aside.iter().filter(|a| a.reason == AsideReason::Unmatched) {
             if let AnyId::Local(file) = &aside.id {
                 files.push(file.clone());
             }
         }
+        let open = match base.key.0 {
+            0 => Vec::new(),
+            _ => self.state.open_uploads(base.key)?,
+        };
+        // A message that the base knows is uploaded again when it is wanted (row 9).
+        let again = open.iter().map(|up| &up.file).filter(|file| known.files.contains(file));
+        files.extend(again.filter(|file| !local.shows_gone(file)).cloned());
         let place = Place { mailbox: base.name.clone(), epoch: base.epoch };
         let mut found = Found::default();
         if !uids.is_empty() && !files.is_empty() {
-            let hints = hints(base, local);
-            let out = self.match_up(&place, &uids, &files, &hints).await?;
-            found.links = out;
+            found.links = self.match_up(&place, &uids, &files, &hints).await?;
         }
-        self.settle_uploads(base, &place, (&uids, &files), &mut found).await?;
+        self.settle_uploads((&place, base), open, (&uids, &files), &mut found).await?;
         Ok(found)
     }
 
     /// Uploads that a cut run left behind: on the server by now, surely not, or in doubt.
     async fn settle_uploads(
         &mut self,
-        base: &MailboxBase,
-        place: &Place,
+        (place, base): (&Place, &MailboxBase),
+        open: Vec<Upload>,
         (uids, files): (&[Uid], &[MaildirId]),
         found: &mut Found,
     ) -> Result<(), Ended> {
-        let open = match base.key.0 {
-            0 => Vec::new(),
-            _ => self.state.open_uploads(base.key)?,
-        };
         if open.is_empty() {
             return Ok(());
         }
@@ -198,10 +202,32 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 }
 
+/// UIDs that the base knows without a file of their own, and that a new file claims by its name:
+/// a run was cut after the file was in place and before that was recorded.
+fn half_recorded(
+    base: &MailboxBase,
+    local: &Look<MaildirId>,
+    hints: &BTreeMap<MaildirId, Uid>,
+) -> Vec<Uid> {
+    let claimed: BTreeSet<&Uid> = hints.values().collect();
+    if claimed.is_empty() {
+        return Vec::new();
+    }
+    let fileless = base.pairs.iter().filter(|pair| local.shows_gone(&pair.file));
+    let asides = base.aside.iter().filter_map(|aside| match &aside.id {
+        AnyId::Remote(uid) => Some(*uid),
+        AnyId::Local(_) => None,
+    });
+    let all = fileless.map(|pair| pair.uid).chain(asides);
+    all.filter(|uid| claimed.contains(uid)).collect()
+}
+
 /// The UIDs that names of our own files claim, for this mailbox in this UIDVALIDITY.
 fn hints(base: &MailboxBase, local: &Look<MaildirId>) -> BTreeMap<MaildirId, Uid> {
     let ours = |origin: &Origin| origin.mailbox == base.tag && Some(origin.epoch) == base.epoch;
-    let claims = local.origins.iter().filter(|(_, origin)| ours(origin));
+    let known = Known::of(base).files;
+    let new = local.origins.iter().filter(|(file, _)| !known.contains(file));
+    let claims = new.filter(|(_, origin)| ours(origin));
     claims.map(|(file, origin)| (file.clone(), origin.uid)).collect()
 }
 

@@ -45,7 +45,7 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             self.check_stop()?;
             self.delete_remote(work, batch, report).await?;
         }
-        self.discard(work).await
+        Ok(())
     }
 
     async fn delete_local(
@@ -161,24 +161,7 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(uids.iter().copied().filter(|uid| !unsafe_.contains(uid)).collect())
     }
 
-    /// Row 26: the broken file leaves once the good copy has taken its place in the base.
-    async fn discard(&mut self, work: &Work) -> Result<(), Ended> {
-        let mut removals = Vec::new();
-        for action in &work.plan.actions {
-            if let Action::Discard { pair } = action {
-                let base = self.state.base(work.base.key)?;
-                let replaced = base.pairs.iter().all(|known| known.file != pair.file);
-                let id = pair.file.clone();
-                removals.extend(replaced.then_some(Removal { id, saw: None }));
-            }
-        }
-        if !removals.is_empty() {
-            self.local.remove(&work.place(), &removals).await?;
-        }
-        Ok(())
-    }
-
-    /// Deletes a mailbox whose messages are all known; theirs bytes are kept.
+    /// Deletes a mailbox whose messages are all known; their bytes are kept.
     pub(super) async fn delete_mailbox(
         &mut self,
         action: MailboxAction,

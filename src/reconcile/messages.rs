@@ -6,11 +6,13 @@
 use super::look::Look;
 use super::plan::{Action, CopyWhy, DeleteWhy, MailboxPlan, Note, PairRef};
 use super::policy::Policy;
-use super::three_way::{Opinion, first_meeting, merge, shows_interest};
+use super::three_way::{Opinion, agree, first_meeting, merge, shows_interest};
 use crate::model::{
     AnyId, Aside, AsideReason, Flags, Id, MaildirId, MailboxBase, Pair, Side, SystemFlag, Uid,
 };
 use std::collections::{BTreeMap, BTreeSet};
+
+const IN_DOUBT: &str = "its upload was cut; waiting to see whether it arrived";
 
 /// All that is known of one mailbox.
 #[derive(Debug)]
@@ -58,6 +60,9 @@ struct Table<'a> {
 
 impl Table<'_> {
     fn pair(&mut self, pair: &Pair) {
+        if let Some((uid, file)) = self.linked(&AnyId::Remote(pair.uid), &pair.file) {
+            return self.relink(pair, uid, &file);
+        }
         let remote = see(self.case.remote, &pair.uid, &pair.flags);
         let local = see(self.case.local, &pair.file, &pair.flags);
         match (local, remote) {
@@ -97,7 +102,9 @@ impl Table<'_> {
             &opinion(case.remote, remote, self.follows(Side::Remote)),
             &opinion(case.local, local, self.follows(Side::Local)),
         );
-        if out.merged != pair.flags || !out.remote.is_empty() || !out.local.is_empty() {
+        let changed = out.merged != pair.flags || !out.remote.is_empty() || !out.local.is_empty();
+        // A tombstone on a message that both have belongs to a deletion that did not come about.
+        if changed || pair.tombstone.is_some() {
             let (merged, remote, local) = (out.merged, out.remote, out.local);
             self.act(Action::Flags { pair: name(pair), merged, remote, local });
         }
@@ -107,7 +114,9 @@ impl Table<'_> {
     fn remote_gone(&mut self, pair: &Pair, local: Flags) {
         let kept = AnyId::Local(pair.file.clone());
         if pair.tombstone == Some(Side::Remote) || shows_interest(&pair.flags, &local) {
-            if self.follows(Side::Remote) {
+            if self.case.in_doubt.contains(&pair.file) {
+                self.note(pair.file.clone(), IN_DOUBT);
+            } else if self.follows(Side::Remote) {
                 self.note(pair.file.clone(), "deleted there, but wanted here: uploaded again");
                 self.copy(kept, local, Some(pair), CopyWhy::Wanted);
             } else {
@@ -137,12 +146,12 @@ impl Table<'_> {
         }
     }
 
-    /// Rows 26 and 27: the good copy comes first, the broken file goes to quarantine after it.
+    /// Rows 26 and 27: the broken file goes to quarantine, then the good copy comes.
     fn restore(&mut self, pair: &Pair, remote: Flags) {
         if self.follows(Side::Local) {
             self.note(pair.file.clone(), "broken here: downloaded again");
-            self.copy(AnyId::Remote(pair.uid), remote, Some(pair), CopyWhy::Restore);
             self.act(Action::Discard { pair: name(pair) });
+            self.copy(AnyId::Remote(pair.uid), remote, Some(pair), CopyWhy::Restore);
         } else {
             self.note(pair.file.clone(), "broken here; direction allows no repair");
         }
@@ -174,6 +183,10 @@ impl Table<'_> {
                 self.act(Action::Unaside(aside.id.clone()));
                 continue;
             }
+            if let Some((uid, file)) = self.link_of(&aside.id) {
+                self.link(uid, &file, None);
+                continue;
+            }
             let due = aside.retry_at.is_some_and(|at| at <= self.case.now);
             let undeleted = !flags.has(SystemFlag::Deleted);
             match aside.reason {
@@ -183,13 +196,12 @@ impl Table<'_> {
                 AsideReason::Refused if due => {
                     self.copy(aside.id.clone(), flags, None, CopyWhy::Retry);
                 }
-                AsideReason::Unmatched if self.linked(&aside.id).is_none() => {
+                AsideReason::Unmatched => {
                     self.copy(aside.id.clone(), flags, None, CopyWhy::Unmatched);
                 }
                 AsideReason::MarkedDeleted
                 | AsideReason::Refused
-                | AsideReason::Kept
-                | AsideReason::Unmatched => {}
+                | AsideReason::Kept => {}
             }
         }
     }
@@ -202,10 +214,11 @@ impl Table<'_> {
         let linked: BTreeSet<&MaildirId> = case.links.iter().map(|(_, file)| file).collect();
         let known = Known::of(case.base);
         for (uid, flags) in case.remote.seen.iter().filter(|(uid, _)| !known.uids.contains(uid)) {
-            let flags = flags.clone().unwrap_or_default();
             match partners.get(uid) {
-                Some(file) => self.link(*uid, file, &flags),
-                None => self.new_remote(*uid, flags),
+                // A link with a message that the base knows is dealt with there.
+                Some(file) if known.files.contains(file) => {}
+                Some(file) => self.link(*uid, file, None),
+                None => self.new_remote(*uid, flags.clone().unwrap_or_default()),
             }
         }
         let files = case.local.seen.iter().filter(|(file, _)| !known.files.contains(file));
@@ -214,23 +227,35 @@ impl Table<'_> {
         }
     }
 
-    /// Row 40.
-    fn link(&mut self, uid: Uid, file: &MaildirId, remote: &Flags) {
+    /// A run was cut after it had put a pair's message back and before it recorded that.
+    fn relink(&mut self, pair: &Pair, uid: Uid, file: &MaildirId) {
+        self.link(uid, file, Some(pair));
+    }
+
+    /// Row 40; with a pair: its flags are the base of the merge.
+    fn link(&mut self, uid: Uid, file: &MaildirId, pair: Option<&Pair>) {
         let case = self.case;
-        let local = case.local.seen.get(file).cloned().flatten().unwrap_or_default();
-        let flags = first_meeting(remote, &local);
-        let side = |look_flags: &Flags, stores: &super::look::FlagMask, follows: bool| {
-            if !follows {
-                return crate::model::FlagChange::default();
-            }
-            crate::model::FlagChange {
-                add: stores.keep(&flags).difference(look_flags),
-                remove: look_flags.difference(&flags),
-            }
+        let before = pair.map(|pair| pair.flags.clone()).unwrap_or_default();
+        let flags_of = |seen: Option<&Option<Flags>>| {
+            seen.cloned().flatten().unwrap_or_else(|| before.clone())
         };
-        let remote = side(remote, &case.remote.stores, self.follows(Side::Remote));
-        let local = side(&local, &case.local.stores, self.follows(Side::Local));
-        self.act(Action::Link { uid, file: file.clone(), flags, remote, local });
+        let there = flags_of(case.remote.seen.get(&uid));
+        let here = flags_of(case.local.seen.get(file));
+        let remote = opinion(case.remote, &there, self.follows(Side::Remote));
+        let local = opinion(case.local, &here, self.follows(Side::Local));
+        let met = first_meeting(&there, &here);
+        let out = match pair {
+            Some(_) => merge(&before, &remote, &local),
+            None => agree(&met, &remote, &local),
+        };
+        self.act(Action::Link {
+            uid,
+            file: file.clone(),
+            flags: out.merged,
+            remote: out.remote,
+            local: out.local,
+            replaces: pair.map(|pair| pair.id),
+        });
     }
 
     /// Rows 39 and 45.
@@ -248,7 +273,7 @@ impl Table<'_> {
         if self.case.local.broken.contains(file) {
             self.note(file.clone(), "empty or unreadable: not uploaded");
         } else if self.case.in_doubt.contains(file) {
-            self.note(file.clone(), "its upload was cut; waiting to see whether it arrived");
+            self.note(file.clone(), IN_DOUBT);
         } else if !flags.has(SystemFlag::Deleted) {
             self.copy(AnyId::Local(file.clone()), flags, None, CopyWhy::New);
         }
@@ -279,11 +304,17 @@ impl Table<'_> {
         writable && self.case.policy.flows_to(side)
     }
 
-    fn linked(&self, id: &AnyId) -> Option<&(Uid, MaildirId)> {
-        self.case.links.iter().find(|(uid, file)| match id {
+    /// A link that gives a pair a new name on one side.
+    fn linked(&self, uid: &AnyId, file: &MaildirId) -> Option<(Uid, MaildirId)> {
+        self.link_of(uid).or_else(|| self.link_of(&AnyId::Local(file.clone())))
+    }
+
+    fn link_of(&self, id: &AnyId) -> Option<(Uid, MaildirId)> {
+        let found = self.case.links.iter().find(|(uid, file)| match id {
             AnyId::Remote(own) => own == uid,
             AnyId::Local(own) => own == file,
-        })
+        });
+        found.cloned()
     }
 
     fn act(&mut self, action: Action) {

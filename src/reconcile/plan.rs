@@ -36,10 +36,12 @@ pub enum Action {
         file: MaildirId,
         /// What both shall have.
         flags: Flags,
-        /// What each lacks.
+        /// What the server lacks.
         remote: FlagChange,
-        /// What each lacks.
+        /// What the disk lacks.
         local: FlagChange,
+        /// The pair that this completes again.
+        replaces: Option<PairId>,
     },
     /// Copy to the other side.
     Copy {
@@ -88,12 +90,12 @@ pub enum Action {
         aside: Aside,
     },
     /// Give an edited file a name of its own, so that it is a new message; the original comes
-    /// again from the server.
+    /// again from the server. Done before anything is copied.
     Split {
         /// The edited message.
         pair: PairRef,
     },
-    /// Put a broken file into quarantine once the good copy is there.
+    /// Put a broken file into quarantine; the good copy then comes from the server.
     Discard {
         /// The broken message.
         pair: PairRef,
@@ -143,10 +145,9 @@ impl Action {
     /// Whether carrying it out changes a side, and is not only bookkeeping.
     pub fn changes_a_side(&self) -> bool {
         match self {
-            Action::Link { remote, local, .. } | Action::Flags { remote, local, .. } => {
-                !remote.is_empty() || !local.is_empty()
-            }
-            Action::Copy { .. }
+            Action::Flags { remote, local, .. } => !remote.is_empty() || !local.is_empty(),
+            Action::Link { .. }
+            | Action::Copy { .. }
             | Action::Delete { .. }
             | Action::Split { .. }
             | Action::Discard { .. } => true,

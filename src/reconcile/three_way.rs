@@ -80,6 +80,15 @@ fn one_way(
     make(led.apply(base), follower.toward(&goal))
 }
 
+/// Brings both sides to the same flags, where there is no base.
+pub fn agree(goal: &Flags, remote: &Opinion<'_>, local: &Opinion<'_>) -> Merge {
+    let toward = |side: &Opinion<'_>| match side.follows {
+        true => side.toward(goal),
+        false => FlagChange::default(),
+    };
+    Merge { merged: goal.clone(), remote: toward(remote), local: toward(local) }
+}
+
 /// The flags of two messages that meet for the first time: the union, for want of a base; but
 /// `\Deleted` only when both carry it.
 pub fn first_meeting(remote: &Flags, local: &Flags) -> Flags {

@@ -138,7 +138,7 @@ fn record(db: &Connection, key: MailboxKey, outcome: &Outcome) -> Result<(), rus
             ])?;
         }
         Outcome::Agreed { pair, flags } => {
-            let sql = "UPDATE pair SET flags = ?2, keywords = ?3 WHERE id = ?1";
+            let sql = "UPDATE pair SET flags = ?2, keywords = ?3, tombstone = NULL WHERE id = ?1";
             let values = params![pair.0, flags.bits(), keyword_text(flags)];
             db.prepare_cached(sql)?.execute(values)?;
         }

@@ -105,10 +105,8 @@ impl MemoryId for MaildirId {
     fn make(number: u32, origin: Option<Origin>, taken: &dyn Fn(&Self) -> bool) -> Self {
         if let Some(o) = origin {
             let name = format!("o.{}.{}.{}", o.mailbox, o.epoch.0, o.uid.get());
-            let id = MaildirId::new(name);
-            if !taken(&id) {
-                return id;
-            }
+            let id = MaildirId::new(name.clone());
+            return if taken(&id) { MaildirId::new(format!("{name}.{number}")) } else { id };
         }
         MaildirId::new(format!("f{number:05}"))
     }
@@ -418,6 +416,7 @@ impl<I: MemoryId> Store for Memory<I> {
                 if marks {
                     message.flags.insert(SystemFlag::Deleted);
                     b.modseq += 1;
+                    message.modseq = b.modseq;
                     return Ok(Some(Vec::new()));
                 }
                 Ok(b.drop_message(&removal.id).map(|m| m.body))
