@@ -70,6 +70,10 @@ pub struct Fingerprint {
     pub size: u64,
     /// Header and the first [`Fingerprint::TEXT`] bytes of text.
     pub head: ContentHash,
+    /// Whether the header carries a delivery trace (`Received`, RFC 5321, 4.4). With one, equal
+    /// headers and sizes name one delivery; without, as in two states of a draft, they prove
+    /// nothing.
+    pub traced: bool,
 }
 
 impl Fingerprint {
@@ -83,7 +87,11 @@ impl Fingerprint {
         canonical.update(header);
         canonical.update(b"\n\n");
         canonical.update(text.get(..Self::TEXT).unwrap_or(text));
-        Fingerprint { size, head: canonical.finish() }
+        let mut lines = header.split(|b| *b == b'\n');
+        let trace = |line: &[u8]| {
+            line.get(..9).is_some_and(|name| name.eq_ignore_ascii_case(b"Received:"))
+        };
+        Fingerprint { size, head: canonical.finish(), traced: lines.any(trace) }
     }
 
     /// From the bytes of a whole message with CRLF line ends.

@@ -2,7 +2,7 @@
 //! UIDVALIDITY changed. A multiset match: k here and m there make min(k, m) pairs, never fewer
 //! messages (law, rows 40-43).
 
-use crate::model::{MaildirId, Uid};
+use crate::model::{Fingerprint, MaildirId, Uid};
 use std::collections::BTreeMap;
 
 /// A message on disk that looks for its like.
@@ -25,15 +25,18 @@ pub struct Matches {
     pub unclear: Vec<(Vec<Uid>, Vec<MaildirId>)>,
 }
 
-/// Matches by evidence that is strong, but no proof: only what is unique on both sides, or claimed
-/// by its own name, is linked; the rest is unclear.
-pub fn by_evidence<K: Ord>(remote: Vec<(Uid, K)>, local: Vec<Seeker<K>>) -> Matches {
+/// Matches by evidence that is strong, but no proof: linked is what its own name claims, and what
+/// is unique on both sides and carries a delivery trace; the rest is unclear.
+pub fn by_evidence(
+    remote: Vec<(Uid, Fingerprint)>,
+    local: Vec<Seeker<Fingerprint>>,
+) -> Matches {
     let mut matches = Matches::default();
-    for (uids, seekers) in groups(remote, local) {
+    for (key, (uids, seekers)) in groups(remote, local) {
         let (mut uids, seekers) = take_hints(uids, seekers, &mut matches);
         match (uids.as_slice(), seekers.as_slice()) {
             ([], _) | (_, []) => {}
-            ([uid], [file]) => matches.links.push((*uid, file.clone())),
+            ([uid], [file]) if key.traced => matches.links.push((*uid, file.clone())),
             _ => {
                 uids.sort();
                 matches.unclear.push((uids, seekers));
@@ -47,7 +50,7 @@ pub fn by_evidence<K: Ord>(remote: Vec<(Uid, K)>, local: Vec<Seeker<K>>) -> Matc
 /// names, after those that a file's own name claims.
 pub fn by_content<K: Ord>(remote: Vec<(Uid, K)>, local: Vec<Seeker<K>>) -> Matches {
     let mut matches = Matches::default();
-    for (uids, seekers) in groups(remote, local) {
+    for (uids, seekers) in groups(remote, local).into_values() {
         let (mut uids, mut files) = take_hints(uids, seekers, &mut matches);
         uids.sort();
         files.sort();
@@ -58,7 +61,10 @@ pub fn by_content<K: Ord>(remote: Vec<(Uid, K)>, local: Vec<Seeker<K>>) -> Match
 
 type Group<K> = (Vec<Uid>, Vec<Seeker<K>>);
 
-fn groups<K: Ord>(remote: Vec<(Uid, K)>, local: Vec<Seeker<K>>) -> Vec<Group<()>> {
+fn groups<K: Ord>(
+    remote: Vec<(Uid, K)>,
+    local: Vec<Seeker<K>>,
+) -> BTreeMap<K, Group<()>> {
     let mut groups: BTreeMap<K, Group<()>> = BTreeMap::new();
     for (uid, key) in remote {
         groups.entry(key).or_default().0.push(uid);
@@ -66,7 +72,7 @@ fn groups<K: Ord>(remote: Vec<(Uid, K)>, local: Vec<Seeker<K>>) -> Vec<Group<()>
     for Seeker { file, key, hint } in local {
         groups.entry(key).or_default().1.push(Seeker { file, key: (), hint });
     }
-    groups.into_values().collect()
+    groups
 }
 
 fn take_hints(
@@ -101,12 +107,8 @@ mod tests {
     fn multiset_keeps_all_copies() {
         let remote = vec![(uid(2), 7), (uid(1), 7), (uid(3), 8)];
         let local = vec![seeker("b", 7, None), seeker("a", 7, None), seeker("c", 7, None)];
-        let out = by_content(remote.clone(), local.clone());
         let (a, b) = (MaildirId::new("a"), MaildirId::new("b"));
-        assert_eq!(out.links, vec![(uid(1), a), (uid(2), b)]);
-        let out = by_evidence(remote, local);
-        assert!(out.links.is_empty());
-        assert_eq!(out.unclear.len(), 1);
+        assert_eq!(by_content(remote, local).links, vec![(uid(1), a), (uid(2), b)]);
     }
 
     #[test]
@@ -114,6 +116,23 @@ mod tests {
         let remote = vec![(uid(1), 7), (uid(2), 7)];
         let local = vec![seeker("x", 7, Some(2)), seeker("y", 7, Some(1))];
         let (x, y) = (MaildirId::new("x"), MaildirId::new("y"));
-        assert_eq!(by_evidence(remote, local).links, vec![(uid(2), x), (uid(1), y)]);
+        assert_eq!(by_content(remote, local).links, vec![(uid(2), x), (uid(1), y)]);
+    }
+
+    #[test]
+    fn evidence_links_only_unique_deliveries() {
+        let print = |header: &str| Fingerprint::new(9, header.as_bytes(), b"");
+        let traced = print("Received: by x\r\nSubject: a\r\n\r\n");
+        let plain = print("Subject: a\r\nX-Received: no\r\n\r\n");
+        let seeker = |name: &str, key| Seeker { file: MaildirId::new(name), key, hint: None };
+        let out = by_evidence(vec![(uid(1), traced)], vec![seeker("a", traced)]);
+        assert_eq!(out.links, vec![(uid(1), MaildirId::new("a"))]);
+        for (remote, local) in [
+            (vec![(uid(1), plain)], vec![seeker("a", plain)]),
+            (vec![(uid(1), traced)], vec![seeker("a", traced), seeker("b", traced)]),
+        ] {
+            let out = by_evidence(remote, local);
+            assert!(out.links.is_empty() && out.unclear.len() == 1, "{out:?}");
+        }
     }
 }

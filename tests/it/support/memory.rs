@@ -205,7 +205,10 @@ impl<I: MemoryId> Memory<I> {
             let mut all: Vec<(String, String)> = b
                 .messages
                 .values()
-                .map(|m| (String::from_utf8_lossy(&m.body).into(), m.flags.to_string()))
+                .map(|m| {
+                    let body = String::from_utf8_lossy(&m.body).replace(&"x".repeat(600), "X");
+                    (body, m.flags.to_string())
+                })
                 .collect();
             all.sort();
             (name.to_string(), all)
