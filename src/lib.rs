@@ -6,6 +6,8 @@ pub mod reconcile;
 
 pub mod store;
 
+pub mod imap;
+
 pub mod state;
 
 pub mod engine;

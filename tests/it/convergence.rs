@@ -110,7 +110,7 @@ impl Run {
             (5..=7, Some(id)) => {
                 let settled = self.settled.contains(&(name.clone(), id.any()));
                 let bit = match SystemFlag::ALL[self.chance.below(5)] {
-                    SystemFlag::Deleted if !settled => SystemFlag::Seen,
+                    SystemFlag::Deleted if !settled || dropped.contains(&name) => SystemFlag::Seen,
                     bit => bit,
                 };
                 let on = self.chance.one_in(2);
@@ -134,12 +134,21 @@ impl Run {
                     side.create(&new);
                 }
             }
-            (11, _) if !name.is_inbox() && dropped.len() < 2 => {
+            (11, _) if !name.is_inbox() && dropped.len() < 2 && !self.holds_deleted(&name) => {
                 side.inner.borrow_mut().boxes.remove(&name);
                 dropped.insert(name);
             }
             _ => {}
         }
+    }
+
+    /// What is marked \Deleted does not come back with a mailbox that does (row 45).
+    fn holds_deleted(&self, name: &MailboxName) -> bool {
+        fn any<I: Ord>(side: &crate::support::memory::Inner<I>, name: &MailboxName) -> bool {
+            let messages = side.boxes.get(name).map(|b| &b.messages);
+            messages.into_iter().flatten().any(|(_, m)| m.flags.has(SystemFlag::Deleted))
+        }
+        any(&self.w.remote.inner.borrow(), name) || any(&self.w.local.inner.borrow(), name)
     }
 
     /// The pairs of every mailbox, as the state knows them at rest.

@@ -1,0 +1,263 @@
+//! What we say. The only place where command text is made: an encoder that cannot express EXPUNGE
+//! without UIDs, CLOSE, or STORE FLAGS (which would wipe what others set), nor let a name end a
+//! line.
+
+use super::uid_set::UidSet;
+use crate::model::{Flags, Keyword, SystemFlag, Timestamp, UidValidity};
+use crate::store::StoreError;
+
+/// A command without its tag and line end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command {
+    text: Vec<u8>,
+}
+
+/// Read-only or not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// SELECT.
+    ReadWrite,
+    /// EXAMINE; nothing can be changed through it.
+    ReadOnly,
+}
+
+/// What to ask of SELECT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    /// Nothing more.
+    Nothing,
+    /// HIGHESTMODSEQ (RFC 7162, 3.1.8).
+    CondStore,
+    /// All changes since then (RFC 7162, 3.2.5). One parameter only: some servers refuse two.
+    QResync(UidValidity, u64),
+}
+
+/// Set or clear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Set {
+    /// `+FLAGS`.
+    Add,
+    /// `-FLAGS`.
+    Remove,
+}
+
+/// How the text of an APPEND follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LiteralKind {
+    /// After the server said `+`.
+    Waiting,
+    /// At once (RFC 7888).
+    AtOnce,
+}
+
+impl Command {
+    fn plain(text: impl Into<String>) -> Command {
+        Command { text: text.into().into_bytes() }
+    }
+
+    fn with_name(before: &str, name: &[u8], after: &str) -> Result<Command, StoreError> {
+        let mut text = before.as_bytes().to_vec();
+        text.extend(quoted(name)?);
+        text.extend(after.as_bytes());
+        Ok(Command { text })
+    }
+
+    /// The bytes to send.
+    pub fn bytes(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// CAPABILITY.
+    pub fn capability() -> Command {
+        Command::plain("CAPABILITY")
+    }
+
+    /// ID (RFC 2971); NetEase wants it before SELECT.
+    pub fn id() -> Command {
+        let version = env!("CARGO_PKG_VERSION");
+        Command::plain(format!("ID (\"name\" \"mailtide\" \"version\" \"{version}\")"))
+    }
+
+    /// ENABLE (RFC 5161).
+    pub fn enable(names: &[&str]) -> Command {
+        Command::plain(format!("ENABLE {}", names.join(" ")))
+    }
+
+    /// NAMESPACE (RFC 2342).
+    pub fn namespace() -> Command {
+        Command::plain("NAMESPACE")
+    }
+
+    /// LIST of everything, with RETURN options (RFC 5258, 5819, 6154).
+    pub fn list_all(options: &str) -> Command {
+        Command::plain(format!("LIST \"\" \"*\"{options}"))
+    }
+
+    /// LIST of one name.
+    pub fn list_one(name: &[u8]) -> Result<Command, StoreError> {
+        Command::with_name("LIST \"\" ", name, "")
+    }
+
+    /// STATUS.
+    pub fn status(name: &[u8], items: &str) -> Result<Command, StoreError> {
+        Command::with_name("STATUS ", name, &format!(" ({items})"))
+    }
+
+    /// SELECT or EXAMINE.
+    pub fn select(name: &[u8], access: Access, since: Since) -> Result<Command, StoreError> {
+        let verb = match access {
+            Access::ReadWrite => "SELECT ",
+            Access::ReadOnly => "EXAMINE ",
+        };
+        let after = match since {
+            Since::Nothing => String::new(),
+            Since::CondStore => " (CONDSTORE)".to_owned(),
+            Since::QResync(epoch, modseq) => format!(" (QRESYNC ({} {modseq}))", epoch.0),
+        };
+        Command::with_name(verb, name, &after)
+    }
+
+    /// UNSELECT (RFC 3691).
+    pub fn unselect() -> Command {
+        Command::plain("UNSELECT")
+    }
+
+    /// UID FETCH; the items are ours, never a server's words.
+    pub fn fetch(set: &UidSet, items: &'static str) -> Command {
+        Command::plain(format!("UID FETCH {set} ({items})"))
+    }
+
+    /// UID FETCH of what changed.
+    pub fn fetch_changed(set: &UidSet, modseq: u64) -> Command {
+        Command::plain(format!("UID FETCH {set} (UID FLAGS) (CHANGEDSINCE {modseq})"))
+    }
+
+    /// UID SEARCH of all UIDs; compact where the server can (RFC 4731).
+    pub fn search_all(compact: &[&str]) -> Command {
+        Command::plain(format!("UID SEARCH {}ALL", compact.concat()))
+    }
+
+    /// UID SEARCH for those of a set that are still there.
+    pub fn search_uids(set: &UidSet, compact: &[&str]) -> Command {
+        Command::plain(format!("UID SEARCH {}UID {set}", compact.concat()))
+    }
+
+    /// UID STORE; only ever a difference.
+    pub fn store(set: &UidSet, unchanged_since: Option<u64>, how: Set, flags: &Flags) -> Command {
+        let condition =
+            unchanged_since.map(|m| format!("(UNCHANGEDSINCE {m}) ")).unwrap_or_default();
+        let sign = match how {
+            Set::Add => '+',
+            Set::Remove => '-',
+        };
+        Command::plain(format!("UID STORE {set} {condition}{sign}FLAGS.SILENT ({})", list(flags)))
+    }
+
+    /// UID EXPUNGE (RFC 4315): just these.
+    pub fn expunge(set: &UidSet) -> Command {
+        Command::plain(format!("UID EXPUNGE {set}"))
+    }
+
+    /// UID MOVE (RFC 6851).
+    pub fn move_to(set: &UidSet, name: &[u8]) -> Result<Command, StoreError> {
+        Command::with_name(&format!("UID MOVE {set} "), name, "")
+    }
+
+    /// UID COPY.
+    pub fn copy_to(set: &UidSet, name: &[u8]) -> Result<Command, StoreError> {
+        Command::with_name(&format!("UID COPY {set} "), name, "")
+    }
+
+    /// APPEND up to the announcement of the literal.
+    pub fn append(
+        name: &[u8],
+        flags: &Flags,
+        date: Option<Timestamp>,
+        (size, kind): (u64, LiteralKind),
+    ) -> Result<Command, StoreError> {
+        let date = date.map(|at| format!("\"{}\" ", super::date::format(at))).unwrap_or_default();
+        let plus = match kind {
+            LiteralKind::Waiting => "",
+            LiteralKind::AtOnce => "+",
+        };
+        let after = format!(" ({}) {date}{{{size}{plus}}}", list(flags));
+        Command::with_name("APPEND ", name, &after)
+    }
+
+    /// CREATE.
+    pub fn create(name: &[u8]) -> Result<Command, StoreError> {
+        Command::with_name("CREATE ", name, "")
+    }
+
+    /// SUBSCRIBE.
+    pub fn subscribe(name: &[u8]) -> Result<Command, StoreError> {
+        Command::with_name("SUBSCRIBE ", name, "")
+    }
+
+    /// DELETE.
+    pub fn delete(name: &[u8]) -> Result<Command, StoreError> {
+        Command::with_name("DELETE ", name, "")
+    }
+
+    /// LOGOUT.
+    pub fn logout() -> Command {
+        Command::plain("LOGOUT")
+    }
+}
+
+/// Flags as a list's inside. Keywords are atoms by their type.
+fn list(flags: &Flags) -> String {
+    let system = SystemFlag::ALL.iter().filter(|flag| flags.has(**flag)).map(|flag| flag.name());
+    system.chain(flags.keywords().map(Keyword::as_str)).collect::<Vec<_>>().join(" ")
+}
+
+fn quoted(name: &[u8]) -> Result<Vec<u8>, StoreError> {
+    if name.iter().any(|b| matches!(b, b'\r' | b'\n' | 0)) {
+        let shown = name.escape_ascii();
+        return Err(StoreError::Mailbox(format!("{shown}: such a name cannot be sent")));
+    }
+    let mut text = vec![b'"'];
+    for byte in name {
+        if matches!(byte, b'"' | b'\\') {
+            text.push(b'\\');
+        }
+        text.push(*byte);
+    }
+    text.push(b'"');
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_leave_their_quotes() {
+        let select = |name: &[u8]| Command::select(name, Access::ReadOnly, Since::Nothing);
+        assert_eq!(select(b"a\"b\\c").unwrap().bytes(), b"EXAMINE \"a\\\"b\\\\c\"");
+        for bad in [&b"a\r\nx LOGOUT"[..], b"a\nb", b"a\0b"] {
+            assert!(select(bad).is_err());
+        }
+    }
+
+    #[test]
+    fn commands_as_the_rfcs_write_them() {
+        let set = UidSet::parse(b"1:3,9").unwrap();
+        let mut flags = Flags::of(&[SystemFlag::Seen]);
+        flags.insert_keyword(Keyword::forwarded());
+        let show = |c: Command| String::from_utf8(c.text).unwrap();
+        assert_eq!(
+            show(Command::store(&set, Some(7), Set::Add, &flags)),
+            "UID STORE 1:3,9 (UNCHANGEDSINCE 7) +FLAGS.SILENT (\\Seen $Forwarded)"
+        );
+        let literal = (5, LiteralKind::AtOnce);
+        assert_eq!(
+            show(Command::append(b"A", &flags, Some(Timestamp(0)), literal).unwrap()),
+            "APPEND \"A\" (\\Seen $Forwarded) \" 1-Jan-1970 00:00:00 +0000\" {5+}"
+        );
+        assert_eq!(
+            show(Command::search_uids(&set, &["RETURN (ALL) "])),
+            "UID SEARCH RETURN (ALL) UID 1:3,9"
+        );
+    }
+}

@@ -1,0 +1,350 @@
+//! From nothing to a session: TCP, TLS or STARTTLS, greeting, login, COMPRESS. async-imap does the
+//! talking; what it is shown comes through the [`Gate`].
+
+use super::gate::Gate;
+use super::tls::{Trust, client_config};
+use super::wire::{Stream, Wire};
+use crate::store::StoreError;
+use async_imap::{Authenticator, Client};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
+
+/// How to reach and enter a server.
+#[derive(Clone)]
+pub struct Server {
+    /// Name or address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// How the connection is protected.
+    pub tls: TlsMode,
+    /// What certificates are checked against.
+    pub trust: Trust,
+    /// Whether plaintext may leave this machine.
+    pub plaintext: Plaintext,
+    /// Who.
+    pub user: String,
+    /// How to log in.
+    pub auth: Auth,
+    /// Password or access token. Has no Debug; nothing prints it.
+    pub secret: Secret,
+    /// How long any answer may take.
+    pub timeout: Duration,
+    /// Whether to ask for COMPRESS=DEFLATE (RFC 4978).
+    pub compress: Compress,
+    /// Extensions not to use, in upper case.
+    pub disabled: Vec<String>,
+}
+
+/// A password or token.
+#[derive(Clone)]
+pub struct Secret(pub String);
+
+/// How a connection is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsMode {
+    /// TLS from the first byte (RFC 8314).
+    Implicit,
+    /// STARTTLS; without it there is no login.
+    StartTls,
+    /// No TLS.
+    None,
+}
+
+/// Whether plaintext may leave this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Plaintext {
+    /// Only to this machine itself.
+    LoopbackOnly,
+    /// Anywhere; the user said so.
+    Anywhere,
+}
+
+/// Whether to compress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compress {
+    /// When the server can.
+    WhenOffered,
+    /// Never.
+    Never,
+}
+
+/// How to log in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// SASL PLAIN, or LOGIN where that is not offered.
+    Password,
+    /// SASL XOAUTH2 with an access token.
+    XOAuth2,
+    /// SASL OAUTHBEARER (RFC 7628) with an access token.
+    OAuthBearer,
+}
+
+/// Connects and logs in. The capabilities are those announced after login, if they were.
+pub async fn connect(server: &Server) -> Result<(Wire, Option<Vec<String>>), StoreError> {
+    let peer = format!("{}:{}", server.host, server.port);
+    let attempt = tokio::time::timeout(server.timeout, enter(server, &peer));
+    let (gate, capabilities) = attempt.await.map_err(|_| {
+        let seconds = server.timeout.as_secs();
+        StoreError::Retry(format!("connecting to {peer} took more than {seconds} s (timeout)"))
+    })??;
+    Ok((Wire::new(gate, peer, server.timeout), capabilities))
+}
+
+type Entered = (Box<dyn Stream>, Option<Vec<String>>);
+
+async fn enter(server: &Server, peer: &str) -> Result<Entered, StoreError> {
+    let tcp = TcpStream::connect((server.host.as_str(), server.port))
+        .await
+        .map_err(|error| StoreError::Retry(format!("cannot connect to {peer}: {error}")))?;
+    prepare(&tcp);
+    let loopback = tcp.peer_addr().is_ok_and(|address| address.ip().is_loopback());
+    if server.tls == TlsMode::None && server.plaintext == Plaintext::LoopbackOnly && !loopback {
+        return Err(StoreError::NeedsUser(format!(
+            "{peer} is not this machine, and tls = \"none\" would send the password readable; \
+             use \"implicit\" or \"starttls\", or set allow_plaintext = true"
+        )));
+    }
+    let stream: Box<dyn Stream> = match server.tls {
+        TlsMode::Implicit => shake_hands(server, peer, Box::new(tcp)).await?,
+        TlsMode::StartTls | TlsMode::None => Box::new(tcp),
+    };
+    let mut client = greeted(stream, server.tls, peer).await?;
+    if server.tls == TlsMode::StartTls {
+        client = start_tls(server, peer, client).await?;
+    }
+    if client.get_ref().said.to_ascii_uppercase().starts_with("PREAUTH") {
+        let mut gate = client.into_inner();
+        gate.open();
+        return Ok((Box::new(gate), None));
+    }
+    log_in(server, peer, client).await
+}
+
+fn prepare(tcp: &TcpStream) {
+    // Hints: a system that refuses them only notices dead connections later.
+    let socket = socket2::SockRef::from(tcp);
+    let keepalive = socket2::TcpKeepalive::new()
+        .with_time(Duration::from_secs(60))
+        .with_interval(Duration::from_secs(15));
+    for hint in [
+        socket.set_tcp_nodelay(true),
+        socket.set_tcp_keepalive(&keepalive),
+        socket.set_tcp_user_timeout(Some(Duration::from_secs(120))),
+    ] {
+        if let Err(error) = hint {
+            tracing::debug!(%error, "a socket option was refused");
+        }
+    }
+}
+
+async fn shake_hands(
+    server: &Server,
+    peer: &str,
+    stream: Box<dyn Stream>,
+) -> Result<Box<dyn Stream>, StoreError> {
+    let config = client_config(&server.trust).map_err(StoreError::NeedsUser)?;
+    let name = ServerName::try_from(server.host.clone())
+        .map_err(|_| StoreError::NeedsUser(format!("{} is no host name", server.host)))?;
+    let tls = TlsConnector::from(config).connect(name, stream).await.map_err(|error| {
+        let certificate = error.get_ref().is_some_and(|inner| inner.is::<TlsError>());
+        let what = format!("TLS with {peer} failed: {error}");
+        match certificate {
+            true => StoreError::NeedsUser(format!(
+                "{what}. If this is the right server, set tls_ca_file or tls_pin_sha256"
+            )),
+            false => StoreError::Retry(what),
+        }
+    })?;
+    Ok(Box::new(tls))
+}
+
+type TlsError = tokio_rustls::rustls::Error;
+
+async fn greeted(
+    stream: Box<dyn Stream>,
+    tls: TlsMode,
+    peer: &str,
+) -> Result<Client<Gate>, StoreError> {
+    let mut client = Client::new(Gate::new(stream));
+    let greeting = client.read_response().await;
+    let said = client.get_ref().said.clone();
+    match greeting {
+        Ok(Some(_)) if said.to_ascii_uppercase().starts_with("PREAUTH") => {
+            // RFC 9051, 11.1: on a connection that is not protected this bypasses STARTTLS.
+            match tls {
+                TlsMode::StartTls => Err(StoreError::NeedsUser(format!(
+                    "{peer} says PREAUTH before TLS; this is an attack or a broken server"
+                ))),
+                TlsMode::Implicit | TlsMode::None => Ok(client),
+            }
+        }
+        Ok(Some(_)) if said.to_ascii_uppercase().starts_with("OK") => Ok(client),
+        Ok(Some(_)) => Err(StoreError::Retry(format!("{peer} refuses to talk: {}", clean(&said)))),
+        Ok(None) => Err(StoreError::Retry(format!("{peer} closed the connection at once"))),
+        Err(error) => Err(StoreError::Retry(format!("{peer}: {error}"))),
+    }
+}
+
+/// RFC 9051, 6.2.1 with the lessons of 2021 (NO STARTTLS): what came before TLS is forgotten, and
+/// bytes that came with the answer abort.
+async fn start_tls(
+    server: &Server,
+    peer: &str,
+    mut client: Client<Gate>,
+) -> Result<Client<Gate>, StoreError> {
+    let answer = client.run_command_and_check_ok("STARTTLS", None).await;
+    if answer.is_err() {
+        let said = clean(&client.get_ref().said);
+        return Err(StoreError::NeedsUser(format!(
+            "{peer} does not do STARTTLS ({said}); nothing was sent. Try tls = \"implicit\""
+        )));
+    }
+    let (stream, early) = client.into_inner().into_parts();
+    if !early.is_empty() {
+        return Err(StoreError::NeedsUser(format!(
+            "{peer} sent data between STARTTLS and TLS; this is an attack or a broken server"
+        )));
+    }
+    let mut gate = Gate::new(shake_hands(server, peer, stream).await?);
+    gate.said = "OK".into();
+    Ok(Client::new(gate))
+}
+
+async fn log_in(server: &Server, peer: &str, mut client: Client<Gate>) -> Result<Entered, StoreError> {
+    if client.get_ref().capabilities.is_none() {
+        let asked = client.run_command_and_check_ok("CAPABILITY", None).await;
+        asked.map_err(|_| StoreError::Retry(format!("{peer} does not answer CAPABILITY")))?;
+    }
+    let before = client.get_ref().capabilities.clone().unwrap_or_default();
+    let offers = |name: &str| before.iter().any(|c| c == name);
+    client.get_mut().capabilities = None;
+    let (user, secret) = (&server.user, &server.secret.0);
+    let session = match server.auth {
+        Auth::XOAuth2 => {
+            let response = format!("user={user}\x01auth=Bearer {secret}\x01\x01");
+            client.authenticate("XOAUTH2", Once(Some(response))).await
+        }
+        Auth::OAuthBearer => {
+            let (host, port) = (&server.host, server.port);
+            let response = format!(
+                "n,a={user},\x01host={host}\x01port={port}\x01auth=Bearer {secret}\x01\x01"
+            );
+            client.authenticate("OAUTHBEARER", Once(Some(response))).await
+        }
+        Auth::Password if offers("AUTH=PLAIN") => {
+            let response = format!("\0{user}\0{secret}");
+            client.authenticate("PLAIN", Once(Some(response))).await
+        }
+        Auth::Password if offers("LOGINDISABLED") => {
+            return Err(StoreError::NeedsUser(format!(
+                "{peer} does not take passwords on this connection; use TLS, or another auth"
+            )));
+        }
+        Auth::Password => client.login(user, secret).await,
+    };
+    let session = session.map_err(|(error, client)| refused(server, &error, client.get_ref()))?;
+    let can_compress = match &session.get_ref().capabilities {
+        Some(list) => list.iter().any(|c| c == "COMPRESS=DEFLATE"),
+        None => offers("COMPRESS=DEFLATE"),
+    };
+    let capabilities = session.get_ref().capabilities.clone();
+    let allowed = !server.disabled.iter().any(|name| name.starts_with("COMPRESS"));
+    if server.compress == Compress::WhenOffered && can_compress && allowed {
+        let compressed = session.compress(|mut deflate| {
+            deflate.get_mut().open();
+            Box::new(deflate) as Box<dyn Stream>
+        });
+        let session = compressed
+            .await
+            .map_err(|error| StoreError::Retry(format!("{peer} failed to compress: {error}")))?;
+        return Ok((Box::new(Lent(session)), capabilities));
+    }
+    let mut session = session;
+    session.get_mut().open();
+    Ok((Box::new(Lent(session)), capabilities))
+}
+
+/// The stream within a session of async-imap, which does not give it back; nothing else of the
+/// session is used any more, and its own buffer is empty (see [`Gate`]).
+#[derive(Debug)]
+struct Lent<T: Stream>(async_imap::Session<T>);
+
+impl<T: Stream> AsyncRead for Lent<T> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        to: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        Pin::new(self.get_mut().0.get_mut()).poll_read(cx, to)
+    }
+}
+
+impl<T: Stream> AsyncWrite for Lent<T> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(self.get_mut().0.get_mut()).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(self.get_mut().0.get_mut()).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(self.get_mut().0.get_mut()).poll_shutdown(cx)
+    }
+}
+
+/// Answers the first challenge, and any further one (XOAUTH2 sends its error as one) with nothing.
+struct Once(Option<String>);
+
+impl Authenticator for Once {
+    type Response = String;
+
+    fn process(&mut self, _: &[u8]) -> String {
+        self.0.take().unwrap_or_default()
+    }
+}
+
+fn refused(server: &Server, error: &async_imap::error::Error, gate: &Gate) -> StoreError {
+    let who = format!("{} at {}:{}", server.user, server.host, server.port);
+    let said = clean(&gate.said);
+    let upper = gate.said.to_ascii_uppercase();
+    let temporary = ["[UNAVAILABLE]", "[INUSE]", "[LIMIT]", "[SERVERBUG]", "[THROTTLED]"];
+    match error {
+        async_imap::error::Error::No(_) | async_imap::error::Error::Bad(_)
+            if !temporary.iter().any(|code| upper.contains(code)) =>
+        {
+            let hint = match server.auth {
+                Auth::Password => {
+                    "check user and password (many providers want an app password)"
+                }
+                Auth::XOAuth2 | Auth::OAuthBearer => {
+                    "the access token is wrong or has expired; see what the token command prints"
+                }
+            };
+            StoreError::NeedsUser(format!("login of {who} was refused ({said}); {hint}"))
+        }
+        async_imap::error::Error::No(_) | async_imap::error::Error::Bad(_) => {
+            StoreError::Retry(format!("login of {who} is not possible for now ({said})"))
+        }
+        other => StoreError::Retry(format!("login of {who} failed: {other}")),
+    }
+}
+
+/// What a server said, fit for a terminal.
+pub fn clean(text: &str) -> String {
+    let safe = |c: char| match c.is_control() || ('\u{2028}'..='\u{202e}').contains(&c) {
+        true => '?',
+        false => c,
+    };
+    text.chars().take(300).map(safe).collect()
+}

@@ -1,0 +1,159 @@
+//! The stream that async-imap sees while it sets a session up: one line a read, so that nothing is
+//! ever left in its buffer when we take over; only lines it needs, reduced to their status word,
+//! so that no text a server adds can upset its parser. Opened afterwards, it passes bytes as they
+//! are.
+
+use super::wire::Stream;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Nothing a server says before login is longer than this.
+const LIMIT: usize = 64 << 10;
+
+/// A connection on which a session is being set up.
+#[derive(Debug)]
+pub struct Gate {
+    inner: Box<dyn Stream>,
+    read: Vec<u8>,
+    given: Vec<u8>,
+    open: bool,
+    /// The capabilities last announced, in upper case; `None`: none were.
+    pub capabilities: Option<Vec<String>>,
+    /// The last status line as the server sent it, without its tag.
+    pub said: String,
+}
+
+impl Gate {
+    /// Around a new connection.
+    pub fn new(inner: Box<dyn Stream>) -> Gate {
+        Gate {
+            inner,
+            read: Vec::new(),
+            given: Vec::new(),
+            open: false,
+            capabilities: None,
+            said: String::new(),
+        }
+    }
+
+    /// From now on bytes pass as they are.
+    pub fn open(&mut self) {
+        self.open = true;
+    }
+
+    /// The connection, and bytes that came beyond the last line.
+    pub fn into_parts(self) -> (Box<dyn Stream>, Vec<u8>) {
+        (self.inner, self.read)
+    }
+
+    /// What is made of a line for async-imap; `None`: it need not see it.
+    fn reduce(&mut self, line: &[u8]) -> Result<Option<Vec<u8>>, std::io::Error> {
+        let text = String::from_utf8_lossy(line).trim_end().to_owned();
+        if text.ends_with('}') && text.contains('{') {
+            return Err(std::io::Error::other("the server sent a literal before login"));
+        }
+        if text.starts_with('+') {
+            return Ok(Some(line.to_vec()));
+        }
+        let (tag, rest) = text.split_once(' ').unwrap_or((&text, ""));
+        let (word, tail) = rest.split_once(' ').unwrap_or((rest, ""));
+        let word = word.to_ascii_uppercase();
+        if let Some(list) = capability_code(rest) {
+            self.capabilities = Some(list);
+        }
+        match (tag, word.as_str()) {
+            ("*", "CAPABILITY") => {
+                self.capabilities = Some(words(tail));
+                Ok(None)
+            }
+            ("*", "OK" | "NO" | "BAD" | "BYE" | "PREAUTH") => {
+                self.said = rest.to_owned();
+                Ok(Some(format!("* {word} x\r\n").into_bytes()))
+            }
+            ("*", _) => Ok(None),
+            (tag, "OK" | "NO" | "BAD") => {
+                self.said = rest.to_owned();
+                Ok(Some(format!("{tag} {word} x\r\n").into_bytes()))
+            }
+            _ => Err(std::io::Error::other("this is not an IMAP server")),
+        }
+    }
+}
+
+fn capability_code(rest: &str) -> Option<Vec<String>> {
+    let start = rest.to_ascii_uppercase().find("[CAPABILITY ")?;
+    let inner = rest.get(start + "[CAPABILITY ".len()..)?;
+    Some(words(inner.split(']').next()?))
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split_ascii_whitespace().map(str::to_ascii_uppercase).collect()
+}
+
+fn give(from: &mut Vec<u8>, to: &mut ReadBuf<'_>) {
+    let count = from.len().min(to.remaining());
+    let rest = from.split_off(count);
+    to.put_slice(from);
+    *from = rest;
+}
+
+impl AsyncRead for Gate {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        to: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
+        let gate = self.get_mut();
+        loop {
+            if !gate.given.is_empty() {
+                give(&mut gate.given, to);
+                return Poll::Ready(Ok(()));
+            }
+            if gate.open {
+                if gate.read.is_empty() {
+                    return Pin::new(&mut gate.inner).poll_read(cx, to);
+                }
+                give(&mut gate.read, to);
+                return Poll::Ready(Ok(()));
+            }
+            if let Some(end) = memchr::memchr(b'\n', &gate.read) {
+                let rest = gate.read.split_off(end + 1);
+                let line = std::mem::replace(&mut gate.read, rest);
+                if let Some(reduced) = gate.reduce(&line)? {
+                    gate.given = reduced;
+                }
+                continue;
+            }
+            if gate.read.len() > LIMIT {
+                let what = "the server sent an endless line before login";
+                return Poll::Ready(Err(std::io::Error::other(what)));
+            }
+            let mut space = [0; 4096];
+            let mut buffer = ReadBuf::new(&mut space);
+            ready!(Pin::new(&mut gate.inner).poll_read(cx, &mut buffer))?;
+            if buffer.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            gate.read.extend_from_slice(buffer.filled());
+        }
+    }
+}
+
+impl AsyncWrite for Gate {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.get_mut().inner).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,291 @@
+//! Looking into a mailbox of the server, in three tiers. A delta is believed only as far as it
+//! adds up: what vanished is asked for by UID, and known - vanished + new must be EXISTS. Where it
+//! does not add up, the tier below decides (law, 1.6).
+
+use super::command::{Access, Command, Since};
+use super::reply::{AnyKeyword, Fetched, MailboxStatus, Reply, Status};
+use super::session::{Past, Session, must, shown, unknown};
+use super::store::{Tier, tier};
+use super::uid_set::UidSet;
+use super::wire::NoTap;
+use crate::model::{AnyId, Flags, Uid, UidValidity};
+use crate::reconcile::{Coverage, Cursor, FlagMask, Look};
+use crate::store::{Ask, Depth, StoreError};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A listing is begun again when messages leave while it runs; so often.
+const TRIES: usize = 3;
+
+/// Where a mailbox was left: UIDVALIDITY, UIDNEXT, HIGHESTMODSEQ (0: none), EXISTS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RemoteCursor {
+    epoch: u64,
+    uid_next: u64,
+    modseq: u64,
+    exists: u64,
+}
+
+impl RemoteCursor {
+    /// From its text.
+    pub fn read(cursor: &Cursor) -> Option<RemoteCursor> {
+        let mut numbers = cursor.0.split(' ').map(|n| n.parse::<u64>().ok());
+        let mut next = || numbers.next().flatten();
+        Some(RemoteCursor {
+            epoch: next()?,
+            uid_next: next()?,
+            modseq: next()?,
+            exists: next()?,
+        })
+    }
+
+    fn write(self) -> Cursor {
+        let RemoteCursor { epoch, uid_next, modseq, exists } = self;
+        Cursor(format!("{epoch} {uid_next} {modseq} {exists}"))
+    }
+
+    /// Whether a STATUS shows that nothing can have changed.
+    pub fn still_holds(&self, status: &MailboxStatus) -> bool {
+        self.modseq > 0
+            && status.highest_modseq == Some(self.modseq)
+            && status.uid_validity == Some(self.epoch)
+            && status.uid_next == Some(self.uid_next)
+            && status.messages == Some(self.exists)
+    }
+}
+
+/// Looks into a mailbox.
+pub async fn look(
+    session: &mut Session,
+    name: &[u8],
+    access: Access,
+    ask: &Ask<'_>,
+) -> Result<Look<Uid>, StoreError> {
+    let cursor = ask.cursor.and_then(RemoteCursor::read);
+    let usable = |c: &RemoteCursor| {
+        ask.depth == Depth::Changes && ask.base.epoch == Some(UidValidity(c.epoch)) && c.modseq > 0
+    };
+    let since = match (tier(session), cursor.filter(usable)) {
+        (Tier::Plain, _) => Since::Nothing,
+        (Tier::QResync, Some(c)) => Since::QResync(UidValidity(c.epoch), c.modseq),
+        (Tier::CondStore | Tier::QResync, _) => Since::CondStore,
+    };
+    let past = session.select(name, access, since).await?;
+    let known = known(ask);
+    let open = session.open_mailbox()?.clone();
+    let mut look = Look::unchanged(Some(open.epoch), Cursor::default());
+    let mask = mask(&open.permanent);
+    (look.sees, look.stores) = (mask.clone(), mask);
+    look.writable = access == Access::ReadWrite && !open.read_only;
+    let went_back = |c: RemoteCursor| {
+        c.epoch == open.epoch.0 && open.uid_next.is_some_and(|next| u64::from(next) < c.uid_next)
+    };
+    look.renumbered = cursor.is_some_and(went_back);
+    let follows = |c: &RemoteCursor| {
+        c.epoch == open.epoch.0 && open.modseq.is_some_and(|now| now >= c.modseq)
+    };
+    let delta = match cursor.filter(usable).filter(follows) {
+        Some(c) if !look.renumbered => match since {
+            Since::QResync(..) => by_past(session, past, &known, &mut look).await?,
+            Since::CondStore => by_changes(session, c, &known, &mut look).await?,
+            Since::Nothing => false,
+        },
+        _ => false,
+    };
+    if !delta {
+        everything(session, name, &mut look).await?;
+    }
+    let highest = look.seen.keys().next_back().map_or(0, |uid| u64::from(uid.get()));
+    let after = session.open_mailbox()?;
+    look.cursor = RemoteCursor {
+        epoch: open.epoch.0,
+        uid_next: open.uid_next.map_or(highest + 1, u64::from),
+        modseq: open.modseq.unwrap_or(0),
+        exists: u64::from(if delta { open.exists } else { after.exists }),
+    }
+    .write();
+    Ok(look)
+}
+
+fn known(ask: &Ask<'_>) -> BTreeSet<Uid> {
+    let pairs = ask.base.pairs.iter().map(|pair| pair.uid);
+    let asides = ask.base.aside.iter().filter_map(|aside| match &aside.id {
+        AnyId::Remote(uid) => Some(*uid),
+        AnyId::Local(_) => None,
+    });
+    pairs.chain(asides).collect()
+}
+
+fn mask(permanent: &Option<(Flags, AnyKeyword)>) -> FlagMask {
+    match permanent {
+        // Not told: all can be stored (RFC 9051, 7.1).
+        None | Some((_, AnyKeyword::Yes)) => FlagMask::All,
+        Some((flags, AnyKeyword::No)) => FlagMask::Only(flags.clone()),
+    }
+}
+
+/// QRESYNC: what SELECT told of the past. `false`: it does not add up.
+async fn by_past(
+    session: &mut Session,
+    past: Past,
+    known: &BTreeSet<Uid>,
+    look: &mut Look<Uid>,
+) -> Result<bool, StoreError> {
+    let mut seen = BTreeMap::new();
+    for fetched in past.changed {
+        let Fetched { uid: Some(uid), flags: Some(flags), .. } = fetched else { return Ok(false) };
+        seen.insert(uid, Some(flags));
+    }
+    let gone: BTreeSet<Uid> =
+        known.iter().filter(|uid| past.vanished.contains(**uid)).copied().collect();
+    let new = seen.keys().filter(|uid| !known.contains(uid)).count();
+    let adds_up = known.len() + new == session.open_mailbox()?.exists as usize + gone.len();
+    if !adds_up || gone.iter().any(|uid| seen.contains_key(uid)) {
+        tracing::debug!("QRESYNC does not add up; listing everything");
+        return Ok(false);
+    }
+    if !still_there(session, &gone).await?.is_empty() {
+        tracing::warn!("the server reported messages as vanished that it still has");
+        return Ok(false);
+    }
+    look.seen = seen;
+    look.coverage = Coverage::Delta { gone };
+    Ok(true)
+}
+
+/// Which of these the server still has; asked for, not deduced.
+pub async fn still_there(
+    session: &mut Session,
+    uids: &BTreeSet<Uid>,
+) -> Result<BTreeSet<Uid>, StoreError> {
+    let compact = session.compact();
+    let pieces = UidSet::from_uids(uids).pieces();
+    let commands: Vec<Command> =
+        pieces.iter().map(|piece| Command::search_uids(piece, compact)).collect();
+    let mut there = BTreeSet::new();
+    for (replies, done) in session.run_all(&commands).await? {
+        must(done, "say which messages it still has")?;
+        for reply in replies {
+            if let Reply::Search(set) = reply {
+                there.extend(uids.iter().filter(|uid| set.contains(**uid)));
+            }
+        }
+    }
+    Ok(there)
+}
+
+/// CONDSTORE: changed flags, and the list of all UIDs.
+async fn by_changes(
+    session: &mut Session,
+    left: RemoteCursor,
+    known: &BTreeSet<Uid>,
+    look: &mut Look<Uid>,
+) -> Result<bool, StoreError> {
+    let open = session.open_mailbox()?.clone();
+    if open.exists == 0 {
+        look.coverage = Coverage::Complete;
+        return Ok(true);
+    }
+    let all = UidSet::from_ranges([(1, u32::MAX)]);
+    let commands =
+        [Command::fetch_changed(&all, left.modseq), Command::search_all(session.compact())];
+    let answers = session.run_all(&commands).await?;
+    let (mut changed, mut listed) = (BTreeMap::new(), UidSet::default());
+    for (replies, done) in answers {
+        must(done, "list changes")?;
+        for reply in replies {
+            match reply {
+                Reply::Fetch(f) => {
+                    if let Fetched { uid: Some(uid), flags: Some(flags), .. } = *f {
+                        changed.insert(uid, Some(flags));
+                    }
+                }
+                Reply::Search(set) => listed = listed.union(&set),
+                _ => {}
+            }
+        }
+    }
+    let exists = session.open_mailbox()?.exists;
+    let Some(uids) = listed.uids(u64::from(exists)) else { return Ok(false) };
+    if uids.len() != exists as usize {
+        tracing::debug!("the list of UIDs does not add up; listing everything");
+        return Ok(false);
+    }
+    for uid in uids {
+        let flags = changed.remove(&uid).flatten();
+        // A new message without flags: the answers do not belong together.
+        if flags.is_none() && !known.contains(&uid) {
+            return Ok(false);
+        }
+        look.seen.insert(uid, flags);
+    }
+    look.coverage = Coverage::Complete;
+    Ok(true)
+}
+
+/// All UIDs with all flags; the number must be EXISTS.
+async fn everything(
+    session: &mut Session,
+    name: &[u8],
+    look: &mut Look<Uid>,
+) -> Result<(), StoreError> {
+    for _ in 0..TRIES {
+        let Some(seen) = list_once(session).await? else { continue };
+        look.seen = seen;
+        look.coverage = Coverage::Complete;
+        return Ok(());
+    }
+    let what = format!("the listing of {} is not complete; nothing was deduced", shown(name));
+    Err(StoreError::Mailbox(what))
+}
+
+async fn list_once(session: &mut Session) -> Result<Option<BTreeMap<Uid, Option<Flags>>>, StoreError> {
+    if let Some(open) = &mut session.selected {
+        (open.expunged, open.vanished) = (0, UidSet::default());
+    }
+    let mut seen = BTreeMap::new();
+    if session.open_mailbox()?.exists == 0 {
+        return Ok(Some(seen));
+    }
+    let all = UidSet::from_ranges([(1, u32::MAX)]);
+    let tag = session.send(&Command::fetch(&all, "UID FLAGS")).await?;
+    let mut unreadable: Option<String> = None;
+    loop {
+        match session.next(&mut NoTap).await? {
+            Reply::Tagged(own, done) if own == tag => {
+                if done.status == Status::Ok {
+                    break;
+                }
+                must(done, "list its messages")?;
+            }
+            Reply::Fetch(f) => {
+                // Without a UID it answers no question of ours (H08).
+                if let (Some(uid), flags) = (f.uid, f.flags) {
+                    match flags {
+                        Some(flags) => seen.insert(uid, Some(flags)),
+                        None => return drain(session, &tag, "a message without flags").await,
+                    };
+                }
+            }
+            Reply::Unreadable(what) => unreadable = Some(what),
+            _ => {}
+        }
+    }
+    if let Some(what) = unreadable {
+        return Err(unknown(&what));
+    }
+    let open = session.open_mailbox()?;
+    seen.retain(|uid, _| !open.vanished.contains(*uid));
+    let whole = open.expunged == 0 && seen.len() == open.exists as usize;
+    Ok(whole.then_some(seen))
+}
+
+/// Reads on to the end of a command whose answer is of no use, so that the session is.
+async fn drain<T>(session: &mut Session, tag: &str, what: &str) -> Result<T, StoreError> {
+    loop {
+        if let Reply::Tagged(own, _) = session.next(&mut NoTap).await?
+            && own == tag
+        {
+            return Err(unknown(what));
+        }
+    }
+}

@@ -1,0 +1,439 @@
+//! What the server says, read tolerantly from a frame: the responses that the sync needs, the rest
+//! is `Other`. Works on bytes. What cannot be read is `Unreadable` and poisons the command it
+//! belongs to: its result is unknown, never empty. An attribute that is absent is unknown, never
+//! "none".
+
+use super::uid_set::UidSet;
+use super::value::{self, Value};
+use super::wire::Frame;
+use crate::model::{Flags, Keyword, SystemFlag, Timestamp, Uid};
+
+/// A response.
+#[derive(Debug)]
+pub enum Reply {
+    /// The end of a command.
+    Tagged(String, Completion),
+    /// `* OK`, `* NO`, `* BAD`.
+    Untagged(Completion),
+    /// `* BYE`.
+    Bye(String),
+    /// `+`.
+    Continue,
+    /// `* n EXISTS`.
+    Exists(u32),
+    /// `* n EXPUNGE`.
+    Expunge,
+    /// `* VANISHED`; `true`: before this session looked (EARLIER).
+    Vanished(UidSet, Earlier),
+    /// `* n FETCH`.
+    Fetch(Box<Fetched>),
+    /// `* LIST`.
+    List(Listing),
+    /// `* STATUS`.
+    Status(MailboxStatus),
+    /// `* SEARCH` or the ALL of `* ESEARCH`.
+    Search(UidSet),
+    /// `* CAPABILITY`.
+    Capability(Vec<String>),
+    /// `* ENABLED`.
+    Enabled(Vec<String>),
+    /// `* NAMESPACE`: the first personal one, as prefix and delimiter.
+    Namespace(Vec<u8>, Option<u8>),
+    /// Anything else.
+    Other,
+    /// It cannot be read; what it was about, as far as that shows.
+    Unreadable(String),
+}
+
+/// Whether expunges happened before this session looked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Earlier {
+    /// They are the answer to a question about the past.
+    Yes,
+    /// They happen now.
+    No,
+}
+
+/// How a command ended.
+#[derive(Clone, Debug)]
+pub struct Completion {
+    /// OK, NO or BAD.
+    pub status: Status,
+    /// In brackets.
+    pub code: Option<Code>,
+    /// For people. Untrusted; escaped where it is shown.
+    pub text: String,
+}
+
+/// The word a completion begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Done.
+    Ok,
+    /// Not done.
+    No,
+    /// Not understood.
+    Bad,
+}
+
+/// A response code (RFC 9051, 7.1; RFC 4315, 5530, 7162).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// Of the mailbox that is selected.
+    UidValidity(u64),
+    /// Of the mailbox that is selected.
+    UidNext(u32),
+    /// Of the mailbox that is selected.
+    HighestModSeq(u64),
+    /// The mailbox has no modification sequences.
+    NoModSeq,
+    /// What can be stored; `None` in place of a set: any keyword too.
+    PermanentFlags(Flags, AnyKeyword),
+    /// The mailbox is selected read-only.
+    ReadOnly,
+    /// UIDVALIDITY and UIDs of what was appended.
+    AppendUid(u64, UidSet),
+    /// UIDVALIDITY, source and target UIDs of what was copied or moved.
+    CopyUid(u64, UidSet, UidSet),
+    /// Messages whose flags somebody else changed.
+    Modified(UidSet),
+    /// The mailbox selected before is no longer.
+    Closed,
+    /// Anything else, in upper case.
+    Other(String),
+}
+
+/// Whether a mailbox takes new keywords (`\*`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnyKeyword {
+    /// It does.
+    Yes,
+    /// It does not.
+    No,
+}
+
+/// A FETCH response; `None`: the attribute was not there.
+#[derive(Debug, Default)]
+pub struct Fetched {
+    /// The UID.
+    pub uid: Option<Uid>,
+    /// The flags, `\Recent` left out.
+    pub flags: Option<Flags>,
+    /// INTERNALDATE.
+    pub date: Option<Timestamp>,
+    /// RFC822.SIZE.
+    pub size: Option<u64>,
+    /// BODY[].
+    pub body: Option<Body>,
+    /// BODY[HEADER].
+    pub header: Option<Vec<u8>>,
+    /// BODY[TEXT]<0>.
+    pub text: Option<Vec<u8>>,
+}
+
+/// A body as it came.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Body {
+    /// It went by as a literal of so many bytes.
+    Streamed(u64),
+    /// It came as a quoted string.
+    Bytes(Vec<u8>),
+    /// NIL.
+    Nil,
+}
+
+/// A LIST response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing {
+    /// In lower case, with the backslash.
+    pub attributes: Vec<String>,
+    /// Between components.
+    pub delimiter: Option<u8>,
+    /// The wire name, escapes removed.
+    pub name: Vec<u8>,
+}
+
+/// A STATUS response.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MailboxStatus {
+    /// The wire name.
+    pub name: Vec<u8>,
+    /// MESSAGES.
+    pub messages: Option<u64>,
+    /// UIDNEXT.
+    pub uid_next: Option<u64>,
+    /// UIDVALIDITY.
+    pub uid_validity: Option<u64>,
+    /// HIGHESTMODSEQ.
+    pub highest_modseq: Option<u64>,
+}
+
+/// Reads a frame.
+pub fn parse(frame: Frame) -> Reply {
+    let text = frame.text.clone();
+    match read(frame) {
+        Some(reply) => reply,
+        None => {
+            let shown: String = text.escape_ascii().to_string().chars().take(60).collect();
+            Reply::Unreadable(shown)
+        }
+    }
+}
+
+fn read(mut frame: Frame) -> Option<Reply> {
+    let text = std::mem::take(&mut frame.text);
+    if text.first() == Some(&b'+') {
+        return Some(Reply::Continue);
+    }
+    let (tag, rest) = word(&text);
+    if tag != b"*" {
+        let done = completion(rest)?;
+        return Some(Reply::Tagged(String::from_utf8(tag.to_vec()).ok()?, done));
+    }
+    let (first, rest) = word(rest);
+    if let Some(number) = number(first) {
+        let (what, rest) = word(rest);
+        return Some(match upper(what).as_str() {
+            "EXISTS" => Reply::Exists(u32::try_from(number).ok()?),
+            "EXPUNGE" => Reply::Expunge,
+            "FETCH" => Reply::Fetch(Box::new(fetch(rest, frame)?)),
+            _ => Reply::Other,
+        });
+    }
+    Some(match upper(first).as_str() {
+        "OK" | "NO" | "BAD" => {
+            let at = text.len() - rest.len() - first.len();
+            Reply::Untagged(completion(text.get(at.saturating_sub(1)..)?.trim_ascii_start())?)
+        }
+        "BYE" => Reply::Bye(lossy(rest)),
+        "VANISHED" => vanished(rest)?,
+        "LIST" => list(value::all(rest, frame)?)?,
+        "STATUS" => status(value::all(rest, frame)?)?,
+        "SEARCH" => search(rest)?,
+        "ESEARCH" => esearch(value::all(rest, frame)?)?,
+        "CAPABILITY" => Reply::Capability(words(rest)),
+        "ENABLED" => Reply::Enabled(words(rest)),
+        "NAMESPACE" => namespace(&value::all(rest, frame)?),
+        _ => Reply::Other,
+    })
+}
+
+fn fetch(rest: &[u8], frame: Frame) -> Option<Fetched> {
+    let values = value::all(rest, frame)?;
+    let [Value::List(items)] = values.as_slice() else { return None };
+    let mut fetched = Fetched::default();
+    for pair in items.chunks(2) {
+        let [Value::Atom(name), value] = pair else { return None };
+        match upper(name).as_str() {
+            "UID" => fetched.uid = Some(Uid::new(value.number()?.try_into().ok()?)?),
+            "FLAGS" => fetched.flags = flags(value),
+            "RFC822.SIZE" => fetched.size = value.number(),
+            "INTERNALDATE" => fetched.date = value.bytes().and_then(super::date::parse),
+            "BODY[]" => {
+                fetched.body = Some(match value {
+                    Value::Streamed(size) => Body::Streamed(*size),
+                    Value::Nil => Body::Nil,
+                    other => Body::Bytes(other.bytes()?.to_vec()),
+                });
+            }
+            "BODY[HEADER]" => fetched.header = value.bytes().map(<[u8]>::to_vec),
+            name if name.starts_with("BODY[TEXT]") => {
+                fetched.text = value.bytes().map(<[u8]>::to_vec);
+            }
+            _ => {}
+        }
+    }
+    Some(fetched)
+}
+
+/// A list of flags; `None` when one of them cannot be told, for a set that lacks one would look
+/// like the removal of it.
+fn flags(value: &Value) -> Option<Flags> {
+    let Value::List(items) = value else { return None };
+    let mut all = Flags::default();
+    for item in items {
+        let Value::Atom(name) = item else { return None };
+        add_flag(&mut all, name)?;
+    }
+    Some(all)
+}
+
+fn add_flag(all: &mut Flags, name: &[u8]) -> Option<()> {
+    let text = std::str::from_utf8(name).ok()?;
+    let system = SystemFlag::ALL.iter().find(|flag| flag.name().eq_ignore_ascii_case(text));
+    match system {
+        Some(flag) => all.insert(*flag),
+        // \Recent and flags of extensions are not ours to keep.
+        None if text.starts_with('\\') => {}
+        // A keyword that is no atom cannot be sent back; it is left alone on the server.
+        None => {
+            if let Some(keyword) = Keyword::new(text) {
+                all.insert_keyword(keyword);
+            }
+        }
+    }
+    Some(())
+}
+
+fn completion(rest: &[u8]) -> Option<Completion> {
+    let (word_, rest) = word(rest);
+    let status = match upper(word_).as_str() {
+        "OK" => Status::Ok,
+        "NO" => Status::No,
+        "BAD" => Status::Bad,
+        _ => return None,
+    };
+    let rest = rest.trim_ascii_start();
+    let (code, text) = match rest.strip_prefix(b"[") {
+        Some(inner) => {
+            let end = inner.iter().position(|b| *b == b']')?;
+            let (code, after) = inner.split_at(end);
+            (Some(code_of(code)), after.get(1..).unwrap_or_default())
+        }
+        None => (None, rest),
+    };
+    Some(Completion { status, code, text: lossy(text.trim_ascii()) })
+}
+
+fn code_of(inner: &[u8]) -> Code {
+    let (name, rest) = word(inner);
+    let name = upper(name);
+    let argument = rest.trim_ascii();
+    let sets: Vec<&[u8]> = argument.split(|b| *b == b' ').filter(|s| !s.is_empty()).collect();
+    let known = match name.as_str() {
+        "UIDVALIDITY" => number(argument).map(Code::UidValidity),
+        "UIDNEXT" => number(argument).and_then(|n| u32::try_from(n).ok()).map(Code::UidNext),
+        "HIGHESTMODSEQ" => number(argument).map(Code::HighestModSeq),
+        "NOMODSEQ" => Some(Code::NoModSeq),
+        "READ-ONLY" => Some(Code::ReadOnly),
+        "CLOSED" => Some(Code::Closed),
+        "PERMANENTFLAGS" => permanent(argument),
+        "MODIFIED" => UidSet::parse(argument).map(Code::Modified),
+        "APPENDUID" => match sets.as_slice() {
+            [validity, uids] => number(validity)
+                .and_then(|v| UidSet::parse(uids).map(|uids| Code::AppendUid(v, uids))),
+            _ => None,
+        },
+        "COPYUID" => match sets.as_slice() {
+            [validity, from, to] => number(validity).and_then(|v| {
+                Some(Code::CopyUid(v, UidSet::parse(from)?, UidSet::parse(to)?))
+            }),
+            _ => None,
+        },
+        _ => None,
+    };
+    known.unwrap_or(Code::Other(name))
+}
+
+fn permanent(argument: &[u8]) -> Option<Code> {
+    let inner = argument.strip_prefix(b"(")?.strip_suffix(b")")?;
+    let (mut all, mut any) = (Flags::default(), AnyKeyword::No);
+    for name in inner.split(|b| *b == b' ').filter(|name| !name.is_empty()) {
+        match name {
+            b"\\*" => any = AnyKeyword::Yes,
+            _ => add_flag(&mut all, name)?,
+        }
+    }
+    Some(Code::PermanentFlags(all, any))
+}
+
+fn vanished(rest: &[u8]) -> Option<Reply> {
+    let (first, tail) = word(rest);
+    let (set, earlier) = match upper(first).as_str() {
+        "(EARLIER)" => (tail.trim_ascii(), Earlier::Yes),
+        _ => (first, Earlier::No),
+    };
+    UidSet::parse(set).map(|set| Reply::Vanished(set, earlier))
+}
+
+fn list(values: Vec<Value>) -> Option<Reply> {
+    let [Value::List(attributes), delimiter, name, ..] = values.as_slice() else { return None };
+    let attributes = attributes.iter().filter_map(|a| match a {
+        Value::Atom(name) => Some(lossy(name).to_ascii_lowercase()),
+        _ => None,
+    });
+    let delimiter = match delimiter {
+        Value::Nil => None,
+        other => other.bytes()?.first().copied(),
+    };
+    let name = match name {
+        Value::Nil => b"NIL".to_vec(),
+        other => other.bytes()?.to_vec(),
+    };
+    Some(Reply::List(Listing { attributes: attributes.collect(), delimiter, name }))
+}
+
+fn status(values: Vec<Value>) -> Option<Reply> {
+    let [name, Value::List(items), ..] = values.as_slice() else { return None };
+    let mut status = MailboxStatus { name: name.bytes()?.to_vec(), ..MailboxStatus::default() };
+    for pair in items.chunks(2) {
+        let [Value::Atom(item), value] = pair else { return None };
+        match upper(item).as_str() {
+            "MESSAGES" => status.messages = value.number(),
+            "UIDNEXT" => status.uid_next = value.number(),
+            "UIDVALIDITY" => status.uid_validity = value.number(),
+            "HIGHESTMODSEQ" => status.highest_modseq = value.number(),
+            _ => {}
+        }
+    }
+    Some(Reply::Status(status))
+}
+
+fn search(rest: &[u8]) -> Option<Reply> {
+    let upto = rest.iter().position(|b| *b == b'(').unwrap_or(rest.len());
+    let (numbers, _modseq) = rest.split_at(upto);
+    let mut all = Vec::new();
+    for text in numbers.split(|b| *b == b' ').filter(|text| !text.is_empty()) {
+        let uid = u32::try_from(number(text)?).ok()?;
+        all.push((uid, uid));
+    }
+    Some(Reply::Search(UidSet::from_ranges(all)))
+}
+
+fn esearch(values: Vec<Value>) -> Option<Reply> {
+    let mut set = UidSet::default();
+    for pair in values.windows(2) {
+        if let [Value::Atom(name), Value::Atom(value)] = pair
+            && upper(name) == "ALL"
+        {
+            set = UidSet::parse(value)?;
+        }
+    }
+    Some(Reply::Search(set))
+}
+
+fn namespace(values: &[Value]) -> Reply {
+    if let Some(Value::List(personal)) = values.first()
+        && let Some(Value::List(first)) = personal.first()
+        && let [prefix, delimiter, ..] = first.as_slice()
+    {
+        let prefix = prefix.bytes().unwrap_or_default().to_vec();
+        return Reply::Namespace(prefix, delimiter.bytes().and_then(|d| d.first().copied()));
+    }
+    Reply::Other
+}
+
+fn word(text: &[u8]) -> (&[u8], &[u8]) {
+    let text = text.trim_ascii_start();
+    text.split_at(text.iter().position(|b| *b == b' ').unwrap_or(text.len()))
+}
+
+fn words(text: &[u8]) -> Vec<String> {
+    text.split(|b| *b == b' ').filter(|w| !w.is_empty()).map(upper).collect()
+}
+
+fn number(text: &[u8]) -> Option<u64> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+fn upper(text: &[u8]) -> String {
+    lossy(text).to_ascii_uppercase()
+}
+
+fn lossy(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).trim().to_owned()
+}
+
+#[cfg(test)]
+#[path = "reply_tests.rs"]
+mod tests;

@@ -1,0 +1,396 @@
+//! The server as a [`Store`]: which mailboxes there are, and a session for each question.
+
+use super::command::Command;
+pub use super::command::Access;
+use super::connect::Server;
+use super::look::RemoteCursor;
+use super::reply::{Listing, MailboxStatus, Reply};
+use super::session::{Session, WireNames, must, shown};
+use super::write::AppendReceiver;
+use crate::model::{Fingerprint, MailboxBase, MailboxName, Uid, UidValidity};
+use crate::reconcile::{Cursor, Listed, Look, Presence};
+use crate::store::{Ask, FlagEdit, Place, Removal, Removed, Sink, Store, StoreError};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+/// How the server is to be used.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Whether anything may be changed there.
+    pub access: Access,
+    /// Connections at once, at the most.
+    pub connections: usize,
+    /// Where deleted messages go: a special use (`\Trash`) or a mailbox; `None`: expunged.
+    pub trash: Option<String>,
+}
+
+/// How changes are learned, by what the server can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tier {
+    /// All UIDs and flags each time.
+    Plain,
+    /// Changed flags, and all UIDs (RFC 7162, CONDSTORE).
+    CondStore,
+    /// Changed flags and vanished UIDs (RFC 7162, QRESYNC).
+    QResync,
+}
+
+/// A connection that counts against the limit for as long as it is held.
+struct Seat(Rc<Cell<usize>>);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
+}
+
+/// The server side of an account.
+pub struct ImapStore {
+    server: Rc<Server>,
+    pub(super) settings: Settings,
+    slot: Rc<RefCell<Option<Session>>>,
+    names: Rc<RefCell<WireNames>>,
+    trash: Rc<RefCell<Option<MailboxName>>>,
+    /// HIGHESTMODSEQ as of the last look, for UNCHANGEDSINCE.
+    pub(super) looked: BTreeMap<MailboxName, u64>,
+    seats: Rc<Cell<usize>>,
+    _seat: Seat,
+}
+
+impl ImapStore {
+    /// Connects with the first question, not before.
+    pub fn new(server: Server, settings: Settings) -> ImapStore {
+        let seats = Rc::new(Cell::new(1));
+        ImapStore {
+            server: Rc::new(server),
+            settings,
+            slot: Rc::default(),
+            names: Rc::default(),
+            trash: Rc::default(),
+            looked: BTreeMap::new(),
+            seats: seats.clone(),
+            _seat: Seat(seats),
+        }
+    }
+
+    /// Connects, and tells what the server announces, and how its changes are learned.
+    pub async fn greet(&mut self) -> Result<(BTreeSet<String>, Tier), StoreError> {
+        let session = self.take().await?;
+        let answer = (session.capabilities().clone(), tier(&session));
+        self.put(session);
+        Ok(answer)
+    }
+
+    /// Ends the session.
+    pub async fn close(&mut self) {
+        let session = self.slot.borrow_mut().take();
+        if let Some(session) = session {
+            session.log_out().await;
+        }
+    }
+
+    pub(super) async fn take(&mut self) -> Result<Session, StoreError> {
+        let kept = self.slot.borrow_mut().take();
+        match kept {
+            Some(session) => Ok(session),
+            None => Session::open(&self.server).await,
+        }
+    }
+
+    /// Keeps the session for the next question, unless it was left in the middle of something.
+    pub(super) fn put(&self, session: Session) {
+        put_back(&self.slot, session);
+    }
+
+    pub(super) fn slot(&self) -> Rc<RefCell<Option<Session>>> {
+        self.slot.clone()
+    }
+
+    pub(super) fn wire_name(&self, name: &MailboxName) -> Result<Vec<u8>, StoreError> {
+        let known = self.names.borrow().get(name).cloned();
+        known.ok_or_else(|| StoreError::Stale(format!("{name} is not on the server")))
+    }
+
+    pub(super) fn trash_for(&self, mailbox: &MailboxName) -> Option<MailboxName> {
+        self.trash.borrow().clone().filter(|trash| trash != mailbox)
+    }
+
+    /// Opens a mailbox in the UIDVALIDITY of the plan, if it is not open.
+    pub(super) async fn open(&self, session: &mut Session, place: &Place) -> Result<(), StoreError> {
+        let name = self.wire_name(&place.mailbox)?;
+        let access = self.settings.access;
+        let ready = |open: &super::session::Selected| open.name == name && open.access == access;
+        if !session.selected.as_ref().is_some_and(ready) {
+            let since = match tier(session) {
+                Tier::Plain => super::command::Since::Nothing,
+                Tier::CondStore | Tier::QResync => super::command::Since::CondStore,
+            };
+            session.select(&name, access, since).await?;
+        }
+        let epoch: UidValidity = session.open_mailbox()?.epoch;
+        if place.epoch.is_some_and(|planned| planned != epoch) {
+            session.selected = None;
+            let what = format!("UIDVALIDITY of {} changed", place.mailbox);
+            return Err(StoreError::Stale(what));
+        }
+        Ok(())
+    }
+
+    async fn list_with(
+        &mut self,
+        session: &mut Session,
+        left: &BTreeMap<MailboxName, Cursor>,
+    ) -> Result<Vec<Listed>, StoreError> {
+        let modseq = tier(session) > Tier::Plain;
+        let items = match modseq {
+            true => "MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ",
+            false => "MESSAGES UIDNEXT UIDVALIDITY",
+        };
+        let with_status = session.can("LIST-STATUS") && modseq;
+        let mut options: Vec<String> = Vec::new();
+        if session.can("SPECIAL-USE") && (with_status || session.can("LIST-EXTENDED")) {
+            options.push("SPECIAL-USE".into());
+        }
+        if with_status {
+            options.push(format!("STATUS ({items})"));
+        }
+        let options = match options.is_empty() {
+            true => String::new(),
+            false => format!(" RETURN ({})", options.join(" ")),
+        };
+        let (replies, done) = session.run(&Command::list_all(&options)).await?;
+        must(done, "list the mailboxes").map_err(|error| StoreError::Retry(error.to_string()))?;
+        let (mut listings, mut statuses) = (Vec::new(), BTreeMap::new());
+        for reply in replies {
+            match reply {
+                Reply::List(listing) => listings.push(listing),
+                Reply::Status(status) => {
+                    statuses.insert(status.name.clone(), status);
+                }
+                _ => {}
+            }
+        }
+        if modseq && !with_status {
+            // Without CONDSTORE a STATUS cannot tell that flags stayed, so it is not asked.
+            let open = listings.iter().filter(|listing| is_mailbox(listing));
+            let commands: Result<Vec<_>, _> =
+                open.map(|listing| Command::status(&listing.name, items)).collect();
+            for (replies, _) in session.run_all(&commands?).await? {
+                for reply in replies {
+                    if let Reply::Status(status) = reply {
+                        statuses.insert(status.name.clone(), status);
+                    }
+                }
+            }
+        }
+        Ok(self.note_names(session, listings, &statuses, left))
+    }
+
+    fn note_names(
+        &mut self,
+        session: &mut Session,
+        listings: Vec<Listing>,
+        statuses: &BTreeMap<Vec<u8>, MailboxStatus>,
+        left: &BTreeMap<MailboxName, Cursor>,
+    ) -> Vec<Listed> {
+        if session.naming.delimiter.is_none() {
+            session.naming.delimiter = listings.iter().find_map(|listing| listing.delimiter);
+        }
+        let mut all: BTreeMap<MailboxName, Listed> = BTreeMap::new();
+        let (mut names, mut trash) = (WireNames::new(), None);
+        for listing in listings {
+            let Some(name) = session.naming.decode(&listing.name) else {
+                tracing::warn!(name = %shown(&listing.name), "a name with an empty part, left out");
+                continue;
+            };
+            let special = |use_: &str| listing.attributes.iter().any(|a| a == use_);
+            let mut presence = match is_mailbox(&listing) {
+                true => Presence::Mailbox,
+                false => Presence::Container,
+            };
+            if names.get(&name).is_some_and(|other| *other != listing.name) {
+                // F30: rather neither than one for the other.
+                let what = format!("two mailboxes of the server would both be called {name}");
+                presence = Presence::Unknown(what);
+            }
+            if self.settings.trash.as_ref().is_some_and(|t| special(&t.to_ascii_lowercase())) {
+                trash = Some(name.clone());
+            }
+            let status = statuses.get(&listing.name);
+            let cursor = left.get(&name).and_then(RemoteCursor::read);
+            let unchanged = match (cursor, status) {
+                (Some(cursor), Some(status)) => cursor.still_holds(status),
+                _ => false,
+            };
+            let uses = ["\\all", "\\flagged", "\\important"];
+            let listed = Listed {
+                name: name.clone(),
+                presence,
+                view: uses.iter().any(|use_| special(use_)),
+                unchanged,
+                special_use: listing.attributes.iter().find(|a| is_special_use(a)).cloned(),
+            };
+            names.insert(name.clone(), listing.name);
+            all.insert(name, listed);
+        }
+        let named = self.settings.trash.as_deref().and_then(MailboxName::parse);
+        *self.trash.borrow_mut() = trash.or(named.filter(|name| all.contains_key(name)));
+        *self.names.borrow_mut() = names;
+        all.into_values().collect()
+    }
+
+    /// The mailbox that deleted messages are moved to; an error when it is set and not there.
+    pub fn trash_mailbox(&self) -> Result<Option<MailboxName>, StoreError> {
+        match (&self.settings.trash, self.trash.borrow().clone()) {
+            (None, _) => Ok(None),
+            (Some(_), Some(name)) => Ok(Some(name)),
+            (Some(wanted), None) => Err(StoreError::NeedsUser(format!(
+                "trash = \"{wanted}\": the server has no such mailbox; name one that exists"
+            ))),
+        }
+    }
+}
+
+/// Keeps a session, unless it was left in the middle of something.
+pub(super) fn put_back(slot: &Rc<RefCell<Option<Session>>>, session: Session) {
+    if session.is_idle() {
+        *slot.borrow_mut() = Some(session);
+    }
+}
+
+pub(super) fn tier(session: &Session) -> Tier {
+    match (session.qresync, session.can("CONDSTORE")) {
+        (true, _) => Tier::QResync,
+        (false, true) => Tier::CondStore,
+        (false, false) => Tier::Plain,
+    }
+}
+
+fn is_mailbox(listing: &Listing) -> bool {
+    let no = ["\\noselect", "\\nonexistent"];
+    !listing.attributes.iter().any(|attribute| no.contains(&attribute.as_str()))
+}
+
+fn is_special_use(attribute: &str) -> bool {
+    let uses = ["\\archive", "\\drafts", "\\junk", "\\sent", "\\trash"];
+    uses.contains(&attribute)
+}
+
+impl Store for ImapStore {
+    type Id = Uid;
+    type Receiver = AppendReceiver;
+
+    async fn list(&mut self, left: &BTreeMap<MailboxName, Cursor>) -> Result<Vec<Listed>, StoreError> {
+        let mut session = self.take().await?;
+        let listed = self.list_with(&mut session, left).await;
+        self.put(session);
+        let listed = listed?;
+        self.trash_mailbox()?;
+        Ok(listed)
+    }
+
+    async fn look(&mut self, ask: &Ask<'_>) -> Result<Look<Uid>, StoreError> {
+        let name = self.wire_name(&ask.base.name)?;
+        let mut session = self.take().await?;
+        let look = super::look::look(&mut session, &name, self.settings.access, ask).await;
+        if let Some(modseq) = session.selected.as_ref().and_then(|open| open.modseq) {
+            self.looked.insert(ask.base.name.clone(), modseq);
+        }
+        self.put(session);
+        look
+    }
+
+    async fn fingerprints(
+        &mut self,
+        place: &Place,
+        ids: &[Uid],
+        sizes: Option<&BTreeSet<u64>>,
+    ) -> Result<Vec<(Uid, Fingerprint)>, StoreError> {
+        if ids.is_empty() || sizes.is_some_and(BTreeSet::is_empty) {
+            return Ok(Vec::new());
+        }
+        let mut session = self.take().await?;
+        let prints = match self.open(&mut session, place).await {
+            Ok(()) => super::read::fingerprints(&mut session, ids, sizes).await,
+            Err(error) => Err(error),
+        };
+        self.put(session);
+        prints
+    }
+
+    async fn read<S: Sink<Uid>>(
+        &mut self,
+        place: &Place,
+        ids: &[Uid],
+        sink: &mut S,
+    ) -> Result<(), StoreError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let mut session = self.take().await?;
+        let done = match self.open(&mut session, place).await {
+            Ok(()) => super::read::read(&mut session, ids, sink).await,
+            Err(error) => Err(error),
+        };
+        self.put(session);
+        done
+    }
+
+    async fn receive(&mut self, place: &Place) -> Result<AppendReceiver, StoreError> {
+        let name = self.wire_name(&place.mailbox)?;
+        let session = self.take().await?;
+        Ok(AppendReceiver::new(session, self.slot(), name, place.clone()))
+    }
+
+    async fn set_flags(
+        &mut self,
+        place: &Place,
+        edits: &[FlagEdit<Uid>],
+    ) -> Result<Vec<Uid>, StoreError> {
+        self.set_flags_with(place, edits).await
+    }
+
+    async fn remove(
+        &mut self,
+        place: &Place,
+        removals: &[Removal<Uid>],
+    ) -> Result<Vec<(Uid, Removed)>, StoreError> {
+        self.remove_with(place, removals).await
+    }
+
+    fn keeps_removed(&self, mailbox: &MailboxName) -> bool {
+        self.trash_for(mailbox).is_some()
+    }
+
+    async fn create_mailbox(&mut self, name: &MailboxName) -> Result<(), StoreError> {
+        let wire = self.create_with(name).await?;
+        self.names.borrow_mut().insert(name.clone(), wire);
+        Ok(())
+    }
+
+    async fn delete_mailbox(&mut self, base: &MailboxBase) -> Result<(), StoreError> {
+        self.delete_with(base).await
+    }
+
+    async fn confirm_absent(&mut self, name: &MailboxName) -> Result<bool, StoreError> {
+        self.confirm_absent_with(name).await
+    }
+
+    async fn fork(&mut self) -> Result<Option<ImapStore>, StoreError> {
+        if self.seats.get() >= self.settings.connections {
+            return Ok(None);
+        }
+        self.seats.set(self.seats.get() + 1);
+        Ok(Some(ImapStore {
+            server: self.server.clone(),
+            settings: self.settings.clone(),
+            slot: Rc::default(),
+            names: self.names.clone(),
+            trash: self.trash.clone(),
+            looked: self.looked.clone(),
+            seats: self.seats.clone(),
+            _seat: Seat(self.seats.clone()),
+        }))
+    }
+}

@@ -1,0 +1,124 @@
+//! TLS: certificates are always checked, against the system's roots, a CA file, or pins of the
+//! server's key. There is no switch that accepts anything.
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio_rustls::rustls;
+
+/// What a server's certificate is checked against.
+#[derive(Clone, Debug, Default)]
+pub struct Trust {
+    /// A file of certificates (PEM) that may sign, in place of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// SHA-256 of the key (SPKI), any of which must be the server's. With pins, the pins decide
+    /// alone: self-signed certificates of home servers work, and a stolen CA does not help.
+    pub pins: Vec<[u8; 32]>,
+}
+
+/// Makes the TLS configuration. The error says what is wrong with the files.
+pub fn client_config(trust: &Trust) -> Result<Arc<ClientConfig>, String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("TLS cannot be set up: {error}"))?;
+    let verifier: Arc<dyn ServerCertVerifier> = if trust.pins.is_empty() {
+        let roots = Arc::new(roots(trust.ca_file.as_deref())?);
+        WebPkiServerVerifier::builder_with_provider(roots, provider)
+            .build()
+            .map_err(|error| format!("no usable certificates: {error}"))?
+    } else {
+        Arc::new(Pinned { pins: trust.pins.clone(), provider })
+    };
+    let config = builder.dangerous().with_custom_certificate_verifier(verifier);
+    Ok(Arc::new(config.with_no_client_auth()))
+}
+
+fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    match ca_file {
+        Some(path) => {
+            let unusable = |what: String| format!("tls_ca_file {}: {what}", path.display());
+            let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
+            for certificate in CertificateDer::pem_slice_iter(&pem) {
+                let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
+                roots.add(certificate).map_err(|error| unusable(error.to_string()))?;
+            }
+            if roots.is_empty() {
+                return Err(unusable("holds no certificate (PEM)".into()));
+            }
+        }
+        None => {
+            let native = rustls_native_certs::load_native_certs();
+            roots.add_parsable_certificates(native.certs);
+            if roots.is_empty() {
+                return Err("the system has no CA certificates; install the package \
+                            ca-certificates, or set tls_ca_file"
+                    .into());
+            }
+        }
+    }
+    Ok(roots)
+}
+
+/// The SHA-256 of a certificate's key.
+pub fn spki_sha256(certificate: &CertificateDer<'_>) -> Option<[u8; 32]> {
+    let parsed = webpki::EndEntityCert::try_from(certificate).ok()?;
+    Some(Sha256::digest(parsed.subject_public_key_info().as_ref()).into())
+}
+
+#[derive(Debug)]
+struct Pinned {
+    pins: Vec<[u8; 32]>,
+    provider: Arc<rustls::crypto::CryptoProvider>,
+}
+
+impl ServerCertVerifier for Pinned {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        match spki_sha256(certificate) {
+            Some(hash) if self.pins.contains(&hash) => Ok(ServerCertVerified::assertion()),
+            Some(hash) => {
+                let hex: String = hash.iter().map(|b| format!("{b:02x}")).collect();
+                let what = format!("the server's key has SHA-256 {hex}, which is not pinned");
+                Err(rustls::Error::General(what))
+            }
+            None => Err(rustls::Error::General("the certificate cannot be read".into())),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}

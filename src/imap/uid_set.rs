@@ -1,0 +1,120 @@
+//! Sets of UIDs as ranges; never expanded on a server's word (a range may span 4 billion).
+
+use crate::model::Uid;
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// UIDs as sorted, disjoint, inclusive ranges.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UidSet(Vec<(u32, u32)>);
+
+impl UidSet {
+    /// From ranges in any order, as servers send them; `9:4` is the same as `4:9` (RFC 9051,
+    /// sequence-set).
+    pub fn from_ranges(ranges: impl IntoIterator<Item = (u32, u32)>) -> UidSet {
+        let mut all: Vec<(u32, u32)> =
+            ranges.into_iter().map(|(a, b)| (a.min(b), a.max(b))).collect();
+        all.sort_unstable();
+        let mut merged: Vec<(u32, u32)> = Vec::with_capacity(all.len());
+        for (low, high) in all {
+            match merged.last_mut() {
+                Some((_, last)) if low <= last.saturating_add(1) => *last = (*last).max(high),
+                _ => merged.push((low, high)),
+            }
+        }
+        UidSet(merged)
+    }
+
+    /// From single UIDs.
+    pub fn from_uids<'a>(uids: impl IntoIterator<Item = &'a Uid>) -> UidSet {
+        UidSet::from_ranges(uids.into_iter().map(|uid| (uid.get(), uid.get())))
+    }
+
+    /// Reads `1:3,7`; `*` counts as the highest number there is. `None`: not a set.
+    pub fn parse(text: &[u8]) -> Option<UidSet> {
+        let text = std::str::from_utf8(text).ok()?;
+        let number = |n: &str| if n == "*" { Some(u32::MAX) } else { n.parse().ok() };
+        let range = |part: &str| match part.split_once(':') {
+            Some((a, b)) => Some((number(a)?, number(b)?)),
+            None => number(part).map(|n| (n, n)),
+        };
+        let ranges: Option<Vec<(u32, u32)>> = text.split(',').map(range).collect();
+        ranges.map(UidSet::from_ranges)
+    }
+
+    /// Whether it holds the UID.
+    pub fn contains(&self, uid: Uid) -> bool {
+        let at = self.0.partition_point(|(_, high)| *high < uid.get());
+        self.0.get(at).is_some_and(|(low, _)| *low <= uid.get())
+    }
+
+    /// How many UIDs it holds.
+    #[allow(clippy::len_without_is_empty, reason = "nothing asks whether a set is empty")]
+    pub fn len(&self) -> u64 {
+        self.0.iter().map(|(low, high)| u64::from(high - low) + 1).sum()
+    }
+
+    /// Both together.
+    pub fn union(&self, other: &UidSet) -> UidSet {
+        UidSet::from_ranges(self.0.iter().chain(&other.0).copied())
+    }
+
+    /// Its UIDs, if there are no more than `most`.
+    pub fn uids(&self, most: u64) -> Option<BTreeSet<Uid>> {
+        if self.len() > most {
+            return None;
+        }
+        Some(self.0.iter().flat_map(|(low, high)| (*low..=*high).filter_map(Uid::new)).collect())
+    }
+
+    /// The lowest.
+    pub fn first(&self) -> Option<Uid> {
+        self.0.first().and_then(|(low, _)| Uid::new(*low))
+    }
+
+    /// In pieces whose text stays short enough for a command line (law, 1.6.8).
+    pub fn pieces(&self) -> Vec<UidSet> {
+        self.0.chunks(180).map(|ranges| UidSet(ranges.to_vec())).collect()
+    }
+}
+
+impl fmt::Display for UidSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, (low, high)) in self.0.iter().enumerate() {
+            if i > 0 {
+                f.write_str(",")?;
+            }
+            match low == high {
+                true => write!(f, "{low}")?,
+                false => write!(f, "{low}:{high}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_as_servers_send_them() {
+        for (text, want, len) in [
+            ("1:3,7", "1:3,7", 4_u64),
+            ("9:4", "4:9", 6),
+            ("5,4,3", "3:5", 3),
+            ("1:4294967295", "1:4294967295", 4_294_967_295),
+            ("3:*", "3:4294967295", 4_294_967_293),
+        ] {
+            let set = UidSet::parse(text.as_bytes()).unwrap();
+            assert_eq!((set.to_string().as_str(), set.len()), (want, len));
+        }
+        for bad in ["", "a", "1:", "1,,2", "-1", "4294967296"] {
+            assert_eq!(UidSet::parse(bad.as_bytes()), None, "{bad}");
+        }
+        let set = UidSet::parse(b"2:4,9").unwrap();
+        let has: Vec<u32> = (1..11).filter(|n| set.contains(Uid::new(*n).unwrap())).collect();
+        assert_eq!(has, [2, 3, 4, 9]);
+        assert!(UidSet::parse(b"1:4294967295").unwrap().uids(1000).is_none());
+    }
+}

@@ -1,0 +1,137 @@
+//! The values that responses are made of: atoms, numbers, strings, literals, lists.
+
+use super::wire::{Frame, LITERAL, Literal};
+use std::collections::VecDeque;
+
+/// Lists within lists; deeper ones are refused.
+const DEPTH: usize = 64;
+
+/// One value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// An atom or a number, as it came.
+    Atom(Vec<u8>),
+    /// A quoted string or a small literal, unescaped.
+    Text(Vec<u8>),
+    /// A literal that went by.
+    Streamed(u64),
+    /// A list.
+    List(Vec<Value>),
+    /// NIL.
+    Nil,
+}
+
+impl Value {
+    /// As a number.
+    pub fn number(&self) -> Option<u64> {
+        std::str::from_utf8(self.bytes()?).ok()?.parse().ok()
+    }
+
+    /// As a string.
+    pub fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Value::Atom(bytes) | Value::Text(bytes) => Some(bytes),
+            Value::Streamed(_) | Value::List(_) | Value::Nil => None,
+        }
+    }
+}
+
+/// Reads all values of a text whose literals lie in the frame. `None`: it cannot be read.
+pub fn all(text: &[u8], frame: Frame) -> Option<Vec<Value>> {
+    let mut reader = Reader { rest: text, literals: frame.literals.into() };
+    let values = reader.sequence(0)?;
+    reader.rest.is_empty().then_some(values)
+}
+
+struct Reader<'a> {
+    rest: &'a [u8],
+    literals: VecDeque<Literal>,
+}
+
+impl Reader<'_> {
+    /// Values up to `)` or the end; neither is taken.
+    fn sequence(&mut self, depth: usize) -> Option<Vec<Value>> {
+        let mut values = Vec::new();
+        loop {
+            self.rest = self.rest.trim_ascii_start();
+            match self.rest.first() {
+                None => return Some(values),
+                Some(b')') if depth > 0 => return Some(values),
+                Some(_) => values.push(self.value(depth)?),
+            }
+        }
+    }
+
+    fn value(&mut self, depth: usize) -> Option<Value> {
+        match self.rest.first()? {
+            b'(' if depth < DEPTH => {
+                self.skip(1);
+                let values = self.sequence(depth + 1)?;
+                self.rest = self.rest.strip_prefix(b")")?;
+                Some(Value::List(values))
+            }
+            b'"' => self.quoted(),
+            b'{' | b'~' if self.at_literal() => self.literal(),
+            b'(' | b')' => None,
+            _ => Some(self.atom()),
+        }
+    }
+
+    fn quoted(&mut self) -> Option<Value> {
+        self.skip(1);
+        let mut text = Vec::new();
+        loop {
+            let (first, tail) = self.rest.split_first()?;
+            self.rest = tail;
+            match first {
+                b'"' => return Some(Value::Text(text)),
+                b'\\' => {
+                    let (escaped, tail) = self.rest.split_first()?;
+                    self.rest = tail;
+                    text.push(*escaped);
+                }
+                other => text.push(*other),
+            }
+        }
+    }
+
+    fn at_literal(&self) -> bool {
+        let end = self.rest.iter().position(|b| *b == b'}');
+        end.is_some_and(|end| self.rest.get(end + 1) == Some(&LITERAL))
+    }
+
+    fn literal(&mut self) -> Option<Value> {
+        let end = self.rest.iter().position(|b| *b == LITERAL)?;
+        self.skip(end + 1);
+        Some(match self.literals.pop_front()? {
+            Literal::Kept(bytes) => Value::Text(bytes),
+            Literal::Passed(size) => Value::Streamed(size),
+        })
+    }
+
+    /// Up to a space or parenthesis; spaces and parentheses within brackets belong to it, as in
+    /// `BODY[HEADER.FIELDS (SUBJECT)]`.
+    fn atom(&mut self) -> Value {
+        let mut end = 0;
+        while let Some(byte) = self.rest.get(end) {
+            match byte {
+                b' ' | b'(' | b')' => break,
+                b'[' => {
+                    let close = self.rest.iter().skip(end).position(|b| *b == b']');
+                    end += close.unwrap_or(0) + 1;
+                }
+                _ => end += 1,
+            }
+        }
+        let (atom, rest) = self.rest.split_at(end.max(1).min(self.rest.len()));
+        self.rest = rest;
+        match atom.eq_ignore_ascii_case(b"NIL") {
+            true => Value::Nil,
+            false => Value::Atom(atom.to_vec()),
+        }
+    }
+
+    fn skip(&mut self, count: usize) {
+        self.rest = self.rest.get(count..).unwrap_or_default();
+    }
+}

@@ -1,0 +1,300 @@
+//! The wire: large buffered reads, batched writes, a deadline on everything, and the framer that
+//! finds the end of a response. Bodies stream through a tap and are never held here.
+//!
+//! Knows lines and literals, and nothing of what they mean.
+
+use crate::store::StoreError;
+use bytes::BytesMut;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+/// A connection of any make.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + std::fmt::Debug {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + std::fmt::Debug> Stream for T {}
+
+/// Stands in a frame's text where a literal was, right after its `{n}`.
+pub const LITERAL: u8 = 0;
+/// A response without its literals; long SEARCH and VANISHED lines are real.
+const LINE_LIMIT: usize = 16 << 20;
+/// A literal that is not a body.
+const KEPT_LIMIT: u64 = 1 << 20;
+/// RFC 9051: number, below 4 GiB.
+const LITERAL_LIMIT: u64 = u32::MAX as u64;
+/// Read at once; also the largest chunk a tap sees.
+const CHUNK: usize = 64 << 10;
+
+/// A whole response: its text, with [`LITERAL`] for each literal, and the literals.
+#[derive(Debug, Default)]
+pub struct Frame {
+    /// Without the line end.
+    pub text: Vec<u8>,
+    /// In their order.
+    pub literals: Vec<Literal>,
+}
+
+/// A literal of a response.
+#[derive(Debug)]
+pub enum Literal {
+    /// It is here.
+    Kept(Vec<u8>),
+    /// It went through the tap, or was too large to keep.
+    Passed(u64),
+}
+
+/// Takes bodies (`BODY[]`) while they come.
+#[allow(async_fn_in_trait, reason = "an account lives on one thread (decision 0003)")]
+pub trait Tap {
+    /// A body of this size begins.
+    async fn begin(&mut self, size: u64) -> Result<(), StoreError>;
+    /// Its next bytes.
+    async fn chunk(&mut self, bytes: &[u8]) -> Result<(), StoreError>;
+}
+
+/// For commands that ask for no body: one that comes all the same is let go by.
+pub struct NoTap;
+
+impl Tap for NoTap {
+    async fn begin(&mut self, _: u64) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn chunk(&mut self, _: &[u8]) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// A connection after login.
+#[derive(Debug)]
+pub struct Wire {
+    stream: Box<dyn Stream>,
+    peer: String,
+    timeout: Duration,
+    incoming: BytesMut,
+    outgoing: Vec<u8>,
+}
+
+impl Wire {
+    /// Takes a connection over. `peer` is for messages.
+    pub fn new(stream: Box<dyn Stream>, peer: String, timeout: Duration) -> Wire {
+        let (incoming, outgoing) = (BytesMut::with_capacity(CHUNK), Vec::new());
+        Wire { stream, peer, timeout, incoming, outgoing }
+    }
+
+    /// Puts bytes into the write buffer; sends when it has grown large.
+    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.outgoing.extend_from_slice(bytes);
+        if self.outgoing.len() >= CHUNK { self.flush().await } else { Ok(()) }
+    }
+
+    /// Sends what is buffered.
+    pub async fn flush(&mut self) -> Result<(), StoreError> {
+        if self.outgoing.is_empty() {
+            return Ok(());
+        }
+        let send = async {
+            self.stream.write_all(&self.outgoing).await?;
+            self.stream.flush().await
+        };
+        match tokio::time::timeout(self.timeout, send).await {
+            Ok(Ok(())) => {
+                self.outgoing.clear();
+                Ok(())
+            }
+            Ok(Err(error)) => Err(self.lost(&error)),
+            Err(_) => Err(self.silent()),
+        }
+    }
+
+    /// The next response; bodies in it go through the tap.
+    pub async fn frame<T: Tap>(&mut self, tap: &mut T) -> Result<Frame, StoreError> {
+        let mut frame = Frame::default();
+        loop {
+            self.line(&mut frame.text).await?;
+            let Some(size) = literal_size(&frame.text)? else { return Ok(frame) };
+            if is_body(&frame.text) {
+                tap.begin(size).await?;
+                self.pass(size, tap).await?;
+                frame.literals.push(Literal::Passed(size));
+            } else if size > KEPT_LIMIT {
+                self.pass(size, &mut NoTap).await?;
+                frame.literals.push(Literal::Passed(size));
+            } else {
+                let kept = self.keep(size).await?;
+                frame.literals.push(Literal::Kept(kept));
+            }
+            frame.text.push(LITERAL);
+        }
+    }
+
+    /// Appends a line without its end.
+    async fn line(&mut self, text: &mut Vec<u8>) -> Result<(), StoreError> {
+        let mut searched = 0;
+        loop {
+            let fresh = self.incoming.get(searched..).unwrap_or_default();
+            if let Some(at) = memchr::memchr(b'\n', fresh) {
+                let mut line = self.incoming.split_to(searched + at + 1);
+                for byte in line.iter_mut().filter(|byte| **byte == LITERAL) {
+                    *byte = b'?';
+                }
+                let line = line.strip_suffix(b"\n").unwrap_or(&line);
+                text.extend_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
+                return Ok(());
+            }
+            searched = self.incoming.len();
+            if searched + text.len() > LINE_LIMIT {
+                let limit = LINE_LIMIT >> 20;
+                return Err(self.broken(&format!("sent a line of more than {limit} MiB")));
+            }
+            self.read().await?;
+        }
+    }
+
+    async fn pass<T: Tap>(&mut self, mut left: u64, tap: &mut T) -> Result<(), StoreError> {
+        while left > 0 {
+            if self.incoming.is_empty() {
+                self.read().await?;
+            }
+            let most = usize::try_from(left).unwrap_or(usize::MAX);
+            let chunk = self.incoming.split_to(self.incoming.len().min(most));
+            left -= chunk.len() as u64;
+            tap.chunk(&chunk).await?;
+        }
+        Ok(())
+    }
+
+    async fn keep(&mut self, size: u64) -> Result<Vec<u8>, StoreError> {
+        let mut kept = Vec::new();
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        while kept.len() < size {
+            if self.incoming.is_empty() {
+                self.read().await?;
+            }
+            let chunk = self.incoming.split_to(self.incoming.len().min(size - kept.len()));
+            kept.extend_from_slice(&chunk);
+        }
+        Ok(kept)
+    }
+
+    async fn read(&mut self) -> Result<(), StoreError> {
+        self.incoming.reserve(CHUNK);
+        let read = self.stream.read_buf(&mut self.incoming);
+        match tokio::time::timeout(self.timeout, read).await {
+            Ok(Ok(0)) => Err(self.broken("closed the connection")),
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(self.lost(&error)),
+            Err(_) => Err(self.silent()),
+        }
+    }
+
+    /// An error about this connection.
+    pub fn broken(&self, what: &str) -> StoreError {
+        StoreError::Retry(format!("{} {what}", self.peer))
+    }
+
+    fn lost(&self, error: &std::io::Error) -> StoreError {
+        StoreError::Retry(format!("the connection to {} was lost: {error}", self.peer))
+    }
+
+    fn silent(&self) -> StoreError {
+        let seconds = self.timeout.as_secs();
+        StoreError::Retry(format!("{} did not answer within {seconds} s (timeout)", self.peer))
+    }
+}
+
+/// The size a line announces at its end: `{n}`, `{n+}`.
+fn literal_size(text: &[u8]) -> Result<Option<u64>, StoreError> {
+    let Some(inner) = text.strip_suffix(b"}") else { return Ok(None) };
+    let Some(open) = inner.iter().rposition(|b| *b == b'{') else { return Ok(None) };
+    let digits = inner.get(open + 1..).unwrap_or_default();
+    let digits = digits.strip_suffix(b"+").unwrap_or(digits);
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return Ok(None);
+    }
+    let size = std::str::from_utf8(digits).ok().and_then(|d| d.parse::<u64>().ok());
+    match size {
+        Some(size) if size <= LITERAL_LIMIT => Ok(Some(size)),
+        _ => Err(StoreError::Retry(format!(
+            "the server announced an absurd literal of {} bytes",
+            String::from_utf8_lossy(digits)
+        ))),
+    }
+}
+
+fn is_body(text: &[u8]) -> bool {
+    let open = text.iter().rposition(|b| *b == b'{').unwrap_or(0);
+    let before = text.get(..open).unwrap_or_default();
+    let before = before.strip_suffix(b"~").unwrap_or(before).trim_ascii_end();
+    let tail = before.get(before.len().saturating_sub(6)..).unwrap_or_default();
+    tail.eq_ignore_ascii_case(b"BODY[]")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct Catch(Vec<u8>);
+
+    impl Tap for Catch {
+        async fn begin(&mut self, size: u64) -> Result<(), StoreError> {
+            self.0.extend(format!("<{size}>").bytes());
+            Ok(())
+        }
+        async fn chunk(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+            self.0.extend_from_slice(bytes);
+            Ok(())
+        }
+    }
+
+    fn block_on<T>(work: impl Future<Output = T>) -> T {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_time().start_paused(true).build().unwrap().block_on(work)
+    }
+
+    fn wire(read: &[u8], step: usize) -> Wire {
+        let (client, mut server) = tokio::io::duplex(1 << 20);
+        let bytes = read.to_vec();
+        tokio::spawn(async move {
+            for piece in bytes.chunks(step) {
+                server.write_all(piece).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+            std::future::pending::<()>().await;
+        });
+        Wire::new(Box::new(client), "test server".into(), Duration::from_secs(9))
+    }
+
+    #[test]
+    fn frames_do_not_depend_on_how_bytes_arrive() {
+        let session = b"* 1 FETCH (BODY[] {5}\r\nab\r\n! UID 3 BODY[HEADER] {2}\r\nhi)\r\n* OK\n";
+        for step in 1..session.len() {
+            block_on(async {
+                let (mut wire, mut tap) = (wire(session, step), Catch::default());
+                let frame = wire.frame(&mut tap).await.unwrap();
+                assert_eq!(frame.text, b"* 1 FETCH (BODY[] {5}\0 UID 3 BODY[HEADER] {2}\0)");
+                assert_eq!(tap.0, b"<5>ab\r\n!");
+                assert!(matches!(&frame.literals[1], Literal::Kept(bytes) if bytes == b"hi"));
+                assert_eq!(wire.frame(&mut tap).await.unwrap().text, b"* OK");
+                let silent = wire.frame(&mut tap).await.unwrap_err().to_string();
+                assert_eq!(silent, "test server did not answer within 9 s (timeout)");
+            });
+        }
+    }
+
+    #[test]
+    fn absurd_sizes_are_refused_without_allocating() {
+        for size in ["4294967296", "9223372036854775808", "99999999999999999999999"] {
+            block_on(async {
+                let line = format!("* 1 FETCH (BODY[] {{{size}}}\r\n");
+                let error = wire(line.as_bytes(), 10).frame(&mut NoTap).await.unwrap_err();
+                assert!(error.to_string().contains("absurd literal"), "{error}");
+            });
+        }
+        // Not a literal at all.
+        block_on(async {
+            let frame = wire(b"* OK {-1}\r\n", 3).frame(&mut NoTap).await.unwrap();
+            assert_eq!(frame.text, b"* OK {-1}");
+        });
+    }
+}
