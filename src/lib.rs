@@ -8,6 +8,8 @@ pub mod store;
 
 pub mod imap;
 
+pub mod maildir;
+
 pub mod state;
 
 pub mod engine;

@@ -1,0 +1,207 @@
+//! Changing files: flags by renaming, removal by moving into quarantine. Each looks at the very
+//! file first; one that another program renamed is looked for anew.
+
+use super::deliver::unique;
+use super::file_name;
+use super::keywords::Keywords;
+use super::quarantine::rename_new;
+use super::scan::{Entry, Sub};
+use super::store::MaildirStore;
+use crate::model::{MaildirId, MailboxBase, MailboxName};
+use crate::reconcile::Coverage;
+use crate::store::{FlagEdit, Place, Removal, Removed, StoreError};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+impl MaildirStore {
+    pub(super) fn change_flags(
+        &mut self,
+        place: &Place,
+        edits: &[FlagEdit<MaildirId>],
+    ) -> Result<Vec<MaildirId>, StoreError> {
+        let name = &place.mailbox;
+        let mailbox = self.directory(name)?;
+        let letters = self.scan_of(name)?.letters();
+        let keywords = (|| -> io::Result<Keywords> {
+            let mut keywords = Keywords::load(&mailbox)?;
+            let wanted = edits.iter().flat_map(|edit| edit.change.add.keywords());
+            if keywords.assign(wanted, &letters) {
+                keywords.save(&mailbox)?;
+            }
+            Ok(keywords)
+        })()
+        .map_err(|error| failed(&mailbox, &error))?;
+        let (mut done, mut touched) = (Vec::new(), BTreeSet::new());
+        for edit in edits {
+            let Some(entry) = self.find(name, &edit.id)? else { continue };
+            let changed = changed(&entry, edit, &keywords);
+            if changed == entry {
+                done.push(edit.id.clone());
+                continue;
+            }
+            let (from, to) = (entry.path(&mailbox, &edit.id), changed.path(&mailbox, &edit.id));
+            match rename_new(&from, &to) {
+                Ok(()) => {}
+                // Renamed by another program meanwhile, or the name is taken: look again later.
+                Err(error) if is_race(&error) => {
+                    self.forget_scan(name);
+                    continue;
+                }
+                Err(error) => return Err(failed(&from, &error)),
+            }
+            touched.extend([entry.sub.name(), changed.sub.name()]);
+            self.note_entry(name, &edit.id, Some(changed));
+            done.push(edit.id.clone());
+        }
+        self.sync(&mailbox, &touched)?;
+        Ok(done)
+    }
+
+    pub(super) fn remove_files(
+        &mut self,
+        place: &Place,
+        removals: &[Removal<MaildirId>],
+    ) -> Result<Vec<(MaildirId, Removed)>, StoreError> {
+        let name = &place.mailbox;
+        let mailbox = self.directory(name)?;
+        let keywords = Keywords::load(&mailbox).map_err(|error| failed(&mailbox, &error))?;
+        let (mut done, mut touched, mut kept) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+        for removal in removals {
+            let Some(entry) = self.find(name, &removal.id)? else {
+                done.push((removal.id.clone(), Removed::Gone));
+                continue;
+            };
+            let now = file_name::flags(entry.info(), |letter| keywords.name(letter));
+            if removal.saw.as_ref().is_some_and(|saw| *saw != now) {
+                continue;
+            }
+            let from = entry.path(&mailbox, &removal.id);
+            match self.quarantine.take(&from, name) {
+                Ok(to) => kept.extend(to.parent().map(Path::to_owned)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    self.forget_scan(name);
+                    continue;
+                }
+                Err(error) => return Err(failed(&from, &error)),
+            }
+            touched.insert(entry.sub.name());
+            self.note_entry(name, &removal.id, None);
+            done.push((removal.id.clone(), Removed::Gone));
+        }
+        for directory in kept {
+            sync_directory(&directory)?;
+        }
+        self.sync(&mailbox, &touched)?;
+        Ok(done)
+    }
+
+    pub(super) fn split_file(
+        &mut self,
+        place: &Place,
+        id: &MaildirId,
+    ) -> Result<MaildirId, StoreError> {
+        let name = &place.mailbox;
+        let mailbox = self.directory(name)?;
+        let gone = || StoreError::Stale(format!("{id} is no longer there"));
+        let entry = self.find(name, id)?.ok_or_else(gone)?;
+        let new = MaildirId::new(format!("{}.{}", unique("m"), self.host).into_bytes());
+        let (from, to) = (entry.path(&mailbox, id), entry.path(&mailbox, &new));
+        rename_new(&from, &to).map_err(|error| failed(&from, &error))?;
+        self.sync(&mailbox, &BTreeSet::from([entry.sub.name()]))?;
+        self.forget_scan(name);
+        Ok(new)
+    }
+
+    /// Moves a mailbox into quarantine as a whole, if it holds only what the base knows.
+    pub(super) fn remove_mailbox(&mut self, base: &MailboxBase) -> Result<(), StoreError> {
+        let name = &base.name;
+        let Ok(mailbox) = self.directory(name) else { return Ok(()) };
+        self.forget_scan(name);
+        let look = self.look_at(base, None, crate::store::Depth::Changes)?;
+        let known = crate::reconcile::messages::Known::of(base);
+        let unknown = look.seen.keys().any(|file| !known.files.contains(file));
+        if look.coverage != Coverage::Complete || unknown {
+            return Err(StoreError::Stale(format!("{name}: new mail arrived in it")));
+        }
+        let inside = self.quarantine.directory(name).map_err(|error| failed(&mailbox, &error))?;
+        let shelf = inside.join(format!("mailbox.{}", unique("m")));
+        std::fs::create_dir(&shelf).map_err(|error| failed(&shelf, &error))?;
+        // cur last: it is what makes a directory a mailbox.
+        for part in [super::keywords::FILE, "tmp", "new", "cur"] {
+            match rename_new(&mailbox.join(part), &shelf.join(part)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(failed(&mailbox.join(part), &error)),
+                Ok(()) => {}
+            }
+        }
+        for directory in [&shelf, &inside, &mailbox] {
+            sync_directory(directory)?;
+        }
+        self.remove_empty_parents(&mailbox);
+        self.forget_scan(name);
+        Ok(())
+    }
+
+    /// Directories that hold nothing any more go too, up to the root.
+    fn remove_empty_parents(&self, mailbox: &Path) {
+        let mut directory: PathBuf = mailbox.to_owned();
+        while directory != self.root && directory.starts_with(&self.root) {
+            if std::fs::remove_dir(&directory).is_err() || !directory.pop() {
+                return;
+            }
+        }
+    }
+
+    fn sync(&self, mailbox: &Path, subs: &BTreeSet<&'static str>) -> Result<(), StoreError> {
+        subs.iter().try_for_each(|sub| sync_directory(&mailbox.join(sub)))
+    }
+
+    /// The entry of a file, looked for on disk when it is not where it was.
+    pub(super) fn find(
+        &mut self,
+        name: &MailboxName,
+        id: &MaildirId,
+    ) -> Result<Option<Entry>, StoreError> {
+        let mailbox = self.directory(name)?;
+        let known = self.scan_of(name)?.entries.get(id).cloned();
+        if let Some(entry) = &known
+            && entry.path(&mailbox, id).symlink_metadata().is_ok()
+        {
+            return Ok(known);
+        }
+        self.forget_scan(name);
+        Ok(self.scan_of(name)?.entries.get(id).cloned())
+    }
+}
+
+fn changed(entry: &Entry, edit: &FlagEdit<MaildirId>, keywords: &Keywords) -> Entry {
+    let info = file_name::change(entry.info(), &edit.change, |keyword| keywords.letter(keyword));
+    if info.is_empty() && entry.suffix.is_empty() {
+        return entry.clone();
+    }
+    // A message with flags has been seen by somebody: it is no longer new.
+    let suffix = [b":2,", &*info].concat().into_boxed_slice();
+    Entry { sub: Sub::Cur, suffix }
+}
+
+fn is_race(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists)
+}
+
+fn sync_directory(directory: &Path) -> Result<(), StoreError> {
+    let sync = || File::open(directory)?.sync_all();
+    sync().map_err(|error| failed(directory, &error))
+}
+
+pub(super) fn failed(path: &Path, error: &io::Error) -> StoreError {
+    let path = path.display();
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            StoreError::Retry(format!("{path}: {error}; free some space"))
+        }
+        _ => StoreError::Mailbox(format!("{path}: {error}")),
+    }
+}
+

@@ -1,0 +1,299 @@
+//! Taking messages in. A file appears in `new/` or `cur/` only complete, durable, and under a name
+//! that did not exist: written to `tmp/`, synced with its batch, renamed without replacing, and
+//! the directories synced after it.
+
+use super::file_name;
+use super::keywords::Keywords;
+use super::layout::join;
+use super::line_ends::{Dropped, ToDisk, ToWire};
+use super::quarantine::rename_new;
+use super::scan::Sub;
+use crate::model::{FlagChange, MaildirId, Timestamp};
+use crate::store::{Delivered, Delivery, Receiver, StoreError};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// From so many files on, one sync of the file system is cheaper than one of each file.
+const SYNC_ALL_FROM: usize = 8;
+
+static COUNTER: AtomicU64 = AtomicU64::new(0);
+
+/// Takes messages into one mailbox, or into its quarantine.
+pub struct MaildirReceiver {
+    /// The mailbox's directory; `tmp` is below it.
+    mailbox: PathBuf,
+    target: Target,
+    host: String,
+    there: There,
+    current: Option<Current>,
+    whole: Vec<(PathBuf, Delivery, u64)>,
+}
+
+/// What a mailbox holds already.
+#[derive(Debug, Default)]
+pub struct There {
+    /// Letters a to z that its files carry.
+    pub letters: BTreeSet<u8>,
+    /// Base names that look like ours.
+    pub names: BTreeSet<MaildirId>,
+}
+
+/// Where messages end up.
+#[derive(Clone, Debug)]
+pub enum Target {
+    /// In `new` or `cur`.
+    Mailbox,
+    /// In this directory, flat.
+    Quarantine(PathBuf),
+}
+
+/// The message that has begun.
+struct Current {
+    path: PathBuf,
+    file: BufWriter<File>,
+    convert: Option<ToDisk>,
+    written: u64,
+}
+
+impl MaildirReceiver {
+    /// Begins to take messages in; `there` is what the mailbox holds.
+    pub fn new(mailbox: &Path, target: Target, host: &str, there: There) -> MaildirReceiver {
+        MaildirReceiver {
+            mailbox: mailbox.to_owned(),
+            target,
+            host: host.to_owned(),
+            there,
+            current: None,
+            whole: Vec::new(),
+        }
+    }
+
+    fn tmp(&self) -> PathBuf {
+        match &self.target {
+            Target::Mailbox => self.mailbox.join("tmp"),
+            Target::Quarantine(directory) => directory.clone(),
+        }
+    }
+
+    fn create(&self) -> io::Result<(PathBuf, BufWriter<File>)> {
+        let path = self.tmp().join(unique("mailtide"));
+        let mut options = std::fs::OpenOptions::new();
+        let file = options.write(true).create_new(true).mode(0o600).open(&path)?;
+        Ok((path, BufWriter::with_capacity(64 << 10, file)))
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some(current) = &mut self.current else { return Ok(()) };
+        let Some(convert) = &mut current.convert else {
+            current.written += bytes.len() as u64;
+            return current.file.write_all(bytes);
+        };
+        let mut out = Vec::with_capacity(bytes.len());
+        let dropped = convert.convert(bytes, &mut out);
+        if dropped != Dropped::All {
+            out.extend_from_slice(convert.rest());
+        }
+        current.written += out.len() as u64;
+        current.file.write_all(&out)?;
+        if let Dropped::Stuck(at) = dropped {
+            self.as_it_came()?;
+            return self.write(bytes.get(at..).unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    /// The message cannot be stored with LF line ends: what was written so far gets its CRs back,
+    /// and the rest is stored as it comes.
+    fn as_it_came(&mut self) -> io::Result<()> {
+        let Some(mut current) = self.current.take() else { return Ok(()) };
+        current.file.flush()?;
+        let (path, mut file) = self.create()?;
+        let mut old = File::open(&current.path)?;
+        let (mut add, mut written, mut piece) = (ToWire::default(), 0, vec![0; 64 << 10]);
+        loop {
+            let count = old.read(&mut piece)?;
+            if count == 0 {
+                break;
+            }
+            let mut out = Vec::with_capacity(count + count / 16);
+            add.convert(piece.get(..count).unwrap_or_default(), &mut out);
+            written += out.len() as u64;
+            file.write_all(&out)?;
+        }
+        std::fs::remove_file(&current.path)?;
+        self.current = Some(Current { path, file, convert: None, written });
+        Ok(())
+    }
+
+    fn complete(&mut self, delivery: Delivery) -> io::Result<()> {
+        let Some(mut current) = self.current.take() else { return Ok(()) };
+        if let Some(convert) = &current.convert {
+            current.file.write_all(convert.rest())?;
+            current.written += convert.rest().len() as u64;
+        }
+        let file = current.file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        if let Some(date) = delivery.date {
+            file.set_modified(moment(date))?;
+        }
+        self.whole.push((current.path, delivery, current.written));
+        Ok(())
+    }
+
+    fn publish(&mut self) -> io::Result<Vec<(usize, Delivered<MaildirId>)>> {
+        self.sync()?;
+        let mut keywords = Keywords::default();
+        if matches!(self.target, Target::Mailbox) {
+            keywords = Keywords::load(&self.mailbox)?;
+            let deliveries = self.whole.iter().map(|(_, delivery, _)| delivery);
+            let wanted: Vec<_> = deliveries.flat_map(|d| d.flags.keywords().cloned()).collect();
+            if keywords.assign(wanted.iter(), &self.there.letters) {
+                keywords.save(&self.mailbox)?;
+            }
+        }
+        let mut outcomes = Vec::with_capacity(self.whole.len());
+        let mut touched = BTreeSet::new();
+        for (path, delivery, stored) in &self.whole {
+            let (id, directory) = self.place(path, delivery, &keywords)?;
+            touched.insert(directory);
+            let outcome = Delivered::Stored { id: Some(id), stored: *stored };
+            outcomes.push((delivery.tag, outcome));
+        }
+        self.whole.clear();
+        for directory in touched {
+            File::open(directory)?.sync_all()?;
+        }
+        Ok(outcomes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        if self.whole.len() >= SYNC_ALL_FROM {
+            let directory = File::open(self.tmp())?;
+            return rustix::fs::syncfs(&directory).map_err(io::Error::from);
+        }
+        for (path, _, _) in &self.whole {
+            File::open(path)?.sync_all()?;
+        }
+        Ok(())
+    }
+
+    fn place(
+        &self,
+        path: &Path,
+        delivery: &Delivery,
+        keywords: &Keywords,
+    ) -> io::Result<(MaildirId, PathBuf)> {
+        let add = delivery.flags.clone();
+        let change = FlagChange { add, ..FlagChange::default() };
+        let info = file_name::change(b"", &change, |keyword| keywords.letter(keyword));
+        let (directory, suffix) = match &self.target {
+            Target::Quarantine(directory) => (directory.clone(), [b":2,", &*info].concat()),
+            // Mail that nobody has seen and that carries no flags is new mail.
+            Target::Mailbox if info.is_empty() => (self.mailbox.join(Sub::New.name()), Vec::new()),
+            Target::Mailbox => {
+                (self.mailbox.join(Sub::Cur.name()), [b":2,", &*info].concat())
+            }
+        };
+        for again in 0_u32.. {
+            let base = match &delivery.origin {
+                Some(origin) => file_name::downloaded(origin, delivery.date, again, &self.host),
+                None => format!("{}.{}", unique("m"), self.host).into_bytes(),
+            };
+            // The base name must be free whatever flags a file carries behind it.
+            let id = MaildirId::new(base.clone());
+            if self.there.names.contains(&id) {
+                continue;
+            }
+            match rename_new(path, &join(&directory, &[&*base, &suffix].concat())) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+                Ok(()) => return Ok((id, directory)),
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+
+    fn failed(&self, error: &io::Error) -> StoreError {
+        let hint = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; free some space",
+            io::ErrorKind::PermissionDenied => "; check its owner and mode",
+            _ => "",
+        };
+        let mailbox = self.mailbox.display();
+        StoreError::Retry(format!("cannot write to {mailbox}: {error}{hint}"))
+    }
+}
+
+impl Receiver for MaildirReceiver {
+    type Id = MaildirId;
+
+    async fn begin(&mut self, _: u64, _: Option<&Delivery>) -> Result<(), StoreError> {
+        let (path, file) = self.create().map_err(|error| self.failed(&error))?;
+        let convert = Some(ToDisk::default());
+        self.current = Some(Current { path, file, convert, written: 0 });
+        Ok(())
+    }
+
+    async fn chunk(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.write(bytes).map_err(|error| self.failed(&error))
+    }
+
+    async fn end(&mut self, delivery: Delivery) -> Result<(), StoreError> {
+        self.complete(delivery).map_err(|error| self.failed(&error))
+    }
+
+    async fn abandon(&mut self) -> Result<(), StoreError> {
+        match self.current.take() {
+            Some(current) => {
+                std::fs::remove_file(&current.path).map_err(|error| self.failed(&error))
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn finish(mut self) -> Result<Vec<(usize, Delivered<MaildirId>)>, StoreError> {
+        self.publish().map_err(|error| self.failed(&error))
+    }
+}
+
+impl Drop for MaildirReceiver {
+    fn drop(&mut self) {
+        let current = self.current.iter().map(|current| &current.path);
+        for path in current.chain(self.whole.iter().map(|(path, _, _)| path)) {
+            if let Err(error) = std::fs::remove_file(path) {
+                tracing::debug!(path = %path.display(), %error, "left in tmp");
+            }
+        }
+    }
+}
+
+/// A name that no other file has: time, process, counter.
+pub fn unique(kind: &str) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
+    let (seconds, micros) = (now.as_secs(), now.subsec_micros());
+    format!("{seconds}.{kind}M{micros}P{}Q{count}", std::process::id())
+}
+
+/// An INTERNALDATE as a file time.
+fn moment(date: Timestamp) -> SystemTime {
+    let seconds = Duration::from_secs(date.0.unsigned_abs());
+    if date.0 < 0 { UNIX_EPOCH - seconds } else { UNIX_EPOCH + seconds }
+}
+
+/// Removes files that earlier runs of ours left in `tmp`; other programs' are not touched.
+pub fn sweep(mailbox: &Path) -> io::Result<()> {
+    let own = format!("P{}Q", std::process::id());
+    for entry in std::fs::read_dir(mailbox.join("tmp"))? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.contains(".mailtideM") && !name.contains(&own) {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}

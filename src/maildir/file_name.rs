@@ -1,0 +1,144 @@
+//! What a file's name says: the unique base name, and the flags as letters after `:2,`
+//! (<https://cr.yp.to/proto/maildir.html>). What is not understood is kept.
+
+use crate::model::{FlagChange, Flags, Keyword, MaildirId, Origin, SystemFlag, Uid, UidValidity};
+use crate::model::Timestamp;
+
+/// Letters and flags of the standard; `P` is `$Forwarded`.
+const LETTERS: [(u8, SystemFlag); 5] = [
+    (b'D', SystemFlag::Draft),
+    (b'F', SystemFlag::Flagged),
+    (b'R', SystemFlag::Answered),
+    (b'S', SystemFlag::Seen),
+    (b'T', SystemFlag::Deleted),
+];
+
+/// Splits a file name into base name and info (all after `:2,`; empty without).
+pub fn split(name: &[u8]) -> (&[u8], &[u8]) {
+    match memchr::memmem::rfind(name, b":2,") {
+        Some(at) => (name.get(..at).unwrap_or_default(), name.get(at + 3..).unwrap_or_default()),
+        None => (name, b""),
+    }
+}
+
+/// The flags that the letters stand for; `keyword` names the letters a to z.
+pub fn flags(info: &[u8], keyword: impl Fn(u8) -> Option<Keyword>) -> Flags {
+    let mut flags = Flags::default();
+    for letter in letters(info) {
+        match LETTERS.iter().find(|(l, _)| l == letter) {
+            Some((_, flag)) => flags.insert(*flag),
+            None if *letter == b'P' => flags.insert_keyword(Keyword::forwarded()),
+            None => {
+                if let Some(keyword) = keyword(*letter) {
+                    flags.insert_keyword(keyword);
+                }
+            }
+        }
+    }
+    flags
+}
+
+/// The info after a change; `letter` gives the letters of keywords, and those without one are left
+/// out. Unknown letters and what follows a comma stay.
+pub fn change(
+    info: &[u8],
+    change: &FlagChange,
+    letter: impl Fn(&Keyword) -> Option<u8>,
+) -> Vec<u8> {
+    let of = |flags: &Flags| -> Vec<u8> {
+        let system = LETTERS.iter().filter(|(_, flag)| flags.has(*flag)).map(|(l, _)| *l);
+        let keywords = flags.keywords().filter_map(|keyword| {
+            if *keyword == Keyword::forwarded() { Some(b'P') } else { letter(keyword) }
+        });
+        system.chain(keywords).collect()
+    };
+    let (remove, add) = (of(&change.remove), of(&change.add));
+    let mut now: Vec<u8> = letters(info).iter().copied().filter(|l| !remove.contains(l)).collect();
+    now.extend(add);
+    now.sort_unstable();
+    now.dedup();
+    now.extend(info.get(letters(info).len()..).unwrap_or_default());
+    now
+}
+
+fn letters(info: &[u8]) -> &[u8] {
+    let end = info.iter().position(|b| *b == b',').unwrap_or(info.len());
+    info.get(..end).unwrap_or_default()
+}
+
+/// The name of a downloaded file: the same for the same message, so that a run that was cut
+/// finds its file again. `again` is for a name that is taken.
+pub fn downloaded(origin: &Origin, date: Option<Timestamp>, again: u32, host: &str) -> Vec<u8> {
+    let Origin { mailbox, epoch, uid } = origin;
+    let at = date.map_or(0, |date| date.0.max(0));
+    let again = if again == 0 { String::new() } else { format!("_{again}") };
+    format!("{at}.{mailbox:08x}_{:08x}_{:x}{again}.{host}", uid.get(), epoch.0).into_bytes()
+}
+
+/// Where a file of ours came from, by its name.
+pub fn origin(base: &MaildirId) -> Option<Origin> {
+    let text = std::str::from_utf8(base.as_bytes()).ok()?;
+    let token = text.split('.').nth(1)?;
+    let mut parts = token.split('_');
+    let mailbox = parts.next().filter(|part| part.len() == 8)?;
+    let uid = parts.next().filter(|part| part.len() == 8)?;
+    let epoch = parts.next()?;
+    Some(Origin {
+        mailbox: u32::from_str_radix(mailbox, 16).ok()?,
+        epoch: UidValidity(u64::from_str_radix(epoch, 16).ok()?),
+        uid: Uid::new(u32::from_str_radix(uid, 16).ok()?)?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keyword(letter: u8) -> Option<Keyword> {
+        (letter == b'a').then(|| Keyword::new("work")).flatten()
+    }
+
+    #[test]
+    fn names_of_many_programs() {
+        for (name, base, info) in [
+            ("1.M2P3.host:2,FS", "1.M2P3.host", "FS"),
+            ("1.M2P3.host,U=7:2,", "1.M2P3.host,U=7", ""),
+            ("1.x.host,FMD5=ab:2,S", "1.x.host,FMD5=ab", "S"),
+            ("1.x.host,S=5,W=6:2,Sab", "1.x.host,S=5,W=6", "Sab"),
+            ("plain", "plain", ""),
+            ("a:1,b", "a:1,b", ""),
+        ] {
+            assert_eq!(split(name.as_bytes()), (base.as_bytes(), info.as_bytes()));
+        }
+        assert_eq!(flags(b"PSTaz", keyword).to_string(), "\\Deleted \\Seen $Forwarded work");
+    }
+
+    #[test]
+    fn changes_keep_what_they_do_not_know() {
+        let letter = |k: &Keyword| (k.as_str() == "work").then_some(b'a');
+        let mut add = Flags::of(&[SystemFlag::Answered]);
+        add.insert_keyword(Keyword::new("work").unwrap());
+        add.insert_keyword(Keyword::new("no letter").or(Keyword::new("other")).unwrap());
+        let remove = Flags::of(&[SystemFlag::Seen]);
+        let edit = FlagChange { add, remove };
+        for (before, after) in [("FS,foo", "FRa,foo"), ("", "Ra"), ("SXz", "RXaz")] {
+            assert_eq!(change(before.as_bytes(), &edit, letter), after.as_bytes());
+        }
+    }
+
+    #[test]
+    fn our_names_tell_where_they_came_from() {
+        let origin_ = Origin {
+            mailbox: 0xdead_beef,
+            epoch: UidValidity(1_700_000_000),
+            uid: Uid::new(u32::MAX).unwrap(),
+        };
+        for again in [0, 3] {
+            let name = downloaded(&origin_, Some(Timestamp(5)), again, "host.example");
+            assert_eq!(origin(&MaildirId::new(name)), Some(origin_));
+        }
+        for other in ["1.M2P3.host", "x", "1.00000000_00000000_1.h", "1.a_b_c.h"] {
+            assert_eq!(origin(&MaildirId::new(other)), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! LF on disk, CRLF on the wire. On the way out each LF gets a CR unless it has one. On the way in
+//! CRs before LFs are dropped, if the way out would bring the very same bytes back; if not, the
+//! message is stored as it came.
+
+/// Adds the missing CRs, piece by piece.
+#[derive(Debug, Default)]
+pub struct ToWire {
+    after_cr: bool,
+}
+
+impl ToWire {
+    /// Converts the next piece.
+    pub fn convert(&mut self, piece: &[u8], out: &mut Vec<u8>) {
+        let mut rest = piece;
+        while let Some(at) = memchr::memchr(b'\n', rest) {
+            let (line, tail) = rest.split_at(at);
+            let has_cr = line.last().map_or(self.after_cr, |last| *last == b'\r');
+            out.extend_from_slice(line);
+            out.extend_from_slice(if has_cr { b"\n" } else { b"\r\n" });
+            self.after_cr = false;
+            rest = tail.get(1..).unwrap_or_default();
+        }
+        if let Some(last) = rest.last() {
+            self.after_cr = *last == b'\r';
+        }
+        out.extend_from_slice(rest);
+    }
+}
+
+/// Drops the CRs, piece by piece, and notices when they could not be put back.
+#[derive(Debug, Default)]
+pub struct ToDisk {
+    /// A CR that has not been written: an LF may follow.
+    held: bool,
+    /// Whether the last byte written was a CR.
+    wrote_cr: bool,
+}
+
+/// What became of a piece.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Dropped {
+    /// All of it was converted.
+    All,
+    /// After so many of its bytes it showed that the message must be stored as it came. What was
+    /// given out until then stands for CRLF lines only.
+    Stuck(usize),
+}
+
+impl ToDisk {
+    /// Converts the next piece.
+    pub fn convert(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Dropped {
+        for (at, byte) in piece.iter().enumerate() {
+            match (*byte, self.held) {
+                // A bare LF, or CR CR LF: a CR would be added, or one be missing.
+                (b'\n', false) => return Dropped::Stuck(at),
+                (b'\n', true) if self.wrote_cr => return Dropped::Stuck(at),
+                (b'\n', true) => {
+                    out.push(b'\n');
+                    (self.held, self.wrote_cr) = (false, false);
+                }
+                (b'\r', false) => self.held = true,
+                (b'\r', true) => {
+                    out.push(b'\r');
+                    self.wrote_cr = true;
+                }
+                (other, held) => {
+                    if held {
+                        out.push(b'\r');
+                    }
+                    out.push(other);
+                    (self.held, self.wrote_cr) = (false, false);
+                }
+            }
+        }
+        Dropped::All
+    }
+
+    /// A CR that is still held, at the end or when stuck.
+    pub fn rest(&self) -> &'static [u8] {
+        if self.held { b"\r" } else { b"" }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn to_wire(bytes: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        ToWire::default().convert(bytes, &mut out);
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_dropped_comes_back(
+            bytes in proptest::collection::vec(prop_oneof![Just(b'\r'), Just(b'\n'), Just(b'x')], 0..40),
+            cut in 0usize..40,
+        ) {
+            let (left, right) = bytes.split_at(cut.min(bytes.len()));
+            let (mut drop, mut out) = (ToDisk::default(), Vec::new());
+            if drop.convert(left, &mut out) == Dropped::All
+                && drop.convert(right, &mut out) == Dropped::All
+            {
+                out.extend_from_slice(drop.rest());
+                prop_assert_eq!(to_wire(&out), bytes.clone());
+            }
+            let (mut add, mut split) = (ToWire::default(), Vec::new());
+            add.convert(left, &mut split);
+            add.convert(right, &mut split);
+            prop_assert_eq!(split, to_wire(&bytes));
+        }
+    }
+
+    #[test]
+    fn ordinary_mail_is_never_stuck() {
+        let mut out = Vec::new();
+        let mail = b"Subject: x\r\n\r\nlone \r in line\r\nlast\r\n";
+        assert_eq!(ToDisk::default().convert(mail, &mut out), Dropped::All);
+        assert_eq!(out, b"Subject: x\n\nlone \r in line\nlast\n");
+    }
+}

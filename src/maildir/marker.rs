@@ -1,0 +1,106 @@
+//! Whose Maildir this is. The root holds a file with the account's id; without it, or with another
+//! id, the Maildir is taken for missing (a disk that is not mounted, a wrong path), never for
+//! empty.
+
+use super::layout::Layout;
+use crate::store::StoreError;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// What the state database knows of the Maildir.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// Nothing: the first run. The id is for a new marker.
+    First(String),
+    /// Mailboxes are in step with it, and it has this id.
+    Known(String),
+}
+
+/// A root that may be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// Its id; on a first run that of an existing marker, if there is one.
+    pub uuid: String,
+    /// Whether the marker is yet to be written.
+    pub new: bool,
+}
+
+/// Checks that the Maildir is the one that the state speaks of. Writes nothing.
+pub fn open_root(root: &Path, layout: Layout, claim: &Claim) -> Result<Opened, StoreError> {
+    let path = path(root, layout);
+    let found = match std::fs::read_to_string(&path) {
+        Ok(text) => Some(text.trim().to_owned()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => {
+            return Err(StoreError::Guard(format!("{} cannot be read: {error}", path.display())));
+        }
+    };
+    match (claim, found) {
+        (Claim::Known(uuid), Some(found)) if *uuid == found => {
+            Ok(Opened { uuid: found, new: false })
+        }
+        (Claim::Known(uuid), Some(found)) => Err(StoreError::Guard(format!(
+            "{} belongs to another account (its marker says {found}, this account is {uuid}); \
+             nothing was changed. Check `maildir` and `state_dir`",
+            root.display()
+        ))),
+        (Claim::Known(_), None) => Err(StoreError::Guard(format!(
+            "the Maildir {} is missing or is not the one kept in step (no {}): is the disk \
+             mounted? Nothing was changed. If it was removed on purpose, move the account's state \
+             database away to start over",
+            root.display(),
+            path.display()
+        ))),
+        (Claim::First(_), Some(uuid)) => Ok(Opened { uuid, new: false }),
+        (Claim::First(uuid), None) => Ok(Opened { uuid: uuid.clone(), new: true }),
+    }
+}
+
+/// Creates the root, if need be, and writes its marker.
+pub fn claim_root(root: &Path, layout: Layout, uuid: &str) -> Result<(), StoreError> {
+    let write = || -> std::io::Result<()> {
+        let own = root.join(layout.own());
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&own)?;
+        let tmp = own.join("account.tmp");
+        let mut options = std::fs::OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&tmp)?;
+        writeln!(file, "{uuid}")?;
+        file.sync_all()?;
+        std::fs::rename(&tmp, path(root, layout))?;
+        std::fs::File::open(&own)?.sync_all()?;
+        std::fs::File::open(root)?.sync_all()
+    };
+    write().map_err(|error| {
+        let root = root.display();
+        StoreError::NeedsUser(format!("the Maildir {root} cannot be prepared: {error}"))
+    })
+}
+
+fn path(root: &Path, layout: Layout) -> PathBuf {
+    root.join(layout.own()).join("account")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_and_foreign_maildirs_are_never_empty_ones() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("Mail");
+        let layout = Layout::Nested;
+        let known = Claim::Known("a".into());
+        let refused = |claim: &Claim| open_root(&root, layout, claim).unwrap_err().to_string();
+        assert!(refused(&known).contains("is the disk mounted?"));
+        let first = open_root(&root, layout, &Claim::First("a".into())).unwrap();
+        assert!(first.new && !root.exists(), "a look writes nothing");
+        claim_root(&root, layout, "a").unwrap();
+        assert!(!open_root(&root, layout, &known).unwrap().new);
+        // The state was lost: the marker's id is taken over.
+        let again = open_root(&root, layout, &Claim::First("b".into())).unwrap();
+        assert_eq!(again.uuid, "a");
+        let other = Claim::Known("b".into());
+        assert!(refused(&other).contains("belongs to another account"));
+    }
+}

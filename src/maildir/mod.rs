@@ -1,0 +1,39 @@
+//! The local side: a Maildir as other programs expect it.
+//!
+//! Reading order: [`layout`] (where mailboxes lie), [`file_name`] (what a file's name says),
+//! [`keywords`] (letters a to z), [`line_ends`] (LF on disk, CRLF on the wire), [`scan`] (looking,
+//! so that absence means something), [`deliver`] (a file appears only whole and durable),
+//! [`marker`] (whose Maildir this is), [`quarantine`] (deleted bytes), [`store`] (all of it as a
+//! store; with [`read`] and [`change`]).
+//!
+//! The `maildir` crate is not used to read or write mail (decision 0005); `inspect` lets it count
+//! messages as an independent reader.
+
+mod layout;
+
+mod file_name;
+
+mod keywords;
+
+mod line_ends;
+
+mod scan;
+
+mod deliver;
+
+mod marker;
+
+mod quarantine;
+
+mod read;
+
+mod change;
+
+mod store;
+
+mod inspect;
+
+pub use inspect::independent_count;
+pub use layout::Layout;
+pub use marker::{Claim, Opened, open_root};
+pub use store::MaildirStore;

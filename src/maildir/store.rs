@@ -1,0 +1,456 @@
+//! The Maildir as a [`Store`].
+
+use super::change::failed;
+use super::deliver::{MaildirReceiver, Target, There, sweep};
+use super::file_name;
+use super::keywords::Keywords;
+use super::layout::Layout;
+use super::marker::{Claim, claim_root, open_root};
+use super::quarantine::Quarantine;
+use super::read::Message;
+use super::scan::{Entry, Scan, Times, now, scan};
+use crate::model::{
+    Fingerprint, Flags, Keyword, MailboxBase, MailboxName, MaildirId, Pair,
+};
+use crate::reconcile::{Coverage, Cursor, FlagMask, Listed, Look, Presence};
+use crate::store::{
+    About, Ask, Depth, FlagEdit, Keep, Place, Removal, Removed, Sink, Store, StoreError,
+};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// The local side of an account.
+pub struct MaildirStore {
+    pub(super) root: PathBuf,
+    layout: Layout,
+    claim: Claim,
+    /// Where mailboxes were found; others lie where the layout says.
+    paths: BTreeMap<MailboxName, PathBuf>,
+    scans: BTreeMap<MailboxName, Scan>,
+    swept: BTreeSet<MailboxName>,
+    pub(super) quarantine: Quarantine,
+    pub(super) host: String,
+}
+
+impl MaildirStore {
+    /// The Maildir at this root; `claim` is what the state knows of it. Nothing is touched yet.
+    pub fn new(root: &Path, layout: Layout, claim: Claim) -> MaildirStore {
+        let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let host = name.replace(['/', ':', ','], "_");
+        MaildirStore {
+            root: root.to_owned(),
+            layout,
+            claim,
+            paths: BTreeMap::new(),
+            scans: BTreeMap::new(),
+            swept: BTreeSet::new(),
+            quarantine: Quarantine::new(root, layout),
+            host,
+        }
+    }
+
+    /// Takes possession of the root: creates it, if need be, and its marker.
+    pub fn take_possession(&mut self) -> Result<String, StoreError> {
+        let opened = open_root(&self.root, self.layout, &self.claim)?;
+        if opened.new {
+            claim_root(&self.root, self.layout, &opened.uuid)?;
+        }
+        self.claim = Claim::Known(opened.uuid.clone());
+        Ok(opened.uuid)
+    }
+
+    /// Removes from quarantine what has been there for more than so many days.
+    pub fn purge(&self, days: u32) -> Result<Vec<String>, StoreError> {
+        self.quarantine.purge(days).map_err(|error| failed(&self.root, &error))
+    }
+
+    /// The directory of a mailbox.
+    pub fn directory(&self, name: &MailboxName) -> Result<PathBuf, StoreError> {
+        let path = match self.paths.get(name) {
+            Some(path) => path.clone(),
+            None => self.root.join(self.layout.path(name)),
+        };
+        match path.join("cur").is_dir() {
+            true => Ok(path),
+            false => Err(StoreError::Stale(format!("there is no mailbox at {}", path.display()))),
+        }
+    }
+
+    pub(super) fn scan_of(&mut self, name: &MailboxName) -> Result<&Scan, StoreError> {
+        if !self.scans.contains_key(name) {
+            let mailbox = self.directory(name)?;
+            let found = scan(&mailbox).map_err(|error| failed(&mailbox, &error))?;
+            self.scans.insert(name.clone(), found);
+        }
+        let lost = || StoreError::Bug("a scan was lost".into());
+        self.scans.get(name).ok_or_else(lost)
+    }
+
+    pub(super) fn forget_scan(&mut self, name: &MailboxName) {
+        self.scans.remove(name);
+    }
+
+    pub(super) fn note_entry(&mut self, name: &MailboxName, id: &MaildirId, entry: Option<Entry>) {
+        if let Some(scan) = self.scans.get_mut(name) {
+            match entry {
+                Some(entry) => scan.entries.insert(id.clone(), entry),
+                None => scan.entries.remove(id),
+            };
+        }
+    }
+
+    pub(super) fn look_at(
+        &mut self,
+        base: &MailboxBase,
+        cursor: Option<&Cursor>,
+        depth: Depth,
+    ) -> Result<Look<MaildirId>, StoreError> {
+        let mailbox = self.directory(&base.name)?;
+        let io = |error: io::Error| failed(&mailbox, &error);
+        let keywords = Keywords::load(&mailbox).map_err(io)?;
+        let before = Times::of(&mailbox).map_err(io)?;
+        let left = cursor.and_then(Left::read).filter(|left| left.surely(&before));
+        let mut look = Look::unchanged(None, Cursor::default());
+        if let (Some(left), Depth::Changes) = (left, depth) {
+            look.cursor = left.write();
+            (look.sees, look.stores) = masks(&keywords, true);
+            return Ok(look);
+        }
+        self.forget_scan(&base.name);
+        let scan = self.scan_of(&base.name)?.clone();
+        (look.sees, look.stores) = masks(&keywords, keywords.has_room(&scan.letters()));
+        let pairs: BTreeMap<&MaildirId, &Pair> =
+            base.pairs.iter().map(|pair| (&pair.file, pair)).collect();
+        for (id, entry) in &scan.entries {
+            let flags = file_name::flags(entry.info(), |letter| keywords.name(letter));
+            look.seen.insert(id.clone(), Some(flags));
+            let pair = pairs.get(id).copied();
+            if pair.is_none() {
+                look.origins.extend(file_name::origin(id).map(|origin| (id.clone(), origin)));
+            }
+            if pair.is_none() || depth == Depth::Everything {
+                inspect(&mut look, &entry.path(&mailbox, id), id, pair);
+            }
+        }
+        look.coverage = if scan.stable { Coverage::Complete } else { Coverage::Partial };
+        look.remarks = scan.remarks.clone();
+        if !scan.stable {
+            let what = "kept changing while it was scanned; deletions in it wait";
+            look.remarks.push(format!("{} {what}", mailbox.display()));
+        }
+        let fresh = Left { times: scan.times, at: scan.at };
+        let same = cursor.and_then(Left::read).filter(|left| left.surely(&scan.times));
+        look.cursor = same.unwrap_or(fresh).write();
+        Ok(look)
+    }
+
+    fn listed(&mut self, left: &BTreeMap<MailboxName, Cursor>) -> Result<Vec<Listed>, StoreError> {
+        let opened = open_root(&self.root, self.layout, &self.claim)?;
+        let mut found: Vec<(MailboxName, PathBuf, Presence)> = Vec::new();
+        if self.root.is_dir() {
+            let known: BTreeMap<String, MailboxName> = left
+                .keys()
+                .flat_map(|name| name.components())
+                .map(|c| (self.layout.encode(c), c))
+                .filter_map(|(dir, c)| MailboxName::new(vec![c.clone(), "x".into()]).map(|n| (dir, n)))
+                .collect();
+            let walked = self.walk(&self.root, &[], &known, &mut found);
+            walked.map_err(|error| {
+                StoreError::Guard(format!("the Maildir {}: {error}", self.root.display()))
+            })?;
+        } else if !opened.new {
+            let root = self.root.display();
+            return Err(StoreError::Guard(format!("the Maildir {root} is no directory")));
+        }
+        let mut all: BTreeMap<MailboxName, Listed> = BTreeMap::new();
+        self.paths.clear();
+        for (name, path, presence) in found {
+            let unchanged = left.get(&name).and_then(Left::read).is_some_and(|left| {
+                Times::of(&path).is_ok_and(|times| left.surely(&times))
+            });
+            let mut listed =
+                Listed { name, presence, view: false, unchanged, special_use: None };
+            if let Some(other) = self.paths.get(&listed.name) {
+                let (a, b) = (other.display(), path.display());
+                let what = format!("{a} and {b} would be the same mailbox; rename one");
+                listed.presence = Presence::Unknown(what);
+            }
+            self.paths.insert(listed.name.clone(), path);
+            all.insert(listed.name.clone(), listed);
+        }
+        Ok(all.into_values().collect())
+    }
+
+    fn walk(
+        &self,
+        directory: &Path,
+        above: &[String],
+        known: &BTreeMap<String, MailboxName>,
+        found: &mut Vec<(MailboxName, PathBuf, Presence)>,
+    ) -> io::Result<()> {
+        if self.layout == Layout::MaildirPlusPlus && above.is_empty() {
+            found.extend(presence(directory)?.map(|p| (MailboxName::inbox(), directory.into(), p)));
+        }
+        for entry in std::fs::read_dir(directory)? {
+            let entry = entry?;
+            let text = entry.file_name().to_string_lossy().into_owned();
+            let inner = ["cur", "new", "tmp", self.layout.own()].contains(&text.as_str());
+            // Links are not followed: they lead out of the tree, or round in it.
+            if inner || !entry.file_type()?.is_dir() {
+                continue;
+            }
+            let decode = |part: &str| {
+                let long = known.get(part).and_then(|name| name.components().first().cloned());
+                long.or_else(|| self.layout.decode(std::ffi::OsStr::new(part)))
+            };
+            let components: Option<Vec<String>> = match self.layout {
+                Layout::Nested if text.starts_with('.') => continue,
+                Layout::Nested => {
+                    decode(&text).map(|c| above.iter().cloned().chain([c]).collect())
+                }
+                Layout::MaildirPlusPlus => match text.strip_prefix('.') {
+                    Some(rest) => rest.split('.').map(decode).collect(),
+                    None => continue,
+                },
+            };
+            let path = entry.path();
+            let Some(name) = components.clone().and_then(MailboxName::new) else {
+                let what = format!("{}: this name cannot be a mailbox", path.display());
+                let shown = MailboxName::new(vec![text]).unwrap_or_else(MailboxName::inbox);
+                found.push((shown, path, Presence::Unknown(what)));
+                continue;
+            };
+            found.extend(presence(&path)?.map(|p| (name, path.clone(), p)));
+            if self.layout == Layout::Nested {
+                self.walk(&path, &components.unwrap_or_default(), known, found)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn create(&self, path: &Path) -> io::Result<()> {
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true).mode(0o700);
+        // cur last: it is what makes a directory a mailbox (F2).
+        for sub in ["tmp", "new", "cur"] {
+            builder.create(path.join(sub))?;
+        }
+        let mut directory = path.to_owned();
+        loop {
+            std::fs::File::open(&directory)?.sync_all()?;
+            if directory == self.root || !directory.pop() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn receiver(&mut self, place: &Place, target: Target) -> Result<MaildirReceiver, StoreError> {
+        let mailbox = self.directory(&place.mailbox)?;
+        if self.swept.insert(place.mailbox.clone()) {
+            sweep(&mailbox).map_err(|error| failed(&mailbox, &error))?;
+        }
+        // What arrives is not in the scan; `find` looks again for what it does not know.
+        let scan = self.scan_of(&place.mailbox)?;
+        let ours = scan.entries.keys().filter(|id| file_name::origin(id).is_some());
+        let there = There { letters: scan.letters(), names: ours.cloned().collect() };
+        Ok(MaildirReceiver::new(&mailbox, target, &self.host, there))
+    }
+}
+
+fn presence(directory: &Path) -> io::Result<Option<Presence>> {
+    let has = |sub: &str| -> io::Result<bool> {
+        match directory.join(sub).symlink_metadata() {
+            Ok(meta) => Ok(meta.is_dir()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    };
+    Ok(match (has("cur")?, has("new")?) {
+        (true, true) => Some(Presence::Mailbox),
+        (false, false) => None,
+        // F35: half a mailbox; half deleted, or half mounted.
+        _ => {
+            let what = "has only one of cur and new; create the other or remove it";
+            Some(Presence::Unknown(format!("{} {what}", directory.display())))
+        }
+    })
+}
+
+fn masks(keywords: &Keywords, has_room: bool) -> (FlagMask, FlagMask) {
+    let mut sees = Flags::system().union(&keywords.all());
+    sees.insert_keyword(Keyword::forwarded());
+    let stores = if has_room { FlagMask::All } else { FlagMask::Only(sees.clone()) };
+    (FlagMask::Only(sees), stores)
+}
+
+/// Empty files are broken; files of another size than they had were edited.
+fn inspect(look: &mut Look<MaildirId>, path: &Path, id: &MaildirId, pair: Option<&Pair>) {
+    match path.symlink_metadata() {
+        Ok(meta) if meta.len() == 0 => drop(look.broken.insert(id.clone())),
+        Ok(meta) if pair.is_some_and(|pair| pair.size != meta.len()) => {
+            look.edited.insert(id.clone());
+        }
+        Ok(_) => {}
+        // Renamed since the scan: it is looked at again with the next look.
+        Err(_) => look.coverage = Coverage::Partial,
+    }
+}
+
+/// Where a mailbox was left: its time stamps, and when they were read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Left {
+    times: Times,
+    at: i64,
+}
+
+impl Left {
+    fn read(cursor: &Cursor) -> Option<Left> {
+        let mut numbers = cursor.0.split(' ').map(|n| n.parse::<i64>().ok());
+        let mut next = || numbers.next().flatten();
+        let times = Times { cur: next()?, new: next()?, keywords: next()? };
+        Some(Left { times, at: next()? })
+    }
+
+    fn write(&self) -> Cursor {
+        let Times { cur, new, keywords } = self.times;
+        Cursor(format!("{cur} {new} {keywords} {}", self.at))
+    }
+
+    /// Whether nothing can have changed: equal stamps, old enough when they were read to hide
+    /// nothing.
+    fn surely(&self, times: &Times) -> bool {
+        self.times == *times && self.times.blur(self.at) == 0
+    }
+}
+
+impl Store for MaildirStore {
+    type Id = MaildirId;
+    type Receiver = MaildirReceiver;
+
+    async fn list(&mut self, left: &BTreeMap<MailboxName, Cursor>) -> Result<Vec<Listed>, StoreError> {
+        self.listed(left)
+    }
+
+    async fn look(&mut self, ask: &Ask<'_>) -> Result<Look<MaildirId>, StoreError> {
+        // Our own writes of a moment ago would leave stamps that hide later changes for a tick;
+        // waiting for the tick makes the cursor one that can be relied on.
+        let mailbox = self.directory(&ask.base.name)?;
+        let blur = Times::of(&mailbox).map_or(0, |times| times.blur(now()));
+        if (1..=50_000_000).contains(&blur) {
+            tokio::time::sleep(std::time::Duration::from_nanos(blur.unsigned_abs())).await;
+        }
+        self.look_at(ask.base, ask.cursor, ask.depth)
+    }
+
+    async fn fingerprints(
+        &mut self,
+        place: &Place,
+        ids: &[MaildirId],
+        sizes: Option<&BTreeSet<u64>>,
+    ) -> Result<Vec<(MaildirId, Fingerprint)>, StoreError> {
+        let mailbox = self.directory(&place.mailbox)?;
+        let mut prints = Vec::new();
+        for id in ids {
+            let Some(entry) = self.find(&place.mailbox, id)? else { continue };
+            let path = entry.path(&mailbox, id);
+            let print = Message::open(&path).and_then(Message::fingerprint);
+            let print = print.map_err(|error| failed(&path, &error))?;
+            if sizes.is_none_or(|sizes| sizes.contains(&print.size)) {
+                prints.push((id.clone(), print));
+            }
+        }
+        Ok(prints)
+    }
+
+    async fn read<S: Sink<MaildirId>>(
+        &mut self,
+        place: &Place,
+        ids: &[MaildirId],
+        sink: &mut S,
+    ) -> Result<(), StoreError> {
+        let mailbox = self.directory(&place.mailbox)?;
+        let keywords = Keywords::load(&mailbox).map_err(|error| failed(&mailbox, &error))?;
+        for id in ids {
+            let Some(entry) = self.find(&place.mailbox, id)? else { continue };
+            let path = entry.path(&mailbox, id);
+            let message = match Message::open(&path) {
+                Ok(message) => message,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => {
+                    sink.fail(id.clone(), format!("{}: {error}", path.display())).await?;
+                    continue;
+                }
+            };
+            let flags = file_name::flags(entry.info(), |letter| keywords.name(letter));
+            let (date, stored) = (Some(message.date()), message.size());
+            let about = About { id: id.clone(), flags, date, stored };
+            message.send(&path, about, sink).await?;
+        }
+        Ok(())
+    }
+
+    async fn receive(&mut self, place: &Place) -> Result<MaildirReceiver, StoreError> {
+        self.receiver(place, Target::Mailbox)
+    }
+
+    async fn set_flags(
+        &mut self,
+        place: &Place,
+        edits: &[FlagEdit<MaildirId>],
+    ) -> Result<Vec<MaildirId>, StoreError> {
+        self.change_flags(place, edits)
+    }
+
+    async fn remove(
+        &mut self,
+        place: &Place,
+        removals: &[Removal<MaildirId>],
+    ) -> Result<Vec<(MaildirId, Removed)>, StoreError> {
+        self.remove_files(place, removals)
+    }
+
+    fn keeps_removed(&self, _: &MailboxName) -> bool {
+        true
+    }
+
+    async fn create_mailbox(&mut self, name: &MailboxName) -> Result<(), StoreError> {
+        let path = self.root.join(self.layout.path(name));
+        self.create(&path).map_err(|error| failed(&path, &error))?;
+        self.paths.insert(name.clone(), path);
+        Ok(())
+    }
+
+    async fn delete_mailbox(&mut self, base: &MailboxBase) -> Result<(), StoreError> {
+        self.remove_mailbox(base)
+    }
+
+    async fn confirm_absent(&mut self, name: &MailboxName) -> Result<bool, StoreError> {
+        open_root(&self.root, self.layout, &self.claim)?;
+        let path = self.root.join(self.layout.path(name));
+        match path.join("cur").symlink_metadata() {
+            Ok(_) => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+            Err(error) => Err(failed(&path, &error)),
+        }
+    }
+
+    async fn fork(&mut self) -> Result<Option<MaildirStore>, StoreError> {
+        Ok(None)
+    }
+}
+
+impl Keep for MaildirStore {
+    async fn quarantine(&mut self, place: &Place) -> Result<MaildirReceiver, StoreError> {
+        let root = self.root.clone();
+        let directory = self.quarantine.directory(&place.mailbox);
+        let directory = directory.map_err(|error| failed(&root, &error))?;
+        let target = Target::Quarantine(directory);
+        Ok(MaildirReceiver::new(&self.root, target, &self.host, There::default()))
+    }
+
+    async fn split(&mut self, place: &Place, id: &MaildirId) -> Result<MaildirId, StoreError> {
+        self.split_file(place, id)
+    }
+}
