@@ -13,3 +13,9 @@ pub mod maildir;
 pub mod state;
 
 pub mod engine;
+
+pub mod config;
+
+pub mod daemon;
+
+pub mod cli;

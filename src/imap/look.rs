@@ -75,7 +75,9 @@ pub async fn look(
     let mut look = Look::unchanged(Some(open.epoch), Cursor::default());
     let mask = mask(&open.permanent);
     (look.sees, look.stores) = (mask.clone(), mask);
-    look.writable = access == Access::ReadWrite && !open.read_only;
+    // EXAMINE is our own wish (a dry run, pulling only) and says nothing about the mailbox; the
+    // plan of a dry run is the plan of a run.
+    look.writable = access == Access::ReadOnly || !open.read_only;
     let went_back = |c: RemoteCursor| {
         c.epoch == open.epoch.0 && open.uid_next.is_some_and(|next| u64::from(next) < c.uid_next)
     };

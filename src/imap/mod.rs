@@ -37,3 +37,4 @@ mod date;
 
 pub use connect::{Auth, Compress, Plaintext, Secret, Server, TlsMode};
 pub use store::{Access, ImapStore, Settings, Tier};
+pub use tls::Trust;

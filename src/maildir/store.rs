@@ -66,12 +66,17 @@ impl MaildirStore {
         self.quarantine.purge(days).map_err(|error| failed(&self.root, &error))
     }
 
-    /// The directory of a mailbox.
-    pub fn directory(&self, name: &MailboxName) -> Result<PathBuf, StoreError> {
-        let path = match self.paths.get(name) {
+    /// Where a mailbox lies or would lie.
+    pub fn path(&self, name: &MailboxName) -> PathBuf {
+        match self.paths.get(name) {
             Some(path) => path.clone(),
             None => self.root.join(self.layout.path(name)),
-        };
+        }
+    }
+
+    /// The directory of a mailbox; `Stale` when there is none.
+    pub fn directory(&self, name: &MailboxName) -> Result<PathBuf, StoreError> {
+        let path = self.path(name);
         match path.join("cur").is_dir() {
             true => Ok(path),
             false => Err(StoreError::Stale(format!("there is no mailbox at {}", path.display()))),

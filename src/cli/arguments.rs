@@ -1,0 +1,86 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Keeps IMAP accounts and local Maildirs in step, in both directions.
+#[derive(Debug, Parser)]
+#[command(version, after_help = AFTER)]
+pub struct Arguments {
+    /// The configuration file [default: ~/.config/mailtide/config.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Say more; twice: say why
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
+    /// Say nothing but errors
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// How log lines are written
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    pub log_format: LogFormat,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const AFTER: &str = "\
+Exit status: 0 in step; 1 something could not be synced (the rest was); 2 usage or
+configuration; 3 a guard holds something until you decide; 75 the network or the server
+failed for now.";
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs: one object a line.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Bring accounts in step, both directions, once
+    Sync(Sync),
+    /// Look at configuration, TLS, login, server, mailboxes and Maildir; change nothing
+    Check(Check),
+    /// Let a held part of a plan run once
+    Approve(Approve),
+}
+
+/// `sync`
+#[derive(Debug, Args)]
+pub struct Sync {
+    /// Accounts [default: all]
+    #[arg(value_name = "ACCOUNT")]
+    pub accounts: Vec<String>,
+    /// Only mailboxes that match (`*` anything, `%` anything but `/`); may be given several times
+    #[arg(long, value_name = "PATTERN")]
+    pub mailbox: Vec<String>,
+    /// Show what would be done, and write nothing anywhere
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print one JSON object as the last line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `check`
+#[derive(Debug, Args)]
+pub struct Check {
+    /// Accounts [default: all]
+    #[arg(value_name = "ACCOUNT")]
+    pub accounts: Vec<String>,
+    /// Print one JSON object as the last line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `approve`
+#[derive(Debug, Args)]
+pub struct Approve {
+    /// The id that sync shows with what it holds
+    #[arg(value_name = "ID")]
+    pub id: String,
+}

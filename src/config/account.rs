@@ -1,0 +1,341 @@
+//! What the configuration means: defaults filled in, everything checked, before anything is
+//! touched.
+
+use super::ConfigError;
+use super::keys::{self, Auth, File, Keys, Layout};
+use super::secret::SecretSource;
+use crate::reconcile::{Direction, Limits, Policy, Travel};
+use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use toml::Spanned;
+
+/// All that was asked for.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the state databases lie.
+    pub state_dir: PathBuf,
+    /// By name.
+    pub accounts: BTreeMap<String, Account>,
+}
+
+/// One account.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Its name.
+    pub name: String,
+    /// The server's name.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// The user.
+    pub user: String,
+    /// How the connection is protected.
+    pub security: Security,
+    /// Certificates that may sign, in place of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Keys that the server may have.
+    pub pins: Vec<[u8; 32]>,
+    /// Whether plaintext may leave this machine.
+    pub allow_plaintext: bool,
+    /// How to log in.
+    pub auth: Auth,
+    /// Where the password or token comes from.
+    pub secret: SecretSource,
+    /// Where the mail lies.
+    pub maildir: PathBuf,
+    /// How mailboxes are arranged there.
+    pub layout: Layout,
+    /// What travels where.
+    pub policy: Policy,
+    /// Where messages deleted here go on the server; `None`: they are expunged.
+    pub trash: Option<String>,
+    /// How long deleted bytes are kept.
+    pub quarantine_days: u32,
+    /// Connections at once.
+    pub connections: usize,
+    /// Extensions not to use, in upper case.
+    pub disable_extensions: Vec<String>,
+    /// How long any answer may take.
+    pub timeout: Duration,
+    /// Whether to compress.
+    pub compress: bool,
+}
+
+/// How the connection is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Security {
+    /// TLS from the first byte.
+    Implicit,
+    /// STARTTLS.
+    StartTls,
+    /// Nothing.
+    None,
+}
+
+impl Account {
+    /// The settings that decide which mailbox is which, as one text (guard G6).
+    pub fn fingerprint(&self) -> String {
+        format!(
+            "{} {} {} {:?} {:?}",
+            self.host,
+            self.user,
+            self.maildir.display(),
+            self.layout,
+            self.policy.mailboxes
+        )
+    }
+}
+
+/// Reads the configuration; `None`: from its usual place.
+pub fn load(path: Option<&Path>) -> Result<Config, ConfigError> {
+    let path = match path {
+        Some(path) => path.to_owned(),
+        None => base_directory("XDG_CONFIG_HOME", ".config").join("mailtide/config.toml"),
+    };
+    let file_error = |source: std::io::Error| {
+        let hint = match source.kind() {
+            std::io::ErrorKind::NotFound => {
+                " (write one, or say --config FILE; docs/configuration.md shows how)".into()
+            }
+            _ => String::new(),
+        };
+        ConfigError::File { path: path.clone(), source, hint }
+    };
+    let text = std::fs::read_to_string(&path).map_err(file_error)?;
+    let mode = std::fs::metadata(&path).map_err(file_error)?.mode();
+    let reader = Reader { path: path.clone(), text };
+    let file: File = toml::from_str(&reader.text).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start);
+        reader.wrong(at, error.message().to_owned())
+    })?;
+    let holds_password = file.accounts.values().chain(&file.defaults).any(|keys| {
+        keys.get_ref().password.is_some()
+    });
+    if holds_password && mode & 0o077 != 0 {
+        let what = "holds a password and can be read by others; run: chmod 600";
+        return Err(reader.wrong(0, format!("the file {what} {}", path.display())));
+    }
+    if file.accounts.is_empty() {
+        let what = "there is no account; write an [accounts.NAME] section".to_owned();
+        return Err(reader.wrong(0, what));
+    }
+    let defaults = file.defaults.map(Spanned::into_inner).unwrap_or_default();
+    let mut accounts = BTreeMap::new();
+    for (name, keys) in file.accounts {
+        let at = keys.span().start;
+        let account = reader.account(&name, keys.into_inner().or(&defaults), at)?;
+        reader.no_overlap(&accounts, &account, at)?;
+        accounts.insert(name, account);
+    }
+    let state_dir = match file.state_dir {
+        Some(path) => expand(&path),
+        None => base_directory("XDG_STATE_HOME", ".local/state").join("mailtide"),
+    };
+    Ok(Config { state_dir, accounts })
+}
+
+struct Reader {
+    path: PathBuf,
+    text: String,
+}
+
+impl Reader {
+    fn wrong(&self, at: usize, what: String) -> ConfigError {
+        let before = self.text.get(..at).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        ConfigError::Wrong { path: self.path.clone(), line, what }
+    }
+
+    /// Where a key is set within the table that begins at `at`; the table itself if it is not.
+    fn key_at(&self, at: usize, key: &str) -> usize {
+        let table = self.text.get(at..).unwrap_or_default();
+        let mut offset = at;
+        for (n, line) in table.split_inclusive('\n').enumerate() {
+            if n > 0 && line.trim_start().starts_with('[') {
+                break;
+            }
+            if line.split('=').next().is_some_and(|name| name.trim() == key) {
+                return offset;
+            }
+            offset += line.len();
+        }
+        at
+    }
+
+    fn account(&self, name: &str, keys: Keys, at: usize) -> Result<Account, ConfigError> {
+        let wrong = |key: &str, what: String| {
+            self.wrong(self.key_at(at, key), format!("account {name}: {what}"))
+        };
+        let missing = |key: &str| wrong(key, format!("{key} is missing"));
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._@+-".contains(c);
+        if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
+            let what = "the name of an account may hold letters, digits and ._@+- only";
+            return Err(wrong("", what.into()));
+        }
+        let security = match keys.tls.unwrap_or(keys::Tls::Implicit) {
+            keys::Tls::Implicit => Security::Implicit,
+            keys::Tls::StartTls => Security::StartTls,
+            keys::Tls::None => Security::None,
+        };
+        let standard_port = if security == Security::Implicit { 993 } else { 143 };
+        let maildir = expand(&keys.maildir.clone().ok_or_else(|| missing("maildir"))?);
+        if !maildir.is_absolute() {
+            return Err(wrong("maildir", "maildir must begin with / or ~/".into()));
+        }
+        let timeout = keys.timeout.unwrap_or(60);
+        let connections = keys.connections.unwrap_or(2);
+        for (key, value) in [("timeout", timeout), ("connections", connections as u64)] {
+            if value == 0 {
+                return Err(wrong(key, format!("{key} must be at least 1")));
+            }
+        }
+        Ok(Account {
+            name: name.to_owned(),
+            host: keys.host.clone().ok_or_else(|| missing("host"))?,
+            port: keys.port.unwrap_or(standard_port),
+            user: keys.user.clone().ok_or_else(|| missing("user"))?,
+            security,
+            ca_file: keys.tls_ca_file.as_deref().map(expand),
+            pins: self.pins(&keys, at, name)?,
+            allow_plaintext: keys.allow_plaintext.unwrap_or(false),
+            auth: keys.auth.unwrap_or(Auth::Password),
+            secret: self.secret(&keys, at, name)?,
+            maildir,
+            layout: keys.layout.unwrap_or(Layout::Nested),
+            policy: policy(&keys),
+            trash: keys.trash.clone().filter(|trash| !trash.is_empty()),
+            quarantine_days: keys.quarantine_days.unwrap_or(30),
+            connections,
+            disable_extensions: upper(keys.disable_extensions.unwrap_or_default()),
+            timeout: Duration::from_secs(timeout),
+            compress: keys.compress.unwrap_or(false),
+        })
+    }
+
+    fn secret(&self, keys: &Keys, at: usize, name: &str) -> Result<SecretSource, ConfigError> {
+        let wrong = |key: &str, what: String| {
+            self.wrong(self.key_at(at, key), format!("account {name}: {what}"))
+        };
+        match keys.secrets().as_slice() {
+            [] => Err(wrong(
+                "",
+                "no secret: set password_command, password_file, credential or password".into(),
+            )),
+            [first, second, ..] => {
+                Err(wrong(second, format!("{first} and {second} are both set; keep one")))
+            }
+            [_] => Ok(if let Some(secret) = &keys.password {
+                SecretSource::Inline(secret.clone())
+            } else if let Some(argv) = &keys.password_command {
+                if argv.is_empty() {
+                    let what = "password_command is empty; give program and arguments";
+                    return Err(wrong("password_command", what.into()));
+                }
+                SecretSource::Command(argv.clone())
+            } else if let Some(path) = &keys.password_file {
+                SecretSource::File(expand(path))
+            } else {
+                SecretSource::Credential(keys.credential.clone().unwrap_or_default())
+            }),
+        }
+    }
+
+    fn pins(&self, keys: &Keys, at: usize, name: &str) -> Result<Vec<[u8; 32]>, ConfigError> {
+        let pins = keys.tls_pin_sha256.iter().flatten();
+        pins.map(|text| {
+            pin(text).ok_or_else(|| {
+                let what = format!(
+                    "account {name}: tls_pin_sha256 holds \"{text}\", which is not 64 hex digits"
+                );
+                self.wrong(self.key_at(at, "tls_pin_sha256"), what)
+            })
+        })
+        .collect()
+    }
+
+    fn no_overlap(
+        &self,
+        others: &BTreeMap<String, Account>,
+        account: &Account,
+        at: usize,
+    ) -> Result<(), ConfigError> {
+        let mine = &account.maildir;
+        let overlaps = |other: &&Account| {
+            other.maildir.starts_with(mine) || mine.starts_with(&other.maildir)
+        };
+        match others.values().find(overlaps) {
+            None => Ok(()),
+            Some(other) => {
+                let what = format!(
+                    "account {}: its maildir overlaps with that of account {}; each account \
+                     needs its own",
+                    account.name, other.name
+                );
+                Err(self.wrong(self.key_at(at, "maildir"), what))
+            }
+        }
+    }
+}
+
+fn policy(keys: &Keys) -> Policy {
+    let travel = |travel: Option<keys::Travel>| match travel {
+        None | Some(keys::Travel::Both) => Travel::Both,
+        Some(keys::Travel::Local) => Travel::Local,
+        Some(keys::Travel::Remote) => Travel::Remote,
+        Some(keys::Travel::None) => Travel::None,
+    };
+    let direction = match keys.direction {
+        None | Some(keys::Direction::Both) => Direction::Both,
+        Some(keys::Direction::Pull) => Direction::Pull,
+        Some(keys::Direction::Push) => Direction::Push,
+    };
+    let usual = Limits::default();
+    let count = keys.max_delete_count.unwrap_or(usual.count);
+    let limits = Limits {
+        count,
+        percent: keys.max_delete_percent.unwrap_or(usual.percent),
+        account: usual.account.max(count),
+        empty: usual.empty,
+    };
+    Policy {
+        direction,
+        delete: travel(keys.delete),
+        delete_mailboxes: travel(keys.delete_mailboxes),
+        mailboxes: keys.mailboxes.clone().unwrap_or_default(),
+        limits,
+    }
+}
+
+fn upper(names: Vec<String>) -> Vec<String> {
+    names.into_iter().map(|name| name.to_ascii_uppercase()).collect()
+}
+
+fn pin(text: &str) -> Option<[u8; 32]> {
+    let digits: String = text.chars().filter(|c| *c != ':').collect();
+    let mut bytes = [0; 32];
+    if digits.len() != 64 || !digits.is_ascii() {
+        return None;
+    }
+    for (i, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(digits.get(2 * i..2 * i + 2)?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+fn home() -> PathBuf {
+    std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from)
+}
+
+fn base_directory(variable: &str, below_home: &str) -> PathBuf {
+    let set = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+    set.unwrap_or_else(|| home().join(below_home))
+}
+
+fn expand(path: &Path) -> PathBuf {
+    match path.strip_prefix("~") {
+        Ok(rest) => home().join(rest),
+        Err(_) => path.to_owned(),
+    }
+}

@@ -1,0 +1,49 @@
+//! What the user asked for.
+//!
+//! Reading order: [`keys`] (the file as it is written), [`account`] (what it means, checked),
+//! [`secret`] (passwords and tokens).
+
+mod keys;
+
+mod account;
+
+mod secret;
+
+pub use account::{Account, Config, Security, load};
+pub use keys::{ACCOUNT_KEYS, Auth, Layout};
+pub use secret::{Secret, SecretSource};
+
+use std::path::PathBuf;
+
+/// Why the configuration cannot be used. Says the file, the line, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("{path}: {source}{hint}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+        /// What to do.
+        hint: String,
+    },
+    /// Something in it is wrong.
+    #[error("{path}:{line}: {what}")]
+    Wrong {
+        /// Which file.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: usize,
+        /// What, and what to do.
+        what: String,
+    },
+    /// A secret cannot be had.
+    #[error("account {account}: {what}")]
+    Secret {
+        /// Whose.
+        account: String,
+        /// What, and what to do.
+        what: String,
+    },
+}
