@@ -1,4 +1,5 @@
 //! What the tests share: stores in memory that can fail, and worlds made of two of them.
 
+pub mod dovecot;
 pub mod memory;
 pub mod world;
