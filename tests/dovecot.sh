@@ -16,6 +16,8 @@ mkdir -p "$dir"
 dir=$(cd "$dir" && pwd)
 pid_file=$dir/run/master.pid
 
+# A process that has ended may wait to be collected; that is not alive.
+alive() { grep -qs '^State:.[^ZX]' "/proc/$1/status"; }
 running() { [ -s "$pid_file" ] && kill -0 "$(cat "$pid_file")" 2>/dev/null; }
 taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 free_port() {
@@ -124,9 +126,14 @@ CONF
 case $command in
 stop)
     if running; then
+        # Asked politely it takes seconds to go; nothing of it is to be kept.
         pid=$(cat "$pid_file")
-        kill "$pid"
-        for _ in $(seq 100); do kill -0 "$pid" 2>/dev/null || break; sleep 0.05; done
+        children=$(awk -v parent="$pid" '/^PPid:/ && $2 == parent { split(FILENAME, p, "/"); print p[3] }' \
+            /proc/[0-9]*/status 2>/dev/null || true)
+        # shellcheck disable=SC2086
+        kill -KILL "$pid" $children 2>/dev/null || true
+        rm -f "$pid_file"
+        for _ in $(seq 100); do alive "$pid" || break; sleep 0.05; done
     fi
     ;;
 start)
