@@ -22,7 +22,13 @@ pub fn run(arguments: &Arguments, command: &Approve) -> Result<u8> {
             );
             return Ok(status::OK);
         }
-        known.extend(opened.state.held()?.into_iter().map(|held| format!("{name} {}", held.id)));
+        known.extend(
+            opened
+                .state
+                .held()?
+                .into_iter()
+                .map(|held| format!("{name} {}", held.id)),
+        );
     }
     let held = match known.is_empty() {
         true => "nothing is held".to_owned(),

@@ -17,7 +17,9 @@ use std::path::Path;
 pub fn run(arguments: &Arguments, command: &Check) -> Result<u8> {
     let config = config::load(arguments.config.as_deref())?;
     let accounts = open::chosen(&config, &command.accounts)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let (mut objects, mut worst) = (Vec::new(), status::OK);
     for account in &accounts {
         let checked = runtime.block_on(check(&config.state_dir, account));
@@ -32,9 +34,13 @@ pub fn run(arguments: &Arguments, command: &Check) -> Result<u8> {
         worst = worst.max(code);
         objects.push(object);
         if code != status::OK {
-            lines.iter().for_each(|line| eprintln!("{}: {}", account.name, print::safe(line)));
+            lines
+                .iter()
+                .for_each(|line| eprintln!("{}: {}", account.name, print::safe(line)));
         } else if !command.json && !arguments.quiet {
-            lines.iter().for_each(|line| println!("{}: {}", account.name, print::safe(line)));
+            lines
+                .iter()
+                .for_each(|line| println!("{}: {}", account.name, print::safe(line)));
         }
     }
     if command.json {
@@ -70,14 +76,29 @@ async fn check(state_dir: &Path, account: &config::Account) -> Result<(Vec<Strin
         Tier::Plain => "plain: all UIDs and flags are listed each time",
     };
     let mut lines = vec![
-        format!("logged in to {}:{} as {}", account.host, account.port, account.user),
+        format!(
+            "logged in to {}:{} as {}",
+            account.host, account.port, account.user
+        ),
         format!("how changes are learned: {tier}"),
     ];
-    let wanted = ["UIDPLUS", "MOVE", "LITERAL+", "LIST-STATUS", "SPECIAL-USE", "ESEARCH"];
-    let lacking: Vec<&str> =
-        wanted.into_iter().filter(|name| !capabilities.contains(*name)).collect();
+    let wanted = [
+        "UIDPLUS",
+        "MOVE",
+        "LITERAL+",
+        "LIST-STATUS",
+        "SPECIAL-USE",
+        "ESEARCH",
+    ];
+    let lacking: Vec<&str> = wanted
+        .into_iter()
+        .filter(|name| !capabilities.contains(*name))
+        .collect();
     if !lacking.is_empty() {
-        lines.push(format!("the server lacks {}: slower, and safe", lacking.join(", ")));
+        lines.push(format!(
+            "the server lacks {}: slower, and safe",
+            lacking.join(", ")
+        ));
     }
     if lacking.contains(&"UIDPLUS") {
         lines.push("without UIDPLUS messages deleted here are marked \\Deleted there only".into());
@@ -86,7 +107,11 @@ async fn check(state_dir: &Path, account: &config::Account) -> Result<(Vec<Strin
         Some(trash) => lines.push(format!("messages deleted here are moved to {trash} there")),
         None => lines.push("messages deleted here are expunged there (and kept here)".into()),
     }
-    let state = if account.maildir.exists() { "there" } else { "to be created" };
+    let state = if account.maildir.exists() {
+        "there"
+    } else {
+        "to be created"
+    };
     lines.push(format!("Maildir {} ({state})", account.maildir.display()));
     let mapping = mapping(account, &here, &there, &local);
     lines.extend(mapping.iter().map(Row::line));
@@ -106,8 +131,14 @@ struct Row {
 
 impl Row {
     fn line(&self) -> String {
-        let files = self.files.map(|n| format!(", {n} files")).unwrap_or_default();
-        format!("mailbox {}: {} ({}{files})", self.name, self.synced, self.path)
+        let files = self
+            .files
+            .map(|n| format!(", {n} files"))
+            .unwrap_or_default();
+        format!(
+            "mailbox {}: {} ({}{files})",
+            self.name, self.synced, self.path
+        )
     }
 
     fn object(&self) -> Value {
@@ -121,7 +152,11 @@ fn mapping(
     there: &[Listed],
     local: &crate::maildir::MaildirStore,
 ) -> Vec<Row> {
-    let all: BTreeMap<_, _> = here.iter().chain(there).map(|listed| (&listed.name, listed)).collect();
+    let all: BTreeMap<_, _> = here
+        .iter()
+        .chain(there)
+        .map(|listed| (&listed.name, listed))
+        .collect();
     let local_names: BTreeSet<_> = here.iter().map(|listed| &listed.name).collect();
     let row = |(name, listed): (&&crate::model::MailboxName, &&Listed)| {
         let view = there.iter().any(|other| other.name == **name && other.view);
@@ -136,8 +171,16 @@ fn mapping(
             Presence::Mailbox => "to be created here",
         };
         let path = local.path(name);
-        let files = local.directory(name).ok().map(|directory| independent_count(&directory));
-        Row { name: name.to_string(), synced, path: path.display().to_string(), files }
+        let files = local
+            .directory(name)
+            .ok()
+            .map(|directory| independent_count(&directory));
+        Row {
+            name: name.to_string(),
+            synced,
+            path: path.display().to_string(),
+            files,
+        }
     };
     all.iter().map(row).collect()
 }

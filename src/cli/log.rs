@@ -15,10 +15,15 @@ pub fn start(arguments: &Arguments) {
         (false, _) => "mailtide=trace,warn",
     };
     let filter = EnvFilter::new(format!("{level},async_imap=off,imap_proto=off,rustls=warn"));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr);
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(stderr);
     let started = match arguments.log_format {
         LogFormat::Json => lines.json().try_init(),
-        LogFormat::Text => lines.with_ansi(stderr().is_terminal()).with_target(false).try_init(),
+        LogFormat::Text => lines
+            .with_ansi(stderr().is_terminal())
+            .with_target(false)
+            .try_init(),
     };
     if let Err(error) = started {
         eprintln!("mailtide: the log cannot be written: {error}");

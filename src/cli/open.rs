@@ -32,7 +32,10 @@ pub fn chosen(config: &Config, names: &[String]) -> Result<Vec<config::Account>>
         Some(account) => Ok(account.clone()),
         None => {
             let known: Vec<&str> = config.accounts.keys().map(String::as_str).collect();
-            bail!("there is no account {name}; the configuration has: {}", known.join(", "))
+            bail!(
+                "there is no account {name}; the configuration has: {}",
+                known.join(", ")
+            )
         }
     };
     names.iter().map(find).collect()
@@ -118,7 +121,10 @@ pub async fn remote(account: &config::Account, writes: Writes) -> Result<ImapSto
             Security::StartTls => TlsMode::StartTls,
             Security::None => TlsMode::None,
         },
-        trust: Trust { ca_file: account.ca_file.clone(), pins: account.pins.clone() },
+        trust: Trust {
+            ca_file: account.ca_file.clone(),
+            pins: account.pins.clone(),
+        },
         plaintext: match account.allow_plaintext {
             true => Plaintext::Anywhere,
             false => Plaintext::LoopbackOnly,
@@ -131,7 +137,11 @@ pub async fn remote(account: &config::Account, writes: Writes) -> Result<ImapSto
         },
         secret: Secret(secret.reveal().to_owned()),
         timeout: account.timeout,
-        compress: if account.compress { Compress::WhenOffered } else { Compress::Never },
+        compress: if account.compress {
+            Compress::WhenOffered
+        } else {
+            Compress::Never
+        },
         disabled: account.disable_extensions.clone(),
     };
     let pull = account.policy.direction == Direction::Pull;
@@ -140,12 +150,21 @@ pub async fn remote(account: &config::Account, writes: Writes) -> Result<ImapSto
         _ => Access::ReadOnly,
     };
     let (connections, trash) = (account.connections, account.trash.clone());
-    Ok(ImapStore::new(server, Settings { access, connections, trash }))
+    Ok(ImapStore::new(
+        server,
+        Settings {
+            access,
+            connections,
+            trash,
+        },
+    ))
 }
 
 /// Seconds since 1970.
 pub fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 

@@ -63,12 +63,19 @@ pub fn summary(run: &Finished) -> String {
         parts.push("in step, nothing to do".into());
     }
     let (name, mailboxes) = (&run.account, r.mailboxes);
-    format!("{name}: {} ({mailboxes} mailboxes, {:.1} s)", parts.join(", "), run.seconds)
+    format!(
+        "{name}: {} ({mailboxes} mailboxes, {:.1} s)",
+        parts.join(", "),
+        run.seconds
+    )
 }
 
 /// What is held, and how to let it run.
 pub fn held_lines(held: &Held) -> Vec<String> {
-    let place = held.mailbox.as_ref().map_or("several mailboxes".to_owned(), ToString::to_string);
+    let place = held
+        .mailbox
+        .as_ref()
+        .map_or("several mailboxes".to_owned(), ToString::to_string);
     let what = format!(
         "held: {} ({}, {} on the {} side, {place})",
         held.id,
@@ -82,18 +89,23 @@ pub fn held_lines(held: &Held) -> Vec<String> {
         lines.push(format!("    ... and {} more", held.lines.len() - 10));
     }
     let id = &held.id;
-    lines.push(format!("    if that is what you want: mailtide approve {id}, then sync again"));
+    lines.push(format!(
+        "    if that is what you want: mailtide approve {id}, then sync again"
+    ));
     lines.iter().map(|line| safe(line)).collect()
 }
 
 /// The plan of a dry run.
 pub fn plan_lines(report: &Report) -> Vec<String> {
-    let Some(plan) = &report.plan else { return Vec::new() };
+    let Some(plan) = &report.plan else {
+        return Vec::new();
+    };
     let mailboxes = plan.mailboxes.iter().map(ToString::to_string);
-    let messages = plan
-        .messages
-        .iter()
-        .flat_map(|(name, plan)| plan.actions.iter().map(move |action| format!("{name}: {action}")));
+    let messages = plan.messages.iter().flat_map(|(name, plan)| {
+        plan.actions
+            .iter()
+            .map(move |action| format!("{name}: {action}"))
+    });
     mailboxes.chain(messages).map(|line| safe(&line)).collect()
 }
 

@@ -12,7 +12,9 @@ pub struct Bars {
 impl Bars {
     /// Bars on standard error; or none.
     pub fn new(shown: bool) -> Bars {
-        Bars { all: shown.then(MultiProgress::new) }
+        Bars {
+            all: shown.then(MultiProgress::new),
+        }
     }
 
     /// A bar for an account.
@@ -26,7 +28,10 @@ impl Bars {
         if self.all.is_some() {
             bar.enable_steady_tick(std::time::Duration::from_millis(120));
         }
-        Bar { bar, bytes: AtomicU64::new(0) }
+        Bar {
+            bar,
+            bytes: AtomicU64::new(0),
+        }
     }
 }
 
@@ -47,10 +52,16 @@ impl Observer for Bar {
     fn event(&self, event: Event<'_>) {
         match event {
             Event::Looking(mailbox) => {
-                self.bar.set_message(format!("looking into {}", super::print::safe(&mailbox.to_string())));
+                self.bar.set_message(format!(
+                    "looking into {}",
+                    super::print::safe(&mailbox.to_string())
+                ));
             }
             Event::Planned { messages: 0, .. } => {}
-            Event::Planned { messages, mailboxes } => {
+            Event::Planned {
+                messages,
+                mailboxes,
+            } => {
                 self.bar.set_length(messages as u64);
                 self.bar.set_position(0);
                 self.bar.set_style(style(

@@ -35,9 +35,10 @@ pub fn run(arguments: &Arguments, command: &Sync) -> Result<u8> {
                 (account, threads.spawn(move || job.run()))
             })
             .collect();
-        let finish = |(account, thread): (&config::Account, std::thread::ScopedJoinHandle<'_, _>)| {
-            thread.join().unwrap_or_else(|_| crashed(account))
-        };
+        let finish =
+            |(account, thread): (&config::Account, std::thread::ScopedJoinHandle<'_, _>)| {
+                thread.join().unwrap_or_else(|_| crashed(account))
+            };
         started.into_iter().map(finish).collect()
     });
     show(arguments, command, &runs)?;
@@ -47,8 +48,15 @@ pub fn run(arguments: &Arguments, command: &Sync) -> Result<u8> {
 fn show(arguments: &Arguments, command: &Sync, runs: &[Finished]) -> Result<()> {
     for run in runs {
         for error in &run.report.errors {
-            let place = error.mailbox.as_ref().map(|name| format!("/{name}")).unwrap_or_default();
-            eprintln!("{}", print::safe(&format!("{}{place}: {}", run.account, error.text)));
+            let place = error
+                .mailbox
+                .as_ref()
+                .map(|name| format!("/{name}"))
+                .unwrap_or_default();
+            eprintln!(
+                "{}",
+                print::safe(&format!("{}{place}: {}", run.account, error.text))
+            );
         }
         if arguments.quiet {
             continue;
@@ -91,7 +99,9 @@ struct Job<'a> {
 impl Job<'_> {
     fn run(self) -> Finished {
         let began = Instant::now();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
         let report = match runtime {
             Ok(runtime) => runtime.block_on(self.cycle()),
             Err(error) => Err(error.into()),
@@ -99,14 +109,26 @@ impl Job<'_> {
         self.bar.done();
         let report = report.unwrap_or_else(|error| failed(&error));
         let seconds = (began.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
-        Finished { account: self.account.name.clone(), report, seconds }
+        Finished {
+            account: self.account.name.clone(),
+            report,
+            seconds,
+        }
     }
 
     async fn cycle(&self) -> Result<Report> {
         let account = self.account;
-        let writes = if self.command.dry_run { Writes::None } else { Writes::Allowed };
+        let writes = if self.command.dry_run {
+            Writes::None
+        } else {
+            Writes::Allowed
+        };
         let opened = open_account(&self.state_dir, account, writes)?;
-        let OpenState { mut state, lock, claim } = opened;
+        let OpenState {
+            mut state,
+            lock,
+            claim,
+        } = opened;
         let mut local = open::local(account, claim);
         if writes == Writes::Allowed {
             let uuid = local.take_possession()?;
@@ -135,7 +157,8 @@ impl Job<'_> {
         if writes == Writes::Allowed {
             match engine.local.purge(account.quarantine_days) {
                 Ok(days) => report.notes.extend(
-                    days.iter().map(|day| format!("quarantine of {day} was emptied: its time is over")),
+                    days.iter()
+                        .map(|day| format!("quarantine of {day} was emptied: its time is over")),
                 ),
                 Err(error) => tracing::warn!(%error, "the quarantine could not be emptied"),
             }
@@ -165,7 +188,11 @@ fn failed(error: &anyhow::Error) -> Report {
         },
     };
     let mut report = Report::default();
-    report.errors.push(Trouble { mailbox: None, severity, text: format!("{error:#}") });
+    report.errors.push(Trouble {
+        mailbox: None,
+        severity,
+        text: format!("{error:#}"),
+    });
     report
 }
 
@@ -173,5 +200,9 @@ fn crashed(account: &config::Account) -> Finished {
     let what = "mailtide itself failed here; this is a defect, please report it with what it \
                 printed. What was done until then is recorded";
     let report = failed(&anyhow::Error::from(StoreError::Bug(what.into())));
-    Finished { account: account.name.clone(), report, seconds: 0.0 }
+    Finished {
+        account: account.name.clone(),
+        report,
+        seconds: 0.0,
+    }
 }

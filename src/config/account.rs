@@ -101,18 +101,27 @@ pub fn load(path: Option<&Path>) -> Result<Config, ConfigError> {
             }
             _ => String::new(),
         };
-        ConfigError::File { path: path.clone(), source, hint }
+        ConfigError::File {
+            path: path.clone(),
+            source,
+            hint,
+        }
     };
     let text = std::fs::read_to_string(&path).map_err(file_error)?;
     let mode = std::fs::metadata(&path).map_err(file_error)?.mode();
-    let reader = Reader { path: path.clone(), text };
+    let reader = Reader {
+        path: path.clone(),
+        text,
+    };
     let file: File = toml::from_str(&reader.text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
         reader.wrong(at, error.message().to_owned())
     })?;
-    let holds_password = file.accounts.values().chain(&file.defaults).any(|keys| {
-        keys.get_ref().password.is_some()
-    });
+    let holds_password = file
+        .accounts
+        .values()
+        .chain(&file.defaults)
+        .any(|keys| keys.get_ref().password.is_some());
     if holds_password && mode & 0o077 != 0 {
         let what = "holds a password and can be read by others; run: chmod 600";
         return Err(reader.wrong(0, format!("the file {what} {}", path.display())));
@@ -133,7 +142,10 @@ pub fn load(path: Option<&Path>) -> Result<Config, ConfigError> {
         Some(path) => expand(&path),
         None => base_directory("XDG_STATE_HOME", ".local/state").join("mailtide"),
     };
-    Ok(Config { state_dir, accounts })
+    Ok(Config {
+        state_dir,
+        accounts,
+    })
 }
 
 struct Reader {
@@ -145,7 +157,11 @@ impl Reader {
     fn wrong(&self, at: usize, what: String) -> ConfigError {
         let before = self.text.get(..at).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
-        ConfigError::Wrong { path: self.path.clone(), line, what }
+        ConfigError::Wrong {
+            path: self.path.clone(),
+            line,
+            what,
+        }
     }
 
     /// Where a key is set within the table that begins at `at`; the table itself if it is not.
@@ -156,7 +172,11 @@ impl Reader {
             if n > 0 && line.trim_start().starts_with('[') {
                 break;
             }
-            if line.split('=').next().is_some_and(|name| name.trim() == key) {
+            if line
+                .split('=')
+                .next()
+                .is_some_and(|name| name.trim() == key)
+            {
                 return offset;
             }
             offset += line.len();
@@ -179,7 +199,11 @@ impl Reader {
             keys::Tls::StartTls => Security::StartTls,
             keys::Tls::None => Security::None,
         };
-        let standard_port = if security == Security::Implicit { 993 } else { 143 };
+        let standard_port = if security == Security::Implicit {
+            993
+        } else {
+            143
+        };
         let maildir = expand(&keys.maildir.clone().ok_or_else(|| missing("maildir"))?);
         if !maildir.is_absolute() {
             return Err(wrong("maildir", "maildir must begin with / or ~/".into()));
@@ -223,9 +247,10 @@ impl Reader {
                 "",
                 "no secret: set password_command, password_file, credential or password".into(),
             )),
-            [first, second, ..] => {
-                Err(wrong(second, format!("{first} and {second} are both set; keep one")))
-            }
+            [first, second, ..] => Err(wrong(
+                second,
+                format!("{first} and {second} are both set; keep one"),
+            )),
             [_] => Ok(if let Some(secret) = &keys.password {
                 SecretSource::Inline(secret.clone())
             } else if let Some(argv) = &keys.password_command {
@@ -262,9 +287,8 @@ impl Reader {
         at: usize,
     ) -> Result<(), ConfigError> {
         let mine = &account.maildir;
-        let overlaps = |other: &&Account| {
-            other.maildir.starts_with(mine) || mine.starts_with(&other.maildir)
-        };
+        let overlaps =
+            |other: &&Account| other.maildir.starts_with(mine) || mine.starts_with(&other.maildir);
         match others.values().find(overlaps) {
             None => Ok(()),
             Some(other) => {
@@ -309,7 +333,10 @@ fn policy(keys: &Keys) -> Policy {
 }
 
 fn upper(names: Vec<String>) -> Vec<String> {
-    names.into_iter().map(|name| name.to_ascii_uppercase()).collect()
+    names
+        .into_iter()
+        .map(|name| name.to_ascii_uppercase())
+        .collect()
 }
 
 fn pin(text: &str) -> Option<[u8; 32]> {
@@ -329,7 +356,9 @@ fn home() -> PathBuf {
 }
 
 fn base_directory(variable: &str, below_home: &str) -> PathBuf {
-    let set = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+    let set = std::env::var_os(variable)
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute());
     set.unwrap_or_else(|| home().join(below_home))
 }
 

@@ -116,7 +116,10 @@ impl Keys {
             ("password_file", self.password_file.is_some()),
             ("credential", self.credential.is_some()),
         ];
-        set.into_iter().filter(|(_, set)| *set).map(|(name, _)| name).collect()
+        set.into_iter()
+            .filter(|(_, set)| *set)
+            .map(|(name, _)| name)
+            .collect()
     }
 
     fn forget_secrets(&mut self) {

@@ -58,7 +58,10 @@ pub enum SecretSource {
 impl SecretSource {
     /// Gets the secret.
     pub async fn fetch(&self, account: &str) -> Result<Secret, ConfigError> {
-        let refused = |what: String| ConfigError::Secret { account: account.to_owned(), what };
+        let refused = |what: String| ConfigError::Secret {
+            account: account.to_owned(),
+            what,
+        };
         let text = match self {
             SecretSource::Inline(secret) => return Ok(secret.clone()),
             SecretSource::Command(argv) => from_command(argv).await.map_err(refused)?,
@@ -98,12 +101,14 @@ async fn from_command(argv: &[String]) -> Result<String, String> {
     match tokio::time::timeout(PATIENCE, run).await {
         Err(_) => {
             let seconds = PATIENCE.as_secs();
-            Err(format!("password_command {name:?} did not end within {seconds} s"))
+            Err(format!(
+                "password_command {name:?} did not end within {seconds} s"
+            ))
         }
         Ok(Err(error)) => Err(format!("password_command {name:?} cannot be run: {error}")),
-        Ok(Ok((status, _))) if !status.success() => {
-            Err(format!("password_command {name:?} failed ({status}); see what it printed"))
-        }
+        Ok(Ok((status, _))) if !status.success() => Err(format!(
+            "password_command {name:?} failed ({status}); see what it printed"
+        )),
         Ok(Ok((_, out))) => String::from_utf8(out)
             .map_err(|_| format!("password_command {name:?} printed something that is no text")),
     }
@@ -118,10 +123,14 @@ fn from_file(path: &std::path::Path, mode: Mode) -> Result<String, String> {
     let shown = path.display();
     let meta = std::fs::metadata(path).map_err(|error| format!("{shown}: {error}"))?;
     if matches!(mode, Mode::Private) && meta.mode() & 0o077 != 0 {
-        return Err(format!("{shown} can be read by others; run: chmod 600 {shown}"));
+        return Err(format!(
+            "{shown} can be read by others; run: chmod 600 {shown}"
+        ));
     }
     let file = std::fs::File::open(path).map_err(|error| format!("{shown}: {error}"))?;
     let mut text = String::new();
-    file.take(LIMIT).read_to_string(&mut text).map_err(|error| format!("{shown}: {error}"))?;
+    file.take(LIMIT)
+        .read_to_string(&mut text)
+        .map_err(|error| format!("{shown}: {error}"))?;
     Ok(text)
 }

@@ -4,7 +4,7 @@
 
 use super::execute::Work;
 use super::report::{Ended, Observer, Report, Severity, Stop, Trouble};
-use crate::model::{MaildirId, MailboxName, Side, Uid};
+use crate::model::{MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::guard::{self, Context};
 use crate::reconcile::policy::matches;
 use crate::reconcile::{Action, Plan, Policy};
@@ -79,7 +79,11 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             Err(ended @ (Ended::State(_) | Ended::Stopped)) => {
                 let severity = Severity::Partial;
                 let text = ended.to_string();
-                report.errors.push(Trouble { mailbox: None, severity, text });
+                report.errors.push(Trouble {
+                    mailbox: None,
+                    severity,
+                    text,
+                });
             }
         }
         report
@@ -113,7 +117,10 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     async fn pass(&mut self, report: &mut Report) -> Result<Passed, Ended> {
         self.check_stop()?;
         let (mailboxes, mut works) = self.survey(report).await?;
-        let plan = Plan { mailboxes, messages: take_plans(&mut works) };
+        let plan = Plan {
+            mailboxes,
+            messages: take_plans(&mut works),
+        };
         let config_changed = self.config_changed()?;
         let (approved, counts) = (self.state.approved()?, self.state.counts()?);
         let already = [Side::Remote, Side::Local].map(|side| (side, *report.deleted(side)));
@@ -128,13 +135,20 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         report.held = verdict.held;
         if self.options.dry_run {
             report.plan = Some(verdict.plan);
-            return Ok(Passed { changed: false, in_doubt: false });
+            return Ok(Passed {
+                changed: false,
+                in_doubt: false,
+            });
         }
         let in_doubt = works.values().any(|work| work.in_doubt);
         self.note_held(report)?;
-        let messages = verdict.plan.messages.iter().flat_map(|(_, plan)| &plan.actions);
-        let changed = !verdict.plan.mailboxes.is_empty()
-            || messages.into_iter().any(Action::changes_a_side);
+        let messages = verdict
+            .plan
+            .messages
+            .iter()
+            .flat_map(|(_, plan)| &plan.actions);
+        let changed =
+            !verdict.plan.mailboxes.is_empty() || messages.into_iter().any(Action::changes_a_side);
         self.execute(verdict.plan, works, report).await?;
         if config_changed && report.ok() && self.options.only.is_empty() {
             self.remember_config()?;
@@ -146,7 +160,8 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let only = self.options.only.clone();
         let elsewhere = |mailbox: &str| !only.is_empty() && !chosen(&only, mailbox);
         let now = (self.world.now)();
-        self.state.set_held(&report.held, now, |row| elsewhere(&row.mailbox))?;
+        self.state
+            .set_held(&report.held, now, |row| elsewhere(&row.mailbox))?;
         Ok(())
     }
 
@@ -165,7 +180,11 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 
     pub(super) fn check_stop(&self) -> Result<(), Ended> {
-        if self.stop.requested() { Err(Ended::Stopped) } else { Ok(()) }
+        if self.stop.requested() {
+            Err(Ended::Stopped)
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether the run is about this mailbox.

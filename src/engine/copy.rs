@@ -77,16 +77,33 @@ impl UploadJob {
             })
             .collect();
         let (place, key, stores) = (work.place(), work.base.key, work.stores.clone());
-        (!wanted.is_empty() && work.sound).then_some(UploadJob { place, key, wanted, stores })
+        (!wanted.is_empty() && work.sound).then_some(UploadJob {
+            place,
+            key,
+            wanted,
+            stores,
+        })
     }
 }
 
 fn copies(work: &Work) -> impl Iterator<Item = (&AnyId, Wanted)> {
     work.plan.actions.iter().filter_map(|action| match action {
-        Action::Copy { from, flags, replaces, .. } => {
+        Action::Copy {
+            from,
+            flags,
+            replaces,
+            ..
+        } => {
             let before = work.base.aside.iter().find(|aside| aside.id == *from);
             let attempts = before.map_or(0, |aside| aside.attempts);
-            Some((from, Wanted { flags: flags.clone(), replaces: *replaces, attempts }))
+            Some((
+                from,
+                Wanted {
+                    flags: flags.clone(),
+                    replaces: *replaces,
+                    attempts,
+                },
+            ))
         }
         _ => None,
     })
@@ -175,20 +192,37 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             bytes: 0,
         };
         let read = self.local.read(&job.place, &files, &mut up).await;
-        let Up { receiver, sent, mut failed, bytes, .. } = up;
+        let Up {
+            receiver,
+            sent,
+            mut failed,
+            bytes,
+            ..
+        } = up;
         read?;
         let delivered = receiver.finish().await?;
         report.bytes_up += bytes;
         let wanted: BTreeMap<&MaildirId, &Wanted> = batch.iter().map(|(f, w)| (f, w)).collect();
         let (mut outcomes, mut changes, mut pending) = (Vec::new(), Vec::new(), BTreeSet::new());
         for (tag, outcome) in delivered {
-            let Some((file, hash, size)) = sent.get(tag).cloned() else { continue };
-            let Some(want) = wanted.get(&file) else { continue };
+            let Some((file, hash, size)) = sent.get(tag).cloned() else {
+                continue;
+            };
+            let Some(want) = wanted.get(&file) else {
+                continue;
+            };
             match outcome {
                 Delivered::Stored { id: Some(uid), .. } => {
                     let (flags, replaces) = (want.flags.clone(), want.replaces);
                     changes.push(change(&job.place, Side::Remote, uid.any(), &file));
-                    outcomes.push(Outcome::Paired { uid, file, flags, hash, size, replaces });
+                    outcomes.push(Outcome::Paired {
+                        uid,
+                        file,
+                        flags,
+                        hash,
+                        size,
+                        replaces,
+                    });
                     report.uploaded += 1;
                 }
                 // Stored, but under what UID? The next pass finds it by content.
@@ -200,16 +234,25 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
         }
         for (file, why) in failed {
-            let Some(want) = wanted.get(&file) else { continue };
+            let Some(want) = wanted.get(&file) else {
+                continue;
+            };
             let aside = refused(file.any(), want, why, now);
-            report.trouble(Some(&job.place.mailbox), &StoreError::Mailbox(refusal(&aside)));
+            report.trouble(
+                Some(&job.place.mailbox),
+                &StoreError::Mailbox(refusal(&aside)),
+            );
             let pair = want.replaces;
             outcomes.push(Outcome::Alone { pair, aside });
         }
         self.observer.event(Event::Copied(outcomes.len()));
         self.state.apply(job.key, &outcomes, &changes)?;
         // What was neither stored nor refused was no longer there to be sent.
-        let open = self.state.open_uploads(job.key)?.into_iter().map(|up| up.file);
+        let open = self
+            .state
+            .open_uploads(job.key)?
+            .into_iter()
+            .map(|up| up.file);
         let over: Vec<MaildirId> = open.filter(|file| !pending.contains(file)).collect();
         self.state.end_uploads(job.key, &over)?;
         Ok(outcomes.len() == batch.len())
@@ -224,7 +267,9 @@ async fn lane<R: Store<Id = Uid>, L: Keep<Id = MaildirId>>(
         if shared.stop.requested() {
             return Err(Ended::Stopped);
         }
-        let Some(job) = shared.jobs.borrow_mut().pop_front() else { return Ok(()) };
+        let Some(job) = shared.jobs.borrow_mut().pop_front() else {
+            return Ok(());
+        };
         let mailbox = job.place.mailbox.clone();
         match download_batch(remote, shared, job).await {
             Ok(()) => {}
@@ -260,19 +305,37 @@ async fn download_batch<R: Store<Id = Uid>, L: Keep<Id = MaildirId>>(
     if read.is_err() {
         down.receiver.abandon().await?;
     }
-    let Down { receiver, got, failed, bytes, .. } = down;
+    let Down {
+        receiver,
+        got,
+        failed,
+        bytes,
+        ..
+    } = down;
     // What came whole is kept, even when the connection broke after it.
     let delivered = receiver.finish().await?;
     let mut report = shared.report.borrow_mut();
     report.bytes_down += bytes;
     let (mut outcomes, mut changes, mut refusals) = (Vec::new(), Vec::new(), failed);
     for (tag, outcome) in delivered {
-        let Some((uid, hash, flags)) = got.get(tag).cloned() else { continue };
+        let Some((uid, hash, flags)) = got.get(tag).cloned() else {
+            continue;
+        };
         let replaces = job.wanted.get(&uid).and_then(|want| want.replaces);
         match outcome {
-            Delivered::Stored { id: Some(file), stored: size } => {
+            Delivered::Stored {
+                id: Some(file),
+                stored: size,
+            } => {
                 changes.push(change(&job.place, Side::Local, file.any(), &uid));
-                outcomes.push(Outcome::Paired { uid, file, flags, hash, size, replaces });
+                outcomes.push(Outcome::Paired {
+                    uid,
+                    file,
+                    flags,
+                    hash,
+                    size,
+                    replaces,
+                });
                 report.downloaded += 1;
             }
             Delivered::Stored { id: None, .. } => {
@@ -283,17 +346,28 @@ async fn download_batch<R: Store<Id = Uid>, L: Keep<Id = MaildirId>>(
         }
     }
     for (uid, why) in refusals {
-        let Some(want) = job.wanted.get(&uid) else { continue };
+        let Some(want) = job.wanted.get(&uid) else {
+            continue;
+        };
         let aside = refused(uid.any(), want, why, (shared.now)());
-        report.trouble(Some(&job.place.mailbox), &StoreError::Mailbox(refusal(&aside)));
+        report.trouble(
+            Some(&job.place.mailbox),
+            &StoreError::Mailbox(refusal(&aside)),
+        );
         if want.replaces.is_none() {
             outcomes.push(Outcome::Alone { pair: None, aside });
         }
     }
     shared.observer.event(Event::Copied(outcomes.len()));
-    shared.state.borrow_mut().apply(job.key, &outcomes, &changes)?;
+    shared
+        .state
+        .borrow_mut()
+        .apply(job.key, &outcomes, &changes)?;
     if outcomes.len() < job.wanted.len() {
-        shared.unsound.borrow_mut().insert(job.place.mailbox.clone());
+        shared
+            .unsound
+            .borrow_mut()
+            .insert(job.place.mailbox.clone());
     }
     read.map_err(Ended::from)
 }
@@ -328,11 +402,26 @@ impl<C: Receiver<Id = MaildirId>> Sink<Uid> for Down<'_, C> {
             return self.receiver.abandon().await;
         }
         let (tag, flags) = (self.got.len(), about.flags.clone());
-        self.got.push((about.id, std::mem::take(&mut self.hash).finish(), about.flags));
+        self.got.push((
+            about.id,
+            std::mem::take(&mut self.hash).finish(),
+            about.flags,
+        ));
         let epoch = self.job.place.epoch;
         let mailbox = self.job.tag;
-        let origin = epoch.map(|epoch| Origin { mailbox, epoch, uid: about.id });
-        self.receiver.end(Delivery { tag, flags, date: about.date, origin }).await
+        let origin = epoch.map(|epoch| Origin {
+            mailbox,
+            epoch,
+            uid: about.id,
+        });
+        self.receiver
+            .end(Delivery {
+                tag,
+                flags,
+                date: about.date,
+                origin,
+            })
+            .await
     }
 
     async fn abandon(&mut self) -> Result<(), StoreError> {
@@ -362,14 +451,26 @@ struct Up<'a, C: Receiver<Id = Uid>> {
 
 impl<C: Receiver<Id = Uid>> Up<'_, C> {
     fn delivery(&self, about: &About<MaildirId>) -> Delivery {
-        let flags = self.wanted.get(&about.id).map(|want| self.job.stores.keep(&want.flags));
+        let flags = self
+            .wanted
+            .get(&about.id)
+            .map(|want| self.job.stores.keep(&want.flags));
         let flags = flags.unwrap_or_default();
-        Delivery { tag: self.sent.len(), flags, date: about.date, origin: None }
+        Delivery {
+            tag: self.sent.len(),
+            flags,
+            date: about.date,
+            origin: None,
+        }
     }
 }
 
 impl<C: Receiver<Id = Uid>> Sink<MaildirId> for Up<'_, C> {
-    async fn begin(&mut self, size: u64, about: Option<&About<MaildirId>>) -> Result<(), StoreError> {
+    async fn begin(
+        &mut self,
+        size: u64,
+        about: Option<&About<MaildirId>>,
+    ) -> Result<(), StoreError> {
         self.hash = Canonical::default();
         let delivery = about.map(|about| self.delivery(about));
         self.receiver.begin(size, delivery.as_ref()).await
@@ -406,7 +507,13 @@ impl<C: Receiver<Id = Uid>> Sink<MaildirId> for Up<'_, C> {
 
 fn change(place: &Place, side: Side, id: AnyId, from: &impl std::fmt::Display) -> Change {
     let mailbox = place.mailbox.clone();
-    Change { mailbox, side, what: "new", message: Some(id), why: format!("from {from}") }
+    Change {
+        mailbox,
+        side,
+        what: "new",
+        message: Some(id),
+        why: format!("from {from}"),
+    }
 }
 
 /// A refused message is tried again after an hour, two, four, and then daily (row 46).

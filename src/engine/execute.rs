@@ -4,13 +4,11 @@
 
 use super::account::Account;
 use super::copy::{DownloadJob, UploadJob};
-use super::report::{Ended, Event, Report};
 use super::rematch::HashSink;
+use super::report::{Ended, Event, Report};
 use crate::model::{AnyId, FlagChange, Id, MailboxBase, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::plan::Forget;
-use crate::reconcile::{
-    Action, Cursor, FlagMask, MailboxAction, MailboxPlan, Outcome, Plan,
-};
+use crate::reconcile::{Action, Cursor, FlagMask, MailboxAction, MailboxPlan, Outcome, Plan};
 use crate::state::Change;
 use crate::store::{Ask, Depth, FlagEdit, Keep, Place, Removal, Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,12 +41,21 @@ pub(super) struct Work {
 impl Work {
     /// The mailbox in the UIDVALIDITY of the plan.
     pub fn place(&self) -> Place {
-        Place { mailbox: self.base.name.clone(), epoch: self.base.epoch }
+        Place {
+            mailbox: self.base.name.clone(),
+            epoch: self.base.epoch,
+        }
     }
 
     /// A line of history.
     pub fn change(&self, side: Side, what: &'static str, id: AnyId, why: String) -> Change {
-        Change { mailbox: self.base.name.clone(), side, what, message: Some(id), why }
+        Change {
+            mailbox: self.base.name.clone(),
+            side,
+            what,
+            message: Some(id),
+            why,
+        }
     }
 }
 
@@ -84,7 +91,9 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         self.copy_mail(&mut works, report).await?;
         let in_order: Vec<MailboxName> = works.keys().cloned().collect();
         for name in in_order {
-            let Some(mut work) = works.remove(&name) else { continue };
+            let Some(mut work) = works.remove(&name) else {
+                continue;
+            };
             self.check_stop()?;
             let done = self.finish_mailbox(&mut work, report).await;
             if self.tolerate(&name, done, report)?.is_ok() {
@@ -121,9 +130,17 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
 
     fn announce(&self, works: &Works) {
         let all = works.values().flat_map(|work| &work.plan.actions);
-        let messages = all.filter(|action| matches!(action, Action::Copy { .. })).count();
-        let mailboxes = works.values().filter(|work| !work.plan.actions.is_empty()).count();
-        self.observer.event(Event::Planned { messages, mailboxes });
+        let messages = all
+            .filter(|action| matches!(action, Action::Copy { .. }))
+            .count();
+        let mailboxes = works
+            .values()
+            .filter(|work| !work.plan.actions.is_empty())
+            .count();
+        self.observer.event(Event::Planned {
+            messages,
+            mailboxes,
+        });
     }
 
     async fn begin_mailbox(
@@ -145,7 +162,9 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 }
             }
             MailboxAction::Create { on, forget, .. } => {
-                let Some(work) = works.get_mut(&name) else { return Ok(()) };
+                let Some(work) = works.get_mut(&name) else {
+                    return Ok(());
+                };
                 // Forgotten first: a run cut after the creation would see a mailbox without the
                 // messages that the base knows, and take that for deletions.
                 if forget == Forget::Messages {
@@ -173,9 +192,19 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 
     /// The UIDVALIDITY of a mailbox that was created a moment ago.
-    async fn learn_new_mailbox(&mut self, name: &MailboxName, works: &mut Works) -> Result<(), Ended> {
-        let Some(work) = works.get_mut(name) else { return Ok(()) };
-        let ask = Ask { base: &work.base, cursor: None, depth: Depth::Everything };
+    async fn learn_new_mailbox(
+        &mut self,
+        name: &MailboxName,
+        works: &mut Works,
+    ) -> Result<(), Ended> {
+        let Some(work) = works.get_mut(name) else {
+            return Ok(());
+        };
+        let ask = Ask {
+            base: &work.base,
+            cursor: None,
+            depth: Depth::Everything,
+        };
         let look = self.remote.look(&ask).await?;
         if !look.seen.is_empty() {
             // It was there after all, with mail in it: plan again.
@@ -194,9 +223,15 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         side: Side,
         what: &'static str,
     ) -> Result<(), Ended> {
-        let change =
-            Change { mailbox: name.clone(), side, what, message: None, why: String::new() };
-        self.state.apply(crate::model::MailboxKey(0), &[], &[change])?;
+        let change = Change {
+            mailbox: name.clone(),
+            side,
+            what,
+            message: None,
+            why: String::new(),
+        };
+        self.state
+            .apply(crate::model::MailboxKey(0), &[], &[change])?;
         Ok(())
     }
 
@@ -238,8 +273,13 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     async fn clear_the_way(&mut self, work: &mut Work) -> Result<(), Ended> {
         let (place, key) = (work.place(), work.base.key);
         for action in &work.plan.actions {
-            let (Action::Split { pair } | Action::Discard { pair }) = action else { continue };
-            let tombstone = Outcome::Tombstone { pair: pair.id, side: Side::Local };
+            let (Action::Split { pair } | Action::Discard { pair }) = action else {
+                continue;
+            };
+            let tombstone = Outcome::Tombstone {
+                pair: pair.id,
+                side: Side::Local,
+            };
             self.state.apply(key, &[tombstone], &[])?;
             let change = match action {
                 Action::Split { .. } => {
@@ -248,7 +288,10 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     work.change(Side::Local, "split", new.any(), why)
                 }
                 _ => {
-                    let removal = Removal { id: pair.file.clone(), saw: None };
+                    let removal = Removal {
+                        id: pair.file.clone(),
+                        saw: None,
+                    };
                     self.local.remove(&place, &[removal]).await?;
                     let why = "broken; it comes again from the server".to_owned();
                     work.change(Side::Local, "quarantined", pair.file.any(), why)
@@ -269,7 +312,13 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     async fn set_flags(&mut self, work: &mut Work, report: &mut Report) -> Result<(), Ended> {
         let mut wanted: Vec<Edit> = Vec::new();
         for action in &work.plan.actions {
-            if let Action::Flags { pair, remote, local, .. } = action {
+            if let Action::Flags {
+                pair,
+                remote,
+                local,
+                ..
+            } = action
+            {
                 wanted.push((pair.uid, pair.file.clone(), remote.clone(), local.clone()));
             }
         }
@@ -279,12 +328,23 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let done = self.edit(work, &wanted, report).await?;
         let (mut outcomes, mut changes) = (Vec::new(), Vec::new());
         for action in &work.plan.actions {
-            let Action::Flags { pair, merged, remote, local } = action else { continue };
+            let Action::Flags {
+                pair,
+                merged,
+                remote,
+                local,
+            } = action
+            else {
+                continue;
+            };
             if !done.contains(&pair.uid) {
                 work.sound = false;
                 continue;
             }
-            outcomes.push(Outcome::Agreed { pair: pair.id, flags: merged.clone() });
+            outcomes.push(Outcome::Agreed {
+                pair: pair.id,
+                flags: merged.clone(),
+            });
             for (side, change) in [(Side::Remote, remote), (Side::Local, local)] {
                 if !change.is_empty() {
                     changes.push(work.change(side, "flags", pair.on(side), change.to_string()));
@@ -306,10 +366,16 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let (mut remote, mut local) = (Vec::new(), Vec::new());
         for (uid, file, there, here) in wanted {
             if !there.is_empty() {
-                remote.push(FlagEdit { id: *uid, change: there.clone() });
+                remote.push(FlagEdit {
+                    id: *uid,
+                    change: there.clone(),
+                });
             }
             if !here.is_empty() {
-                local.push(FlagEdit { id: file.clone(), change: here.clone() });
+                local.push(FlagEdit {
+                    id: file.clone(),
+                    change: here.clone(),
+                });
             }
         }
         let mut remote_done = BTreeSet::new();
@@ -334,7 +400,14 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     async fn link(&mut self, work: &mut Work, report: &mut Report) -> Result<(), Ended> {
         let mut wanted: Vec<Edit> = Vec::new();
         for action in &work.plan.actions {
-            if let Action::Link { uid, file, remote, local, .. } = action {
+            if let Action::Link {
+                uid,
+                file,
+                remote,
+                local,
+                ..
+            } = action
+            {
                 wanted.push((*uid, file.clone(), remote.clone(), local.clone()));
             }
         }
@@ -347,7 +420,16 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         self.local.read(&work.place(), &files, &mut sink).await?;
         let (mut outcomes, mut changes) = (Vec::new(), Vec::new());
         for action in &work.plan.actions {
-            let Action::Link { uid, file, flags, replaces, .. } = action else { continue };
+            let Action::Link {
+                uid,
+                file,
+                flags,
+                replaces,
+                ..
+            } = action
+            else {
+                continue;
+            };
             let (true, Some((hash, size))) = (done.contains(uid), sink.hashes.get(file)) else {
                 work.sound = false;
                 continue;
@@ -356,7 +438,14 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             changes.push(work.change(Side::Local, "linked", file.any(), format!("with {uid}")));
             let (hash, size) = (*hash, *size);
             let replaces = *replaces;
-            outcomes.push(Outcome::Paired { uid, file, flags, hash, size, replaces });
+            outcomes.push(Outcome::Paired {
+                uid,
+                file,
+                flags,
+                hash,
+                size,
+                replaces,
+            });
         }
         report.linked += outcomes.len();
         self.state.apply(work.base.key, &outcomes, &changes)?;
@@ -369,10 +458,16 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             match action {
                 Action::Forget { pair } => outcomes.push(Outcome::Dropped { pair: pair.id }),
                 Action::Detach { pair, aside } => {
-                    outcomes.push(Outcome::Alone { pair: Some(pair.id), aside: aside.clone() });
+                    outcomes.push(Outcome::Alone {
+                        pair: Some(pair.id),
+                        aside: aside.clone(),
+                    });
                 }
                 Action::SetAside(aside) => {
-                    outcomes.push(Outcome::Alone { pair: None, aside: aside.clone() });
+                    outcomes.push(Outcome::Alone {
+                        pair: None,
+                        aside: aside.clone(),
+                    });
                 }
                 Action::Unaside(id) => outcomes.push(Outcome::Unaside(id.clone())),
                 Action::Link { .. }
@@ -394,7 +489,10 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             return Ok(());
         }
         let (key, name) = (work.base.key, &work.base.name);
-        let sides = [(Side::Remote, &work.remote_cursor), (Side::Local, &work.local_cursor)];
+        let sides = [
+            (Side::Remote, &work.remote_cursor),
+            (Side::Local, &work.local_cursor),
+        ];
         for (side, cursor) in sides {
             // A mailbox that was created a moment ago has not been looked at on that side.
             let looked = *cursor != Cursor::default();

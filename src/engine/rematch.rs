@@ -33,12 +33,15 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     ) -> Result<Found, Ended> {
         let known = Known::of(base);
         let mut uids: Vec<Uid> = unknown(remote, &known.uids).into_iter().copied().collect();
-        let mut files: Vec<MaildirId> =
-            unknown(local, &known.files).into_iter().cloned().collect();
+        let mut files: Vec<MaildirId> = unknown(local, &known.files).into_iter().cloned().collect();
         files.retain(|file| !local.broken.contains(file));
         let hints = hints(base, local);
         uids.extend(half_recorded(base, local, &hints));
-        for aside in base.aside.iter().filter(|a| a.reason == AsideReason::Unmatched) {
+        for aside in base
+            .aside
+            .iter()
+            .filter(|a| a.reason == AsideReason::Unmatched)
+        {
             if let AnyId::Local(file) = &aside.id {
                 files.push(file.clone());
             }
@@ -48,14 +51,21 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             _ => self.state.open_uploads(base.key)?,
         };
         // A message that the base knows is uploaded again when it is wanted (row 9).
-        let again = open.iter().map(|up| &up.file).filter(|file| known.files.contains(file));
+        let again = open
+            .iter()
+            .map(|up| &up.file)
+            .filter(|file| known.files.contains(file));
         files.extend(again.filter(|file| !local.shows_gone(file)).cloned());
-        let place = Place { mailbox: base.name.clone(), epoch: base.epoch };
+        let place = Place {
+            mailbox: base.name.clone(),
+            epoch: base.epoch,
+        };
         let mut found = Found::default();
         if !uids.is_empty() && !files.is_empty() {
             found.links = self.match_up(&place, &uids, &files, &hints).await?;
         }
-        self.settle_uploads((&place, base), open, (&uids, &files), &mut found).await?;
+        self.settle_uploads((&place, base), open, (&uids, &files), &mut found)
+            .await?;
         Ok(found)
     }
 
@@ -84,9 +94,16 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             self.state.end_uploads(base.key, &orphaned)?;
         }
         // Servers may add a final newline, so sizes differ and cheap evidence misses: by content.
-        let window: Vec<Uid> = uids.iter().filter(|uid| !taken.contains(uid)).copied().collect();
+        let window: Vec<Uid> = uids
+            .iter()
+            .filter(|uid| !taken.contains(uid))
+            .copied()
+            .collect();
         let mine: Vec<MaildirId> = waiting.iter().map(|up| up.file.clone()).collect();
-        let links = self.match_content(place, &window, &mine, &BTreeMap::new()).await?.links;
+        let links = self
+            .match_content(place, &window, &mine, &BTreeMap::new())
+            .await?
+            .links;
         let now = (self.world.now)();
         for upload in waiting {
             let arrived = links.iter().any(|(_, file)| *file == upload.file);
@@ -108,11 +125,19 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         local: &Look<MaildirId>,
         report: &mut Report,
     ) -> Result<(), Ended> {
-        let place = Place { mailbox: base.name.clone(), epoch: remote.epoch };
+        let place = Place {
+            mailbox: base.name.clone(),
+            epoch: remote.epoch,
+        };
         let uids: Vec<Uid> = remote.seen.keys().copied().collect();
-        let here = base.pairs.iter().filter(|pair| !local.shows_gone(&pair.file));
+        let here = base
+            .pairs
+            .iter()
+            .filter(|pair| !local.shows_gone(&pair.file));
         let files: Vec<MaildirId> = here.map(|pair| pair.file.clone()).collect();
-        let links = self.match_up(&place, &uids, &files, &BTreeMap::new()).await?;
+        let links = self
+            .match_up(&place, &uids, &files, &BTreeMap::new())
+            .await?;
         let found: BTreeMap<MaildirId, Uid> =
             links.into_iter().map(|(uid, file)| (file, uid)).collect();
         let (mut rekeyed, mut orphans): (Vec<(PairId, Uid)>, Vec<_>) = (Vec::new(), Vec::new());
@@ -153,8 +178,10 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         base.epoch = Some(epoch);
         base.pairs = pairs;
-        base.aside.retain(|aside| matches!(aside.id, AnyId::Local(_)));
-        base.aside.extend(orphans.into_iter().filter_map(|(_, aside)| aside));
+        base.aside
+            .retain(|aside| matches!(aside.id, AnyId::Local(_)));
+        base.aside
+            .extend(orphans.into_iter().filter_map(|(_, aside)| aside));
         Ok(())
     }
 
@@ -169,9 +196,11 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let local = self.local.fingerprints(place, files, None).await?;
         let sizes: BTreeSet<u64> = local.iter().map(|(_, print)| print.size).collect();
         let remote = self.remote.fingerprints(place, uids, Some(&sizes)).await?;
-        let seekers = local
-            .into_iter()
-            .map(|(file, key)| Seeker { hint: hints.get(&file).copied(), file, key });
+        let seekers = local.into_iter().map(|(file, key)| Seeker {
+            hint: hints.get(&file).copied(),
+            file,
+            key,
+        });
         let Matches { mut links, unclear } = by_evidence(remote, seekers.collect());
         for (uids, files) in unclear {
             links.extend(self.match_content(place, &uids, &files, hints).await?.links);
@@ -192,7 +221,11 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let (mut there, mut here) = (HashSink::default(), HashSink::default());
         self.remote.read(place, uids, &mut there).await?;
         self.local.read(place, files, &mut here).await?;
-        let remote = there.hashes.into_iter().map(|(uid, (hash, _))| (uid, hash)).collect();
+        let remote = there
+            .hashes
+            .into_iter()
+            .map(|(uid, (hash, _))| (uid, hash))
+            .collect();
         let seekers = here.hashes.into_iter().map(|(file, (key, _))| Seeker {
             hint: hints.get(&file).copied(),
             file,
@@ -213,7 +246,10 @@ fn half_recorded(
     if claimed.is_empty() {
         return Vec::new();
     }
-    let fileless = base.pairs.iter().filter(|pair| local.shows_gone(&pair.file));
+    let fileless = base
+        .pairs
+        .iter()
+        .filter(|pair| local.shows_gone(&pair.file));
     let asides = base.aside.iter().filter_map(|aside| match &aside.id {
         AnyId::Remote(uid) => Some(*uid),
         AnyId::Local(_) => None,
@@ -226,9 +262,14 @@ fn half_recorded(
 fn hints(base: &MailboxBase, local: &Look<MaildirId>) -> BTreeMap<MaildirId, Uid> {
     let ours = |origin: &Origin| origin.mailbox == base.tag && Some(origin.epoch) == base.epoch;
     let known = Known::of(base).files;
-    let new = local.origins.iter().filter(|(file, _)| !known.contains(file));
+    let new = local
+        .origins
+        .iter()
+        .filter(|(file, _)| !known.contains(file));
     let claims = new.filter(|(_, origin)| ours(origin));
-    claims.map(|(file, origin)| (file.clone(), origin.uid)).collect()
+    claims
+        .map(|(file, origin)| (file.clone(), origin.uid))
+        .collect()
 }
 
 /// Takes the hash (and the stored size) of messages and keeps nothing else.
@@ -239,7 +280,10 @@ pub(super) struct HashSink<I: Id> {
 
 impl<I: Id> Default for HashSink<I> {
     fn default() -> HashSink<I> {
-        HashSink { current: Canonical::default(), hashes: BTreeMap::new() }
+        HashSink {
+            current: Canonical::default(),
+            hashes: BTreeMap::new(),
+        }
     }
 }
 

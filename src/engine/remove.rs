@@ -26,11 +26,19 @@ struct Doomed {
 
 impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// Carries out the deletions of a mailbox.
-    pub(super) async fn delete(&mut self, work: &mut Work, report: &mut Report) -> Result<(), Ended> {
+    pub(super) async fn delete(
+        &mut self,
+        work: &mut Work,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
         let (mut there, mut here) = (Vec::new(), Vec::new());
         for action in &work.plan.actions {
             if let Action::Delete { on, pair, saw, why } = action {
-                let doomed = Doomed { pair: pair.clone(), saw: saw.clone(), why: *why };
+                let doomed = Doomed {
+                    pair: pair.clone(),
+                    saw: saw.clone(),
+                    why: *why,
+                };
                 match on {
                     Side::Remote => there.push(doomed),
                     Side::Local => here.push(doomed),
@@ -55,7 +63,10 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         report: &mut Report,
     ) -> Result<(), Ended> {
         self.bury(work, batch, Side::Local)?;
-        let removal = |d: &Doomed| Removal { id: d.pair.file.clone(), saw: d.saw.clone() };
+        let removal = |d: &Doomed| Removal {
+            id: d.pair.file.clone(),
+            saw: d.saw.clone(),
+        };
         let removals: Vec<Removal<MaildirId>> = batch.iter().map(removal).collect();
         let gone = self.local.remove(&work.place(), &removals).await?;
         let gone: BTreeSet<MaildirId> = gone.into_iter().map(|(file, _)| file).collect();
@@ -89,9 +100,15 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             true => uids.into_iter().collect(),
             false => self.keep_bytes(&place, &uids, report).await?,
         };
-        let batch: Vec<&Doomed> = batch.iter().filter(|d| kept.contains(&d.pair.uid)).collect();
+        let batch: Vec<&Doomed> = batch
+            .iter()
+            .filter(|d| kept.contains(&d.pair.uid))
+            .collect();
         self.bury_refs(work, &batch, Side::Remote)?;
-        let removal = |d: &&Doomed| Removal { id: d.pair.uid, saw: d.saw.clone() };
+        let removal = |d: &&Doomed| Removal {
+            id: d.pair.uid,
+            saw: d.saw.clone(),
+        };
         let removals: Vec<Removal<Uid>> = batch.iter().map(removal).collect();
         let removed = self.remote.remove(&place, &removals).await?;
         let (mut outcomes, mut changes) = (Vec::new(), Vec::new());
@@ -106,7 +123,10 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     let mut flags = saw.clone().unwrap_or_default();
                     flags.insert(SystemFlag::Deleted);
                     let aside = marked(pair.uid, flags);
-                    Outcome::Alone { pair: Some(pair.id), aside }
+                    Outcome::Alone {
+                        pair: Some(pair.id),
+                        aside,
+                    }
                 }
             });
             let how = match how {
@@ -127,7 +147,10 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 
     fn bury_refs(&mut self, work: &Work, batch: &[&Doomed], side: Side) -> Result<(), Ended> {
-        let tombstone = |d: &&Doomed| Outcome::Tombstone { pair: d.pair.id, side };
+        let tombstone = |d: &&Doomed| Outcome::Tombstone {
+            pair: d.pair.id,
+            side,
+        };
         let outcomes: Vec<Outcome> = batch.iter().map(tombstone).collect();
         self.state.apply(work.base.key, &outcomes, &[])?;
         Ok(())
@@ -142,9 +165,19 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         report: &mut Report,
     ) -> Result<BTreeSet<Uid>, Ended> {
         let receiver = self.local.quarantine(place).await?;
-        let mut keeper = Keeper { receiver, taken: Vec::new(), failed: BTreeSet::new(), bytes: 0 };
+        let mut keeper = Keeper {
+            receiver,
+            taken: Vec::new(),
+            failed: BTreeSet::new(),
+            bytes: 0,
+        };
         self.remote.read(place, uids, &mut keeper).await?;
-        let Keeper { receiver, taken, failed, bytes } = keeper;
+        let Keeper {
+            receiver,
+            taken,
+            failed,
+            bytes,
+        } = keeper;
         let delivered = receiver.finish().await?;
         report.bytes_down += bytes;
         let stored = |outcome: &Delivered<MaildirId>| matches!(outcome, Delivered::Stored { .. });
@@ -158,7 +191,11 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let what = format!("{uid} was deleted here, but its body cannot be kept: left there");
             report.trouble(Some(&place.mailbox), &StoreError::Mailbox(what));
         }
-        Ok(uids.iter().copied().filter(|uid| !unsafe_.contains(uid)).collect())
+        Ok(uids
+            .iter()
+            .copied()
+            .filter(|uid| !unsafe_.contains(uid))
+            .collect())
     }
 
     /// Deletes a mailbox whose messages are all known; their bytes are kept.
@@ -167,13 +204,20 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         action: MailboxAction,
         report: &mut Report,
     ) -> Result<(), Ended> {
-        let MailboxAction::Delete { on, name, .. } = action else { return Ok(()) };
-        let Some(key) = self.state.mailboxes()?.get(&name).copied() else { return Ok(()) };
+        let MailboxAction::Delete { on, name, .. } = action else {
+            return Ok(());
+        };
+        let Some(key) = self.state.mailboxes()?.get(&name).copied() else {
+            return Ok(());
+        };
         let base: MailboxBase = self.state.base(key)?;
         match on {
             Side::Local => self.local.delete_mailbox(&base).await?,
             Side::Remote => {
-                let place = Place { mailbox: name.clone(), epoch: base.epoch };
+                let place = Place {
+                    mailbox: name.clone(),
+                    epoch: base.epoch,
+                };
                 let uids: Vec<Uid> = base.pairs.iter().map(|pair| pair.uid).collect();
                 for batch in uids.chunks(BATCH) {
                     let kept = self.keep_bytes(&place, batch, report).await?;
@@ -228,7 +272,14 @@ impl<C: Receiver<Id = MaildirId>> Sink<Uid> for Keeper<C> {
         let tag = self.taken.len();
         self.taken.push(about.id);
         let (flags, date) = (about.flags, about.date);
-        self.receiver.end(Delivery { tag, flags, date, origin: None }).await
+        self.receiver
+            .end(Delivery {
+                tag,
+                flags,
+                date,
+                origin: None,
+            })
+            .await
     }
 
     async fn abandon(&mut self) -> Result<(), StoreError> {

@@ -91,7 +91,11 @@ impl Report {
             StoreError::Mailbox(_) | StoreError::Stale(_) | StoreError::Bug(_) => Severity::Partial,
         };
         let text = error.to_string();
-        let trouble = Trouble { mailbox: mailbox.cloned(), severity, text };
+        let trouble = Trouble {
+            mailbox: mailbox.cloned(),
+            severity,
+            text,
+        };
         if !self.errors.contains(&trouble) {
             self.errors.push(trouble);
         }

@@ -39,7 +39,10 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// Looks at everything cheaply, then into what changed, and plans.
     pub(super) async fn survey(&mut self, report: &mut Report) -> Result<Survey, Ended> {
         let (overview, steps) = self.overview().await?;
-        report.mailboxes = steps.iter().filter(|step| !matches!(step, Step::Leave(..))).count();
+        report.mailboxes = steps
+            .iter()
+            .filter(|step| !matches!(step, Step::Leave(..)))
+            .count();
         let (mut actions, mut works) = (Vec::new(), BTreeMap::new());
         for step in steps {
             self.check_stop()?;
@@ -79,7 +82,10 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 
     async fn overview(&mut self) -> Result<(Overview, Vec<Step>), Ended> {
-        let cursors = [self.state.cursors(Side::Remote)?, self.state.cursors(Side::Local)?];
+        let cursors = [
+            self.state.cursors(Side::Remote)?,
+            self.state.cursors(Side::Local)?,
+        ];
         let [left_remote, left_local] = &cursors;
         let local = self.local.list(left_local).await?;
         let remote = self.remote.list(left_remote).await?;
@@ -91,8 +97,8 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             local: &local,
             policy: &self.policy,
         };
-        let mut steps = mailboxes::decide(&case)
-            .map_err(|halt| StoreError::Guard(halt.to_string()))?;
+        let mut steps =
+            mailboxes::decide(&case).map_err(|halt| StoreError::Guard(halt.to_string()))?;
         steps.retain(|step| match step {
             Step::Live(name)
             | Step::Adopt(name)
@@ -103,16 +109,34 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             | Step::Leave(name, _) => self.concerns(name),
         });
         let still = |list: &[Listed]| -> BTreeSet<MailboxName> {
-            list.iter().filter(|l| l.unchanged).map(|l| l.name.clone()).collect()
+            list.iter()
+                .filter(|l| l.unchanged)
+                .map(|l| l.name.clone())
+                .collect()
         };
-        let quiet = still(&remote).intersection(&still(&local)).cloned().collect();
+        let quiet = still(&remote)
+            .intersection(&still(&local))
+            .cloned()
+            .collect();
         let restless = self.state.restless((self.world.now)())?;
-        Ok((Overview { keys, cursors, quiet, restless }, steps))
+        Ok((
+            Overview {
+                keys,
+                cursors,
+                quiet,
+                restless,
+            },
+            steps,
+        ))
     }
 
     fn needs_look(&self, step: &Step, overview: &Overview) -> Result<bool, Ended> {
-        let Step::Live(name) = step else { return Ok(true) };
-        let Some(key) = overview.keys.get(name) else { return Ok(true) };
+        let Step::Live(name) = step else {
+            return Ok(true);
+        };
+        let Some(key) = overview.keys.get(name) else {
+            return Ok(true);
+        };
         let quiet = overview.quiet.contains(name) && !overview.restless.contains(key);
         Ok(!quiet || self.full_due(*key)?)
     }
@@ -134,7 +158,9 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 Ok((None, Some(work)))
             }
             Step::Adopt(name) => {
-                let work = self.look_both(self.new_base(name), overview, report).await?;
+                let work = self
+                    .look_both(self.new_base(name), overview, report)
+                    .await?;
                 Ok((Some(MailboxAction::Adopt(name.clone())), Some(work)))
             }
             Step::Create(on, name) => {
@@ -156,9 +182,15 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         report: &mut Report,
     ) -> Result<(Option<MailboxAction>, Option<Work>), Ended> {
         let known = self.known_base(name, overview)?;
-        let fresh = MailboxBase { key: known.key, tag: known.tag, ..self.new_base(name) };
+        let fresh = MailboxBase {
+            key: known.key,
+            tag: known.tag,
+            ..self.new_base(name)
+        };
         let work = self.look_across(on, fresh, report).await?;
-        report.note(format!("mailbox {name} was gone on {on} and is created there again"));
+        report.note(format!(
+            "mailbox {name} was gone on {on} and is created there again"
+        ));
         let (name, forget) = (name.clone(), Forget::Messages);
         Ok((Some(MailboxAction::Create { on, name, forget }), Some(work)))
     }
@@ -180,7 +212,11 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             return Err(StoreError::Mailbox(what).into());
         }
         let base = self.known_base(name, overview)?;
-        let ask = Ask { base: &base, cursor: None, depth: Depth::Everything };
+        let ask = Ask {
+            base: &base,
+            cursor: None,
+            depth: Depth::Everything,
+        };
         let action = match from {
             Side::Local => mailboxes::gone_from_disk(&base, &self.remote.look(&ask).await?),
             Side::Remote => mailboxes::gone_from_server(&base, &self.local.look(&ask).await?),
@@ -198,7 +234,11 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         base: MailboxBase,
         report: &mut Report,
     ) -> Result<Work, Ended> {
-        let ask = Ask { base: &base, cursor: None, depth: Depth::Everything };
+        let ask = Ask {
+            base: &base,
+            cursor: None,
+            depth: Depth::Everything,
+        };
         match on {
             Side::Remote => {
                 let local = self.local.look(&ask).await?;
@@ -206,7 +246,8 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
             Side::Local => {
                 let remote = self.remote.look(&ask).await?;
-                self.plan_messages(base, remote, Look::empty(), report).await
+                self.plan_messages(base, remote, Look::empty(), report)
+                    .await
             }
         }
     }
@@ -219,13 +260,31 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     ) -> Result<Work, Ended> {
         let known = overview.keys.contains_key(&base.name);
         let everything = !known || self.full_due(base.key)?;
-        let depth = if everything { Depth::Everything } else { Depth::Changes };
+        let depth = if everything {
+            Depth::Everything
+        } else {
+            Depth::Changes
+        };
         // The disk first: what it shows can only be older than what the server shows, so a message
         // that we ourselves are copying is never missed on both.
         let cursor = overview.cursor(Side::Local, &base.name);
-        let local = self.local.look(&Ask { base: &base, cursor, depth }).await?;
+        let local = self
+            .local
+            .look(&Ask {
+                base: &base,
+                cursor,
+                depth,
+            })
+            .await?;
         let cursor = overview.cursor(Side::Remote, &base.name);
-        let remote = self.remote.look(&Ask { base: &base, cursor, depth }).await?;
+        let remote = self
+            .remote
+            .look(&Ask {
+                base: &base,
+                cursor,
+                depth,
+            })
+            .await?;
         let mut work = self.plan_messages(base, remote, local, report).await?;
         work.full = everything;
         Ok(work)

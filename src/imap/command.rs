@@ -52,7 +52,9 @@ pub enum LiteralKind {
 
 impl Command {
     fn plain(text: impl Into<String>) -> Command {
-        Command { text: text.into().into_bytes() }
+        Command {
+            text: text.into().into_bytes(),
+        }
     }
 
     fn with_name(before: &str, name: &[u8], after: &str) -> Result<Command, StoreError> {
@@ -75,7 +77,9 @@ impl Command {
     /// ID (RFC 2971); NetEase wants it before SELECT.
     pub fn id() -> Command {
         let version = env!("CARGO_PKG_VERSION");
-        Command::plain(format!("ID (\"name\" \"mailtide\" \"version\" \"{version}\")"))
+        Command::plain(format!(
+            "ID (\"name\" \"mailtide\" \"version\" \"{version}\")"
+        ))
     }
 
     /// ENABLE (RFC 5161).
@@ -129,7 +133,9 @@ impl Command {
 
     /// UID FETCH of what changed.
     pub fn fetch_changed(set: &UidSet, modseq: u64) -> Command {
-        Command::plain(format!("UID FETCH {set} (UID FLAGS) (CHANGEDSINCE {modseq})"))
+        Command::plain(format!(
+            "UID FETCH {set} (UID FLAGS) (CHANGEDSINCE {modseq})"
+        ))
     }
 
     /// UID SEARCH of all UIDs; compact where the server can (RFC 4731).
@@ -144,13 +150,17 @@ impl Command {
 
     /// UID STORE; only ever a difference.
     pub fn store(set: &UidSet, unchanged_since: Option<u64>, how: Set, flags: &Flags) -> Command {
-        let condition =
-            unchanged_since.map(|m| format!("(UNCHANGEDSINCE {m}) ")).unwrap_or_default();
+        let condition = unchanged_since
+            .map(|m| format!("(UNCHANGEDSINCE {m}) "))
+            .unwrap_or_default();
         let sign = match how {
             Set::Add => '+',
             Set::Remove => '-',
         };
-        Command::plain(format!("UID STORE {set} {condition}{sign}FLAGS.SILENT ({})", list(flags)))
+        Command::plain(format!(
+            "UID STORE {set} {condition}{sign}FLAGS.SILENT ({})",
+            list(flags)
+        ))
     }
 
     /// UID EXPUNGE (RFC 4315): just these.
@@ -175,7 +185,9 @@ impl Command {
         date: Option<Timestamp>,
         (size, kind): (u64, LiteralKind),
     ) -> Result<Command, StoreError> {
-        let date = date.map(|at| format!("\"{}\" ", super::date::format(at))).unwrap_or_default();
+        let date = date
+            .map(|at| format!("\"{}\" ", super::date::format(at)))
+            .unwrap_or_default();
         let plus = match kind {
             LiteralKind::Waiting => "",
             LiteralKind::AtOnce => "+",
@@ -207,14 +219,22 @@ impl Command {
 
 /// Flags as a list's inside. Keywords are atoms by their type.
 fn list(flags: &Flags) -> String {
-    let system = SystemFlag::ALL.iter().filter(|flag| flags.has(**flag)).map(|flag| flag.name());
-    system.chain(flags.keywords().map(Keyword::as_str)).collect::<Vec<_>>().join(" ")
+    let system = SystemFlag::ALL
+        .iter()
+        .filter(|flag| flags.has(**flag))
+        .map(|flag| flag.name());
+    system
+        .chain(flags.keywords().map(Keyword::as_str))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn quoted(name: &[u8]) -> Result<Vec<u8>, StoreError> {
     if name.iter().any(|b| matches!(b, b'\r' | b'\n' | 0)) {
         let shown = name.escape_ascii();
-        return Err(StoreError::Mailbox(format!("{shown}: such a name cannot be sent")));
+        return Err(StoreError::Mailbox(format!(
+            "{shown}: such a name cannot be sent"
+        )));
     }
     let mut text = vec![b'"'];
     for byte in name {
@@ -234,7 +254,10 @@ mod tests {
     #[test]
     fn names_cannot_leave_their_quotes() {
         let select = |name: &[u8]| Command::select(name, Access::ReadOnly, Since::Nothing);
-        assert_eq!(select(b"a\"b\\c").unwrap().bytes(), b"EXAMINE \"a\\\"b\\\\c\"");
+        assert_eq!(
+            select(b"a\"b\\c").unwrap().bytes(),
+            b"EXAMINE \"a\\\"b\\\\c\""
+        );
         for bad in [&b"a\r\nx LOGOUT"[..], b"a\nb", b"a\0b"] {
             assert!(select(bad).is_err());
         }

@@ -91,7 +91,9 @@ pub async fn connect(server: &Server) -> Result<(Wire, Option<Vec<String>>), Sto
     let attempt = tokio::time::timeout(server.timeout, enter(server, &peer));
     let (gate, capabilities) = attempt.await.map_err(|_| {
         let seconds = server.timeout.as_secs();
-        StoreError::Retry(format!("connecting to {peer} took more than {seconds} s (timeout)"))
+        StoreError::Retry(format!(
+            "connecting to {peer} took more than {seconds} s (timeout)"
+        ))
     })??;
     Ok((Wire::new(gate, peer, server.timeout), capabilities))
 }
@@ -103,7 +105,9 @@ async fn enter(server: &Server, peer: &str) -> Result<Entered, StoreError> {
         .await
         .map_err(|error| StoreError::Retry(format!("cannot connect to {peer}: {error}")))?;
     prepare(&tcp);
-    let loopback = tcp.peer_addr().is_ok_and(|address| address.ip().is_loopback());
+    let loopback = tcp
+        .peer_addr()
+        .is_ok_and(|address| address.ip().is_loopback());
     if server.tls == TlsMode::None && server.plaintext == Plaintext::LoopbackOnly && !loopback {
         return Err(StoreError::NeedsUser(format!(
             "{peer} is not this machine, and tls = \"none\" would send the password readable; \
@@ -118,7 +122,12 @@ async fn enter(server: &Server, peer: &str) -> Result<Entered, StoreError> {
     if server.tls == TlsMode::StartTls {
         client = start_tls(server, peer, client).await?;
     }
-    if client.get_ref().said.to_ascii_uppercase().starts_with("PREAUTH") {
+    if client
+        .get_ref()
+        .said
+        .to_ascii_uppercase()
+        .starts_with("PREAUTH")
+    {
         let mut gate = client.into_inner();
         gate.open();
         return Ok((Box::new(gate), None));
@@ -151,16 +160,19 @@ async fn shake_hands(
     let config = client_config(&server.trust).map_err(StoreError::NeedsUser)?;
     let name = ServerName::try_from(server.host.clone())
         .map_err(|_| StoreError::NeedsUser(format!("{} is no host name", server.host)))?;
-    let tls = TlsConnector::from(config).connect(name, stream).await.map_err(|error| {
-        let certificate = error.get_ref().is_some_and(|inner| inner.is::<TlsError>());
-        let what = format!("TLS with {peer} failed: {error}");
-        match certificate {
-            true => StoreError::NeedsUser(format!(
-                "{what}. If this is the right server, set tls_ca_file or tls_pin_sha256"
-            )),
-            false => StoreError::Retry(what),
-        }
-    })?;
+    let tls = TlsConnector::from(config)
+        .connect(name, stream)
+        .await
+        .map_err(|error| {
+            let certificate = error.get_ref().is_some_and(|inner| inner.is::<TlsError>());
+            let what = format!("TLS with {peer} failed: {error}");
+            match certificate {
+                true => StoreError::NeedsUser(format!(
+                    "{what}. If this is the right server, set tls_ca_file or tls_pin_sha256"
+                )),
+                false => StoreError::Retry(what),
+            }
+        })?;
     Ok(Box::new(tls))
 }
 
@@ -185,8 +197,13 @@ async fn greeted(
             }
         }
         Ok(Some(_)) if said.to_ascii_uppercase().starts_with("OK") => Ok(client),
-        Ok(Some(_)) => Err(StoreError::Retry(format!("{peer} refuses to talk: {}", clean(&said)))),
-        Ok(None) => Err(StoreError::Retry(format!("{peer} closed the connection at once"))),
+        Ok(Some(_)) => Err(StoreError::Retry(format!(
+            "{peer} refuses to talk: {}",
+            clean(&said)
+        ))),
+        Ok(None) => Err(StoreError::Retry(format!(
+            "{peer} closed the connection at once"
+        ))),
         Err(error) => Err(StoreError::Retry(format!("{peer}: {error}"))),
     }
 }
@@ -216,7 +233,11 @@ async fn start_tls(
     Ok(Client::new(gate))
 }
 
-async fn log_in(server: &Server, peer: &str, mut client: Client<Gate>) -> Result<Entered, StoreError> {
+async fn log_in(
+    server: &Server,
+    peer: &str,
+    mut client: Client<Gate>,
+) -> Result<Entered, StoreError> {
     if client.get_ref().capabilities.is_none() {
         let asked = client.run_command_and_check_ok("CAPABILITY", None).await;
         asked.map_err(|_| StoreError::Retry(format!("{peer} does not answer CAPABILITY")))?;
@@ -235,7 +256,9 @@ async fn log_in(server: &Server, peer: &str, mut client: Client<Gate>) -> Result
             let response = format!(
                 "n,a={user},\x01host={host}\x01port={port}\x01auth=Bearer {secret}\x01\x01"
             );
-            client.authenticate("OAUTHBEARER", Once(Some(response))).await
+            client
+                .authenticate("OAUTHBEARER", Once(Some(response)))
+                .await
         }
         Auth::Password if offers("AUTH=PLAIN") => {
             let response = format!("\0{user}\0{secret}");
@@ -254,7 +277,10 @@ async fn log_in(server: &Server, peer: &str, mut client: Client<Gate>) -> Result
         None => offers("COMPRESS=DEFLATE"),
     };
     let capabilities = session.get_ref().capabilities.clone();
-    let allowed = !server.disabled.iter().any(|name| name.starts_with("COMPRESS"));
+    let allowed = !server
+        .disabled
+        .iter()
+        .any(|name| name.starts_with("COMPRESS"));
     if server.compress == Compress::WhenOffered && can_compress && allowed {
         let compressed = session.compress(|mut deflate| {
             deflate.get_mut().open();
@@ -318,15 +344,19 @@ fn refused(server: &Server, error: &async_imap::error::Error, gate: &Gate) -> St
     let who = format!("{} at {}:{}", server.user, server.host, server.port);
     let said = clean(&gate.said);
     let upper = gate.said.to_ascii_uppercase();
-    let temporary = ["[UNAVAILABLE]", "[INUSE]", "[LIMIT]", "[SERVERBUG]", "[THROTTLED]"];
+    let temporary = [
+        "[UNAVAILABLE]",
+        "[INUSE]",
+        "[LIMIT]",
+        "[SERVERBUG]",
+        "[THROTTLED]",
+    ];
     match error {
         async_imap::error::Error::No(_) | async_imap::error::Error::Bad(_)
             if !temporary.iter().any(|code| upper.contains(code)) =>
         {
             let hint = match server.auth {
-                Auth::Password => {
-                    "check user and password (many providers want an app password)"
-                }
+                Auth::Password => "check user and password (many providers want an app password)",
                 Auth::XOAuth2 | Auth::OAuthBearer => {
                     "the access token is wrong or has expired; see what the token command prints"
                 }

@@ -7,8 +7,9 @@ use crate::model::Timestamp;
 use jiff::civil::{DateTime, date};
 use jiff::tz::{Offset, TimeZone};
 
-const MONTHS: [&str; 12] =
-    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
 
 /// Reads `" 1-Feb-2024 10:00:00 +0100"`. `None` for what is no date (`"00-Jan-0000 ..."` exists in
 /// the wild).
@@ -18,11 +19,23 @@ pub fn parse(text: &[u8]) -> Option<Timestamp> {
     let (day, time, zone) = (parts.next()?, parts.next()?, parts.next()?);
     let mut day = day.split('-');
     let (d, m, y) = (day.next()?, day.next()?, day.next()?);
-    let month = MONTHS.iter().position(|name| name.eq_ignore_ascii_case(m))? + 1;
+    let month = MONTHS
+        .iter()
+        .position(|name| name.eq_ignore_ascii_case(m))?
+        + 1;
     let mut clock = time.split(':').map(|n| n.parse::<i8>().ok());
     let (h, min, s) = (clock.next()??, clock.next()??, clock.next()??);
     let month = i8::try_from(month).ok()?;
-    let at = DateTime::new(y.parse().ok()?, month, d.parse().ok()?, h, min, s.min(59), 0).ok()?;
+    let at = DateTime::new(
+        y.parse().ok()?,
+        month,
+        d.parse().ok()?,
+        h,
+        min,
+        s.min(59),
+        0,
+    )
+    .ok()?;
     let (sign, digits) = match zone.split_at_checked(1)? {
         ("+", digits) => (1, digits),
         ("-", digits) => (-1, digits),
@@ -38,7 +51,9 @@ pub fn format(at: Timestamp) -> String {
     let epoch = date(1970, 1, 1).at(0, 0, 0, 0);
     let moment = jiff::Timestamp::from_second(at.0).map(|t| t.to_zoned(TimeZone::UTC).datetime());
     let t = moment.unwrap_or(epoch);
-    let month = usize::try_from(t.month()).ok().and_then(|m| MONTHS.get(m.wrapping_sub(1)));
+    let month = usize::try_from(t.month())
+        .ok()
+        .and_then(|m| MONTHS.get(m.wrapping_sub(1)));
     format!(
         "{:>2}-{}-{:04} {:02}:{:02}:{:02} +0000",
         t.day(),
@@ -65,7 +80,12 @@ mod tests {
             assert_eq!(at.0, seconds);
             assert_eq!(parse(format(at).as_bytes()), Some(at));
         }
-        for bad in ["00-Jan-0000 00:00:00 +0000", "", "x", "1-Foo-2024 10:00:00 +0000"] {
+        for bad in [
+            "00-Jan-0000 00:00:00 +0000",
+            "",
+            "x",
+            "1-Foo-2024 10:00:00 +0000",
+        ] {
             assert_eq!(parse(bad.as_bytes()), None, "{bad}");
         }
     }

@@ -51,7 +51,9 @@ impl Gate {
     fn reduce(&mut self, line: &[u8]) -> Result<Option<Vec<u8>>, std::io::Error> {
         let text = String::from_utf8_lossy(line).trim_end().to_owned();
         if text.ends_with('}') && text.contains('{') {
-            return Err(std::io::Error::other("the server sent a literal before login"));
+            return Err(std::io::Error::other(
+                "the server sent a literal before login",
+            ));
         }
         if text.starts_with('+') {
             return Ok(Some(line.to_vec()));
@@ -88,7 +90,9 @@ fn capability_code(rest: &str) -> Option<Vec<String>> {
 }
 
 fn words(text: &str) -> Vec<String> {
-    text.split_ascii_whitespace().map(str::to_ascii_uppercase).collect()
+    text.split_ascii_whitespace()
+        .map(str::to_ascii_uppercase)
+        .collect()
 }
 
 fn give(from: &mut Vec<u8>, to: &mut ReadBuf<'_>) {

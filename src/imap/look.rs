@@ -39,7 +39,12 @@ impl RemoteCursor {
     }
 
     fn write(self) -> Cursor {
-        let RemoteCursor { epoch, uid_next, modseq, exists } = self;
+        let RemoteCursor {
+            epoch,
+            uid_next,
+            modseq,
+            exists,
+        } = self;
         Cursor(format!("{epoch} {uid_next} {modseq} {exists}"))
     }
 
@@ -79,7 +84,10 @@ pub async fn look(
     // plan of a dry run is the plan of a run.
     look.writable = access == Access::ReadOnly || !open.read_only;
     let went_back = |c: RemoteCursor| {
-        c.epoch == open.epoch.0 && open.uid_next.is_some_and(|next| u64::from(next) < c.uid_next)
+        c.epoch == open.epoch.0
+            && open
+                .uid_next
+                .is_some_and(|next| u64::from(next) < c.uid_next)
     };
     look.renumbered = cursor.is_some_and(went_back);
     let follows = |c: &RemoteCursor| {
@@ -96,7 +104,11 @@ pub async fn look(
     if !delta {
         everything(session, name, &mut look).await?;
     }
-    let highest = look.seen.keys().next_back().map_or(0, |uid| u64::from(uid.get()));
+    let highest = look
+        .seen
+        .keys()
+        .next_back()
+        .map_or(0, |uid| u64::from(uid.get()));
     let after = session.open_mailbox()?;
     look.cursor = RemoteCursor {
         epoch: open.epoch.0,
@@ -134,11 +146,21 @@ async fn by_past(
 ) -> Result<bool, StoreError> {
     let mut seen = BTreeMap::new();
     for fetched in past.changed {
-        let Fetched { uid: Some(uid), flags: Some(flags), .. } = fetched else { return Ok(false) };
+        let Fetched {
+            uid: Some(uid),
+            flags: Some(flags),
+            ..
+        } = fetched
+        else {
+            return Ok(false);
+        };
         seen.insert(uid, Some(flags));
     }
-    let gone: BTreeSet<Uid> =
-        known.iter().filter(|uid| past.vanished.contains(**uid)).copied().collect();
+    let gone: BTreeSet<Uid> = known
+        .iter()
+        .filter(|uid| past.vanished.contains(**uid))
+        .copied()
+        .collect();
     let new = seen.keys().filter(|uid| !known.contains(uid)).count();
     let adds_up = known.len() + new == session.open_mailbox()?.exists as usize + gone.len();
     if !adds_up || gone.iter().any(|uid| seen.contains_key(uid)) {
@@ -161,8 +183,10 @@ pub async fn still_there(
 ) -> Result<BTreeSet<Uid>, StoreError> {
     let compact = session.compact();
     let pieces = UidSet::from_uids(uids).pieces();
-    let commands: Vec<Command> =
-        pieces.iter().map(|piece| Command::search_uids(piece, compact)).collect();
+    let commands: Vec<Command> = pieces
+        .iter()
+        .map(|piece| Command::search_uids(piece, compact))
+        .collect();
     let mut there = BTreeSet::new();
     for (replies, done) in session.run_all(&commands).await? {
         must(done, "say which messages it still has")?;
@@ -188,8 +212,10 @@ async fn by_changes(
         return Ok(true);
     }
     let all = UidSet::from_ranges([(1, u32::MAX)]);
-    let commands =
-        [Command::fetch_changed(&all, left.modseq), Command::search_all(session.compact())];
+    let commands = [
+        Command::fetch_changed(&all, left.modseq),
+        Command::search_all(session.compact()),
+    ];
     let answers = session.run_all(&commands).await?;
     let (mut changed, mut listed) = (BTreeMap::new(), UidSet::default());
     for (replies, done) in answers {
@@ -197,7 +223,12 @@ async fn by_changes(
         for reply in replies {
             match reply {
                 Reply::Fetch(f) => {
-                    if let Fetched { uid: Some(uid), flags: Some(flags), .. } = *f {
+                    if let Fetched {
+                        uid: Some(uid),
+                        flags: Some(flags),
+                        ..
+                    } = *f
+                    {
                         changed.insert(uid, Some(flags));
                     }
                 }
@@ -207,7 +238,9 @@ async fn by_changes(
         }
     }
     let exists = session.open_mailbox()?.exists;
-    let Some(uids) = listed.uids(u64::from(exists)) else { return Ok(false) };
+    let Some(uids) = listed.uids(u64::from(exists)) else {
+        return Ok(false);
+    };
     if uids.len() != exists as usize {
         tracing::debug!("the list of UIDs does not add up; listing everything");
         return Ok(false);
@@ -231,16 +264,23 @@ async fn everything(
     look: &mut Look<Uid>,
 ) -> Result<(), StoreError> {
     for _ in 0..TRIES {
-        let Some(seen) = list_once(session).await? else { continue };
+        let Some(seen) = list_once(session).await? else {
+            continue;
+        };
         look.seen = seen;
         look.coverage = Coverage::Complete;
         return Ok(());
     }
-    let what = format!("the listing of {} is not complete; nothing was deduced", shown(name));
+    let what = format!(
+        "the listing of {} is not complete; nothing was deduced",
+        shown(name)
+    );
     Err(StoreError::Mailbox(what))
 }
 
-async fn list_once(session: &mut Session) -> Result<Option<BTreeMap<Uid, Option<Flags>>>, StoreError> {
+async fn list_once(
+    session: &mut Session,
+) -> Result<Option<BTreeMap<Uid, Option<Flags>>>, StoreError> {
     if let Some(open) = &mut session.selected {
         (open.expunged, open.vanished) = (0, UidSet::default());
     }

@@ -7,8 +7,8 @@
 use crate::model::MailboxName;
 use base64::Engine;
 use base64::alphabet::IMAP_MUTF7;
-use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
 const SIXTY_FOUR: GeneralPurpose = GeneralPurpose::new(
     &IMAP_MUTF7,
@@ -31,10 +31,15 @@ pub struct Naming {
 impl Naming {
     /// What a wire name means. `None`: a name that cannot be a mailbox (an empty component).
     pub fn decode(&self, wire: &[u8]) -> Option<MailboxName> {
-        let stripped = wire.strip_prefix(self.prefix.as_slice()).filter(|rest| !rest.is_empty());
+        let stripped = wire
+            .strip_prefix(self.prefix.as_slice())
+            .filter(|rest| !rest.is_empty());
         let components = |bytes: &[u8]| -> Vec<String> {
             match self.delimiter {
-                Some(d) => bytes.split(|b| *b == d).map(|c| self.component(c)).collect(),
+                Some(d) => bytes
+                    .split(|b| *b == d)
+                    .map(|c| self.component(c))
+                    .collect(),
                 None => vec![self.component(bytes)],
             }
         };
@@ -140,7 +145,11 @@ pub fn decode_utf7(wire: &[u8]) -> Option<String> {
                     [a, b] => u16::from_be_bytes([*a, *b]),
                     _ => 0,
                 });
-                text.extend(char::decode_utf16(units).collect::<Result<Vec<_>, _>>().ok()?);
+                text.extend(
+                    char::decode_utf16(units)
+                        .collect::<Result<Vec<_>, _>>()
+                        .ok()?,
+                );
             }
         }
         rest = after.get(1..)?;
@@ -173,8 +182,15 @@ mod tests {
 
     #[test]
     fn hierarchy_and_prefix() {
-        let plain = Naming { delimiter: Some(b'/'), ..Naming::default() };
-        let dotted = Naming { delimiter: Some(b'.'), prefix: b"INBOX.".to_vec(), utf8: false };
+        let plain = Naming {
+            delimiter: Some(b'/'),
+            ..Naming::default()
+        };
+        let dotted = Naming {
+            delimiter: Some(b'.'),
+            prefix: b"INBOX.".to_vec(),
+            utf8: false,
+        };
         for (naming, wire, text) in [
             (&plain, "A/B", "A/B"),
             (&plain, "inbox", "INBOX"),
@@ -185,12 +201,21 @@ mod tests {
             (&dotted, "INBOX.a/b", "a%2Fb"),
             (&dotted, "Shared.x", "Shared/x"),
         ] {
-            assert_eq!(naming.decode(wire.as_bytes()).unwrap().to_string(), text, "{wire}");
+            assert_eq!(
+                naming.decode(wire.as_bytes()).unwrap().to_string(),
+                text,
+                "{wire}"
+            );
         }
         let sent = MailboxName::parse("Sent/2024").unwrap();
         assert_eq!(dotted.encode(&sent).unwrap(), b"INBOX.Sent.2024");
         let bad = MailboxName::parse("a.b").unwrap();
-        assert!(dotted.encode(&bad).unwrap_err().contains("separates mailboxes by \".\""));
+        assert!(
+            dotted
+                .encode(&bad)
+                .unwrap_err()
+                .contains("separates mailboxes by \".\"")
+        );
         assert_eq!(plain.decode(b"a//b"), None);
     }
 }

@@ -24,8 +24,11 @@ pub async fn read<S: Sink<Uid>>(
             Refusal::None => {}
             // One bad message can make a server refuse the whole command (row 46): one by one.
             Refusal::Text(_) => {
-                let left: Vec<Uid> =
-                    asked.iter().filter(|uid| piece.contains(**uid)).copied().collect();
+                let left: Vec<Uid> = asked
+                    .iter()
+                    .filter(|uid| piece.contains(**uid))
+                    .copied()
+                    .collect();
                 for uid in left {
                     let one = UidSet::from_uids([&uid]);
                     if let Refusal::Text(why) = fetch(session, &one, &mut asked, sink).await?
@@ -99,7 +102,14 @@ async fn take<S: Sink<Uid>>(
     asked: &mut BTreeSet<Uid>,
     sink: &mut S,
 ) -> Result<(), StoreError> {
-    let Fetched { uid, flags, date, size, body, .. } = fetched;
+    let Fetched {
+        uid,
+        flags,
+        date,
+        size,
+        body,
+        ..
+    } = fetched;
     let wanted = uid.filter(|uid| asked.contains(uid));
     let (Some(uid), Some(body)) = (wanted, body) else {
         return if begun { sink.abandon().await } else { Ok(()) };
@@ -122,7 +132,12 @@ async fn take<S: Sink<Uid>>(
         }
         return sink.fail(uid, why).await;
     }
-    let about = About { id: uid, flags: flags.unwrap_or_default(), date, stored };
+    let about = About {
+        id: uid,
+        flags: flags.unwrap_or_default(),
+        date,
+        stored,
+    };
     if let Body::Bytes(bytes) = body {
         sink.begin(bytes.len() as u64, Some(&about)).await?;
         sink.chunk(&bytes).await?;

@@ -203,7 +203,9 @@ fn read(mut frame: Frame) -> Option<Reply> {
     Some(match upper(first).as_str() {
         "OK" | "NO" | "BAD" => {
             let at = text.len() - rest.len() - first.len();
-            Reply::Untagged(completion(text.get(at.saturating_sub(1)..)?.trim_ascii_start())?)
+            Reply::Untagged(completion(
+                text.get(at.saturating_sub(1)..)?.trim_ascii_start(),
+            )?)
         }
         "BYE" => Reply::Bye(lossy(rest)),
         "VANISHED" => vanished(rest)?,
@@ -220,10 +222,14 @@ fn read(mut frame: Frame) -> Option<Reply> {
 
 fn fetch(rest: &[u8], frame: Frame) -> Option<Fetched> {
     let values = value::all(rest, frame)?;
-    let [Value::List(items)] = values.as_slice() else { return None };
+    let [Value::List(items)] = values.as_slice() else {
+        return None;
+    };
     let mut fetched = Fetched::default();
     for pair in items.chunks(2) {
-        let [Value::Atom(name), value] = pair else { return None };
+        let [Value::Atom(name), value] = pair else {
+            return None;
+        };
         match upper(name).as_str() {
             "UID" => fetched.uid = Some(Uid::new(value.number()?.try_into().ok()?)?),
             "FLAGS" => fetched.flags = flags(value),
@@ -249,7 +255,9 @@ fn fetch(rest: &[u8], frame: Frame) -> Option<Fetched> {
 /// A list of flags; `None` when one of them cannot be told, for a set that lacks one would look
 /// like the removal of it.
 fn flags(value: &Value) -> Option<Flags> {
-    let Value::List(items) = value else { return None };
+    let Value::List(items) = value else {
+        return None;
+    };
     let mut all = Flags::default();
     for item in items {
         let Value::Atom(name) = item else { return None };
@@ -260,7 +268,9 @@ fn flags(value: &Value) -> Option<Flags> {
 
 fn add_flag(all: &mut Flags, name: &[u8]) -> Option<()> {
     let text = std::str::from_utf8(name).ok()?;
-    let system = SystemFlag::ALL.iter().find(|flag| flag.name().eq_ignore_ascii_case(text));
+    let system = SystemFlag::ALL
+        .iter()
+        .find(|flag| flag.name().eq_ignore_ascii_case(text));
     match system {
         Some(flag) => all.insert(*flag),
         // \Recent and flags of extensions are not ours to keep.
@@ -292,17 +302,26 @@ fn completion(rest: &[u8]) -> Option<Completion> {
         }
         None => (None, rest),
     };
-    Some(Completion { status, code, text: lossy(text.trim_ascii()) })
+    Some(Completion {
+        status,
+        code,
+        text: lossy(text.trim_ascii()),
+    })
 }
 
 fn code_of(inner: &[u8]) -> Code {
     let (name, rest) = word(inner);
     let name = upper(name);
     let argument = rest.trim_ascii();
-    let sets: Vec<&[u8]> = argument.split(|b| *b == b' ').filter(|s| !s.is_empty()).collect();
+    let sets: Vec<&[u8]> = argument
+        .split(|b| *b == b' ')
+        .filter(|s| !s.is_empty())
+        .collect();
     let known = match name.as_str() {
         "UIDVALIDITY" => number(argument).map(Code::UidValidity),
-        "UIDNEXT" => number(argument).and_then(|n| u32::try_from(n).ok()).map(Code::UidNext),
+        "UIDNEXT" => number(argument)
+            .and_then(|n| u32::try_from(n).ok())
+            .map(Code::UidNext),
         "HIGHESTMODSEQ" => number(argument).map(Code::HighestModSeq),
         "NOMODSEQ" => Some(Code::NoModSeq),
         "READ-ONLY" => Some(Code::ReadOnly),
@@ -315,9 +334,8 @@ fn code_of(inner: &[u8]) -> Code {
             _ => None,
         },
         "COPYUID" => match sets.as_slice() {
-            [validity, from, to] => number(validity).and_then(|v| {
-                Some(Code::CopyUid(v, UidSet::parse(from)?, UidSet::parse(to)?))
-            }),
+            [validity, from, to] => number(validity)
+                .and_then(|v| Some(Code::CopyUid(v, UidSet::parse(from)?, UidSet::parse(to)?))),
             _ => None,
         },
         _ => None,
@@ -347,7 +365,9 @@ fn vanished(rest: &[u8]) -> Option<Reply> {
 }
 
 fn list(values: Vec<Value>) -> Option<Reply> {
-    let [Value::List(attributes), delimiter, name, ..] = values.as_slice() else { return None };
+    let [Value::List(attributes), delimiter, name, ..] = values.as_slice() else {
+        return None;
+    };
     let attributes = attributes.iter().filter_map(|a| match a {
         Value::Atom(name) => Some(lossy(name).to_ascii_lowercase()),
         _ => None,
@@ -360,14 +380,25 @@ fn list(values: Vec<Value>) -> Option<Reply> {
         Value::Nil => b"NIL".to_vec(),
         other => other.bytes()?.to_vec(),
     };
-    Some(Reply::List(Listing { attributes: attributes.collect(), delimiter, name }))
+    Some(Reply::List(Listing {
+        attributes: attributes.collect(),
+        delimiter,
+        name,
+    }))
 }
 
 fn status(values: Vec<Value>) -> Option<Reply> {
-    let [name, Value::List(items), ..] = values.as_slice() else { return None };
-    let mut status = MailboxStatus { name: name.bytes()?.to_vec(), ..MailboxStatus::default() };
+    let [name, Value::List(items), ..] = values.as_slice() else {
+        return None;
+    };
+    let mut status = MailboxStatus {
+        name: name.bytes()?.to_vec(),
+        ..MailboxStatus::default()
+    };
     for pair in items.chunks(2) {
-        let [Value::Atom(item), value] = pair else { return None };
+        let [Value::Atom(item), value] = pair else {
+            return None;
+        };
         match upper(item).as_str() {
             "MESSAGES" => status.messages = value.number(),
             "UIDNEXT" => status.uid_next = value.number(),
@@ -383,7 +414,10 @@ fn search(rest: &[u8]) -> Option<Reply> {
     let upto = rest.iter().position(|b| *b == b'(').unwrap_or(rest.len());
     let (numbers, _modseq) = rest.split_at(upto);
     let mut all = Vec::new();
-    for text in numbers.split(|b| *b == b' ').filter(|text| !text.is_empty()) {
+    for text in numbers
+        .split(|b| *b == b' ')
+        .filter(|text| !text.is_empty())
+    {
         let uid = u32::try_from(number(text)?).ok()?;
         all.push((uid, uid));
     }
@@ -419,7 +453,10 @@ fn word(text: &[u8]) -> (&[u8], &[u8]) {
 }
 
 fn words(text: &[u8]) -> Vec<String> {
-    text.split(|b| *b == b' ').filter(|w| !w.is_empty()).map(upper).collect()
+    text.split(|b| *b == b' ')
+        .filter(|w| !w.is_empty())
+        .map(upper)
+        .collect()
 }
 
 fn number(text: &[u8]) -> Option<u64> {

@@ -2,7 +2,10 @@ use super::*;
 use crate::imap::wire::Literal;
 
 fn read_line(line: &str) -> Reply {
-    parse(Frame { text: line.as_bytes().to_vec(), literals: Vec::new() })
+    parse(Frame {
+        text: line.as_bytes().to_vec(),
+        literals: Vec::new(),
+    })
 }
 
 fn fetched(line: &str) -> Fetched {
@@ -25,14 +28,27 @@ fn fetch_is_read_tolerantly_and_never_guessed() {
     assert_eq!(all.date, Some(Timestamp(1_706_778_000)));
     let flags = all.flags.unwrap();
     assert!(flags.has(SystemFlag::Seen) && flags.has_keyword(&Keyword::forwarded()));
-    assert_eq!(fetched("* 1 FETCH (UID 1)").flags, None, "absent is unknown");
+    assert_eq!(
+        fetched("* 1 FETCH (UID 1)").flags,
+        None,
+        "absent is unknown"
+    );
     assert_eq!(fetched("* 1 FETCH (UID 1 FLAGS NIL)").flags, None);
-    assert_eq!(fetched("* 1 FETCH (UID 1 FLAGS ())").flags, Some(Flags::default()));
-    assert_eq!(fetched("* 1 FETCH (UID 1 FLAGS (\\Recent))").flags, Some(Flags::default()));
+    assert_eq!(
+        fetched("* 1 FETCH (UID 1 FLAGS ())").flags,
+        Some(Flags::default())
+    );
+    assert_eq!(
+        fetched("* 1 FETCH (UID 1 FLAGS (\\Recent))").flags,
+        Some(Flags::default())
+    );
     assert_eq!(fetched("* 1 FETCH (UID 1 INTERNALDATE NIL)").date, None);
     let quoted = fetched("* 1 FETCH (UID 1 BODY[] \"ab\\\"c\")");
     assert_eq!(quoted.body, Some(Body::Bytes(b"ab\"c".to_vec())));
-    assert_eq!(fetched("* 1 FETCH (UID 1 BODY[] NIL)").body, Some(Body::Nil));
+    assert_eq!(
+        fetched("* 1 FETCH (UID 1 BODY[] NIL)").body,
+        Some(Body::Nil)
+    );
     assert_eq!(fetched("* 1 FETCH (UID 1 FLAGS () )").uid, Uid::new(1));
 }
 
@@ -44,7 +60,9 @@ fn literals_stand_where_they_stood() {
         Literal::Kept(b"de".to_vec()),
         Literal::Passed(9),
     ];
-    let Reply::Fetch(fetched) = parse(Frame { text, literals }) else { panic!() };
+    let Reply::Fetch(fetched) = parse(Frame { text, literals }) else {
+        panic!()
+    };
     assert_eq!(fetched.header.unwrap(), b"abc");
     assert_eq!(fetched.text.unwrap(), b"de");
     assert_eq!(fetched.body, Some(Body::Streamed(9)));
@@ -65,7 +83,11 @@ fn what_cannot_be_read_is_unreadable_not_empty() {
         "* STATUS x",
         "* 1 FETCH (UID 1 BODY[] {3}\0)",
     ] {
-        assert!(matches!(read_line(line), Reply::Unreadable(_)), "{line}: {:?}", read_line(line));
+        assert!(
+            matches!(read_line(line), Reply::Unreadable(_)),
+            "{line}: {:?}",
+            read_line(line)
+        );
     }
     let deep = format!("* 1 FETCH {}{}", "(".repeat(5000), ")".repeat(5000));
     assert!(matches!(read_line(&deep), Reply::Unreadable(_)));
@@ -74,21 +96,37 @@ fn what_cannot_be_read_is_unreadable_not_empty() {
 #[test]
 fn lists_keep_wire_names() {
     for (line, name, delimiter) in [
-        ("* LIST (\\HasNoChildren) \"/\" \"we\\\"ird\"", "we\"ird", Some(b'/')),
+        (
+            "* LIST (\\HasNoChildren) \"/\" \"we\\\"ird\"",
+            "we\"ird",
+            Some(b'/'),
+        ),
         ("* LIST (\\Marked) \"\\\\\" a&AGE-b", "a&AGE-b", Some(b'\\')),
         ("* LIST () NIL INBOX", "INBOX", None),
         ("* LIST () \"/\" 50%", "50%", Some(b'/')),
-        ("* LIST () \"/\" a (\"CHILDINFO\" (\"SUBSCRIBED\"))", "a", Some(b'/')),
+        (
+            "* LIST () \"/\" a (\"CHILDINFO\" (\"SUBSCRIBED\"))",
+            "a",
+            Some(b'/'),
+        ),
     ] {
-        let Reply::List(listing) = read_line(line) else { panic!("{line}") };
-        assert_eq!((listing.name.as_slice(), listing.delimiter), (name.as_bytes(), delimiter));
+        let Reply::List(listing) = read_line(line) else {
+            panic!("{line}")
+        };
+        assert_eq!(
+            (listing.name.as_slice(), listing.delimiter),
+            (name.as_bytes(), delimiter)
+        );
     }
     let Reply::Status(status) = read_line(
         "* STATUS \"a b\" (MESSAGES 3 UIDNEXT 4 UIDVALIDITY 9999999999 HIGHESTMODSEQ 5 SIZE 9)",
     ) else {
         panic!()
     };
-    assert_eq!((status.messages, status.uid_validity), (Some(3), Some(9_999_999_999)));
+    assert_eq!(
+        (status.messages, status.uid_validity),
+        (Some(3), Some(9_999_999_999))
+    );
 }
 
 #[test]
@@ -96,21 +134,34 @@ fn codes() {
     for (line, want) in [
         ("a OK [HIGHESTMODSEQ 7]", Code::HighestModSeq(7)),
         ("a OK [UIDVALIDITY 0] x", Code::UidValidity(0)),
-        ("a OK [MODIFIED 7,9] x", Code::Modified(UidSet::parse(b"7,9").unwrap())),
-        ("a OK [APPENDUID 38505 3955] x", Code::AppendUid(38505, UidSet::parse(b"3955").unwrap())),
+        (
+            "a OK [MODIFIED 7,9] x",
+            Code::Modified(UidSet::parse(b"7,9").unwrap()),
+        ),
+        (
+            "a OK [APPENDUID 38505 3955] x",
+            Code::AppendUid(38505, UidSet::parse(b"3955").unwrap()),
+        ),
         // Exchange: sets missing.
         ("a OK [COPYUID 14  ] x", Code::Other("COPYUID".into())),
         ("a OK [ALERT]\u{e9}", Code::Other("ALERT".into())),
         ("a NO [TRYCREATE] x", Code::Other("TRYCREATE".into())),
     ] {
-        let Reply::Tagged(_, done) = read_line(line) else { panic!("{line}") };
+        let Reply::Tagged(_, done) = read_line(line) else {
+            panic!("{line}")
+        };
         assert_eq!(done.code, Some(want), "{line}");
     }
     let Reply::Untagged(done) = read_line("* OK [PERMANENTFLAGS (\\Seen foo \\*)] x") else {
         panic!()
     };
-    let Some(Code::PermanentFlags(flags, any)) = done.code else { panic!() };
-    assert_eq!((flags.to_string().as_str(), any), ("\\Seen foo", AnyKeyword::Yes));
+    let Some(Code::PermanentFlags(flags, any)) = done.code else {
+        panic!()
+    };
+    assert_eq!(
+        (flags.to_string().as_str(), any),
+        ("\\Seen foo", AnyKeyword::Yes)
+    );
     assert!(matches!(read_line("* BYE"), Reply::Bye(_)));
     assert!(matches!(read_line("* X-UNKNOWN (a b"), Reply::Other));
     assert!(matches!(read_line("a1 BAD"), Reply::Tagged(..)));

@@ -150,7 +150,11 @@ impl Session {
 
     /// For UID SEARCH: ask for ranges instead of a list of numbers where that is possible.
     pub fn compact(&self) -> &'static [&'static str] {
-        if self.can("ESEARCH") { &["RETURN (ALL) "] } else { &[] }
+        if self.can("ESEARCH") {
+            &["RETURN (ALL) "]
+        } else {
+            &[]
+        }
     }
 
     /// Whether nothing is under way, so that another command can be sent.
@@ -182,7 +186,9 @@ impl Session {
         let reply = parse(self.wire.frame(tap).await?);
         match &reply {
             Reply::Bye(text) => {
-                return Err(self.wire.broken(&format!("ended the session: {}", clean(text))));
+                return Err(self
+                    .wire
+                    .broken(&format!("ended the session: {}", clean(text))));
             }
             Reply::Tagged(..) => self.outstanding = self.outstanding.saturating_sub(1),
             Reply::Exists(count) => {
@@ -275,7 +281,9 @@ impl Session {
                 Reply::Exists(count) => exists = Some(count),
                 Reply::Vanished(set, Earlier::Yes) => past.vanished = past.vanished.union(&set),
                 Reply::Fetch(fetched) => past.changed.push(*fetched),
-                Reply::Untagged(Completion { code: Some(code), .. }) => match code {
+                Reply::Untagged(Completion {
+                    code: Some(code), ..
+                }) => match code {
                     Code::UidValidity(value) => epoch = Some(UidValidity(value)),
                     Code::UidNext(next) => open.uid_next = Some(next),
                     // 0 and NOMODSEQ mean that there is none (RFC 7162, 3.1.2).
@@ -290,7 +298,10 @@ impl Session {
             }
         }
         let (Some(epoch), Some(exists)) = (epoch, exists) else {
-            let what = format!("{}: the server gave no UIDVALIDITY or no EXISTS", shown(name));
+            let what = format!(
+                "{}: the server gave no UIDVALIDITY or no EXISTS",
+                shown(name)
+            );
             return Err(StoreError::Mailbox(what));
         };
         (open.epoch, open.exists) = (epoch, exists);
@@ -300,7 +311,9 @@ impl Session {
 
     /// The mailbox that is open.
     pub fn open_mailbox(&self) -> Result<&Selected, StoreError> {
-        self.selected.as_ref().ok_or_else(|| StoreError::Bug("no mailbox is open".into()))
+        self.selected
+            .as_ref()
+            .ok_or_else(|| StoreError::Bug("no mailbox is open".into()))
     }
 
     /// Ends the session politely; errors do not matter any more.

@@ -1,7 +1,7 @@
 //! The server as a [`Store`]: which mailboxes there are, and a session for each question.
 
-use super::command::Command;
 pub use super::command::Access;
+use super::command::Command;
 use super::connect::Server;
 use super::look::RemoteCursor;
 use super::reply::{Listing, MailboxStatus, Reply};
@@ -117,7 +117,11 @@ impl ImapStore {
     }
 
     /// Opens a mailbox in the UIDVALIDITY of the plan, if it is not open.
-    pub(super) async fn open(&self, session: &mut Session, place: &Place) -> Result<(), StoreError> {
+    pub(super) async fn open(
+        &self,
+        session: &mut Session,
+        place: &Place,
+    ) -> Result<(), StoreError> {
         let name = self.wire_name(&place.mailbox)?;
         let access = self.settings.access;
         let ready = |open: &super::session::Selected| open.name == name && open.access == access;
@@ -174,8 +178,9 @@ impl ImapStore {
         if modseq && !with_status {
             // Without CONDSTORE a STATUS cannot tell that flags stayed, so it is not asked.
             let open = listings.iter().filter(|listing| is_mailbox(listing));
-            let commands: Result<Vec<_>, _> =
-                open.map(|listing| Command::status(&listing.name, items)).collect();
+            let commands: Result<Vec<_>, _> = open
+                .map(|listing| Command::status(&listing.name, items))
+                .collect();
             for (replies, _) in session.run_all(&commands?).await? {
                 for reply in replies {
                     if let Reply::Status(status) = reply {
@@ -214,7 +219,12 @@ impl ImapStore {
                 let what = format!("two mailboxes of the server would both be called {name}");
                 presence = Presence::Unknown(what);
             }
-            if self.settings.trash.as_ref().is_some_and(|t| special(&t.to_ascii_lowercase())) {
+            if self
+                .settings
+                .trash
+                .as_ref()
+                .is_some_and(|t| special(&t.to_ascii_lowercase()))
+            {
                 trash = Some(name.clone());
             }
             let status = statuses.get(&listing.name);
@@ -229,7 +239,11 @@ impl ImapStore {
                 presence,
                 view: uses.iter().any(|use_| special(use_)),
                 unchanged,
-                special_use: listing.attributes.iter().find(|a| is_special_use(a)).cloned(),
+                special_use: listing
+                    .attributes
+                    .iter()
+                    .find(|a| is_special_use(a))
+                    .cloned(),
             };
             names.insert(name.clone(), listing.name);
             all.insert(name, listed);
@@ -269,7 +283,10 @@ pub(super) fn tier(session: &Session) -> Tier {
 
 fn is_mailbox(listing: &Listing) -> bool {
     let no = ["\\noselect", "\\nonexistent"];
-    !listing.attributes.iter().any(|attribute| no.contains(&attribute.as_str()))
+    !listing
+        .attributes
+        .iter()
+        .any(|attribute| no.contains(&attribute.as_str()))
 }
 
 fn is_special_use(attribute: &str) -> bool {
@@ -281,7 +298,10 @@ impl Store for ImapStore {
     type Id = Uid;
     type Receiver = AppendReceiver;
 
-    async fn list(&mut self, left: &BTreeMap<MailboxName, Cursor>) -> Result<Vec<Listed>, StoreError> {
+    async fn list(
+        &mut self,
+        left: &BTreeMap<MailboxName, Cursor>,
+    ) -> Result<Vec<Listed>, StoreError> {
         let mut session = self.take().await?;
         let listed = self.list_with(&mut session, left).await;
         self.put(session);
@@ -340,7 +360,12 @@ impl Store for ImapStore {
     async fn receive(&mut self, place: &Place) -> Result<AppendReceiver, StoreError> {
         let name = self.wire_name(&place.mailbox)?;
         let session = self.take().await?;
-        Ok(AppendReceiver::new(session, self.slot(), name, place.clone()))
+        Ok(AppendReceiver::new(
+            session,
+            self.slot(),
+            name,
+            place.clone(),
+        ))
     }
 
     async fn set_flags(

@@ -33,9 +33,14 @@ pub fn client_config(trust: &Trust) -> Result<Arc<ClientConfig>, String> {
             .build()
             .map_err(|error| format!("no usable certificates: {error}"))?
     } else {
-        Arc::new(Pinned { pins: trust.pins.clone(), provider })
+        Arc::new(Pinned {
+            pins: trust.pins.clone(),
+            provider,
+        })
     };
-    let config = builder.dangerous().with_custom_certificate_verifier(verifier);
+    let config = builder
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
     Ok(Arc::new(config.with_no_client_auth()))
 }
 
@@ -47,7 +52,9 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, String> {
             let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
             for certificate in CertificateDer::pem_slice_iter(&pem) {
                 let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
-                roots.add(certificate).map_err(|error| unusable(error.to_string()))?;
+                roots
+                    .add(certificate)
+                    .map_err(|error| unusable(error.to_string()))?;
             }
             if roots.is_empty() {
                 return Err(unusable("holds no certificate (PEM)".into()));
@@ -94,7 +101,9 @@ impl ServerCertVerifier for Pinned {
                 let what = format!("the server's key has SHA-256 {hex}, which is not pinned");
                 Err(rustls::Error::General(what))
             }
-            None => Err(rustls::Error::General("the certificate cannot be read".into())),
+            None => Err(rustls::Error::General(
+                "the certificate cannot be read".into(),
+            )),
         }
     }
 
@@ -119,6 +128,8 @@ impl ServerCertVerifier for Pinned {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }

@@ -12,8 +12,10 @@ impl UidSet {
     /// From ranges in any order, as servers send them; `9:4` is the same as `4:9` (RFC 9051,
     /// sequence-set).
     pub fn from_ranges(ranges: impl IntoIterator<Item = (u32, u32)>) -> UidSet {
-        let mut all: Vec<(u32, u32)> =
-            ranges.into_iter().map(|(a, b)| (a.min(b), a.max(b))).collect();
+        let mut all: Vec<(u32, u32)> = ranges
+            .into_iter()
+            .map(|(a, b)| (a.min(b), a.max(b)))
+            .collect();
         all.sort_unstable();
         let mut merged: Vec<(u32, u32)> = Vec::with_capacity(all.len());
         for (low, high) in all {
@@ -33,7 +35,13 @@ impl UidSet {
     /// Reads `1:3,7`; `*` counts as the highest number there is. `None`: not a set.
     pub fn parse(text: &[u8]) -> Option<UidSet> {
         let text = std::str::from_utf8(text).ok()?;
-        let number = |n: &str| if n == "*" { Some(u32::MAX) } else { n.parse().ok() };
+        let number = |n: &str| {
+            if n == "*" {
+                Some(u32::MAX)
+            } else {
+                n.parse().ok()
+            }
+        };
         let range = |part: &str| match part.split_once(':') {
             Some((a, b)) => Some((number(a)?, number(b)?)),
             None => number(part).map(|n| (n, n)),
@@ -49,9 +57,15 @@ impl UidSet {
     }
 
     /// How many UIDs it holds.
-    #[allow(clippy::len_without_is_empty, reason = "nothing asks whether a set is empty")]
+    #[allow(
+        clippy::len_without_is_empty,
+        reason = "nothing asks whether a set is empty"
+    )]
     pub fn len(&self) -> u64 {
-        self.0.iter().map(|(low, high)| u64::from(high - low) + 1).sum()
+        self.0
+            .iter()
+            .map(|(low, high)| u64::from(high - low) + 1)
+            .sum()
     }
 
     /// Both together.
@@ -64,7 +78,12 @@ impl UidSet {
         if self.len() > most {
             return None;
         }
-        Some(self.0.iter().flat_map(|(low, high)| (*low..=*high).filter_map(Uid::new)).collect())
+        Some(
+            self.0
+                .iter()
+                .flat_map(|(low, high)| (*low..=*high).filter_map(Uid::new))
+                .collect(),
+        )
     }
 
     /// The lowest.
@@ -74,7 +93,10 @@ impl UidSet {
 
     /// In pieces whose text stays short enough for a command line (law, 1.6.8).
     pub fn pieces(&self) -> Vec<UidSet> {
-        self.0.chunks(180).map(|ranges| UidSet(ranges.to_vec())).collect()
+        self.0
+            .chunks(180)
+            .map(|ranges| UidSet(ranges.to_vec()))
+            .collect()
     }
 }
 
@@ -113,7 +135,9 @@ mod tests {
             assert_eq!(UidSet::parse(bad.as_bytes()), None, "{bad}");
         }
         let set = UidSet::parse(b"2:4,9").unwrap();
-        let has: Vec<u32> = (1..11).filter(|n| set.contains(Uid::new(*n).unwrap())).collect();
+        let has: Vec<u32> = (1..11)
+            .filter(|n| set.contains(Uid::new(*n).unwrap()))
+            .collect();
         assert_eq!(has, [2, 3, 4, 9]);
         assert!(UidSet::parse(b"1:4294967295").unwrap().uids(1000).is_none());
     }

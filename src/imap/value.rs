@@ -38,7 +38,10 @@ impl Value {
 
 /// Reads all values of a text whose literals lie in the frame. `None`: it cannot be read.
 pub fn all(text: &[u8], frame: Frame) -> Option<Vec<Value>> {
-    let mut reader = Reader { rest: text, literals: frame.literals.into() };
+    let mut reader = Reader {
+        rest: text,
+        literals: frame.literals.into(),
+    };
     let values = reader.sequence(0)?;
     reader.rest.is_empty().then_some(values)
 }

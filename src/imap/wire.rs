@@ -43,7 +43,10 @@ pub enum Literal {
 }
 
 /// Takes bodies (`BODY[]`) while they come.
-#[allow(async_fn_in_trait, reason = "an account lives on one thread (decision 0003)")]
+#[allow(
+    async_fn_in_trait,
+    reason = "an account lives on one thread (decision 0003)"
+)]
 pub trait Tap {
     /// A body of this size begins.
     async fn begin(&mut self, size: u64) -> Result<(), StoreError>;
@@ -78,13 +81,23 @@ impl Wire {
     /// Takes a connection over. `peer` is for messages.
     pub fn new(stream: Box<dyn Stream>, peer: String, timeout: Duration) -> Wire {
         let (incoming, outgoing) = (BytesMut::with_capacity(CHUNK), Vec::new());
-        Wire { stream, peer, timeout, incoming, outgoing }
+        Wire {
+            stream,
+            peer,
+            timeout,
+            incoming,
+            outgoing,
+        }
     }
 
     /// Puts bytes into the write buffer; sends when it has grown large.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         self.outgoing.extend_from_slice(bytes);
-        if self.outgoing.len() >= CHUNK { self.flush().await } else { Ok(()) }
+        if self.outgoing.len() >= CHUNK {
+            self.flush().await
+        } else {
+            Ok(())
+        }
     }
 
     /// Sends what is buffered.
@@ -111,7 +124,9 @@ impl Wire {
         let mut frame = Frame::default();
         loop {
             self.line(&mut frame.text).await?;
-            let Some(size) = literal_size(&frame.text)? else { return Ok(frame) };
+            let Some(size) = literal_size(&frame.text)? else {
+                return Ok(frame);
+            };
             if is_body(&frame.text) {
                 tap.begin(size).await?;
                 self.pass(size, tap).await?;
@@ -170,7 +185,9 @@ impl Wire {
             if self.incoming.is_empty() {
                 self.read().await?;
             }
-            let chunk = self.incoming.split_to(self.incoming.len().min(size - kept.len()));
+            let chunk = self
+                .incoming
+                .split_to(self.incoming.len().min(size - kept.len()));
             kept.extend_from_slice(&chunk);
         }
         Ok(kept)
@@ -198,20 +215,29 @@ impl Wire {
 
     fn silent(&self) -> StoreError {
         let seconds = self.timeout.as_secs();
-        StoreError::Retry(format!("{} did not answer within {seconds} s (timeout)", self.peer))
+        StoreError::Retry(format!(
+            "{} did not answer within {seconds} s (timeout)",
+            self.peer
+        ))
     }
 }
 
 /// The size a line announces at its end: `{n}`, `{n+}`.
 fn literal_size(text: &[u8]) -> Result<Option<u64>, StoreError> {
-    let Some(inner) = text.strip_suffix(b"}") else { return Ok(None) };
-    let Some(open) = inner.iter().rposition(|b| *b == b'{') else { return Ok(None) };
+    let Some(inner) = text.strip_suffix(b"}") else {
+        return Ok(None);
+    };
+    let Some(open) = inner.iter().rposition(|b| *b == b'{') else {
+        return Ok(None);
+    };
     let digits = inner.get(open + 1..).unwrap_or_default();
     let digits = digits.strip_suffix(b"+").unwrap_or(digits);
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return Ok(None);
     }
-    let size = std::str::from_utf8(digits).ok().and_then(|d| d.parse::<u64>().ok());
+    let size = std::str::from_utf8(digits)
+        .ok()
+        .and_then(|d| d.parse::<u64>().ok());
     match size {
         Some(size) if size <= LITERAL_LIMIT => Ok(Some(size)),
         _ => Err(StoreError::Retry(format!(
@@ -225,7 +251,9 @@ fn is_body(text: &[u8]) -> bool {
     let open = text.iter().rposition(|b| *b == b'{').unwrap_or(0);
     let before = text.get(..open).unwrap_or_default();
     let before = before.strip_suffix(b"~").unwrap_or(before).trim_ascii_end();
-    let tail = before.get(before.len().saturating_sub(6)..).unwrap_or_default();
+    let tail = before
+        .get(before.len().saturating_sub(6)..)
+        .unwrap_or_default();
     tail.eq_ignore_ascii_case(b"BODY[]")
 }
 
@@ -249,7 +277,12 @@ mod tests {
 
     fn block_on<T>(work: impl Future<Output = T>) -> T {
         let mut builder = tokio::runtime::Builder::new_current_thread();
-        builder.enable_time().start_paused(true).build().unwrap().block_on(work)
+        builder
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap()
+            .block_on(work)
     }
 
     fn wire(read: &[u8], step: usize) -> Wire {
@@ -262,7 +295,11 @@ mod tests {
             }
             std::future::pending::<()>().await;
         });
-        Wire::new(Box::new(client), "test server".into(), Duration::from_secs(9))
+        Wire::new(
+            Box::new(client),
+            "test server".into(),
+            Duration::from_secs(9),
+        )
     }
 
     #[test]
@@ -272,7 +309,10 @@ mod tests {
             block_on(async {
                 let (mut wire, mut tap) = (wire(session, step), Catch::default());
                 let frame = wire.frame(&mut tap).await.unwrap();
-                assert_eq!(frame.text, b"* 1 FETCH (BODY[] {5}\0 UID 3 BODY[HEADER] {2}\0)");
+                assert_eq!(
+                    frame.text,
+                    b"* 1 FETCH (BODY[] {5}\0 UID 3 BODY[HEADER] {2}\0)"
+                );
                 assert_eq!(tap.0, b"<5>ab\r\n!");
                 assert!(matches!(&frame.literals[1], Literal::Kept(bytes) if bytes == b"hi"));
                 assert_eq!(wire.frame(&mut tap).await.unwrap().text, b"* OK");
@@ -284,10 +324,17 @@ mod tests {
 
     #[test]
     fn absurd_sizes_are_refused_without_allocating() {
-        for size in ["4294967296", "9223372036854775808", "99999999999999999999999"] {
+        for size in [
+            "4294967296",
+            "9223372036854775808",
+            "99999999999999999999999",
+        ] {
             block_on(async {
                 let line = format!("* 1 FETCH (BODY[] {{{size}}}\r\n");
-                let error = wire(line.as_bytes(), 10).frame(&mut NoTap).await.unwrap_err();
+                let error = wire(line.as_bytes(), 10)
+                    .frame(&mut NoTap)
+                    .await
+                    .unwrap_err();
                 assert!(error.to_string().contains("absurd literal"), "{error}");
             });
         }

@@ -9,9 +9,7 @@ use super::store::{ImapStore, put_back};
 use super::uid_set::UidSet;
 use super::wire::NoTap;
 use crate::model::{AnyId, FlagChange, Flags, MailboxBase, MailboxName, SystemFlag, Uid};
-use crate::store::{
-    Delivered, Delivery, FlagEdit, Place, Receiver, Removal, Removed, StoreError,
-};
+use crate::store::{Delivered, Delivery, FlagEdit, Place, Receiver, Removal, Removed, StoreError};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -51,7 +49,11 @@ impl ImapStore {
         .await;
         self.put(session);
         let refused = done?;
-        Ok(edits.iter().map(|edit| edit.id).filter(|uid| !refused.contains(*uid)).collect())
+        Ok(edits
+            .iter()
+            .map(|edit| edit.id)
+            .filter(|uid| !refused.contains(*uid))
+            .collect())
     }
 
     pub(super) async fn remove_with(
@@ -159,8 +161,10 @@ async fn unchanged(
 ) -> Result<BTreeSet<Uid>, StoreError> {
     let all: Vec<Uid> = removals.iter().map(|removal| removal.id).collect();
     let pieces = UidSet::from_uids(&all).pieces();
-    let commands: Vec<Command> =
-        pieces.iter().map(|piece| Command::fetch(piece, "UID FLAGS")).collect();
+    let commands: Vec<Command> = pieces
+        .iter()
+        .map(|piece| Command::fetch(piece, "UID FLAGS"))
+        .collect();
     let mut now: BTreeMap<Uid, Flags> = BTreeMap::new();
     for (replies, done) in session.run_all(&commands).await? {
         must(done, "tell flags")?;
@@ -178,7 +182,11 @@ async fn unchanged(
         // Gone already: `remove` finds that out by asking.
         (_, None) => true,
     };
-    Ok(removals.iter().filter(same).map(|removal| removal.id).collect())
+    Ok(removals
+        .iter()
+        .filter(same)
+        .map(|removal| removal.id)
+        .collect())
 }
 
 async fn expunge(
@@ -260,7 +268,9 @@ async fn delete(
     base: &MailboxBase,
     known: &BTreeSet<Uid>,
 ) -> Result<(), StoreError> {
-    session.select(wire, Access::ReadOnly, Since::Nothing).await?;
+    session
+        .select(wire, Access::ReadOnly, Since::Nothing)
+        .await?;
     let open = session.open_mailbox()?.clone();
     let stale = |what: &str| StoreError::Stale(format!("{}: {what}", base.name));
     if base.epoch.is_some_and(|epoch| epoch != open.epoch) {
@@ -285,7 +295,9 @@ async fn delete(
     if session.can("UNSELECT") {
         session.run(&Command::unselect()).await?;
     } else {
-        session.select(b"INBOX", Access::ReadOnly, Since::Nothing).await?;
+        session
+            .select(b"INBOX", Access::ReadOnly, Since::Nothing)
+            .await?;
     }
     let (_, done) = session.run(&Command::delete(wire)?).await?;
     if list_one(session, wire).await? {
@@ -382,7 +394,11 @@ impl Receiver for AppendReceiver {
         let session = self.session()?;
         let small = size <= 4096;
         let at_once = session.can("LITERAL+") || (session.can("LITERAL-") && small);
-        let kind = if at_once { LiteralKind::AtOnce } else { LiteralKind::Waiting };
+        let kind = if at_once {
+            LiteralKind::AtOnce
+        } else {
+            LiteralKind::Waiting
+        };
         let command = Command::append(&wire, &delivery.flags, delivery.date, (size, kind))?;
         let tag = session.send(&command).await?;
         (self.current, self.size) = (Some(tag.clone()), size);

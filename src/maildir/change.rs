@@ -7,7 +7,7 @@ use super::keywords::Keywords;
 use super::quarantine::rename_new;
 use super::scan::{Entry, Sub};
 use super::store::MaildirStore;
-use crate::model::{MaildirId, MailboxBase, MailboxName};
+use crate::model::{MailboxBase, MailboxName, MaildirId};
 use crate::reconcile::Coverage;
 use crate::store::{FlagEdit, Place, Removal, Removed, StoreError};
 use std::collections::BTreeSet;
@@ -35,13 +35,18 @@ impl MaildirStore {
         .map_err(|error| failed(&mailbox, &error))?;
         let (mut done, mut touched) = (Vec::new(), BTreeSet::new());
         for edit in edits {
-            let Some(entry) = self.find(name, &edit.id)? else { continue };
+            let Some(entry) = self.find(name, &edit.id)? else {
+                continue;
+            };
             let changed = changed(&entry, edit, &keywords);
             if changed == entry {
                 done.push(edit.id.clone());
                 continue;
             }
-            let (from, to) = (entry.path(&mailbox, &edit.id), changed.path(&mailbox, &edit.id));
+            let (from, to) = (
+                entry.path(&mailbox, &edit.id),
+                changed.path(&mailbox, &edit.id),
+            );
             match rename_new(&from, &to) {
                 Ok(()) => {}
                 // Renamed by another program meanwhile, or the name is taken: look again later.
@@ -117,7 +122,9 @@ impl MaildirStore {
     /// Moves a mailbox into quarantine as a whole, if it holds only what the base knows.
     pub(super) fn remove_mailbox(&mut self, base: &MailboxBase) -> Result<(), StoreError> {
         let name = &base.name;
-        let Ok(mailbox) = self.directory(name) else { return Ok(()) };
+        let Ok(mailbox) = self.directory(name) else {
+            return Ok(());
+        };
         self.forget_scan(name);
         let look = self.look_at(base, None, crate::store::Depth::Changes)?;
         let known = crate::reconcile::messages::Known::of(base);
@@ -125,7 +132,10 @@ impl MaildirStore {
         if look.coverage != Coverage::Complete || unknown {
             return Err(StoreError::Stale(format!("{name}: new mail arrived in it")));
         }
-        let inside = self.quarantine.directory(name).map_err(|error| failed(&mailbox, &error))?;
+        let inside = self
+            .quarantine
+            .directory(name)
+            .map_err(|error| failed(&mailbox, &error))?;
         let shelf = inside.join(format!("mailbox.{}", unique("m")));
         std::fs::create_dir(&shelf).map_err(|error| failed(&shelf, &error))?;
         // cur last: it is what makes a directory a mailbox.
@@ -155,7 +165,8 @@ impl MaildirStore {
     }
 
     fn sync(&self, mailbox: &Path, subs: &BTreeSet<&'static str>) -> Result<(), StoreError> {
-        subs.iter().try_for_each(|sub| sync_directory(&mailbox.join(sub)))
+        subs.iter()
+            .try_for_each(|sub| sync_directory(&mailbox.join(sub)))
     }
 
     /// The entry of a file, looked for on disk when it is not where it was.
@@ -177,17 +188,25 @@ impl MaildirStore {
 }
 
 fn changed(entry: &Entry, edit: &FlagEdit<MaildirId>, keywords: &Keywords) -> Entry {
-    let info = file_name::change(entry.info(), &edit.change, |keyword| keywords.letter(keyword));
+    let info = file_name::change(entry.info(), &edit.change, |keyword| {
+        keywords.letter(keyword)
+    });
     if info.is_empty() && entry.suffix.is_empty() {
         return entry.clone();
     }
     // A message with flags has been seen by somebody: it is no longer new.
     let suffix = [b":2,", &*info].concat().into_boxed_slice();
-    Entry { sub: Sub::Cur, suffix }
+    Entry {
+        sub: Sub::Cur,
+        suffix,
+    }
 }
 
 fn is_race(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists)
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists
+    )
 }
 
 fn sync_directory(directory: &Path) -> Result<(), StoreError> {
@@ -204,4 +223,3 @@ pub(super) fn failed(path: &Path, error: &io::Error) -> StoreError {
         _ => StoreError::Mailbox(format!("{path}: {error}")),
     }
 }
-

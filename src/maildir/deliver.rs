@@ -83,12 +83,18 @@ impl MaildirReceiver {
     fn create(&self) -> io::Result<(PathBuf, BufWriter<File>)> {
         let path = self.tmp().join(unique("mailtide"));
         let mut options = std::fs::OpenOptions::new();
-        let file = options.write(true).create_new(true).mode(0o600).open(&path)?;
+        let file = options
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
         Ok((path, BufWriter::with_capacity(64 << 10, file)))
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let Some(current) = &mut self.current else { return Ok(()) };
+        let Some(current) = &mut self.current else {
+            return Ok(());
+        };
         let Some(convert) = &mut current.convert else {
             current.written += bytes.len() as u64;
             return current.file.write_all(bytes);
@@ -110,7 +116,9 @@ impl MaildirReceiver {
     /// The message cannot be stored with LF line ends: what was written so far gets its CRs back,
     /// and the rest is stored as it comes.
     fn as_it_came(&mut self) -> io::Result<()> {
-        let Some(mut current) = self.current.take() else { return Ok(()) };
+        let Some(mut current) = self.current.take() else {
+            return Ok(());
+        };
         current.file.flush()?;
         let (path, mut file) = self.create()?;
         let mut old = File::open(&current.path)?;
@@ -126,17 +134,27 @@ impl MaildirReceiver {
             file.write_all(&out)?;
         }
         std::fs::remove_file(&current.path)?;
-        self.current = Some(Current { path, file, convert: None, written });
+        self.current = Some(Current {
+            path,
+            file,
+            convert: None,
+            written,
+        });
         Ok(())
     }
 
     fn complete(&mut self, delivery: Delivery) -> io::Result<()> {
-        let Some(mut current) = self.current.take() else { return Ok(()) };
+        let Some(mut current) = self.current.take() else {
+            return Ok(());
+        };
         if let Some(convert) = &current.convert {
             current.file.write_all(convert.rest())?;
             current.written += convert.rest().len() as u64;
         }
-        let file = current.file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let file = current
+            .file
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)?;
         if let Some(date) = delivery.date {
             file.set_modified(moment(date))?;
         }
@@ -150,7 +168,9 @@ impl MaildirReceiver {
         if matches!(self.target, Target::Mailbox) {
             keywords = Keywords::load(&self.mailbox)?;
             let deliveries = self.whole.iter().map(|(_, delivery, _)| delivery);
-            let wanted: Vec<_> = deliveries.flat_map(|d| d.flags.keywords().cloned()).collect();
+            let wanted: Vec<_> = deliveries
+                .flat_map(|d| d.flags.keywords().cloned())
+                .collect();
             if keywords.assign(wanted.iter(), &self.there.letters) {
                 keywords.save(&self.mailbox)?;
             }
@@ -160,7 +180,10 @@ impl MaildirReceiver {
         for (path, delivery, stored) in &self.whole {
             let (id, directory) = self.place(path, delivery, &keywords)?;
             touched.insert(directory);
-            let outcome = Delivered::Stored { id: Some(id), stored: *stored };
+            let outcome = Delivered::Stored {
+                id: Some(id),
+                stored: *stored,
+            };
             outcomes.push((delivery.tag, outcome));
         }
         self.whole.clear();
@@ -188,15 +211,19 @@ impl MaildirReceiver {
         keywords: &Keywords,
     ) -> io::Result<(MaildirId, PathBuf)> {
         let add = delivery.flags.clone();
-        let change = FlagChange { add, ..FlagChange::default() };
+        let change = FlagChange {
+            add,
+            ..FlagChange::default()
+        };
         let info = file_name::change(b"", &change, |keyword| keywords.letter(keyword));
         let (directory, suffix) = match &self.target {
             Target::Quarantine(directory) => (directory.clone(), [b":2,", &*info].concat()),
             // Mail that nobody has seen and that carries no flags is new mail.
             Target::Mailbox if info.is_empty() => (self.mailbox.join(Sub::New.name()), Vec::new()),
-            Target::Mailbox => {
-                (self.mailbox.join(Sub::Cur.name()), [b":2,", &*info].concat())
-            }
+            Target::Mailbox => (
+                self.mailbox.join(Sub::Cur.name()),
+                [b":2,", &*info].concat(),
+            ),
         };
         for again in 0_u32.. {
             let base = match &delivery.origin {
@@ -234,7 +261,12 @@ impl Receiver for MaildirReceiver {
     async fn begin(&mut self, _: u64, _: Option<&Delivery>) -> Result<(), StoreError> {
         let (path, file) = self.create().map_err(|error| self.failed(&error))?;
         let convert = Some(ToDisk::default());
-        self.current = Some(Current { path, file, convert, written: 0 });
+        self.current = Some(Current {
+            path,
+            file,
+            convert,
+            written: 0,
+        });
         Ok(())
     }
 
@@ -273,7 +305,9 @@ impl Drop for MaildirReceiver {
 
 /// A name that no other file has: time, process, counter.
 pub fn unique(kind: &str) -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);
     let (seconds, micros) = (now.as_secs(), now.subsec_micros());
     format!("{seconds}.{kind}M{micros}P{}Q{count}", std::process::id())
@@ -282,7 +316,11 @@ pub fn unique(kind: &str) -> String {
 /// An INTERNALDATE as a file time.
 fn moment(date: Timestamp) -> SystemTime {
     let seconds = Duration::from_secs(date.0.unsigned_abs());
-    if date.0 < 0 { UNIX_EPOCH - seconds } else { UNIX_EPOCH + seconds }
+    if date.0 < 0 {
+        UNIX_EPOCH - seconds
+    } else {
+        UNIX_EPOCH + seconds
+    }
 }
 
 /// Removes files that earlier runs of ours left in `tmp`; other programs' are not touched.

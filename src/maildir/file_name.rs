@@ -1,8 +1,8 @@
 //! What a file's name says: the unique base name, and the flags as letters after `:2,`
 //! (<https://cr.yp.to/proto/maildir.html>). What is not understood is kept.
 
-use crate::model::{FlagChange, Flags, Keyword, MaildirId, Origin, SystemFlag, Uid, UidValidity};
 use crate::model::Timestamp;
+use crate::model::{FlagChange, Flags, Keyword, MaildirId, Origin, SystemFlag, Uid, UidValidity};
 
 /// Letters and flags of the standard; `P` is `$Forwarded`.
 const LETTERS: [(u8, SystemFlag); 5] = [
@@ -16,7 +16,10 @@ const LETTERS: [(u8, SystemFlag); 5] = [
 /// Splits a file name into base name and info (all after `:2,`; empty without).
 pub fn split(name: &[u8]) -> (&[u8], &[u8]) {
     match memchr::memmem::rfind(name, b":2,") {
-        Some(at) => (name.get(..at).unwrap_or_default(), name.get(at + 3..).unwrap_or_default()),
+        Some(at) => (
+            name.get(..at).unwrap_or_default(),
+            name.get(at + 3..).unwrap_or_default(),
+        ),
         None => (name, b""),
     }
 }
@@ -46,14 +49,25 @@ pub fn change(
     letter: impl Fn(&Keyword) -> Option<u8>,
 ) -> Vec<u8> {
     let of = |flags: &Flags| -> Vec<u8> {
-        let system = LETTERS.iter().filter(|(_, flag)| flags.has(*flag)).map(|(l, _)| *l);
+        let system = LETTERS
+            .iter()
+            .filter(|(_, flag)| flags.has(*flag))
+            .map(|(l, _)| *l);
         let keywords = flags.keywords().filter_map(|keyword| {
-            if *keyword == Keyword::forwarded() { Some(b'P') } else { letter(keyword) }
+            if *keyword == Keyword::forwarded() {
+                Some(b'P')
+            } else {
+                letter(keyword)
+            }
         });
         system.chain(keywords).collect()
     };
     let (remove, add) = (of(&change.remove), of(&change.add));
-    let mut now: Vec<u8> = letters(info).iter().copied().filter(|l| !remove.contains(l)).collect();
+    let mut now: Vec<u8> = letters(info)
+        .iter()
+        .copied()
+        .filter(|l| !remove.contains(l))
+        .collect();
     now.extend(add);
     now.sort_unstable();
     now.dedup();
@@ -69,10 +83,23 @@ fn letters(info: &[u8]) -> &[u8] {
 /// The name of a downloaded file: the same for the same message, so that a run that was cut
 /// finds its file again. `again` is for a name that is taken.
 pub fn downloaded(origin: &Origin, date: Option<Timestamp>, again: u32, host: &str) -> Vec<u8> {
-    let Origin { mailbox, epoch, uid } = origin;
+    let Origin {
+        mailbox,
+        epoch,
+        uid,
+    } = origin;
     let at = date.map_or(0, |date| date.0.max(0));
-    let again = if again == 0 { String::new() } else { format!("_{again}") };
-    format!("{at}.{mailbox:08x}_{:08x}_{:x}{again}.{host}", uid.get(), epoch.0).into_bytes()
+    let again = if again == 0 {
+        String::new()
+    } else {
+        format!("_{again}")
+    };
+    format!(
+        "{at}.{mailbox:08x}_{:08x}_{:x}{again}.{host}",
+        uid.get(),
+        epoch.0
+    )
+    .into_bytes()
 }
 
 /// Where a file of ours came from, by its name.
@@ -110,7 +137,10 @@ mod tests {
         ] {
             assert_eq!(split(name.as_bytes()), (base.as_bytes(), info.as_bytes()));
         }
-        assert_eq!(flags(b"PSTaz", keyword).to_string(), "\\Deleted \\Seen $Forwarded work");
+        assert_eq!(
+            flags(b"PSTaz", keyword).to_string(),
+            "\\Deleted \\Seen $Forwarded work"
+        );
     }
 
     #[test]

@@ -27,8 +27,13 @@ impl Keywords {
         };
         let mut keywords = Keywords::default();
         for line in text.lines() {
-            let Some((number, name)) = line.split_once(' ') else { continue };
-            let slot = number.parse::<usize>().ok().and_then(|n| keywords.names.get_mut(n));
+            let Some((number, name)) = line.split_once(' ') else {
+                continue;
+            };
+            let slot = number
+                .parse::<usize>()
+                .ok()
+                .and_then(|n| keywords.names.get_mut(n));
             if let (Some(slot), Some(keyword)) = (slot, Keyword::new(name)) {
                 *slot = Some(keyword);
             }
@@ -44,7 +49,10 @@ impl Keywords {
 
     /// The letter of a keyword.
     pub fn letter(&self, keyword: &Keyword) -> Option<u8> {
-        let index = self.names.iter().position(|name| name.as_ref() == Some(keyword))?;
+        let index = self
+            .names
+            .iter()
+            .position(|name| name.as_ref() == Some(keyword))?;
         u8::try_from(index).ok().map(|index| b'a' + index)
     }
 
@@ -81,10 +89,13 @@ impl Keywords {
     /// A letter that files carry without a name in the file belonged to a keyword once; giving it
     /// to another would turn the one into the other.
     fn free(&self, used: &BTreeSet<u8>) -> Option<usize> {
-        let stale = |index: &usize| {
-            u8::try_from(*index).is_ok_and(|index| used.contains(&(b'a' + index)))
-        };
-        let open = self.names.iter().enumerate().filter(|(_, name)| name.is_none());
+        let stale =
+            |index: &usize| u8::try_from(*index).is_ok_and(|index| used.contains(&(b'a' + index)));
+        let open = self
+            .names
+            .iter()
+            .enumerate()
+            .filter(|(_, name)| name.is_none());
         open.map(|(index, _)| index).find(|index| !stale(index))
     }
 
@@ -92,7 +103,12 @@ impl Keywords {
     pub fn save(&self, mailbox: &Path) -> std::io::Result<()> {
         let tmp = mailbox.join("tmp").join("mailtide.keywords");
         let mut options = std::fs::OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&tmp)?;
+        let mut file = options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&tmp)?;
         for (index, name) in self.names.iter().enumerate() {
             if let Some(name) = name {
                 writeln!(file, "{index} {}", name.as_str())?;
@@ -115,7 +131,9 @@ mod tests {
         std::fs::write(dir.path().join(FILE), "0 work\n2 Later\nx y\n99 z\n").unwrap();
         let mut keywords = Keywords::load(dir.path()).unwrap();
         assert_eq!(keywords.name(b'c'), Keyword::new("later"));
-        let many: Vec<Keyword> = (0..30).filter_map(|n| Keyword::new(&format!("k{n}"))).collect();
+        let many: Vec<Keyword> = (0..30)
+            .filter_map(|n| Keyword::new(&format!("k{n}")))
+            .collect();
         // Some file carries the letter b, whose name is lost.
         let used = BTreeSet::from([b'b']);
         assert!(keywords.has_room(&used));

@@ -22,13 +22,18 @@ const LONGEST: usize = 200;
 impl Layout {
     /// The directory of a mailbox below the root.
     pub fn path(self, name: &MailboxName) -> PathBuf {
-        let encoded = name.components().iter().map(|component| self.encode(component));
+        let encoded = name
+            .components()
+            .iter()
+            .map(|component| self.encode(component));
         match self {
             Layout::Nested => encoded.collect(),
             Layout::MaildirPlusPlus if name.is_inbox() => PathBuf::new(),
-            Layout::MaildirPlusPlus => {
-                PathBuf::from(encoded.map(|component| format!(".{component}")).collect::<String>())
-            }
+            Layout::MaildirPlusPlus => PathBuf::from(
+                encoded
+                    .map(|component| format!(".{component}"))
+                    .collect::<String>(),
+            ),
         }
     }
 

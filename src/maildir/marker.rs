@@ -33,13 +33,17 @@ pub fn open_root(root: &Path, layout: Layout, claim: &Claim) -> Result<Opened, S
         Ok(text) => Some(text.trim().to_owned()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => {
-            return Err(StoreError::Guard(format!("{} cannot be read: {error}", path.display())));
+            return Err(StoreError::Guard(format!(
+                "{} cannot be read: {error}",
+                path.display()
+            )));
         }
     };
     match (claim, found) {
-        (Claim::Known(uuid), Some(found)) if *uuid == found => {
-            Ok(Opened { uuid: found, new: false })
-        }
+        (Claim::Known(uuid), Some(found)) if *uuid == found => Ok(Opened {
+            uuid: found,
+            new: false,
+        }),
         (Claim::Known(uuid), Some(found)) => Err(StoreError::Guard(format!(
             "{} belongs to another account (its marker says {found}, this account is {uuid}); \
              nothing was changed. Check `maildir` and `state_dir`",
@@ -53,7 +57,10 @@ pub fn open_root(root: &Path, layout: Layout, claim: &Claim) -> Result<Opened, S
             path.display()
         ))),
         (Claim::First(_), Some(uuid)) => Ok(Opened { uuid, new: false }),
-        (Claim::First(uuid), None) => Ok(Opened { uuid: uuid.clone(), new: true }),
+        (Claim::First(uuid), None) => Ok(Opened {
+            uuid: uuid.clone(),
+            new: true,
+        }),
     }
 }
 
@@ -61,10 +68,18 @@ pub fn open_root(root: &Path, layout: Layout, claim: &Claim) -> Result<Opened, S
 pub fn claim_root(root: &Path, layout: Layout, uuid: &str) -> Result<(), StoreError> {
     let write = || -> std::io::Result<()> {
         let own = root.join(layout.own());
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&own)?;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&own)?;
         let tmp = own.join("account.tmp");
         let mut options = std::fs::OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&tmp)?;
+        let mut file = options
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&tmp)?;
         writeln!(file, "{uuid}")?;
         file.sync_all()?;
         std::fs::rename(&tmp, path(root, layout))?;

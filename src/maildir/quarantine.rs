@@ -18,7 +18,10 @@ pub struct Quarantine {
 impl Quarantine {
     /// Of the Maildir at this root.
     pub fn new(root: &Path, layout: Layout) -> Quarantine {
-        Quarantine { root: root.join(layout.own()).join("quarantine"), layout }
+        Quarantine {
+            root: root.join(layout.own()).join("quarantine"),
+            layout,
+        }
     }
 
     /// Today's directory for a mailbox, created if need be.
@@ -29,7 +32,10 @@ impl Quarantine {
             layout => layout.path(mailbox),
         };
         let directory = self.root.join(day).join(below);
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&directory)?;
         Ok(directory)
     }
 
@@ -37,7 +43,10 @@ impl Quarantine {
     pub fn take(&self, from: &Path, mailbox: &MailboxName) -> io::Result<PathBuf> {
         use std::os::unix::ffi::OsStrExt;
         let directory = self.directory(mailbox)?;
-        let name = from.file_name().map(|name| name.as_bytes().to_vec()).unwrap_or_default();
+        let name = from
+            .file_name()
+            .map(|name| name.as_bytes().to_vec())
+            .unwrap_or_default();
         for n in 0_u32.. {
             let mut free = name.clone();
             if n > 0 {
@@ -55,7 +64,9 @@ impl Quarantine {
 
     /// Removes what has been there for more than so many days; answers with the days removed.
     pub fn purge(&self, days: u32) -> io::Result<Vec<String>> {
-        let oldest = jiff::Zoned::now().date().saturating_sub(jiff::Span::new().days(days));
+        let oldest = jiff::Zoned::now()
+            .date()
+            .saturating_sub(jiff::Span::new().days(days));
         let mut removed = Vec::new();
         let entries = match std::fs::read_dir(&self.root) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(removed),

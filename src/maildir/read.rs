@@ -28,7 +28,10 @@ impl Message {
         // NONBLOCK: opening a FIFO must not hang. NOFOLLOW: a link is not a message.
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC).bits();
         let custom = i32::try_from(flags).unwrap_or(0);
-        let file = std::fs::OpenOptions::new().read(true).custom_flags(custom).open(path)?;
+        let file = std::fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(custom)
+            .open(path)?;
         let meta = file.metadata()?;
         if !meta.is_file() {
             return Err(io::Error::other("it is no regular file"));
@@ -79,7 +82,9 @@ impl Message {
         if self.size() <= SMALL {
             let mut bytes = Vec::new();
             if let Err(error) = self.file.read_to_end(&mut bytes) {
-                return sink.fail(about.id, format!("{}: {error}", path.display())).await;
+                return sink
+                    .fail(about.id, format!("{}: {error}", path.display()))
+                    .await;
             }
             let mut wire = Vec::with_capacity(bytes.len() + bytes.len() / 16);
             ToWire::default().convert(&bytes, &mut wire);
@@ -90,7 +95,9 @@ impl Message {
         let size = match self.wire_size() {
             Ok(size) => size,
             Err(error) => {
-                return sink.fail(about.id, format!("{}: {error}", path.display())).await;
+                return sink
+                    .fail(about.id, format!("{}: {error}", path.display()))
+                    .await;
             }
         };
         sink.begin(size, Some(&about)).await?;
@@ -108,7 +115,9 @@ impl Message {
         let (mut add, mut piece, mut sent) = (ToWire::default(), vec![0; PIECE], 0);
         let mut out = Vec::with_capacity(PIECE + PIECE / 8);
         loop {
-            let Ok(count) = self.file.read(&mut piece) else { return Ok(Streamed::Changed) };
+            let Ok(count) = self.file.read(&mut piece) else {
+                return Ok(Streamed::Changed);
+            };
             if count == 0 {
                 break;
             }
@@ -123,7 +132,11 @@ impl Message {
         let after = self.file.metadata().ok();
         let stamp = |meta: &Metadata| (meta.len(), meta.mtime(), meta.mtime_nsec());
         let same = after.is_some_and(|after| stamp(&after) == stamp(&self.meta));
-        Ok(if same && sent == size { Streamed::Whole } else { Streamed::Changed })
+        Ok(if same && sent == size {
+            Streamed::Whole
+        } else {
+            Streamed::Changed
+        })
     }
 
     fn wire_size(&mut self) -> io::Result<u64> {

@@ -78,13 +78,20 @@ impl Times {
     pub fn of(mailbox: &Path) -> io::Result<Times> {
         let stamp = |name: &str| -> io::Result<i64> {
             let meta = std::fs::symlink_metadata(mailbox.join(name))?;
-            Ok(meta.mtime().saturating_mul(1_000_000_000).saturating_add(meta.mtime_nsec()))
+            Ok(meta
+                .mtime()
+                .saturating_mul(1_000_000_000)
+                .saturating_add(meta.mtime_nsec()))
         };
         let keywords = match stamp(keywords::FILE) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
             other => other?,
         };
-        Ok(Times { cur: stamp("cur")?, new: stamp("new")?, keywords })
+        Ok(Times {
+            cur: stamp("cur")?,
+            new: stamp("new")?,
+            keywords,
+        })
     }
 
     /// How long after `at` (ns) a change could still go unnoticed behind these stamps; 0: not at
@@ -92,9 +99,14 @@ impl Times {
     pub fn blur(&self, at: i64) -> i64 {
         let one = |stamp: i64| {
             let whole = stamp % 1_000_000_000 == 0 && stamp != 0;
-            stamp.saturating_add(if whole { SECOND } else { TICK }).saturating_sub(at)
+            stamp
+                .saturating_add(if whole { SECOND } else { TICK })
+                .saturating_sub(at)
         };
-        one(self.cur).max(one(self.new)).max(one(self.keywords)).max(0)
+        one(self.cur)
+            .max(one(self.new))
+            .max(one(self.keywords))
+            .max(0)
     }
 }
 
@@ -152,16 +164,20 @@ fn pass(mailbox: &Path) -> io::Result<Scan> {
             if !kind.is_file() {
                 if !kind.is_dir() {
                     let what = "is no regular file (a link, a pipe?) and is left alone";
-                    scan.remarks.push(format!("{} {what}", file.path().display()));
+                    scan.remarks
+                        .push(format!("{} {what}", file.path().display()));
                 }
                 continue;
             }
             let (base, _) = split(name.as_bytes());
             let suffix = name.as_bytes().get(base.len()..).unwrap_or_default().into();
-            let twin = scan.entries.insert(MaildirId::new(base), Entry { sub, suffix });
+            let twin = scan
+                .entries
+                .insert(MaildirId::new(base), Entry { sub, suffix });
             if let Some(twin) = twin {
                 let what = "has the same base name as another file; rename one of them";
-                scan.remarks.push(format!("{} {what}", file.path().display()));
+                scan.remarks
+                    .push(format!("{} {what}", file.path().display()));
                 // The one seen first is the message; which does not matter, but it must stay so.
                 scan.entries.insert(MaildirId::new(base), twin);
             }
@@ -173,7 +189,9 @@ fn pass(mailbox: &Path) -> io::Result<Scan> {
 /// The clock of file time stamps, ns since 1970.
 pub fn now() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+    since.map_or(0, |since| {
+        i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+    })
 }
 
 #[cfg(test)]

@@ -9,9 +9,7 @@ use super::marker::{Claim, claim_root, open_root};
 use super::quarantine::Quarantine;
 use super::read::Message;
 use super::scan::{Entry, Scan, Times, now, scan};
-use crate::model::{
-    Fingerprint, Flags, Keyword, MailboxBase, MailboxName, MaildirId, Pair,
-};
+use crate::model::{Fingerprint, Flags, Keyword, MailboxBase, MailboxName, MaildirId, Pair};
 use crate::reconcile::{Coverage, Cursor, FlagMask, Listed, Look, Presence};
 use crate::store::{
     About, Ask, Depth, FlagEdit, Keep, Place, Removal, Removed, Sink, Store, StoreError,
@@ -37,7 +35,10 @@ pub struct MaildirStore {
 impl MaildirStore {
     /// The Maildir at this root; `claim` is what the state knows of it. Nothing is touched yet.
     pub fn new(root: &Path, layout: Layout, claim: Claim) -> MaildirStore {
-        let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let name = rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned();
         let host = name.replace(['/', ':', ','], "_");
         MaildirStore {
             root: root.to_owned(),
@@ -63,7 +64,9 @@ impl MaildirStore {
 
     /// Removes from quarantine what has been there for more than so many days.
     pub fn purge(&self, days: u32) -> Result<Vec<String>, StoreError> {
-        self.quarantine.purge(days).map_err(|error| failed(&self.root, &error))
+        self.quarantine
+            .purge(days)
+            .map_err(|error| failed(&self.root, &error))
     }
 
     /// Where a mailbox lies or would lie.
@@ -79,7 +82,10 @@ impl MaildirStore {
         let path = self.path(name);
         match path.join("cur").is_dir() {
             true => Ok(path),
-            false => Err(StoreError::Stale(format!("there is no mailbox at {}", path.display()))),
+            false => Err(StoreError::Stale(format!(
+                "there is no mailbox at {}",
+                path.display()
+            ))),
         }
     }
 
@@ -116,7 +122,9 @@ impl MaildirStore {
         let io = |error: io::Error| failed(&mailbox, &error);
         let keywords = Keywords::load(&mailbox).map_err(io)?;
         let before = Times::of(&mailbox).map_err(io)?;
-        let left = cursor.and_then(Left::read).filter(|left| left.surely(&before));
+        let left = cursor
+            .and_then(Left::read)
+            .filter(|left| left.surely(&before));
         let mut look = Look::unchanged(None, Cursor::default());
         if let (Some(left), Depth::Changes) = (left, depth) {
             look.cursor = left.write();
@@ -133,20 +141,30 @@ impl MaildirStore {
             look.seen.insert(id.clone(), Some(flags));
             let pair = pairs.get(id).copied();
             if pair.is_none() {
-                look.origins.extend(file_name::origin(id).map(|origin| (id.clone(), origin)));
+                look.origins
+                    .extend(file_name::origin(id).map(|origin| (id.clone(), origin)));
             }
             if pair.is_none() || depth == Depth::Everything {
                 inspect(&mut look, &entry.path(&mailbox, id), id, pair);
             }
         }
-        look.coverage = if scan.stable { Coverage::Complete } else { Coverage::Partial };
+        look.coverage = if scan.stable {
+            Coverage::Complete
+        } else {
+            Coverage::Partial
+        };
         look.remarks = scan.remarks.clone();
         if !scan.stable {
             let what = "kept changing while it was scanned; deletions in it wait";
             look.remarks.push(format!("{} {what}", mailbox.display()));
         }
-        let fresh = Left { times: scan.times, at: scan.at };
-        let same = cursor.and_then(Left::read).filter(|left| left.surely(&scan.times));
+        let fresh = Left {
+            times: scan.times,
+            at: scan.at,
+        };
+        let same = cursor
+            .and_then(Left::read)
+            .filter(|left| left.surely(&scan.times));
         look.cursor = same.unwrap_or(fresh).write();
         Ok(look)
     }
@@ -159,7 +177,9 @@ impl MaildirStore {
                 .keys()
                 .flat_map(|name| name.components())
                 .map(|c| (self.layout.encode(c), c))
-                .filter_map(|(dir, c)| MailboxName::new(vec![c.clone(), "x".into()]).map(|n| (dir, n)))
+                .filter_map(|(dir, c)| {
+                    MailboxName::new(vec![c.clone(), "x".into()]).map(|n| (dir, n))
+                })
                 .collect();
             let walked = self.walk(&self.root, &[], &known, &mut found);
             walked.map_err(|error| {
@@ -167,16 +187,24 @@ impl MaildirStore {
             })?;
         } else if !opened.new {
             let root = self.root.display();
-            return Err(StoreError::Guard(format!("the Maildir {root} is no directory")));
+            return Err(StoreError::Guard(format!(
+                "the Maildir {root} is no directory"
+            )));
         }
         let mut all: BTreeMap<MailboxName, Listed> = BTreeMap::new();
         self.paths.clear();
         for (name, path, presence) in found {
-            let unchanged = left.get(&name).and_then(Left::read).is_some_and(|left| {
-                Times::of(&path).is_ok_and(|times| left.surely(&times))
-            });
-            let mut listed =
-                Listed { name, presence, view: false, unchanged, special_use: None };
+            let unchanged = left
+                .get(&name)
+                .and_then(Left::read)
+                .is_some_and(|left| Times::of(&path).is_ok_and(|times| left.surely(&times)));
+            let mut listed = Listed {
+                name,
+                presence,
+                view: false,
+                unchanged,
+                special_use: None,
+            };
             if let Some(other) = self.paths.get(&listed.name) {
                 let (a, b) = (other.display(), path.display());
                 let what = format!("{a} and {b} would be the same mailbox; rename one");
@@ -207,14 +235,14 @@ impl MaildirStore {
                 continue;
             }
             let decode = |part: &str| {
-                let long = known.get(part).and_then(|name| name.components().first().cloned());
+                let long = known
+                    .get(part)
+                    .and_then(|name| name.components().first().cloned());
                 long.or_else(|| self.layout.decode(std::ffi::OsStr::new(part)))
             };
             let components: Option<Vec<String>> = match self.layout {
                 Layout::Nested if text.starts_with('.') => continue,
-                Layout::Nested => {
-                    decode(&text).map(|c| above.iter().cloned().chain([c]).collect())
-                }
+                Layout::Nested => decode(&text).map(|c| above.iter().cloned().chain([c]).collect()),
                 Layout::MaildirPlusPlus => match text.strip_prefix('.') {
                     Some(rest) => rest.split('.').map(decode).collect(),
                     None => continue,
@@ -258,8 +286,14 @@ impl MaildirStore {
         }
         // What arrives is not in the scan; `find` looks again for what it does not know.
         let scan = self.scan_of(&place.mailbox)?;
-        let ours = scan.entries.keys().filter(|id| file_name::origin(id).is_some());
-        let there = There { letters: scan.letters(), names: ours.cloned().collect() };
+        let ours = scan
+            .entries
+            .keys()
+            .filter(|id| file_name::origin(id).is_some());
+        let there = There {
+            letters: scan.letters(),
+            names: ours.cloned().collect(),
+        };
         Ok(MaildirReceiver::new(&mailbox, target, &self.host, there))
     }
 }
@@ -286,7 +320,11 @@ fn presence(directory: &Path) -> io::Result<Option<Presence>> {
 fn masks(keywords: &Keywords, has_room: bool) -> (FlagMask, FlagMask) {
     let mut sees = Flags::system().union(&keywords.all());
     sees.insert_keyword(Keyword::forwarded());
-    let stores = if has_room { FlagMask::All } else { FlagMask::Only(sees.clone()) };
+    let stores = if has_room {
+        FlagMask::All
+    } else {
+        FlagMask::Only(sees.clone())
+    };
     (FlagMask::Only(sees), stores)
 }
 
@@ -314,7 +352,11 @@ impl Left {
     fn read(cursor: &Cursor) -> Option<Left> {
         let mut numbers = cursor.0.split(' ').map(|n| n.parse::<i64>().ok());
         let mut next = || numbers.next().flatten();
-        let times = Times { cur: next()?, new: next()?, keywords: next()? };
+        let times = Times {
+            cur: next()?,
+            new: next()?,
+            keywords: next()?,
+        };
         Some(Left { times, at: next()? })
     }
 
@@ -334,7 +376,10 @@ impl Store for MaildirStore {
     type Id = MaildirId;
     type Receiver = MaildirReceiver;
 
-    async fn list(&mut self, left: &BTreeMap<MailboxName, Cursor>) -> Result<Vec<Listed>, StoreError> {
+    async fn list(
+        &mut self,
+        left: &BTreeMap<MailboxName, Cursor>,
+    ) -> Result<Vec<Listed>, StoreError> {
         self.listed(left)
     }
 
@@ -358,7 +403,9 @@ impl Store for MaildirStore {
         let mailbox = self.directory(&place.mailbox)?;
         let mut prints = Vec::new();
         for id in ids {
-            let Some(entry) = self.find(&place.mailbox, id)? else { continue };
+            let Some(entry) = self.find(&place.mailbox, id)? else {
+                continue;
+            };
             let path = entry.path(&mailbox, id);
             let print = Message::open(&path).and_then(Message::fingerprint);
             let print = print.map_err(|error| failed(&path, &error))?;
@@ -378,19 +425,27 @@ impl Store for MaildirStore {
         let mailbox = self.directory(&place.mailbox)?;
         let keywords = Keywords::load(&mailbox).map_err(|error| failed(&mailbox, &error))?;
         for id in ids {
-            let Some(entry) = self.find(&place.mailbox, id)? else { continue };
+            let Some(entry) = self.find(&place.mailbox, id)? else {
+                continue;
+            };
             let path = entry.path(&mailbox, id);
             let message = match Message::open(&path) {
                 Ok(message) => message,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => {
-                    sink.fail(id.clone(), format!("{}: {error}", path.display())).await?;
+                    sink.fail(id.clone(), format!("{}: {error}", path.display()))
+                        .await?;
                     continue;
                 }
             };
             let flags = file_name::flags(entry.info(), |letter| keywords.name(letter));
             let (date, stored) = (Some(message.date()), message.size());
-            let about = About { id: id.clone(), flags, date, stored };
+            let about = About {
+                id: id.clone(),
+                flags,
+                date,
+                stored,
+            };
             message.send(&path, about, sink).await?;
         }
         Ok(())
@@ -452,7 +507,12 @@ impl Keep for MaildirStore {
         let directory = self.quarantine.directory(&place.mailbox);
         let directory = directory.map_err(|error| failed(&root, &error))?;
         let target = Target::Quarantine(directory);
-        Ok(MaildirReceiver::new(&self.root, target, &self.host, There::default()))
+        Ok(MaildirReceiver::new(
+            &self.root,
+            target,
+            &self.host,
+            There::default(),
+        ))
     }
 
     async fn split(&mut self, place: &Place, id: &MaildirId) -> Result<MaildirId, StoreError> {

@@ -89,9 +89,14 @@ impl Fingerprint {
         canonical.update(text.get(..Self::TEXT).unwrap_or(text));
         let mut lines = header.split(|b| *b == b'\n');
         let trace = |line: &[u8]| {
-            line.get(..9).is_some_and(|name| name.eq_ignore_ascii_case(b"Received:"))
+            line.get(..9)
+                .is_some_and(|name| name.eq_ignore_ascii_case(b"Received:"))
         };
-        Fingerprint { size, head: canonical.finish(), traced: lines.any(trace) }
+        Fingerprint {
+            size,
+            head: canonical.finish(),
+            traced: lines.any(trace),
+        }
     }
 
     /// From the bytes of a whole message with CRLF line ends.

@@ -87,7 +87,11 @@ impl PartialOrd for Keyword {
 
 impl Ord for Keyword {
     fn cmp(&self, other: &Self) -> Ordering {
-        let lower = |k: &Self| k.0.bytes().map(|b| b.to_ascii_lowercase()).collect::<Vec<_>>();
+        let lower = |k: &Self| {
+            k.0.bytes()
+                .map(|b| b.to_ascii_lowercase())
+                .collect::<Vec<_>>()
+        };
         lower(self).cmp(&lower(other))
     }
 }
@@ -103,7 +107,10 @@ impl Flags {
     /// The set with these system flags.
     pub fn of(flags: &[SystemFlag]) -> Flags {
         let system = flags.iter().fold(0, |bits, f| bits | *f as u8);
-        Flags { system, keywords: BTreeSet::new() }
+        Flags {
+            system,
+            keywords: BTreeSet::new(),
+        }
     }
 
     /// The five system flags.
@@ -113,7 +120,10 @@ impl Flags {
 
     /// From the number made by [`Flags::bits`] and keywords.
     pub fn from_parts(bits: u8, keywords: impl IntoIterator<Item = Keyword>) -> Flags {
-        Flags { system: bits & 31, keywords: keywords.into_iter().collect() }
+        Flags {
+            system: bits & 31,
+            keywords: keywords.into_iter().collect(),
+        }
     }
 
     /// The system flags as a number.
@@ -169,7 +179,11 @@ impl Flags {
     pub fn intersection(&self, other: &Flags) -> Flags {
         Flags {
             system: self.system & other.system,
-            keywords: self.keywords.intersection(&other.keywords).cloned().collect(),
+            keywords: self
+                .keywords
+                .intersection(&other.keywords)
+                .cloned()
+                .collect(),
         }
     }
 
@@ -184,8 +198,13 @@ impl Flags {
 
 impl fmt::Display for Flags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let system = SystemFlag::ALL.iter().filter(|s| self.has(**s)).map(|s| s.name());
-        let names: Vec<&str> = system.chain(self.keywords.iter().map(Keyword::as_str)).collect();
+        let system = SystemFlag::ALL
+            .iter()
+            .filter(|s| self.has(**s))
+            .map(|s| s.name());
+        let names: Vec<&str> = system
+            .chain(self.keywords.iter().map(Keyword::as_str))
+            .collect();
         f.write_str(&names.join(" "))
     }
 }
@@ -208,7 +227,10 @@ pub struct FlagChange {
 impl FlagChange {
     /// What leads from one set to the other.
     pub fn between(from: &Flags, to: &Flags) -> FlagChange {
-        FlagChange { add: to.difference(from), remove: from.difference(to) }
+        FlagChange {
+            add: to.difference(from),
+            remove: from.difference(to),
+        }
     }
 
     /// Whether it changes nothing.
@@ -251,6 +273,9 @@ mod tests {
         let mut b = Flags::of(&[SystemFlag::Seen, SystemFlag::Flagged]);
         b.insert_keyword(Keyword::forwarded());
         assert_eq!(FlagChange::between(&a, &b).apply(&a), b);
-        assert_eq!(FlagChange::between(&a, &b).to_string(), "+(\\Flagged $Forwarded) -(\\Draft)");
+        assert_eq!(
+            FlagChange::between(&a, &b).to_string(),
+            "+(\\Flagged $Forwarded) -(\\Draft)"
+        );
     }
 }

@@ -71,7 +71,12 @@ mod tests {
 
     #[test]
     fn text_form_is_reversible() {
-        for parts in [vec!["A", "B"], vec!["A/B"], vec!["50%", "%2F"], vec!["Entwürfe"]] {
+        for parts in [
+            vec!["A", "B"],
+            vec!["A/B"],
+            vec!["50%", "%2F"],
+            vec!["Entwürfe"],
+        ] {
             let name = MailboxName::new(parts.iter().map(ToString::to_string).collect()).unwrap();
             assert_eq!(MailboxName::parse(&name.to_string()), Some(name));
         }

@@ -84,7 +84,13 @@ pub struct Verdict {
 
 /// Takes out of the plan what has to wait.
 pub fn check(plan: Plan, context: &Context<'_>) -> Verdict {
-    let mut guard = Guard { context, verdict: Verdict { plan, ..Verdict::default() } };
+    let mut guard = Guard {
+        context,
+        verdict: Verdict {
+            plan,
+            ..Verdict::default()
+        },
+    };
     guard.mailboxes();
     guard.messages();
     guard.unmatched();
@@ -139,7 +145,14 @@ impl Guard<'_> {
             [MailboxAction::Delete { name, .. }] => Some(name.clone()),
             _ => None,
         };
-        let held = Held { id: id_of(kind, &lines), kind, side, mailbox, count: lines.len(), lines };
+        let held = Held {
+            id: id_of(kind, &lines),
+            kind,
+            side,
+            mailbox,
+            count: lines.len(),
+            lines,
+        };
         if self.passes(held) {
             self.verdict.plan.mailboxes.extend(actions);
         }
@@ -148,9 +161,17 @@ impl Guard<'_> {
     fn messages(&mut self) {
         for index in 0..self.verdict.plan.messages.len() {
             for side in [Side::Remote, Side::Local] {
-                let Some((name, plan)) = self.verdict.plan.messages.get(index) else { continue };
-                let count = plan.actions.iter().filter(|a| a.destroys_on() == Some(side)).count();
-                let Some(kind) = self.verdict_on(name, count) else { continue };
+                let Some((name, plan)) = self.verdict.plan.messages.get(index) else {
+                    continue;
+                };
+                let count = plan
+                    .actions
+                    .iter()
+                    .filter(|a| a.destroys_on() == Some(side))
+                    .count();
+                let Some(kind) = self.verdict_on(name, count) else {
+                    continue;
+                };
                 let name = name.clone();
                 self.hold(kind, side, Some(&name), |a| a.destroys_on() == Some(side));
             }
@@ -174,9 +195,22 @@ impl Guard<'_> {
     }
 
     fn unmatched(&mut self) {
-        let waits = |a: &Action| matches!(a, Action::Copy { why: CopyWhy::Unmatched, .. });
-        let names: Vec<MailboxName> =
-            self.verdict.plan.messages.iter().map(|(name, _)| name.clone()).collect();
+        let waits = |a: &Action| {
+            matches!(
+                a,
+                Action::Copy {
+                    why: CopyWhy::Unmatched,
+                    ..
+                }
+            )
+        };
+        let names: Vec<MailboxName> = self
+            .verdict
+            .plan
+            .messages
+            .iter()
+            .map(|(name, _)| name.clone())
+            .collect();
         for name in names {
             self.hold(HeldKind::Unmatched, Side::Remote, Some(&name), waits);
         }
@@ -187,9 +221,14 @@ impl Guard<'_> {
         for side in [Side::Remote, Side::Local] {
             let destroys = |a: &Action| a.destroys_on() == Some(side);
             let plans = self.verdict.plan.messages.iter();
-            let count: usize = plans.map(|(_, p)| p.actions.iter().filter(|a| destroys(a)).count()).sum();
+            let count: usize = plans
+                .map(|(_, p)| p.actions.iter().filter(|a| destroys(a)).count())
+                .sum();
             let already = self.context.already.get(&side).copied().unwrap_or(0);
-            if count > 0 && self.verdict.used.is_empty() && count + already > self.context.limits.account {
+            if count > 0
+                && self.verdict.used.is_empty()
+                && count + already > self.context.limits.account
+            {
                 self.hold(HeldKind::MassDeletionAccount, side, None, destroys);
             }
         }
@@ -216,7 +255,14 @@ impl Guard<'_> {
         }
         let (id, count) = (id_of(kind, &lines), lines.len());
         let mailbox = mailbox.cloned();
-        let held = Held { id, kind, side, mailbox: mailbox.clone(), count, lines };
+        let held = Held {
+            id,
+            kind,
+            side,
+            mailbox: mailbox.clone(),
+            count,
+            lines,
+        };
         if !self.passes(held) {
             for (name, plan) in &mut self.verdict.plan.messages {
                 if mailbox.as_ref().is_none_or(|only| only == name) {

@@ -86,7 +86,9 @@ impl<I: Ord> Look<I> {
         Look {
             epoch,
             renumbered: false,
-            coverage: Coverage::Delta { gone: BTreeSet::new() },
+            coverage: Coverage::Delta {
+                gone: BTreeSet::new(),
+            },
             seen: BTreeMap::new(),
             broken: BTreeSet::new(),
             edited: BTreeSet::new(),
@@ -102,7 +104,10 @@ impl<I: Ord> Look<I> {
     /// A complete look at a mailbox that holds nothing (one that is about to be created).
     pub fn empty() -> Look<I> {
         let cursor = Cursor::default();
-        Look { coverage: Coverage::Complete, ..Look::unchanged(None, cursor) }
+        Look {
+            coverage: Coverage::Complete,
+            ..Look::unchanged(None, cursor)
+        }
     }
 
     /// Whether a message that was there is now surely not.

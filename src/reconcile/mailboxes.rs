@@ -5,7 +5,7 @@ use super::look::{Coverage, Listed, Look, Presence};
 use super::messages::Known;
 use super::plan::{Forget, MailboxAction};
 use super::policy::Policy;
-use crate::model::{MaildirId, MailboxBase, MailboxName, Side, Uid};
+use crate::model::{MailboxBase, MailboxName, MaildirId, Side, Uid};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is known of the mailboxes of an account.
@@ -59,10 +59,14 @@ pub enum Halt {
 
 /// Decides about all mailboxes that the policy chooses.
 pub fn decide(case: &Case<'_>) -> Result<Vec<Step>, Halt> {
-    let remote: BTreeMap<&MailboxName, &Listed> = case.remote.iter().map(|l| (&l.name, l)).collect();
+    let remote: BTreeMap<&MailboxName, &Listed> =
+        case.remote.iter().map(|l| (&l.name, l)).collect();
     let local: BTreeMap<&MailboxName, &Listed> = case.local.iter().map(|l| (&l.name, l)).collect();
     if !remote.contains_key(&MailboxName::inbox()) {
-        return Err(Halt::NoInbox { listed: remote.len(), known: case.base.len() });
+        return Err(Halt::NoInbox {
+            listed: remote.len(),
+            known: case.base.len(),
+        });
     }
     let mut names: BTreeSet<&MailboxName> = case.base.iter().collect();
     names.extend(remote.keys());
@@ -74,7 +78,12 @@ pub fn decide(case: &Case<'_>) -> Result<Vec<Step>, Halt> {
     });
     let steps = visible.filter_map(|name| {
         let known = case.base.contains(name);
-        one(case.policy, name, known, (remote.get(name).copied(), local.get(name).copied()))
+        one(
+            case.policy,
+            name,
+            known,
+            (remote.get(name).copied(), local.get(name).copied()),
+        )
     });
     Ok(steps.collect())
 }
@@ -127,20 +136,36 @@ fn gone(policy: &Policy, from: Side, name: MailboxName) -> Step {
 pub fn gone_from_disk(base: &MailboxBase, remote: &Look<Uid>) -> MailboxAction {
     let known = Known::of(base);
     let unknown = remote.seen.keys().any(|uid| !known.uids.contains(uid));
-    verdict(Side::Local, base, unknown || remote.coverage == Coverage::Partial)
+    verdict(
+        Side::Local,
+        base,
+        unknown || remote.coverage == Coverage::Partial,
+    )
 }
 
 /// F6 and F7: the mailbox is gone from the server.
 pub fn gone_from_server(base: &MailboxBase, local: &Look<MaildirId>) -> MailboxAction {
     let known = Known::of(base);
     let unknown = local.seen.keys().any(|file| !known.files.contains(file));
-    verdict(Side::Remote, base, unknown || local.coverage == Coverage::Partial)
+    verdict(
+        Side::Remote,
+        base,
+        unknown || local.coverage == Coverage::Partial,
+    )
 }
 
 fn verdict(from: Side, base: &MailboxBase, unknown: bool) -> MailboxAction {
     let name = base.name.clone();
     match unknown {
-        true => MailboxAction::Create { on: from, name, forget: Forget::Messages },
-        false => MailboxAction::Delete { on: from.other(), name, messages: base.pairs.len() },
+        true => MailboxAction::Create {
+            on: from,
+            name,
+            forget: Forget::Messages,
+        },
+        false => MailboxAction::Delete {
+            on: from.other(),
+            name,
+            messages: base.pairs.len(),
+        },
     }
 }

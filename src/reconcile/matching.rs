@@ -27,10 +27,7 @@ pub struct Matches {
 
 /// Matches by evidence that is strong, but no proof: linked is what its own name claims, and what
 /// is unique on both sides and carries a delivery trace; the rest is unclear.
-pub fn by_evidence(
-    remote: Vec<(Uid, Fingerprint)>,
-    local: Vec<Seeker<Fingerprint>>,
-) -> Matches {
+pub fn by_evidence(remote: Vec<(Uid, Fingerprint)>, local: Vec<Seeker<Fingerprint>>) -> Matches {
     let mut matches = Matches::default();
     for (key, (uids, seekers)) in groups(remote, local) {
         let (mut uids, seekers) = take_hints(uids, seekers, &mut matches);
@@ -61,16 +58,17 @@ pub fn by_content<K: Ord>(remote: Vec<(Uid, K)>, local: Vec<Seeker<K>>) -> Match
 
 type Group<K> = (Vec<Uid>, Vec<Seeker<K>>);
 
-fn groups<K: Ord>(
-    remote: Vec<(Uid, K)>,
-    local: Vec<Seeker<K>>,
-) -> BTreeMap<K, Group<()>> {
+fn groups<K: Ord>(remote: Vec<(Uid, K)>, local: Vec<Seeker<K>>) -> BTreeMap<K, Group<()>> {
     let mut groups: BTreeMap<K, Group<()>> = BTreeMap::new();
     for (uid, key) in remote {
         groups.entry(key).or_default().0.push(uid);
     }
     for Seeker { file, key, hint } in local {
-        groups.entry(key).or_default().1.push(Seeker { file, key: (), hint });
+        groups.entry(key).or_default().1.push(Seeker {
+            file,
+            key: (),
+            hint,
+        });
     }
     groups
 }
@@ -100,15 +98,26 @@ mod tests {
     }
 
     fn seeker(name: &str, key: u8, hint: Option<u32>) -> Seeker<u8> {
-        Seeker { file: MaildirId::new(name), key, hint: hint.and_then(Uid::new) }
+        Seeker {
+            file: MaildirId::new(name),
+            key,
+            hint: hint.and_then(Uid::new),
+        }
     }
 
     #[test]
     fn multiset_keeps_all_copies() {
         let remote = vec![(uid(2), 7), (uid(1), 7), (uid(3), 8)];
-        let local = vec![seeker("b", 7, None), seeker("a", 7, None), seeker("c", 7, None)];
+        let local = vec![
+            seeker("b", 7, None),
+            seeker("a", 7, None),
+            seeker("c", 7, None),
+        ];
         let (a, b) = (MaildirId::new("a"), MaildirId::new("b"));
-        assert_eq!(by_content(remote, local).links, vec![(uid(1), a), (uid(2), b)]);
+        assert_eq!(
+            by_content(remote, local).links,
+            vec![(uid(1), a), (uid(2), b)]
+        );
     }
 
     #[test]
@@ -116,7 +125,10 @@ mod tests {
         let remote = vec![(uid(1), 7), (uid(2), 7)];
         let local = vec![seeker("x", 7, Some(2)), seeker("y", 7, Some(1))];
         let (x, y) = (MaildirId::new("x"), MaildirId::new("y"));
-        assert_eq!(by_content(remote, local).links, vec![(uid(2), x), (uid(1), y)]);
+        assert_eq!(
+            by_content(remote, local).links,
+            vec![(uid(2), x), (uid(1), y)]
+        );
     }
 
     #[test]
@@ -124,12 +136,19 @@ mod tests {
         let print = |header: &str| Fingerprint::new(9, header.as_bytes(), b"");
         let traced = print("Received: by x\r\nSubject: a\r\n\r\n");
         let plain = print("Subject: a\r\nX-Received: no\r\n\r\n");
-        let seeker = |name: &str, key| Seeker { file: MaildirId::new(name), key, hint: None };
+        let seeker = |name: &str, key| Seeker {
+            file: MaildirId::new(name),
+            key,
+            hint: None,
+        };
         let out = by_evidence(vec![(uid(1), traced)], vec![seeker("a", traced)]);
         assert_eq!(out.links, vec![(uid(1), MaildirId::new("a"))]);
         for (remote, local) in [
             (vec![(uid(1), plain)], vec![seeker("a", plain)]),
-            (vec![(uid(1), traced)], vec![seeker("a", traced), seeker("b", traced)]),
+            (
+                vec![(uid(1), traced)],
+                vec![seeker("a", traced), seeker("b", traced)],
+            ),
         ] {
             let out = by_evidence(remote, local);
             assert!(out.links.is_empty() && out.unclear.len() == 1, "{out:?}");

@@ -8,7 +8,7 @@ use super::plan::{Action, CopyWhy, DeleteWhy, MailboxPlan, Note, PairRef};
 use super::policy::Policy;
 use super::three_way::{Opinion, agree, first_meeting, merge, shows_interest};
 use crate::model::{
-    AnyId, Aside, AsideReason, Flags, Id, MaildirId, MailboxBase, Pair, Side, SystemFlag, Uid,
+    AnyId, Aside, AsideReason, Flags, Id, MailboxBase, MaildirId, Pair, Side, SystemFlag, Uid,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,7 +44,10 @@ enum Seen {
 
 /// Decides what is done in the mailbox.
 pub fn decide(case: &Case<'_>) -> MailboxPlan {
-    let mut table = Table { case, plan: MailboxPlan::default() };
+    let mut table = Table {
+        case,
+        plan: MailboxPlan::default(),
+    };
     for pair in &case.base.pairs {
         table.pair(pair);
     }
@@ -75,13 +78,24 @@ impl Table<'_> {
             (Seen::Gone, Seen::Here(remote)) => self.local_gone(pair, remote),
             (Seen::Gone, Seen::Gone) => self.act(Action::Forget { pair: name(pair) }),
             (Seen::Gone, Seen::Broken) => {
-                self.note(pair.uid, "deleted here, but its body cannot be had there: kept");
+                self.note(
+                    pair.uid,
+                    "deleted here, but its body cannot be had there: kept",
+                );
             }
             (Seen::Broken, Seen::Here(remote)) => self.restore(pair, remote),
             (Seen::Broken, Seen::Gone) => {
-                self.note(pair.file.clone(), "broken here and deleted there: quarantined");
+                self.note(
+                    pair.file.clone(),
+                    "broken here and deleted there: quarantined",
+                );
                 let (on, why) = (Side::Local, DeleteWhy::Broken);
-                self.act(Action::Delete { on, pair: name(pair), saw: None, why });
+                self.act(Action::Delete {
+                    on,
+                    pair: name(pair),
+                    saw: None,
+                    why,
+                });
             }
             (Seen::Broken, Seen::Broken) => {
                 self.note(pair.file.clone(), "broken on both sides: left as it is");
@@ -106,7 +120,12 @@ impl Table<'_> {
         // A tombstone on a message that both have belongs to a deletion that did not come about.
         if changed || pair.tombstone.is_some() {
             let (merged, remote, local) = (out.merged, out.remote, out.local);
-            self.act(Action::Flags { pair: name(pair), merged, remote, local });
+            self.act(Action::Flags {
+                pair: name(pair),
+                merged,
+                remote,
+                local,
+            });
         }
     }
 
@@ -117,7 +136,10 @@ impl Table<'_> {
             if self.case.in_doubt.contains(&pair.file) {
                 self.note(pair.file.clone(), IN_DOUBT);
             } else if self.follows(Side::Remote) {
-                self.note(pair.file.clone(), "deleted there, but wanted here: uploaded again");
+                self.note(
+                    pair.file.clone(),
+                    "deleted there, but wanted here: uploaded again",
+                );
                 self.copy(kept, local, Some(pair), CopyWhy::Wanted);
             } else {
                 self.detach(pair, kept, local);
@@ -151,7 +173,12 @@ impl Table<'_> {
         if self.follows(Side::Local) {
             self.note(pair.file.clone(), "broken here: downloaded again");
             self.act(Action::Discard { pair: name(pair) });
-            self.copy(AnyId::Remote(pair.uid), remote, Some(pair), CopyWhy::Restore);
+            self.copy(
+                AnyId::Remote(pair.uid),
+                remote,
+                Some(pair),
+                CopyWhy::Restore,
+            );
         } else {
             self.note(pair.file.clone(), "broken here; direction allows no repair");
         }
@@ -162,7 +189,10 @@ impl Table<'_> {
         if !self.follows(Side::Local) {
             return;
         }
-        self.note(pair.file.clone(), "edited in place: now a message of its own");
+        self.note(
+            pair.file.clone(),
+            "edited in place: now a message of its own",
+        );
         self.act(Action::Split { pair: name(pair) });
         match remote {
             Some(flags) => {
@@ -199,9 +229,7 @@ impl Table<'_> {
                 AsideReason::Unmatched => {
                     self.copy(aside.id.clone(), flags, None, CopyWhy::Unmatched);
                 }
-                AsideReason::MarkedDeleted
-                | AsideReason::Refused
-                | AsideReason::Kept => {}
+                AsideReason::MarkedDeleted | AsideReason::Refused | AsideReason::Kept => {}
             }
         }
     }
@@ -213,7 +241,12 @@ impl Table<'_> {
             case.links.iter().map(|(uid, file)| (uid, file)).collect();
         let linked: BTreeSet<&MaildirId> = case.links.iter().map(|(_, file)| file).collect();
         let known = Known::of(case.base);
-        for (uid, flags) in case.remote.seen.iter().filter(|(uid, _)| !known.uids.contains(uid)) {
+        for (uid, flags) in case
+            .remote
+            .seen
+            .iter()
+            .filter(|(uid, _)| !known.uids.contains(uid))
+        {
             match partners.get(uid) {
                 // A link with a message that the base knows is dealt with there.
                 Some(file) if known.files.contains(file) => {}
@@ -221,7 +254,11 @@ impl Table<'_> {
                 None => self.new_remote(*uid, flags.clone().unwrap_or_default()),
             }
         }
-        let files = case.local.seen.iter().filter(|(file, _)| !known.files.contains(file));
+        let files = case
+            .local
+            .seen
+            .iter()
+            .filter(|(file, _)| !known.files.contains(file));
         for (file, flags) in files.filter(|(file, _)| !linked.contains(file)) {
             self.new_local(file, flags.clone().unwrap_or_default());
         }
@@ -282,18 +319,31 @@ impl Table<'_> {
     fn copy(&mut self, from: AnyId, flags: Flags, replaces: Option<&Pair>, why: CopyWhy) {
         if self.follows(from.side().other()) {
             let replaces = replaces.map(|pair| pair.id);
-            self.act(Action::Copy { from, flags, replaces, why });
+            self.act(Action::Copy {
+                from,
+                flags,
+                replaces,
+                why,
+            });
         }
     }
 
     fn delete(&mut self, on: Side, pair: &Pair, saw: Flags) {
         let (why, saw) = (DeleteWhy::DeletedAcross, Some(saw));
-        self.act(Action::Delete { on, pair: name(pair), saw, why });
+        self.act(Action::Delete {
+            on,
+            pair: name(pair),
+            saw,
+            why,
+        });
     }
 
     fn detach(&mut self, pair: &Pair, kept: AnyId, flags: Flags) {
         let aside = lone(kept, AsideReason::Kept, flags);
-        self.act(Action::Detach { pair: name(pair), aside });
+        self.act(Action::Detach {
+            pair: name(pair),
+            aside,
+        });
     }
 
     fn follows(&self, side: Side) -> bool {
@@ -306,7 +356,8 @@ impl Table<'_> {
 
     /// A link that gives a pair a new name on one side.
     fn linked(&self, uid: &AnyId, file: &MaildirId) -> Option<(Uid, MaildirId)> {
-        self.link_of(uid).or_else(|| self.link_of(&AnyId::Local(file.clone())))
+        self.link_of(uid)
+            .or_else(|| self.link_of(&AnyId::Local(file.clone())))
     }
 
     fn link_of(&self, id: &AnyId) -> Option<(Uid, MaildirId)> {
@@ -358,24 +409,54 @@ fn see<I: Ord + Clone>(look: &Look<I>, id: &I, base: &Flags) -> Seen {
     } else if look.leaves_open(id) {
         Seen::Unknown
     } else {
-        let flags = look.seen.get(id).cloned().flatten().unwrap_or_else(|| base.clone());
-        if look.edited.contains(id) { Seen::Edited(flags) } else { Seen::Here(flags) }
+        let flags = look
+            .seen
+            .get(id)
+            .cloned()
+            .flatten()
+            .unwrap_or_else(|| base.clone());
+        if look.edited.contains(id) {
+            Seen::Edited(flags)
+        } else {
+            Seen::Here(flags)
+        }
     }
 }
 
 fn state_of<I: Ord>(look: &Look<I>, id: &I, aside: &Aside) -> (bool, Flags) {
-    let flags = look.seen.get(id).cloned().flatten().unwrap_or_else(|| aside.flags.clone());
+    let flags = look
+        .seen
+        .get(id)
+        .cloned()
+        .flatten()
+        .unwrap_or_else(|| aside.flags.clone());
     (look.shows_gone(id), flags)
 }
 
 fn opinion<'a, I: Ord>(look: &'a Look<I>, flags: &'a Flags, follows: bool) -> Opinion<'a> {
-    Opinion { flags, sees: &look.sees, stores: &look.stores, follows }
+    Opinion {
+        flags,
+        sees: &look.sees,
+        stores: &look.stores,
+        follows,
+    }
 }
 
 fn name(pair: &Pair) -> PairRef {
-    PairRef { id: pair.id, uid: pair.uid, file: pair.file.clone() }
+    PairRef {
+        id: pair.id,
+        uid: pair.uid,
+        file: pair.file.clone(),
+    }
 }
 
 fn lone(id: AnyId, reason: AsideReason, flags: Flags) -> Aside {
-    Aside { id, reason, attempts: 0, retry_at: None, flags, detail: String::new() }
+    Aside {
+        id,
+        reason,
+        attempts: 0,
+        retry_at: None,
+        flags,
+        detail: String::new(),
+    }
 }

@@ -1,7 +1,7 @@
 //! What really happened and is durable. The base changes through these only, never through
 //! intentions.
 
-use crate::model::{Aside, AnyId, ContentHash, Flags, MaildirId, PairId, Side, Uid};
+use crate::model::{AnyId, Aside, ContentHash, Flags, MaildirId, PairId, Side, Uid};
 
 /// One thing that the base has to learn.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! What can be done. A plan is advice made from what was seen: each action carries what it saw,
 //! and the stores refuse when that no longer holds. A plan is never stored.
 
-use crate::model::{AnyId, Aside, FlagChange, Flags, MaildirId, MailboxName, PairId, Side, Uid};
+use crate::model::{AnyId, Aside, FlagChange, Flags, MailboxName, MaildirId, PairId, Side, Uid};
 use std::fmt;
 
 /// A pair as actions name it.
@@ -135,7 +135,11 @@ impl Action {
     /// counts: other programs expunge what carries it (H36).
     pub fn destroys_on(&self) -> Option<Side> {
         match self {
-            Action::Delete { on, why: DeleteWhy::DeletedAcross, .. } => Some(*on),
+            Action::Delete {
+                on,
+                why: DeleteWhy::DeletedAcross,
+                ..
+            } => Some(*on),
             Action::Flags { remote, .. } if sets_deleted(remote) => Some(Side::Remote),
             Action::Flags { local, .. } if sets_deleted(local) => Some(Side::Local),
             _ => None,
@@ -241,7 +245,12 @@ impl fmt::Display for Action {
                     CopyWhy::Unmatched => f.write_str(" (not found after UIDVALIDITY changed)"),
                 }
             }
-            Action::Flags { pair, remote, local, .. } => {
+            Action::Flags {
+                pair,
+                remote,
+                local,
+                ..
+            } => {
                 write!(f, "flags of {} {}:", pair.uid, pair.file)?;
                 if !remote.is_empty() {
                     write!(f, " remote {remote}")?;

@@ -54,7 +54,12 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { count: 25, percent: 10, account: 500, empty: 10 }
+        Limits {
+            count: 25,
+            percent: 10,
+            account: 500,
+            empty: 10,
+        }
     }
 }
 
@@ -99,7 +104,9 @@ impl Policy {
         let text = name.to_string();
         let (out, into): (Vec<&String>, Vec<&String>) =
             self.mailboxes.iter().partition(|p| p.starts_with('!'));
-        let excluded = out.iter().any(|p| matches(p.trim_start_matches('!'), &text));
+        let excluded = out
+            .iter()
+            .any(|p| matches(p.trim_start_matches('!'), &text));
         !excluded && (into.is_empty() || into.iter().any(|p| matches(p, &text)))
     }
 
@@ -116,14 +123,16 @@ pub fn matches(pattern: &str, name: &str) -> bool {
         // Greedy with one point to come back to, for each kind of wildcard.
         match pattern.split_first() {
             None => name.is_empty(),
-            Some((b'*', rest)) => (0..=name.len()).any(|n| name.get(n..).is_some_and(|t| go(rest, t))),
+            Some((b'*', rest)) => {
+                (0..=name.len()).any(|n| name.get(n..).is_some_and(|t| go(rest, t)))
+            }
             Some((b'%', rest)) => {
                 let level = name.iter().take_while(|b| **b != b'/').count();
                 (0..=level).any(|n| name.get(n..).is_some_and(|t| go(rest, t)))
             }
-            Some((first, rest)) => {
-                name.split_first().is_some_and(|(n, tail)| n == first && go(rest, tail))
-            }
+            Some((first, rest)) => name
+                .split_first()
+                .is_some_and(|(n, tail)| n == first && go(rest, tail)),
         }
     }
     if name == "INBOX" && pattern.eq_ignore_ascii_case("INBOX") {
@@ -159,7 +168,10 @@ mod tests {
     fn exclusion_wins_and_alone_means_all_others() {
         let choose = |patterns: &[&str], name: &str| {
             let mailboxes = patterns.iter().map(ToString::to_string).collect();
-            let policy = Policy { mailboxes, ..Policy::default() };
+            let policy = Policy {
+                mailboxes,
+                ..Policy::default()
+            };
             policy.chooses(&MailboxName::parse(name).unwrap())
         };
         assert!(choose(&["*", "!Spam"], "INBOX"));

@@ -52,7 +52,11 @@ pub fn merge(base: &Flags, remote: &Opinion<'_>, local: &Opinion<'_>) -> Merge {
         (true, true) => {
             let merged = from_local.apply(&from_remote.apply(base));
             let (remote, local) = (remote.toward(&merged), local.toward(&merged));
-            Merge { merged, remote, local }
+            Merge {
+                merged,
+                remote,
+                local,
+            }
         }
         // One way: the follower takes what the leader changed and keeps what is its own; the base
         // moves with the leader, so that the follower's own changes stay known as such.
@@ -66,7 +70,10 @@ pub fn merge(base: &Flags, remote: &Opinion<'_>, local: &Opinion<'_>) -> Merge {
             remote,
             local: FlagChange::default(),
         }),
-        (false, false) => Merge { merged: base.clone(), ..Merge::default() },
+        (false, false) => Merge {
+            merged: base.clone(),
+            ..Merge::default()
+        },
     }
 }
 
@@ -86,7 +93,11 @@ pub fn agree(goal: &Flags, remote: &Opinion<'_>, local: &Opinion<'_>) -> Merge {
         true => side.toward(goal),
         false => FlagChange::default(),
     };
-    Merge { merged: goal.clone(), remote: toward(remote), local: toward(local) }
+    Merge {
+        merged: goal.clone(),
+        remote: toward(remote),
+        local: toward(local),
+    }
 }
 
 /// The flags of two messages that meet for the first time: the union, for want of a base; but
@@ -94,7 +105,11 @@ pub fn agree(goal: &Flags, remote: &Opinion<'_>, local: &Opinion<'_>) -> Merge {
 pub fn first_meeting(remote: &Flags, local: &Flags) -> Flags {
     let both = remote.intersection(local);
     let union = remote.union(local);
-    if both.has(SystemFlag::Deleted) { union } else { union.without(SystemFlag::Deleted) }
+    if both.has(SystemFlag::Deleted) {
+        union
+    } else {
+        union.without(SystemFlag::Deleted)
+    }
 }
 
 /// Whether what happened to the flags since the base shows that somebody wants the message:
@@ -113,7 +128,12 @@ mod tests {
 
     fn sides(follows: (bool, bool), seen: (&Flags, &Flags), base: &Flags) -> Merge {
         let all = FlagMask::All;
-        let side = |flags, follows| Opinion { flags, sees: &all, stores: &all, follows };
+        let side = |flags, follows| Opinion {
+            flags,
+            sees: &all,
+            stores: &all,
+            follows,
+        };
         merge(base, &side(seen.0, follows.0), &side(seen.1, follows.1))
     }
 
@@ -145,16 +165,35 @@ mod tests {
         base.insert_keyword(Keyword::new("work").unwrap());
         let seen = Flags::of(&[SystemFlag::Seen]);
         let (all, system) = (FlagMask::All, FlagMask::Only(Flags::system()));
-        let remote = Opinion { flags: &seen, sees: &system, stores: &system, follows: true };
-        let local = Opinion { flags: &base, sees: &all, stores: &all, follows: true };
+        let remote = Opinion {
+            flags: &seen,
+            sees: &system,
+            stores: &system,
+            follows: true,
+        };
+        let local = Opinion {
+            flags: &base,
+            sees: &all,
+            stores: &all,
+            follows: true,
+        };
         let out = merge(&base, &remote, &local);
-        assert_eq!(out, Merge { merged: base.clone(), ..Merge::default() });
+        assert_eq!(
+            out,
+            Merge {
+                merged: base.clone(),
+                ..Merge::default()
+            }
+        );
     }
 
     #[test]
     fn pulling_keeps_local_changes_and_does_not_push_them() {
         let base = Flags::default();
-        let (remote, local) = (Flags::of(&[SystemFlag::Seen]), Flags::of(&[SystemFlag::Flagged]));
+        let (remote, local) = (
+            Flags::of(&[SystemFlag::Seen]),
+            Flags::of(&[SystemFlag::Flagged]),
+        );
         let out = sides((false, true), (&remote, &local), &base);
         assert!(out.remote.is_empty());
         assert_eq!(out.local.add, Flags::of(&[SystemFlag::Seen]));

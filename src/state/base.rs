@@ -2,8 +2,8 @@
 
 use super::{State, StateError, doing};
 use crate::model::{
-    AnyId, Aside, AsideReason, ContentHash, Flags, Keyword, MaildirId, MailboxBase, MailboxKey,
-    MailboxName, Pair, PairId, Side, Uid, UidValidity,
+    AnyId, Aside, AsideReason, ContentHash, Flags, Keyword, MailboxBase, MailboxKey, MailboxName,
+    MaildirId, Pair, PairId, Side, Uid, UidValidity,
 };
 use crate::reconcile::Cursor;
 use rusqlite::{OptionalExtension, Row, params};
@@ -31,8 +31,16 @@ impl State {
     /// The account; `None` before its first run.
     pub fn account(&self) -> Result<Option<Memory>, StateError> {
         let sql = "SELECT uuid, config FROM account WHERE id = 1";
-        let read = |row: &Row<'_>| Ok(Memory { uuid: row.get(0)?, config: row.get(1)? });
-        self.db.query_row(sql, [], read).optional().map_err(doing("read the account"))
+        let read = |row: &Row<'_>| {
+            Ok(Memory {
+                uuid: row.get(0)?,
+                config: row.get(1)?,
+            })
+        };
+        self.db
+            .query_row(sql, [], read)
+            .optional()
+            .map_err(doing("read the account"))
     }
 
     /// Remembers the account.
@@ -40,7 +48,9 @@ impl State {
         let sql = "INSERT INTO account (id, uuid, config, created_at) VALUES (1, ?1, ?2, ?3)
                    ON CONFLICT (id) DO UPDATE SET uuid = excluded.uuid, config = excluded.config";
         let values = params![account.uuid, account.config, now];
-        self.db.execute(sql, values).map_err(doing("remember the account"))?;
+        self.db
+            .execute(sql, values)
+            .map_err(doing("remember the account"))?;
         Ok(())
     }
 
@@ -97,7 +107,9 @@ impl State {
     /// When a mailbox was last compared message by message; 0: never.
     pub fn full_at(&self, key: MailboxKey) -> Result<i64, StateError> {
         let sql = "SELECT full_at FROM mailbox WHERE id = ?1";
-        self.db.query_row(sql, [key.0], |row| row.get(0)).map_err(doing("read a mailbox"))
+        self.db
+            .query_row(sql, [key.0], |row| row.get(0))
+            .map_err(doing("read a mailbox"))
     }
 
     /// Mailboxes that need a look although nothing moved: uploads in doubt, messages to be tried
@@ -107,21 +119,27 @@ impl State {
         let sql = "SELECT mailbox FROM upload
                    UNION SELECT mailbox FROM aside WHERE retry_at <= ?1 OR reason = 'unmatched'";
         let mut query = self.db.prepare_cached(sql).map_err(&what)?;
-        let rows = query.query_map([now], |row| Ok(MailboxKey(row.get(0)?))).map_err(&what)?;
+        let rows = query
+            .query_map([now], |row| Ok(MailboxKey(row.get(0)?)))
+            .map_err(&what)?;
         rows.collect::<Result<_, _>>().map_err(what)
     }
 
     /// Begins to keep a mailbox in step.
     pub fn add_mailbox(&mut self, name: &MailboxName, tag: u32) -> Result<MailboxKey, StateError> {
         let sql = "INSERT INTO mailbox (name, tag) VALUES (?1, ?2)";
-        self.db.execute(sql, params![name.to_string(), tag]).map_err(doing("add a mailbox"))?;
+        self.db
+            .execute(sql, params![name.to_string(), tag])
+            .map_err(doing("add a mailbox"))?;
         Ok(MailboxKey(self.db.last_insert_rowid()))
     }
 
     /// Forgets a mailbox and all of its messages.
     pub fn forget_mailbox(&mut self, key: MailboxKey) -> Result<(), StateError> {
         let sql = "DELETE FROM mailbox WHERE id = ?1";
-        self.db.execute(sql, [key.0]).map_err(doing("forget a mailbox"))?;
+        self.db
+            .execute(sql, [key.0])
+            .map_err(doing("forget a mailbox"))?;
         Ok(())
     }
 
@@ -146,13 +164,31 @@ impl State {
         let what = doing("read a mailbox");
         let sql = "SELECT name, tag, epoch FROM mailbox WHERE id = ?1";
         let read = |row: &Row<'_>| {
-            Ok(Row0 { key, name: row.get(0)?, tag: row.get(1)?, epoch: row.get(2)? })
+            Ok(Row0 {
+                key,
+                name: row.get(0)?,
+                tag: row.get(1)?,
+                epoch: row.get(2)?,
+            })
         };
         let row = self.db.query_row(sql, [key.0], read).map_err(&what)?;
         let name = MailboxName::parse(&row.name).unwrap_or_else(MailboxName::inbox);
-        let epoch = row.epoch.and_then(|e| u64::try_from(e).ok()).map(UidValidity);
-        let (pairs, aside) = (self.pairs(key).map_err(&what)?, self.asides(key).map_err(&what)?);
-        Ok(MailboxBase { key: row.key, name, tag: row.tag, epoch, pairs, aside })
+        let epoch = row
+            .epoch
+            .and_then(|e| u64::try_from(e).ok())
+            .map(UidValidity);
+        let (pairs, aside) = (
+            self.pairs(key).map_err(&what)?,
+            self.asides(key).map_err(&what)?,
+        );
+        Ok(MailboxBase {
+            key: row.key,
+            name,
+            tag: row.tag,
+            epoch,
+            pairs,
+            aside,
+        })
     }
 
     fn pairs(&self, key: MailboxKey) -> Result<Vec<Pair>, rusqlite::Error> {
@@ -181,7 +217,8 @@ impl State {
         let rows = query.query_map([key.0], |row| {
             let message: Vec<u8> = row.get(1)?;
             Ok(Aside {
-                id: id_from(side_from(row.get(0)?), message).ok_or(rusqlite::Error::InvalidQuery)?,
+                id: id_from(side_from(row.get(0)?), message)
+                    .ok_or(rusqlite::Error::InvalidQuery)?,
                 reason: reason_from(row.get_ref(2)?.as_str()?),
                 attempts: row.get(3)?,
                 retry_at: row.get(4)?,
@@ -201,7 +238,11 @@ pub(super) fn side_number(side: Side) -> i64 {
 }
 
 pub(super) fn side_from(number: i64) -> Side {
-    if number == 0 { Side::Remote } else { Side::Local }
+    if number == 0 {
+        Side::Remote
+    } else {
+        Side::Local
+    }
 }
 
 /// A message's name as bytes.
@@ -223,7 +264,11 @@ fn id_from(side: Side, bytes: Vec<u8>) -> Option<AnyId> {
 }
 
 pub(super) fn keyword_text(flags: &Flags) -> String {
-    flags.keywords().map(Keyword::as_str).collect::<Vec<_>>().join(" ")
+    flags
+        .keywords()
+        .map(Keyword::as_str)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn flags_from(bits: i64, keywords: &str) -> Flags {

@@ -42,13 +42,21 @@ impl State {
                 approved: row.get::<_, i64>(6)? == 1,
             })
         };
-        query.query_map([], read).map_err(&what)?.collect::<Result<_, _>>().map_err(what)
+        query
+            .query_map([], read)
+            .map_err(&what)?
+            .collect::<Result<_, _>>()
+            .map_err(what)
     }
 
     /// The ids of what the user approved.
     pub fn approved(&self) -> Result<BTreeSet<String>, StateError> {
         let held = self.held()?;
-        Ok(held.into_iter().filter(|row| row.approved).map(|row| row.id).collect())
+        Ok(held
+            .into_iter()
+            .filter(|row| row.approved)
+            .map(|row| row.id)
+            .collect())
     }
 
     /// Lets a held part run once. `false`: nothing of that id is held.
@@ -77,10 +85,15 @@ impl State {
         let what = doing("remember what is held");
         let tx = self.db.transaction().map_err(&what)?;
         for id in before.difference(&after) {
-            tx.execute("DELETE FROM held WHERE id = ?1", [id]).map_err(&what)?;
+            tx.execute("DELETE FROM held WHERE id = ?1", [id])
+                .map_err(&what)?;
         }
         for held in now_held.iter().filter(|held| !before.contains(&held.id)) {
-            let mailbox = held.mailbox.as_ref().map(ToString::to_string).unwrap_or_default();
+            let mailbox = held
+                .mailbox
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default();
             let values = params![
                 held.id,
                 held.kind.name(),

@@ -45,7 +45,9 @@ impl State {
         }
         let sql = "INSERT INTO run (at, program) VALUES (unixepoch(), ?1)";
         let program = concat!("mailtide ", env!("CARGO_PKG_VERSION"));
-        self.db.execute(sql, [program]).map_err(doing("note the run"))?;
+        self.db
+            .execute(sql, [program])
+            .map_err(doing("note the run"))?;
         let run = self.db.last_insert_rowid();
         self.run = Some(run);
         Ok(run)
@@ -69,15 +71,15 @@ impl State {
                 why: row.get(5)?,
             })
         };
-        query.query_map([most], read).map_err(&what)?.collect::<Result<_, _>>().map_err(what)
+        query
+            .query_map([most], read)
+            .map_err(&what)?
+            .collect::<Result<_, _>>()
+            .map_err(what)
     }
 }
 
-pub(super) fn write(
-    db: &Connection,
-    run: i64,
-    changes: &[Change],
-) -> Result<(), rusqlite::Error> {
+pub(super) fn write(db: &Connection, run: i64, changes: &[Change]) -> Result<(), rusqlite::Error> {
     let sql = "INSERT INTO history (run, mailbox, side, what, message, why)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
     let mut insert = db.prepare_cached(sql)?;
@@ -89,7 +91,14 @@ pub(super) fn write(
         };
         let mailbox = change.mailbox.to_string();
         let side = side_number(change.side);
-        insert.execute(params![run, mailbox, side, change.what, message, change.why])?;
+        insert.execute(params![
+            run,
+            mailbox,
+            side,
+            change.what,
+            message,
+            change.why
+        ])?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Uploads under way: the one kind of step whose repetition would double a message.
 
 use super::{State, StateError, doing};
-use crate::model::{MaildirId, MailboxKey};
+use crate::model::{MailboxKey, MaildirId};
 use rusqlite::params;
 
 /// An upload whose outcome is not recorded yet.
@@ -28,7 +28,9 @@ impl State {
         let sql = "INSERT OR REPLACE INTO upload (mailbox, file, phase, at) VALUES (?1, ?2, 0, ?3)";
         for file in files {
             let mut insert = tx.prepare_cached(sql).map_err(&what)?;
-            insert.execute(params![key.0, file.as_bytes(), now]).map_err(&what)?;
+            insert
+                .execute(params![key.0, file.as_bytes(), now])
+                .map_err(&what)?;
         }
         tx.commit().map_err(what)
     }
@@ -36,7 +38,9 @@ impl State {
     /// Before the last byte of the first of them is sent: from now on they may be stored.
     pub fn commit_uploads(&mut self, key: MailboxKey, now: i64) -> Result<(), StateError> {
         let sql = "UPDATE upload SET phase = 1, at = ?2 WHERE mailbox = ?1 AND phase = 0";
-        self.db.execute(sql, params![key.0, now]).map_err(doing("note uploads"))?;
+        self.db
+            .execute(sql, params![key.0, now])
+            .map_err(doing("note uploads"))?;
         Ok(())
     }
 
@@ -46,7 +50,8 @@ impl State {
         let tx = self.db.transaction().map_err(&what)?;
         for file in files {
             let sql = "DELETE FROM upload WHERE mailbox = ?1 AND file = ?2";
-            tx.execute(sql, params![key.0, file.as_bytes()]).map_err(&what)?;
+            tx.execute(sql, params![key.0, file.as_bytes()])
+                .map_err(&what)?;
         }
         tx.commit().map_err(what)
     }

@@ -16,9 +16,17 @@ pub struct Lock {
 impl Lock {
     /// Takes the lock, and writes into the file who has it.
     pub fn take(path: &Path) -> Result<Lock, StateError> {
-        let error = |source| StateError::File { path: path.to_owned(), source };
+        let error = |source| StateError::File {
+            path: path.to_owned(),
+            source,
+        };
         let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600);
         let mut file = options.open(path).map_err(error)?;
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
             return Err(held(&mut file, path));
@@ -33,7 +41,12 @@ impl Lock {
         let mut file = match File::open(path) {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(StateError::File { path: path.to_owned(), source }),
+            Err(source) => {
+                return Err(StateError::File {
+                    path: path.to_owned(),
+                    source,
+                });
+            }
         };
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(Lock { _file: file })),
@@ -46,6 +59,13 @@ fn held(file: &mut File, path: &Path) -> StateError {
     let mut holder = String::new();
     let read = file.take(200).read_to_string(&mut holder);
     let known = read.is_ok() && !holder.trim().is_empty();
-    let holder = if known { holder.trim().to_owned() } else { "an unknown process".to_owned() };
-    StateError::Locked { holder, path: path.to_owned() }
+    let holder = if known {
+        holder.trim().to_owned()
+    } else {
+        "an unknown process".to_owned()
+    };
+    StateError::Locked {
+        holder,
+        path: path.to_owned(),
+    }
 }

@@ -15,7 +15,10 @@ fn number(db: &Connection, pragma: &str) -> Result<i64, rusqlite::Error> {
 
 /// Checks that this program can read the database; answers with its version.
 pub fn check(db: &Connection, name: &str) -> Result<usize, StateError> {
-    let damaged = |what: String| StateError::Damaged { path: name.to_owned(), what };
+    let damaged = |what: String| StateError::Damaged {
+        path: name.to_owned(),
+        what,
+    };
     let found = number(db, "user_version").map_err(|e| damaged(e.to_string()))?;
     let application = number(db, "application_id").map_err(|e| damaged(e.to_string()))?;
     let known = STEPS.len() as i64;
@@ -25,7 +28,11 @@ pub fn check(db: &Connection, name: &str) -> Result<usize, StateError> {
     }
     match usize::try_from(found) {
         Ok(version) if found <= known => Ok(version),
-        _ => Err(StateError::Newer { path: name.to_owned(), found, known }),
+        _ => Err(StateError::Newer {
+            path: name.to_owned(),
+            found,
+            known,
+        }),
     }
 }
 
@@ -44,8 +51,10 @@ pub fn run(db: &mut Connection, name: &str) -> Result<(), StateError> {
     for step in STEPS.iter().skip(version) {
         tx.execute_batch(step).map_err(doing(what))?;
     }
-    tx.pragma_update(None, "application_id", APPLICATION_ID).map_err(doing(what))?;
-    tx.pragma_update(None, "user_version", STEPS.len() as i64).map_err(doing(what))?;
+    tx.pragma_update(None, "application_id", APPLICATION_ID)
+        .map_err(doing(what))?;
+    tx.pragma_update(None, "user_version", STEPS.len() as i64)
+        .map_err(doing(what))?;
     tx.commit().map_err(doing(what))
 }
 
@@ -63,6 +72,9 @@ mod tests {
         assert!(error.contains("newer mailtide (schema 99"), "{error}");
         let mut db = Connection::open_in_memory().unwrap();
         db.pragma_update(None, "application_id", 7).unwrap();
-        assert!(matches!(run(&mut db, "x.db"), Err(StateError::Damaged { .. })));
+        assert!(matches!(
+            run(&mut db, "x.db"),
+            Err(StateError::Damaged { .. })
+        ));
     }
 }

@@ -63,8 +63,10 @@ pub enum StateError {
         known: i64,
     },
     /// It is damaged, or it is not ours.
-    #[error("{path} is not usable as a mailtide state database: {what}. Move it away to start \
-             over from the Maildir and the server; nothing is deleted then")]
+    #[error(
+        "{path} is not usable as a mailtide state database: {what}. Move it away to start \
+             over from the Maildir and the server; nothing is deleted then"
+    )]
     Damaged {
         /// Which.
         path: String,
@@ -111,7 +113,10 @@ impl State {
 
     /// A state that is forgotten when dropped: tests, and dry runs of accounts never synced.
     pub fn in_memory() -> Result<State, StateError> {
-        State::prepare(Connection::open_in_memory().map_err(doing("open it"))?, ":memory:")
+        State::prepare(
+            Connection::open_in_memory().map_err(doing("open it"))?,
+            ":memory:",
+        )
     }
 
     /// Opens an existing database without writing a byte beside it (dry run). The caller holds
@@ -122,7 +127,10 @@ impl State {
         let db = if leftover {
             // A cut run left a journal; SQLite would have to write to read it. Read a copy.
             let copy = std::env::temp_dir().join(format!("mailtide-{}", std::process::id()));
-            let file = |source| StateError::File { path: copy.clone(), source };
+            let file = |source| StateError::File {
+                path: copy.clone(),
+                source,
+            };
             std::fs::create_dir_all(&copy).map_err(file)?;
             std::fs::copy(path, copy.join("state.db")).map_err(file)?;
             std::fs::copy(&wal, copy.join("state.db-wal")).map_err(file)?;
@@ -133,7 +141,11 @@ impl State {
             std::fs::remove_dir_all(&copy).map_err(file)?;
             memory
         } else {
-            let name = path.display().to_string().replace('%', "%25").replace('?', "%3f");
+            let name = path
+                .display()
+                .to_string()
+                .replace('%', "%25")
+                .replace('?', "%3f");
             let uri = format!("file:{}?immutable=1", name.replace('#', "%23"));
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
             Connection::open_with_flags(uri, flags).map_err(doing("open it"))?
@@ -166,18 +178,25 @@ impl State {
 fn copy_into(from: &Connection, to: &mut Connection) -> Result<(), StateError> {
     let backup = rusqlite::backup::Backup::new(from, to).map_err(doing("copy it"))?;
     let pause = std::time::Duration::ZERO;
-    backup.run_to_completion(1000, pause, None).map_err(doing("copy it"))
+    backup
+        .run_to_completion(1000, pause, None)
+        .map_err(doing("copy it"))
 }
 
 fn restrict(path: &Path) -> Result<(), StateError> {
     use std::os::unix::fs::PermissionsExt;
     let mode = std::fs::Permissions::from_mode(0o600);
-    std::fs::set_permissions(path, mode)
-        .map_err(|source| StateError::File { path: path.to_owned(), source })
+    std::fs::set_permissions(path, mode).map_err(|source| StateError::File {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn damaged(path: &Path, what: &impl ToString) -> StateError {
-    StateError::Damaged { path: path.display().to_string(), what: what.to_string() }
+    StateError::Damaged {
+        path: path.display().to_string(),
+        what: what.to_string(),
+    }
 }
 
 /// Makes a [`StateError`] of what SQLite says.

@@ -18,7 +18,11 @@ impl State {
             return Ok(());
         }
         let what = doing("record what was done");
-        let run = if changes.is_empty() { None } else { Some(self.run_row()?) };
+        let run = if changes.is_empty() {
+            None
+        } else {
+            Some(self.run_row()?)
+        };
         let tx = self.db.transaction().map_err(&what)?;
         for outcome in outcomes {
             record(&tx, key, outcome).map_err(&what)?;
@@ -41,7 +45,9 @@ impl State {
             Side::Remote => "UPDATE mailbox SET remote_cursor = ?2 WHERE id = ?1",
             Side::Local => "UPDATE mailbox SET local_cursor = ?2 WHERE id = ?1",
         };
-        self.db.execute(sql, params![key.0, cursor.0]).map_err(doing("remember a cursor"))?;
+        self.db
+            .execute(sql, params![key.0, cursor.0])
+            .map_err(doing("remember a cursor"))?;
         Ok(())
     }
 
@@ -49,14 +55,18 @@ impl State {
     pub fn learn_epoch(&mut self, key: MailboxKey, epoch: UidValidity) -> Result<(), StateError> {
         let sql = "UPDATE mailbox SET epoch = ?2 WHERE id = ?1 AND epoch IS NULL";
         let epoch = i64::try_from(epoch.0).unwrap_or(i64::MAX);
-        self.db.execute(sql, params![key.0, epoch]).map_err(doing("remember UIDVALIDITY"))?;
+        self.db
+            .execute(sql, params![key.0, epoch])
+            .map_err(doing("remember UIDVALIDITY"))?;
         Ok(())
     }
 
     /// Remembers when a mailbox was compared message by message.
     pub fn set_full_at(&mut self, key: MailboxKey, now: i64) -> Result<(), StateError> {
         let sql = "UPDATE mailbox SET full_at = ?2 WHERE id = ?1";
-        self.db.execute(sql, params![key.0, now]).map_err(doing("remember a full look"))?;
+        self.db
+            .execute(sql, params![key.0, now])
+            .map_err(doing("remember a full look"))?;
         Ok(())
     }
 
@@ -116,9 +126,17 @@ impl State {
 
 fn record(db: &Connection, key: MailboxKey, outcome: &Outcome) -> Result<(), rusqlite::Error> {
     match outcome {
-        Outcome::Paired { uid, file, flags, hash, size, replaces } => {
+        Outcome::Paired {
+            uid,
+            file,
+            flags,
+            hash,
+            size,
+            replaces,
+        } => {
             if let Some(old) = replaces {
-                db.prepare_cached("DELETE FROM pair WHERE id = ?1")?.execute([old.0])?;
+                db.prepare_cached("DELETE FROM pair WHERE id = ?1")?
+                    .execute([old.0])?;
             }
             unaside(db, key, &AnyId::Remote(*uid))?;
             unaside(db, key, &AnyId::Local(file.clone()))?;
@@ -143,15 +161,18 @@ fn record(db: &Connection, key: MailboxKey, outcome: &Outcome) -> Result<(), rus
             db.prepare_cached(sql)?.execute(values)?;
         }
         Outcome::Dropped { pair } => {
-            db.prepare_cached("DELETE FROM pair WHERE id = ?1")?.execute([pair.0])?;
+            db.prepare_cached("DELETE FROM pair WHERE id = ?1")?
+                .execute([pair.0])?;
         }
         Outcome::Tombstone { pair, side } => {
             let sql = "UPDATE pair SET tombstone = ?2 WHERE id = ?1";
-            db.prepare_cached(sql)?.execute(params![pair.0, side_number(*side)])?;
+            db.prepare_cached(sql)?
+                .execute(params![pair.0, side_number(*side)])?;
         }
         Outcome::Alone { pair, aside } => {
             if let Some(pair) = pair {
-                db.prepare_cached("DELETE FROM pair WHERE id = ?1")?.execute([pair.0])?;
+                db.prepare_cached("DELETE FROM pair WHERE id = ?1")?
+                    .execute([pair.0])?;
             }
             if let AnyId::Local(file) = &aside.id {
                 db.prepare_cached("DELETE FROM upload WHERE mailbox = ?1 AND file = ?2")?
@@ -188,6 +209,7 @@ fn set_aside(db: &Connection, key: MailboxKey, aside: &Aside) -> Result<(), rusq
 
 fn unaside(db: &Connection, key: MailboxKey, id: &AnyId) -> Result<(), rusqlite::Error> {
     let sql = "DELETE FROM aside WHERE mailbox = ?1 AND side = ?2 AND message = ?3";
-    db.prepare_cached(sql)?.execute(params![key.0, side_number(id.side()), id_bytes(id)])?;
+    db.prepare_cached(sql)?
+        .execute(params![key.0, side_number(id.side()), id_bytes(id)])?;
     Ok(())
 }

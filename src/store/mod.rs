@@ -21,7 +21,10 @@ use crate::reconcile::{Cursor, Listed, Look};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One side of an account.
-#[allow(async_fn_in_trait, reason = "an account lives on one thread; see the module's head")]
+#[allow(
+    async_fn_in_trait,
+    reason = "an account lives on one thread; see the module's head"
+)]
 pub trait Store: Sized {
     /// How this side names messages.
     type Id: Id;
@@ -30,7 +33,10 @@ pub trait Store: Sized {
 
     /// The cheap look at everything: all mailboxes, and which of them cannot have changed since
     /// they were left with these cursors. Complete or an error.
-    async fn list(&mut self, left: &BTreeMap<MailboxName, Cursor>) -> Result<Vec<Listed>, StoreError>;
+    async fn list(
+        &mut self,
+        left: &BTreeMap<MailboxName, Cursor>,
+    ) -> Result<Vec<Listed>, StoreError>;
 
     /// Looks into one mailbox. Changes nothing.
     async fn look(&mut self, ask: &Ask<'_>) -> Result<Look<Self::Id>, StoreError>;
@@ -90,7 +96,10 @@ pub trait Store: Sized {
 }
 
 /// What only the side that keeps the user's files can do.
-#[allow(async_fn_in_trait, reason = "an account lives on one thread; see the module's head")]
+#[allow(
+    async_fn_in_trait,
+    reason = "an account lives on one thread; see the module's head"
+)]
 pub trait Keep: Store {
     /// Begins to take messages into the quarantine of a mailbox, out of the user's sight.
     async fn quarantine(&mut self, place: &Place) -> Result<Self::Receiver, StoreError>;
@@ -142,7 +151,10 @@ pub struct About<I> {
 }
 
 /// Takes messages one after another while they are read.
-#[allow(async_fn_in_trait, reason = "an account lives on one thread; see the module's head")]
+#[allow(
+    async_fn_in_trait,
+    reason = "an account lives on one thread; see the module's head"
+)]
 pub trait Sink<I> {
     /// A message of this many bytes begins; `about` when the reader knows it by now.
     async fn begin(&mut self, size: u64, about: Option<&About<I>>) -> Result<(), StoreError>;
@@ -174,7 +186,10 @@ pub struct Delivery {
 }
 
 /// Takes messages in. What is dropped before `finish` leaves no visible trace on disk.
-#[allow(async_fn_in_trait, reason = "an account lives on one thread; see the module's head")]
+#[allow(
+    async_fn_in_trait,
+    reason = "an account lives on one thread; see the module's head"
+)]
 pub trait Receiver {
     /// How the receiving side names messages.
     type Id: Id;
@@ -238,4 +253,3 @@ pub enum Removed {
     /// It carries `\Deleted`; the server cannot expunge single messages (no UIDPLUS).
     Marked,
 }
-

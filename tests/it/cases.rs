@@ -48,8 +48,10 @@ fn show(view: &std::collections::BTreeMap<String, Vec<(String, String)>>) -> Str
         line.trim_start_matches("Subject: ").to_owned()
     };
     let boxes = view.iter().map(|(name, all)| {
-        let messages: Vec<String> =
-            all.iter().map(|(body, flags)| format!("{}({flags})", short(body))).collect();
+        let messages: Vec<String> = all
+            .iter()
+            .map(|(body, flags)| format!("{}({flags})", short(body)))
+            .collect();
         format!("{name}: {}", messages.join(" "))
     });
     boxes.collect::<Vec<_>>().join("; ")
@@ -79,7 +81,10 @@ fn row(name: &str, prepare: fn() -> TwoSides, act: fn(&mut TwoSides), want: &str
         verify(&mut w, &format!("cut at step {cut} of {steps}"));
         for (body, count) in &whole {
             let now = w.bodies().get(body).copied().unwrap_or(0);
-            assert!(now >= (*count).min(1), "{name}: lost content, cut at step {cut}");
+            assert!(
+                now >= (*count).min(1),
+                "{name}: lost content, cut at step {cut}"
+            );
         }
     }
     cut_at_commits(name, prepare, act, &verify);
@@ -98,7 +103,8 @@ fn cut_at_commits(
         let left = std::sync::Arc::new(std::sync::atomic::AtomicI32::new(n));
         let counter = left.clone();
         let order = std::sync::atomic::Ordering::SeqCst;
-        w.state.fail_commits(move || counter.fetch_sub(1, order) <= 0);
+        w.state
+            .fail_commits(move || counter.fetch_sub(1, order) <= 0);
         w.sync();
         let reached = left.load(order) < 0;
         w.state.fail_commits(|| false);
@@ -145,8 +151,24 @@ fn edited(w: &mut TwoSides) {
 
 fn blind(w: &mut TwoSides, side: Side) {
     match side {
-        Side::Remote => w.remote.inner.borrow_mut().boxes.get_mut(&inbox()).unwrap().blind = true,
-        Side::Local => w.local.inner.borrow_mut().boxes.get_mut(&inbox()).unwrap().blind = true,
+        Side::Remote => {
+            w.remote
+                .inner
+                .borrow_mut()
+                .boxes
+                .get_mut(&inbox())
+                .unwrap()
+                .blind = true
+        }
+        Side::Local => {
+            w.local
+                .inner
+                .borrow_mut()
+                .boxes
+                .get_mut(&inbox())
+                .unwrap()
+                .blind = true
+        }
     }
 }
 
@@ -157,23 +179,49 @@ const SAME: &str = r"INBOX: msg(\Seen) other()";
 #[test]
 fn rows_1_to_8_same_and_flags() {
     row("1 S,S", base, |_| {}, SAME);
-    row("2 S,F", base, |w| flag(w, Some(Answered), None), r"INBOX: msg(\Answered \Seen) other()");
+    row(
+        "2 S,F",
+        base,
+        |w| flag(w, Some(Answered), None),
+        r"INBOX: msg(\Answered \Seen) other()",
+    );
     row("3 S,D", base, |w| gone(w, Side::Remote), "INBOX: other()");
     let unknown = |w: &mut TwoSides| {
         gone(w, Side::Remote);
         blind(w, Side::Remote);
     };
-    row("5 S,U", base, unknown, "INBOX: other() | INBOX: msg(\\Seen) other()");
+    row(
+        "5 S,U",
+        base,
+        unknown,
+        "INBOX: other() | INBOX: msg(\\Seen) other()",
+    );
     row("6 S,X", base, |w| broken(w, Side::Remote), SAME);
-    row("7 F,S", base, |w| flag(w, None, Some(Flagged)), r"INBOX: msg(\Flagged \Seen) other()");
+    row(
+        "7 F,S",
+        base,
+        |w| flag(w, None, Some(Flagged)),
+        r"INBOX: msg(\Flagged \Seen) other()",
+    );
     let both = |w: &mut TwoSides| flag(w, Some(Answered), Some(Flagged));
-    row("8 F,F", base, both, r"INBOX: msg(\Answered \Flagged \Seen) other()");
+    row(
+        "8 F,F",
+        base,
+        both,
+        r"INBOX: msg(\Answered \Flagged \Seen) other()",
+    );
     let opposite = |w: &mut TwoSides| {
         let (u, f) = (uid(w), file(w));
-        w.remote.edit(&inbox(), &u, |flags| *flags = Flags::default());
+        w.remote
+            .edit(&inbox(), &u, |flags| *flags = Flags::default());
         w.local.edit(&inbox(), &f, |flags| flags.insert(Answered));
     };
-    row("8 F,F off and on", base, opposite, r"INBOX: msg(\Answered) other()");
+    row(
+        "8 F,F off and on",
+        base,
+        opposite,
+        r"INBOX: msg(\Answered) other()",
+    );
 }
 
 #[test]
@@ -187,13 +235,23 @@ fn rows_9_to_12_local_flags() {
         flag(w, None, Some(Flagged));
         gone(w, Side::Remote);
     };
-    row("9 F,D interest", base, wanted, r"INBOX: msg(\Flagged \Seen) other()");
+    row(
+        "9 F,D interest",
+        base,
+        wanted,
+        r"INBOX: msg(\Flagged \Seen) other()",
+    );
     let unknown = |w: &mut TwoSides| {
         flag(w, None, Some(Flagged));
         gone(w, Side::Remote);
         blind(w, Side::Remote);
     };
-    row("11 F,U", base, unknown, "INBOX: other() | INBOX: msg(\\Flagged \\Seen) other()");
+    row(
+        "11 F,U",
+        base,
+        unknown,
+        "INBOX: other() | INBOX: msg(\\Flagged \\Seen) other()",
+    );
     let body = |w: &mut TwoSides| {
         broken(w, Side::Remote);
         flag(w, None, Some(Flagged));
@@ -213,7 +271,12 @@ fn rows_13_to_18_local_deletions() {
         flag(w, Some(Flagged), None);
         gone(w, Side::Local);
     };
-    row("14 D,F interest", base, wanted, r"INBOX: msg(\Flagged \Seen) other()");
+    row(
+        "14 D,F interest",
+        base,
+        wanted,
+        r"INBOX: msg(\Flagged \Seen) other()",
+    );
     let both = |w: &mut TwoSides| {
         gone(w, Side::Remote);
         gone(w, Side::Local);
@@ -223,12 +286,22 @@ fn rows_13_to_18_local_deletions() {
         gone(w, Side::Local);
         blind(w, Side::Remote);
     };
-    row("17 D,U", base, unknown, r"INBOX: msg(\Seen) other() | INBOX: other()");
+    row(
+        "17 D,U",
+        base,
+        unknown,
+        r"INBOX: msg(\Seen) other() | INBOX: other()",
+    );
     let body = |w: &mut TwoSides| {
         gone(w, Side::Local);
         broken(w, Side::Remote);
     };
-    row("18 D,X", base, body, r"INBOX: msg(\Seen) other() | INBOX: other()");
+    row(
+        "18 D,X",
+        base,
+        body,
+        r"INBOX: msg(\Seen) other() | INBOX: other()",
+    );
 }
 
 #[test]
@@ -258,7 +331,12 @@ fn row_25_unknown_local() {
         gone(w, Side::Local);
         blind(w, Side::Local);
     };
-    row("25 U,S", base, gone_here, r"INBOX: msg(\Seen) other() | INBOX: other()");
+    row(
+        "25 U,S",
+        base,
+        gone_here,
+        r"INBOX: msg(\Seen) other() | INBOX: other()",
+    );
     let body = |w: &mut TwoSides| {
         broken(w, Side::Remote);
         blind(w, Side::Local);
@@ -274,7 +352,12 @@ fn rows_26_to_31_broken_files() {
         broken(w, Side::Local);
         flag(w, Some(Answered), None);
     };
-    row("27 X,F", base, flags, r"INBOX: msg(\Answered \Seen) other()");
+    row(
+        "27 X,F",
+        base,
+        flags,
+        r"INBOX: msg(\Answered \Seen) other()",
+    );
     let lost = |w: &mut TwoSides| {
         broken(w, Side::Local);
         gone(w, Side::Remote);
@@ -294,13 +377,23 @@ fn rows_26_to_31_broken_files() {
 
 #[test]
 fn rows_32_to_37_edited_files() {
-    row("32 C,S", base, edited, r"INBOX: edited(\Seen) msg(\Seen) other()");
+    row(
+        "32 C,S",
+        base,
+        edited,
+        r"INBOX: edited(\Seen) msg(\Seen) other()",
+    );
     let flags = |w: &mut TwoSides| {
         edited(w);
         let u = uid(w);
         w.remote.edit(&inbox(), &u, |flags| flags.insert(Answered));
     };
-    row("33 C,F", base, flags, r"INBOX: edited(\Seen) msg(\Answered \Seen) other()");
+    row(
+        "33 C,F",
+        base,
+        flags,
+        r"INBOX: edited(\Seen) msg(\Answered \Seen) other()",
+    );
     let lost = |w: &mut TwoSides| {
         edited(w);
         gone(w, Side::Remote);
@@ -310,45 +403,85 @@ fn rows_32_to_37_edited_files() {
         edited(w);
         blind(w, Side::Remote);
     };
-    row("36 C,U", base, unknown, r"INBOX: msg(\Seen) other() | INBOX: edited(\Seen) other()");
+    row(
+        "36 C,U",
+        base,
+        unknown,
+        r"INBOX: msg(\Seen) other() | INBOX: edited(\Seen) other()",
+    );
     let body = |w: &mut TwoSides| {
         edited(w);
         broken(w, Side::Remote);
     };
-    row("37 C,X", base, body, r"INBOX: msg(\Seen) other() | INBOX: edited(\Seen) other()");
+    row(
+        "37 C,X",
+        base,
+        body,
+        r"INBOX: msg(\Seen) other() | INBOX: edited(\Seen) other()",
+    );
 }
 
 #[test]
 fn rows_38_to_41_new_messages() {
     let here = |w: &mut TwoSides| drop(w.local.add(&inbox(), b"Subject: n\r\n\r\n1", seen()));
-    row("38 new,-", base, here, r"INBOX: msg(\Seen) n(\Seen) other()");
+    row(
+        "38 new,-",
+        base,
+        here,
+        r"INBOX: msg(\Seen) n(\Seen) other()",
+    );
     let there = |w: &mut TwoSides| {
         w.remote.add(&inbox(), b"Subject: n\r\n\r\n1", seen());
     };
-    row("39 -,new", base, there, r"INBOX: msg(\Seen) n(\Seen) other()");
+    row(
+        "39 -,new",
+        base,
+        there,
+        r"INBOX: msg(\Seen) n(\Seen) other()",
+    );
     let same = |w: &mut TwoSides| {
         w.local.add(&inbox(), b"Subject: n\r\n\r\n1", seen());
-        w.remote.add(&inbox(), b"Subject: n\r\n\r\n1", Flags::of(&[Answered]));
+        w.remote
+            .add(&inbox(), b"Subject: n\r\n\r\n1", Flags::of(&[Answered]));
     };
-    row("40 new,new same", base, same, r"INBOX: msg(\Seen) n(\Answered \Seen) other()");
+    row(
+        "40 new,new same",
+        base,
+        same,
+        r"INBOX: msg(\Seen) n(\Answered \Seen) other()",
+    );
     let other = |w: &mut TwoSides| {
-        w.local.add(&inbox(), b"Subject: n\r\nMessage-ID: <1>\r\n\r\n1", seen());
-        w.remote.add(&inbox(), b"Subject: n\r\nMessage-ID: <1>\r\n\r\n2", seen());
+        w.local
+            .add(&inbox(), b"Subject: n\r\nMessage-ID: <1>\r\n\r\n1", seen());
+        w.remote
+            .add(&inbox(), b"Subject: n\r\nMessage-ID: <1>\r\n\r\n2", seen());
     };
-    row("41 same Message-ID", base, other, r"INBOX: msg(\Seen) n(\Seen) n(\Seen) other()");
+    row(
+        "41 same Message-ID",
+        base,
+        other,
+        r"INBOX: msg(\Seen) n(\Seen) n(\Seen) other()",
+    );
 }
 
 #[test]
 fn rows_42_and_43_identical_messages() {
     let act = |w: &mut TwoSides| {
         for _ in 0..3 {
-            w.local.add(&inbox(), b"Subject: n\r\n\r\n1", Flags::default());
+            w.local
+                .add(&inbox(), b"Subject: n\r\n\r\n1", Flags::default());
         }
         for _ in 0..2 {
-            w.remote.add(&inbox(), b"Subject: n\r\n\r\n1", Flags::default());
+            w.remote
+                .add(&inbox(), b"Subject: n\r\n\r\n1", Flags::default());
         }
     };
-    row("42 k and m", base, act, r"INBOX: msg(\Seen) n() n() n() other()");
+    row(
+        "42 k and m",
+        base,
+        act,
+        r"INBOX: msg(\Seen) n() n() n() other()",
+    );
     // Same header, same size, same beginning; other content at the end.
     let act = |w: &mut TwoSides| {
         let body = |end: &str| format!("Subject: n\r\n\r\n{}{end}", "x".repeat(600)).into_bytes();
@@ -359,7 +492,12 @@ fn rows_42_and_43_identical_messages() {
             w.remote.add(&inbox(), &body(end), Flags::default());
         }
     };
-    row("43 evidence not unique", base, act, r"INBOX: msg(\Seen) n() n() n() other()");
+    row(
+        "43 evidence not unique",
+        base,
+        act,
+        r"INBOX: msg(\Seen) n() n() n() other()",
+    );
 }
 
 #[test]
@@ -367,28 +505,39 @@ fn rows_44_to_46_not_copied() {
     let dead = Flags::of(&[Deleted]);
     assert!(!dead.is_empty());
     let here = |w: &mut TwoSides| {
-        w.local.add(&inbox(), b"Subject: n\r\n\r\n1", Flags::of(&[Deleted]));
+        w.local
+            .add(&inbox(), b"Subject: n\r\n\r\n1", Flags::of(&[Deleted]));
     };
     let want = r"INBOX: msg(\Seen) other() | INBOX: msg(\Seen) n(\Deleted) other()";
     row("44 new with T", base, here, want);
     let there = |w: &mut TwoSides| {
-        w.remote.add(&inbox(), b"Subject: n\r\n\r\n1", Flags::of(&[Deleted]));
+        w.remote
+            .add(&inbox(), b"Subject: n\r\n\r\n1", Flags::of(&[Deleted]));
     };
     let want = r"INBOX: msg(\Seen) n(\Deleted) other() | INBOX: msg(\Seen) other()";
     row("45 new with \\Deleted", base, there, want);
     let undeleted = || {
         let mut w = base();
-        let id = w.remote.add(&inbox(), b"Subject: n\r\n\r\n1", Flags::of(&[Deleted]));
+        let id = w
+            .remote
+            .add(&inbox(), b"Subject: n\r\n\r\n1", Flags::of(&[Deleted]));
         w.sync_ok();
-        w.remote.edit(&inbox(), &id, |flags| *flags = Flags::default());
+        w.remote
+            .edit(&inbox(), &id, |flags| *flags = Flags::default());
         w
     };
-    row("45 undeleted", undeleted, |_| {}, r"INBOX: msg(\Seen) n() other()");
+    row(
+        "45 undeleted",
+        undeleted,
+        |_| {},
+        r"INBOX: msg(\Seen) n() other()",
+    );
     let poison = |w: &mut TwoSides| {
         let body = b"Subject: bad\r\n\r\n1".to_vec();
         w.remote.inner.borrow_mut().refuses.insert(body.clone());
         w.local.add(&inbox(), &body, Flags::default());
-        w.local.add(&inbox(), b"Subject: good\r\n\r\n1", Flags::default());
+        w.local
+            .add(&inbox(), b"Subject: good\r\n\r\n1", Flags::default());
     };
     let want = r"INBOX: good() msg(\Seen) other() | INBOX: bad() good() msg(\Seen) other()";
     row("46 poison", base, poison, want);
@@ -414,9 +563,14 @@ fn a_lost_append_reply_doubles_nothing() {
         let mut w = base();
         w.remote.inner.borrow_mut().tells = tells;
         w.remote.inner.borrow_mut().lose_reply = true;
-        w.local.add(&inbox(), b"Subject: n\r\n\r\n1", Flags::default());
+        w.local
+            .add(&inbox(), b"Subject: n\r\n\r\n1", Flags::default());
         let report = w.sync();
-        assert!(report.errors[0].text.contains("connection lost"), "{:?}", report.errors);
+        assert!(
+            report.errors[0].text.contains("connection lost"),
+            "{:?}",
+            report.errors
+        );
         w.sync_ok();
         assert_eq!(show(&w.remote.view()), r"INBOX: msg(\Seen) n() other()");
         w.assert_equal_sides("after a lost reply");
@@ -426,13 +580,18 @@ fn a_lost_append_reply_doubles_nothing() {
 #[test]
 fn an_upload_in_doubt_waits_before_it_is_sent_again() {
     let mut w = base();
-    let f = w.local.add(&inbox(), b"Subject: n\r\n\r\n1", Flags::default());
+    let f = w
+        .local
+        .add(&inbox(), b"Subject: n\r\n\r\n1", Flags::default());
     let key = *w.state.mailboxes().unwrap().get(&inbox()).unwrap();
     w.state.begin_uploads(key, &[f], w.now.get()).unwrap();
     w.state.commit_uploads(key, w.now.get()).unwrap();
     let began = std::time::Instant::now();
     assert_eq!(w.sync_ok().uploaded, 1);
-    assert!(began.elapsed().as_secs() < 5, "paused time does not really wait");
+    assert!(
+        began.elapsed().as_secs() < 5,
+        "paused time does not really wait"
+    );
     w.assert_equal_sides("sent again after the grace");
 }
 
@@ -467,7 +626,12 @@ fn directions_and_travel() {
     let want = "INBOX: msg(\\Answered \\Seen) other() r(\\Seen) | \
                 INBOX: l(\\Seen) msg(\\Answered \\Flagged \\Seen) other() r(\\Seen)";
     row("pull", pull, act, want);
-    row("pull, deleted here", pull, |w| gone(w, Side::Local), &format!("{SAME} | INBOX: other()"));
+    row(
+        "pull, deleted here",
+        pull,
+        |w| gone(w, Side::Local),
+        &format!("{SAME} | INBOX: other()"),
+    );
     let push = || {
         let mut w = base();
         w.policy.direction = Direction::Push;
@@ -481,14 +645,29 @@ fn directions_and_travel() {
         w.policy.delete = Travel::None;
         w
     };
-    row("delete none, here", keep, |w| gone(w, Side::Local), &format!("{SAME} | INBOX: other()"));
-    row("delete none, there", keep, |w| gone(w, Side::Remote), &format!("INBOX: other() | {SAME}"));
+    row(
+        "delete none, here",
+        keep,
+        |w| gone(w, Side::Local),
+        &format!("{SAME} | INBOX: other()"),
+    );
+    row(
+        "delete none, there",
+        keep,
+        |w| gone(w, Side::Remote),
+        &format!("INBOX: other() | {SAME}"),
+    );
     let local_only = || {
         let mut w = base();
         w.policy.delete = Travel::Local;
         w
     };
-    row("delete local", local_only, |w| gone(w, Side::Remote), "INBOX: other()");
+    row(
+        "delete local",
+        local_only,
+        |w| gone(w, Side::Remote),
+        "INBOX: other()",
+    );
 }
 
 #[test]
@@ -516,7 +695,10 @@ fn uidvalidity_changes() {
     let mut w = base();
     w.remote.renumber(&inbox(), 3);
     let report = w.sync_ok();
-    assert_eq!((report.downloaded, report.uploaded, report.changes()), (0, 0, 0));
+    assert_eq!(
+        (report.downloaded, report.uploaded, report.changes()),
+        (0, 0, 0)
+    );
     // Overlapping numbers, and a message that the new mailbox does not have: held, not deleted.
     let mut w = base();
     w.remote.renumber(&inbox(), 0);
@@ -526,7 +708,11 @@ fn uidvalidity_changes() {
     assert_eq!(report.held[0].kind.name(), "unmatched-after-uidvalidity");
     assert_eq!(show(&w.local.view()), SAME);
     let id = report.held[0].id.clone();
-    assert_eq!(w.sync().held[0].id, id, "the same id as long as it is the same");
+    assert_eq!(
+        w.sync().held[0].id,
+        id,
+        "the same id as long as it is the same"
+    );
     assert!(w.state.approve(&id).unwrap());
     assert_eq!(w.sync_ok().uploaded, 1);
     w.assert_equal_sides("approved");
@@ -552,7 +738,8 @@ fn mailboxes_created() {
         }
         w.local.create(&mb("A"));
         w.local.add(&mb("A"), b"Subject: n\r\n\r\n1", seen());
-        w.local.add(&mb("A"), b"Subject: k\r\n\r\n3", Flags::default());
+        w.local
+            .add(&mb("A"), b"Subject: k\r\n\r\n3", Flags::default());
     };
     row("F3", base, both, &format!(r"A: k() m() n(\Seen); {SAME}"));
 }
@@ -579,13 +766,23 @@ fn mailboxes_deleted() {
         drop_box(w, Side::Local);
         w.remote.add(&mb("A"), b"Subject: n\r\n\r\n1", seen());
     };
-    row("F5", with_a, new_there, &format!(r"A: a(\Seen) n(\Seen); {SAME}"));
+    row(
+        "F5",
+        with_a,
+        new_there,
+        &format!(r"A: a(\Seen) n(\Seen); {SAME}"),
+    );
     row("F6", with_a, |w| drop_box(w, Side::Remote), SAME);
     let new_here = |w: &mut TwoSides| {
         drop_box(w, Side::Remote);
         w.local.add(&mb("A"), b"Subject: n\r\n\r\n1", seen());
     };
-    row("F7", with_a, new_here, &format!(r"A: a(\Seen) n(\Seen); {SAME}"));
+    row(
+        "F7",
+        with_a,
+        new_here,
+        &format!(r"A: a(\Seen) n(\Seen); {SAME}"),
+    );
     let both = |w: &mut TwoSides| {
         drop_box(w, Side::Remote);
         drop_box(w, Side::Local);
@@ -596,8 +793,18 @@ fn mailboxes_deleted() {
         w.policy.delete_mailboxes = Travel::None;
         w
     };
-    row("F4 not travelling", kept, |w| drop_box(w, Side::Local), &format!(r"A: a(\Seen); {SAME}"));
-    row("F6 not travelling", kept, |w| drop_box(w, Side::Remote), &format!(r"A: a(\Seen); {SAME}"));
+    row(
+        "F4 not travelling",
+        kept,
+        |w| drop_box(w, Side::Local),
+        &format!(r"A: a(\Seen); {SAME}"),
+    );
+    row(
+        "F6 not travelling",
+        kept,
+        |w| drop_box(w, Side::Remote),
+        &format!(r"A: a(\Seen); {SAME}"),
+    );
     let inbox_gone = |w: &mut TwoSides| {
         w.local.inner.borrow_mut().boxes.remove(&inbox());
     };
@@ -613,7 +820,10 @@ fn deleted_bytes_are_kept() {
         w.sync_ok();
         let kept = w.quarantined();
         assert!(kept.contains("Subject: a\r\n\r\n1"), "{side}: {kept:?}");
-        assert!(kept.contains("Subject: msg\r\n\r\nmsg\r\n"), "{side}: {kept:?}");
+        assert!(
+            kept.contains("Subject: msg\r\n\r\nmsg\r\n"),
+            "{side}: {kept:?}"
+        );
     }
 }
 
@@ -622,7 +832,11 @@ fn f19_no_inbox_changes_nothing() {
     let mut w = with_a();
     w.remote.inner.borrow_mut().boxes.clear();
     let report = w.sync();
-    assert!(report.errors[0].text.contains("lists no INBOX"), "{:?}", report.errors);
+    assert!(
+        report.errors[0].text.contains("lists no INBOX"),
+        "{:?}",
+        report.errors
+    );
     assert_eq!(show(&w.local.view()), format!(r"A: a(\Seen); {SAME}"));
 }
 
@@ -636,14 +850,24 @@ fn f20_a_mailbox_that_cannot_be_opened_holds_only_itself() {
     blind(&mut w, Side::Remote);
     gone(&mut w, Side::Remote);
     w.sync_ok();
-    assert_eq!(show(&w.remote.view()), r"A: a(\Seen) n(\Seen); INBOX: other()");
-    assert_eq!(show(&w.local.view()), format!(r"A: a(\Seen) n(\Seen); {SAME}"));
+    assert_eq!(
+        show(&w.remote.view()),
+        r"A: a(\Seen) n(\Seen); INBOX: other()"
+    );
+    assert_eq!(
+        show(&w.local.view()),
+        format!(r"A: a(\Seen) n(\Seen); {SAME}")
+    );
 }
 
 fn many(count: usize) -> TwoSides {
     let mut w = base();
     for n in 0..count {
-        w.remote.add(&inbox(), format!("Subject: m{n}\r\n\r\n").as_bytes(), Flags::default());
+        w.remote.add(
+            &inbox(),
+            format!("Subject: m{n}\r\n\r\n").as_bytes(),
+            Flags::default(),
+        );
     }
     w.sync_ok();
     w
@@ -656,10 +880,14 @@ fn guard_mass_deletion_is_held_and_runs_once_when_approved() {
     for id in &doomed {
         w.local.delete(&inbox(), id);
     }
-    w.remote.add(&inbox(), b"Subject: new\r\n\r\n", Flags::default());
+    w.remote
+        .add(&inbox(), b"Subject: new\r\n\r\n", Flags::default());
     let report = w.sync();
     assert_eq!(report.held.len(), 1);
-    assert_eq!((report.held[0].count, report.held[0].kind.name()), (40, "mass-deletion"));
+    assert_eq!(
+        (report.held[0].count, report.held[0].kind.name()),
+        (40, "mass-deletion")
+    );
     assert_eq!(report.downloaded, 1, "the rest goes on");
     assert_eq!(w.remote.ids(&inbox()).len(), 63);
     let id = report.held[0].id.clone();
@@ -694,9 +922,18 @@ fn guard_limits() {
             w.remote.delete(&inbox(), &id);
         }
         let report = w.sync();
-        assert_eq!(!report.held.is_empty(), held, "{deleted} of {before}: {:?}", report.held);
+        assert_eq!(
+            !report.held.is_empty(),
+            held,
+            "{deleted} of {before}: {:?}",
+            report.held
+        );
         let left = w.local.ids(&inbox()).len();
-        assert_eq!(left, if held { before } else { before - deleted }, "{deleted} of {before}");
+        assert_eq!(
+            left,
+            if held { before } else { before - deleted },
+            "{deleted} of {before}"
+        );
     }
 }
 
@@ -717,7 +954,11 @@ fn guard_mailboxes_and_configuration() {
     }
     w.sync_ok();
     for n in 0..4 {
-        w.remote.inner.borrow_mut().boxes.remove(&mb(&format!("M{n}")));
+        w.remote
+            .inner
+            .borrow_mut()
+            .boxes
+            .remove(&mb(&format!("M{n}")));
     }
     assert_eq!(w.sync().held[0].kind.name(), "many-mailboxes-gone");
     assert_eq!(w.local.names().len(), 7);
@@ -730,7 +971,11 @@ fn guard_mailboxes_and_configuration() {
     assert_eq!(w.sync_ok().deleted_local, 1);
     let ids = w.remote.ids(&mb("A"));
     w.remote.delete(&mb("A"), &ids[0]);
-    assert_eq!(w.sync_ok().deleted_local, 1, "the new configuration is known by now");
+    assert_eq!(
+        w.sync_ok().deleted_local,
+        1,
+        "the new configuration is known by now"
+    );
 }
 
 #[test]
@@ -738,9 +983,11 @@ fn dry_run_shows_the_plan_and_writes_nothing() {
     let mut w = base();
     let made: Rc<Cell<u32>> = Rc::default();
     made.set(1);
-    w.remote.add(&inbox(), b"Subject: n\r\n\r\n1", Flags::default());
+    w.remote
+        .add(&inbox(), b"Subject: n\r\n\r\n1", Flags::default());
     w.local.create(&mb("New"));
-    w.local.add(&mb("New"), b"Subject: k\r\n\r\n1", Flags::default());
+    w.local
+        .add(&mb("New"), b"Subject: k\r\n\r\n1", Flags::default());
     gone(&mut w, Side::Local);
     w.options.dry_run = true;
     let (writes, rows) = (w.fuse.borrow().writes, w.state.writes());
@@ -755,6 +1002,9 @@ fn dry_run_shows_the_plan_and_writes_nothing() {
     assert_eq!(lines.len(), 4, "{lines:?}");
     w.options.dry_run = false;
     let report = w.sync_ok();
-    assert_eq!((report.downloaded, report.uploaded, report.deleted_remote), (1, 1, 1));
+    assert_eq!(
+        (report.downloaded, report.uploaded, report.deleted_remote),
+        (1, 1, 1)
+    );
     assert_eq!(report.mailboxes_created_remote, 1);
 }

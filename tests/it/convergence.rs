@@ -30,7 +30,11 @@ impl Chance {
     }
 
     fn pick<'a, T>(&mut self, all: &'a [T]) -> Option<&'a T> {
-        if all.is_empty() { None } else { all.get(self.below(all.len())) }
+        if all.is_empty() {
+            None
+        } else {
+            all.get(self.below(all.len()))
+        }
     }
 }
 
@@ -61,7 +65,13 @@ impl Run {
         w.remote.inner.borrow_mut().deltas = !chance.one_in(4);
         w.local.inner.borrow_mut().deltas = !chance.one_in(4);
         w.remote.inner.borrow_mut().tells = !chance.one_in(4);
-        Run { w, chance, bodies: 0, seed, settled: BTreeSet::new() }
+        Run {
+            w,
+            chance,
+            bodies: 0,
+            seed,
+            settled: BTreeSet::new(),
+        }
     }
 
     fn body(&mut self) -> Vec<u8> {
@@ -74,15 +84,24 @@ impl Run {
             }
         };
         // Some share header, size and beginning, and differ only at the end.
-        let pad = if number.is_multiple_of(2) { "x".repeat(600) } else { String::new() };
-        format!("Subject: {}\r\nMessage-ID: <1@x>\r\n\r\n{pad}{number:04}\r\n", pad.len())
-            .into_bytes()
+        let pad = if number.is_multiple_of(2) {
+            "x".repeat(600)
+        } else {
+            String::new()
+        };
+        format!(
+            "Subject: {}\r\nMessage-ID: <1@x>\r\n\r\n{pad}{number:04}\r\n",
+            pad.len()
+        )
+        .into_bytes()
     }
 
     fn flags(&mut self) -> Flags {
         let mut flags = Flags::from_parts(self.chance.below(32) as u8, []);
         if self.chance.one_in(4) {
-            flags.insert_keyword(Keyword::new(["work", "$Forwarded"][self.chance.below(2)]).unwrap());
+            flags.insert_keyword(
+                Keyword::new(["work", "$Forwarded"][self.chance.below(2)]).unwrap(),
+            );
         }
         flags.without(SystemFlag::Deleted)
     }
@@ -146,7 +165,10 @@ impl Run {
     fn holds_deleted(&self, name: &MailboxName) -> bool {
         fn any<I: Ord>(side: &crate::support::memory::Inner<I>, name: &MailboxName) -> bool {
             let messages = side.boxes.get(name).map(|b| &b.messages);
-            messages.into_iter().flatten().any(|(_, m)| m.flags.has(SystemFlag::Deleted))
+            messages
+                .into_iter()
+                .flatten()
+                .any(|(_, m)| m.flags.has(SystemFlag::Deleted))
         }
         any(&self.w.remote.inner.borrow(), name) || any(&self.w.local.inner.borrow(), name)
     }
@@ -158,8 +180,19 @@ impl Run {
             let base = state.base(key).unwrap();
             let inner = self.w.remote.inner.borrow();
             let body = |uid: &Uid| inner.boxes[&name].messages[uid].body.clone();
-            let pairs = base.pairs.iter().map(|p| (p.id.0, (body(&p.uid), p.flags.clone())));
-            (name.clone(), (Sheet { pairs: pairs.collect() }, base.pairs.clone()))
+            let pairs = base
+                .pairs
+                .iter()
+                .map(|p| (p.id.0, (body(&p.uid), p.flags.clone())));
+            (
+                name.clone(),
+                (
+                    Sheet {
+                        pairs: pairs.collect(),
+                    },
+                    base.pairs.clone(),
+                ),
+            )
         });
         all.collect()
     }
@@ -170,7 +203,8 @@ impl Run {
         for (name, (_, pairs)) in &before {
             for pair in pairs {
                 self.settled.insert((name.clone(), AnyId::Remote(pair.uid)));
-                self.settled.insert((name.clone(), AnyId::Local(pair.file.clone())));
+                self.settled
+                    .insert((name.clone(), AnyId::Local(pair.file.clone())));
             }
         }
         let mut dropped = BTreeSet::new();
@@ -188,7 +222,12 @@ impl Run {
         }
         let report = self.w.sync();
         let seed = self.seed;
-        assert!(report.ok(), "seed {seed}: {:?} {:?}", report.errors, report.held);
+        assert!(
+            report.ok(),
+            "seed {seed}: {:?} {:?}",
+            report.errors,
+            report.held
+        );
         self.w.assert_equal_sides(&format!("seed {seed}"));
         let have = self.w.remote.view();
         for (name, bag) in &want {
@@ -221,10 +260,16 @@ impl Run {
             let here = local.boxes.get(&name).map(|b| &b.messages);
             let uids: BTreeSet<Uid> = pairs.iter().map(|p| p.uid).collect();
             let files: BTreeSet<MaildirId> = pairs.iter().map(|p| p.file.clone()).collect();
-            let new_there: Vec<_> =
-                there.into_iter().flatten().filter(|(id, _)| !uids.contains(id)).collect();
-            let new_here: Vec<_> =
-                here.into_iter().flatten().filter(|(id, _)| !files.contains(id)).collect();
+            let new_there: Vec<_> = there
+                .into_iter()
+                .flatten()
+                .filter(|(id, _)| !uids.contains(id))
+                .collect();
+            let new_here: Vec<_> = here
+                .into_iter()
+                .flatten()
+                .filter(|(id, _)| !files.contains(id))
+                .collect();
             if known.is_some() && (there.is_none() || here.is_none()) {
                 // The mailbox was deleted on one side: it goes, unless there is new mail in it.
                 let rest = there.map(|m| m.values().cloned().collect::<Vec<_>>());
@@ -249,19 +294,24 @@ impl Run {
                 met.entry(m.body.clone()).or_default().push(m.flags.clone());
             }
             for (_, m) in &new_here {
-                match met.get_mut(&m.body).and_then(|v| (!v.is_empty()).then(|| v.remove(0))) {
+                match met
+                    .get_mut(&m.body)
+                    .and_then(|v| (!v.is_empty()).then(|| v.remove(0)))
+                {
                     Some(flags) => all.push((m.body.clone(), flags.union(&m.flags))),
                     None => unmatched.push((m.body.clone(), m.flags.clone())),
                 }
             }
-            all.extend(met.into_iter().flat_map(|(b, v)| v.into_iter().map(move |f| (b.clone(), f))));
+            all.extend(
+                met.into_iter()
+                    .flat_map(|(b, v)| v.into_iter().map(move |f| (b.clone(), f))),
+            );
             all.extend(unmatched);
             want.insert(name.to_string(), bag(all.into_iter()));
         }
         want
     }
 }
-
 
 fn bag(all: impl Iterator<Item = (Vec<u8>, Flags)>) -> Bag {
     let mut bag = Bag::new();
@@ -284,7 +334,9 @@ fn compare(want: &Bag, have: &Bag, context: &str) {
     let (wanted, had) = (count(want), count(have));
     assert_eq!(wanted, had, "{context}: number of messages");
     let single = |bag: &Bag| -> Bag {
-        let alone = bag.iter().filter(|((body, _), _)| wanted.get(body) == Some(&1));
+        let alone = bag
+            .iter()
+            .filter(|((body, _), _)| wanted.get(body) == Some(&1));
         alone.map(|(k, v)| (k.clone(), *v)).collect()
     };
     assert_eq!(single(want), single(have), "{context}: flags");

@@ -7,7 +7,8 @@ const DATE: &str = "17-Jul-2024 02:44:25 +0200";
 
 fn mail(n: usize) -> Vec<u8> {
     let body = "line of text\r\n".repeat(n % 7 + 1);
-    format!("From: a@example.org\r\nSubject: message {n}\r\nMessage-ID: <{n}@x>\r\n\r\n{body}").into()
+    format!("From: a@example.org\r\nSubject: message {n}\r\nMessage-ID: <{n}@x>\r\n\r\n{body}")
+        .into()
 }
 
 fn files(directory: &Path) -> Vec<PathBuf> {
@@ -21,14 +22,23 @@ fn files(directory: &Path) -> Vec<PathBuf> {
 }
 
 fn holding(directory: &Path, text: &str) -> PathBuf {
-    let has = |path: &PathBuf| String::from_utf8_lossy(&std::fs::read(path).unwrap()).contains(text);
-    files(directory).into_iter().find(has).unwrap_or_else(|| panic!("no file with {text}"))
+    let has =
+        |path: &PathBuf| String::from_utf8_lossy(&std::fs::read(path).unwrap()).contains(text);
+    files(directory)
+        .into_iter()
+        .find(has)
+        .unwrap_or_else(|| panic!("no file with {text}"))
 }
 
 fn rename_flags(path: &Path, flags: &str) -> PathBuf {
     let name = path.file_name().unwrap().to_str().unwrap();
     let base = name.rsplit_once(":2,").map_or(name, |(base, _)| base);
-    let to = path.parent().unwrap().parent().unwrap().join(format!("cur/{base}:2,{flags}"));
+    let to = path
+        .parent()
+        .unwrap()
+        .parent()
+        .unwrap()
+        .join(format!("cur/{base}:2,{flags}"));
     std::fs::rename(path, &to).unwrap();
     to
 }
@@ -38,12 +48,23 @@ fn two_ways(capabilities: &[&str], config: &str) {
     let server = Dovecot::start(capabilities);
     let home = Home::new(&server, "u1", config);
     let mut phone = server.phone("u1");
-    for name in ["Arbeit", "Arbeit/Entw&APw-rfe", "A &- B", "&ZeVnLIqe-", "Trash"] {
+    for name in [
+        "Arbeit",
+        "Arbeit/Entw&APw-rfe",
+        "A &- B",
+        "&ZeVnLIqe-",
+        "Trash",
+    ] {
         phone.run(&format!("CREATE \"{name}\""));
     }
     let boxes = ["INBOX", "Arbeit", "Arbeit/Entw&APw-rfe", "A &- B"];
     for n in 0..60 {
-        let flags = ["", "\\Seen", "\\Flagged work", "\\Seen \\Answered $Forwarded"][n % 4];
+        let flags = [
+            "",
+            "\\Seen",
+            "\\Flagged work",
+            "\\Seen \\Answered $Forwarded",
+        ][n % 4];
         phone.append(boxes[n % 4], flags, DATE, &mail(n));
     }
     let first = home.sync_twice();
@@ -66,11 +87,23 @@ fn two_ways(capabilities: &[&str], config: &str) {
     rename_flags(&holding(&inbox, "Subject: message 8\n"), "");
     let doomed = holding(&home.mail().join("Arbeit"), "Subject: message 1\n");
     std::fs::remove_file(doomed).unwrap();
-    home.deliver("INBOX", "new/1700000000.M1P1.me", b"Subject: from disk\n\nhello\n");
-    home.deliver("Neu/Hier", "cur/1700000001.M1P1.me:2,FS", b"Subject: also\n\nhello\n");
+    home.deliver(
+        "INBOX",
+        "new/1700000000.M1P1.me",
+        b"Subject: from disk\n\nhello\n",
+    );
+    home.deliver(
+        "Neu/Hier",
+        "cur/1700000001.M1P1.me:2,FS",
+        b"Subject: also\n\nhello\n",
+    );
     let second = home.sync_twice();
     assert_eq!(
-        (&second["downloaded"], &second["uploaded"], &second["deleted_local"]),
+        (
+            &second["downloaded"],
+            &second["uploaded"],
+            &second["deleted_local"]
+        ),
         (&2.into(), &2.into(), &1.into()),
         "{second:#}"
     );
@@ -121,25 +154,50 @@ fn a_full_maildir_meets_a_full_server() {
     // Received mail carries a trace; two of a kind; one that only the disk has; flags differ.
     for n in 0..40 {
         let text = String::from_utf8(mail(n)).unwrap().replace('\r', "");
-        home.deliver("INBOX", &format!("cur/17000000{n:02}.M1P1.old,U={n}:2,F"), text.as_bytes());
+        home.deliver(
+            "INBOX",
+            &format!("cur/17000000{n:02}.M1P1.old,U={n}:2,F"),
+            text.as_bytes(),
+        );
     }
     phone.append("INBOX", "", DATE, &mail(0));
-    home.deliver("INBOX", "new/1800000000.M1P1.me", b"Subject: only here\n\nx\n");
+    home.deliver(
+        "INBOX",
+        "new/1800000000.M1P1.me",
+        b"Subject: only here\n\nx\n",
+    );
     let before = files(&home.mail().join("INBOX")).len();
     let (code, report) = home.sync();
     assert_eq!(code, 0, "{report:#}");
-    assert_eq!((&report["linked"], &report["uploaded"]), (&40.into(), &1.into()), "{report:#}");
+    assert_eq!(
+        (&report["linked"], &report["uploaded"]),
+        (&40.into(), &1.into()),
+        "{report:#}"
+    );
     assert_eq!(report["downloaded"], 1, "the second copy of message 0");
     let after = files(&home.mail().join("INBOX"));
     assert_eq!(after.len(), before + 1);
     let kept = |path: &&PathBuf| path.to_str().unwrap().contains(".old,U=");
-    assert_eq!(after.iter().filter(kept).count(), 40, "files keep their names");
+    assert_eq!(
+        after.iter().filter(kept).count(),
+        40,
+        "files keep their names"
+    );
     home.sync_twice();
-    let same_bodies = |view: &View| view["INBOX"].iter().map(|m| m.body.clone()).collect::<Vec<_>>();
+    let same_bodies = |view: &View| {
+        view["INBOX"]
+            .iter()
+            .map(|m| m.body.clone())
+            .collect::<Vec<_>>()
+    };
     let (there, here) = (server.phone("u1").view(), read_maildir(&home.mail()));
     assert_eq!(same_bodies(&there), same_bodies(&here));
     let both = |m: &&Seen| m.flags.contains("\\seen") && m.flags.contains("\\flagged");
-    assert_eq!(here["INBOX"].iter().filter(both).count(), 40, "flags are united");
+    assert_eq!(
+        here["INBOX"].iter().filter(both).count(),
+        40,
+        "flags are united"
+    );
 }
 
 #[test]
@@ -153,7 +211,11 @@ fn a_lost_state_database_doubles_nothing() {
     home.sync_twice();
     std::fs::remove_dir_all(home.dir.path().join("state")).unwrap();
     let (code, report) = home.sync();
-    assert_eq!((code, &report["linked"], &report["changes"]), (0, &30.into(), &0.into()), "{report:#}");
+    assert_eq!(
+        (code, &report["linked"], &report["changes"]),
+        (0, &30.into(), &0.into()),
+        "{report:#}"
+    );
     assert_same(&server, "u1", &home);
 }
 
@@ -168,11 +230,22 @@ fn uidvalidity_changes_and_nothing_is_copied() {
         }
         home.sync_twice();
         drop(phone);
-        server.doveadm(&["mailbox", "update", "-u", "u1", "--uid-validity", "77", "INBOX"]);
+        server.doveadm(&[
+            "mailbox",
+            "update",
+            "-u",
+            "u1",
+            "--uid-validity",
+            "77",
+            "INBOX",
+        ]);
         let file = holding(&home.mail().join("INBOX"), "Subject: message 7\n");
         rename_flags(&file, "S");
         let (code, report) = home.sync();
-        assert_eq!((code, &report["changes"], &report["flags_remote"]), (0, &1.into(), &1.into()));
+        assert_eq!(
+            (code, &report["changes"], &report["flags_remote"]),
+            (0, &1.into(), &1.into())
+        );
         home.sync_twice();
         assert_same(&server, "u1", &home);
     }
@@ -204,7 +277,11 @@ fn the_index_of_the_server_is_lost_and_modseq_goes_back() {
 fn trash_instead_of_expunge() {
     for capabilities in [FULL, PLAIN] {
         let server = Dovecot::start(capabilities);
-        let trash = if capabilities == FULL { "\\\\Trash" } else { "Trash" };
+        let trash = if capabilities == FULL {
+            "\\\\Trash"
+        } else {
+            "Trash"
+        };
         let home = Home::new(&server, "u1", &format!("trash = \"{trash}\""));
         let mut phone = server.phone("u1");
         phone.run("CREATE Trash");
@@ -218,7 +295,10 @@ fn trash_instead_of_expunge() {
         assert_eq!(server.phone("u1").read("Trash").len(), 1);
         assert_eq!(read_maildir(&home.mail())["Trash"].len(), 1);
         let left = server.phone("u1").read("INBOX");
-        let alive = left.iter().filter(|m| !m.flags.contains("\\deleted")).count();
+        let alive = left
+            .iter()
+            .filter(|m| !m.flags.contains("\\deleted"))
+            .count();
         assert_eq!(alive, 2);
     }
 }
@@ -245,7 +325,11 @@ fn a_held_plan_is_shown_and_runs_once_when_approved() {
     assert_eq!(home.run(&["approve", "nonsense"]).status.code(), Some(2));
     assert_eq!(home.run(&["approve", &id]).status.code(), Some(0));
     let (code, report) = home.sync();
-    assert_eq!((code, &report["deleted_remote"]), (0, &50.into()), "{report:#}");
+    assert_eq!(
+        (code, &report["deleted_remote"]),
+        (0, &50.into()),
+        "{report:#}"
+    );
     assert_same(&server, "u1", &home);
     // The bytes of what was expunged are in quarantine.
     let kept = walk_files(&home.mail().join(".mailtide/quarantine"));
@@ -298,13 +382,20 @@ fn what_the_server_refuses_stops_nothing_else() {
     home.sync_twice();
     home.deliver("INBOX", "new/1.a.me", b"Subject: good\n\nx\n");
     home.deliver("INBOX", "new/2.b.me", b"");
-    home.deliver("INBOX", "new/3.c.me", b"Subject: bare\r\nmixed\n\nline ends\n");
+    home.deliver(
+        "INBOX",
+        "new/3.c.me",
+        b"Subject: bare\r\nmixed\n\nline ends\n",
+    );
     std::os::unix::fs::symlink("/etc/hostname", home.mail().join("INBOX/cur/4.d.me:2,")).unwrap();
     let (code, report) = home.sync();
     assert_eq!((code, &report["uploaded"]), (1, &2.into()), "{report:#}");
     let errors = report["errors"].to_string();
     assert!(errors.contains("no regular file"), "{errors}");
-    assert!(report["notes"].to_string().contains("empty or unreadable"), "{report:#}");
+    assert!(
+        report["notes"].to_string().contains("empty or unreadable"),
+        "{report:#}"
+    );
     assert_eq!(server.phone("u1").read("INBOX").len(), 2);
 }
 
@@ -324,15 +415,22 @@ fn bytes_and_dates_survive_the_way_up_and_down() {
     for (n, body) in bodies.iter().enumerate() {
         let path = a.deliver("INBOX", &format!("cur/{n}.x.me:2,S"), body);
         let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_600_000_000 + n as u64);
-        std::fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+        std::fs::File::options()
+            .write(true)
+            .open(path)
+            .unwrap()
+            .set_modified(time)
+            .unwrap();
     }
     a.sync_twice();
     assert_same(&server, "u1", &a);
     b.sync_twice();
     assert_eq!(read_maildir(&a.mail()), read_maildir(&b.mail()));
     let raw = |home: &Home| {
-        let mut all: Vec<Vec<u8>> =
-            files(&home.mail().join("INBOX")).iter().map(|f| std::fs::read(f).unwrap()).collect();
+        let mut all: Vec<Vec<u8>> = files(&home.mail().join("INBOX"))
+            .iter()
+            .map(|f| std::fs::read(f).unwrap())
+            .collect();
         all.sort();
         all
     };
@@ -354,7 +452,12 @@ fn more_keywords_than_letters_are_kept() {
     std::fs::rename(&file, &name).unwrap();
     home.sync_twice();
     let there = phone.read("INBOX").remove(0);
-    assert_eq!(there.flags.len(), 31, "all thirty and \\Seen: {:?}", there.flags);
+    assert_eq!(
+        there.flags.len(),
+        31,
+        "all thirty and \\Seen: {:?}",
+        there.flags
+    );
 }
 
 #[test]
@@ -364,23 +467,39 @@ fn dry_run_writes_nothing() {
     server.phone("u1").append("INBOX", "", DATE, &mail(1));
     let plan = home.run(&["sync", "--dry-run"]);
     let text = String::from_utf8_lossy(&plan.stdout).into_owned();
-    assert!(text.contains("would create mailbox INBOX on local"), "{text}");
+    assert!(
+        text.contains("would create mailbox INBOX on local"),
+        "{text}"
+    );
     assert!(text.contains("would INBOX: copy UID 1 to local"), "{text}");
     assert!(!home.mail().exists() && !home.dir.path().join("state").exists());
     home.sync_twice();
-    server.phone("u1").append("INBOX", "\\Flagged", DATE, &mail(2));
+    server
+        .phone("u1")
+        .append("INBOX", "\\Flagged", DATE, &mail(2));
     home.deliver("INBOX", "new/1.a.me", b"Subject: up\n\nx\n");
     let snapshot = || -> Vec<(PathBuf, std::time::SystemTime)> {
         let all = walk_files(home.dir.path());
-        all.into_iter().map(|p| (p.clone(), p.metadata().unwrap().modified().unwrap())).collect()
+        all.into_iter()
+            .map(|p| (p.clone(), p.metadata().unwrap().modified().unwrap()))
+            .collect()
     };
     let before = (snapshot(), server.phone("u1").view());
     let plan = home.run(&["sync", "--dry-run", "--json"]);
     assert_eq!(plan.status.code(), Some(0), "{plan:?}");
-    let object: serde_json::Value =
-        serde_json::from_str(String::from_utf8_lossy(&plan.stdout).lines().last().unwrap()).unwrap();
+    let object: serde_json::Value = serde_json::from_str(
+        String::from_utf8_lossy(&plan.stdout)
+            .lines()
+            .last()
+            .unwrap(),
+    )
+    .unwrap();
     let lines = object["accounts"][0]["plan"].as_array().unwrap().len();
-    assert_eq!((before, lines), ((snapshot(), server.phone("u1").view()), 2), "{object:#}");
+    assert_eq!(
+        (before, lines),
+        ((snapshot(), server.phone("u1").view()), 2),
+        "{object:#}"
+    );
 }
 
 #[test]
@@ -397,7 +516,10 @@ fn patterns_choose_mailboxes() {
     let names = |view: View| view.into_keys().collect::<Vec<_>>();
     assert_eq!(names(read_maildir(&home.mail())), ["Work", "Work/A"]);
     home.sync_twice();
-    assert_eq!(names(read_maildir(&home.mail())), ["INBOX", "Work", "Work/A"]);
+    assert_eq!(
+        names(read_maildir(&home.mail())),
+        ["INBOX", "Work", "Work/A"]
+    );
 }
 
 #[test]
@@ -416,7 +538,13 @@ fn maildir_plus_plus() {
     assert_eq!(phone.read("Neu/hier").len(), 1);
     // The maildir crate, which shares no code with ours, sees the same.
     let reader = maildir::Maildir::from(home.mail());
-    assert_eq!((reader.count_new() + reader.count_cur(), reader.list_subdirs().count()), (1, 2));
+    assert_eq!(
+        (
+            reader.count_new() + reader.count_cur(),
+            reader.list_subdirs().count()
+        ),
+        (1, 2)
+    );
 }
 
 #[test]
@@ -430,7 +558,10 @@ fn two_processes_do_not_meet() {
     let text = String::from_utf8_lossy(&out.stderr).into_owned();
     assert_eq!(out.status.code(), Some(75), "{text}");
     let me = format!("process {}", std::process::id());
-    assert!(text.contains("another mailtide works on this account") && text.contains(&me), "{text}");
+    assert!(
+        text.contains("another mailtide works on this account") && text.contains(&me),
+        "{text}"
+    );
     drop(lock);
     home.sync_twice();
 }

@@ -4,5 +4,7 @@
 mod support;
 
 mod cases;
+mod contract;
 mod convergence;
 mod dovecot;
+mod tidy;

@@ -10,8 +10,18 @@ use std::process::{Command, Output, Stdio};
 /// What the servers of the three tiers announce.
 pub const FULL: &[&str] = &[];
 pub const NO_QRESYNC: &[&str] = &[
-    "LITERAL+", "ID", "ENABLE", "CONDSTORE", "UIDPLUS", "MOVE", "ESEARCH", "NAMESPACE", "LIST-EXTENDED",
-    "LIST-STATUS", "SPECIAL-USE", "UNSELECT",
+    "LITERAL+",
+    "ID",
+    "ENABLE",
+    "CONDSTORE",
+    "UIDPLUS",
+    "MOVE",
+    "ESEARCH",
+    "NAMESPACE",
+    "LIST-EXTENDED",
+    "LIST-STATUS",
+    "SPECIAL-USE",
+    "UNSELECT",
 ];
 pub const PLAIN: &[&str] = &["NAMESPACE", "UNSELECT"];
 
@@ -28,7 +38,11 @@ fn script() -> PathBuf {
 impl Dovecot {
     pub fn start(capabilities: &[&str]) -> Dovecot {
         let dir = tempfile::tempdir().unwrap();
-        let mut server = Dovecot { dir, port: 0, tls_port: 0 };
+        let mut server = Dovecot {
+            dir,
+            port: 0,
+            tls_port: 0,
+        };
         server.restart(capabilities);
         server
     }
@@ -58,7 +72,12 @@ impl Dovecot {
 
     pub fn doveadm(&self, arguments: &[&str]) {
         let config = self.dir.path().join("dovecot.conf");
-        let done = Command::new("doveadm").arg("-c").arg(config).args(arguments).output().unwrap();
+        let done = Command::new("doveadm")
+            .arg("-c")
+            .arg(config)
+            .args(arguments)
+            .output()
+            .unwrap();
         assert!(done.status.success(), "{arguments:?}: {done:?}");
     }
 
@@ -87,7 +106,10 @@ impl Phone {
     pub fn connect(port: u16, user: &str) -> Phone {
         let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
         stream.set_nodelay(true).unwrap();
-        let mut phone = Phone { stream: BufReader::new(stream), tags: 0 };
+        let mut phone = Phone {
+            stream: BufReader::new(stream),
+            tags: 0,
+        };
         phone.line();
         phone.run(&format!("LOGIN {user} pass"));
         phone
@@ -102,7 +124,9 @@ impl Phone {
             let Some(size) = text.rsplit_once('{').and_then(|(_, n)| n.strip_suffix('}')) else {
                 return line;
             };
-            let Ok(size) = size.parse::<usize>() else { return line };
+            let Ok(size) = size.parse::<usize>() else {
+                return line;
+            };
             let mut literal = vec![0; size];
             self.stream.read_exact(&mut literal).unwrap();
             line.extend(literal);
@@ -119,7 +143,10 @@ impl Phone {
     pub fn try_run(&mut self, command: &str) -> (Vec<Vec<u8>>, String) {
         self.tags += 1;
         let tag = format!("p{} ", self.tags);
-        self.stream.get_mut().write_all(format!("{tag}{command}\r\n").as_bytes()).unwrap();
+        self.stream
+            .get_mut()
+            .write_all(format!("{tag}{command}\r\n").as_bytes())
+            .unwrap();
         let mut lines = Vec::new();
         loop {
             let line = self.line();
@@ -133,12 +160,21 @@ impl Phone {
     pub fn append(&mut self, mailbox: &str, flags: &str, date: &str, body: &[u8]) {
         self.tags += 1;
         let tag = format!("p{} ", self.tags);
-        let date = if date.is_empty() { String::new() } else { format!("\"{date}\" ") };
-        let head =
-            format!("{tag}APPEND \"{mailbox}\" ({flags}) {date}{{{}}}\r\n", body.len());
+        let date = if date.is_empty() {
+            String::new()
+        } else {
+            format!("\"{date}\" ")
+        };
+        let head = format!(
+            "{tag}APPEND \"{mailbox}\" ({flags}) {date}{{{}}}\r\n",
+            body.len()
+        );
         self.stream.get_mut().write_all(head.as_bytes()).unwrap();
         assert!(self.line().starts_with(b"+"));
-        self.stream.get_mut().write_all(&[body, b"\r\n"].concat()).unwrap();
+        self.stream
+            .get_mut()
+            .write_all(&[body, b"\r\n"].concat())
+            .unwrap();
         loop {
             let line = self.line();
             if let Some(rest) = line.strip_prefix(tag.as_bytes()) {
@@ -157,7 +193,11 @@ impl Phone {
                 return None;
             }
             let name = rest.split_once(") \"/\" ")?.1;
-            Some(name.trim_matches('"').replace("\\\"", "\"").replace("\\\\", "\\"))
+            Some(
+                name.trim_matches('"')
+                    .replace("\\\"", "\"")
+                    .replace("\\\\", "\\"),
+            )
         });
         names.collect()
     }
@@ -170,17 +210,34 @@ impl Phone {
         let mut all = Vec::new();
         for line in lines {
             let start = line.windows(6).position(|w| w == b"BODY[]");
-            let Some(start) = start.filter(|_| line.starts_with(b"* ")) else { continue };
+            let Some(start) = start.filter(|_| line.starts_with(b"* ")) else {
+                continue;
+            };
             let head = String::from_utf8_lossy(&line[..start]).into_owned();
-            let flags = head.split_once("FLAGS (").unwrap().1.split_once(')').unwrap().0;
-            let date = head.split_once("INTERNALDATE \"").unwrap().1.split_once('"').unwrap().0;
+            let flags = head
+                .split_once("FLAGS (")
+                .unwrap()
+                .1
+                .split_once(')')
+                .unwrap()
+                .0;
+            let date = head
+                .split_once("INTERNALDATE \"")
+                .unwrap()
+                .1
+                .split_once('"')
+                .unwrap()
+                .0;
             let after = &line[start..];
             let open = after.iter().position(|b| *b == b'{').unwrap();
             let close = after.iter().position(|b| *b == b'\n').unwrap();
-            let size: usize =
-                String::from_utf8_lossy(&after[open + 1..close - 2]).parse().unwrap();
+            let size: usize = String::from_utf8_lossy(&after[open + 1..close - 2])
+                .parse()
+                .unwrap();
             let body = &after[close + 1..close + 1 + size];
-            let flags = flags.split(' ').filter(|f| !f.is_empty() && *f != "\\Recent");
+            let flags = flags
+                .split(' ')
+                .filter(|f| !f.is_empty() && *f != "\\Recent");
             let date = jiff::fmt::strtime::parse("%d-%b-%Y %H:%M:%S %z", date.trim()).unwrap();
             all.push(Seen {
                 body: canonical(body),
@@ -194,7 +251,10 @@ impl Phone {
 
     pub fn view(&mut self) -> View {
         let names = self.mailboxes();
-        names.into_iter().map(|name| (decode_utf7(&name), self.read(&name))).collect()
+        names
+            .into_iter()
+            .map(|name| (decode_utf7(&name), self.read(&name)))
+            .collect()
     }
 }
 
@@ -219,7 +279,10 @@ pub fn canonical(body: &[u8]) -> Vec<u8> {
 
 fn decode_utf7(name: &str) -> String {
     // Only what the tests use.
-    name.replace("&APw-", "ü").replace("&AOQ-", "ä").replace("&ZeVnLIqe-", "日本語").replace("&-", "&")
+    name.replace("&APw-", "ü")
+        .replace("&AOQ-", "ä")
+        .replace("&ZeVnLIqe-", "日本語")
+        .replace("&-", "&")
 }
 
 /// Reads a nested Maildir with nothing but the standard library.
@@ -238,8 +301,15 @@ fn walk(directory: &Path, name: &str, view: &mut View) {
         let file = entry.file_name().into_string().unwrap();
         let inner = ["cur", "new", "tmp"].contains(&file.as_str()) || file.starts_with('.');
         if !inner && entry.file_type().unwrap().is_dir() {
-            let decoded = file.replace("%2E", ".").replace("%2F", "/").replace("%25", "%");
-            let below = if name.is_empty() { decoded } else { format!("{name}/{decoded}") };
+            let decoded = file
+                .replace("%2E", ".")
+                .replace("%2F", "/")
+                .replace("%25", "%");
+            let below = if name.is_empty() {
+                decoded
+            } else {
+                format!("{name}/{decoded}")
+            };
             walk(&entry.path(), &below, view);
         }
     }
@@ -251,7 +321,12 @@ fn read_mailbox(directory: &Path) -> Vec<Seen> {
     let keywords: BTreeMap<char, String> = names
         .lines()
         .filter_map(|line| line.split_once(' '))
-        .map(|(n, k)| ((b'a' + n.parse::<u8>().unwrap()) as char, k.to_ascii_lowercase()))
+        .map(|(n, k)| {
+            (
+                (b'a' + n.parse::<u8>().unwrap()) as char,
+                k.to_ascii_lowercase(),
+            )
+        })
         .collect();
     let mut all = Vec::new();
     for sub in ["cur", "new"] {
@@ -277,7 +352,11 @@ fn read_mailbox(directory: &Path) -> Vec<Seen> {
                 date: meta.mtime(),
             });
         }
-        assert_eq!(std::fs::read_dir(directory.join("tmp")).unwrap().count(), 0, "litter in tmp");
+        assert_eq!(
+            std::fs::read_dir(directory.join("tmp")).unwrap().count(),
+            0,
+            "litter in tmp"
+        );
     }
     all.sort();
     all
@@ -290,7 +369,9 @@ pub struct Home {
 
 impl Home {
     pub fn new(server: &Dovecot, user: &str, more: &str) -> Home {
-        let home = Home { dir: tempfile::tempdir().unwrap() };
+        let home = Home {
+            dir: tempfile::tempdir().unwrap(),
+        };
         home.configure(server, user, more);
         home
     }
@@ -322,7 +403,10 @@ impl Home {
 
     pub fn mailtide(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mailtide"));
-        command.arg("--config").arg(self.config()).stdin(Stdio::null());
+        command
+            .arg("--config")
+            .arg(self.config())
+            .stdin(Stdio::null());
         command
     }
 
@@ -334,9 +418,15 @@ impl Home {
     pub fn sync(&self) -> (i32, serde_json::Value) {
         let out = self.run(&["sync", "--json"]);
         let text = String::from_utf8_lossy(&out.stdout);
-        let last = text.lines().last().unwrap_or_else(|| panic!("no output: {out:?}"));
+        let last = text
+            .lines()
+            .last()
+            .unwrap_or_else(|| panic!("no output: {out:?}"));
         let object: serde_json::Value = serde_json::from_str(last).unwrap();
-        (out.status.code().unwrap_or(-1), object["accounts"][0].clone())
+        (
+            out.status.code().unwrap_or(-1),
+            object["accounts"][0].clone(),
+        )
     }
 
     /// A sync that must go well, and after which another finds nothing to do.
@@ -344,7 +434,11 @@ impl Home {
         let (code, object) = self.sync();
         assert_eq!(code, 0, "{object:#}");
         let (code, again) = self.sync();
-        assert_eq!((code, again["changes"].as_u64()), (0, Some(0)), "second run: {again:#}");
+        assert_eq!(
+            (code, again["changes"].as_u64()),
+            (0, Some(0)),
+            "second run: {again:#}"
+        );
         object
     }
 
@@ -357,7 +451,12 @@ impl Home {
         let path = directory.join(name);
         use std::os::unix::fs::OpenOptionsExt;
         let mut options = std::fs::OpenOptions::new();
-        let mut file = options.write(true).create_new(true).mode(0o600).open(&path).unwrap();
+        let mut file = options
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .unwrap();
         file.write_all(body).unwrap();
         path
     }
@@ -369,7 +468,10 @@ pub fn assert_same(server: &Dovecot, user: &str, home: &Home) {
     assert_eq!(names(&there), names(&here), "mailboxes");
     for (name, all) in &there {
         let show = |m: &Seen| {
-            let body = String::from_utf8_lossy(&m.body).chars().take(60).collect::<String>();
+            let body = String::from_utf8_lossy(&m.body)
+                .chars()
+                .take(60)
+                .collect::<String>();
             format!("{:?} {:?} {}", body, m.flags, m.date)
         };
         let other: Vec<String> = here[name].iter().map(show).collect();

@@ -106,7 +106,11 @@ impl MemoryId for MaildirId {
         if let Some(o) = origin {
             let name = format!("o.{}.{}.{}", o.mailbox, o.epoch.0, o.uid.get());
             let id = MaildirId::new(name.clone());
-            return if taken(&id) { MaildirId::new(format!("{name}.{number}")) } else { id };
+            return if taken(&id) {
+                MaildirId::new(format!("{name}.{number}"))
+            } else {
+                id
+            };
         }
         MaildirId::new(format!("f{number:05}"))
     }
@@ -134,7 +138,10 @@ impl<I: MemoryId> Memory<I> {
             lose_reply: false,
             epochs: 1,
         };
-        let memory = Memory { inner: Rc::new(RefCell::new(inner)), fuse };
+        let memory = Memory {
+            inner: Rc::new(RefCell::new(inner)),
+            fuse,
+        };
         memory.create(&MailboxName::inbox());
         memory
     }
@@ -145,7 +152,10 @@ impl<I: MemoryId> Memory<I> {
         let mut inner = self.inner.borrow_mut();
         inner.epochs += 1;
         let epoch = inner.epochs;
-        inner.boxes.entry(name.clone()).or_insert_with(|| Box_::new(epoch));
+        inner
+            .boxes
+            .entry(name.clone())
+            .or_insert_with(|| Box_::new(epoch));
     }
 
     pub fn add(&self, name: &MailboxName, body: &[u8], flags: Flags) -> I {
@@ -157,7 +167,9 @@ impl<I: MemoryId> Memory<I> {
     pub fn edit(&self, name: &MailboxName, id: &I, change: impl FnOnce(&mut Flags)) {
         let mut inner = self.inner.borrow_mut();
         let b = inner.boxes.get_mut(name).unwrap();
-        let Some(message) = b.messages.get_mut(id) else { return };
+        let Some(message) = b.messages.get_mut(id) else {
+            return;
+        };
         b.modseq += 1;
         message.modseq = b.modseq;
         change(&mut message.flags);
@@ -191,7 +203,11 @@ impl<I: MemoryId> Memory<I> {
 
     pub fn ids(&self, name: &MailboxName) -> Vec<I> {
         let inner = self.inner.borrow();
-        inner.boxes.get(name).map(|b| b.messages.keys().cloned().collect()).unwrap_or_default()
+        inner
+            .boxes
+            .get(name)
+            .map(|b| b.messages.keys().cloned().collect())
+            .unwrap_or_default()
     }
 
     pub fn names(&self) -> Vec<MailboxName> {
@@ -248,8 +264,18 @@ impl<I: MemoryId> Box_<I> {
         self.next += 1;
         self.modseq += 1;
         let (modseq, broken, edited) = (self.modseq, false, false);
-        let message = Message { body, flags, date, broken, edited, modseq };
-        assert!(self.messages.insert(id.clone(), message).is_none(), "{id} stood there already");
+        let message = Message {
+            body,
+            flags,
+            date,
+            broken,
+            edited,
+            modseq,
+        };
+        assert!(
+            self.messages.insert(id.clone(), message).is_none(),
+            "{id} stood there already"
+        );
         id
     }
 
@@ -269,7 +295,10 @@ impl<I: MemoryId> Store for Memory<I> {
     type Id = I;
     type Receiver = MemoryReceiver<I>;
 
-    async fn list(&mut self, left: &BTreeMap<MailboxName, Cursor>) -> Result<Vec<Listed>, StoreError> {
+    async fn list(
+        &mut self,
+        left: &BTreeMap<MailboxName, Cursor>,
+    ) -> Result<Vec<Listed>, StoreError> {
         self.step()?;
         let inner = self.inner.borrow();
         let listed = inner.boxes.iter().map(|(name, b)| Listed {
@@ -316,7 +345,8 @@ impl<I: MemoryId> Store for Memory<I> {
             if message.edited {
                 look.edited.insert(id.clone());
             }
-            look.origins.extend(id.origin().map(|origin| (id.clone(), origin)));
+            look.origins
+                .extend(id.origin().map(|origin| (id.clone(), origin)));
         }
         if delta {
             let expunged = b.expunged.iter().filter(|(at, _)| *at > since.unwrap());
@@ -334,11 +364,15 @@ impl<I: MemoryId> Store for Memory<I> {
     ) -> Result<Vec<(I, Fingerprint)>, StoreError> {
         self.step()?;
         self.at(place, |b| {
-            let there = ids.iter().filter_map(|id| b.messages.get(id).map(|m| (id, m)));
+            let there = ids
+                .iter()
+                .filter_map(|id| b.messages.get(id).map(|m| (id, m)));
             let prints = there
                 .filter(|(_, m)| !m.broken)
                 .map(|(id, m)| (id.clone(), Fingerprint::of_wire(&m.body)));
-            Ok(prints.filter(|(_, f)| sizes.is_none_or(|s| s.contains(&f.size))).collect())
+            Ok(prints
+                .filter(|(_, f)| sizes.is_none_or(|s| s.contains(&f.size)))
+                .collect())
         })
     }
 
@@ -352,7 +386,8 @@ impl<I: MemoryId> Store for Memory<I> {
             let found = self.at(place, |b| Ok(b.messages.get(id).cloned()))?;
             let Some(message) = found else { continue };
             if message.broken {
-                sink.fail(id.clone(), "its body cannot be had".into()).await?;
+                sink.fail(id.clone(), "its body cannot be had".into())
+                    .await?;
                 continue;
             }
             let about = About {
@@ -392,7 +427,9 @@ impl<I: MemoryId> Store for Memory<I> {
             let there = self.at(place, |b| {
                 b.modseq += 1;
                 let modseq = b.modseq;
-                let Some(message) = b.messages.get_mut(&edit.id) else { return Ok(false) };
+                let Some(message) = b.messages.get_mut(&edit.id) else {
+                    return Ok(false);
+                };
                 message.modseq = modseq;
                 message.flags = stores.keep(&edit.change.apply(&message.flags));
                 Ok(true)
@@ -412,8 +449,14 @@ impl<I: MemoryId> Store for Memory<I> {
         for removal in removals {
             self.step()?;
             let body = self.at(place, |b| {
-                let Some(message) = b.messages.get_mut(&removal.id) else { return Ok(None) };
-                if removal.saw.as_ref().is_some_and(|saw| *saw != message.flags) {
+                let Some(message) = b.messages.get_mut(&removal.id) else {
+                    return Ok(None);
+                };
+                if removal
+                    .saw
+                    .as_ref()
+                    .is_some_and(|saw| *saw != message.flags)
+                {
                     return Ok(None);
                 }
                 if marks {
@@ -429,7 +472,14 @@ impl<I: MemoryId> Store for Memory<I> {
             if I::SIDE == Side::Local {
                 self.inner.borrow_mut().quarantine.push(body);
             }
-            done.push((removal.id.clone(), if marks { Removed::Marked } else { Removed::Gone }));
+            done.push((
+                removal.id.clone(),
+                if marks {
+                    Removed::Marked
+                } else {
+                    Removed::Gone
+                },
+            ));
         }
         Ok(done)
     }
@@ -449,7 +499,9 @@ impl<I: MemoryId> Store for Memory<I> {
         self.step()?;
         self.wrote();
         let mut inner = self.inner.borrow_mut();
-        let Some(b) = inner.boxes.get(&base.name) else { return Ok(()) };
+        let Some(b) = inner.boxes.get(&base.name) else {
+            return Ok(());
+        };
         let known: BTreeSet<AnyId> = base
             .pairs
             .iter()
@@ -461,7 +513,9 @@ impl<I: MemoryId> Store for Memory<I> {
         }
         let gone = inner.boxes.remove(&base.name).unwrap();
         if I::SIDE == Side::Local {
-            inner.quarantine.extend(gone.messages.into_values().map(|m| m.body));
+            inner
+                .quarantine
+                .extend(gone.messages.into_values().map(|m| m.body));
         }
         Ok(())
     }
@@ -535,19 +589,29 @@ impl<I: MemoryId> MemoryReceiver<I> {
         } else if self.target == Target::Quarantine {
             let stored = body.len() as u64;
             memory.inner.borrow_mut().quarantine.push(body);
-            Delivered::Stored { id: Some(I::make(1, None, &|_| false)), stored }
+            Delivered::Stored {
+                id: Some(I::make(1, None, &|_| false)),
+                stored,
+            }
         } else {
             let stored = body.len() as u64;
             let mask = memory.inner.borrow().stores.clone();
             let date = delivery.date.map_or(0, |d| d.0);
             let flags = mask.keep(&delivery.flags);
-            let id = memory.at(&self.place, |b| Ok(b.put(body, flags, date, delivery.origin)))?;
+            let id = memory.at(&self.place, |b| {
+                Ok(b.put(body, flags, date, delivery.origin))
+            })?;
             if std::mem::take(&mut memory.inner.borrow_mut().lose_reply) {
-                return Err(StoreError::Retry("connection lost after the last byte".into()));
+                return Err(StoreError::Retry(
+                    "connection lost after the last byte".into(),
+                ));
             }
             memory.step()?;
             let tells = memory.inner.borrow().tells;
-            Delivered::Stored { id: tells.then_some(id), stored }
+            Delivered::Stored {
+                id: tells.then_some(id),
+                stored,
+            }
         };
         self.done.push((delivery.tag, outcome));
         Ok(())
@@ -559,7 +623,10 @@ impl<I: MemoryId> Receiver for MemoryReceiver<I> {
 
     async fn begin(&mut self, size: u64, delivery: Option<&Delivery>) -> Result<(), StoreError> {
         self.memory.step()?;
-        assert!(I::SIDE == Side::Local || delivery.is_some(), "APPEND needs to know first");
+        assert!(
+            I::SIDE == Side::Local || delivery.is_some(),
+            "APPEND needs to know first"
+        );
         self.size = size;
         self.body.clear();
         Ok(())

@@ -25,7 +25,10 @@ impl TwoSides {
     pub fn new() -> TwoSides {
         let fuse = Rc::new(RefCell::new(Fuse::default()));
         let mut state = State::in_memory().unwrap();
-        let row = AccountRow { uuid: "u".into(), config: String::new() };
+        let row = AccountRow {
+            uuid: "u".into(),
+            config: String::new(),
+        };
         state.set_account(&row, 0).unwrap();
         TwoSides {
             remote: Memory::new(fuse.clone()),
@@ -34,7 +37,10 @@ impl TwoSides {
             fuse,
             policy: Policy::default(),
             now: Rc::new(Cell::new(1_000_000)),
-            options: Options { grace: 5, ..Options::default() },
+            options: Options {
+                grace: 5,
+                ..Options::default()
+            },
             runtime: tokio::runtime::Builder::new_current_thread()
                 .enable_time()
                 .start_paused(true)
@@ -94,7 +100,11 @@ impl TwoSides {
         let rows = self.state.writes();
         let report = self.sync();
         assert_eq!(report.changes(), 0, "second run: {report:?}");
-        assert_eq!(self.fuse.borrow().writes, before, "second run wrote to a side");
+        assert_eq!(
+            self.fuse.borrow().writes,
+            before,
+            "second run wrote to a side"
+        );
         assert_eq!(self.state.writes(), rows, "second run wrote a row");
     }
 
@@ -121,6 +131,10 @@ impl TwoSides {
 
     pub fn quarantined(&self) -> BTreeSet<String> {
         let inner = self.local.inner.borrow();
-        inner.quarantine.iter().map(|b| String::from_utf8_lossy(b).into()).collect()
+        inner
+            .quarantine
+            .iter()
+            .map(|b| String::from_utf8_lossy(b).into())
+            .collect()
     }
 }

@@ -1,0 +1,299 @@
+//! The rules of the house, read from the sources: which room may use which, who alone knows what,
+//! how long a file and a function may be, that every configuration key is documented.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+const FILE: usize = 400;
+const FUNCTION: usize = 70;
+const LINE: usize = 100;
+
+/// Room, and the rooms it may use.
+const ROOMS: &[(&str, &[&str])] = &[
+    ("model", &[]),
+    ("reconcile", &["model"]),
+    ("store", &["model", "reconcile"]),
+    ("imap", &["model", "reconcile", "store"]),
+    ("maildir", &["model", "reconcile", "store"]),
+    ("state", &["model", "reconcile"]),
+    ("config", &["model", "reconcile"]),
+    ("engine", &["model", "reconcile", "store", "state"]),
+    (
+        "daemon",
+        &[
+            "model",
+            "reconcile",
+            "store",
+            "imap",
+            "maildir",
+            "state",
+            "config",
+            "engine",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "model",
+            "reconcile",
+            "store",
+            "imap",
+            "maildir",
+            "state",
+            "config",
+            "engine",
+            "daemon",
+        ],
+    ),
+];
+
+/// A name, and the only rooms that may know it.
+const CONFINED: &[(&str, &[&str])] = &[
+    ("async_imap", &["imap"]),
+    ("tokio_rustls", &["imap"]),
+    ("webpki", &["imap"]),
+    ("maildir::Maildir", &["maildir"]),
+    ("notify::", &["maildir"]),
+    ("rustix::fs", &["maildir", "state"]),
+    ("rusqlite", &["state"]),
+    ("toml::", &["config"]),
+    ("serde::", &["config"]),
+    ("signal_hook", &["daemon"]),
+    ("clap", &["cli"]),
+    ("indicatif", &["cli"]),
+    ("anyhow", &["cli"]),
+];
+
+/// Not in `model` and `reconcile`: they are pure.
+const IMPURE: &[&str] = &[
+    "async ",
+    ".await",
+    "std::fs",
+    "std::time",
+    "SystemTime",
+    "tracing::",
+    "std::net",
+    "tokio",
+];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn sources(directory: &Path) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all.extend(sources(&path));
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            all.push(path);
+        }
+    }
+    all.sort();
+    all
+}
+
+fn room(path: &Path) -> Option<String> {
+    let relative = path.strip_prefix(root().join("src")).ok()?;
+    let first = relative
+        .components()
+        .next()?
+        .as_os_str()
+        .to_str()?
+        .to_owned();
+    (!first.ends_with(".rs")).then_some(first)
+}
+
+/// The code before the tests of a file, without comments.
+fn code(text: &str) -> String {
+    let end = text.find("#[cfg(test)]").unwrap_or(text.len());
+    let lines = text[..end]
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn rooms_use_only_what_is_below_them() {
+    let allowed: BTreeMap<&str, &[&str]> = ROOMS.iter().copied().collect();
+    let (mut wrong, mut seen) = (Vec::new(), BTreeSet::new());
+    for path in sources(&root().join("src")) {
+        let Some(room) = room(&path) else { continue };
+        let may = allowed
+            .get(room.as_str())
+            .unwrap_or_else(|| panic!("{room} is in no table"));
+        seen.insert(room.clone());
+        let text = code(&std::fs::read_to_string(&path).unwrap());
+        for (other, _) in ROOMS {
+            let uses = text.contains(&format!("crate::{other}::"))
+                || text.contains(&format!("crate::{other}\n"));
+            if uses && *other != room && !may.contains(other) {
+                wrong.push(format!("{} uses {other}", path.display()));
+            }
+        }
+        for (name, rooms) in CONFINED {
+            if text.contains(name) && !rooms.contains(&room.as_str()) {
+                wrong.push(format!("{} knows {name}", path.display()));
+            }
+        }
+        if ["model", "reconcile"].contains(&room.as_str()) {
+            let impure = IMPURE.iter().filter(|word| text.contains(**word));
+            wrong.extend(impure.map(|word| format!("{} is not pure: {word}", path.display())));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert_eq!(seen.len(), ROOMS.len(), "rooms without a file");
+}
+
+#[test]
+fn files_functions_and_lines_stay_short() {
+    let mut wrong = Vec::new();
+    for directory in ["src", "tests"] {
+        for path in sources(&root().join(directory)) {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let shown = path.strip_prefix(root()).unwrap().display().to_string();
+            let lines = text.lines().count();
+            // Tables of rows grow with the law; they are no place where things hide.
+            if directory == "src" && lines > FILE {
+                wrong.push(format!("{shown}: {lines} lines"));
+            }
+            for (n, line) in text.lines().enumerate() {
+                if line.chars().count() > LINE {
+                    wrong.push(format!("{shown}:{}: longer than {LINE}", n + 1));
+                }
+            }
+            if directory == "src" {
+                wrong.extend(
+                    long_functions(&text)
+                        .iter()
+                        .map(|f| format!("{shown}: {f}")),
+                );
+                if !text.starts_with("//!") && !shown.ends_with("_tests.rs") {
+                    wrong.push(format!("{shown}: does not say what it is for"));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+fn long_functions(text: &str) -> Vec<String> {
+    let (mut wrong, mut open): (Vec<String>, Option<(usize, usize, String)>) = (Vec::new(), None);
+    for (n, line) in text.lines().enumerate() {
+        let indent = line.len() - line.trim_start().len();
+        match &open {
+            Some((start, depth, name))
+                if line.starts_with(&format!("{}}}", " ".repeat(*depth))) =>
+            {
+                if n - start + 1 > FUNCTION {
+                    wrong.push(format!("{name}: {} lines", n - start + 1));
+                }
+                open = None;
+            }
+            Some(_) => {}
+            None => {
+                let words = line.trim_start();
+                let is_function = [
+                    "fn ",
+                    "pub fn ",
+                    "async fn ",
+                    "pub async fn ",
+                    "pub(super) ",
+                ]
+                .iter()
+                .any(|start| words.starts_with(start))
+                    && words.contains("fn ")
+                    && !words.ends_with(';');
+                if is_function {
+                    open = Some((n, indent, words.to_owned()));
+                }
+            }
+        }
+    }
+    wrong
+}
+
+#[test]
+fn nothing_can_panic_on_purpose() {
+    let mut wrong = Vec::new();
+    for path in sources(&root().join("src")) {
+        let text = code(&std::fs::read_to_string(&path).unwrap());
+        if path.to_str().unwrap().ends_with("_tests.rs") {
+            continue;
+        }
+        for word in [
+            ".unwrap()",
+            ".expect(",
+            "panic!(",
+            "todo!(",
+            "unimplemented!(",
+            "unreachable!(",
+        ] {
+            if text.contains(word) {
+                wrong.push(format!("{}: {word}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn every_key_is_in_the_example_and_in_the_docs() {
+    let example = std::fs::read_to_string(root().join("config/example.toml")).unwrap();
+    let docs = std::fs::read_to_string(root().join("docs/configuration.md")).unwrap();
+    for key in mailtide::config::ACCOUNT_KEYS.iter().chain(&["state_dir"]) {
+        let set = example.lines().any(|line| {
+            line.trim_start_matches("# ")
+                .starts_with(&format!("{key} ="))
+        });
+        assert!(set, "config/example.toml does not show {key}");
+        assert!(
+            docs.contains(&format!("`{key}`")),
+            "docs/configuration.md does not name {key}"
+        );
+    }
+}
+
+#[test]
+fn the_example_is_a_configuration() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(root().join("config/example.toml")).unwrap();
+    let path = dir.path().join("config.toml");
+    std::fs::write(&path, &text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let config = mailtide::config::load(Some(&path)).unwrap();
+    assert!(!config.accounts.is_empty());
+    // What is commented out is a key and a value too: taken in one by one, each is accepted.
+    for line in text
+        .lines()
+        .filter(|line| line.starts_with("# ") && line.contains(" = "))
+    {
+        let key = line.trim_start_matches("# ");
+        let minimal = "host = \"h\"\nuser = \"u\"\nmaildir = \"/m\"\n";
+        let given = |name: &str| key.starts_with(&format!("{name} "));
+        let secret = [
+            "password",
+            "password_command",
+            "password_file",
+            "credential",
+        ];
+        let pass = if secret.iter().any(|s| given(s)) {
+            ""
+        } else {
+            "password = \"p\"\n"
+        };
+        let rest: String = minimal
+            .lines()
+            .filter(|l| !given(l.split(' ').next().unwrap()))
+            .map(|l| format!("{l}\n"))
+            .collect();
+        let whole = match given("state_dir") {
+            true => format!("{key}\n[accounts.a]\n{rest}{pass}"),
+            false => format!("[accounts.a]\n{key}\n{rest}{pass}"),
+        };
+        std::fs::write(&path, &whole).unwrap();
+        mailtide::config::load(Some(&path)).unwrap_or_else(|e| panic!("{key}: {e}"));
+    }
+}
