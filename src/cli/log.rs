@@ -2,6 +2,7 @@
 //! (passwords among it) are kept silent at every level.
 
 use super::arguments::{Arguments, LogFormat};
+use crate::imap::TELLTALES;
 use std::io::{IsTerminal, stderr};
 use tracing_subscriber::EnvFilter;
 
@@ -14,7 +15,8 @@ pub fn start(arguments: &Arguments) {
         (false, 2) => "mailtide=debug,warn",
         (false, _) => "mailtide=trace,warn",
     };
-    let filter = EnvFilter::new(format!("{level},async_imap=off,imap_proto=off,rustls=warn"));
+    let silent: String = TELLTALES.map(|target| format!(",{target}=off")).concat();
+    let filter = EnvFilter::new(format!("{level}{silent},rustls=warn"));
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(stderr);

@@ -113,7 +113,8 @@ pub fn plan_lines(report: &Report) -> Vec<String> {
 pub fn object(runs: &[Finished]) -> Value {
     let accounts: Vec<Value> = runs.iter().map(account_object).collect();
     let changes: usize = runs.iter().map(|run| run.report.changes()).sum();
-    json!({ "ok": runs.iter().all(|run| run.report.ok()), "changes": changes, "accounts": accounts })
+    let ok = runs.iter().all(|run| run.report.ok());
+    json!({ "ok": ok, "changes": changes, "accounts": accounts })
 }
 
 fn account_object(run: &Finished) -> Value {

@@ -194,10 +194,10 @@ impl Reader {
             let what = "the name of an account may hold letters, digits and ._@+- only";
             return Err(wrong("", what.into()));
         }
-        let security = match keys.tls.unwrap_or(keys::Tls::Implicit) {
-            keys::Tls::Implicit => Security::Implicit,
-            keys::Tls::StartTls => Security::StartTls,
-            keys::Tls::None => Security::None,
+        let security = match keys.tls.unwrap_or(keys::Protection::Implicit) {
+            keys::Protection::Implicit => Security::Implicit,
+            keys::Protection::StartTls => Security::StartTls,
+            keys::Protection::None => Security::None,
         };
         let standard_port = if security == Security::Implicit {
             993

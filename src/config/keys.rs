@@ -23,7 +23,7 @@ pub struct File {
 /// How the connection is protected.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
-pub enum Tls {
+pub enum Protection {
     /// From the first byte.
     Implicit,
     /// By STARTTLS.
@@ -136,7 +136,7 @@ keys! {
     /// The user.
     user: String,
     /// How the connection is protected.
-    tls: Tls,
+    tls: Protection,
     /// Certificates that may sign.
     tls_ca_file: PathBuf,
     /// Keys that the server may have.

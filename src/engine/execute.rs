@@ -3,15 +3,15 @@
 //! cursors where they were, so that the next look shows it again.
 
 use super::account::Account;
-use super::copy::{DownloadJob, UploadJob};
-use super::rematch::HashSink;
+use super::download::DownloadJob;
 use super::report::{Ended, Event, Report};
-use crate::model::{AnyId, FlagChange, Id, MailboxBase, MailboxName, MaildirId, Side, Uid};
+use super::upload::UploadJob;
+use crate::model::{AnyId, Id, MailboxBase, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::plan::Forget;
 use crate::reconcile::{Action, Cursor, FlagMask, MailboxAction, MailboxPlan, Outcome, Plan};
 use crate::state::Change;
-use crate::store::{Ask, Depth, FlagEdit, Keep, Place, Removal, Store, StoreError};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::store::{Ask, Depth, Keep, Place, Removal, Store, StoreError};
+use std::collections::BTreeMap;
 
 /// A mailbox in the works: what is known of it and what is to be recorded when it is done.
 #[derive(Debug)]
@@ -309,149 +309,6 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         self.bookkeeping(work)
     }
 
-    async fn set_flags(&mut self, work: &mut Work, report: &mut Report) -> Result<(), Ended> {
-        let mut wanted: Vec<Edit> = Vec::new();
-        for action in &work.plan.actions {
-            if let Action::Flags {
-                pair,
-                remote,
-                local,
-                ..
-            } = action
-            {
-                wanted.push((pair.uid, pair.file.clone(), remote.clone(), local.clone()));
-            }
-        }
-        if wanted.is_empty() {
-            return Ok(());
-        }
-        let done = self.edit(work, &wanted, report).await?;
-        let (mut outcomes, mut changes) = (Vec::new(), Vec::new());
-        for action in &work.plan.actions {
-            let Action::Flags {
-                pair,
-                merged,
-                remote,
-                local,
-            } = action
-            else {
-                continue;
-            };
-            if !done.contains(&pair.uid) {
-                work.sound = false;
-                continue;
-            }
-            outcomes.push(Outcome::Agreed {
-                pair: pair.id,
-                flags: merged.clone(),
-            });
-            for (side, change) in [(Side::Remote, remote), (Side::Local, local)] {
-                if !change.is_empty() {
-                    changes.push(work.change(side, "flags", pair.on(side), change.to_string()));
-                }
-            }
-        }
-        self.state.apply(work.base.key, &outcomes, &changes)?;
-        Ok(())
-    }
-
-    /// Edits flags on both sides; answers with the messages for which all that was wanted holds.
-    async fn edit(
-        &mut self,
-        work: &Work,
-        wanted: &[Edit],
-        report: &mut Report,
-    ) -> Result<BTreeSet<Uid>, Ended> {
-        let place = work.place();
-        let (mut remote, mut local) = (Vec::new(), Vec::new());
-        for (uid, file, there, here) in wanted {
-            if !there.is_empty() {
-                remote.push(FlagEdit {
-                    id: *uid,
-                    change: there.clone(),
-                });
-            }
-            if !here.is_empty() {
-                local.push(FlagEdit {
-                    id: file.clone(),
-                    change: here.clone(),
-                });
-            }
-        }
-        let mut remote_done = BTreeSet::new();
-        if !remote.is_empty() {
-            remote_done.extend(self.remote.set_flags(&place, &remote).await?);
-            report.flags_remote += remote_done.len();
-        }
-        let mut local_done = BTreeSet::new();
-        if !local.is_empty() {
-            local_done.extend(self.local.set_flags(&place, &local).await?);
-            report.flags_local += local_done.len();
-        }
-        let holds = |(uid, file, there, here): &&Edit| {
-            (there.is_empty() || remote_done.contains(uid))
-                && (here.is_empty() || local_done.contains(file))
-        };
-        Ok(wanted.iter().filter(holds).map(|(uid, ..)| *uid).collect())
-    }
-
-    /// Rows 40 and 42: flags first, the pair after them; the other way round a cut in between
-    /// would make the base say more than both sides hold.
-    async fn link(&mut self, work: &mut Work, report: &mut Report) -> Result<(), Ended> {
-        let mut wanted: Vec<Edit> = Vec::new();
-        for action in &work.plan.actions {
-            if let Action::Link {
-                uid,
-                file,
-                remote,
-                local,
-                ..
-            } = action
-            {
-                wanted.push((*uid, file.clone(), remote.clone(), local.clone()));
-            }
-        }
-        if wanted.is_empty() {
-            return Ok(());
-        }
-        let done = self.edit(work, &wanted, report).await?;
-        let files: Vec<MaildirId> = wanted.into_iter().map(|(_, file, ..)| file).collect();
-        let mut sink = HashSink::default();
-        self.local.read(&work.place(), &files, &mut sink).await?;
-        let (mut outcomes, mut changes) = (Vec::new(), Vec::new());
-        for action in &work.plan.actions {
-            let Action::Link {
-                uid,
-                file,
-                flags,
-                replaces,
-                ..
-            } = action
-            else {
-                continue;
-            };
-            let (true, Some((hash, size))) = (done.contains(uid), sink.hashes.get(file)) else {
-                work.sound = false;
-                continue;
-            };
-            let (uid, file, flags) = (*uid, file.clone(), flags.clone());
-            changes.push(work.change(Side::Local, "linked", file.any(), format!("with {uid}")));
-            let (hash, size) = (*hash, *size);
-            let replaces = *replaces;
-            outcomes.push(Outcome::Paired {
-                uid,
-                file,
-                flags,
-                hash,
-                size,
-                replaces,
-            });
-        }
-        report.linked += outcomes.len();
-        self.state.apply(work.base.key, &outcomes, &changes)?;
-        Ok(())
-    }
-
     fn bookkeeping(&mut self, work: &Work) -> Result<(), Ended> {
         let mut outcomes = Vec::new();
         for action in &work.plan.actions {
@@ -506,8 +363,6 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 }
-
-type Edit = (Uid, MaildirId, FlagChange, FlagChange);
 
 fn action_name(action: &MailboxAction) -> &MailboxName {
     match action {

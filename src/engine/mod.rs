@@ -1,8 +1,8 @@
 //! Runs one cycle of one account: look, decide, do, record.
 //!
 //! Reading order: [`account`] (the cycle and its passes), [`survey`] (looking and planning),
-//! [`rematch`] (finding the same message again), [`execute`] (doing and recording, with [`copy`]
-//! and [`remove`]), [`report`] (what is told about it).
+//! [`rematch`] (finding the same message again), [`execute`] (doing and recording, with
+//! [`download`], [`upload`], [`flags`] and [`remove`]), [`report`] (what is told about it).
 //!
 //! First run, daily run, repair, dry run: one path, this one.
 
@@ -15,6 +15,12 @@ mod rematch;
 mod execute;
 
 mod copy;
+
+mod download;
+
+mod upload;
+
+mod flags;
 
 mod remove;
 

@@ -14,6 +14,9 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
+/// Log targets of libraries that print what they send, passwords among it; to be kept silent.
+pub const TELLTALES: [&str; 2] = ["async_imap", "imap_proto"];
+
 /// How to reach and enter a server.
 #[derive(Clone)]
 pub struct Server {

@@ -78,7 +78,11 @@ pub async fn look(
     let known = known(ask);
     let open = session.open_mailbox()?.clone();
     let mut look = Look::unchanged(Some(open.epoch), Cursor::default());
-    let mask = mask(&open.permanent);
+    // A mailbox that we opened read-only names no PERMANENTFLAGS; that says nothing about it.
+    let mask = match access {
+        Access::ReadWrite => mask(&open.permanent),
+        Access::ReadOnly => FlagMask::All,
+    };
     (look.sees, look.stores) = (mask.clone(), mask);
     // EXAMINE is our own wish (a dry run, pulling only) and says nothing about the mailbox; the
     // plan of a dry run is the plan of a run.

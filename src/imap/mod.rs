@@ -2,8 +2,8 @@
 //!
 //! Reading order: [`connect`] (TCP, TLS, login; with [`tls`] and [`gate`]), [`wire`] (lines and
 //! literals), [`value`] and [`reply`] (what the server says), [`command`] (what we say),
-//! [`session`] (commands and their answers), then the store: [`store`], [`look`], [`read`],
-//! [`write`]. Beside them [`names`], [`uid_set`], [`date`].
+//! [`session`] (commands and their answers), then the store: [`store`], [`list`], [`look`],
+//! [`read`], [`write`], [`append`]. Beside them [`names`], [`uid_set`], [`date`].
 
 pub mod connect;
 
@@ -17,6 +17,8 @@ mod value;
 
 mod reply;
 
+mod code;
+
 mod command;
 
 mod session;
@@ -29,12 +31,16 @@ mod read;
 
 mod write;
 
+mod append;
+
+mod list;
+
 mod names;
 
 mod uid_set;
 
 mod date;
 
-pub use connect::{Auth, Compress, Plaintext, Secret, Server, TlsMode};
+pub use connect::{Auth, Compress, Plaintext, Secret, Server, TELLTALES, TlsMode};
 pub use store::{Access, ImapStore, Settings, Tier};
 pub use tls::Trust;

@@ -3,6 +3,8 @@
 //! belongs to: its result is unknown, never empty. An attribute that is absent is unknown, never
 //! "none".
 
+use super::code::completion;
+pub use super::code::{AnyKeyword, Code, Completion, Status};
 use super::uid_set::UidSet;
 use super::value::{self, Value};
 use super::wire::Frame;
@@ -51,64 +53,6 @@ pub enum Earlier {
     /// They are the answer to a question about the past.
     Yes,
     /// They happen now.
-    No,
-}
-
-/// How a command ended.
-#[derive(Clone, Debug)]
-pub struct Completion {
-    /// OK, NO or BAD.
-    pub status: Status,
-    /// In brackets.
-    pub code: Option<Code>,
-    /// For people. Untrusted; escaped where it is shown.
-    pub text: String,
-}
-
-/// The word a completion begins with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// Done.
-    Ok,
-    /// Not done.
-    No,
-    /// Not understood.
-    Bad,
-}
-
-/// A response code (RFC 9051, 7.1; RFC 4315, 5530, 7162).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Code {
-    /// Of the mailbox that is selected.
-    UidValidity(u64),
-    /// Of the mailbox that is selected.
-    UidNext(u32),
-    /// Of the mailbox that is selected.
-    HighestModSeq(u64),
-    /// The mailbox has no modification sequences.
-    NoModSeq,
-    /// What can be stored; `None` in place of a set: any keyword too.
-    PermanentFlags(Flags, AnyKeyword),
-    /// The mailbox is selected read-only.
-    ReadOnly,
-    /// UIDVALIDITY and UIDs of what was appended.
-    AppendUid(u64, UidSet),
-    /// UIDVALIDITY, source and target UIDs of what was copied or moved.
-    CopyUid(u64, UidSet, UidSet),
-    /// Messages whose flags somebody else changed.
-    Modified(UidSet),
-    /// The mailbox selected before is no longer.
-    Closed,
-    /// Anything else, in upper case.
-    Other(String),
-}
-
-/// Whether a mailbox takes new keywords (`\*`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AnyKeyword {
-    /// It does.
-    Yes,
-    /// It does not.
     No,
 }
 
@@ -266,7 +210,7 @@ fn flags(value: &Value) -> Option<Flags> {
     Some(all)
 }
 
-fn add_flag(all: &mut Flags, name: &[u8]) -> Option<()> {
+pub(super) fn add_flag(all: &mut Flags, name: &[u8]) -> Option<()> {
     let text = std::str::from_utf8(name).ok()?;
     let system = SystemFlag::ALL
         .iter()
@@ -283,76 +227,6 @@ fn add_flag(all: &mut Flags, name: &[u8]) -> Option<()> {
         }
     }
     Some(())
-}
-
-fn completion(rest: &[u8]) -> Option<Completion> {
-    let (word_, rest) = word(rest);
-    let status = match upper(word_).as_str() {
-        "OK" => Status::Ok,
-        "NO" => Status::No,
-        "BAD" => Status::Bad,
-        _ => return None,
-    };
-    let rest = rest.trim_ascii_start();
-    let (code, text) = match rest.strip_prefix(b"[") {
-        Some(inner) => {
-            let end = inner.iter().position(|b| *b == b']')?;
-            let (code, after) = inner.split_at(end);
-            (Some(code_of(code)), after.get(1..).unwrap_or_default())
-        }
-        None => (None, rest),
-    };
-    Some(Completion {
-        status,
-        code,
-        text: lossy(text.trim_ascii()),
-    })
-}
-
-fn code_of(inner: &[u8]) -> Code {
-    let (name, rest) = word(inner);
-    let name = upper(name);
-    let argument = rest.trim_ascii();
-    let sets: Vec<&[u8]> = argument
-        .split(|b| *b == b' ')
-        .filter(|s| !s.is_empty())
-        .collect();
-    let known = match name.as_str() {
-        "UIDVALIDITY" => number(argument).map(Code::UidValidity),
-        "UIDNEXT" => number(argument)
-            .and_then(|n| u32::try_from(n).ok())
-            .map(Code::UidNext),
-        "HIGHESTMODSEQ" => number(argument).map(Code::HighestModSeq),
-        "NOMODSEQ" => Some(Code::NoModSeq),
-        "READ-ONLY" => Some(Code::ReadOnly),
-        "CLOSED" => Some(Code::Closed),
-        "PERMANENTFLAGS" => permanent(argument),
-        "MODIFIED" => UidSet::parse(argument).map(Code::Modified),
-        "APPENDUID" => match sets.as_slice() {
-            [validity, uids] => number(validity)
-                .and_then(|v| UidSet::parse(uids).map(|uids| Code::AppendUid(v, uids))),
-            _ => None,
-        },
-        "COPYUID" => match sets.as_slice() {
-            [validity, from, to] => number(validity)
-                .and_then(|v| Some(Code::CopyUid(v, UidSet::parse(from)?, UidSet::parse(to)?))),
-            _ => None,
-        },
-        _ => None,
-    };
-    known.unwrap_or(Code::Other(name))
-}
-
-fn permanent(argument: &[u8]) -> Option<Code> {
-    let inner = argument.strip_prefix(b"(")?.strip_suffix(b")")?;
-    let (mut all, mut any) = (Flags::default(), AnyKeyword::No);
-    for name in inner.split(|b| *b == b' ').filter(|name| !name.is_empty()) {
-        match name {
-            b"\\*" => any = AnyKeyword::Yes,
-            _ => add_flag(&mut all, name)?,
-        }
-    }
-    Some(Code::PermanentFlags(all, any))
 }
 
 fn vanished(rest: &[u8]) -> Option<Reply> {
@@ -447,27 +321,27 @@ fn namespace(values: &[Value]) -> Reply {
     Reply::Other
 }
 
-fn word(text: &[u8]) -> (&[u8], &[u8]) {
+pub(super) fn word(text: &[u8]) -> (&[u8], &[u8]) {
     let text = text.trim_ascii_start();
     text.split_at(text.iter().position(|b| *b == b' ').unwrap_or(text.len()))
 }
 
-fn words(text: &[u8]) -> Vec<String> {
+pub(super) fn words(text: &[u8]) -> Vec<String> {
     text.split(|b| *b == b' ')
         .filter(|w| !w.is_empty())
         .map(upper)
         .collect()
 }
 
-fn number(text: &[u8]) -> Option<u64> {
+pub(super) fn number(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-fn upper(text: &[u8]) -> String {
+pub(super) fn upper(text: &[u8]) -> String {
     lossy(text).to_ascii_uppercase()
 }
 
-fn lossy(text: &[u8]) -> String {
+pub(super) fn lossy(text: &[u8]) -> String {
     String::from_utf8_lossy(text).trim().to_owned()
 }
 

@@ -19,9 +19,9 @@ fn fetched(line: &str) -> Fetched {
 #[test]
 fn fetch_is_read_tolerantly_and_never_guessed() {
     let all = fetched(
-        "* 5 FETCH (UID 4294967295 FLAGS (\\Seen  $Forwarded $Label[1]) MODSEQ (9223372036854775807) \
-         RFC822.SIZE 5000000000 X-GM-LABELS (\\Inbox \"a b\") INTERNALDATE \" 1-Feb-2024 10:00:00 \
-         +0100\")",
+        "* 5 FETCH (UID 4294967295 FLAGS (\\Seen  $Forwarded $Label[1]) \
+         MODSEQ (9223372036854775807) RFC822.SIZE 5000000000 X-GM-LABELS (\\Inbox \"a b\") \
+         INTERNALDATE \" 1-Feb-2024 10:00:00 +0100\")",
     );
     assert_eq!(all.uid.unwrap().get(), u32::MAX);
     assert_eq!(all.size, Some(5_000_000_000));

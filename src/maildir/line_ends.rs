@@ -95,7 +95,8 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_dropped_comes_back(
-            bytes in proptest::collection::vec(prop_oneof![Just(b'\r'), Just(b'\n'), Just(b'x')], 0..40),
+            bytes in proptest::collection::vec(
+                prop_oneof![Just(b'\r'), Just(b'\n'), Just(b'x')], 0..40),
             cut in 0usize..40,
         ) {
             let (left, right) = bytes.split_at(cut.min(bytes.len()));

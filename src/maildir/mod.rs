@@ -4,7 +4,7 @@
 //! [`keywords`] (letters a to z), [`line_ends`] (LF on disk, CRLF on the wire), [`scan`] (looking,
 //! so that absence means something), [`deliver`] (a file appears only whole and durable),
 //! [`marker`] (whose Maildir this is), [`quarantine`] (deleted bytes), [`store`] (all of it as a
-//! store; with [`read`] and [`change`]).
+//! store; with [`list`], [`read`], [`change`] and [`cursor`]).
 //!
 //! The `maildir` crate is not used to read or write mail (decision 0005); `inspect` lets it count
 //! messages as an independent reader.
@@ -30,6 +30,10 @@ mod read;
 mod change;
 
 mod store;
+
+mod list;
+
+mod cursor;
 
 mod inspect;
 

@@ -1,6 +1,7 @@
 //! The Maildir as a [`Store`].
 
 use super::change::failed;
+use super::cursor::Left;
 use super::deliver::{MaildirReceiver, Target, There, sweep};
 use super::file_name;
 use super::keywords::Keywords;
@@ -10,7 +11,7 @@ use super::quarantine::Quarantine;
 use super::read::Message;
 use super::scan::{Entry, Scan, Times, now, scan};
 use crate::model::{Fingerprint, Flags, Keyword, MailboxBase, MailboxName, MaildirId, Pair};
-use crate::reconcile::{Coverage, Cursor, FlagMask, Listed, Look, Presence};
+use crate::reconcile::{Coverage, Cursor, FlagMask, Listed, Look};
 use crate::store::{
     About, Ask, Depth, FlagEdit, Keep, Place, Removal, Removed, Sink, Store, StoreError,
 };
@@ -22,10 +23,10 @@ use std::path::{Path, PathBuf};
 /// The local side of an account.
 pub struct MaildirStore {
     pub(super) root: PathBuf,
-    layout: Layout,
-    claim: Claim,
+    pub(super) layout: Layout,
+    pub(super) claim: Claim,
     /// Where mailboxes were found; others lie where the layout says.
-    paths: BTreeMap<MailboxName, PathBuf>,
+    pub(super) paths: BTreeMap<MailboxName, PathBuf>,
     scans: BTreeMap<MailboxName, Scan>,
     swept: BTreeSet<MailboxName>,
     pub(super) quarantine: Quarantine,
@@ -169,100 +170,6 @@ impl MaildirStore {
         Ok(look)
     }
 
-    fn listed(&mut self, left: &BTreeMap<MailboxName, Cursor>) -> Result<Vec<Listed>, StoreError> {
-        let opened = open_root(&self.root, self.layout, &self.claim)?;
-        let mut found: Vec<(MailboxName, PathBuf, Presence)> = Vec::new();
-        if self.root.is_dir() {
-            let known: BTreeMap<String, MailboxName> = left
-                .keys()
-                .flat_map(|name| name.components())
-                .map(|c| (self.layout.encode(c), c))
-                .filter_map(|(dir, c)| {
-                    MailboxName::new(vec![c.clone(), "x".into()]).map(|n| (dir, n))
-                })
-                .collect();
-            let walked = self.walk(&self.root, &[], &known, &mut found);
-            walked.map_err(|error| {
-                StoreError::Guard(format!("the Maildir {}: {error}", self.root.display()))
-            })?;
-        } else if !opened.new {
-            let root = self.root.display();
-            return Err(StoreError::Guard(format!(
-                "the Maildir {root} is no directory"
-            )));
-        }
-        let mut all: BTreeMap<MailboxName, Listed> = BTreeMap::new();
-        self.paths.clear();
-        for (name, path, presence) in found {
-            let unchanged = left
-                .get(&name)
-                .and_then(Left::read)
-                .is_some_and(|left| Times::of(&path).is_ok_and(|times| left.surely(&times)));
-            let mut listed = Listed {
-                name,
-                presence,
-                view: false,
-                unchanged,
-                special_use: None,
-            };
-            if let Some(other) = self.paths.get(&listed.name) {
-                let (a, b) = (other.display(), path.display());
-                let what = format!("{a} and {b} would be the same mailbox; rename one");
-                listed.presence = Presence::Unknown(what);
-            }
-            self.paths.insert(listed.name.clone(), path);
-            all.insert(listed.name.clone(), listed);
-        }
-        Ok(all.into_values().collect())
-    }
-
-    fn walk(
-        &self,
-        directory: &Path,
-        above: &[String],
-        known: &BTreeMap<String, MailboxName>,
-        found: &mut Vec<(MailboxName, PathBuf, Presence)>,
-    ) -> io::Result<()> {
-        if self.layout == Layout::MaildirPlusPlus && above.is_empty() {
-            found.extend(presence(directory)?.map(|p| (MailboxName::inbox(), directory.into(), p)));
-        }
-        for entry in std::fs::read_dir(directory)? {
-            let entry = entry?;
-            let text = entry.file_name().to_string_lossy().into_owned();
-            let inner = ["cur", "new", "tmp", self.layout.own()].contains(&text.as_str());
-            // Links are not followed: they lead out of the tree, or round in it.
-            if inner || !entry.file_type()?.is_dir() {
-                continue;
-            }
-            let decode = |part: &str| {
-                let long = known
-                    .get(part)
-                    .and_then(|name| name.components().first().cloned());
-                long.or_else(|| self.layout.decode(std::ffi::OsStr::new(part)))
-            };
-            let components: Option<Vec<String>> = match self.layout {
-                Layout::Nested if text.starts_with('.') => continue,
-                Layout::Nested => decode(&text).map(|c| above.iter().cloned().chain([c]).collect()),
-                Layout::MaildirPlusPlus => match text.strip_prefix('.') {
-                    Some(rest) => rest.split('.').map(decode).collect(),
-                    None => continue,
-                },
-            };
-            let path = entry.path();
-            let Some(name) = components.clone().and_then(MailboxName::new) else {
-                let what = format!("{}: this name cannot be a mailbox", path.display());
-                let shown = MailboxName::new(vec![text]).unwrap_or_else(MailboxName::inbox);
-                found.push((shown, path, Presence::Unknown(what)));
-                continue;
-            };
-            found.extend(presence(&path)?.map(|p| (name, path.clone(), p)));
-            if self.layout == Layout::Nested {
-                self.walk(&path, &components.unwrap_or_default(), known, found)?;
-            }
-        }
-        Ok(())
-    }
-
     fn create(&self, path: &Path) -> io::Result<()> {
         let mut builder = std::fs::DirBuilder::new();
         builder.recursive(true).mode(0o700);
@@ -298,25 +205,6 @@ impl MaildirStore {
     }
 }
 
-fn presence(directory: &Path) -> io::Result<Option<Presence>> {
-    let has = |sub: &str| -> io::Result<bool> {
-        match directory.join(sub).symlink_metadata() {
-            Ok(meta) => Ok(meta.is_dir()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
-        }
-    };
-    Ok(match (has("cur")?, has("new")?) {
-        (true, true) => Some(Presence::Mailbox),
-        (false, false) => None,
-        // F35: half a mailbox; half deleted, or half mounted.
-        _ => {
-            let what = "has only one of cur and new; create the other or remove it";
-            Some(Presence::Unknown(format!("{} {what}", directory.display())))
-        }
-    })
-}
-
 fn masks(keywords: &Keywords, has_room: bool) -> (FlagMask, FlagMask) {
     let mut sees = Flags::system().union(&keywords.all());
     sees.insert_keyword(Keyword::forwarded());
@@ -338,37 +226,6 @@ fn inspect(look: &mut Look<MaildirId>, path: &Path, id: &MaildirId, pair: Option
         Ok(_) => {}
         // Renamed since the scan: it is looked at again with the next look.
         Err(_) => look.coverage = Coverage::Partial,
-    }
-}
-
-/// Where a mailbox was left: its time stamps, and when they were read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Left {
-    times: Times,
-    at: i64,
-}
-
-impl Left {
-    fn read(cursor: &Cursor) -> Option<Left> {
-        let mut numbers = cursor.0.split(' ').map(|n| n.parse::<i64>().ok());
-        let mut next = || numbers.next().flatten();
-        let times = Times {
-            cur: next()?,
-            new: next()?,
-            keywords: next()?,
-        };
-        Some(Left { times, at: next()? })
-    }
-
-    fn write(&self) -> Cursor {
-        let Times { cur, new, keywords } = self.times;
-        Cursor(format!("{cur} {new} {keywords} {}", self.at))
-    }
-
-    /// Whether nothing can have changed: equal stamps, old enough when they were read to hide
-    /// nothing.
-    fn surely(&self, times: &Times) -> bool {
-        self.times == *times && self.times.blur(self.at) == 0
     }
 }
 

@@ -41,7 +41,8 @@ pub struct UidValidity(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ModSeq(pub u64);
 
-/// The unique part of a Maildir file name: all before `:2,`. Bytes, because names need not be UTF-8.
+/// The unique part of a Maildir file name: all before `:2,`. Bytes, because names need not be
+/// UTF-8.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MaildirId(Box<[u8]>);
 

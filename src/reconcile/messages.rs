@@ -4,11 +4,13 @@
 //! Absence is deletion only where a look shows it ([`Look::shows_gone`]); unknown holds.
 
 use super::look::Look;
-use super::plan::{Action, CopyWhy, DeleteWhy, MailboxPlan, Note, PairRef};
+use super::plan::{Action, CopyWhy, DeleteWhy, MailboxPlan, Note};
 use super::policy::Policy;
-use super::three_way::{Opinion, agree, first_meeting, merge, shows_interest};
+pub use super::seen::Known;
+use super::seen::{Seen, lone, name, opinion, see, state_of};
+use super::three_way::{agree, first_meeting, merge, shows_interest};
 use crate::model::{
-    AnyId, Aside, AsideReason, Flags, Id, MailboxBase, MaildirId, Pair, Side, SystemFlag, Uid,
+    AnyId, AsideReason, Flags, Id, MailboxBase, MaildirId, Pair, Side, SystemFlag, Uid,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,15 +33,6 @@ pub struct Case<'a> {
     pub policy: &'a Policy,
     /// Seconds since 1970.
     pub now: i64,
-}
-
-/// How a side sees one message of the base.
-enum Seen {
-    Here(Flags),
-    Gone,
-    Unknown,
-    Broken,
-    Edited(Flags),
 }
 
 /// Decides what is done in the mailbox.
@@ -374,89 +367,5 @@ impl Table<'_> {
 
     fn note<I: Id>(&mut self, id: I, text: &'static str) {
         self.plan.notes.push(Note { id: id.any(), text });
-    }
-}
-
-/// The messages that the base knows, by either name.
-#[derive(Debug)]
-pub struct Known<'a> {
-    /// On the server.
-    pub uids: BTreeSet<&'a Uid>,
-    /// On disk.
-    pub files: BTreeSet<&'a MaildirId>,
-}
-
-impl<'a> Known<'a> {
-    /// Of one mailbox: its pairs and what was set aside.
-    pub fn of(base: &'a MailboxBase) -> Known<'a> {
-        let mut uids: BTreeSet<&Uid> = base.pairs.iter().map(|pair| &pair.uid).collect();
-        let mut files: BTreeSet<&MaildirId> = base.pairs.iter().map(|pair| &pair.file).collect();
-        for aside in &base.aside {
-            match &aside.id {
-                AnyId::Remote(uid) => uids.insert(uid),
-                AnyId::Local(file) => files.insert(file),
-            };
-        }
-        Known { uids, files }
-    }
-}
-
-fn see<I: Ord + Clone>(look: &Look<I>, id: &I, base: &Flags) -> Seen {
-    if look.broken.contains(id) {
-        Seen::Broken
-    } else if look.shows_gone(id) {
-        Seen::Gone
-    } else if look.leaves_open(id) {
-        Seen::Unknown
-    } else {
-        let flags = look
-            .seen
-            .get(id)
-            .cloned()
-            .flatten()
-            .unwrap_or_else(|| base.clone());
-        if look.edited.contains(id) {
-            Seen::Edited(flags)
-        } else {
-            Seen::Here(flags)
-        }
-    }
-}
-
-fn state_of<I: Ord>(look: &Look<I>, id: &I, aside: &Aside) -> (bool, Flags) {
-    let flags = look
-        .seen
-        .get(id)
-        .cloned()
-        .flatten()
-        .unwrap_or_else(|| aside.flags.clone());
-    (look.shows_gone(id), flags)
-}
-
-fn opinion<'a, I: Ord>(look: &'a Look<I>, flags: &'a Flags, follows: bool) -> Opinion<'a> {
-    Opinion {
-        flags,
-        sees: &look.sees,
-        stores: &look.stores,
-        follows,
-    }
-}
-
-fn name(pair: &Pair) -> PairRef {
-    PairRef {
-        id: pair.id,
-        uid: pair.uid,
-        file: pair.file.clone(),
-    }
-}
-
-fn lone(id: AnyId, reason: AsideReason, flags: Flags) -> Aside {
-    Aside {
-        id,
-        reason,
-        attempts: 0,
-        retry_at: None,
-        flags,
-        detail: String::new(),
     }
 }

@@ -1,9 +1,9 @@
 //! Decides; pure. Three trees come in (base, remote, local), a plan goes out.
 //!
 //! Reading order: [`policy`] (what the user wants), [`look`] (what a side looks like), [`plan`]
-//! (what can be done), [`outcome`] (what was done), [`three_way`] (flags), [`matching`] (which two are the same message),
-//! [`messages`] (the table of one mailbox), [`mailboxes`] (the table of mailboxes), [`guard`] (what
-//! has to wait for the user's word).
+//! (what can be done), [`outcome`] (what was done), [`three_way`] (flags), [`matching`] (which two
+//! are the same message), [`messages`] (the table of one mailbox), [`mailboxes`] (the table of
+//! mailboxes), [`guard`] (what has to wait for the user's word).
 
 pub mod policy;
 
@@ -16,6 +16,8 @@ pub mod outcome;
 pub mod three_way;
 
 pub mod matching;
+
+mod seen;
 
 pub mod messages;
 

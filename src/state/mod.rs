@@ -169,8 +169,8 @@ impl State {
 
     /// Makes transactions fail when the function says so; for tests.
     #[doc(hidden)]
-    pub fn fail_commits(&mut self, mut fails: impl FnMut() -> bool + Send + 'static) {
-        let hooked = self.db.commit_hook(Some(move || fails()));
+    pub fn fail_commits(&mut self, fails: impl FnMut() -> bool + Send + 'static) {
+        let hooked = self.db.commit_hook(Some(fails));
         debug_assert!(hooked.is_ok());
     }
 }

@@ -477,6 +477,8 @@ fn dry_run_writes_nothing() {
     server
         .phone("u1")
         .append("INBOX", "\\Flagged", DATE, &mail(2));
+    let old = holding(&home.mail().join("INBOX"), "Subject: message 1\n");
+    rename_flags(&old, "R");
     home.deliver("INBOX", "new/1.a.me", b"Subject: up\n\nx\n");
     let snapshot = || -> Vec<(PathBuf, std::time::SystemTime)> {
         let all = walk_files(home.dir.path());
@@ -497,8 +499,47 @@ fn dry_run_writes_nothing() {
     let lines = object["accounts"][0]["plan"].as_array().unwrap().len();
     assert_eq!(
         (before, lines),
-        ((snapshot(), server.phone("u1").view()), 2),
+        ((snapshot(), server.phone("u1").view()), 3),
         "{object:#}"
+    );
+    let flags = object.to_string().contains("remote +(\\\\Answered)");
+    assert!(flags, "the plan that would run: {object:#}");
+}
+
+#[test]
+fn pulling_takes_flags_and_mail_and_gives_nothing() {
+    let server = Dovecot::start(FULL);
+    let home = Home::new(&server, "u1", "direction = \"pull\"");
+    let mut phone = server.phone("u1");
+    phone.append("INBOX", "", DATE, &mail(1));
+    phone.append("INBOX", "", DATE, &mail(2));
+    home.sync_twice();
+    phone.run("SELECT INBOX");
+    phone.run("UID STORE 1 +FLAGS (\\Seen work)");
+    let inbox = home.mail().join("INBOX");
+    rename_flags(&holding(&inbox, "Subject: message 2\n"), "F");
+    home.deliver("INBOX", "new/1.a.me", b"Subject: up\n\nx\n");
+    let plan = home.run(&["sync", "--dry-run"]);
+    let text = String::from_utf8_lossy(&plan.stdout).into_owned();
+    assert!(
+        text.contains("local +(\\Seen work)") && !text.contains("remote"),
+        "{text}"
+    );
+    let report = home.sync_twice();
+    assert_eq!(
+        (&report["changes"], &report["flags_local"]),
+        (&1.into(), &1.into()),
+        "{report:#}"
+    );
+    let there = phone.read("INBOX");
+    assert!(
+        there.len() == 2 && there.iter().all(|m| !m.flags.contains("\\flagged")),
+        "{there:?}"
+    );
+    assert!(
+        read_maildir(&home.mail())["INBOX"][0]
+            .flags
+            .contains("work")
     );
 }
 

@@ -6,5 +6,8 @@ mod support;
 mod cases;
 mod contract;
 mod convergence;
+mod crash;
 mod dovecot;
+mod limits;
+mod scripted;
 mod tidy;

@@ -1,0 +1,279 @@
+//! Copying mail to disk: content, name, row, in that order, a batch at a time (law, 2.1), over as
+//! many connections as there are.
+
+use super::account::Account;
+use super::copy::{Wanted, change, copies, refusal, refused};
+use super::execute::Work;
+use super::report::{Ended, Event, Observer, Report};
+use crate::model::{
+    AnyId, Canonical, ContentHash, Flags, Id, MailboxKey, MailboxName, MaildirId, Origin, Side, Uid,
+};
+use crate::reconcile::Outcome;
+use crate::state::State;
+use crate::store::{About, Delivered, Delivery, Keep, Place, Receiver, Sink, Store, StoreError};
+use futures_util::future::join_all;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// Messages made durable and recorded together.
+const DOWN_BATCH: usize = 500;
+
+/// Messages of one mailbox to be downloaded together.
+#[derive(Debug)]
+pub(super) struct DownloadJob {
+    pub place: Place,
+    key: MailboxKey,
+    tag: u32,
+    wanted: BTreeMap<Uid, Wanted>,
+}
+
+impl DownloadJob {
+    /// The downloads of a mailbox, newest first, in batches.
+    pub fn of(work: &Work) -> Vec<DownloadJob> {
+        let mut wanted: Vec<(Uid, Wanted)> = copies(work)
+            .filter_map(|(from, wanted)| match from {
+                AnyId::Remote(uid) => Some((*uid, wanted)),
+                AnyId::Local(_) => None,
+            })
+            .collect();
+        wanted.sort_by_key(|(uid, _)| std::cmp::Reverse(*uid));
+        let batch = |chunk: &[(Uid, Wanted)]| DownloadJob {
+            place: work.place(),
+            key: work.base.key,
+            tag: work.base.tag,
+            wanted: chunk.iter().cloned().collect(),
+        };
+        wanted.chunks(DOWN_BATCH).map(batch).collect()
+    }
+}
+
+/// What the lanes of a download share. One thread runs them all, in turns.
+struct Shared<'a, L> {
+    local: tokio::sync::Mutex<&'a mut L>,
+    state: RefCell<&'a mut State>,
+    report: RefCell<&'a mut Report>,
+    jobs: RefCell<VecDeque<DownloadJob>>,
+    unsound: RefCell<BTreeSet<MailboxName>>,
+    observer: &'a dyn Observer,
+    stop: &'a super::report::Stop,
+    now: &'a dyn Fn() -> i64,
+}
+
+impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+    /// Downloads, over as many connections as there are; answers with the mailboxes where
+    /// something was left undone.
+    pub(super) async fn download(
+        &mut self,
+        jobs: Vec<DownloadJob>,
+        report: &mut Report,
+    ) -> Result<BTreeSet<MailboxName>, Ended> {
+        let mut forks = Vec::new();
+        while forks.len() + 1 < jobs.len() {
+            match self.remote.fork().await? {
+                Some(fork) => forks.push(fork),
+                None => break,
+            }
+        }
+        let shared = Shared {
+            local: tokio::sync::Mutex::new(&mut self.local),
+            state: RefCell::new(self.state),
+            report: RefCell::new(report),
+            jobs: RefCell::new(jobs.into()),
+            unsound: RefCell::new(BTreeSet::new()),
+            observer: self.observer,
+            stop: &self.stop,
+            now: &*self.world.now,
+        };
+        let lanes = std::iter::once(&mut self.remote).chain(forks.iter_mut());
+        let ends = join_all(lanes.map(|remote| lane(remote, &shared))).await;
+        ends.into_iter().collect::<Result<(), Ended>>()?;
+        Ok(shared.unsound.into_inner())
+    }
+}
+
+async fn lane<R: Store<Id = Uid>, L: Keep<Id = MaildirId>>(
+    remote: &mut R,
+    shared: &Shared<'_, L>,
+) -> Result<(), Ended> {
+    loop {
+        if shared.stop.requested() {
+            return Err(Ended::Stopped);
+        }
+        let Some(job) = shared.jobs.borrow_mut().pop_front() else {
+            return Ok(());
+        };
+        let mailbox = job.place.mailbox.clone();
+        match download_batch(remote, shared, job).await {
+            Ok(()) => {}
+            Err(Ended::Store(error)) if error.is_local_to_mailbox() => {
+                shared.report.borrow_mut().trouble(Some(&mailbox), &error);
+                shared.unsound.borrow_mut().insert(mailbox);
+            }
+            Err(ended) => {
+                shared.jobs.borrow_mut().clear();
+                return Err(ended);
+            }
+        }
+    }
+}
+
+async fn download_batch<R: Store<Id = Uid>, L: Keep<Id = MaildirId>>(
+    remote: &mut R,
+    shared: &Shared<'_, L>,
+    job: DownloadJob,
+) -> Result<(), Ended> {
+    let receiver = shared.local.lock().await.receive(&job.place).await?;
+    let mut down = Down {
+        receiver,
+        job: &job,
+        observer: shared.observer,
+        got: Vec::new(),
+        failed: Vec::new(),
+        hash: Canonical::default(),
+        bytes: 0,
+    };
+    let uids: Vec<Uid> = job.wanted.keys().copied().collect();
+    let read = remote.read(&job.place, &uids, &mut down).await;
+    if read.is_err() {
+        down.receiver.abandon().await?;
+    }
+    let Down {
+        receiver,
+        got,
+        failed,
+        bytes,
+        ..
+    } = down;
+    // What came whole is kept, even when the connection broke after it.
+    let delivered = receiver.finish().await?;
+    shared.report.borrow_mut().bytes_down += bytes;
+    record(shared, &job, (got, failed), delivered)?;
+    read.map_err(Ended::from)
+}
+
+type Got = (Vec<(Uid, ContentHash, Flags)>, Vec<(Uid, String)>);
+
+fn record<L>(
+    shared: &Shared<'_, L>,
+    job: &DownloadJob,
+    (got, mut refusals): Got,
+    delivered: Vec<(usize, Delivered<MaildirId>)>,
+) -> Result<(), Ended> {
+    let mut report = shared.report.borrow_mut();
+    let (mut outcomes, mut changes) = (Vec::new(), Vec::new());
+    for (tag, outcome) in delivered {
+        let Some((uid, hash, flags)) = got.get(tag).cloned() else {
+            continue;
+        };
+        let replaces = job.wanted.get(&uid).and_then(|want| want.replaces);
+        match outcome {
+            Delivered::Stored {
+                id: Some(file),
+                stored: size,
+            } => {
+                changes.push(change(&job.place, Side::Local, file.any(), &uid));
+                outcomes.push(Outcome::Paired {
+                    uid,
+                    file,
+                    flags,
+                    hash,
+                    size,
+                    replaces,
+                });
+                report.downloaded += 1;
+            }
+            Delivered::Stored { id: None, .. } => {
+                let what = "the Maildir did not name a file it stored".to_owned();
+                return Err(StoreError::Bug(what).into());
+            }
+            Delivered::Refused(why) => refusals.push((uid, why)),
+        }
+    }
+    for (uid, why) in refusals {
+        let Some(want) = job.wanted.get(&uid) else {
+            continue;
+        };
+        let aside = refused(uid.any(), want, why, (shared.now)());
+        report.trouble(
+            Some(&job.place.mailbox),
+            &StoreError::Mailbox(refusal(&aside)),
+        );
+        if want.replaces.is_none() {
+            outcomes.push(Outcome::Alone { pair: None, aside });
+        }
+    }
+    shared.observer.event(Event::Copied(outcomes.len()));
+    shared
+        .state
+        .borrow_mut()
+        .apply(job.key, &outcomes, &changes)?;
+    if outcomes.len() < job.wanted.len() {
+        shared
+            .unsound
+            .borrow_mut()
+            .insert(job.place.mailbox.clone());
+    }
+    Ok(())
+}
+
+/// Takes what the server sends to the disk, and hashes it on the way.
+struct Down<'a, C: Receiver<Id = MaildirId>> {
+    receiver: C,
+    job: &'a DownloadJob,
+    observer: &'a dyn Observer,
+    got: Vec<(Uid, ContentHash, Flags)>,
+    failed: Vec<(Uid, String)>,
+    hash: Canonical,
+    bytes: u64,
+}
+
+impl<C: Receiver<Id = MaildirId>> Sink<Uid> for Down<'_, C> {
+    async fn begin(&mut self, size: u64, _: Option<&About<Uid>>) -> Result<(), StoreError> {
+        self.hash = Canonical::default();
+        self.receiver.begin(size, None).await
+    }
+
+    async fn chunk(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.hash.update(bytes);
+        self.bytes += bytes.len() as u64;
+        self.observer.event(Event::Bytes(bytes.len() as u64));
+        self.receiver.chunk(bytes).await
+    }
+
+    async fn end(&mut self, about: About<Uid>) -> Result<(), StoreError> {
+        if !self.job.wanted.contains_key(&about.id) {
+            // The answer to another question (H08); it must not become a file.
+            return self.receiver.abandon().await;
+        }
+        let (tag, flags) = (self.got.len(), about.flags.clone());
+        self.got.push((
+            about.id,
+            std::mem::take(&mut self.hash).finish(),
+            about.flags,
+        ));
+        let epoch = self.job.place.epoch;
+        let mailbox = self.job.tag;
+        let origin = epoch.map(|epoch| Origin {
+            mailbox,
+            epoch,
+            uid: about.id,
+        });
+        self.receiver
+            .end(Delivery {
+                tag,
+                flags,
+                date: about.date,
+                origin,
+            })
+            .await
+    }
+
+    async fn abandon(&mut self) -> Result<(), StoreError> {
+        self.receiver.abandon().await
+    }
+
+    async fn fail(&mut self, id: Uid, why: String) -> Result<(), StoreError> {
+        self.failed.push((id, why));
+        Ok(())
+    }
+}

@@ -1,0 +1,161 @@
+//! Setting flags, on both sides of a message, and taking two messages for one.
+
+use super::account::Account;
+use super::execute::Work;
+use super::rematch::HashSink;
+use super::report::{Ended, Report};
+use crate::model::{FlagChange, Id, MaildirId, Side, Uid};
+use crate::reconcile::{Action, Outcome};
+use crate::store::{FlagEdit, Keep, Store};
+use std::collections::BTreeSet;
+
+type Edit = (Uid, MaildirId, FlagChange, FlagChange);
+
+impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+    pub(super) async fn set_flags(
+        &mut self,
+        work: &mut Work,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let mut wanted: Vec<Edit> = Vec::new();
+        for action in &work.plan.actions {
+            if let Action::Flags {
+                pair,
+                remote,
+                local,
+                ..
+            } = action
+            {
+                wanted.push((pair.uid, pair.file.clone(), remote.clone(), local.clone()));
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let done = self.edit(work, &wanted, report).await?;
+        let (mut outcomes, mut changes) = (Vec::new(), Vec::new());
+        for action in &work.plan.actions {
+            let Action::Flags {
+                pair,
+                merged,
+                remote,
+                local,
+            } = action
+            else {
+                continue;
+            };
+            if !done.contains(&pair.uid) {
+                work.sound = false;
+                continue;
+            }
+            outcomes.push(Outcome::Agreed {
+                pair: pair.id,
+                flags: merged.clone(),
+            });
+            for (side, change) in [(Side::Remote, remote), (Side::Local, local)] {
+                if !change.is_empty() {
+                    changes.push(work.change(side, "flags", pair.on(side), change.to_string()));
+                }
+            }
+        }
+        self.state.apply(work.base.key, &outcomes, &changes)?;
+        Ok(())
+    }
+
+    /// Edits flags on both sides; answers with the messages for which all that was wanted holds.
+    async fn edit(
+        &mut self,
+        work: &Work,
+        wanted: &[Edit],
+        report: &mut Report,
+    ) -> Result<BTreeSet<Uid>, Ended> {
+        let place = work.place();
+        let (mut remote, mut local) = (Vec::new(), Vec::new());
+        for (uid, file, there, here) in wanted {
+            if !there.is_empty() {
+                remote.push(FlagEdit {
+                    id: *uid,
+                    change: there.clone(),
+                });
+            }
+            if !here.is_empty() {
+                local.push(FlagEdit {
+                    id: file.clone(),
+                    change: here.clone(),
+                });
+            }
+        }
+        let mut remote_done = BTreeSet::new();
+        if !remote.is_empty() {
+            remote_done.extend(self.remote.set_flags(&place, &remote).await?);
+            report.flags_remote += remote_done.len();
+        }
+        let mut local_done = BTreeSet::new();
+        if !local.is_empty() {
+            local_done.extend(self.local.set_flags(&place, &local).await?);
+            report.flags_local += local_done.len();
+        }
+        let holds = |(uid, file, there, here): &&Edit| {
+            (there.is_empty() || remote_done.contains(uid))
+                && (here.is_empty() || local_done.contains(file))
+        };
+        Ok(wanted.iter().filter(holds).map(|(uid, ..)| *uid).collect())
+    }
+
+    /// Rows 40 and 42: flags first, the pair after them; the other way round a cut in between
+    /// would make the base say more than both sides hold.
+    pub(super) async fn link(&mut self, work: &mut Work, report: &mut Report) -> Result<(), Ended> {
+        let mut wanted: Vec<Edit> = Vec::new();
+        for action in &work.plan.actions {
+            if let Action::Link {
+                uid,
+                file,
+                remote,
+                local,
+                ..
+            } = action
+            {
+                wanted.push((*uid, file.clone(), remote.clone(), local.clone()));
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let done = self.edit(work, &wanted, report).await?;
+        let files: Vec<MaildirId> = wanted.into_iter().map(|(_, file, ..)| file).collect();
+        let mut sink = HashSink::default();
+        self.local.read(&work.place(), &files, &mut sink).await?;
+        let (mut outcomes, mut changes) = (Vec::new(), Vec::new());
+        for action in &work.plan.actions {
+            let Action::Link {
+                uid,
+                file,
+                flags,
+                replaces,
+                ..
+            } = action
+            else {
+                continue;
+            };
+            let (true, Some((hash, size))) = (done.contains(uid), sink.hashes.get(file)) else {
+                work.sound = false;
+                continue;
+            };
+            let (uid, file, flags) = (*uid, file.clone(), flags.clone());
+            changes.push(work.change(Side::Local, "linked", file.any(), format!("with {uid}")));
+            let (hash, size) = (*hash, *size);
+            let replaces = *replaces;
+            outcomes.push(Outcome::Paired {
+                uid,
+                file,
+                flags,
+                hash,
+                size,
+                replaces,
+            });
+        }
+        report.linked += outcomes.len();
+        self.state.apply(work.base.key, &outcomes, &changes)?;
+        Ok(())
+    }
+}

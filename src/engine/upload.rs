@@ -1,0 +1,254 @@
+//! Copying mail to the server: the one step that must not be repeated blindly. It is noted before
+//! the first byte is sent, noted again before the last one, and recorded after the answer (law,
+//! 2.2).
+
+use super::account::Account;
+use super::copy::{Wanted, change, copies, refusal, refused};
+use super::execute::Work;
+use super::report::{Ended, Event, Observer, Report};
+use crate::model::{AnyId, Canonical, ContentHash, Id, MailboxKey, MaildirId, Side, Uid};
+use crate::reconcile::Outcome;
+use crate::state::State;
+use crate::store::{About, Delivered, Delivery, Keep, Place, Receiver, Sink, Store, StoreError};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Uploads whose outcome may be unknown at once.
+const UP_BATCH: usize = 100;
+
+/// Messages of one mailbox to be uploaded.
+#[derive(Debug)]
+pub(super) struct UploadJob {
+    pub place: Place,
+    key: MailboxKey,
+    wanted: Vec<(MaildirId, Wanted)>,
+    stores: crate::reconcile::FlagMask,
+}
+
+impl UploadJob {
+    /// The uploads of a mailbox, if there are any.
+    pub fn of(work: &Work) -> Option<UploadJob> {
+        let wanted: Vec<(MaildirId, Wanted)> = copies(work)
+            .filter_map(|(from, wanted)| match from {
+                AnyId::Local(file) => Some((file.clone(), wanted)),
+                AnyId::Remote(_) => None,
+            })
+            .collect();
+        let (place, key, stores) = (work.place(), work.base.key, work.stores.clone());
+        (!wanted.is_empty() && work.sound).then_some(UploadJob {
+            place,
+            key,
+            wanted,
+            stores,
+        })
+    }
+}
+
+impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+    /// Uploads the new files of a mailbox. `complete` tells whether each is now a pair or set
+    /// aside; one that was stored under an unknown UID is neither.
+    pub(super) async fn upload(
+        &mut self,
+        job: UploadJob,
+        complete: &mut bool,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        *complete = true;
+        for batch in job.wanted.chunks(UP_BATCH) {
+            self.check_stop()?;
+            *complete &= self.upload_batch(&job, batch, report).await?;
+        }
+        Ok(())
+    }
+
+    async fn upload_batch(
+        &mut self,
+        job: &UploadJob,
+        batch: &[(MaildirId, Wanted)],
+        report: &mut Report,
+    ) -> Result<bool, Ended> {
+        let files: Vec<MaildirId> = batch.iter().map(|(file, _)| file.clone()).collect();
+        let receiver = self.remote.receive(&job.place).await?;
+        let now = (self.world.now)();
+        self.state.begin_uploads(job.key, &files, now)?;
+        let mut up = Up {
+            receiver,
+            job,
+            wanted: batch.iter().cloned().collect(),
+            state: &mut *self.state,
+            observer: self.observer,
+            now,
+            marked: false,
+            sent: Vec::new(),
+            failed: Vec::new(),
+            hash: Canonical::default(),
+            bytes: 0,
+        };
+        let read = self.local.read(&job.place, &files, &mut up).await;
+        let Up {
+            receiver,
+            sent,
+            mut failed,
+            bytes,
+            ..
+        } = up;
+        read?;
+        let delivered = receiver.finish().await?;
+        report.bytes_up += bytes;
+        let answers = Answers {
+            sent,
+            failed: std::mem::take(&mut failed),
+            delivered,
+        };
+        self.record_uploads(job, batch, answers, report)
+    }
+
+    /// Whether every message of the batch is now a pair or set aside.
+    fn record_uploads(
+        &mut self,
+        job: &UploadJob,
+        batch: &[(MaildirId, Wanted)],
+        answers: Answers,
+        report: &mut Report,
+    ) -> Result<bool, Ended> {
+        let Answers {
+            sent,
+            mut failed,
+            delivered,
+        } = answers;
+        let wanted: BTreeMap<&MaildirId, &Wanted> = batch.iter().map(|(f, w)| (f, w)).collect();
+        let (mut outcomes, mut changes, mut pending) = (Vec::new(), Vec::new(), BTreeSet::new());
+        for (tag, outcome) in delivered {
+            let Some((file, hash, size)) = sent.get(tag).cloned() else {
+                continue;
+            };
+            let Some(want) = wanted.get(&file) else {
+                continue;
+            };
+            match outcome {
+                Delivered::Stored { id: Some(uid), .. } => {
+                    let (flags, replaces) = (want.flags.clone(), want.replaces);
+                    changes.push(change(&job.place, Side::Remote, uid.any(), &file));
+                    outcomes.push(Outcome::Paired {
+                        uid,
+                        file,
+                        flags,
+                        hash,
+                        size,
+                        replaces,
+                    });
+                    report.uploaded += 1;
+                }
+                // Stored, but under what UID? The next pass finds it by content.
+                Delivered::Stored { id: None, .. } => {
+                    pending.insert(file);
+                    report.uploaded += 1;
+                }
+                Delivered::Refused(why) => failed.push((file, why)),
+            }
+        }
+        let now = (self.world.now)();
+        for (file, why) in failed {
+            let Some(want) = wanted.get(&file) else {
+                continue;
+            };
+            let aside = refused(file.any(), want, why, now);
+            report.trouble(
+                Some(&job.place.mailbox),
+                &StoreError::Mailbox(refusal(&aside)),
+            );
+            outcomes.push(Outcome::Alone {
+                pair: want.replaces,
+                aside,
+            });
+        }
+        self.observer.event(Event::Copied(outcomes.len()));
+        self.state.apply(job.key, &outcomes, &changes)?;
+        // What was neither stored nor refused was no longer there to be sent. Uploads of other
+        // runs that are still in doubt are none of this batch.
+        let over: Vec<MaildirId> = batch
+            .iter()
+            .map(|(file, _)| file.clone())
+            .filter(|file| !pending.contains(file))
+            .collect();
+        self.state.end_uploads(job.key, &over)?;
+        Ok(outcomes.len() == batch.len())
+    }
+}
+
+/// What became of a batch that was sent.
+struct Answers {
+    sent: Vec<(MaildirId, ContentHash, u64)>,
+    failed: Vec<(MaildirId, String)>,
+    delivered: Vec<(usize, Delivered<Uid>)>,
+}
+
+/// Takes files to the server, and notes in the state when they may be stored there.
+struct Up<'a, C: Receiver<Id = Uid>> {
+    receiver: C,
+    job: &'a UploadJob,
+    wanted: BTreeMap<MaildirId, Wanted>,
+    state: &'a mut State,
+    observer: &'a dyn Observer,
+    now: i64,
+    marked: bool,
+    sent: Vec<(MaildirId, ContentHash, u64)>,
+    failed: Vec<(MaildirId, String)>,
+    hash: Canonical,
+    bytes: u64,
+}
+
+impl<C: Receiver<Id = Uid>> Up<'_, C> {
+    fn delivery(&self, about: &About<MaildirId>) -> Delivery {
+        let flags = self
+            .wanted
+            .get(&about.id)
+            .map(|want| self.job.stores.keep(&want.flags));
+        let flags = flags.unwrap_or_default();
+        Delivery {
+            tag: self.sent.len(),
+            flags,
+            date: about.date,
+            origin: None,
+        }
+    }
+}
+
+impl<C: Receiver<Id = Uid>> Sink<MaildirId> for Up<'_, C> {
+    async fn begin(
+        &mut self,
+        size: u64,
+        about: Option<&About<MaildirId>>,
+    ) -> Result<(), StoreError> {
+        self.hash = Canonical::default();
+        let delivery = about.map(|about| self.delivery(about));
+        self.receiver.begin(size, delivery.as_ref()).await
+    }
+
+    async fn chunk(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.hash.update(bytes);
+        self.bytes += bytes.len() as u64;
+        self.observer.event(Event::Bytes(bytes.len() as u64));
+        self.receiver.chunk(bytes).await
+    }
+
+    async fn end(&mut self, about: About<MaildirId>) -> Result<(), StoreError> {
+        if !self.marked {
+            let noted = self.state.commit_uploads(self.job.key, self.now);
+            noted.map_err(|error| StoreError::Retry(error.to_string()))?;
+            self.marked = true;
+        }
+        let delivery = self.delivery(&about);
+        let hash = std::mem::take(&mut self.hash).finish();
+        self.sent.push((about.id, hash, about.stored));
+        self.receiver.end(delivery).await
+    }
+
+    async fn abandon(&mut self) -> Result<(), StoreError> {
+        self.receiver.abandon().await
+    }
+
+    async fn fail(&mut self, id: MaildirId, why: String) -> Result<(), StoreError> {
+        self.failed.push((id, why));
+        Ok(())
+    }
+}

@@ -1,0 +1,139 @@
+//! Which mailboxes the server has, and which of them cannot have changed.
+
+use super::command::Command;
+use super::look::RemoteCursor;
+use super::reply::{Listing, MailboxStatus, Reply};
+use super::session::{Session, WireNames, must, shown};
+use super::store::{ImapStore, Tier, tier};
+use crate::model::MailboxName;
+use crate::reconcile::{Cursor, Listed, Presence};
+use crate::store::StoreError;
+use std::collections::BTreeMap;
+
+impl ImapStore {
+    pub(super) async fn list_with(
+        &mut self,
+        session: &mut Session,
+        left: &BTreeMap<MailboxName, Cursor>,
+    ) -> Result<Vec<Listed>, StoreError> {
+        let modseq = tier(session) > Tier::Plain;
+        let items = match modseq {
+            true => "MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ",
+            false => "MESSAGES UIDNEXT UIDVALIDITY",
+        };
+        let with_status = session.can("LIST-STATUS") && modseq;
+        let mut options: Vec<String> = Vec::new();
+        if session.can("SPECIAL-USE") && (with_status || session.can("LIST-EXTENDED")) {
+            options.push("SPECIAL-USE".into());
+        }
+        if with_status {
+            options.push(format!("STATUS ({items})"));
+        }
+        let options = match options.is_empty() {
+            true => String::new(),
+            false => format!(" RETURN ({})", options.join(" ")),
+        };
+        let (replies, done) = session.run(&Command::list_all(&options)).await?;
+        must(done, "list the mailboxes").map_err(|error| StoreError::Retry(error.to_string()))?;
+        let (mut listings, mut statuses) = (Vec::new(), BTreeMap::new());
+        for reply in replies {
+            match reply {
+                Reply::List(listing) => listings.push(listing),
+                Reply::Status(status) => {
+                    statuses.insert(status.name.clone(), status);
+                }
+                _ => {}
+            }
+        }
+        if modseq && !with_status {
+            // Without CONDSTORE a STATUS cannot tell that flags stayed, so it is not asked.
+            let open = listings.iter().filter(|listing| is_mailbox(listing));
+            let commands: Result<Vec<_>, _> = open
+                .map(|listing| Command::status(&listing.name, items))
+                .collect();
+            for (replies, _) in session.run_all(&commands?).await? {
+                for reply in replies {
+                    if let Reply::Status(status) = reply {
+                        statuses.insert(status.name.clone(), status);
+                    }
+                }
+            }
+        }
+        Ok(self.note_names(session, listings, &statuses, left))
+    }
+
+    fn note_names(
+        &mut self,
+        session: &mut Session,
+        listings: Vec<Listing>,
+        statuses: &BTreeMap<Vec<u8>, MailboxStatus>,
+        left: &BTreeMap<MailboxName, Cursor>,
+    ) -> Vec<Listed> {
+        if session.naming.delimiter.is_none() {
+            session.naming.delimiter = listings.iter().find_map(|listing| listing.delimiter);
+        }
+        let mut all: BTreeMap<MailboxName, Listed> = BTreeMap::new();
+        let (mut names, mut trash) = (WireNames::new(), None);
+        for listing in listings {
+            let Some(name) = session.naming.decode(&listing.name) else {
+                tracing::warn!(name = %shown(&listing.name), "a name with an empty part, left out");
+                continue;
+            };
+            let special = |use_: &str| listing.attributes.iter().any(|a| a == use_);
+            let mut presence = match is_mailbox(&listing) {
+                true => Presence::Mailbox,
+                false => Presence::Container,
+            };
+            if names.get(&name).is_some_and(|other| *other != listing.name) {
+                // F30: rather neither than one for the other.
+                let what = format!("two mailboxes of the server would both be called {name}");
+                presence = Presence::Unknown(what);
+            }
+            if self
+                .settings
+                .trash
+                .as_ref()
+                .is_some_and(|t| special(&t.to_ascii_lowercase()))
+            {
+                trash = Some(name.clone());
+            }
+            let status = statuses.get(&listing.name);
+            let cursor = left.get(&name).and_then(RemoteCursor::read);
+            let unchanged = match (cursor, status) {
+                (Some(cursor), Some(status)) => cursor.still_holds(status),
+                _ => false,
+            };
+            let uses = ["\\all", "\\flagged", "\\important"];
+            let listed = Listed {
+                name: name.clone(),
+                presence,
+                view: uses.iter().any(|use_| special(use_)),
+                unchanged,
+                special_use: listing
+                    .attributes
+                    .iter()
+                    .find(|a| is_special_use(a))
+                    .cloned(),
+            };
+            names.insert(name.clone(), listing.name);
+            all.insert(name, listed);
+        }
+        let named = self.settings.trash.as_deref().and_then(MailboxName::parse);
+        *self.trash.borrow_mut() = trash.or(named.filter(|name| all.contains_key(name)));
+        *self.names.borrow_mut() = names;
+        all.into_values().collect()
+    }
+}
+
+fn is_mailbox(listing: &Listing) -> bool {
+    let no = ["\\noselect", "\\nonexistent"];
+    !listing
+        .attributes
+        .iter()
+        .any(|attribute| no.contains(&attribute.as_str()))
+}
+
+fn is_special_use(attribute: &str) -> bool {
+    let uses = ["\\archive", "\\drafts", "\\junk", "\\sent", "\\trash"];
+    uses.contains(&attribute)
+}

@@ -1,0 +1,131 @@
+//! Which mailboxes lie below the root.
+
+use super::cursor::Left;
+use super::layout::Layout;
+use super::marker::open_root;
+use super::scan::Times;
+use super::store::MaildirStore;
+use crate::model::MailboxName;
+use crate::reconcile::{Cursor, Listed, Presence};
+use crate::store::StoreError;
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+impl MaildirStore {
+    pub(super) fn listed(
+        &mut self,
+        left: &BTreeMap<MailboxName, Cursor>,
+    ) -> Result<Vec<Listed>, StoreError> {
+        let opened = open_root(&self.root, self.layout, &self.claim)?;
+        let mut found: Vec<(MailboxName, PathBuf, Presence)> = Vec::new();
+        if self.root.is_dir() {
+            let known: BTreeMap<String, MailboxName> = left
+                .keys()
+                .flat_map(|name| name.components())
+                .map(|c| (self.layout.encode(c), c))
+                .filter_map(|(dir, c)| {
+                    MailboxName::new(vec![c.clone(), "x".into()]).map(|n| (dir, n))
+                })
+                .collect();
+            let walked = self.walk(&self.root, &[], &known, &mut found);
+            walked.map_err(|error| {
+                StoreError::Guard(format!("the Maildir {}: {error}", self.root.display()))
+            })?;
+        } else if !opened.new {
+            let root = self.root.display();
+            return Err(StoreError::Guard(format!(
+                "the Maildir {root} is no directory"
+            )));
+        }
+        let mut all: BTreeMap<MailboxName, Listed> = BTreeMap::new();
+        self.paths.clear();
+        for (name, path, presence) in found {
+            let unchanged = left
+                .get(&name)
+                .and_then(Left::read)
+                .is_some_and(|left| Times::of(&path).is_ok_and(|times| left.surely(&times)));
+            let mut listed = Listed {
+                name,
+                presence,
+                view: false,
+                unchanged,
+                special_use: None,
+            };
+            if let Some(other) = self.paths.get(&listed.name) {
+                let (a, b) = (other.display(), path.display());
+                let what = format!("{a} and {b} would be the same mailbox; rename one");
+                listed.presence = Presence::Unknown(what);
+            }
+            self.paths.insert(listed.name.clone(), path);
+            all.insert(listed.name.clone(), listed);
+        }
+        Ok(all.into_values().collect())
+    }
+
+    fn walk(
+        &self,
+        directory: &Path,
+        above: &[String],
+        known: &BTreeMap<String, MailboxName>,
+        found: &mut Vec<(MailboxName, PathBuf, Presence)>,
+    ) -> io::Result<()> {
+        if self.layout == Layout::MaildirPlusPlus && above.is_empty() {
+            found.extend(presence(directory)?.map(|p| (MailboxName::inbox(), directory.into(), p)));
+        }
+        for entry in std::fs::read_dir(directory)? {
+            let entry = entry?;
+            let text = entry.file_name().to_string_lossy().into_owned();
+            let inner = ["cur", "new", "tmp", self.layout.own()].contains(&text.as_str());
+            // Links are not followed: they lead out of the tree, or round in it.
+            if inner || !entry.file_type()?.is_dir() {
+                continue;
+            }
+            let decode = |part: &str| {
+                let long = known
+                    .get(part)
+                    .and_then(|name| name.components().first().cloned());
+                long.or_else(|| self.layout.decode(std::ffi::OsStr::new(part)))
+            };
+            let components: Option<Vec<String>> = match self.layout {
+                Layout::Nested if text.starts_with('.') => continue,
+                Layout::Nested => decode(&text).map(|c| above.iter().cloned().chain([c]).collect()),
+                Layout::MaildirPlusPlus => match text.strip_prefix('.') {
+                    Some(rest) => rest.split('.').map(decode).collect(),
+                    None => continue,
+                },
+            };
+            let path = entry.path();
+            let Some(name) = components.clone().and_then(MailboxName::new) else {
+                let what = format!("{}: this name cannot be a mailbox", path.display());
+                let shown = MailboxName::new(vec![text]).unwrap_or_else(MailboxName::inbox);
+                found.push((shown, path, Presence::Unknown(what)));
+                continue;
+            };
+            found.extend(presence(&path)?.map(|p| (name, path.clone(), p)));
+            if self.layout == Layout::Nested {
+                self.walk(&path, &components.unwrap_or_default(), known, found)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn presence(directory: &Path) -> io::Result<Option<Presence>> {
+    let has = |sub: &str| -> io::Result<bool> {
+        match directory.join(sub).symlink_metadata() {
+            Ok(meta) => Ok(meta.is_dir()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    };
+    Ok(match (has("cur")?, has("new")?) {
+        (true, true) => Some(Presence::Mailbox),
+        (false, false) => None,
+        // F35: half a mailbox; half deleted, or half mounted.
+        _ => {
+            let what = "has only one of cur and new; create the other or remove it";
+            Some(Presence::Unknown(format!("{} {what}", directory.display())))
+        }
+    })
+}

@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# Shows mailtide at work: installs what is missing, builds, starts a private Dovecot with a few
+# hundred messages, syncs, changes things on both sides, syncs again, and prints side by side what
+# each side had and has. Needs no port that is taken, and leaves nothing behind.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. tests/install.sh
+
+echo "building mailtide ..."
+cargo build --release --locked --quiet --example phone --bin mailtide
+bin=${CARGO_TARGET_DIR:-target}/release
+work=$(mktemp -d "${TMPDIR:-/tmp}/mailtide-demo.XXXXXX")
+clean_up() {
+    bash tests/dovecot.sh stop "$work/server" || true
+    rm -rf "$work"
+}
+trap clean_up EXIT
+chmod 755 "$work"
+
+bash tests/dovecot.sh start "$work/server"
+# shellcheck disable=SC1091
+. "$work/server/env"
+cat >"$work/config.toml" <<CONFIG
+state_dir = "$work/state"
+[accounts.demo]
+host = "localhost"
+port = $TLS_PORT
+tls_ca_file = "$CA"
+user = "u1"
+password = "pass"
+maildir = "$work/Mail"
+CONFIG
+chmod 600 "$work/config.toml"
+mailtide() { "$bin/mailtide" --config "$work/config.toml" "$@"; }
+phone() { "$bin/examples/phone" "$PORT" u1 pass "$@"; }
+show() {
+    echo
+    phone table "$work/Mail"
+    echo
+}
+
+echo
+echo "== A server with mail on it, and no Maildir yet"
+phone seed
+show
+
+echo "== mailtide check"
+mailtide check
+echo
+echo "== mailtide sync"
+mailtide sync
+show
+echo "== mailtide sync, once more: nothing to do"
+mailtide sync
+
+echo
+echo "== On the phone: mark ten messages read, star one, delete three, file mail into a new mailbox"
+phone change
+echo "== On disk, as a mail reader does: answer one, delete two, write a draft, make a mailbox"
+inbox=$work/Mail/INBOX
+answered=$(find "$inbox/cur" -type f -name '*:2,S' | sort | head -n 1)
+mv "$answered" "${answered%:2,S}:2,RS"
+find "$work/Mail/Arbeit/Entwürfe" -type f | sort | head -n 2 | xargs -d '\n' rm
+mkdir -p "$work/Mail/Drafts/"{tmp,new,cur} "$work/Mail/Ideas/Später/"{tmp,new,cur}
+printf 'Subject: a draft\n\nto be continued\n' >"$work/Mail/Drafts/cur/1700000000.M1P1.desk:2,DS"
+printf 'Subject: an idea\n\nwrite it down\n' >"$work/Mail/Ideas/Später/new/1700000001.M1P1.desk"
+show
+echo "== mailtide sync --dry-run: the very plan that would run"
+mailtide sync --dry-run | sort | uniq -c -w 40 | sort -rn | head -n 12
+echo
+echo "== mailtide sync"
+mailtide sync
+show
+phone compare "$work/Mail"
+echo "== mailtide sync, once more: nothing to do"
+mailtide sync
+echo
+echo "Deleted bytes are kept for 30 days:"
+(cd "$work/Mail" && find .mailtide/quarantine -type f | sed 's/^/    /' | head -n 6)

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Installs what tests and demo need and the machine lacks, from the distribution's packages: a C
+# compiler for the bundled SQLite, Dovecot, openssl. Sourced or run; does nothing when all is there.
+set -euo pipefail
+export PATH=$PATH:/usr/sbin:/usr/local/sbin:$HOME/.cargo/bin
+
+missing=()
+command -v cc >/dev/null || missing+=(gcc libc6-dev)
+command -v dovecot >/dev/null || missing+=(dovecot-core dovecot-imapd)
+[ -e /usr/lib/dovecot/imap ] || [ -e /usr/libexec/dovecot/imap ] || missing+=(dovecot-imapd)
+command -v doveadm >/dev/null || missing+=(dovecot-core)
+command -v openssl >/dev/null || missing+=(openssl)
+if [ ${#missing[@]} -gt 0 ]; then
+    echo "installing: ${missing[*]}"
+    as_root=()
+    [ "$(id -u)" = 0 ] || as_root=(sudo)
+    if command -v apt-get >/dev/null; then
+        # A service of its own is not wanted here; the tests start private servers.
+        "${as_root[@]}" apt-get update -qq
+        "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
+            apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    elif command -v dnf >/dev/null; then
+        "${as_root[@]}" dnf install -y -q gcc dovecot openssl
+    else
+        echo "no apt-get and no dnf: please install ${missing[*]}" >&2
+        exit 1
+    fi
+fi
+command -v cargo >/dev/null || {
+    echo "cargo is missing: install Rust 1.89 or later first (https://rustup.rs)" >&2
+    exit 1
+}

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Installs what is missing and runs all the tests.
+#
+#   MAILTIDE_RUNS=N   random runs of the convergence test (default 20,000)
+#   MAILTIDE_KILLS=N  kills of the crash test (default 60)
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. tests/install.sh
+began=$SECONDS
+cargo test --locked --all-targets "$@"
+echo "tests took $((SECONDS - began)) s"
