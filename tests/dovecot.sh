@@ -5,7 +5,7 @@
 #   tests/dovecot.sh stop DIR
 #
 # Users u1 to u9, password "pass". With CAPABILITY words, the server announces just these after
-# login (IMAP4rev1 is added). Works as root or not; touches nothing outside DIR, and signals only
+# login (IMAP4rev1 is added). DOVECOT_PREFIX and DOVECOT_SEPARATOR set the namespace. Works as root or not; touches nothing outside DIR, and signals only
 # the process that it started.
 set -euo pipefail
 command=${1:?start or stop}
@@ -88,7 +88,8 @@ mail_max_keyword_length = 100
 auth_failure_delay = 0
 namespace inbox {
   inbox = yes
-  separator = /
+  separator = ${DOVECOT_SEPARATOR:-/}
+  prefix = ${DOVECOT_PREFIX:-}
   mailbox Drafts {
     special_use = \\Drafts
   }

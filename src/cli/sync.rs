@@ -14,6 +14,7 @@ use anyhow::{Context, Result};
 use std::io::{IsTerminal, stderr};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+use tracing::Instrument;
 
 /// Runs the command; answers with the exit status.
 pub fn run(arguments: &Arguments, command: &Sync) -> Result<u8> {
@@ -103,7 +104,10 @@ impl Job<'_> {
             .enable_all()
             .build();
         let report = match runtime {
-            Ok(runtime) => runtime.block_on(self.cycle()),
+            Ok(runtime) => {
+                let span = tracing::info_span!("account", name = %self.account.name);
+                runtime.block_on(self.cycle().instrument(span))
+            }
             Err(error) => Err(error.into()),
         };
         self.bar.done();

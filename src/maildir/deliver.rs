@@ -335,3 +335,7 @@ pub fn sweep(mailbox: &Path) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "deliver_tests.rs"]
+mod tests;

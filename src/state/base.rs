@@ -86,12 +86,12 @@ impl State {
         Ok(all)
     }
 
-    /// Where a side was left, for all mailboxes that have been looked at.
+    /// Where a side was left, for all mailboxes; empty for those never looked at.
     pub fn cursors(&self, side: Side) -> Result<BTreeMap<MailboxName, Cursor>, StateError> {
         let what = doing("read cursors");
         let sql = match side {
-            Side::Remote => "SELECT name, remote_cursor FROM mailbox WHERE remote_cursor NOT NULL",
-            Side::Local => "SELECT name, local_cursor FROM mailbox WHERE local_cursor NOT NULL",
+            Side::Remote => "SELECT name, coalesce(remote_cursor, '') FROM mailbox",
+            Side::Local => "SELECT name, coalesce(local_cursor, '') FROM mailbox",
         };
         let mut query = self.db.prepare_cached(sql).map_err(&what)?;
         let read = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, Cursor(row.get(1)?)));

@@ -31,6 +31,15 @@ impl State {
             super::history::write(&tx, run, changes).map_err(&what)?;
         }
         tx.commit().map_err(what)?;
+        for change in changes {
+            let message = change
+                .message
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            let (mailbox, side) = (&change.mailbox, change.side);
+            tracing::info!(%mailbox, %side, what = change.what, %message, why = %change.why);
+        }
         Ok(())
     }
 

@@ -606,3 +606,165 @@ fn two_processes_do_not_meet() {
     drop(lock);
     home.sync_twice();
 }
+
+#[test]
+fn a_prefix_another_delimiter_and_names_at_the_limit() {
+    let server = Dovecot::start_with(FULL, Some(("INBOX.", ".")));
+    let home = Home::new(&server, "u1", "");
+    let mut phone = server.phone("u1");
+    let long = "x".repeat(220);
+    for name in ["INBOX.Sent.2024", &format!("INBOX.{long}")] {
+        phone.run(&format!("CREATE \"{name}\""));
+        phone.append(name, "", DATE, &mail(1));
+    }
+    home.sync_twice();
+    home.deliver("Neu/Hier", "new/1.a.me", b"Subject: x\n\nx\n");
+    home.deliver("with.dot", "new/1.a.me", b"Subject: x\n\nx\n");
+    let (code, report) = home.sync();
+    assert_eq!((code, &report["uploaded"]), (1, &1.into()), "{report:#}");
+    assert!(
+        report["errors"]
+            .to_string()
+            .contains("separates mailboxes by"),
+        "{report:#}"
+    );
+    assert_eq!(phone.read("INBOX.Neu.Hier").len(), 1);
+    let names: Vec<String> = read_maildir(&home.mail()).into_keys().collect();
+    assert!(names.contains(&"Sent/2024".into()), "{names:?}");
+    assert!(
+        names
+            .iter()
+            .any(|name| name.len() > 150 && name.contains("%~")),
+        "{names:?}"
+    );
+}
+
+#[test]
+fn a_server_restored_from_a_backup_deletes_nothing() {
+    let server = Dovecot::start(FULL);
+    let home = Home::new(&server, "u1", "");
+    let mut phone = server.phone("u1");
+    for n in 0..12 {
+        phone.append("INBOX", "", DATE, &mail(n));
+    }
+    home.sync_twice();
+    drop(phone);
+    let mail_dir = server.dir.path().join("mail/u1");
+    let backup = server.dir.path().join("backup");
+    let copy = |from: &Path, to: &Path| {
+        let done = std::process::Command::new("cp")
+            .arg("-a")
+            .args([from, to])
+            .status()
+            .unwrap();
+        assert!(done.success());
+    };
+    copy(&mail_dir, &backup);
+    let mut phone = server.phone("u1");
+    for n in 12..15 {
+        phone.append("INBOX", "", DATE, &mail(n));
+    }
+    home.sync_twice();
+    drop(phone);
+    std::fs::remove_dir_all(&mail_dir).unwrap();
+    copy(&backup, &mail_dir);
+    // UIDs 13 to 15 are free again, and go to other mail.
+    server.phone("u1").append("INBOX", "", DATE, &mail(99));
+    let (code, report) = home.sync();
+    assert_eq!((code, &report["downloaded"]), (3, &1.into()), "{report:#}");
+    let held = &report["held"][0];
+    assert_eq!(
+        (&held["kind"], &held["count"]),
+        (&"unmatched-after-uidvalidity".into(), &3.into())
+    );
+    assert_eq!(read_maildir(&home.mail())["INBOX"].len(), 16);
+    assert!(
+        home.run(&["approve", held["id"].as_str().unwrap()])
+            .status
+            .success()
+    );
+    home.sync_twice();
+    assert_same(&server, "u1", &home);
+}
+
+#[test]
+fn a_mailbox_that_others_rename_in_all_the_time_loses_nothing() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let server = Dovecot::start(FULL);
+    let home = Home::new(&server, "u1", "max_delete_count = 100000");
+    let mut phone = server.phone("u1");
+    for n in 0..400 {
+        phone.append("INBOX", "\\Seen", DATE, &mail(n));
+    }
+    home.sync_twice();
+    let (stop, inbox) = (AtomicBool::new(false), home.mail().join("INBOX"));
+    std::thread::scope(|threads| {
+        let renamer = threads.spawn(|| {
+            let mut renames = 0_u32;
+            while !stop.load(Ordering::Relaxed) {
+                for file in files(&inbox) {
+                    let name = file.to_str().unwrap();
+                    let flags = if name.ends_with(":2,S") { "FS" } else { "S" };
+                    let base = name.rsplit_once(":2,").unwrap().0;
+                    renames +=
+                        u32::from(std::fs::rename(&file, format!("{base}:2,{flags}")).is_ok());
+                }
+            }
+            renames
+        });
+        for _ in 0..15 {
+            let (_, report) = home.sync();
+            assert_eq!(
+                (&report["deleted_remote"], &report["deleted_local"]),
+                (&0.into(), &0.into())
+            );
+        }
+        stop.store(true, Ordering::Relaxed);
+        assert!(renamer.join().unwrap() > 1000);
+    });
+    home.sync_twice();
+    assert_same(&server, "u1", &home);
+    assert_eq!(phone.read("INBOX").len(), 400);
+}
+
+#[test]
+fn check_looks_at_everything_and_changes_nothing() {
+    let server = Dovecot::start(PLAIN);
+    let home = Home::new(&server, "u1", "mailboxes = [\"*\", \"!Spam\"]");
+    server.phone("u1").run("CREATE Spam");
+    let out = home.run(&["check", "--json"]);
+    assert_eq!(out.status.code(), Some(0), "{out:?}");
+    let object: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    let account = &object["accounts"][0];
+    assert!(
+        account["tier"].as_str().unwrap().starts_with("plain"),
+        "{object:#}"
+    );
+    let spam = account["mailboxes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|m| m["name"] == "Spam");
+    assert_eq!(spam.unwrap()["synced"], "left out by `mailboxes`");
+    assert!(!home.mail().exists() && !home.dir.path().join("state").exists());
+    home.sync_twice();
+    let text = String::from_utf8_lossy(&home.run(&["check"]).stdout).into_owned();
+    assert!(
+        text.contains("mailbox INBOX: in step") && text.contains("UIDPLUS"),
+        "{text}"
+    );
+    let log = home.run(&["-v", "--log-format", "json", "sync"]);
+    assert!(log.status.success());
+    home.deliver("INBOX", "new/1.a.me", b"Subject: secret words\n\nbody\n");
+    let log = String::from_utf8_lossy(&home.run(&["-vvv", "--log-format", "json", "sync"]).stderr)
+        .into_owned();
+    assert!(
+        log.lines()
+            .all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()),
+        "{log}"
+    );
+    assert!(
+        log.contains("\"what\":\"new\"") && !log.contains("secret words"),
+        "{log}"
+    );
+}

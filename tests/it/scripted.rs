@@ -417,3 +417,28 @@ fn wrong_configurations_say_file_line_and_hint() {
         "{code} {shown}"
     );
 }
+
+#[test]
+fn names_in_utf8_where_the_server_speaks_it() {
+    let (port, said) = serve("* OK hi\r\n", |tag, command| {
+        match command.split(' ').next() {
+            Some("CAPABILITY") => {
+                format!("* CAPABILITY IMAP4rev1 AUTH=PLAIN ENABLE UTF8=ACCEPT\r\n{tag} OK done\r\n")
+            }
+            Some("ENABLE") => format!("* ENABLED UTF8=ACCEPT\r\n{tag} OK done\r\n"),
+            Some("LIST") => format!(
+                "* LIST () \"/\" INBOX\r\n* LIST () \"/\" \"Entwürfe\"\r\n{tag} OK done\r\n"
+            ),
+            _ => ordinary(tag, command),
+        }
+    });
+    let home = home(port, "tls = \"none\"\npassword = \"x\"");
+    let (code, text) = run(&home, &["sync"]);
+    assert_eq!(code, 0, "{text}");
+    assert!(read_maildir(&home.mail()).contains_key("Entwürfe"));
+    let said = said.lock().unwrap().join("\n");
+    assert!(
+        said.contains("ENABLE UTF8=ACCEPT") && said.contains("SELECT \"Entwürfe\""),
+        "{said}"
+    );
+}

@@ -29,6 +29,7 @@ pub struct Dovecot {
     pub dir: tempfile::TempDir,
     pub port: u16,
     pub tls_port: u16,
+    namespace: Option<(&'static str, &'static str)>,
 }
 
 fn script() -> PathBuf {
@@ -37,11 +38,20 @@ fn script() -> PathBuf {
 
 impl Dovecot {
     pub fn start(capabilities: &[&str]) -> Dovecot {
+        Dovecot::start_with(capabilities, None)
+    }
+
+    /// With a namespace: prefix and separator.
+    pub fn start_with(
+        capabilities: &[&str],
+        namespace: Option<(&'static str, &'static str)>,
+    ) -> Dovecot {
         let dir = tempfile::tempdir().unwrap();
         let mut server = Dovecot {
             dir,
             port: 0,
             tls_port: 0,
+            namespace,
         };
         server.restart(capabilities);
         server
@@ -64,6 +74,14 @@ impl Dovecot {
             .arg(command)
             .arg(self.dir.path())
             .args(more)
+            .env(
+                "DOVECOT_PREFIX",
+                self.namespace.map_or("", |(prefix, _)| prefix),
+            )
+            .env(
+                "DOVECOT_SEPARATOR",
+                self.namespace.map_or("/", |(_, separator)| separator),
+            )
             .stdin(Stdio::null())
             .status()
             .unwrap();

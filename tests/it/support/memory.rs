@@ -326,7 +326,7 @@ impl<I: MemoryId> Store for Memory<I> {
             look.coverage = Coverage::Partial;
             return Ok(look);
         }
-        let since = ask.cursor.and_then(|c| {
+        let since = ask.cursor.filter(|c| !c.0.is_empty()).and_then(|c| {
             let mut parts = c.0.split(' ').map(|p| p.parse::<u64>().unwrap());
             (parts.next() == Some(b.epoch)).then(|| parts.nth(1).unwrap())
         });
