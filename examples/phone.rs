@@ -238,12 +238,11 @@ fn main() -> Result<()> {
             let (there, mut here) = (phone.table()?, Table::new());
             disk(Path::new(maildir), "", &mut here)?;
             if *command == "compare" {
-                return match there == here {
-                    true => Ok(println!(
-                        "Both sides hold the same: messages, flags, bytes.\n"
-                    )),
-                    false => Err(format!("the sides differ: {there:?} {here:?}").into()),
-                };
+                if there != here {
+                    return Err(format!("the sides differ: {there:?} {here:?}").into());
+                }
+                println!("Both sides hold the same: messages, flags, bytes.\n");
+                return Ok(());
             }
             print(&there, &here);
             Ok(())

@@ -1,4 +1,30 @@
-//! Keeps IMAP accounts and local Maildirs in step, in both directions, for ever.
+//! mailtide keeps IMAP accounts and local Maildirs in step, in both directions, for ever.
+//!
+//! The promise, in this order: never lose a message, never double one, never delete what nobody
+//! deleted; then be fast; then be pleasant.
+//!
+//! One cycle is: **look** at both sides, **decide** against the base (what both last agreed on),
+//! **do** it, **record** what really happened. The decision is a pure function over plain values;
+//! all that can fail lies around it. `docs/architecture.md` has the map and the invariants.
+//!
+//! The rooms in reading order:
+//!
+//! 1. [`model`]: the words of the domain, and [`reconcile`]: what is to be done.
+//! 2. [`store`]: what a side must be able to do; [`imap`] and [`maildir`]: the two sides.
+//! 3. [`state`]: what is remembered.
+//! 4. [`engine`]: one cycle of one account.
+//! 5. [`config`], [`daemon`], [`cli`]: what the user asked for, signals, and talking to people.
+
+#![warn(missing_docs)]
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
 
 pub mod model;
 

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`arguments`], [`log`], [`open`] (from configuration to an account ready to
 //! run), the commands [`sync`], [`check`], [`approve`], and what they print with: [`progress`],
-//! [`print`].
+//! [`mod@print`].
 
 mod arguments;
 

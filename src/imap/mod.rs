@@ -3,7 +3,7 @@
 //! Reading order: [`connect`] (TCP, TLS, login; with [`tls`] and [`gate`]), [`wire`] (lines and
 //! literals), [`value`] and [`reply`] (what the server says), [`command`] (what we say),
 //! [`session`] (commands and their answers), then the store: [`store`], [`list`], [`look`],
-//! [`read`], [`write`], [`append`]. Beside them [`names`], [`uid_set`], [`date`].
+//! [`read`], [`mod@write`], [`append`]. Beside them [`names`], [`uid_set`], [`date`].
 
 pub mod connect;
 

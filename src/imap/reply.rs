@@ -67,11 +67,11 @@ pub struct Fetched {
     pub date: Option<Timestamp>,
     /// RFC822.SIZE.
     pub size: Option<u64>,
-    /// BODY[].
+    /// `BODY[]`.
     pub body: Option<Body>,
-    /// BODY[HEADER].
+    /// `BODY[HEADER]`.
     pub header: Option<Vec<u8>>,
-    /// BODY[TEXT]<0>.
+    /// `BODY[TEXT]<0>`.
     pub text: Option<Vec<u8>>,
 }
 
