@@ -9,7 +9,7 @@ use crate::reconcile::guard::{self, Context};
 use crate::reconcile::policy::matches;
 use crate::reconcile::{Action, Plan, Policy};
 use crate::state::{Memory, State};
-use crate::store::{Keep, Store};
+use crate::store::{Keep, Store, StoreError};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -73,7 +73,8 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// else is: a cycle that is dropped anywhere and run again ends where an uncut one ends.
     pub async fn sync(&mut self) -> Report {
         let mut report = Report::default();
-        match self.passes(&mut report).await {
+        let passes = self.passes(&mut report).await;
+        match passes.and_then(|()| self.name_refused(&mut report)) {
             Ok(()) => {}
             Err(Ended::Store(error)) => report.trouble(None, &error),
             Err(ended @ (Ended::State(_) | Ended::Stopped)) => {
@@ -93,6 +94,7 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let mut pass = 0;
         while pass < PASSES {
             let held = std::mem::take(&mut report.held);
+            report.unsettled.clear();
             let passed = self.pass(report).await;
             if passed.is_err() {
                 report.held = held;
@@ -104,13 +106,30 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             if passed.in_doubt {
                 // Nothing else is left to wait for: look again until the doubt is over.
                 tokio::time::sleep(Duration::from_secs(1)).await;
-            } else if passed.changed {
+            } else if passed.changed || !report.unsettled.is_empty() {
                 pass += 1;
             } else {
                 return Ok(());
             }
         }
+        for name in std::mem::take(&mut report.unsettled) {
+            let what = format!("{name} kept changing while it was looked at; deletions in it wait");
+            report.trouble(Some(&name), &StoreError::Mailbox(what));
+        }
         report.note("the mailboxes kept changing; the next run goes on".into());
+        Ok(())
+    }
+
+    /// Messages that were refused, by this run or an earlier one, are named until they are taken.
+    fn name_refused(&self, report: &mut Report) -> Result<(), Ended> {
+        for (name, aside) in self.state.refused()? {
+            if self.concerns(&name) {
+                report.trouble(
+                    Some(&name),
+                    &StoreError::Mailbox(super::copy::refusal(&aside)),
+                );
+            }
+        }
         Ok(())
     }
 

@@ -89,15 +89,18 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         self.announce(&works);
         self.copy_mail(&mut works, report).await?;
-        let in_order: Vec<MailboxName> = works.keys().cloned().collect();
-        for name in in_order {
-            let Some(mut work) = works.remove(&name) else {
-                continue;
-            };
+        for (name, work) in &mut works {
             self.check_stop()?;
-            let done = self.finish_mailbox(&mut work, report).await;
-            if self.tolerate(&name, done, report)?.is_ok() {
-                self.remember_cursors(&work)?;
+            let done = self.flag_mail(work, report).await;
+            if self.tolerate(name, done, report)?.is_err() {
+                work.sound = false;
+            }
+        }
+        for (name, work) in &mut works {
+            self.check_stop()?;
+            let done = self.delete_mail(work, report).await;
+            if self.tolerate(name, done, report)?.is_ok() {
+                self.remember_cursors(work)?;
             }
         }
         for action in deletions {
@@ -302,9 +305,12 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
-    async fn finish_mailbox(&mut self, work: &mut Work, report: &mut Report) -> Result<(), Ended> {
+    async fn flag_mail(&mut self, work: &mut Work, report: &mut Report) -> Result<(), Ended> {
         self.set_flags(work, report).await?;
-        self.link(work, report).await?;
+        self.link(work, report).await
+    }
+
+    async fn delete_mail(&mut self, work: &mut Work, report: &mut Report) -> Result<(), Ended> {
         self.delete(work, report).await?;
         self.bookkeeping(work)
     }

@@ -5,6 +5,7 @@ use crate::reconcile::Plan;
 use crate::reconcile::guard::Held;
 use crate::state::StateError;
 use crate::store::StoreError;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -51,6 +52,8 @@ pub struct Report {
     pub notes: Vec<String>,
     /// The plan, of a dry run.
     pub plan: Option<Plan>,
+    /// Mailboxes that the pass under way could not see as a whole.
+    pub(crate) unsettled: BTreeSet<MailboxName>,
 }
 
 impl Report {

@@ -7,7 +7,7 @@ use super::report::{Ended, Event, Report};
 use crate::model::{Id, MailboxBase, MailboxKey, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::mailboxes::{self, Step};
 use crate::reconcile::plan::Forget;
-use crate::reconcile::{Cursor, Listed, Look, MailboxAction, messages};
+use crate::reconcile::{Coverage, Cursor, Listed, Look, MailboxAction, messages};
 use crate::store::{Ask, Depth, Keep, Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -323,9 +323,12 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         for note in &plan.notes {
             report.note(format!("{}: {}: {}", base.name, note.id, note.text));
         }
-        let partial = |coverage_partial: bool| !coverage_partial;
-        let complete = partial(remote.coverage == crate::reconcile::Coverage::Partial)
-            && partial(local.coverage == crate::reconcile::Coverage::Partial);
+        let partial = remote.coverage == Coverage::Partial || local.coverage == Coverage::Partial;
+        if partial {
+            report.unsettled.insert(base.name.clone());
+        }
+        // What was passed over shall be named by every run, so the mailbox is looked at again.
+        let complete = !partial && remote.remarks.is_empty() && local.remarks.is_empty();
         Ok(Work {
             plan,
             planned: 0,

@@ -155,10 +155,6 @@ impl MaildirStore {
             Coverage::Partial
         };
         look.remarks = scan.remarks.clone();
-        if !scan.stable {
-            let what = "kept changing while it was scanned; deletions in it wait";
-            look.remarks.push(format!("{} {what}", mailbox.display()));
-        }
         let fresh = Left {
             times: scan.times,
             at: scan.at,

@@ -125,6 +125,27 @@ impl State {
         rows.collect::<Result<_, _>>().map_err(what)
     }
 
+    /// Messages that a side refused, with their mailboxes.
+    pub fn refused(&self) -> Result<Vec<(MailboxName, Aside)>, StateError> {
+        let what = doing("read what was refused");
+        let sql = "SELECT DISTINCT mailbox FROM aside WHERE reason = 'refused'";
+        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
+        let keys = query
+            .query_map([], |row| row.get::<_, i64>(0))
+            .map_err(&what)?;
+        let keys: Vec<i64> = keys.collect::<Result<_, _>>().map_err(&what)?;
+        let mut all = Vec::new();
+        for key in keys {
+            let base = self.base(MailboxKey(key))?;
+            let refused = base
+                .aside
+                .into_iter()
+                .filter(|a| a.reason == AsideReason::Refused);
+            all.extend(refused.map(|aside| (base.name.clone(), aside)));
+        }
+        Ok(all)
+    }
+
     /// Begins to keep a mailbox in step.
     pub fn add_mailbox(&mut self, name: &MailboxName, tag: u32) -> Result<MailboxKey, StateError> {
         let sql = "INSERT INTO mailbox (name, tag) VALUES (?1, ?2)";
