@@ -278,7 +278,7 @@ impl Store for ImapStore {
             return Ok(None);
         }
         self.seats.set(self.seats.get() + 1);
-        Ok(Some(ImapStore {
+        let mut fork = ImapStore {
             server: self.server.clone(),
             settings: self.settings.clone(),
             slot: Rc::default(),
@@ -287,6 +287,17 @@ impl Store for ImapStore {
             looked: self.looked.clone(),
             seats: self.seats.clone(),
             _seat: Seat(self.seats.clone()),
-        }))
+        };
+        // A server that allows fewer connections than we would like is no failure.
+        match fork.take().await {
+            Ok(session) => {
+                fork.put(session);
+                Ok(Some(fork))
+            }
+            Err(error) => {
+                tracing::info!(%error, "no further connection; going on with those there are");
+                Ok(None)
+            }
+        }
     }
 }

@@ -151,7 +151,7 @@ async fn list_one(session: &mut Session, wire: &[u8]) -> Result<bool, StoreError
     }))
 }
 
-/// Those of the messages whose flags are still what the plan saw.
+/// Those of the messages that nobody has come to want since the plan.
 async fn unchanged(
     session: &mut Session,
     removals: &[Removal<Uid>],
@@ -173,11 +173,10 @@ async fn unchanged(
             }
         }
     }
-    let same = |removal: &&Removal<Uid>| match (&removal.saw, now.get(&removal.id)) {
-        (Some(saw), Some(flags)) => saw == flags,
-        (None, Some(_)) => true,
-        // Gone already: `remove` finds that out by asking.
-        (_, None) => true,
+    // One that is gone already is found out by asking after the removal.
+    let same = |removal: &&Removal<Uid>| {
+        now.get(&removal.id)
+            .is_none_or(|flags| removal.still_holds(flags))
     };
     Ok(removals
         .iter()

@@ -79,7 +79,7 @@ impl MaildirStore {
                 continue;
             };
             let now = file_name::flags(entry.info(), |letter| keywords.name(letter));
-            if removal.saw.as_ref().is_some_and(|saw| *saw != now) {
+            if !removal.still_holds(&now) {
                 continue;
             }
             let from = entry.path(&mailbox, &removal.id);

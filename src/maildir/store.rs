@@ -185,6 +185,13 @@ impl MaildirStore {
     fn receiver(&mut self, place: &Place, target: Target) -> Result<MaildirReceiver, StoreError> {
         let mailbox = self.directory(&place.mailbox)?;
         if self.swept.insert(place.mailbox.clone()) {
+            // Some programs make mailboxes without it.
+            let mut builder = std::fs::DirBuilder::new();
+            let made = builder
+                .recursive(true)
+                .mode(0o700)
+                .create(mailbox.join("tmp"));
+            made.map_err(|error| failed(&mailbox, &error))?;
             sweep(&mailbox).map_err(|error| failed(&mailbox, &error))?;
         }
         // What arrives is not in the scan; `find` looks again for what it does not know.

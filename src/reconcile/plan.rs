@@ -72,7 +72,7 @@ pub enum Action {
         on: Side,
         /// The message.
         pair: PairRef,
-        /// The flags it had there; other ones by now mean that somebody changed their mind.
+        /// The flags it had there; see [`crate::reconcile::three_way::shows_interest`].
         saw: Option<Flags>,
         /// Why.
         why: DeleteWhy,

@@ -17,6 +17,7 @@ pub use error::StoreError;
 use crate::model::{
     Fingerprint, Flags, Id, MailboxBase, MailboxName, Origin, Timestamp, UidValidity,
 };
+use crate::reconcile::three_way::shows_interest;
 use crate::reconcile::{Cursor, Listed, Look};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -238,9 +239,18 @@ pub struct FlagEdit<I> {
 pub struct Removal<I> {
     /// The message.
     pub id: I,
-    /// The flags it had when the removal was decided; other ones by now mean that somebody changed
-    /// their mind. `None`: whatever they are.
+    /// The flags it had when the removal was decided. `None`: it goes whatever they are by now.
     pub saw: Option<Flags>,
+}
+
+impl<I> Removal<I> {
+    /// Whether the message may go although it has these flags by now: nobody has shown since that
+    /// they want it. Flags that the side cannot hold are no change of mind.
+    pub fn still_holds(&self, now: &Flags) -> bool {
+        self.saw
+            .as_ref()
+            .is_none_or(|saw| !shows_interest(saw, now))
+    }
 }
 
 /// What became of a message that was taken away.

@@ -694,6 +694,32 @@ fn flags_one_side_cannot_store_are_kept() {
 }
 
 #[test]
+fn flags_one_side_cannot_store_do_not_keep_a_message_from_going() {
+    let prepare = || {
+        let mut w = base();
+        w.remote.inner.borrow_mut().stores = FlagMask::Only(Flags::system());
+        let f = file(&w);
+        w.local.edit(&inbox(), &f, |flags| {
+            flags.insert_keyword(Keyword::new("work").unwrap());
+        });
+        w.sync_ok();
+        w
+    };
+    row(
+        "unstorable, D,S",
+        prepare,
+        |w| gone(w, Side::Local),
+        "INBOX: other()",
+    );
+    row(
+        "unstorable, S,D",
+        prepare,
+        |w| gone(w, Side::Remote),
+        "INBOX: other()",
+    );
+}
+
+#[test]
 fn uidvalidity_changes() {
     let act = |w: &mut TwoSides| w.remote.renumber(&inbox(), 100);
     row("1.5 re-matched", base, act, SAME);

@@ -458,6 +458,10 @@ fn more_keywords_than_letters_are_kept() {
         "all thirty and \\Seen: {:?}",
         there.flags
     );
+    phone.run("SELECT INBOX");
+    phone.run("UID STORE 1 +FLAGS (\\Deleted)");
+    phone.run("EXPUNGE");
+    assert_eq!(home.sync_twice()["deleted_local"], 1);
 }
 
 #[test]

@@ -452,11 +452,7 @@ impl<I: MemoryId> Store for Memory<I> {
                 let Some(message) = b.messages.get_mut(&removal.id) else {
                     return Ok(None);
                 };
-                if removal
-                    .saw
-                    .as_ref()
-                    .is_some_and(|saw| *saw != message.flags)
-                {
+                if !removal.still_holds(&message.flags) {
                     return Ok(None);
                 }
                 if marks {
