@@ -26,7 +26,7 @@ pub fn run(arguments: &Arguments, command: &Check) -> Result<u8> {
         let (lines, object, code) = match checked {
             Ok((lines, object)) => (lines, object, status::OK),
             Err(error) => {
-                let text = format!("{error:#}");
+                let text = print::chain(&error);
                 let object = json!({ "account": account.name, "ok": false, "error": text });
                 (vec![text], object, code_of(&error))
             }

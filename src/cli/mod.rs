@@ -50,7 +50,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
-            eprintln!("mailtide: {}", print::safe(&format!("{error:#}")));
+            eprintln!("mailtide: {}", print::safe(&print::chain(&error)));
             ExitCode::from(status::USAGE)
         }
     }

@@ -20,6 +20,30 @@ pub fn safe(text: &str) -> String {
         .collect()
 }
 
+/// An error with its causes, those left out that it names itself.
+pub fn chain(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+/// A number of things: `1 mailbox`, `2 mailboxes`.
+fn count(number: usize, things: &str) -> String {
+    let one = |many: &str| {
+        many.replace("mailboxes", "mailbox")
+            .replace("errors", "error")
+    };
+    match number {
+        1 => format!("1 {}", one(things)),
+        _ => format!("{number} {things}"),
+    }
+}
+
 /// A run of one account.
 pub struct Finished {
     /// Its name.
@@ -50,21 +74,21 @@ pub fn summary(run: &Finished) -> String {
     ];
     let mut parts: Vec<String> = counts
         .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("{count} {what}"))
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, what)| count(*number, what))
         .collect();
     if !r.held.is_empty() {
         parts.push(format!("{} held", r.held.len()));
     }
     if !r.errors.is_empty() {
-        parts.push(format!("{} errors", r.errors.len()));
+        parts.push(count(r.errors.len(), "errors"));
     }
     if parts.is_empty() {
         parts.push("in step, nothing to do".into());
     }
-    let (name, mailboxes) = (&run.account, r.mailboxes);
+    let (name, mailboxes) = (&run.account, count(r.mailboxes, "mailboxes"));
     format!(
-        "{name}: {} ({mailboxes} mailboxes, {:.1} s)",
+        "{name}: {} ({mailboxes}, {:.1} s)",
         parts.join(", "),
         run.seconds
     )

@@ -195,7 +195,7 @@ fn failed(error: &anyhow::Error) -> Report {
     report.errors.push(Trouble {
         mailbox: None,
         severity,
-        text: format!("{error:#}"),
+        text: print::chain(error),
     });
     report
 }
