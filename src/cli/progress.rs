@@ -10,11 +10,16 @@ pub struct Bars {
 }
 
 impl Bars {
-    /// Bars on standard error; or none.
-    pub fn new(shown: bool) -> Bars {
+    /// Bars on standard error.
+    pub fn shown() -> Bars {
         Bars {
-            all: shown.then(MultiProgress::new),
+            all: Some(MultiProgress::new()),
         }
+    }
+
+    /// No bars.
+    pub fn hidden() -> Bars {
+        Bars { all: None }
     }
 
     /// A bar for an account.

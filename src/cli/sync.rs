@@ -21,7 +21,10 @@ pub fn run(arguments: &Arguments, command: &Sync) -> Result<u8> {
     let config = config::load(arguments.config.as_deref())?;
     let accounts = open::chosen(&config, &command.accounts)?;
     let stop = stop_on_signals().context("signals cannot be handled")?;
-    let bars = Bars::new(stderr().is_terminal() && !arguments.quiet);
+    let bars = match stderr().is_terminal() && !arguments.quiet {
+        true => Bars::shown(),
+        false => Bars::hidden(),
+    };
     let runs: Vec<Finished> = std::thread::scope(|threads| {
         let started: Vec<_> = accounts
             .iter()

@@ -129,12 +129,12 @@ impl MaildirStore {
         let mut look = Look::unchanged(None, Cursor::default());
         if let (Some(left), Depth::Changes) = (left, depth) {
             look.cursor = left.write();
-            (look.sees, look.stores) = masks(&keywords, true);
+            (look.sees, look.stores) = masks(&keywords, &BTreeSet::new());
             return Ok(look);
         }
         self.forget_scan(&base.name);
         let scan = self.scan_of(&base.name)?.clone();
-        (look.sees, look.stores) = masks(&keywords, keywords.has_room(&scan.letters()));
+        (look.sees, look.stores) = masks(&keywords, &scan.letters());
         let pairs: BTreeMap<&MaildirId, &Pair> =
             base.pairs.iter().map(|pair| (&pair.file, pair)).collect();
         for (id, entry) in &scan.entries {
@@ -208,13 +208,13 @@ impl MaildirStore {
     }
 }
 
-fn masks(keywords: &Keywords, has_room: bool) -> (FlagMask, FlagMask) {
+/// What a mailbox shows, and what it can take; `used`: letters that its files carry.
+fn masks(keywords: &Keywords, used: &BTreeSet<u8>) -> (FlagMask, FlagMask) {
     let mut sees = Flags::system().union(&keywords.all());
     sees.insert_keyword(Keyword::forwarded());
-    let stores = if has_room {
-        FlagMask::All
-    } else {
-        FlagMask::Only(sees.clone())
+    let stores = match keywords.has_room(used) {
+        true => FlagMask::All,
+        false => FlagMask::Only(sees.clone()),
     };
     (FlagMask::Only(sees), stores)
 }

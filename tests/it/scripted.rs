@@ -1,6 +1,8 @@
 //! Servers that follow a script: logins that Dovecot here does not offer, attacks, and lies. The
 //! binary talks to them; what it says is checked, and that nothing is deleted or leaked.
 
+mod setup;
+
 use crate::support::dovecot::{Dovecot, FULL, Home, read_maildir};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -191,47 +193,6 @@ fn starttls_fails_closed() {
     );
 }
 
-#[test]
-fn certificates_are_checked() {
-    let server = Dovecot::start(FULL);
-    let (tls, plain) = (server.tls_port, server.port);
-    let ca = server.ca();
-    let user = "password = \"pass\"";
-    let ok = |port: u16, more: &str| {
-        let (code, text) = run(&home(port, &format!("{user}\n{more}")), &["sync"]);
-        assert_eq!(code, 0, "{more}: {text}");
-    };
-    let refused = |port: u16, more: &str, why: &str| {
-        let (code, text) = run(&home(port, &format!("{user}\n{more}")), &["sync"]);
-        assert!(code == 2 && text.contains(why), "{more}: {code} {text}");
-    };
-    let ca_file = format!("tls_ca_file = \"{}\"", ca.display());
-    ok(tls, &ca_file);
-    ok(plain, &format!("tls = \"starttls\"\n{ca_file}"));
-    refused(tls, "", "UnknownIssuer");
-    refused(tls, "tls_ca_file = \"/nowhere\"", "tls_ca_file /nowhere");
-    refused(
-        tls,
-        &format!("tls_pin_sha256 = [\"{}\"]", "0".repeat(64)),
-        "is not pinned",
-    );
-    // The message tells the key that the server has; pinning it works, with no CA at all.
-    let pin =
-        "tls_pin_sha256 = [\"0000000000000000000000000000000000000000000000000000000000000000\"]";
-    let (_, text) = run(&home(tls, &format!("{user}\n{pin}")), &["check"]);
-    let key = text
-        .split("has SHA-256 ")
-        .nth(1)
-        .unwrap()
-        .split(',')
-        .next()
-        .unwrap();
-    ok(
-        tls,
-        &format!("tls_pin_sha256 = [\"{}\", \"{key}\"]", "1".repeat(64)),
-    );
-}
-
 /// Two messages, in step; then the server begins to lie.
 fn in_step_then(lie: &'static str) -> (Home, i32, String) {
     let lying = Arc::new(Mutex::new(false));
@@ -302,34 +263,6 @@ fn no_lie_of_the_server_deletes_anything() {
 }
 
 #[test]
-fn a_server_that_is_down_or_silent_is_temporary() {
-    let closed = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let more = "tls = \"none\"\npassword = \"x\"";
-    let (code, text) = run(&home(closed, more), &["sync"]);
-    assert!(
-        code == 75 && text.contains("cannot connect to 127.0.0.1"),
-        "{code} {text}"
-    );
-    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = silent.local_addr().unwrap().port();
-    let more = format!("{}\n", more).replace("password", "password");
-    let config = home(port, &more);
-    let text = std::fs::read_to_string(config.config())
-        .unwrap()
-        .replace("timeout = 5", "timeout = 1");
-    config.write_config(&text);
-    let (code, text) = run(&config, &["sync"]);
-    assert!(
-        code == 75 && text.contains("took more than 1 s"),
-        "{code} {text}"
-    );
-}
-
-#[test]
 fn names_that_want_out_stay_inside() {
     let (port, _) = serve("* OK hi\r\n", |tag, command| {
         match command.split(' ').next() {
@@ -351,71 +284,6 @@ fn names_that_want_out_stay_inside() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     assert_eq!(outside.len(), 3, "config, state and Mail only: {outside:?}");
-}
-
-#[test]
-fn wrong_configurations_say_file_line_and_hint() {
-    let home = home(1, "");
-    let base = "[accounts.a]\nhost = \"h\"\nuser = \"u\"\nmaildir = \"/nowhere/m\"\n";
-    for (text, says) in [
-        (
-            format!("{base}hots = \"x\"\n"),
-            "config.toml:5: unknown field `hots`",
-        ),
-        (
-            format!("{base}port = \"x\"\n"),
-            "config.toml:5: invalid type",
-        ),
-        (format!("{base}port = 1\n"), "no secret"),
-        (
-            format!("{base}password = \"a\"\npassword_file = \"b\"\n"),
-            "are both set; keep one",
-        ),
-        (
-            format!("{base}password = 4711\n"),
-            "a password is a text in quotes",
-        ),
-        (
-            format!("{base}password = \"a\"\ntls_pin_sha256 = [\"zz\"]\n"),
-            "config.toml:6:",
-        ),
-        ("state_dir = \"/x\"\n".into(), "there is no account"),
-        (
-            format!("{base}password = \"a\"\ntimeout = 0\n"),
-            "config.toml:6: account a: timeout",
-        ),
-        (
-            base.replace("/nowhere", "nowhere") + "password = \"a\"\n",
-            "must begin with /",
-        ),
-        (
-            format!("{base}password_command = []\n"),
-            "password_command is empty",
-        ),
-    ] {
-        home.write_config(&text);
-        let (code, shown) = run(&home, &["sync"]);
-        assert!(code == 2 && shown.contains(says), "{text}: {code} {shown}");
-        assert!(!shown.contains("4711"), "{shown}");
-    }
-    home.write_config(&format!("{base}password_command = [\"false\"]\n"));
-    let (code, shown) = run(&home, &["check"]);
-    assert!(
-        code == 2 && shown.contains("password_command \"false\" failed"),
-        "{code} {shown}"
-    );
-    home.write_config(&format!("{base}password = \"a\"\n"));
-    use std::os::unix::fs::PermissionsExt;
-    let open = std::fs::Permissions::from_mode(0o644);
-    std::fs::set_permissions(home.config(), open).unwrap();
-    let (code, shown) = run(&home, &["sync"]);
-    assert!(code == 2 && shown.contains("chmod 600"), "{code} {shown}");
-    std::fs::remove_file(home.config()).unwrap();
-    let (code, shown) = run(&home, &["sync"]);
-    assert!(
-        code == 2 && shown.contains("docs/configuration.md"),
-        "{code} {shown}"
-    );
 }
 
 #[test]

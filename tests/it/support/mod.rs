@@ -2,4 +2,6 @@
 
 pub mod dovecot;
 pub mod memory;
+pub mod memory_store;
+pub mod phone;
 pub mod world;

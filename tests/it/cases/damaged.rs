@@ -1,0 +1,80 @@
+//! Files that are broken or were edited in place.
+
+use super::*;
+
+#[test]
+fn rows_26_to_31_broken_files() {
+    let mended = |w: &mut TwoSides| broken(w, Side::Local);
+    row("26 X,S", base, mended, SAME);
+    let flags = |w: &mut TwoSides| {
+        broken(w, Side::Local);
+        flag(w, Some(Answered), None);
+    };
+    row(
+        "27 X,F",
+        base,
+        flags,
+        r"INBOX: msg(\Answered \Seen) other()",
+    );
+    let lost = |w: &mut TwoSides| {
+        broken(w, Side::Local);
+        gone(w, Side::Remote);
+    };
+    row("28 X,D", base, lost, "INBOX: other()");
+    let unknown = |w: &mut TwoSides| {
+        broken(w, Side::Local);
+        blind(w, Side::Remote);
+    };
+    row("30 X,U", base, unknown, SAME);
+    let both = |w: &mut TwoSides| {
+        broken(w, Side::Local);
+        broken(w, Side::Remote);
+    };
+    row("31 X,X", base, both, SAME);
+}
+
+#[test]
+fn rows_32_to_37_edited_files() {
+    row(
+        "32 C,S",
+        base,
+        edited,
+        r"INBOX: edited(\Seen) msg(\Seen) other()",
+    );
+    let flags = |w: &mut TwoSides| {
+        edited(w);
+        let u = uid(w);
+        w.remote.edit(&inbox(), &u, |flags| flags.insert(Answered));
+    };
+    row(
+        "33 C,F",
+        base,
+        flags,
+        r"INBOX: edited(\Seen) msg(\Answered \Seen) other()",
+    );
+    let lost = |w: &mut TwoSides| {
+        edited(w);
+        gone(w, Side::Remote);
+    };
+    row("34 C,D", base, lost, r"INBOX: edited(\Seen) other()");
+    let unknown = |w: &mut TwoSides| {
+        edited(w);
+        blind(w, Side::Remote);
+    };
+    row(
+        "36 C,U",
+        base,
+        unknown,
+        r"INBOX: msg(\Seen) other() | INBOX: edited(\Seen) other()",
+    );
+    let body = |w: &mut TwoSides| {
+        edited(w);
+        broken(w, Side::Remote);
+    };
+    row(
+        "37 C,X",
+        base,
+        body,
+        r"INBOX: msg(\Seen) other() | INBOX: edited(\Seen) other()",
+    );
+}

@@ -1,0 +1,149 @@
+//! The table of mailboxes.
+
+use super::*;
+
+#[test]
+fn mailboxes_created() {
+    let here = |w: &mut TwoSides| {
+        w.local.create(&mb("A/B"));
+        w.local.add(&mb("A/B"), b"Subject: n\r\n\r\n1", seen());
+    };
+    row("F1", base, here, &format!(r"A/B: n(\Seen); {SAME}"));
+    let there = |w: &mut TwoSides| {
+        w.remote.create(&mb("A/B"));
+        w.remote.add(&mb("A/B"), b"Subject: n\r\n\r\n1", seen());
+    };
+    row("F2", base, there, &format!(r"A/B: n(\Seen); {SAME}"));
+    let both = |w: &mut TwoSides| {
+        for body in [b"Subject: n\r\n\r\n1", b"Subject: m\r\n\r\n2"] {
+            w.remote.create(&mb("A"));
+            w.remote.add(&mb("A"), body, Flags::default());
+        }
+        w.local.create(&mb("A"));
+        w.local.add(&mb("A"), b"Subject: n\r\n\r\n1", seen());
+        w.local
+            .add(&mb("A"), b"Subject: k\r\n\r\n3", Flags::default());
+    };
+    row("F3", base, both, &format!(r"A: k() m() n(\Seen); {SAME}"));
+}
+
+pub fn with_a() -> TwoSides {
+    let mut w = base();
+    w.remote.create(&mb("A"));
+    w.remote.add(&mb("A"), b"Subject: a\r\n\r\n1", seen());
+    w.sync_ok();
+    w
+}
+
+fn drop_box(w: &mut TwoSides, side: Side) {
+    match side {
+        Side::Remote => drop(w.remote.inner.borrow_mut().boxes.remove(&mb("A"))),
+        Side::Local => drop(w.local.inner.borrow_mut().boxes.remove(&mb("A"))),
+    }
+}
+
+#[test]
+fn mailboxes_deleted() {
+    row("F4", with_a, |w| drop_box(w, Side::Local), SAME);
+    let new_there = |w: &mut TwoSides| {
+        drop_box(w, Side::Local);
+        w.remote.add(&mb("A"), b"Subject: n\r\n\r\n1", seen());
+    };
+    row(
+        "F5",
+        with_a,
+        new_there,
+        &format!(r"A: a(\Seen) n(\Seen); {SAME}"),
+    );
+    row("F6", with_a, |w| drop_box(w, Side::Remote), SAME);
+    let new_here = |w: &mut TwoSides| {
+        drop_box(w, Side::Remote);
+        w.local.add(&mb("A"), b"Subject: n\r\n\r\n1", seen());
+    };
+    row(
+        "F7",
+        with_a,
+        new_here,
+        &format!(r"A: a(\Seen) n(\Seen); {SAME}"),
+    );
+    let both = |w: &mut TwoSides| {
+        drop_box(w, Side::Remote);
+        drop_box(w, Side::Local);
+    };
+    row("F8", with_a, both, SAME);
+    let kept = || {
+        let mut w = with_a();
+        w.policy.delete_mailboxes = Travel::None;
+        w
+    };
+    row(
+        "F4 not travelling",
+        kept,
+        |w| drop_box(w, Side::Local),
+        &format!(r"A: a(\Seen); {SAME}"),
+    );
+    row(
+        "F6 not travelling",
+        kept,
+        |w| drop_box(w, Side::Remote),
+        &format!(r"A: a(\Seen); {SAME}"),
+    );
+    let inbox_gone = |w: &mut TwoSides| {
+        w.local.inner.borrow_mut().boxes.remove(&inbox());
+    };
+    row("F21", base, inbox_gone, SAME);
+}
+
+#[test]
+fn deleted_bytes_are_kept() {
+    for side in [Side::Remote, Side::Local] {
+        let mut w = with_a();
+        drop_box(&mut w, side);
+        gone(&mut w, side);
+        w.sync_ok();
+        let kept = w.quarantined();
+        assert!(kept.contains("Subject: a\r\n\r\n1"), "{side}: {kept:?}");
+        assert!(
+            kept.contains("Subject: msg\r\n\r\nmsg\r\n"),
+            "{side}: {kept:?}"
+        );
+    }
+}
+
+#[test]
+fn f19_no_inbox_changes_nothing() {
+    let mut w = with_a();
+    w.remote.inner.borrow_mut().boxes.clear();
+    let report = w.sync();
+    assert!(
+        report.errors[0].text.contains("lists no INBOX"),
+        "{:?}",
+        report.errors
+    );
+    assert_eq!(show(&w.local.view()), format!(r"A: a(\Seen); {SAME}"));
+}
+
+#[test]
+fn f20_a_mailbox_that_cannot_be_opened_holds_only_itself() {
+    let mut w = with_a();
+    w.local.add(&mb("A"), b"Subject: n\r\n\r\n1", seen());
+    let epoch = w.remote.inner.borrow().boxes[&mb("A")].epoch;
+    let key = w.state.mailboxes().unwrap()[&mb("A")];
+    assert!(key.0 > 0 && epoch > 0);
+    blind(&mut w, Side::Remote);
+    gone(&mut w, Side::Remote);
+    let report = w.sync();
+    assert!(
+        report.errors[0].text.contains("kept changing"),
+        "{:?}",
+        report.errors
+    );
+    assert_eq!(
+        show(&w.remote.view()),
+        r"A: a(\Seen) n(\Seen); INBOX: other()"
+    );
+    assert_eq!(
+        show(&w.local.view()),
+        format!(r"A: a(\Seen) n(\Seen); {SAME}")
+    );
+}

@@ -1,0 +1,273 @@
+//! A second client that plays the phone, and readers of both sides that share no code with
+//! mailtide.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+
+/// Another mail program on the same account.
+pub struct Phone {
+    stream: BufReader<TcpStream>,
+    tags: u32,
+}
+
+impl Phone {
+    pub fn connect(port: u16, user: &str) -> Phone {
+        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let mut phone = Phone {
+            stream: BufReader::new(stream),
+            tags: 0,
+        };
+        phone.line();
+        phone.run(&format!("LOGIN {user} pass"));
+        phone
+    }
+
+    fn line(&mut self) -> Vec<u8> {
+        let mut line = Vec::new();
+        loop {
+            let count = self.stream.read_until(b'\n', &mut line).unwrap();
+            assert!(count > 0, "the server hung up on the phone");
+            let text = String::from_utf8_lossy(&line).trim_end().to_owned();
+            let Some(size) = text.rsplit_once('{').and_then(|(_, n)| n.strip_suffix('}')) else {
+                return line;
+            };
+            let Ok(size) = size.parse::<usize>() else {
+                return line;
+            };
+            let mut literal = vec![0; size];
+            self.stream.read_exact(&mut literal).unwrap();
+            line.extend(literal);
+        }
+    }
+
+    /// Runs a command that must succeed; answers with the lines before the last.
+    pub fn run(&mut self, command: &str) -> Vec<Vec<u8>> {
+        let (lines, last) = self.try_run(command);
+        assert!(last.starts_with("OK"), "{command}: {last}");
+        lines
+    }
+
+    pub fn try_run(&mut self, command: &str) -> (Vec<Vec<u8>>, String) {
+        self.tags += 1;
+        let tag = format!("p{} ", self.tags);
+        self.stream
+            .get_mut()
+            .write_all(format!("{tag}{command}\r\n").as_bytes())
+            .unwrap();
+        let mut lines = Vec::new();
+        loop {
+            let line = self.line();
+            if let Some(rest) = line.strip_prefix(tag.as_bytes()) {
+                return (lines, String::from_utf8_lossy(rest).trim().to_owned());
+            }
+            lines.push(line);
+        }
+    }
+
+    pub fn append(&mut self, mailbox: &str, flags: &str, date: &str, body: &[u8]) {
+        self.tags += 1;
+        let tag = format!("p{} ", self.tags);
+        let date = if date.is_empty() {
+            String::new()
+        } else {
+            format!("\"{date}\" ")
+        };
+        let head = format!(
+            "{tag}APPEND \"{mailbox}\" ({flags}) {date}{{{}}}\r\n",
+            body.len()
+        );
+        self.stream.get_mut().write_all(head.as_bytes()).unwrap();
+        assert!(self.line().starts_with(b"+"));
+        self.stream
+            .get_mut()
+            .write_all(&[body, b"\r\n"].concat())
+            .unwrap();
+        loop {
+            let line = self.line();
+            if let Some(rest) = line.strip_prefix(tag.as_bytes()) {
+                assert!(rest.starts_with(b"OK"), "{}", String::from_utf8_lossy(rest));
+                return;
+            }
+        }
+    }
+
+    pub fn mailboxes(&mut self) -> Vec<String> {
+        let lines = self.run("LIST \"\" \"*\"");
+        let names = lines.iter().filter_map(|line| {
+            let text = String::from_utf8_lossy(line).trim_end().to_owned();
+            let rest = text.strip_prefix("* LIST ")?;
+            if rest.contains("\\NoSelect") || rest.contains("\\Noselect") {
+                return None;
+            }
+            let name = rest.split_once(") \"/\" ")?.1;
+            Some(
+                name.trim_matches('"')
+                    .replace("\\\"", "\"")
+                    .replace("\\\\", "\\"),
+            )
+        });
+        names.collect()
+    }
+
+    /// All of a mailbox: canonical body, flags, date.
+    pub fn read(&mut self, mailbox: &str) -> Vec<Seen> {
+        let quoted = mailbox.replace('\\', "\\\\").replace('"', "\\\"");
+        self.run(&format!("EXAMINE \"{quoted}\""));
+        let lines = self.run("UID FETCH 1:* (FLAGS INTERNALDATE BODY.PEEK[])");
+        let mut all = Vec::new();
+        for line in lines {
+            let start = line.windows(6).position(|w| w == b"BODY[]");
+            let Some(start) = start.filter(|_| line.starts_with(b"* ")) else {
+                continue;
+            };
+            let head = String::from_utf8_lossy(&line[..start]).into_owned();
+            let flags = head
+                .split_once("FLAGS (")
+                .unwrap()
+                .1
+                .split_once(')')
+                .unwrap()
+                .0;
+            let date = head
+                .split_once("INTERNALDATE \"")
+                .unwrap()
+                .1
+                .split_once('"')
+                .unwrap()
+                .0;
+            let after = &line[start..];
+            let open = after.iter().position(|b| *b == b'{').unwrap();
+            let close = after.iter().position(|b| *b == b'\n').unwrap();
+            let size: usize = String::from_utf8_lossy(&after[open + 1..close - 2])
+                .parse()
+                .unwrap();
+            let body = &after[close + 1..close + 1 + size];
+            let flags = flags
+                .split(' ')
+                .filter(|f| !f.is_empty() && *f != "\\Recent");
+            let date = jiff::fmt::strtime::parse("%d-%b-%Y %H:%M:%S %z", date.trim()).unwrap();
+            all.push(Seen {
+                body: canonical(body),
+                flags: flags.map(|f| f.to_ascii_lowercase()).collect(),
+                date: date.to_timestamp().unwrap().as_second(),
+            });
+        }
+        all.sort();
+        all
+    }
+
+    pub fn view(&mut self) -> View {
+        let names = self.mailboxes();
+        names
+            .into_iter()
+            .map(|name| (decode_utf7(&name), self.read(&name)))
+            .collect()
+    }
+}
+
+/// One message as either side shows it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seen {
+    pub body: Vec<u8>,
+    pub flags: BTreeSet<String>,
+    pub date: i64,
+}
+
+pub type View = BTreeMap<String, Vec<Seen>>;
+
+/// Without CRs and newlines at the end.
+pub fn canonical(body: &[u8]) -> Vec<u8> {
+    let mut body: Vec<u8> = body.iter().copied().filter(|b| *b != b'\r').collect();
+    while body.last() == Some(&b'\n') {
+        body.pop();
+    }
+    body
+}
+
+fn decode_utf7(name: &str) -> String {
+    // Only what the tests use.
+    name.replace("&APw-", "ü")
+        .replace("&AOQ-", "ä")
+        .replace("&ZeVnLIqe-", "日本語")
+        .replace("&-", "&")
+}
+
+/// Reads a nested Maildir with nothing but the standard library.
+pub fn read_maildir(root: &Path) -> View {
+    let mut view = View::new();
+    walk(root, "", &mut view);
+    view
+}
+
+fn walk(directory: &Path, name: &str, view: &mut View) {
+    if directory.join("cur").is_dir() && !name.is_empty() {
+        view.insert(name.to_owned(), read_mailbox(directory));
+    }
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let entry = entry.unwrap();
+        let file = entry.file_name().into_string().unwrap();
+        let inner = ["cur", "new", "tmp"].contains(&file.as_str()) || file.starts_with('.');
+        if !inner && entry.file_type().unwrap().is_dir() {
+            let decoded = file
+                .replace("%2E", ".")
+                .replace("%2F", "/")
+                .replace("%25", "%");
+            let below = if name.is_empty() {
+                decoded
+            } else {
+                format!("{name}/{decoded}")
+            };
+            walk(&entry.path(), &below, view);
+        }
+    }
+}
+
+fn read_mailbox(directory: &Path) -> Vec<Seen> {
+    use std::os::unix::fs::MetadataExt;
+    let names = std::fs::read_to_string(directory.join("dovecot-keywords")).unwrap_or_default();
+    let keywords: BTreeMap<char, String> = names
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .map(|(n, k)| {
+            (
+                (b'a' + n.parse::<u8>().unwrap()) as char,
+                k.to_ascii_lowercase(),
+            )
+        })
+        .collect();
+    let mut all = Vec::new();
+    for sub in ["cur", "new"] {
+        for entry in std::fs::read_dir(directory.join(sub)).unwrap() {
+            let path = entry.unwrap().path();
+            let meta = path.metadata().unwrap();
+            assert_eq!(meta.mode() & 0o077, 0, "{path:?} can be read by others");
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let info = name.rsplit_once(":2,").map_or("", |(_, info)| info);
+            assert!(sub == "cur" || info.is_empty(), "{path:?}: flags in new/");
+            let flag = |letter: char| match letter {
+                'D' => "\\draft".to_owned(),
+                'F' => "\\flagged".to_owned(),
+                'P' => "$forwarded".to_owned(),
+                'R' => "\\answered".to_owned(),
+                'S' => "\\seen".to_owned(),
+                'T' => "\\deleted".to_owned(),
+                other => keywords.get(&other).cloned().unwrap_or(format!("?{other}")),
+            };
+            all.push(Seen {
+                body: canonical(&std::fs::read(&path).unwrap()),
+                flags: info.chars().map(flag).collect(),
+                date: meta.mtime(),
+            });
+        }
+        assert_eq!(
+            std::fs::read_dir(directory.join("tmp")).unwrap().count(),
+            0,
+            "litter in tmp"
+        );
+    }
+    all.sort();
+    all
+}
