@@ -11,7 +11,8 @@ use crate::model::{
 use crate::reconcile::plan::{DeleteWhy, PairRef};
 use crate::reconcile::{Action, MailboxAction, Outcome};
 use crate::store::{
-    About, Delivered, Delivery, Keep, Place, Receiver, Removal, Removed, Sink, Store, StoreError,
+    About, Ask, Delivered, Delivery, Depth, Keep, Place, Receiver, Removal, Removed, Sink, Store,
+    StoreError,
 };
 use std::collections::BTreeSet;
 
@@ -98,8 +99,10 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let uids: Vec<Uid> = batch.iter().map(|doomed| doomed.pair.uid).collect();
         let kept = match self.remote.keeps_removed(&place.mailbox) {
             true => uids.into_iter().collect(),
-            false => self.keep_bytes(&place, &uids, report).await?,
+            false => self.keep_bytes(&work.base, &uids, report).await?,
         };
+        // What stays is looked at again by the next run.
+        work.sound &= batch.iter().all(|d| kept.contains(&d.pair.uid));
         let batch: Vec<&Doomed> = batch
             .iter()
             .filter(|d| kept.contains(&d.pair.uid))
@@ -157,13 +160,18 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 
     /// Puts the bytes of messages that are about to leave the server into quarantine; answers with
-    /// those that are safe there, or that the server no longer has anyway.
+    /// those that are safe there, or that a listing shows to be gone anyway. One that the server
+    /// merely passed over is neither.
     async fn keep_bytes(
         &mut self,
-        place: &Place,
+        base: &MailboxBase,
         uids: &[Uid],
         report: &mut Report,
     ) -> Result<BTreeSet<Uid>, Ended> {
+        let place = &Place {
+            mailbox: base.name.clone(),
+            epoch: base.epoch,
+        };
         let receiver = self.local.quarantine(place).await?;
         let mut keeper = Keeper {
             receiver,
@@ -181,11 +189,24 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let delivered = receiver.finish().await?;
         report.bytes_down += bytes;
         let stored = |outcome: &Delivered<MaildirId>| matches!(outcome, Delivered::Stored { .. });
+        let kept: BTreeSet<Uid> = delivered
+            .iter()
+            .filter(|(_, outcome)| stored(outcome))
+            .filter_map(|(tag, _)| taken.get(*tag).copied())
+            .collect();
         let mut unsafe_: BTreeSet<Uid> = failed;
-        for (tag, outcome) in &delivered {
-            if let (false, Some(uid)) = (stored(outcome), taken.get(*tag)) {
-                unsafe_.insert(*uid);
-            }
+        if uids.iter().any(|uid| !kept.contains(uid)) {
+            let (cursor, depth) = (None, Depth::Everything);
+            let now = self
+                .remote
+                .look(&Ask {
+                    base,
+                    cursor,
+                    depth,
+                })
+                .await?;
+            let there = uids.iter().filter(|uid| !now.shows_gone(uid));
+            unsafe_.extend(there.filter(|uid| !kept.contains(uid)));
         }
         for uid in &unsafe_ {
             let what = format!("{uid} was deleted here, but its body cannot be kept: left there");
@@ -214,13 +235,9 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         match on {
             Side::Local => self.local.delete_mailbox(&base).await?,
             Side::Remote => {
-                let place = Place {
-                    mailbox: name.clone(),
-                    epoch: base.epoch,
-                };
                 let uids: Vec<Uid> = base.pairs.iter().map(|pair| pair.uid).collect();
                 for batch in uids.chunks(BATCH) {
-                    let kept = self.keep_bytes(&place, batch, report).await?;
+                    let kept = self.keep_bytes(&base, batch, report).await?;
                     if kept.len() < batch.len() {
                         let what = format!("{name} was deleted here, but not all can be kept");
                         return Err(StoreError::Mailbox(what).into());

@@ -147,3 +147,32 @@ fn f20_a_mailbox_that_cannot_be_opened_holds_only_itself() {
         format!(r"A: a(\Seen) n(\Seen); {SAME}")
     );
 }
+
+#[test]
+fn what_the_server_passes_over_is_not_expunged() {
+    let mut w = with_a();
+    for body in [BODY, b"Subject: a\r\n\r\n1"] {
+        w.remote.inner.borrow_mut().mute.insert(body.to_vec());
+    }
+    gone(&mut w, Side::Local);
+    drop_box(&mut w, Side::Local);
+    let report = w.sync();
+    assert_eq!(show(&w.remote.view()), format!(r"A: a(\Seen); {SAME}"));
+    assert!(!report.ok(), "{report:?}");
+    w.remote.inner.borrow_mut().mute.clear();
+    w.sync_ok();
+    assert_eq!(show(&w.remote.view()), "INBOX: other()");
+    assert!(w.quarantined().contains("Subject: a\r\n\r\n1"));
+}
+
+#[test]
+fn a_mailbox_goes_although_one_of_its_messages_went_before() {
+    let mut w = with_a();
+    w.remote.add(&mb("A"), b"Subject: b\r\n\r\n2", seen());
+    w.sync_ok();
+    drop_box(&mut w, Side::Local);
+    let first = w.remote.ids(&mb("A"))[0];
+    w.remote.delete(&mb("A"), &first);
+    w.sync_ok();
+    assert_eq!(show(&w.remote.view()), SAME);
+}

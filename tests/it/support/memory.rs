@@ -68,6 +68,8 @@ pub struct Inner<I: Ord> {
     pub boxes: BTreeMap<MailboxName, Box_<I>>,
     pub quarantine: Vec<Vec<u8>>,
     pub refuses: BTreeSet<Vec<u8>>,
+    /// Bodies that are passed over when read, although they are there.
+    pub mute: BTreeSet<Vec<u8>>,
     pub stores: FlagMask,
     /// Listings of changes instead of everything.
     pub deltas: bool,
@@ -131,6 +133,7 @@ impl<I: MemoryId> Memory<I> {
             boxes: BTreeMap::new(),
             quarantine: Vec::new(),
             refuses: BTreeSet::new(),
+            mute: BTreeSet::new(),
             stores: FlagMask::All,
             deltas: true,
             tells: true,

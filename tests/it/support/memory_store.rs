@@ -100,6 +100,9 @@ impl<I: MemoryId> Store for Memory<I> {
         for id in ids {
             let found = self.at(place, |b| Ok(b.messages.get(id).cloned()))?;
             let Some(message) = found else { continue };
+            if self.inner.borrow().mute.contains(&message.body) {
+                continue;
+            }
             if message.broken {
                 sink.fail(id.clone(), "its body cannot be had".into())
                     .await?;
