@@ -9,7 +9,7 @@ use crate::reconcile::guard::{self, Context};
 use crate::reconcile::policy::matches;
 use crate::reconcile::{Action, Plan, Policy};
 use crate::state::{Memory, State};
-use crate::store::{Keep, Store, StoreError};
+use crate::store::{Keep, Serve, StoreError};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ pub struct Options {
 }
 
 /// An account with both of its sides.
-pub struct Account<'a, R: Store<Id = Uid>, L: Keep<Id = MaildirId>> {
+pub struct Account<'a, R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> {
     /// The server.
     pub remote: R,
     /// The disk.
@@ -66,7 +66,7 @@ pub(super) struct Passed {
     in_doubt: bool,
 }
 
-impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// Brings both sides in step. Whatever happens, the report tells what was done.
     ///
     /// Not cancel safe in the sense that progress is lost, but safe in the sense that nothing

@@ -6,11 +6,12 @@ use super::copy::{Wanted, change, copies, refusal, refused};
 use super::execute::Work;
 use super::report::{Ended, Event, Observer, Report};
 use crate::model::{
-    AnyId, Canonical, ContentHash, Flags, Id, MailboxKey, MailboxName, MaildirId, Origin, Side, Uid,
+    AnyId, Canonical, ContentHash, Flags, Heading, Id, Kin, MailboxKey, MailboxName, MaildirId,
+    Origin, Side, Uid,
 };
 use crate::reconcile::Outcome;
 use crate::state::State;
-use crate::store::{About, Delivered, Delivery, Keep, Place, Receiver, Sink, Store, StoreError};
+use crate::store::{About, Delivered, Delivery, Keep, Place, Receiver, Serve, Sink, StoreError};
 use futures_util::future::join_all;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -59,7 +60,7 @@ struct Shared<'a, L> {
     now: &'a dyn Fn() -> i64,
 }
 
-impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// Downloads, over as many connections as there are; answers with the mailboxes where
     /// something was left undone.
     pub(super) async fn download(
@@ -91,7 +92,7 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 }
 
-async fn lane<R: Store<Id = Uid>, L: Keep<Id = MaildirId>>(
+async fn lane<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
     remote: &mut R,
     shared: &Shared<'_, L>,
 ) -> Result<(), Ended> {
@@ -117,7 +118,7 @@ async fn lane<R: Store<Id = Uid>, L: Keep<Id = MaildirId>>(
     }
 }
 
-async fn download_batch<R: Store<Id = Uid>, L: Keep<Id = MaildirId>>(
+async fn download_batch<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
     remote: &mut R,
     shared: &Shared<'_, L>,
     job: DownloadJob,
@@ -130,6 +131,8 @@ async fn download_batch<R: Store<Id = Uid>, L: Keep<Id = MaildirId>>(
         got: Vec::new(),
         failed: Vec::new(),
         hash: Canonical::default(),
+        heading: Heading::default(),
+        named: remote.names_messages(),
         bytes: 0,
     };
     let uids: Vec<Uid> = job.wanted.keys().copied().collect();
@@ -151,7 +154,7 @@ async fn download_batch<R: Store<Id = Uid>, L: Keep<Id = MaildirId>>(
     read.map_err(Ended::from)
 }
 
-type Got = (Vec<(Uid, ContentHash, Flags)>, Vec<(Uid, String)>);
+type Got = (Vec<Whole>, Vec<(Uid, String)>);
 
 fn record<L>(
     shared: &Shared<'_, L>,
@@ -162,9 +165,15 @@ fn record<L>(
     let mut report = shared.report.borrow_mut();
     let (mut outcomes, mut changes) = (Vec::new(), Vec::new());
     for (tag, outcome) in delivered {
-        let Some((uid, hash, flags)) = got.get(tag).cloned() else {
+        let Some(whole) = got.get(tag).cloned() else {
             continue;
         };
+        let Whole {
+            uid,
+            hash,
+            flags,
+            kin,
+        } = whole;
         let replaces = job.wanted.get(&uid).and_then(|want| want.replaces);
         match outcome {
             Delivered::Stored {
@@ -178,6 +187,7 @@ fn record<L>(
                     flags,
                     hash,
                     size,
+                    kin,
                     replaces,
                 });
                 report.downloaded += 1;
@@ -216,25 +226,39 @@ fn record<L>(
     Ok(())
 }
 
+/// A message that came whole.
+#[derive(Clone, Debug)]
+struct Whole {
+    uid: Uid,
+    hash: ContentHash,
+    flags: Flags,
+    kin: Option<Kin>,
+}
+
 /// Takes what the server sends to the disk, and hashes it on the way.
 struct Down<'a, C: Receiver<Id = MaildirId>> {
     receiver: C,
     job: &'a DownloadJob,
     observer: &'a dyn Observer,
-    got: Vec<(Uid, ContentHash, Flags)>,
+    got: Vec<Whole>,
     failed: Vec<(Uid, String)>,
     hash: Canonical,
+    heading: Heading,
+    /// Whether the server names messages itself, so that an envelope is of no use.
+    named: bool,
     bytes: u64,
 }
 
 impl<C: Receiver<Id = MaildirId>> Sink<Uid> for Down<'_, C> {
     async fn begin(&mut self, size: u64, _: Option<&About<Uid>>) -> Result<(), StoreError> {
         self.hash = Canonical::default();
+        self.heading = Heading::default();
         self.receiver.begin(size, None).await
     }
 
     async fn chunk(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         self.hash.update(bytes);
+        self.heading.update(bytes);
         self.bytes += bytes.len() as u64;
         self.observer.event(Event::Bytes(bytes.len() as u64));
         self.receiver.chunk(bytes).await
@@ -246,11 +270,14 @@ impl<C: Receiver<Id = MaildirId>> Sink<Uid> for Down<'_, C> {
             return self.receiver.abandon().await;
         }
         let (tag, flags) = (self.got.len(), about.flags.clone());
-        self.got.push((
-            about.id,
-            std::mem::take(&mut self.hash).finish(),
-            about.flags,
-        ));
+        let envelope = |date| Kin::envelope(&self.heading.message_id(), date, about.stored);
+        let envelope = about.date.filter(|_| !self.named).map(envelope);
+        self.got.push(Whole {
+            uid: about.id,
+            hash: std::mem::take(&mut self.hash).finish(),
+            flags: about.flags,
+            kin: about.kin.or(envelope),
+        });
         let epoch = self.job.place.epoch;
         let mailbox = self.job.tag;
         let origin = epoch.map(|epoch| Origin {

@@ -10,7 +10,7 @@ use crate::model::{AnyId, Id, MailboxBase, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::plan::Forget;
 use crate::reconcile::{Action, Cursor, FlagMask, MailboxAction, MailboxPlan, Outcome, Plan};
 use crate::state::Change;
-use crate::store::{Ask, Depth, Keep, Place, Removal, Store, StoreError};
+use crate::store::{Ask, Depth, Keep, Place, Removal, Serve, StoreError};
 use std::collections::BTreeMap;
 
 /// A mailbox in the works: what is known of it and what is to be recorded when it is done.
@@ -26,6 +26,8 @@ pub(super) struct Work {
     pub remote_cursor: Cursor,
     /// Where the looks ended.
     pub local_cursor: Cursor,
+    /// The highest UID that was seen.
+    pub top: u32,
     /// The flags the server can store.
     pub stores: FlagMask,
     /// Whether an upload may yet appear.
@@ -59,9 +61,9 @@ impl Work {
     }
 }
 
-type Works = BTreeMap<MailboxName, Work>;
+pub(super) type Works = BTreeMap<MailboxName, Work>;
 
-impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     pub(super) async fn execute(
         &mut self,
         plan: Plan,
@@ -89,6 +91,7 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         self.announce(&works);
         self.copy_mail(&mut works, report).await?;
+        self.duplicate_mail(&mut works, report).await?;
         for (name, work) in &mut works {
             self.check_stop()?;
             let done = self.flag_mail(work, report).await;
@@ -96,6 +99,7 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 work.sound = false;
             }
         }
+        self.move_mail(&mut works, report).await?;
         for (name, work) in &mut works {
             self.check_stop()?;
             let done = self.delete_mail(work, report).await;
@@ -108,7 +112,7 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let done = self.delete_mailbox(action, report).await;
             let _reported = self.tolerate(&name, done, report)?;
         }
-        Ok(())
+        self.learn_kin(&works).await
     }
 
     /// Reports a failure that concerns one mailbox, and passes on one that concerns all.
@@ -172,6 +176,9 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 // messages that the base knows, and take that for deletions.
                 if forget == Forget::Messages {
                     self.state.forget_messages(work.base.key)?;
+                    report.note(format!(
+                        "mailbox {name} was gone on {on} and is created there again"
+                    ));
                 }
                 match on {
                     Side::Remote => self.remote.create_mailbox(&name).await?,
@@ -294,6 +301,7 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     let removal = Removal {
                         id: pair.file.clone(),
                         saw: None,
+                        elsewhere: false,
                     };
                     self.local.remove(&place, &[removal]).await?;
                     let why = "broken; it comes again from the server".to_owned();
@@ -337,6 +345,10 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 | Action::Copy { .. }
                 | Action::Flags { .. }
                 | Action::Delete { .. }
+                | Action::Move(_)
+                | Action::Rekey { .. }
+                | Action::Duplicate(_)
+                | Action::Recall(_)
                 | Action::Split { .. }
                 | Action::Discard { .. } => {}
             }

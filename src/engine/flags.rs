@@ -6,12 +6,12 @@ use super::rematch::HashSink;
 use super::report::{Ended, Report};
 use crate::model::{FlagChange, Id, MaildirId, Side, Uid};
 use crate::reconcile::{Action, Outcome};
-use crate::store::{FlagEdit, Keep, Store};
+use crate::store::{FlagEdit, Keep, Serve};
 use std::collections::BTreeSet;
 
 type Edit = (Uid, MaildirId, FlagChange, FlagChange);
 
-impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     pub(super) async fn set_flags(
         &mut self,
         work: &mut Work,
@@ -151,6 +151,7 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 flags,
                 hash,
                 size,
+                kin: None,
                 replaces,
             });
         }

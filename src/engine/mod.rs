@@ -1,8 +1,10 @@
 //! Runs one cycle of one account: look, decide, do, record.
 //!
-//! Reading order: [`account`] (the cycle and its passes), [`survey`] (looking and planning),
-//! [`rematch`] (finding the same message again), [`execute`] (doing and recording, with
-//! [`download`], [`upload`], [`flags`] and [`remove`]), [`report`] (what is told about it).
+//! Reading order: [`account`] (the cycle and its passes), [`survey`] (looking and planning, with
+//! [`look`] and [`scene`]), [`elsewhere`] (the same message in another place, with [`probe`]),
+//! [`rematch`] and [`renumber`] (finding the same message again), [`execute`] (doing and recording,
+//! with [`download`], [`upload`], [`shift`], [`duplicate`], [`flags`] and [`remove`]), [`report`]
+//! (what is told about it).
 //!
 //! First run, daily run, repair, dry run: one path, this one.
 
@@ -10,7 +12,17 @@ pub mod account;
 
 mod survey;
 
+mod scene;
+
+mod look;
+
+mod elsewhere;
+
+mod probe;
+
 mod rematch;
+
+mod renumber;
 
 mod execute;
 
@@ -19,6 +31,10 @@ mod copy;
 mod download;
 
 mod upload;
+
+mod shift;
+
+mod duplicate;
 
 mod flags;
 

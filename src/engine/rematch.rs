@@ -1,19 +1,20 @@
-//! Finding the same message again when the base does not say which is which: first meeting, an
-//! upload that was cut, UIDVALIDITY changed. Cheap evidence first, content where that is unclear.
-//! Nothing here deletes.
+//! Finding the same message again when the base does not say which is which: first meeting, or
+//! an upload that was cut. Cheap evidence first, content where that is unclear. Nothing here
+//! deletes.
 
 use super::account::Account;
-use super::report::{Ended, Report};
-use super::survey::unknown;
+use super::probe::{Bytes, Likely};
+use super::report::Ended;
+use super::scene::Scene;
 use crate::model::{
-    AnyId, Aside, AsideReason, Canonical, ContentHash, Id, MailboxBase, MaildirId, Origin, PairId,
-    Uid,
+    AnyId, AsideReason, Canonical, ContentHash, Id, MailboxBase, MaildirId, Origin, SystemFlag, Uid,
 };
 use crate::reconcile::Look;
 use crate::reconcile::matching::{Matches, Seeker, by_content, by_evidence};
 use crate::reconcile::messages::Known;
+use crate::reconcile::settled::{Moves, Settled};
 use crate::state::Upload;
-use crate::store::{About, Keep, Place, Sink, Store, StoreError};
+use crate::store::{About, Keep, Place, Serve, Sink, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What was found among the new messages of a mailbox.
@@ -21,20 +22,25 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Found {
     pub links: Vec<(Uid, MaildirId)>,
     pub in_doubt: BTreeSet<MaildirId>,
+    /// Files that we began to upload.
+    pub uploads: BTreeSet<MaildirId>,
 }
 
-impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// Which of the new messages on both sides are one and the same.
     pub(super) async fn find_links(
         &mut self,
-        base: &MailboxBase,
-        remote: &Look<Uid>,
-        local: &Look<MaildirId>,
+        scene: &Scene,
+        settled: &Settled<'_>,
+        moves: &Moves,
     ) -> Result<Found, Ended> {
+        let (base, local) = (&scene.base, &scene.local);
         let known = Known::of(base);
-        let mut uids: Vec<Uid> = unknown(remote, &known.uids).into_iter().copied().collect();
-        let mut files: Vec<MaildirId> = unknown(local, &known.files).into_iter().cloned().collect();
-        files.retain(|file| !local.broken.contains(file));
+        let links = moves.links.get(&base.name).cloned().unwrap_or_default();
+        let mut uids = scene.new_uids();
+        uids.retain(|uid| !settled.uids.contains(uid) && links.iter().all(|(u, _)| u != uid));
+        let mut files = scene.new_files();
+        files.retain(|f| !settled.files.contains(f) && links.iter().all(|(_, file)| file != f));
         let hints = hints(base, local);
         uids.extend(half_recorded(base, local, &hints));
         for aside in base
@@ -60,12 +66,17 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             mailbox: base.name.clone(),
             epoch: base.epoch,
         };
-        let mut found = Found::default();
+        let mut found = Found {
+            uploads: open.iter().map(|upload| upload.file.clone()).collect(),
+            ..Found::default()
+        };
         if !uids.is_empty() && !files.is_empty() {
-            found.links = self.match_up(&place, &uids, &files, &hints).await?;
+            let looks = (&place, &scene.remote, local);
+            found.links = self.match_up(looks, &uids, &files, &hints).await?;
         }
         self.settle_uploads((&place, base), open, (&uids, &files), &mut found)
             .await?;
+        found.links.extend(links);
         Ok(found)
     }
 
@@ -116,93 +127,47 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
-    /// UIDVALIDITY changed, or UIDs began anew: the old pairs look for their new UIDs. Those that
-    /// find none are set aside; nothing is deleted (law, 1.5).
-    pub(super) async fn rematch(
+    /// By cheap evidence; where that is no proof, by pieces, and by content what is not unique or
+    /// is a draft: of those, versions that differ little are many.
+    pub(super) async fn match_up(
         &mut self,
-        base: &mut MailboxBase,
-        remote: &Look<Uid>,
-        local: &Look<MaildirId>,
-        report: &mut Report,
-    ) -> Result<(), Ended> {
-        let place = Place {
-            mailbox: base.name.clone(),
-            epoch: remote.epoch,
-        };
-        let uids: Vec<Uid> = remote.seen.keys().copied().collect();
-        let here = base
-            .pairs
-            .iter()
-            .filter(|pair| !local.shows_gone(&pair.file));
-        let files: Vec<MaildirId> = here.map(|pair| pair.file.clone()).collect();
-        let links = self
-            .match_up(&place, &uids, &files, &BTreeMap::new())
-            .await?;
-        let found: BTreeMap<MaildirId, Uid> =
-            links.into_iter().map(|(uid, file)| (file, uid)).collect();
-        let (mut rekeyed, mut orphans): (Vec<(PairId, Uid)>, Vec<_>) = (Vec::new(), Vec::new());
-        let mut pairs = Vec::new();
-        for mut pair in std::mem::take(&mut base.pairs) {
-            match found.get(&pair.file) {
-                Some(uid) => {
-                    rekeyed.push((pair.id, *uid));
-                    pair.uid = *uid;
-                    pairs.push(pair);
-                }
-                None => {
-                    let aside = Aside {
-                        id: AnyId::Local(pair.file.clone()),
-                        reason: AsideReason::Unmatched,
-                        attempts: 0,
-                        retry_at: None,
-                        flags: pair.flags.clone(),
-                        detail: String::new(),
-                    };
-                    let there = !local.shows_gone(&pair.file);
-                    orphans.push((pair.id, there.then_some(aside)));
-                }
-            }
-        }
-        pairs.sort_by_key(|pair| pair.uid);
-        report.note(format!(
-            "{}: UIDVALIDITY changed; {} messages were found again by content, {} were not",
-            base.name,
-            rekeyed.len(),
-            orphans.len()
-        ));
-        let epoch = remote.epoch.ok_or_else(|| {
-            StoreError::Mailbox(format!("{}: the server gave no UIDVALIDITY", base.name))
-        })?;
-        if !self.options.dry_run {
-            self.state.rekey(base.key, epoch, &rekeyed, &orphans)?;
-        }
-        base.epoch = Some(epoch);
-        base.pairs = pairs;
-        base.aside
-            .retain(|aside| matches!(aside.id, AnyId::Local(_)));
-        base.aside
-            .extend(orphans.into_iter().filter_map(|(_, aside)| aside));
-        Ok(())
-    }
-
-    /// By cheap evidence, and by content where that is not unique.
-    async fn match_up(
-        &mut self,
-        place: &Place,
+        (place, remote, local): (&Place, &Look<Uid>, &Look<MaildirId>),
         uids: &[Uid],
         files: &[MaildirId],
         hints: &BTreeMap<MaildirId, Uid>,
     ) -> Result<Vec<(Uid, MaildirId)>, Ended> {
-        let local = self.local.fingerprints(place, files, None).await?;
-        let sizes: BTreeSet<u64> = local.iter().map(|(_, print)| print.size).collect();
-        let remote = self.remote.fingerprints(place, uids, Some(&sizes)).await?;
-        let seekers = local.into_iter().map(|(file, key)| Seeker {
+        let here = self.local.fingerprints(place, files, None).await?;
+        let sizes: BTreeSet<u64> = here.iter().map(|(_, print)| print.size).collect();
+        let there = self.remote.fingerprints(place, uids, Some(&sizes)).await?;
+        let seekers = here.into_iter().map(|(file, key)| Seeker {
             hint: hints.get(&file).copied(),
             file,
             key,
         });
-        let Matches { mut links, unclear } = by_evidence(remote, seekers.collect());
+        let Matches { mut links, unclear } = by_evidence(there, seekers.collect());
+        let (mut single, mut several) = (Vec::new(), Vec::new());
         for (uids, files) in unclear {
+            match (uids.as_slice(), files.as_slice()) {
+                ([uid], [file]) if !is_draft(remote, uid) && !is_draft(local, file) => {
+                    single.push((*uid, file.clone()));
+                }
+                _ => several.push((uids, files)),
+            }
+        }
+        let likely = |(uid, file): &(Uid, MaildirId)| Likely {
+            there: place.clone(),
+            uid: *uid,
+            here: Bytes::File(place.clone(), file.clone()),
+        };
+        let pieces: Vec<Likely> = single.iter().map(likely).collect();
+        let fit = self.compare(&pieces, &(0..pieces.len()).collect()).await?;
+        for (at, (uid, file)) in single.into_iter().enumerate() {
+            match fit.contains(&at) {
+                true => links.push((uid, file)),
+                false => several.push((vec![uid], vec![file])),
+            }
+        }
+        for (uids, files) in several {
             links.extend(self.match_content(place, &uids, &files, hints).await?.links);
         }
         Ok(links)
@@ -235,6 +200,11 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 }
 
+fn is_draft<I: Id>(look: &Look<I>, id: &I) -> bool {
+    let flags = look.seen.get(id).and_then(Option::as_ref);
+    flags.is_none_or(|flags| flags.has(SystemFlag::Draft))
+}
+
 /// UIDs that the base knows without a file of their own, and that a new file claims by its name:
 /// a run was cut after the file was in place and before that was recorded.
 fn half_recorded(
@@ -259,7 +229,7 @@ fn half_recorded(
 }
 
 /// The UIDs that names of our own files claim, for this mailbox in this UIDVALIDITY.
-fn hints(base: &MailboxBase, local: &Look<MaildirId>) -> BTreeMap<MaildirId, Uid> {
+pub(super) fn hints(base: &MailboxBase, local: &Look<MaildirId>) -> BTreeMap<MaildirId, Uid> {
     let ours = |origin: &Origin| origin.mailbox == base.tag && Some(origin.epoch) == base.epoch;
     let known = Known::of(base).files;
     let new = local

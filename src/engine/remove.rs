@@ -10,11 +10,12 @@ use crate::model::{
 };
 use crate::reconcile::plan::{DeleteWhy, PairRef};
 use crate::reconcile::{Action, MailboxAction, Outcome};
+use crate::state::Buried;
 use crate::store::{
-    About, Ask, Delivered, Delivery, Depth, Keep, Place, Receiver, Removal, Removed, Sink, Store,
+    About, Ask, Delivered, Delivery, Depth, Keep, Place, Receiver, Removal, Removed, Serve, Sink,
     StoreError,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Deletions recorded together.
 const BATCH: usize = 500;
@@ -25,7 +26,7 @@ struct Doomed {
     why: DeleteWhy,
 }
 
-impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// Carries out the deletions of a mailbox.
     pub(super) async fn delete(
         &mut self,
@@ -67,15 +68,29 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let removal = |d: &Doomed| Removal {
             id: d.pair.file.clone(),
             saw: d.saw.clone(),
+            elsewhere: false,
         };
         let removals: Vec<Removal<MaildirId>> = batch.iter().map(removal).collect();
         let gone = self.local.remove(&work.place(), &removals).await?;
-        let gone: BTreeSet<MaildirId> = gone.into_iter().map(|(file, _)| file).collect();
+        let gone: BTreeMap<MaildirId, Removed> = gone.into_iter().collect();
         let (mut outcomes, mut changes) = (Vec::new(), Vec::new());
-        for Doomed { pair, why, .. } in batch {
-            if !gone.contains(&pair.file) {
+        let mut buried = Vec::new();
+        let known: BTreeMap<_, _> = work.base.pairs.iter().map(|p| (p.id, p)).collect();
+        for Doomed { pair, why, saw } in batch {
+            let Some(how) = gone.get(&pair.file) else {
                 work.sound = false;
                 continue;
+            };
+            if let (Some(known), Removed::Kept(path)) = (known.get(&pair.id), how)
+                && let Some(kin) = known.kin
+            {
+                buried.push(Buried {
+                    kin,
+                    hash: known.hash,
+                    agreed: known.flags.clone(),
+                    here: saw.clone().unwrap_or_else(|| known.flags.clone()),
+                    path: path.clone(),
+                });
             }
             let why = match why {
                 DeleteWhy::DeletedAcross => format!("{} was deleted on the server", pair.uid),
@@ -85,6 +100,7 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             outcomes.push(Outcome::Dropped { pair: pair.id });
         }
         report.deleted_local += outcomes.len();
+        self.state.bury(&buried, (self.world.now)())?;
         self.state.apply(work.base.key, &outcomes, &changes)?;
         Ok(())
     }
@@ -108,9 +124,14 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             .filter(|d| kept.contains(&d.pair.uid))
             .collect();
         self.bury_refs(work, &batch, Side::Remote)?;
+        let elsewhere = match self.remote.names_messages() {
+            true => self.state.in_several_places(work.base.key)?,
+            false => BTreeSet::new(),
+        };
         let removal = |d: &&Doomed| Removal {
             id: d.pair.uid,
             saw: d.saw.clone(),
+            elsewhere: elsewhere.contains(&d.pair.id),
         };
         let removals: Vec<Removal<Uid>> = batch.iter().map(removal).collect();
         let removed = self.remote.remove(&place, &removals).await?;
@@ -121,7 +142,9 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 continue;
             };
             outcomes.push(match how {
-                Removed::Gone | Removed::Trashed => Outcome::Dropped { pair: pair.id },
+                Removed::Gone | Removed::Kept(_) | Removed::Trashed => {
+                    Outcome::Dropped { pair: pair.id }
+                }
                 Removed::Marked => {
                     let mut flags = saw.clone().unwrap_or_default();
                     flags.insert(SystemFlag::Deleted);
@@ -133,7 +156,7 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 }
             });
             let how = match how {
-                Removed::Gone => "expunged",
+                Removed::Gone | Removed::Kept(_) => "expunged",
                 Removed::Trashed => "moved to the trash",
                 Removed::Marked => "marked only, the server cannot expunge single messages",
             };
@@ -256,7 +279,7 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 }
 
-fn marked(uid: Uid, flags: Flags) -> Aside {
+pub(super) fn marked(uid: Uid, flags: Flags) -> Aside {
     Aside {
         id: AnyId::Remote(uid),
         reason: AsideReason::MarkedDeleted,

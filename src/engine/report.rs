@@ -30,6 +30,14 @@ pub struct Report {
     pub moved_local: usize,
     /// Messages moved on the server.
     pub moved_remote: usize,
+    /// Messages copied on disk, because they were copied on the server.
+    pub copied_local: usize,
+    /// Messages copied on the server, because they were copied on disk.
+    pub copied_remote: usize,
+    /// Mailboxes renamed on disk.
+    pub mailboxes_renamed_local: usize,
+    /// Mailboxes renamed on the server.
+    pub mailboxes_renamed_remote: usize,
     /// Mailboxes created on disk.
     pub mailboxes_created_local: usize,
     /// Mailboxes created on the server.
@@ -67,6 +75,10 @@ impl Report {
             + self.deleted_remote
             + self.moved_local
             + self.moved_remote
+            + self.copied_local
+            + self.copied_remote
+            + self.mailboxes_renamed_local
+            + self.mailboxes_renamed_remote
             + self.mailboxes_created_local
             + self.mailboxes_created_remote
             + self.mailboxes_deleted_local

@@ -4,11 +4,13 @@
 use super::account::Account;
 use super::execute::Work;
 use super::report::{Ended, Event, Report};
-use crate::model::{Id, MailboxBase, MailboxKey, MailboxName, MaildirId, Side, Uid};
+use super::scene::{Fate, Scene, Scenes};
+use crate::model::{MailboxBase, MailboxKey, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::mailboxes::{self, Step};
-use crate::reconcile::plan::Forget;
-use crate::reconcile::{Coverage, Cursor, Listed, Look, MailboxAction, messages};
-use crate::store::{Ask, Depth, Keep, Store, StoreError};
+use crate::reconcile::plan::Move;
+use crate::reconcile::settled::Moves;
+use crate::reconcile::{Action, Coverage, Cursor, Listed, Look, MailboxAction, messages};
+use crate::store::{Keep, Serve, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A mailbox is compared message by message at least this often, seconds: deltas are an
@@ -16,26 +18,40 @@ use std::collections::{BTreeMap, BTreeSet};
 const FULL_EVERY: i64 = 24 * 3600;
 
 /// What the cheap look at both sides showed.
-struct Overview {
-    keys: BTreeMap<MailboxName, MailboxKey>,
+pub(super) struct Overview {
+    pub keys: BTreeMap<MailboxName, MailboxKey>,
     cursors: [BTreeMap<MailboxName, Cursor>; 2],
     quiet: BTreeSet<MailboxName>,
     restless: BTreeSet<MailboxKey>,
 }
 
 impl Overview {
-    fn cursor(&self, side: Side, name: &MailboxName) -> Option<&Cursor> {
+    pub fn cursor(&self, side: Side, name: &MailboxName) -> Option<&Cursor> {
         let [remote, local] = &self.cursors;
         match side {
             Side::Remote => remote.get(name),
             Side::Local => local.get(name),
         }
     }
+
+    /// The mailbox with this row.
+    pub fn name_of(&self, key: MailboxKey) -> Option<&MailboxName> {
+        self.keys
+            .iter()
+            .find(|(_, own)| **own == key)
+            .map(|(name, _)| name)
+    }
+
+    /// Whether nothing can have changed in it.
+    pub fn is_quiet(&self, name: &MailboxName) -> bool {
+        self.quiet.contains(name)
+    }
 }
 
+pub(super) type Looked = (Option<MailboxAction>, Scene);
 pub(super) type Survey = (Vec<MailboxAction>, BTreeMap<MailboxName, Work>);
 
-impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// Looks at everything cheaply, then into what changed, and plans.
     pub(super) async fn survey(&mut self, report: &mut Report) -> Result<Survey, Ended> {
         let (overview, steps) = self.overview().await?;
@@ -43,7 +59,7 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             .iter()
             .filter(|step| !matches!(step, Step::Leave(..)))
             .count();
-        let (mut actions, mut works) = (Vec::new(), BTreeMap::new());
+        let (mut actions, mut scenes) = (Vec::new(), Scenes::new());
         for step in steps {
             self.check_stop()?;
             let name = match &step {
@@ -67,10 +83,46 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 continue;
             }
             self.observer.event(Event::Looking(&name));
-            match self.plan_mailbox(&step, &overview, report).await {
-                Ok((action, work)) => {
+            match self.look_into(&step, &overview, report).await {
+                Ok((action, scene)) => {
                     actions.extend(action);
-                    works.extend(work.map(|work| (name, work)));
+                    scenes.insert(name, scene);
+                }
+                Err(Ended::Store(error)) if error.is_local_to_mailbox() => {
+                    report.trouble(Some(&name), &error);
+                }
+                Err(ended) => return Err(ended),
+            }
+        }
+        let moves = self.find_moves(&scenes, &overview, report).await?;
+        self.plan(scenes, &moves, actions, report).await
+    }
+
+    /// Plans mailbox by mailbox what was not settled for the whole account.
+    async fn plan(
+        &mut self,
+        scenes: Scenes,
+        moves: &Moves,
+        mut actions: Vec<MailboxAction>,
+        report: &mut Report,
+    ) -> Result<Survey, Ended> {
+        let touched = touched(moves, &scenes);
+        let mut works = BTreeMap::new();
+        for (name, scene) in scenes {
+            if let Fate::Goes(action) = scene.fate {
+                actions.push(without(action, &scene.base, moves));
+                continue;
+            }
+            if scene.forgotten.iter().any(|p| moves.pairs.contains(&p.id)) {
+                // First what was moved out of it, by what the base knows; then it is created anew.
+                actions
+                    .retain(|a| !matches!(a, MailboxAction::Create { name: n, .. } if *n == name));
+                continue;
+            }
+            match self.plan_messages(scene, moves, report).await {
+                Ok(mut work) => {
+                    work.complete &= !touched.contains(&name);
+                    works.insert(name, work);
                 }
                 Err(Ended::Store(error)) if error.is_local_to_mailbox() => {
                     report.trouble(Some(&name), &error);
@@ -141,228 +193,102 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(!quiet || self.full_due(*key)?)
     }
 
-    fn full_due(&self, key: MailboxKey) -> Result<bool, Ended> {
+    pub(super) fn full_due(&self, key: MailboxKey) -> Result<bool, Ended> {
         Ok((self.world.now)() - self.state.full_at(key)? >= FULL_EVERY)
-    }
-
-    async fn plan_mailbox(
-        &mut self,
-        step: &Step,
-        overview: &Overview,
-        report: &mut Report,
-    ) -> Result<(Option<MailboxAction>, Option<Work>), Ended> {
-        match step {
-            Step::Live(name) => {
-                let base = self.known_base(name, overview)?;
-                let work = self.look_both(base, overview, report).await?;
-                Ok((None, Some(work)))
-            }
-            Step::Adopt(name) => {
-                let work = self
-                    .look_both(self.new_base(name), overview, report)
-                    .await?;
-                Ok((Some(MailboxAction::Adopt(name.clone())), Some(work)))
-            }
-            Step::Create(on, name) => {
-                let work = self.look_across(*on, self.new_base(name), report).await?;
-                let (on, name, forget) = (*on, name.clone(), Forget::Nothing);
-                Ok((Some(MailboxAction::Create { on, name, forget }), Some(work)))
-            }
-            Step::Recreate(on, name) => self.recreate(*on, name, overview, report).await,
-            Step::Missing(from, name) => self.missing(*from, name, overview, report).await,
-            Step::Forget(_) | Step::Leave(..) => Ok((None, None)),
-        }
-    }
-
-    async fn recreate(
-        &mut self,
-        on: Side,
-        name: &MailboxName,
-        overview: &Overview,
-        report: &mut Report,
-    ) -> Result<(Option<MailboxAction>, Option<Work>), Ended> {
-        let known = self.known_base(name, overview)?;
-        let fresh = MailboxBase {
-            key: known.key,
-            tag: known.tag,
-            ..self.new_base(name)
-        };
-        let work = self.look_across(on, fresh, report).await?;
-        report.note(format!(
-            "mailbox {name} was gone on {on} and is created there again"
-        ));
-        let (name, forget) = (name.clone(), Forget::Messages);
-        Ok((Some(MailboxAction::Create { on, name, forget }), Some(work)))
-    }
-
-    /// F4 to F7: gone on one side; is there anything across that the base does not know?
-    async fn missing(
-        &mut self,
-        from: Side,
-        name: &MailboxName,
-        overview: &Overview,
-        report: &mut Report,
-    ) -> Result<(Option<MailboxAction>, Option<Work>), Ended> {
-        let absent = match from {
-            Side::Remote => self.remote.confirm_absent(name).await?,
-            Side::Local => self.local.confirm_absent(name).await?,
-        };
-        if !absent {
-            let what = format!("{name} was not listed on {from}, but may be there; left alone");
-            return Err(StoreError::Mailbox(what).into());
-        }
-        let base = self.known_base(name, overview)?;
-        let ask = Ask {
-            base: &base,
-            cursor: None,
-            depth: Depth::Everything,
-        };
-        let action = match from {
-            Side::Local => mailboxes::gone_from_disk(&base, &self.remote.look(&ask).await?),
-            Side::Remote => mailboxes::gone_from_server(&base, &self.local.look(&ask).await?),
-        };
-        match action {
-            MailboxAction::Create { .. } => self.recreate(from, name, overview, report).await,
-            other => Ok((Some(other), None)),
-        }
-    }
-
-    /// A mailbox that is to be created on one side: the plan is made against an empty one.
-    async fn look_across(
-        &mut self,
-        on: Side,
-        base: MailboxBase,
-        report: &mut Report,
-    ) -> Result<Work, Ended> {
-        let ask = Ask {
-            base: &base,
-            cursor: None,
-            depth: Depth::Everything,
-        };
-        match on {
-            Side::Remote => {
-                let local = self.local.look(&ask).await?;
-                self.plan_messages(base, Look::empty(), local, report).await
-            }
-            Side::Local => {
-                let remote = self.remote.look(&ask).await?;
-                self.plan_messages(base, remote, Look::empty(), report)
-                    .await
-            }
-        }
-    }
-
-    async fn look_both(
-        &mut self,
-        base: MailboxBase,
-        overview: &Overview,
-        report: &mut Report,
-    ) -> Result<Work, Ended> {
-        let known = overview.keys.contains_key(&base.name);
-        let everything = !known || self.full_due(base.key)?;
-        let depth = if everything {
-            Depth::Everything
-        } else {
-            Depth::Changes
-        };
-        // The disk first: what it shows can only be older than what the server shows, so a message
-        // that we ourselves are copying is never missed on both.
-        let cursor = overview.cursor(Side::Local, &base.name);
-        let local = self
-            .local
-            .look(&Ask {
-                base: &base,
-                cursor,
-                depth,
-            })
-            .await?;
-        let cursor = overview.cursor(Side::Remote, &base.name);
-        let remote = self
-            .remote
-            .look(&Ask {
-                base: &base,
-                cursor,
-                depth,
-            })
-            .await?;
-        let mut work = self.plan_messages(base, remote, local, report).await?;
-        work.full = everything;
-        Ok(work)
     }
 
     async fn plan_messages(
         &mut self,
-        mut base: MailboxBase,
-        remote: Look<Uid>,
-        local: Look<MaildirId>,
+        scene: Scene,
+        moves: &Moves,
         report: &mut Report,
     ) -> Result<Work, Ended> {
+        let mut settled = moves.settled(&scene.base.name);
+        let found = self.find_links(&scene, &settled, moves).await?;
+        let (copies, waits) = settled.rest(&scene.base.name, moves, &found.links);
+        let Scene {
+            base,
+            remote,
+            local,
+            full,
+            ..
+        } = scene;
         for remark in remote.remarks.iter().chain(&local.remarks) {
             report.trouble(Some(&base.name), &StoreError::Mailbox(remark.clone()));
         }
-        if remote.epoch.is_none() && base.epoch.is_none() && !remote.seen.is_empty() {
-            let what = format!("{}: the server gave no UIDVALIDITY", base.name);
-            return Err(StoreError::Mailbox(what).into());
-        }
-        let moved = base.epoch.is_some() && remote.epoch.is_some() && base.epoch != remote.epoch;
-        if moved || remote.renumbered {
-            self.rematch(&mut base, &remote, &local, report).await?;
-        } else if base.epoch.is_none() {
-            base.epoch = remote.epoch;
-        }
-        let found = self.find_links(&base, &remote, &local).await?;
-        let plan = messages::decide(&messages::Case {
+        let mut plan = messages::decide(&messages::Case {
             base: &base,
             remote: &remote,
             local: &local,
             links: &found.links,
             in_doubt: &found.in_doubt,
+            uploads: &found.uploads,
+            settled: &settled,
             policy: &self.policy,
             now: (self.world.now)(),
         });
+        plan.actions
+            .extend(moves.actions.get(&base.name).into_iter().flatten().cloned());
         for note in &plan.notes {
             report.note(format!("{}: {}: {}", base.name, note.id, note.text));
         }
         let partial = remote.coverage == Coverage::Partial || local.coverage == Coverage::Partial;
-        if partial {
+        if partial || waits {
             report.unsettled.insert(base.name.clone());
         }
         // What was passed over shall be named by every run, so the mailbox is looked at again.
-        let complete = !partial && remote.remarks.is_empty() && local.remarks.is_empty();
+        let moving = waits || !copies.is_empty();
+        let complete = !partial && !moving && remote.remarks.is_empty() && local.remarks.is_empty();
+        plan.actions.extend(copies);
+        let top = top(&base, &remote);
         Ok(Work {
             plan,
             planned: 0,
             remote_cursor: remote.cursor,
             local_cursor: local.cursor,
+            top,
             stores: remote.stores,
             in_doubt: !found.in_doubt.is_empty(),
             complete,
-            full: false,
+            full,
             sound: true,
             base,
         })
     }
-
-    fn known_base(&self, name: &MailboxName, o: &Overview) -> Result<MailboxBase, Ended> {
-        match o.keys.get(name) {
-            Some(key) => Ok(self.state.base(*key)?),
-            None => Ok(self.new_base(name)),
-        }
-    }
-
-    fn new_base(&self, name: &MailboxName) -> MailboxBase {
-        MailboxBase {
-            key: MailboxKey(0),
-            name: name.clone(),
-            tag: (self.world.random)(),
-            epoch: None,
-            pairs: Vec::new(),
-            aside: Vec::new(),
-        }
-    }
 }
 
-/// New messages of a look: those that the base does not know.
-pub(super) fn unknown<'a, I: Id>(look: &'a Look<I>, known: &BTreeSet<&I>) -> Vec<&'a I> {
-    look.seen.keys().filter(|id| !known.contains(id)).collect()
+/// The highest UID that the mailbox surely had.
+fn top(base: &MailboxBase, remote: &Look<Uid>) -> u32 {
+    let known = base.pairs.iter().map(|pair| pair.uid);
+    let all = known.chain(remote.seen.keys().copied());
+    all.map(Uid::get).max().unwrap_or(0)
+}
+
+/// Mailboxes whose cursors stay where they are until what moved in or out of them is recorded.
+fn touched(moves: &Moves, scenes: &Scenes) -> BTreeSet<MailboxName> {
+    let places = moves.uids.iter().map(|(name, _)| name.clone());
+    let places = places.chain(moves.files.iter().map(|(name, _)| name.clone()));
+    let sources = moves.actions.values().flatten().filter_map(|a| match a {
+        Action::Move(Move { from, .. }) => Some(from.clone()),
+        _ => None,
+    });
+    let homes = scenes.iter().filter(|(_, scene)| {
+        let mut pairs = scene.pairs();
+        !moves.pairs.is_empty() && pairs.any(|pair| moves.pairs.contains(&pair.id))
+    });
+    let homes = homes.map(|(name, _)| name.clone());
+    places.chain(sources).chain(homes).collect()
+}
+
+/// What was moved out of a mailbox does not die with it.
+fn without(action: MailboxAction, base: &MailboxBase, moves: &Moves) -> MailboxAction {
+    let left = base.pairs.iter().filter(|p| !moves.pairs.contains(&p.id));
+    match action {
+        MailboxAction::Delete { on, name, .. } => MailboxAction::Delete {
+            on,
+            name,
+            messages: left.count(),
+        },
+        other => other,
+    }
 }

@@ -6,10 +6,12 @@ use super::account::Account;
 use super::copy::{Wanted, change, copies, refusal, refused};
 use super::execute::Work;
 use super::report::{Ended, Event, Observer, Report};
-use crate::model::{AnyId, Canonical, ContentHash, Id, MailboxKey, MaildirId, Side, Uid};
+use crate::model::{
+    AnyId, Canonical, ContentHash, Heading, Id, Kin, MailboxKey, MaildirId, Side, Uid,
+};
 use crate::reconcile::Outcome;
 use crate::state::State;
-use crate::store::{About, Delivered, Delivery, Keep, Place, Receiver, Sink, Store, StoreError};
+use crate::store::{About, Delivered, Delivery, Keep, Place, Receiver, Serve, Sink, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Uploads whose outcome may be unknown at once.
@@ -22,6 +24,7 @@ pub(super) struct UploadJob {
     key: MailboxKey,
     wanted: Vec<(MaildirId, Wanted)>,
     stores: crate::reconcile::FlagMask,
+    top: u32,
 }
 
 impl UploadJob {
@@ -39,11 +42,12 @@ impl UploadJob {
             key,
             wanted,
             stores,
+            top: work.top,
         })
     }
 }
 
-impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// Uploads the new files of a mailbox. `complete` tells whether each is now a pair or set
     /// aside; one that was stored under an unknown UID is neither.
     pub(super) async fn upload(
@@ -69,7 +73,7 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let files: Vec<MaildirId> = batch.iter().map(|(file, _)| file.clone()).collect();
         let receiver = self.remote.receive(&job.place).await?;
         let now = (self.world.now)();
-        self.state.begin_uploads(job.key, &files, now)?;
+        self.state.begin_uploads(job.key, &files, job.top, now)?;
         let mut up = Up {
             receiver,
             job,
@@ -81,6 +85,9 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             sent: Vec::new(),
             failed: Vec::new(),
             hash: Canonical::default(),
+            heading: Heading::default(),
+            size: 0,
+            named: self.remote.names_messages(),
             bytes: 0,
         };
         let read = self.local.read(&job.place, &files, &mut up).await;
@@ -118,32 +125,24 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let wanted: BTreeMap<&MaildirId, &Wanted> = batch.iter().map(|(f, w)| (f, w)).collect();
         let (mut outcomes, mut changes, mut pending) = (Vec::new(), Vec::new(), BTreeSet::new());
         for (tag, outcome) in delivered {
-            let Some((file, hash, size)) = sent.get(tag).cloned() else {
+            let Some(one) = sent.get(tag).cloned() else {
                 continue;
             };
-            let Some(want) = wanted.get(&file) else {
+            let Some(want) = wanted.get(&one.file) else {
                 continue;
             };
             match outcome {
                 Delivered::Stored { id: Some(uid), .. } => {
-                    let (flags, replaces) = (want.flags.clone(), want.replaces);
-                    changes.push(change(&job.place, Side::Remote, uid.any(), &file));
-                    outcomes.push(Outcome::Paired {
-                        uid,
-                        file,
-                        flags,
-                        hash,
-                        size,
-                        replaces,
-                    });
+                    changes.push(change(&job.place, Side::Remote, uid.any(), &one.file));
+                    outcomes.push(one.paired(uid, want));
                     report.uploaded += 1;
                 }
                 // Stored, but under what UID? The next pass finds it by content.
                 Delivered::Stored { id: None, .. } => {
-                    pending.insert(file);
+                    pending.insert(one.file);
                     report.uploaded += 1;
                 }
-                Delivered::Refused(why) => failed.push((file, why)),
+                Delivered::Refused(why) => failed.push((one.file, why)),
             }
         }
         let now = (self.world.now)();
@@ -175,9 +174,32 @@ impl<R: Store<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 }
 
+/// A message that was sent.
+#[derive(Clone, Debug)]
+struct Sent {
+    file: MaildirId,
+    hash: ContentHash,
+    size: u64,
+    kin: Option<Kin>,
+}
+
+impl Sent {
+    fn paired(self, uid: Uid, want: &Wanted) -> Outcome {
+        Outcome::Paired {
+            uid,
+            file: self.file,
+            flags: want.flags.clone(),
+            hash: self.hash,
+            size: self.size,
+            kin: self.kin,
+            replaces: want.replaces,
+        }
+    }
+}
+
 /// What became of a batch that was sent.
 struct Answers {
-    sent: Vec<(MaildirId, ContentHash, u64)>,
+    sent: Vec<Sent>,
     failed: Vec<(MaildirId, String)>,
     delivered: Vec<(usize, Delivered<Uid>)>,
 }
@@ -191,9 +213,14 @@ struct Up<'a, C: Receiver<Id = Uid>> {
     observer: &'a dyn Observer,
     now: i64,
     marked: bool,
-    sent: Vec<(MaildirId, ContentHash, u64)>,
+    sent: Vec<Sent>,
     failed: Vec<(MaildirId, String)>,
     hash: Canonical,
+    heading: Heading,
+    /// Bytes of the message that has begun, on the wire.
+    size: u64,
+    /// Whether the server names messages itself, so that an envelope is of no use.
+    named: bool,
     bytes: u64,
 }
 
@@ -220,12 +247,14 @@ impl<C: Receiver<Id = Uid>> Sink<MaildirId> for Up<'_, C> {
         about: Option<&About<MaildirId>>,
     ) -> Result<(), StoreError> {
         self.hash = Canonical::default();
+        (self.heading, self.size) = (Heading::default(), size);
         let delivery = about.map(|about| self.delivery(about));
         self.receiver.begin(size, delivery.as_ref()).await
     }
 
     async fn chunk(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         self.hash.update(bytes);
+        self.heading.update(bytes);
         self.bytes += bytes.len() as u64;
         self.observer.event(Event::Bytes(bytes.len() as u64));
         self.receiver.chunk(bytes).await
@@ -239,7 +268,14 @@ impl<C: Receiver<Id = Uid>> Sink<MaildirId> for Up<'_, C> {
         }
         let delivery = self.delivery(&about);
         let hash = std::mem::take(&mut self.hash).finish();
-        self.sent.push((about.id, hash, about.stored));
+        let envelope = |date| Kin::envelope(&self.heading.message_id(), date, self.size);
+        let kin = about.date.filter(|_| !self.named).map(envelope);
+        self.sent.push(Sent {
+            file: about.id,
+            hash,
+            size: about.stored,
+            kin,
+        });
         self.receiver.end(delivery).await
     }
 

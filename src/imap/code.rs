@@ -1,7 +1,7 @@
 //! How commands end: OK, NO or BAD, with a response code in brackets (RFC 9051, 7.1).
 
 use super::reply::{add_flag, lossy, number, upper, word};
-use super::uid_set::UidSet;
+use super::uid_set::{UidList, UidSet};
 use crate::model::Flags;
 
 /// How a command ended.
@@ -44,7 +44,7 @@ pub enum Code {
     /// UIDVALIDITY and UIDs of what was appended.
     AppendUid(u64, UidSet),
     /// UIDVALIDITY, source and target UIDs of what was copied or moved.
-    CopyUid(u64, UidSet, UidSet),
+    CopyUid(u64, UidList, UidList),
     /// Messages whose flags somebody else changed.
     Modified(UidSet),
     /// The mailbox selected before is no longer.
@@ -112,7 +112,7 @@ fn code_of(inner: &[u8]) -> Code {
         },
         "COPYUID" => match sets.as_slice() {
             [validity, from, to] => number(validity)
-                .and_then(|v| Some(Code::CopyUid(v, UidSet::parse(from)?, UidSet::parse(to)?))),
+                .and_then(|v| Some(Code::CopyUid(v, UidList::parse(from)?, UidList::parse(to)?))),
             _ => None,
         },
         _ => None,

@@ -3,7 +3,7 @@
 //! line.
 
 use super::uid_set::UidSet;
-use crate::model::{Flags, Keyword, SystemFlag, Timestamp, UidValidity};
+use crate::model::{Flags, Keyword, SystemFlag, Timestamp, Uid, UidValidity};
 use crate::store::StoreError;
 
 /// A command without its tag and line end.
@@ -131,6 +131,13 @@ impl Command {
         Command::plain(format!("UID FETCH {set} ({items})"))
     }
 
+    /// UID FETCH of pieces of one message, by offset and length.
+    pub fn fetch_pieces(uid: Uid, ranges: &[(u64, u64)]) -> Command {
+        let piece = |(at, length): &(u64, u64)| format!(" BODY.PEEK[]<{at}.{}>", (*length).max(1));
+        let pieces: String = ranges.iter().map(piece).collect();
+        Command::plain(format!("UID FETCH {uid_} (UID{pieces})", uid_ = uid.get()))
+    }
+
     /// UID FETCH of what changed.
     pub fn fetch_changed(set: &UidSet, modseq: u64) -> Command {
         Command::plain(format!(
@@ -199,6 +206,18 @@ impl Command {
     /// CREATE.
     pub fn create(name: &[u8]) -> Result<Command, StoreError> {
         Command::with_name("CREATE ", name, "")
+    }
+
+    /// RENAME.
+    pub fn rename(from: &[u8], to: &[u8]) -> Result<Command, StoreError> {
+        let mut command = Command::with_name("RENAME ", from, " ")?;
+        command.text.extend(quoted(to)?);
+        Ok(command)
+    }
+
+    /// UNSUBSCRIBE.
+    pub fn unsubscribe(name: &[u8]) -> Result<Command, StoreError> {
+        Command::with_name("UNSUBSCRIBE ", name, "")
     }
 
     /// SUBSCRIBE.

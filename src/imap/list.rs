@@ -5,8 +5,9 @@ use super::look::RemoteCursor;
 use super::reply::{Listing, MailboxStatus, Reply};
 use super::session::{Session, WireNames, must, shown};
 use super::store::{ImapStore, Tier, tier};
+use super::transfer::Objects;
 use crate::model::MailboxName;
-use crate::reconcile::{Cursor, Listed, Presence};
+use crate::reconcile::{Cursor, Identity, Listed, Presence};
 use crate::store::StoreError;
 use std::collections::BTreeMap;
 
@@ -17,9 +18,9 @@ impl ImapStore {
         left: &BTreeMap<MailboxName, Cursor>,
     ) -> Result<Vec<Listed>, StoreError> {
         let modseq = tier(session) > Tier::Plain;
-        let items = match modseq {
-            true => "MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ",
-            false => "MESSAGES UIDNEXT UIDVALIDITY",
+        let items = match session.can("OBJECTID") {
+            true => "MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ MAILBOXID",
+            false => "MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ",
         };
         let with_status = session.can("LIST-STATUS") && modseq;
         let mut options: Vec<String> = Vec::new();
@@ -89,12 +90,11 @@ impl ImapStore {
                 let what = format!("two mailboxes of the server would both be called {name}");
                 presence = Presence::Unknown(what);
             }
-            if self
-                .settings
-                .trash
-                .as_ref()
-                .is_some_and(|t| special(&t.to_ascii_lowercase()))
-            {
+            // Gmail drops a label on EXPUNGE; only what is in the trash is deleted there.
+            let gmail = self.objects.get() == Objects::Gmail;
+            let wanted = self.settings.trash.as_deref();
+            let wanted = wanted.or(gmail.then_some("\\Trash"));
+            if wanted.is_some_and(|t| special(&t.to_ascii_lowercase())) {
                 trash = Some(name.clone());
             }
             let status = statuses.get(&listing.name);
@@ -114,6 +114,7 @@ impl ImapStore {
                     .iter()
                     .find(|a| is_special_use(a))
                     .cloned(),
+                identity: status.and_then(identity),
             };
             names.insert(name.clone(), listing.name);
             all.insert(name, listed);
@@ -123,6 +124,17 @@ impl ImapStore {
         *self.names.borrow_mut() = names;
         all.into_values().collect()
     }
+}
+
+fn identity(status: &MailboxStatus) -> Option<Identity> {
+    if let Some(id) = &status.mailbox_id {
+        let text = format!("id {id}");
+        return Some(Identity { text, proves: true });
+    }
+    status.uid_validity.map(|validity| Identity {
+        text: format!("uidvalidity {validity}"),
+        proves: false,
+    })
 }
 
 fn is_mailbox(listing: &Listing) -> bool {

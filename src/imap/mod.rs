@@ -3,7 +3,7 @@
 //! Reading order: [`connect`] (TCP, TLS, login; with [`tls`] and [`gate`]), [`wire`] (lines and
 //! literals), [`value`] and [`reply`] (what the server says), [`command`] (what we say),
 //! [`session`] (commands and their answers), then the store: [`store`], [`list`], [`look`],
-//! [`read`], [`mod@write`], [`append`]. Beside them [`names`], [`uid_set`], [`date`].
+//! [`read`], [`mod@write`], [`append`], [`transfer`]. Beside them [`names`], [`uid_set`], [`date`].
 
 pub mod connect;
 
@@ -32,6 +32,8 @@ mod read;
 mod write;
 
 mod append;
+
+mod transfer;
 
 mod list;
 

@@ -4,13 +4,21 @@
 use super::command::Command;
 use super::reply::{Body, Fetched, Reply, Status};
 use super::session::{Session, must, unknown};
+use super::transfer::Objects;
 use super::uid_set::UidSet;
 use super::wire::{NoTap, Tap};
-use crate::model::{Fingerprint, Uid};
+use crate::model::{Fingerprint, Kin, Uid};
 use crate::store::{About, Sink, StoreError};
 use std::collections::BTreeSet;
 
-const ITEMS: &str = "UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[]";
+/// What is asked for with a body.
+fn items(objects: Objects) -> &'static str {
+    match objects {
+        Objects::None => "UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[]",
+        Objects::EmailId => "UID FLAGS INTERNALDATE RFC822.SIZE EMAILID BODY.PEEK[]",
+        Objects::Gmail => "UID FLAGS INTERNALDATE RFC822.SIZE X-GM-MSGID BODY.PEEK[]",
+    }
+}
 
 /// Reads messages of the mailbox that is open.
 pub async fn read<S: Sink<Uid>>(
@@ -54,7 +62,9 @@ async fn fetch<S: Sink<Uid>>(
     asked: &mut BTreeSet<Uid>,
     sink: &mut S,
 ) -> Result<Refusal, StoreError> {
-    let tag = session.send(&Command::fetch(set, ITEMS)).await?;
+    let tag = session
+        .send(&Command::fetch(set, items(Objects::of(session))))
+        .await?;
     let mut tap = ToSink { sink, begun: false };
     let mut unreadable: Option<String> = None;
     loop {
@@ -108,6 +118,7 @@ async fn take<S: Sink<Uid>>(
         date,
         size,
         body,
+        object,
         ..
     } = fetched;
     let wanted = uid.filter(|uid| asked.contains(uid));
@@ -137,6 +148,7 @@ async fn take<S: Sink<Uid>>(
         flags: flags.unwrap_or_default(),
         date,
         stored,
+        kin: object.as_deref().map(Kin::object),
     };
     if let Body::Bytes(bytes) = body {
         sink.begin(bytes.len() as u64, Some(&about)).await?;
@@ -186,7 +198,7 @@ pub async fn fingerprints(
     Ok(prints)
 }
 
-async fn ask(
+pub(super) async fn ask(
     session: &mut Session,
     ids: &[Uid],
     items: &'static str,

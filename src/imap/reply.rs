@@ -73,6 +73,12 @@ pub struct Fetched {
     pub header: Option<Vec<u8>>,
     /// `BODY[TEXT]<0>`.
     pub text: Option<Vec<u8>>,
+    /// `BODY[HEADER.FIELDS (MESSAGE-ID)]`.
+    pub message_id: Option<Vec<u8>>,
+    /// `BODY[]<n>`: offsets and bytes.
+    pub pieces: Vec<(u64, Vec<u8>)>,
+    /// EMAILID (RFC 8474) or X-GM-MSGID.
+    pub object: Option<Vec<u8>>,
 }
 
 /// A body as it came.
@@ -110,6 +116,8 @@ pub struct MailboxStatus {
     pub uid_validity: Option<u64>,
     /// HIGHESTMODSEQ.
     pub highest_modseq: Option<u64>,
+    /// MAILBOXID (RFC 8474).
+    pub mailbox_id: Option<String>,
 }
 
 /// Reads a frame.
@@ -187,6 +195,25 @@ fn fetch(rest: &[u8], frame: Frame) -> Option<Fetched> {
                 });
             }
             "BODY[HEADER]" => fetched.header = value.bytes().map(<[u8]>::to_vec),
+            "X-GM-MSGID" => fetched.object = value.bytes().map(<[u8]>::to_vec),
+            "EMAILID" => {
+                if let Value::List(inner) = value
+                    && let [id] = inner.as_slice()
+                {
+                    fetched.object = id.bytes().map(<[u8]>::to_vec);
+                }
+            }
+            name if name.starts_with("BODY[HEADER.FIELDS") => {
+                fetched.message_id = value.bytes().map(<[u8]>::to_vec);
+            }
+            name if name.starts_with("BODY[]<") => {
+                let offset = name.trim_start_matches("BODY[]<").trim_end_matches('>');
+                let bytes = match value {
+                    Value::Nil => &[][..],
+                    other => other.bytes()?,
+                };
+                fetched.pieces.push((offset.parse().ok()?, bytes.to_vec()));
+            }
             name if name.starts_with("BODY[TEXT]") => {
                 fetched.text = value.bytes().map(<[u8]>::to_vec);
             }
@@ -278,6 +305,13 @@ fn status(values: Vec<Value>) -> Option<Reply> {
             "UIDNEXT" => status.uid_next = value.number(),
             "UIDVALIDITY" => status.uid_validity = value.number(),
             "HIGHESTMODSEQ" => status.highest_modseq = value.number(),
+            "MAILBOXID" => {
+                if let Value::List(inner) = value
+                    && let [id] = inner.as_slice()
+                {
+                    status.mailbox_id = id.bytes().map(lossy);
+                }
+            }
             _ => {}
         }
     }

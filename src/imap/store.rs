@@ -4,9 +4,12 @@ use super::append::AppendReceiver;
 pub use super::command::Access;
 use super::connect::Server;
 use super::session::{Session, WireNames};
-use crate::model::{Fingerprint, MailboxBase, MailboxName, Uid, UidValidity};
+use super::transfer::Objects;
+use crate::model::{Excerpt, Fingerprint, Kin, MailboxBase, MailboxName, Uid, UidValidity};
 use crate::reconcile::{Cursor, Listed, Look};
-use crate::store::{Ask, FlagEdit, Place, Removal, Removed, Sink, Store, StoreError};
+use crate::store::{
+    Ask, FlagEdit, Place, Removal, Removed, Serve, Shift, Sink, Store, StoreError, Transfer,
+};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -49,6 +52,7 @@ pub struct ImapStore {
     slot: Rc<RefCell<Option<Session>>>,
     pub(super) names: Rc<RefCell<WireNames>>,
     pub(super) trash: Rc<RefCell<Option<MailboxName>>>,
+    pub(super) objects: Rc<Cell<Objects>>,
     /// HIGHESTMODSEQ as of the last look, for UNCHANGEDSINCE.
     pub(super) looked: BTreeMap<MailboxName, u64>,
     seats: Rc<Cell<usize>>,
@@ -65,6 +69,7 @@ impl ImapStore {
             slot: Rc::default(),
             names: Rc::default(),
             trash: Rc::default(),
+            objects: Rc::default(),
             looked: BTreeMap::new(),
             seats: seats.clone(),
             _seat: Seat(seats),
@@ -150,6 +155,22 @@ impl ImapStore {
     }
 }
 
+impl Serve for ImapStore {
+    fn names_messages(&self) -> bool {
+        self.objects.get() != Objects::None
+    }
+
+    async fn kin(&mut self, place: &Place, ids: &[Uid]) -> Result<Vec<(Uid, Kin)>, StoreError> {
+        let mut session = self.take().await?;
+        let kin = match self.open(&mut session, place).await {
+            Ok(()) => super::transfer::kin(&mut session, ids).await,
+            Err(error) => Err(error),
+        };
+        self.put(session);
+        kin
+    }
+}
+
 /// Keeps a session, unless it was left in the middle of something.
 pub(super) fn put_back(slot: &Rc<RefCell<Option<Session>>>, session: Session) {
     if session.is_idle() {
@@ -174,6 +195,7 @@ impl Store for ImapStore {
         left: &BTreeMap<MailboxName, Cursor>,
     ) -> Result<Vec<Listed>, StoreError> {
         let mut session = self.take().await?;
+        self.objects.set(Objects::of(&session));
         let listed = self.list_with(&mut session, left).await;
         self.put(session);
         let listed = listed?;
@@ -226,6 +248,39 @@ impl Store for ImapStore {
         };
         self.put(session);
         done
+    }
+
+    async fn excerpts(
+        &mut self,
+        place: &Place,
+        ids: &[(Uid, Option<u64>)],
+    ) -> Result<Vec<(Uid, Excerpt)>, StoreError> {
+        let mut session = self.take().await?;
+        let excerpts = match self.open(&mut session, place).await {
+            Ok(()) => super::transfer::excerpts(&mut session, ids).await,
+            Err(error) => Err(error),
+        };
+        self.put(session);
+        excerpts
+    }
+
+    async fn transfer(
+        &mut self,
+        from: &Place,
+        to: &Place,
+        how: Transfer,
+        shifts: &[Shift<Uid>],
+    ) -> Result<Vec<(Uid, Option<Uid>)>, StoreError> {
+        let uids: BTreeSet<Uid> = shifts.iter().map(|shift| shift.id).collect();
+        self.transfer_with(from, to, how, &uids).await
+    }
+
+    async fn rename_mailbox(
+        &mut self,
+        from: &MailboxName,
+        to: &MailboxName,
+    ) -> Result<(), StoreError> {
+        self.rename_with(from, to).await
     }
 
     async fn receive(&mut self, place: &Place) -> Result<AppendReceiver, StoreError> {
@@ -284,6 +339,7 @@ impl Store for ImapStore {
             slot: Rc::default(),
             names: self.names.clone(),
             trash: self.trash.clone(),
+            objects: self.objects.clone(),
             looked: self.looked.clone(),
             seats: self.seats.clone(),
             _seat: Seat(self.seats.clone()),

@@ -100,6 +100,47 @@ impl UidSet {
     }
 }
 
+/// UIDs in the order in which a server names them: in COPYUID the first of one list became the
+/// first of the other (RFC 4315, 3), and the lists need not be sorted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UidList(Vec<(u32, u32)>);
+
+impl UidList {
+    /// Reads `5,3,10:12`. `None`: not a list.
+    pub fn parse(text: &[u8]) -> Option<UidList> {
+        let text = std::str::from_utf8(text).ok()?;
+        let range = |part: &str| match part.split_once(':') {
+            Some((a, b)) => {
+                let (a, b): (u32, u32) = (a.parse().ok()?, b.parse().ok()?);
+                Some((a.min(b), a.max(b)))
+            }
+            None => part.parse().ok().map(|n| (n, n)),
+        };
+        let ranges: Option<Vec<(u32, u32)>> = text.split(',').map(range).collect();
+        ranges.map(UidList)
+    }
+
+    fn len(&self) -> u64 {
+        let one = |(low, high): &(u32, u32)| u64::from(high - low) + 1;
+        self.0.iter().map(one).sum()
+    }
+
+    /// Each with its partner in the other list; nothing when their lengths differ, or are more
+    /// than so many.
+    pub fn pairs(&self, other: &UidList, most: u64) -> Vec<(Uid, Uid)> {
+        if self.len() != other.len() || self.len() > most {
+            return Vec::new();
+        }
+        let flat = |list: &UidList| -> Vec<Uid> {
+            let ranges = list.0.iter();
+            ranges
+                .flat_map(|(low, high)| (*low..=*high).filter_map(Uid::new))
+                .collect()
+        };
+        flat(self).into_iter().zip(flat(other)).collect()
+    }
+}
+
 impl fmt::Display for UidSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, (low, high)) in self.0.iter().enumerate() {
@@ -118,6 +159,23 @@ impl fmt::Display for UidSet {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_keep_their_order() {
+        let list = |text: &str| UidList::parse(text.as_bytes()).unwrap();
+        let numbers = |pairs: Vec<(Uid, Uid)>| -> Vec<(u32, u32)> {
+            pairs.iter().map(|(a, b)| (a.get(), b.get())).collect()
+        };
+        let pairs = list("5,3,8:9").pairs(&list("20:22,7"), 10);
+        assert_eq!(numbers(pairs), [(5, 20), (3, 21), (8, 22), (9, 7)]);
+        assert!(list("1:3").pairs(&list("1:2"), 10).is_empty());
+        assert!(
+            list("1:4294967295")
+                .pairs(&list("1:4294967295"), 10)
+                .is_empty()
+        );
+        assert_eq!(UidList::parse(b"1:*"), None);
+    }
 
     #[test]
     fn sets_as_servers_send_them() {

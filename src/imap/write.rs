@@ -6,6 +6,7 @@ use super::look::still_there;
 use super::reply::{Code, Completion, Reply, Status};
 use super::session::{Session, must, shown};
 use super::store::ImapStore;
+use super::transfer::leave;
 use super::uid_set::UidSet;
 use crate::model::{AnyId, FlagChange, Flags, MailboxBase, MailboxName, SystemFlag, Uid};
 use crate::store::{FlagEdit, Place, Removal, Removed, StoreError};
@@ -66,14 +67,28 @@ impl ImapStore {
             None => None,
         };
         let modseq = self.looked.get(&place.mailbox).copied();
+        let elsewhere: BTreeSet<Uid> = removals
+            .iter()
+            .filter(|removal| removal.elsewhere)
+            .map(|removal| removal.id)
+            .collect();
         let mut session = self.take().await?;
         let removed = async {
             self.open(&mut session, place).await?;
             let uids = unchanged(&mut session, removals).await?;
-            match trash {
-                Some(trash) => to_trash(&mut session, uids, &trash).await,
-                None => expunge(&mut session, uids, modseq).await,
+            let Some(trash) = trash else {
+                return expunge(&mut session, uids, modseq).await;
+            };
+            let (leave, die): (BTreeSet<Uid>, BTreeSet<Uid>) =
+                uids.into_iter().partition(|uid| elsewhere.contains(uid));
+            let mut removed = match die.is_empty() {
+                true => Vec::new(),
+                false => to_trash(&mut session, die, &trash).await?,
+            };
+            if !leave.is_empty() {
+                removed.extend(expunge(&mut session, leave, modseq).await?);
             }
+            Ok(removed)
         }
         .await;
         self.put(session);
@@ -141,7 +156,7 @@ fn modified(done: Completion) -> UidSet {
 }
 
 /// Whether the server lists the name as a mailbox.
-async fn list_one(session: &mut Session, wire: &[u8]) -> Result<bool, StoreError> {
+pub(super) async fn list_one(session: &mut Session, wire: &[u8]) -> Result<bool, StoreError> {
     let (replies, done) = session.run(&Command::list_one(wire)?).await?;
     must(done, "list a mailbox")?;
     let no = ["\\noselect", "\\nonexistent"];
@@ -185,7 +200,7 @@ async fn unchanged(
         .collect())
 }
 
-async fn expunge(
+pub(super) async fn expunge(
     session: &mut Session,
     mut uids: BTreeSet<Uid>,
     modseq: Option<u64>,
@@ -232,8 +247,10 @@ async fn to_trash(
         let done = must(done, "copy messages to the trash")?;
         let here = uids.iter().filter(|uid| set.contains(**uid));
         match done.code {
-            Some(Code::CopyUid(_, from, to)) if from.len() == to.len() => {
-                copied.extend(here.filter(|uid| from.contains(**uid)).copied());
+            Some(Code::CopyUid(_, from, to)) => {
+                let told = from.pairs(&to, uids.len() as u64);
+                let told: BTreeSet<Uid> = told.into_iter().map(|(old, _)| old).collect();
+                copied.extend(here.filter(|uid| told.contains(uid)).copied());
             }
             // Without UIDPLUS a COPY is all or nothing (RFC 9051, 6.4.7).
             _ if !session.can("UIDPLUS") => copied.extend(here.copied()),
@@ -255,7 +272,10 @@ async fn confirmed(
     how: Removed,
 ) -> Result<Vec<(Uid, Removed)>, StoreError> {
     let left = still_there(session, &uids).await?;
-    Ok(uids.difference(&left).map(|uid| (*uid, how)).collect())
+    Ok(uids
+        .difference(&left)
+        .map(|uid| (*uid, how.clone()))
+        .collect())
 }
 
 async fn delete(
@@ -286,15 +306,7 @@ async fn delete(
             return Err(stale("new mail arrived in it"));
         }
     }
-    // A mailbox that is open cannot be deleted everywhere (Courier); leave it without expunging.
-    session.selected = None;
-    if session.can("UNSELECT") {
-        session.run(&Command::unselect()).await?;
-    } else {
-        session
-            .select(b"INBOX", Access::ReadOnly, Since::Nothing)
-            .await?;
-    }
+    leave(session).await?;
     let (_, done) = session.run(&Command::delete(wire)?).await?;
     if list_one(session, wire).await? {
         must(done, &format!("delete {}", shown(wire)))?;

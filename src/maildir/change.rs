@@ -83,17 +83,19 @@ impl MaildirStore {
                 continue;
             }
             let from = entry.path(&mailbox, &removal.id);
-            match self.quarantine.take(&from, name) {
-                Ok(to) => kept.extend(to.parent().map(Path::to_owned)),
+            let to = match self.quarantine.take(&from, name) {
+                Ok(to) => to,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     self.forget_scan(name);
                     continue;
                 }
                 Err(error) => return Err(failed(&from, &error)),
-            }
+            };
+            kept.extend(to.parent().map(Path::to_owned));
             touched.insert(entry.sub.name());
             self.note_entry(name, &removal.id, None);
-            done.push((removal.id.clone(), Removed::Gone));
+            let below = self.quarantine.below(&to);
+            done.push((removal.id.clone(), Removed::Kept(below)));
         }
         for directory in kept {
             sync_directory(&directory)?;
@@ -155,7 +157,7 @@ impl MaildirStore {
     }
 
     /// Directories that hold nothing any more go too, up to the root.
-    fn remove_empty_parents(&self, mailbox: &Path) {
+    pub(super) fn remove_empty_parents(&self, mailbox: &Path) {
         let mut directory: PathBuf = mailbox.to_owned();
         while directory != self.root && directory.starts_with(&self.root) {
             if std::fs::remove_dir(&directory).is_err() || !directory.pop() {
@@ -209,7 +211,7 @@ fn is_race(error: &io::Error) -> bool {
     )
 }
 
-fn sync_directory(directory: &Path) -> Result<(), StoreError> {
+pub(super) fn sync_directory(directory: &Path) -> Result<(), StoreError> {
     let sync = || File::open(directory)?.sync_all();
     sync().map_err(|error| failed(directory, &error))
 }

@@ -3,6 +3,7 @@
 //! has no letter; it lives in the state database only.
 
 use crate::model::{Flags, Keyword};
+use crate::reconcile::FlagMask;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -118,6 +119,17 @@ impl Keywords {
         std::fs::rename(&tmp, mailbox.join(FILE))?;
         std::fs::File::open(mailbox)?.sync_all()
     }
+}
+
+/// What a mailbox shows, and what it can take; `used`: letters that its files carry.
+pub(super) fn masks(keywords: &Keywords, used: &BTreeSet<u8>) -> (FlagMask, FlagMask) {
+    let mut sees = Flags::system().union(&keywords.all());
+    sees.insert_keyword(Keyword::forwarded());
+    let stores = match keywords.has_room(used) {
+        true => FlagMask::All,
+        false => FlagMask::Only(sees.clone()),
+    };
+    (FlagMask::Only(sees), stores)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! [`keywords`] (letters a to z), [`line_ends`] (LF on disk, CRLF on the wire), [`scan`] (looking,
 //! so that absence means something), [`deliver`] (a file appears only whole and durable),
 //! [`marker`] (whose Maildir this is), [`quarantine`] (deleted bytes), [`store`] (all of it as a
-//! store; with [`list`], [`read`], [`change`] and [`cursor`]).
+//! store; with [`list`], [`read`], [`change`], [`transfer`], [`keep`] and [`cursor`]).
 //!
 //! The `maildir` crate is not used to read or write mail (decision 0005); `inspect` lets it count
 //! messages as an independent reader.
@@ -33,7 +33,11 @@ mod store;
 
 mod list;
 
+mod keep;
+
 mod cursor;
+
+mod transfer;
 
 mod inspect;
 

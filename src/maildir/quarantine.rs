@@ -4,9 +4,11 @@
 use super::layout::{Layout, join};
 use crate::model::MailboxName;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// The quarantine of a Maildir.
 #[derive(Clone, Debug)]
@@ -41,7 +43,6 @@ impl Quarantine {
 
     /// Moves a file (or a directory) there under its own name, or one like it that is free.
     pub fn take(&self, from: &Path, mailbox: &MailboxName) -> io::Result<PathBuf> {
-        use std::os::unix::ffi::OsStrExt;
         let directory = self.directory(mailbox)?;
         let name = from
             .file_name()
@@ -60,6 +61,23 @@ impl Quarantine {
             }
         }
         Err(io::ErrorKind::AlreadyExists.into())
+    }
+
+    /// What lies at a path below the quarantine, as [`Quarantine::below`] gave it. A path that
+    /// leads out of it leads nowhere.
+    pub fn path(&self, below: &[u8]) -> PathBuf {
+        let path = Path::new(OsStr::from_bytes(below));
+        let inside = path.components().all(|c| matches!(c, Component::Normal(_)));
+        match inside {
+            true => self.root.join(path),
+            false => self.root.join("nowhere"),
+        }
+    }
+
+    /// A path below the quarantine as bytes.
+    pub fn below(&self, path: &Path) -> Vec<u8> {
+        let below = path.strip_prefix(&self.root).unwrap_or(path);
+        below.as_os_str().as_bytes().to_vec()
     }
 
     /// Removes what has been there for more than so many days; answers with the days removed.

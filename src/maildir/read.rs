@@ -2,7 +2,7 @@
 //! is read is given up.
 
 use super::line_ends::ToWire;
-use crate::model::{Fingerprint, MaildirId, Timestamp};
+use crate::model::{Excerpt, Fingerprint, MaildirId, Timestamp};
 use crate::store::{About, Sink, StoreError};
 use rustix::fs::OFlags;
 use std::fs::{File, Metadata};
@@ -70,6 +70,15 @@ impl Message {
         }
         let (header, text) = head.split_at(header_end.unwrap_or(head.len()));
         Ok(Fingerprint::new(size, header, text))
+    }
+
+    /// Pieces of it.
+    pub fn excerpt(mut self) -> io::Result<Excerpt> {
+        let mut bytes = Vec::new();
+        self.file.read_to_end(&mut bytes)?;
+        let mut wire = Vec::with_capacity(bytes.len() + bytes.len() / 16);
+        ToWire::default().convert(&bytes, &mut wire);
+        Ok(Excerpt::of_wire(&wire))
     }
 
     /// Sends it into a sink.

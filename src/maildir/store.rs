@@ -4,16 +4,16 @@ use super::change::failed;
 use super::cursor::Left;
 use super::deliver::{MaildirReceiver, Target, There, sweep};
 use super::file_name;
-use super::keywords::Keywords;
+use super::keywords::{Keywords, masks};
 use super::layout::Layout;
 use super::marker::{Claim, claim_root, open_root};
 use super::quarantine::Quarantine;
 use super::read::Message;
 use super::scan::{Entry, Scan, Times, now, scan};
-use crate::model::{Fingerprint, Flags, Keyword, MailboxBase, MailboxName, MaildirId, Pair};
-use crate::reconcile::{Coverage, Cursor, FlagMask, Listed, Look};
+use crate::model::{Excerpt, Fingerprint, MailboxBase, MailboxName, MaildirId, Pair};
+use crate::reconcile::{Coverage, Cursor, Listed, Look};
 use crate::store::{
-    About, Ask, Depth, FlagEdit, Keep, Place, Removal, Removed, Sink, Store, StoreError,
+    About, Ask, Depth, FlagEdit, Place, Removal, Removed, Shift, Sink, Store, StoreError, Transfer,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -182,7 +182,11 @@ impl MaildirStore {
         }
     }
 
-    fn receiver(&mut self, place: &Place, target: Target) -> Result<MaildirReceiver, StoreError> {
+    pub(super) fn receiver(
+        &mut self,
+        place: &Place,
+        target: Target,
+    ) -> Result<MaildirReceiver, StoreError> {
         let mailbox = self.directory(&place.mailbox)?;
         if self.swept.insert(place.mailbox.clone()) {
             // Some programs make mailboxes without it.
@@ -208,21 +212,11 @@ impl MaildirStore {
     }
 }
 
-/// What a mailbox shows, and what it can take; `used`: letters that its files carry.
-fn masks(keywords: &Keywords, used: &BTreeSet<u8>) -> (FlagMask, FlagMask) {
-    let mut sees = Flags::system().union(&keywords.all());
-    sees.insert_keyword(Keyword::forwarded());
-    let stores = match keywords.has_room(used) {
-        true => FlagMask::All,
-        false => FlagMask::Only(sees.clone()),
-    };
-    (FlagMask::Only(sees), stores)
-}
-
 /// Empty files are broken; files of another size than they had were edited.
 fn inspect(look: &mut Look<MaildirId>, path: &Path, id: &MaildirId, pair: Option<&Pair>) {
     match path.symlink_metadata() {
         Ok(meta) if meta.len() == 0 => drop(look.broken.insert(id.clone())),
+        Ok(meta) if pair.is_none() => drop(look.sizes.insert(id.clone(), meta.len())),
         Ok(meta) if pair.is_some_and(|pair| pair.size != meta.len()) => {
             look.edited.insert(id.clone());
         }
@@ -305,10 +299,48 @@ impl Store for MaildirStore {
                 flags,
                 date,
                 stored,
+                kin: None,
             };
             message.send(&path, about, sink).await?;
         }
         Ok(())
+    }
+
+    async fn excerpts(
+        &mut self,
+        place: &Place,
+        ids: &[(MaildirId, Option<u64>)],
+    ) -> Result<Vec<(MaildirId, Excerpt)>, StoreError> {
+        let mailbox = self.directory(&place.mailbox)?;
+        let mut all = Vec::new();
+        for (id, _) in ids {
+            let Some(entry) = self.find(&place.mailbox, id)? else {
+                continue;
+            };
+            let path = entry.path(&mailbox, id);
+            let excerpt = Message::open(&path).and_then(Message::excerpt);
+            let excerpt = excerpt.map_err(|error| failed(&path, &error))?;
+            all.push((id.clone(), excerpt));
+        }
+        Ok(all)
+    }
+
+    async fn transfer(
+        &mut self,
+        from: &Place,
+        to: &Place,
+        how: Transfer,
+        shifts: &[Shift<MaildirId>],
+    ) -> Result<Vec<(MaildirId, Option<MaildirId>)>, StoreError> {
+        self.transfer_files(from, to, how, shifts)
+    }
+
+    async fn rename_mailbox(
+        &mut self,
+        from: &MailboxName,
+        to: &MailboxName,
+    ) -> Result<(), StoreError> {
+        self.rename_directory(from, to)
     }
 
     async fn receive(&mut self, place: &Place) -> Result<MaildirReceiver, StoreError> {
@@ -358,24 +390,5 @@ impl Store for MaildirStore {
 
     async fn fork(&mut self) -> Result<Option<MaildirStore>, StoreError> {
         Ok(None)
-    }
-}
-
-impl Keep for MaildirStore {
-    async fn quarantine(&mut self, place: &Place) -> Result<MaildirReceiver, StoreError> {
-        let root = self.root.clone();
-        let directory = self.quarantine.directory(&place.mailbox);
-        let directory = directory.map_err(|error| failed(&root, &error))?;
-        let target = Target::Quarantine(directory);
-        Ok(MaildirReceiver::new(
-            &self.root,
-            target,
-            &self.host,
-            There::default(),
-        ))
-    }
-
-    async fn split(&mut self, place: &Place, id: &MaildirId) -> Result<MaildirId, StoreError> {
-        self.split_file(place, id)
     }
 }

@@ -3,6 +3,7 @@
 use super::content::ContentHash;
 use super::flags::Flags;
 use super::id::{AnyId, MaildirId, PairId, Uid, UidValidity};
+use super::kin::Kin;
 use super::mailbox::{MailboxKey, MailboxName};
 use super::side::Side;
 
@@ -21,6 +22,8 @@ pub struct Pair {
     pub hash: ContentHash,
     /// Its size on disk, bytes.
     pub size: u64,
+    /// What its copies on the server have in common, as far as that is known.
+    pub kin: Option<Kin>,
     /// Set when we ourselves have begun to take the message away from that side: its absence
     /// there is then our doing and no wish of a user's.
     pub tombstone: Option<Side>,

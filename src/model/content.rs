@@ -109,6 +109,51 @@ impl Fingerprint {
     }
 }
 
+/// A few pieces of a message that are compared where reading all of it would be a waste: equal
+/// pieces of two messages of one size, one date and one Message-ID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Excerpt {
+    /// Bytes of the whole message with CRLF line ends.
+    pub size: u64,
+    /// Of the pieces.
+    pub hash: ContentHash,
+}
+
+impl Excerpt {
+    /// Offset and length of the pieces: beginning, middle and end, or all of a small message.
+    pub fn ranges(size: u64) -> Vec<(u64, u64)> {
+        match size {
+            0..=1792 => vec![(0, size)],
+            _ => vec![
+                (0, 1024),
+                (size / 2, 256.min(size - size / 2)),
+                (size - 512, 512),
+            ],
+        }
+    }
+
+    /// From the pieces, in order.
+    pub fn of_pieces<'a>(size: u64, pieces: impl IntoIterator<Item = &'a [u8]>) -> Excerpt {
+        let mut canonical = Canonical::default();
+        for piece in pieces {
+            canonical.update(piece);
+            canonical.update(b"\n|\n");
+        }
+        let hash = canonical.finish();
+        Excerpt { size, hash }
+    }
+
+    /// From all bytes of a message, with CRLF line ends.
+    pub fn of_wire(wire: &[u8]) -> Excerpt {
+        let size = wire.len() as u64;
+        let piece = |(at, length): (u64, u64)| {
+            let (from, to) = (at as usize, (at + length) as usize);
+            wire.get(from..to.min(wire.len())).unwrap_or_default()
+        };
+        Excerpt::of_pieces(size, Excerpt::ranges(size).into_iter().map(piece))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,6 +23,18 @@ pub struct Listed {
     pub unchanged: bool,
     /// Special use (RFC 6154), as `\Trash`.
     pub special_use: Option<String>,
+    /// What the side calls the mailbox whatever its name, if that is known.
+    pub identity: Option<Identity>,
+}
+
+/// What a side calls a mailbox whatever its name: it stays when the mailbox is renamed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Identity {
+    /// As text.
+    pub text: String,
+    /// Whether no other mailbox can have it (MAILBOXID); a UIDVALIDITY or the number of a
+    /// directory only suggests.
+    pub proves: bool,
 }
 
 /// What there is under a mailbox name.
@@ -52,6 +64,8 @@ pub struct Look<I: Ord> {
     pub broken: BTreeSet<I>,
     /// Messages whose content was edited in place.
     pub edited: BTreeSet<I>,
+    /// Sizes of new messages as stored, bytes; where they are not told for nothing, none.
+    pub sizes: BTreeMap<I, u64>,
     /// Where files of ours came from, by their names.
     pub origins: BTreeMap<I, Origin>,
     /// Flags whose absence means something here.
@@ -92,6 +106,7 @@ impl<I: Ord> Look<I> {
             seen: BTreeMap::new(),
             broken: BTreeSet::new(),
             edited: BTreeSet::new(),
+            sizes: BTreeMap::new(),
             origins: BTreeMap::new(),
             sees: FlagMask::All,
             stores: FlagMask::All,

@@ -8,6 +8,7 @@ use super::plan::{Action, CopyWhy, DeleteWhy, MailboxPlan, Note};
 use super::policy::Policy;
 pub use super::seen::Known;
 use super::seen::{Seen, lone, name, opinion, see, state_of};
+use super::settled::Settled;
 use super::three_way::{agree, first_meeting, merge, shows_interest};
 use crate::model::{
     AnyId, AsideReason, Flags, Id, MailboxBase, MaildirId, Pair, Side, SystemFlag, Uid,
@@ -29,6 +30,10 @@ pub struct Case<'a> {
     pub links: &'a [(Uid, MaildirId)],
     /// Files whose upload was cut and may yet appear on the server.
     pub in_doubt: &'a BTreeSet<MaildirId>,
+    /// Files that we began to upload: a message that is linked with one of them is ours.
+    pub uploads: &'a BTreeSet<MaildirId>,
+    /// What was settled for the whole account (see [`super::moves`]).
+    pub settled: &'a Settled<'a>,
     /// What the user wants.
     pub policy: &'a Policy,
     /// Seconds since 1970.
@@ -42,7 +47,9 @@ pub fn decide(case: &Case<'_>) -> MailboxPlan {
         plan: MailboxPlan::default(),
     };
     for pair in &case.base.pairs {
-        table.pair(pair);
+        if !case.settled.pairs.contains(&pair.id) {
+            table.pair(pair);
+        }
     }
     table.asides();
     table.new_messages();
@@ -238,7 +245,7 @@ impl Table<'_> {
             .remote
             .seen
             .iter()
-            .filter(|(uid, _)| !known.uids.contains(uid))
+            .filter(|(uid, _)| !known.uids.contains(uid) && !case.settled.uids.contains(uid))
         {
             match partners.get(uid) {
                 // A link with a message that the base knows is dealt with there.
@@ -247,11 +254,10 @@ impl Table<'_> {
                 None => self.new_remote(*uid, flags.clone().unwrap_or_default()),
             }
         }
-        let files = case
-            .local
-            .seen
-            .iter()
-            .filter(|(file, _)| !known.files.contains(file));
+        let files =
+            case.local.seen.iter().filter(|(file, _)| {
+                !known.files.contains(file) && !case.settled.files.contains(file)
+            });
         for (file, flags) in files.filter(|(file, _)| !linked.contains(file)) {
             self.new_local(file, flags.clone().unwrap_or_default());
         }
@@ -276,6 +282,8 @@ impl Table<'_> {
         let met = first_meeting(&there, &here);
         let out = match pair {
             Some(_) => merge(&before, &remote, &local),
+            // What is there is what we sent: nobody's wish but ours.
+            None if case.uploads.contains(file) => merge(&there, &remote, &local),
             None => agree(&met, &remote, &local),
         };
         self.act(Action::Link {

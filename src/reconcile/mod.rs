@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`policy`] (what the user wants), [`look`] (what a side looks like), [`plan`]
 //! (what can be done), [`outcome`] (what was done), [`three_way`] (flags), [`matching`] (which two
-//! are the same message), [`messages`] (the table of one mailbox), [`mailboxes`] (the table of
+//! are the same message), [`moves`] (which was moved or copied, going by each [`sighting`]; what is
+//! [`settled`] then), [`messages`] (the table of one mailbox), [`mailboxes`] (the table of
 //! mailboxes), [`guard`] (what has to wait for the user's word).
 
 pub mod policy;
@@ -19,13 +20,19 @@ pub mod matching;
 
 mod seen;
 
+pub mod sighting;
+
+pub mod settled;
+
+pub mod moves;
+
 pub mod messages;
 
 pub mod mailboxes;
 
 pub mod guard;
 
-pub use look::{Coverage, Cursor, FlagMask, Listed, Look, Presence};
+pub use look::{Coverage, Cursor, FlagMask, Identity, Listed, Look, Presence};
 pub use outcome::Outcome;
 pub use plan::{Action, CopyWhy, DeleteWhy, MailboxAction, MailboxPlan, Note, PairRef, Plan};
 pub use policy::{Direction, Limits, Policy, Travel};

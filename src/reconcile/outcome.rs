@@ -1,7 +1,7 @@
 //! What really happened and is durable. The base changes through these only, never through
 //! intentions.
 
-use crate::model::{AnyId, Aside, ContentHash, Flags, MaildirId, PairId, Side, Uid};
+use crate::model::{AnyId, Aside, ContentHash, Flags, Kin, MaildirId, PairId, Side, Uid};
 
 /// One thing that the base has to learn.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub enum Outcome {
         hash: ContentHash,
         /// Bytes on disk.
         size: u64,
+        /// What its copies on the server have in common, if that is known.
+        kin: Option<Kin>,
         /// The pair that this takes the place of.
         replaces: Option<PairId>,
     },

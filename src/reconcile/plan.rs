@@ -1,7 +1,9 @@
 //! What can be done. A plan is advice made from what was seen: each action carries what it saw,
 //! and the stores refuse when that no longer holds. A plan is never stored.
 
-use crate::model::{AnyId, Aside, FlagChange, Flags, MailboxName, MaildirId, PairId, Side, Uid};
+use crate::model::{
+    AnyId, Aside, ContentHash, FlagChange, Flags, Kin, MailboxName, MaildirId, PairId, Side, Uid,
+};
 use std::fmt;
 
 /// A pair as actions name it.
@@ -100,10 +102,80 @@ pub enum Action {
         /// The broken message.
         pair: PairRef,
     },
+    /// Move the message on one side to where the other has it.
+    Move(Move),
+    /// Both sides have the message here by now, under these names.
+    Rekey {
+        /// The message.
+        pair: PairRef,
+        /// On the server.
+        uid: Uid,
+        /// On disk.
+        file: MaildirId,
+    },
+    /// Copy a message within one side, because the other has a copy here.
+    Duplicate(Duplicate),
+    /// Take a message out of quarantine, because it turned up here on the server.
+    Recall(Recall),
     /// Remember a message that is not copied.
     SetAside(Aside),
     /// Forget a message that was set aside and is gone.
     Unaside(AnyId),
+}
+
+/// A message that follows the other side into another mailbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Move {
+    /// The message.
+    pub pair: PairRef,
+    /// Where it lies now on the side that follows.
+    pub from: MailboxName,
+    /// Its name there.
+    pub id: AnyId,
+    /// Its name on the other side, in the mailbox in which it ends.
+    pub partner: AnyId,
+    /// Its name in that mailbox on the side that follows, when a copy has arrived there already;
+    /// then it only has to leave.
+    pub arrived: Option<AnyId>,
+}
+
+/// A copy within one side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Duplicate {
+    /// Where the original lies.
+    pub from: MailboxName,
+    /// Its name there.
+    pub id: AnyId,
+    /// The copy on the other side.
+    pub partner: AnyId,
+    /// On disk: the flags of the copy. On the server: those that the original has, and the copy
+    /// will have.
+    pub flags: Flags,
+    /// Its content.
+    pub hash: ContentHash,
+    /// Bytes on disk.
+    pub size: u64,
+    /// What the server calls it, if that is known.
+    pub kin: Option<Kin>,
+}
+
+/// A message that comes back from quarantine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recall {
+    /// On the server.
+    pub uid: Uid,
+    /// Where it lies.
+    pub path: Vec<u8>,
+    /// Its content.
+    pub hash: ContentHash,
+    /// What the server calls it, if that is known.
+    pub kin: Option<Kin>,
+    /// The flags last agreed on.
+    pub agreed: Flags,
+    /// The flags it had here.
+    pub here: Flags,
+    /// The flags it has there.
+    pub there: Flags,
 }
 
 /// Why a message is copied.
@@ -154,7 +226,11 @@ impl Action {
             | Action::Copy { .. }
             | Action::Delete { .. }
             | Action::Split { .. }
-            | Action::Discard { .. } => true,
+            | Action::Discard { .. }
+            | Action::Move(_)
+            | Action::Rekey { .. }
+            | Action::Duplicate(_)
+            | Action::Recall(_) => true,
             Action::Forget { .. }
             | Action::Detach { .. }
             | Action::SetAside(_)
@@ -265,6 +341,22 @@ impl fmt::Display for Action {
             Action::Detach { aside, .. } => write!(f, "leave {} alone", aside.id),
             Action::Split { pair } => write!(f, "rename {}, edited in place", pair.file),
             Action::Discard { pair } => write!(f, "quarantine {}, broken", pair.file),
+            Action::Move(Move {
+                from, id, arrived, ..
+            }) => {
+                write!(f, "move {id} here from {from} on {}", id.side())?;
+                match arrived {
+                    Some(copy) => write!(f, " (it arrived as {copy})"),
+                    None => Ok(()),
+                }
+            }
+            Action::Rekey { uid, file, .. } => write!(f, "note that {uid} is {file} here"),
+            Action::Duplicate(Duplicate { from, id, .. }) => {
+                write!(f, "copy {id} here from {from} on {}", id.side())
+            }
+            Action::Recall(recall) => {
+                write!(f, "take {} out of quarantine", recall.uid)
+            }
             Action::SetAside(aside) => write!(f, "set {} aside", aside.id),
             Action::Unaside(id) => write!(f, "forget {id}, was set aside"),
         }

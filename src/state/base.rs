@@ -2,8 +2,8 @@
 
 use super::{State, StateError, doing};
 use crate::model::{
-    AnyId, Aside, AsideReason, ContentHash, Flags, Keyword, MailboxBase, MailboxKey, MailboxName,
-    MaildirId, Pair, PairId, Side, Uid, UidValidity,
+    AnyId, Aside, AsideReason, ContentHash, Flags, Keyword, Kin, MailboxBase, MailboxKey,
+    MailboxName, MaildirId, Pair, PairId, Side, Uid, UidValidity,
 };
 use crate::reconcile::Cursor;
 use rusqlite::{OptionalExtension, Row, params};
@@ -112,6 +112,16 @@ impl State {
             .map_err(doing("read a mailbox"))
     }
 
+    /// The UIDVALIDITY in which the UIDs of a mailbox were learned.
+    pub fn epoch(&self, key: MailboxKey) -> Result<Option<UidValidity>, StateError> {
+        let sql = "SELECT epoch FROM mailbox WHERE id = ?1";
+        let epoch: Option<i64> = self
+            .db
+            .query_row(sql, [key.0], |row| row.get(0))
+            .map_err(doing("read a mailbox"))?;
+        Ok(epoch.and_then(|e| u64::try_from(e).ok()).map(UidValidity))
+    }
+
     /// Mailboxes that need a look although nothing moved: uploads in doubt, messages to be tried
     /// again, messages that wait for the user.
     pub fn restless(&self, now: i64) -> Result<BTreeSet<MailboxKey>, StateError> {
@@ -213,21 +223,10 @@ impl State {
     }
 
     fn pairs(&self, key: MailboxKey) -> Result<Vec<Pair>, rusqlite::Error> {
-        let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone
+        let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin
                    FROM pair WHERE mailbox = ?1 ORDER BY uid";
         let mut query = self.db.prepare_cached(sql)?;
-        let rows = query.query_map([key.0], |row| {
-            let uid = Uid::new(row.get(1)?).ok_or(rusqlite::Error::InvalidQuery)?;
-            Ok(Pair {
-                id: PairId(row.get(0)?),
-                uid,
-                file: MaildirId::new(row.get::<_, Vec<u8>>(2)?),
-                flags: flags_from(row.get(3)?, row.get_ref(4)?.as_str()?),
-                hash: ContentHash(row.get(5)?),
-                size: row.get::<_, i64>(6)?.unsigned_abs(),
-                tombstone: row.get::<_, Option<i64>>(7)?.map(side_from),
-            })
-        })?;
+        let rows = query.query_map([key.0], pair_from)?;
         rows.collect()
     }
 
@@ -249,6 +248,20 @@ impl State {
         })?;
         rows.collect()
     }
+}
+
+/// A pair from the columns id, uid, file, flags, keywords, hash, size, tombstone, kin.
+pub(super) fn pair_from(row: &Row<'_>) -> Result<Pair, rusqlite::Error> {
+    Ok(Pair {
+        id: PairId(row.get(0)?),
+        uid: Uid::new(row.get(1)?).ok_or(rusqlite::Error::InvalidQuery)?,
+        file: MaildirId::new(row.get::<_, Vec<u8>>(2)?),
+        flags: flags_from(row.get(3)?, row.get_ref(4)?.as_str()?),
+        hash: ContentHash(row.get(5)?),
+        size: row.get::<_, i64>(6)?.unsigned_abs(),
+        tombstone: row.get::<_, Option<i64>>(7)?.map(side_from),
+        kin: row.get::<_, Option<i64>>(8)?.map(Kin::from_number),
+    })
 }
 
 pub(super) fn side_number(side: Side) -> i64 {
@@ -292,7 +305,7 @@ pub(super) fn keyword_text(flags: &Flags) -> String {
         .join(" ")
 }
 
-fn flags_from(bits: i64, keywords: &str) -> Flags {
+pub(super) fn flags_from(bits: i64, keywords: &str) -> Flags {
     let bits = u8::try_from(bits).unwrap_or(0);
     Flags::from_parts(bits, keywords.split(' ').filter_map(Keyword::new))
 }

@@ -20,6 +20,16 @@ pub struct Change {
     pub why: String,
 }
 
+impl Change {
+    /// Says it in the log.
+    pub(super) fn log(&self) {
+        let message = self.message.as_ref().map(ToString::to_string);
+        let message = message.unwrap_or_default();
+        let (mailbox, side) = (&self.mailbox, self.side);
+        tracing::info!(%mailbox, %side, what = self.what, %message, why = %self.why);
+    }
+}
+
 /// A change as it is remembered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryRow {

@@ -13,23 +13,27 @@ pub struct Upload {
     pub committing: bool,
     /// When that phase began, seconds since 1970.
     pub at: i64,
+    /// The highest UID that was there before it began: what it became, if anything, is above.
+    pub above: u32,
 }
 
 impl State {
-    /// Before the first byte is sent.
+    /// Before the first byte is sent; `above` is the highest UID that the mailbox had.
     pub fn begin_uploads(
         &mut self,
         key: MailboxKey,
         files: &[MaildirId],
+        above: u32,
         now: i64,
     ) -> Result<(), StateError> {
         let what = doing("note uploads");
         let tx = self.db.transaction().map_err(&what)?;
-        let sql = "INSERT OR REPLACE INTO upload (mailbox, file, phase, at) VALUES (?1, ?2, 0, ?3)";
+        let sql = "INSERT OR REPLACE INTO upload (mailbox, file, phase, at, above)
+                   VALUES (?1, ?2, 0, ?3, ?4)";
         for file in files {
             let mut insert = tx.prepare_cached(sql).map_err(&what)?;
             insert
-                .execute(params![key.0, file.as_bytes(), now])
+                .execute(params![key.0, file.as_bytes(), now, above])
                 .map_err(&what)?;
         }
         tx.commit().map_err(what)
@@ -59,13 +63,14 @@ impl State {
     /// Uploads that a cut run left behind.
     pub fn open_uploads(&self, key: MailboxKey) -> Result<Vec<Upload>, StateError> {
         let what = doing("read uploads");
-        let sql = "SELECT file, phase, at FROM upload WHERE mailbox = ?1 ORDER BY file";
+        let sql = "SELECT file, phase, at, above FROM upload WHERE mailbox = ?1 ORDER BY file";
         let mut query = self.db.prepare_cached(sql).map_err(&what)?;
         let rows = query.query_map([key.0], |row| {
             Ok(Upload {
                 file: MaildirId::new(row.get::<_, Vec<u8>>(0)?),
                 committing: row.get::<_, i64>(1)? == 1,
                 at: row.get(2)?,
+                above: row.get(3)?,
             })
         });
         rows.map_err(&what)?.collect::<Result<_, _>>().map_err(what)

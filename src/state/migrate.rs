@@ -6,8 +6,34 @@ use rusqlite::Connection;
 /// "mtde": says that a file is ours.
 const APPLICATION_ID: i64 = 0x6d74_6465;
 
-/// One script per version; the first makes the schema of version 1, and so on.
-const STEPS: &[&str] = &[include_str!("schema.sql")];
+/// The schema as it is now.
+const SCHEMA: &str = include_str!("schema.sql");
+
+/// What leads from each older version to the next; the first from version 1 to 2.
+const STEPS: &[&str] = &["
+    ALTER TABLE account ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE mailbox ADD COLUMN remote_id TEXT;
+    ALTER TABLE mailbox ADD COLUMN local_id TEXT;
+    ALTER TABLE upload ADD COLUMN above INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE pair ADD COLUMN kin INTEGER;
+    CREATE INDEX pair_nameless ON pair (mailbox) WHERE kin IS NULL;
+    CREATE INDEX pair_kin ON pair (kin) WHERE kin IS NOT NULL;
+    CREATE INDEX pair_size ON pair (size);
+    CREATE TABLE buried (
+        kin      INTEGER NOT NULL,
+        hash     BLOB NOT NULL CHECK (length(hash) = 32),
+        flags    INTEGER NOT NULL,
+        keywords TEXT NOT NULL,
+        flags_here    INTEGER NOT NULL,
+        keywords_here TEXT NOT NULL,
+        path     BLOB NOT NULL PRIMARY KEY,
+        at       INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX buried_kin ON buried (kin);
+"];
+
+/// The version that [`SCHEMA`] is.
+const VERSION: usize = STEPS.len() + 1;
 
 fn number(db: &Connection, pragma: &str) -> Result<i64, rusqlite::Error> {
     db.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get(0))
@@ -21,7 +47,7 @@ pub fn check(db: &Connection, name: &str) -> Result<usize, StateError> {
     };
     let found = number(db, "user_version").map_err(|e| damaged(e.to_string()))?;
     let application = number(db, "application_id").map_err(|e| damaged(e.to_string()))?;
-    let known = STEPS.len() as i64;
+    let known = VERSION as i64;
     let foreign = application != APPLICATION_ID && application != 0;
     if foreign || (application == 0 && found != 0) {
         return Err(damaged("it belongs to another program".into()));
@@ -39,21 +65,26 @@ pub fn check(db: &Connection, name: &str) -> Result<usize, StateError> {
 /// Brings the database to the newest schema, in one transaction. An older one is copied first.
 pub fn run(db: &mut Connection, name: &str) -> Result<(), StateError> {
     let version = check(db, name)?;
-    if version == STEPS.len() {
+    if version == VERSION {
         return Ok(());
     }
     if version > 0 && name != ":memory:" {
-        db.execute("VACUUM INTO ?1", [format!("{name}.before-{}", STEPS.len())])
+        db.execute("VACUUM INTO ?1", [format!("{name}.before-{VERSION}")])
             .map_err(doing("copy it before the schema changes"))?;
     }
     let what = "bring the schema up to date";
     let tx = db.transaction().map_err(doing(what))?;
-    for step in STEPS.iter().skip(version) {
-        tx.execute_batch(step).map_err(doing(what))?;
+    match version.checked_sub(1) {
+        None => tx.execute_batch(SCHEMA).map_err(doing(what))?,
+        Some(done) => {
+            for step in STEPS.iter().skip(done) {
+                tx.execute_batch(step).map_err(doing(what))?;
+            }
+        }
     }
     tx.pragma_update(None, "application_id", APPLICATION_ID)
         .map_err(doing(what))?;
-    tx.pragma_update(None, "user_version", STEPS.len() as i64)
+    tx.pragma_update(None, "user_version", VERSION as i64)
         .map_err(doing(what))?;
     tx.commit().map_err(doing(what))
 }
@@ -61,6 +92,31 @@ pub fn run(db: &mut Connection, name: &str) -> Result<(), StateError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Tables, columns with their types, and indexes; the order of columns does not matter.
+    fn shape(db: &Connection) -> Vec<String> {
+        let sql = "SELECT m.name || '.' || c.name || ' ' || c.type || c.\"notnull\" || c.pk
+                   FROM sqlite_schema m, pragma_table_info(m.name) c WHERE m.type = 'table'
+                   UNION SELECT sql FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL
+                   ORDER BY 1";
+        let mut query = db.prepare(sql).unwrap();
+        let rows = query.query_map([], |row| row.get(0)).unwrap();
+        rows.collect::<Result<_, _>>().unwrap()
+    }
+
+    #[test]
+    fn an_old_database_becomes_what_a_new_one_is() {
+        let mut old = Connection::open_in_memory().unwrap();
+        old.execute_batch(include_str!("../../tests/it/old/state-v1.sql"))
+            .unwrap();
+        old.pragma_update(None, "application_id", APPLICATION_ID)
+            .unwrap();
+        old.pragma_update(None, "user_version", 1).unwrap();
+        run(&mut old, ":memory:").unwrap();
+        let mut new = Connection::open_in_memory().unwrap();
+        run(&mut new, ":memory:").unwrap();
+        assert_eq!(shape(&old), shape(&new));
+    }
 
     #[test]
     fn newer_and_foreign_databases_are_refused() {

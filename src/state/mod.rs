@@ -1,7 +1,8 @@
 //! Remembers the base: what both sides of an account last agreed on, in one SQLite database.
 //!
 //! Reading order: [`migrate`] (the schema and how a database gets to it), [`base`] (mailboxes,
-//! pairs, cursors), [`outcome`] (how they change), [`intents`] (uploads under way), [`held`] (what
+//! pairs, cursors), [`outcome`] (how they change), [`kindred`] (the same
+//! message elsewhere), [`intents`] (uploads under way), [`held`] (what
 //! waits for the user), [`history`], [`lock`] (one process per account).
 //!
 //! Calls block; an account lives on a thread of its own (decision 0003). Every public method that
@@ -12,6 +13,8 @@ mod migrate;
 mod base;
 
 mod outcome;
+
+mod kindred;
 
 mod intents;
 
@@ -25,7 +28,9 @@ pub use base::Memory;
 pub use held::HeldRow;
 pub use history::{Change, HistoryRow};
 pub use intents::Upload;
+pub use kindred::{Buried, Relative};
 pub use lock::Lock;
+pub use outcome::Moved;
 
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};

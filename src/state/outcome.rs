@@ -1,10 +1,25 @@
 //! How the base changes: by outcomes, a batch in one transaction, with the history of it.
 
-use super::base::{id_bytes, keyword_text, reason_name, side_number};
+use super::base::{id_bytes, keyword_text, pair_from, reason_name, side_number};
 use super::{Change, State, StateError, doing};
-use crate::model::{AnyId, Aside, MailboxKey, PairId, Side, Uid, UidValidity};
+use crate::model::{
+    AnyId, Aside, Kin, MailboxKey, MaildirId, Pair, PairId, Side, Uid, UidValidity,
+};
 use crate::reconcile::{Cursor, Outcome};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
+
+/// A pair that lies elsewhere from now on, or under another name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// The pair.
+    pub pair: PairId,
+    /// Where it lies.
+    pub to: MailboxKey,
+    /// Its name there on the server.
+    pub uid: Uid,
+    /// Its name there on disk; `None`: as before.
+    pub file: Option<MaildirId>,
+}
 
 impl State {
     /// Records what happened in a mailbox.
@@ -31,16 +46,38 @@ impl State {
             super::history::write(&tx, run, changes).map_err(&what)?;
         }
         tx.commit().map_err(what)?;
-        for change in changes {
-            let message = change
-                .message
-                .as_ref()
-                .map(ToString::to_string)
-                .unwrap_or_default();
-            let (mailbox, side) = (&change.mailbox, change.side);
-            tracing::info!(%mailbox, %side, what = change.what, %message, why = %change.why);
-        }
+        changes.iter().for_each(Change::log);
         Ok(())
+    }
+
+    /// Records where pairs lie from now on.
+    pub fn apply_moves(&mut self, moved: &[Moved], changes: &[Change]) -> Result<(), StateError> {
+        if moved.is_empty() {
+            return Ok(());
+        }
+        let what = doing("record moves");
+        let run = self.run_row()?;
+        let tx = self.db.transaction().map_err(&what)?;
+        rewrite(&tx, moved).map_err(&what)?;
+        super::history::write(&tx, run, changes).map_err(&what)?;
+        tx.commit().map_err(what)?;
+        changes.iter().for_each(Change::log);
+        Ok(())
+    }
+
+    /// Remembers what messages are called wherever they lie on the server.
+    pub fn learn_kin(&mut self, learned: &[(PairId, Kin)]) -> Result<(), StateError> {
+        if learned.is_empty() {
+            return Ok(());
+        }
+        let what = doing("remember ids of messages");
+        let tx = self.db.transaction().map_err(&what)?;
+        for (pair, kin) in learned {
+            let sql = "UPDATE pair SET kin = ?2 WHERE id = ?1";
+            let mut update = tx.prepare_cached(sql).map_err(&what)?;
+            update.execute([pair.0, kin.number()]).map_err(&what)?;
+        }
+        tx.commit().map_err(what)
     }
 
     /// Remembers where a side of a mailbox was left, once all it showed has been acted on.
@@ -87,6 +124,7 @@ impl State {
         epoch: UidValidity,
         rekeyed: &[(PairId, Uid)],
         orphans: &[(PairId, Option<Aside>)],
+        gone: &[PairId],
     ) -> Result<(), StateError> {
         let what = doing("take over a new UIDVALIDITY");
         let tx = self.db.transaction().map_err(&what)?;
@@ -97,40 +135,71 @@ impl State {
                 params![key.0, epoch],
             )?;
             tx.execute("DELETE FROM aside WHERE mailbox = ?1 AND side = 0", [key.0])?;
+            tx.execute("UPDATE upload SET above = 0 WHERE mailbox = ?1", [key.0])?;
             for (pair, aside) in orphans {
                 tx.execute("DELETE FROM pair WHERE id = ?1", [pair.0])?;
                 if let Some(aside) = aside {
                     set_aside(&tx, key, aside)?;
                 }
             }
-            // Old and new UIDs may overlap, so all rows leave before the first comes back.
-            let mut moved = Vec::new();
-            for (pair, uid) in rekeyed {
-                let sql = "SELECT file, flags, keywords, hash, size FROM pair WHERE id = ?1";
-                let row = tx.query_row(sql, [pair.0], |row| {
-                    Ok((
-                        row.get::<_, Vec<u8>>(0)?,
-                        row.get::<_, i64>(1)?,
-                        row.get::<_, String>(2)?,
-                        row.get::<_, Vec<u8>>(3)?,
-                        row.get::<_, i64>(4)?,
-                    ))
-                })?;
-                tx.execute("DELETE FROM pair WHERE id = ?1", [pair.0])?;
-                moved.push((pair, uid, row));
-            }
-            for (pair, uid, (file, flags, keywords, hash, size)) in moved {
-                tx.execute(
-                    "INSERT INTO pair (id, mailbox, uid, file, flags, keywords, hash, size)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-                    params![pair.0, key.0, uid.get(), file, flags, keywords, hash, size],
-                )?;
+            let moved: Vec<Moved> = rekeyed
+                .iter()
+                .map(|(pair, uid)| Moved {
+                    pair: *pair,
+                    to: key,
+                    uid: *uid,
+                    file: None,
+                })
+                .collect();
+            rewrite(&tx, &moved)?;
+            for pair in gone {
+                let sql = "UPDATE pair SET tombstone = ?2 WHERE id = ?1";
+                tx.prepare_cached(sql)?
+                    .execute(params![pair.0, side_number(Side::Local)])?;
             }
             Ok(())
         };
         go().map_err(&what)?;
         tx.commit().map_err(what)
     }
+}
+
+/// Gives pairs new places. Old and new names may overlap, so all rows leave before the first comes
+/// back.
+fn rewrite(db: &Connection, moved: &[Moved]) -> Result<(), rusqlite::Error> {
+    let columns = "id, uid, file, flags, keywords, hash, size, tombstone, kin";
+    let mut rows: Vec<(&Moved, Pair)> = Vec::new();
+    for one in moved {
+        let sql = format!("SELECT {columns} FROM pair WHERE id = ?1");
+        let row = db
+            .prepare_cached(&sql)?
+            .query_row([one.pair.0], pair_from)
+            .optional()?;
+        db.prepare_cached("DELETE FROM pair WHERE id = ?1")?
+            .execute([one.pair.0])?;
+        rows.extend(row.map(|pair| (one, pair)));
+    }
+    for (one, pair) in rows {
+        let file = one.file.clone().unwrap_or(pair.file);
+        unaside(db, one.to, &AnyId::Remote(one.uid))?;
+        unaside(db, one.to, &AnyId::Local(file.clone()))?;
+        db.prepare_cached("DELETE FROM upload WHERE mailbox = ?1 AND file = ?2")?
+            .execute(params![one.to.0, file.as_bytes()])?;
+        let sql = "INSERT INTO pair (id, mailbox, uid, file, flags, keywords, hash, size, kin)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        db.prepare_cached(sql)?.execute(params![
+            pair.id.0,
+            one.to.0,
+            one.uid.get(),
+            file.as_bytes(),
+            pair.flags.bits(),
+            keyword_text(&pair.flags),
+            pair.hash.0,
+            i64::try_from(pair.size).unwrap_or(i64::MAX),
+            pair.kin.map(Kin::number)
+        ])?;
+    }
+    Ok(())
 }
 
 fn record(db: &Connection, key: MailboxKey, outcome: &Outcome) -> Result<(), rusqlite::Error> {
@@ -141,6 +210,7 @@ fn record(db: &Connection, key: MailboxKey, outcome: &Outcome) -> Result<(), rus
             flags,
             hash,
             size,
+            kin,
             replaces,
         } => {
             if let Some(old) = replaces {
@@ -151,8 +221,8 @@ fn record(db: &Connection, key: MailboxKey, outcome: &Outcome) -> Result<(), rus
             unaside(db, key, &AnyId::Local(file.clone()))?;
             db.prepare_cached("DELETE FROM upload WHERE mailbox = ?1 AND file = ?2")?
                 .execute(params![key.0, file.as_bytes()])?;
-            let sql = "INSERT INTO pair (mailbox, uid, file, flags, keywords, hash, size)
-                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+            let sql = "INSERT INTO pair (mailbox, uid, file, flags, keywords, hash, size, kin)
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
             let size = i64::try_from(*size).unwrap_or(i64::MAX);
             db.prepare_cached(sql)?.execute(params![
                 key.0,
@@ -161,7 +231,8 @@ fn record(db: &Connection, key: MailboxKey, outcome: &Outcome) -> Result<(), rus
                 flags.bits(),
                 keyword_text(flags),
                 hash.0,
-                size
+                size,
+                kin.map(Kin::number)
             ])?;
         }
         Outcome::Agreed { pair, flags } => {

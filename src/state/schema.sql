@@ -11,7 +11,10 @@ CREATE TABLE account (
     -- The settings that decide which mailbox is which (host, user, Maildir, layout, patterns), as
     -- of the last run that finished with nothing held. A change makes deletions wait (guard G6).
     config      TEXT NOT NULL,
-    created_at  INTEGER NOT NULL
+    created_at  INTEGER NOT NULL,
+    -- Rises with each run that changes something, here first and then in the Maildir's marker: a
+    -- marker that is ahead shows that this database was restored from an old copy.
+    generation  INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- A mailbox that is kept in step.
@@ -27,7 +30,11 @@ CREATE TABLE mailbox (
     remote_cursor TEXT,
     local_cursor  TEXT,
     -- When the mailbox was last compared message by message.
-    full_at       INTEGER NOT NULL DEFAULT 0
+    full_at       INTEGER NOT NULL DEFAULT 0,
+    -- What each side calls the mailbox whatever its name: MAILBOXID or UIDVALIDITY, the number of
+    -- its directory. NULL: not known.
+    remote_id     TEXT,
+    local_id      TEXT
 ) STRICT;
 
 -- A message that both sides have.
@@ -47,9 +54,32 @@ CREATE TABLE pair (
     size      INTEGER NOT NULL,
     -- Set while we take the message away from that side: its absence there is then our doing.
     tombstone INTEGER,
+    -- Names the message wherever it lies on the server; odd: by the server's own id, even: by
+    -- Message-ID, INTERNALDATE and size. NULL: not known.
+    kin       INTEGER,
     UNIQUE (mailbox, uid),
     UNIQUE (mailbox, file)
 ) STRICT;
+
+CREATE INDEX pair_nameless ON pair (mailbox) WHERE kin IS NULL;
+CREATE INDEX pair_kin ON pair (kin) WHERE kin IS NOT NULL;
+CREATE INDEX pair_size ON pair (size);
+
+-- A message that was deleted here because it was gone there, and whose bytes are in quarantine:
+-- when it appears elsewhere on the server, it was moved, and is taken from there.
+CREATE TABLE buried (
+    kin      INTEGER NOT NULL,
+    hash     BLOB NOT NULL CHECK (length(hash) = 32),
+    -- Flags and keywords as both sides last agreed on them, and as they were here.
+    flags    INTEGER NOT NULL,
+    keywords TEXT NOT NULL,
+    flags_here    INTEGER NOT NULL,
+    keywords_here TEXT NOT NULL,
+    -- Where the bytes are, below the quarantine.
+    path     BLOB NOT NULL PRIMARY KEY,
+    at       INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX buried_kin ON buried (kin);
 
 -- A message that one side has and that is not copied, and why.
 CREATE TABLE aside (
@@ -78,6 +108,8 @@ CREATE TABLE upload (
     phase    INTEGER NOT NULL,
     -- When the phase was entered.
     at       INTEGER NOT NULL,
+    -- The highest UID that the mailbox had before.
+    above    INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (mailbox, file)
 ) STRICT, WITHOUT ROWID;
 

@@ -15,7 +15,7 @@ pub mod error;
 pub use error::StoreError;
 
 use crate::model::{
-    Fingerprint, Flags, Id, MailboxBase, MailboxName, Origin, Timestamp, UidValidity,
+    Excerpt, Fingerprint, Flags, Id, Kin, MailboxBase, MailboxName, Origin, Timestamp, UidValidity,
 };
 use crate::reconcile::three_way::shows_interest;
 use crate::reconcile::{Cursor, Listed, Look};
@@ -80,6 +80,33 @@ pub trait Store: Sized {
     /// Whether what is removed from this mailbox stays readable on that side (a trash mailbox).
     fn keeps_removed(&self, mailbox: &MailboxName) -> bool;
 
+    /// Pieces of messages, to tell whether two that look alike are one. The size on the wire is
+    /// found out where it is not given; messages that are gone are left out.
+    async fn excerpts(
+        &mut self,
+        place: &Place,
+        ids: &[(Self::Id, Option<u64>)],
+    ) -> Result<Vec<(Self::Id, Excerpt)>, StoreError>;
+
+    /// Moves or copies messages to another mailbox of this side, without their bytes passing
+    /// through us. Answers with those that surely are in the target by now, and their names there
+    /// (`None`: it is not told). A moved message has left its mailbox.
+    async fn transfer(
+        &mut self,
+        from: &Place,
+        to: &Place,
+        how: Transfer,
+        shifts: &[Shift<Self::Id>],
+    ) -> Result<Vec<(Self::Id, Option<Self::Id>)>, StoreError>;
+
+    /// Gives a mailbox another name, its inferiors too where the side does that. One that has it
+    /// already is no error; `Stale` when another mailbox has the name.
+    async fn rename_mailbox(
+        &mut self,
+        from: &MailboxName,
+        to: &MailboxName,
+    ) -> Result<(), StoreError>;
+
     /// Creates a mailbox, its parents too. One that is there already is no error.
     async fn create_mailbox(&mut self, name: &MailboxName) -> Result<(), StoreError>;
 
@@ -96,6 +123,24 @@ pub trait Store: Sized {
     async fn fork(&mut self) -> Result<Option<Self>, StoreError>;
 }
 
+/// What only a server can tell.
+#[allow(
+    async_fn_in_trait,
+    reason = "an account lives on one thread; see the module's head"
+)]
+pub trait Serve: Store {
+    /// Whether the server gives messages ids of its own (EMAILID, X-GM-MSGID). Known after the
+    /// first listing.
+    fn names_messages(&self) -> bool;
+
+    /// What messages are called wherever they lie; those that are gone are left out.
+    async fn kin(
+        &mut self,
+        place: &Place,
+        ids: &[Self::Id],
+    ) -> Result<Vec<(Self::Id, Kin)>, StoreError>;
+}
+
 /// What only the side that keeps the user's files can do.
 #[allow(
     async_fn_in_trait,
@@ -107,6 +152,17 @@ pub trait Keep: Store {
 
     /// Gives a message that was edited in place a new name, and says which.
     async fn split(&mut self, place: &Place, id: &Self::Id) -> Result<Self::Id, StoreError>;
+
+    /// Pieces of a message in quarantine; `None` when it is no longer there.
+    async fn kept_excerpt(&mut self, path: &[u8]) -> Result<Option<Excerpt>, StoreError>;
+
+    /// Takes a message out of quarantine into a mailbox; `None` when it is no longer there.
+    async fn recall(
+        &mut self,
+        place: &Place,
+        path: &[u8],
+        delivery: &Delivery,
+    ) -> Result<Option<(Self::Id, u64)>, StoreError>;
 }
 
 /// A mailbox in the UIDVALIDITY that the plan was made in.
@@ -149,6 +205,8 @@ pub struct About<I> {
     pub date: Option<Timestamp>,
     /// Bytes as stored there.
     pub stored: u64,
+    /// What the server itself calls the message, where it does.
+    pub kin: Option<Kin>,
 }
 
 /// Takes messages one after another while they are read.
@@ -234,6 +292,26 @@ pub struct FlagEdit<I> {
     pub change: crate::model::FlagChange,
 }
 
+/// Whether the message stays where it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Transfer {
+    /// It leaves.
+    Move,
+    /// It stays.
+    Copy,
+}
+
+/// A message to be moved or copied within one side.
+#[derive(Clone, Debug)]
+pub struct Shift<I> {
+    /// The message.
+    pub id: I,
+    /// For a copy on disk: where it comes from, for its name, and its flags.
+    pub delivery: Option<Delivery>,
+    /// For a copy on disk: the bytes that the file must have, or it was edited meanwhile.
+    pub size: Option<u64>,
+}
+
 /// A message to be taken away.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Removal<I> {
@@ -241,6 +319,8 @@ pub struct Removal<I> {
     pub id: I,
     /// The flags it had when the removal was decided. `None`: it goes whatever they are by now.
     pub saw: Option<Flags>,
+    /// Whether the same message lies in another mailbox too, so that only its place here goes.
+    pub elsewhere: bool,
 }
 
 impl<I> Removal<I> {
@@ -254,10 +334,12 @@ impl<I> Removal<I> {
 }
 
 /// What became of a message that was taken away.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Removed {
     /// It is gone from the mailbox.
     Gone,
+    /// It is gone from the mailbox, and its bytes are in quarantine, there.
+    Kept(Vec<u8>),
     /// It was moved to the trash mailbox.
     Trashed,
     /// It carries `\Deleted`; the server cannot expunge single messages (no UIDPLUS).

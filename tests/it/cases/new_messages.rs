@@ -170,7 +170,7 @@ fn an_upload_in_doubt_waits_before_it_is_sent_again() {
         .local
         .add(&inbox(), b"Subject: n\r\n\r\n1", Flags::default());
     let key = *w.state.mailboxes().unwrap().get(&inbox()).unwrap();
-    w.state.begin_uploads(key, &[f], w.now.get()).unwrap();
+    w.state.begin_uploads(key, &[f], 9, w.now.get()).unwrap();
     w.state.commit_uploads(key, w.now.get()).unwrap();
     let began = std::time::Instant::now();
     assert_eq!(w.sync_ok().uploaded, 1);

@@ -15,6 +15,8 @@ pub struct Message {
     /// The body cannot be had.
     pub broken: bool,
     pub edited: bool,
+    /// The same for all copies of a message.
+    pub object: u64,
     pub(super) modseq: u64,
 }
 
@@ -79,7 +81,14 @@ pub struct Inner<I: Ord> {
     pub marks: bool,
     /// Stores the message and then drops the connection, once.
     pub lose_reply: bool,
+    /// Gives messages ids of its own.
+    pub objects: bool,
+    /// Moves in two steps, a copy and an expunge.
+    pub moves_by_copy: bool,
+    /// How many bodies were read in full.
+    pub reads: u32,
     epochs: u64,
+    next_object: u64,
 }
 
 /// A handle; clones share the side.
@@ -114,7 +123,9 @@ impl MemoryId for MaildirId {
                 id
             };
         }
-        MaildirId::new(format!("f{number:05}"))
+        let names = (number..).map(|n| MaildirId::new(format!("f{n:05}")));
+        let mut free = names.filter(|id| !taken(id));
+        free.next().unwrap()
     }
     fn origin(&self) -> Option<Origin> {
         let text = String::from_utf8(self.as_bytes().to_vec()).unwrap();
@@ -139,7 +150,11 @@ impl<I: MemoryId> Memory<I> {
             tells: true,
             marks: false,
             lose_reply: false,
+            objects: false,
+            moves_by_copy: false,
+            reads: 0,
             epochs: 1,
+            next_object: 1,
         };
         let memory = Memory {
             inner: Rc::new(RefCell::new(inner)),
@@ -162,9 +177,59 @@ impl<I: MemoryId> Memory<I> {
     }
 
     pub fn add(&self, name: &MailboxName, body: &[u8], flags: Flags) -> I {
+        let message = self.fresh(body.to_vec(), flags, 1000);
         let mut inner = self.inner.borrow_mut();
         let b = inner.boxes.get_mut(name).unwrap();
-        b.put(body.to_vec(), flags, 1000, None)
+        b.put(message, None)
+    }
+
+    pub(super) fn fresh(&self, body: Vec<u8>, flags: Flags, date: i64) -> Message {
+        let mut inner = self.inner.borrow_mut();
+        inner.next_object += 1;
+        Message {
+            body,
+            flags,
+            date,
+            broken: false,
+            edited: false,
+            object: inner.next_object,
+            modseq: 0,
+        }
+    }
+
+    /// A mail program copies a message; answers with the copy.
+    pub fn copy(&self, from: &MailboxName, id: &I, to: &MailboxName) -> I {
+        let mut inner = self.inner.borrow_mut();
+        let message = inner.boxes[from].messages[id].clone();
+        inner.boxes.get_mut(to).unwrap().put(message, None)
+    }
+
+    /// A mail program moves a message; on disk it keeps its name where that is free.
+    pub fn shift(&self, from: &MailboxName, id: &I, to: &MailboxName) -> I {
+        let mut inner = self.inner.borrow_mut();
+        let message = inner.boxes.get_mut(from).unwrap().drop_message(id).unwrap();
+        let target = inner.boxes.get_mut(to).unwrap();
+        match I::SIDE {
+            Side::Local if !target.messages.contains_key(id) => {
+                target.put_as(id.clone(), message);
+                id.clone()
+            }
+            _ => target.put(message, None),
+        }
+    }
+
+    /// A mailbox gets another name, with all below it.
+    pub fn rename(&self, from: &MailboxName, to: &MailboxName) {
+        let mut inner = self.inner.borrow_mut();
+        let old = from.components().to_vec();
+        let all: Vec<MailboxName> = inner.boxes.keys().cloned().collect();
+        for name in all.into_iter().filter(|n| n.components().starts_with(&old)) {
+            let rest = &name.components()[old.len()..];
+            let new = [to.components(), rest].concat();
+            let b = inner.boxes.remove(&name).unwrap();
+            let there = inner.boxes.insert(MailboxName::new(new).unwrap(), b);
+            assert!(there.is_none(), "renamed onto another mailbox");
+        }
     }
 
     pub fn edit(&self, name: &MailboxName, id: &I, change: impl FnOnce(&mut Flags)) {
@@ -200,7 +265,7 @@ impl<I: MemoryId> Memory<I> {
         b.next += shift;
         b.expunged.clear();
         for (_, message) in std::mem::take(&mut b.messages) {
-            b.put(message.body, message.flags, message.date, None);
+            b.put(message, None);
         }
     }
 
@@ -225,7 +290,7 @@ impl<I: MemoryId> Memory<I> {
                 .messages
                 .values()
                 .map(|m| {
-                    let body = String::from_utf8_lossy(&m.body).replace(&"x".repeat(600), "X");
+                    let body = String::from_utf8_lossy(&m.body).replace(&"x".repeat(1500), "X");
                     (body, m.flags.to_string())
                 })
                 .collect();
@@ -262,30 +327,26 @@ impl<I: MemoryId> Memory<I> {
 }
 
 impl<I: MemoryId> Box_<I> {
-    pub(super) fn put(
-        &mut self,
-        body: Vec<u8>,
-        flags: Flags,
-        date: i64,
-        origin: Option<Origin>,
-    ) -> I {
-        let id = I::make(self.next, origin, &|id| self.messages.contains_key(id));
-        self.next += 1;
-        self.modseq += 1;
-        let (modseq, broken, edited) = (self.modseq, false, false);
-        let message = Message {
-            body,
-            flags,
-            date,
-            broken,
-            edited,
-            modseq,
+    pub(super) fn put(&mut self, message: Message, origin: Option<Origin>) -> I {
+        // No name on disk is ever given twice.
+        let number = match I::SIDE {
+            Side::Remote => self.next,
+            Side::Local => self.epoch as u32 * 1000 + self.next,
         };
+        let id = I::make(number, origin, &|id| self.messages.contains_key(id));
+        self.next += 1;
+        self.put_as(id.clone(), message);
+        id
+    }
+
+    pub(super) fn put_as(&mut self, id: I, message: Message) {
+        self.modseq += 1;
+        let modseq = self.modseq;
+        let message = Message { modseq, ..message };
         assert!(
             self.messages.insert(id.clone(), message).is_none(),
             "{id} stood there already"
         );
-        id
     }
 
     pub(super) fn drop_message(&mut self, id: &I) -> Option<Message> {

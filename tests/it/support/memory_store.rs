@@ -1,8 +1,9 @@
 //! The side in memory as a store.
 
 use super::memory::{Memory, MemoryId};
+use super::memory_sides::{MemoryReceiver, Target, object};
 use mailtide::model::*;
-use mailtide::reconcile::{Coverage, Cursor, Listed, Look, Presence};
+use mailtide::reconcile::{Coverage, Cursor, Identity, Listed, Look, Presence};
 use mailtide::store::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +23,10 @@ impl<I: MemoryId> Store for Memory<I> {
             view: false,
             unchanged: inner.deltas && left.get(name) == Some(&b.mark()),
             special_use: None,
+            identity: Some(Identity {
+                text: b.epoch.to_string(),
+                proves: false,
+            }),
         });
         Ok(listed.collect())
     }
@@ -54,6 +59,7 @@ impl<I: MemoryId> Store for Memory<I> {
                 continue;
             }
             look.seen.insert(id.clone(), Some(message.flags.clone()));
+            look.sizes.insert(id.clone(), message.body.len() as u64);
             if message.broken {
                 look.broken.insert(id.clone());
             }
@@ -113,7 +119,9 @@ impl<I: MemoryId> Store for Memory<I> {
                 flags: message.flags.clone(),
                 date: Some(Timestamp(message.date)),
                 stored: message.body.len() as u64,
+                kin: self.inner.borrow().objects.then(|| object(&message)),
             };
+            self.inner.borrow_mut().reads += 1;
             sink.begin(message.body.len() as u64, Some(&about)).await?;
             let (left, right) = message.body.split_at(message.body.len() / 2);
             sink.chunk(left).await?;
@@ -125,6 +133,90 @@ impl<I: MemoryId> Store for Memory<I> {
             sink.end(about).await?;
         }
         Ok(())
+    }
+
+    async fn excerpts(
+        &mut self,
+        place: &Place,
+        ids: &[(I, Option<u64>)],
+    ) -> Result<Vec<(I, Excerpt)>, StoreError> {
+        self.step()?;
+        self.at(place, |b| {
+            let there = ids
+                .iter()
+                .filter_map(|(id, _)| Some((id.clone(), b.messages.get(id)?)));
+            let whole = there.filter(|(_, m)| !m.broken);
+            Ok(whole
+                .map(|(id, m)| (id, Excerpt::of_wire(&m.body)))
+                .collect())
+        })
+    }
+
+    async fn transfer(
+        &mut self,
+        from: &Place,
+        to: &Place,
+        how: Transfer,
+        shifts: &[Shift<I>],
+    ) -> Result<Vec<(I, Option<I>)>, StoreError> {
+        let mut done = Vec::new();
+        let (tells, by_copy) = {
+            let inner = self.inner.borrow();
+            let remote = I::SIDE == Side::Remote;
+            (inner.tells || !remote, inner.moves_by_copy && remote)
+        };
+        for shift in shifts {
+            self.step()?;
+            let Some(mut message) = self.at(from, |b| Ok(b.messages.get(&shift.id).cloned()))?
+            else {
+                continue;
+            };
+            self.wrote();
+            let origin = shift.delivery.as_ref().and_then(|d| d.origin);
+            if let Some(delivery) = &shift.delivery {
+                message.flags = delivery.flags.clone();
+            }
+            let keeps = how == Transfer::Move && I::SIDE == Side::Local;
+            let new = self.at(to, |b| match keeps && !b.messages.contains_key(&shift.id) {
+                true => {
+                    b.put_as(shift.id.clone(), message);
+                    Ok(shift.id.clone())
+                }
+                false => Ok(b.put(message, origin)),
+            })?;
+            if how == Transfer::Move {
+                if by_copy {
+                    self.step()?;
+                }
+                self.at(from, |b| Ok(b.drop_message(&shift.id)))?;
+            }
+            self.step()?;
+            match (tells, how) {
+                (true, _) => done.push((shift.id.clone(), Some(new))),
+                (false, Transfer::Copy) => done.push((shift.id.clone(), None)),
+                (false, Transfer::Move) => {}
+            }
+        }
+        Ok(done)
+    }
+
+    async fn rename_mailbox(
+        &mut self,
+        from: &MailboxName,
+        to: &MailboxName,
+    ) -> Result<(), StoreError> {
+        self.step()?;
+        let there = {
+            let inner = self.inner.borrow();
+            (inner.boxes.contains_key(from), inner.boxes.contains_key(to))
+        };
+        match there {
+            (true, false) => self.rename(from, to),
+            (false, true) => return Ok(()),
+            _ => return Err(StoreError::Stale("in the way, or gone".into())),
+        }
+        self.wrote();
+        self.step()
     }
 
     async fn receive(&mut self, place: &Place) -> Result<MemoryReceiver<I>, StoreError> {
@@ -183,17 +275,17 @@ impl<I: MemoryId> Store for Memory<I> {
             })?;
             self.wrote();
             let Some(body) = body else { continue };
+            let mut how = match marks {
+                true => Removed::Marked,
+                false => Removed::Gone,
+            };
             if I::SIDE == Side::Local {
-                self.inner.borrow_mut().quarantine.push(body);
+                let mut inner = self.inner.borrow_mut();
+                inner.quarantine.push(body);
+                let number = inner.quarantine.len() - 1;
+                how = Removed::Kept(number.to_string().into_bytes());
             }
-            done.push((
-                removal.id.clone(),
-                if marks {
-                    Removed::Marked
-                } else {
-                    Removed::Gone
-                },
-            ));
+            done.push((removal.id.clone(), how));
         }
         Ok(done)
     }
@@ -241,138 +333,5 @@ impl<I: MemoryId> Store for Memory<I> {
 
     async fn fork(&mut self) -> Result<Option<Self>, StoreError> {
         Ok(None)
-    }
-}
-
-impl Keep for Memory<MaildirId> {
-    async fn quarantine(&mut self, place: &Place) -> Result<Self::Receiver, StoreError> {
-        self.step()?;
-        Ok(self.receiver(place, Target::Quarantine))
-    }
-
-    async fn split(&mut self, place: &Place, id: &MaildirId) -> Result<MaildirId, StoreError> {
-        self.step()?;
-        self.wrote();
-        self.at(place, |b| {
-            let mut message = b.drop_message(id).ok_or(StoreError::Stale("gone".into()))?;
-            message.edited = false;
-            Ok(b.put(message.body, message.flags, message.date, None))
-        })
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Target {
-    Mailbox,
-    Quarantine,
-}
-
-/// Remote: stores at each `end`, as APPEND does. Local: all at `finish`, as a batch of files.
-#[derive(Debug)]
-pub struct MemoryReceiver<I: MemoryId> {
-    memory: Memory<I>,
-    place: Place,
-    target: Target,
-    body: Vec<u8>,
-    size: u64,
-    waiting: Vec<(Vec<u8>, Delivery)>,
-    done: Vec<(usize, Delivered<I>)>,
-}
-
-impl<I: MemoryId> Memory<I> {
-    fn receiver(&self, place: &Place, target: Target) -> MemoryReceiver<I> {
-        MemoryReceiver {
-            memory: self.clone(),
-            place: place.clone(),
-            target,
-            body: Vec::new(),
-            size: 0,
-            waiting: Vec::new(),
-            done: Vec::new(),
-        }
-    }
-}
-
-impl<I: MemoryId> MemoryReceiver<I> {
-    fn store(&mut self, body: Vec<u8>, delivery: Delivery) -> Result<(), StoreError> {
-        let memory = self.memory.clone();
-        memory.step()?;
-        memory.wrote();
-        let outcome = if memory.inner.borrow().refuses.contains(&body) {
-            Delivered::Refused("not this one".into())
-        } else if self.target == Target::Quarantine {
-            let stored = body.len() as u64;
-            memory.inner.borrow_mut().quarantine.push(body);
-            Delivered::Stored {
-                id: Some(I::make(1, None, &|_| false)),
-                stored,
-            }
-        } else {
-            let stored = body.len() as u64;
-            let mask = memory.inner.borrow().stores.clone();
-            let date = delivery.date.map_or(0, |d| d.0);
-            let flags = mask.keep(&delivery.flags);
-            let id = memory.at(&self.place, |b| {
-                Ok(b.put(body, flags, date, delivery.origin))
-            })?;
-            if std::mem::take(&mut memory.inner.borrow_mut().lose_reply) {
-                return Err(StoreError::Retry(
-                    "connection lost after the last byte".into(),
-                ));
-            }
-            memory.step()?;
-            let tells = memory.inner.borrow().tells;
-            Delivered::Stored {
-                id: tells.then_some(id),
-                stored,
-            }
-        };
-        self.done.push((delivery.tag, outcome));
-        Ok(())
-    }
-}
-
-impl<I: MemoryId> Receiver for MemoryReceiver<I> {
-    type Id = I;
-
-    async fn begin(&mut self, size: u64, delivery: Option<&Delivery>) -> Result<(), StoreError> {
-        self.memory.step()?;
-        assert!(
-            I::SIDE == Side::Local || delivery.is_some(),
-            "APPEND needs to know first"
-        );
-        self.size = size;
-        self.body.clear();
-        Ok(())
-    }
-
-    async fn chunk(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        self.body.extend_from_slice(bytes);
-        Ok(())
-    }
-
-    async fn end(&mut self, delivery: Delivery) -> Result<(), StoreError> {
-        let body = std::mem::take(&mut self.body);
-        assert_eq!(body.len() as u64, self.size);
-        match I::SIDE {
-            Side::Remote => self.store(body, delivery),
-            Side::Local => {
-                self.waiting.push((body, delivery));
-                Ok(())
-            }
-        }
-    }
-
-    async fn abandon(&mut self) -> Result<(), StoreError> {
-        self.body.clear();
-        Ok(())
-    }
-
-    async fn finish(mut self) -> Result<Vec<(usize, Delivered<I>)>, StoreError> {
-        self.memory.step()?;
-        for (body, delivery) in std::mem::take(&mut self.waiting) {
-            self.store(body, delivery)?;
-        }
-        Ok(self.done)
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod dovecot;
 pub mod memory;
+pub mod memory_sides;
 pub mod memory_store;
 pub mod phone;
 pub mod world;

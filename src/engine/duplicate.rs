@@ -1,0 +1,251 @@
+//! Copying within one side, where the other side did so, and taking back out of quarantine what
+//! turned up elsewhere: no body passes the wire. Copies on the server are uploads without a body,
+//! and noted beforehand as those are.
+
+use super::account::Account;
+use super::execute::Works;
+use super::report::{Ended, Report};
+use super::shift::{BATCH, Route};
+use crate::model::{AnyId, Id, MailboxName, MaildirId, Origin, Side, Uid};
+use crate::reconcile::plan::{Duplicate, Recall};
+use crate::reconcile::three_way::{Opinion, merge};
+use crate::reconcile::{Action, FlagMask, Outcome};
+use crate::store::{Delivery, Keep, Serve, Shift, Transfer};
+use std::collections::BTreeMap;
+
+impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+    /// Copies within one side, and what comes back from quarantine.
+    pub(super) async fn duplicate_mail(
+        &mut self,
+        works: &mut Works,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let mut routes: BTreeMap<Route, Vec<Duplicate>> = BTreeMap::new();
+        let mut recalls: Vec<(MailboxName, Recall)> = Vec::new();
+        for (to, work) in works.iter() {
+            for action in &work.plan.actions {
+                match action {
+                    Action::Duplicate(copy) => {
+                        let route = (copy.id.side(), copy.from.clone(), to.clone());
+                        routes.entry(route).or_default().push(copy.clone());
+                    }
+                    Action::Recall(recall) => recalls.push((to.clone(), recall.clone())),
+                    _ => {}
+                }
+            }
+        }
+        for ((side, from, to), copies) in routes {
+            for batch in copies.chunks(BATCH) {
+                self.check_stop()?;
+                let done = match side {
+                    Side::Local => {
+                        self.duplicate_here(works, (&from, &to), batch, report)
+                            .await
+                    }
+                    Side::Remote => {
+                        self.duplicate_there(works, (&from, &to), batch, report)
+                            .await
+                    }
+                };
+                self.settle(&to, done, works, report)?;
+            }
+        }
+        for (to, recall) in recalls {
+            let done = self.recall(works, &to, &recall, report).await;
+            self.settle(&to, done, works, report)?;
+        }
+        Ok(())
+    }
+    async fn duplicate_here(
+        &mut self,
+        works: &Works,
+        (from, to): (&MailboxName, &MailboxName),
+        copies: &[Duplicate],
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let source = self.place(works, from)?;
+        let Some(work) = works.get(to) else {
+            return Ok(());
+        };
+        let mut by_file: BTreeMap<MaildirId, Vec<(Uid, &Duplicate)>> = BTreeMap::new();
+        for copy in copies {
+            if let (AnyId::Local(file), AnyId::Remote(uid)) = (&copy.id, &copy.partner) {
+                by_file.entry(file.clone()).or_default().push((*uid, copy));
+            }
+        }
+        // One after another: a file may be copied twice into the same mailbox.
+        while !by_file.is_empty() {
+            let mut round: BTreeMap<MaildirId, (Uid, &Duplicate)> = BTreeMap::new();
+            by_file.retain(|file, wanted| {
+                round.extend(wanted.pop().map(|one| (file.clone(), one)));
+                !wanted.is_empty()
+            });
+            let shift = |(file, (uid, copy)): (&MaildirId, &(Uid, &Duplicate))| Shift {
+                id: file.clone(),
+                delivery: Some(Delivery {
+                    tag: 0,
+                    flags: copy.flags.clone(),
+                    date: None,
+                    origin: work.base.epoch.map(|epoch| Origin {
+                        mailbox: work.base.tag,
+                        epoch,
+                        uid: *uid,
+                    }),
+                }),
+                size: Some(copy.size),
+            };
+            let shifts: Vec<Shift<MaildirId>> = round.iter().map(shift).collect();
+            let place = work.place();
+            let done = self
+                .local
+                .transfer(&source, &place, Transfer::Copy, &shifts)
+                .await?;
+            let (mut outcomes, mut changes) = (Vec::new(), Vec::new());
+            for (old, new) in done {
+                let (Some((uid, copy)), Some(file)) = (round.get(&old), new) else {
+                    continue;
+                };
+                let why = format!("copied from {from}, as {uid} was there");
+                changes.push(work.change(Side::Local, "copied", file.any(), why));
+                outcomes.push(paired(*uid, file, copy));
+            }
+            report.copied_local += outcomes.len();
+            self.state.apply(work.base.key, &outcomes, &changes)?;
+        }
+        Ok(())
+    }
+
+    async fn duplicate_there(
+        &mut self,
+        works: &Works,
+        (from, to): (&MailboxName, &MailboxName),
+        copies: &[Duplicate],
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let source = self.place(works, from)?;
+        let Some(work) = works.get(to) else {
+            return Ok(());
+        };
+        let key = work.base.key;
+        let mut by_uid: BTreeMap<Uid, Vec<(MaildirId, &Duplicate)>> = BTreeMap::new();
+        for copy in copies {
+            if let (AnyId::Remote(uid), AnyId::Local(file)) = (&copy.id, &copy.partner) {
+                by_uid.entry(*uid).or_default().push((file.clone(), copy));
+            }
+        }
+        // One after another: a message may be copied twice into the same mailbox.
+        while !by_uid.is_empty() {
+            let mut round: BTreeMap<Uid, (MaildirId, &Duplicate)> = BTreeMap::new();
+            by_uid.retain(|uid, wanted| {
+                round.extend(wanted.pop().map(|one| (*uid, one)));
+                !wanted.is_empty()
+            });
+            let files: Vec<MaildirId> = round.values().map(|(file, _)| file.clone()).collect();
+            let now = (self.world.now)();
+            self.state.begin_uploads(key, &files, work.top, now)?;
+            self.state.commit_uploads(key, now)?;
+            let shift = |uid: &Uid| Shift {
+                id: *uid,
+                delivery: None,
+                size: None,
+            };
+            let shifts: Vec<Shift<Uid>> = round.keys().map(shift).collect();
+            let place = work.place();
+            let done = self
+                .remote
+                .transfer(&source, &place, Transfer::Copy, &shifts)
+                .await;
+            if let Err(error) = &done
+                && error.is_local_to_mailbox()
+            {
+                // The server said NO: nothing was copied.
+                self.state.end_uploads(key, &files)?;
+            }
+            let done: BTreeMap<Uid, Option<Uid>> = done?.into_iter().collect();
+            let (mut outcomes, mut changes, mut over) = (Vec::new(), Vec::new(), Vec::new());
+            for (old, (file, copy)) in round {
+                match done.get(&old) {
+                    Some(Some(uid)) => {
+                        let why = format!("copied from {from}, as {file} was here");
+                        changes.push(work.change(Side::Remote, "copied", uid.any(), why));
+                        outcomes.push(paired(*uid, file, copy));
+                    }
+                    // Copied, but as what? The next pass finds it.
+                    Some(None) => {}
+                    None => over.push(file),
+                }
+            }
+            report.copied_remote += outcomes.len();
+            self.state.apply(key, &outcomes, &changes)?;
+            self.state.end_uploads(key, &over)?;
+        }
+        Ok(())
+    }
+
+    async fn recall(
+        &mut self,
+        works: &Works,
+        to: &MailboxName,
+        recall: &Recall,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let Some(work) = works.get(to) else {
+            return Ok(());
+        };
+        let opinion = |flags| Opinion {
+            flags,
+            sees: &FlagMask::All,
+            stores: &FlagMask::All,
+            follows: true,
+        };
+        let flags = merge(
+            &recall.agreed,
+            &opinion(&recall.there),
+            &opinion(&recall.here),
+        );
+        let delivery = Delivery {
+            tag: 0,
+            flags: flags.merged,
+            date: None,
+            origin: work.base.epoch.map(|epoch| Origin {
+                mailbox: work.base.tag,
+                epoch,
+                uid: recall.uid,
+            }),
+        };
+        let back = self
+            .local
+            .recall(&work.place(), &recall.path, &delivery)
+            .await?;
+        if let Some((file, size)) = back {
+            let why = format!("moved there to {to}; taken out of quarantine");
+            let change = work.change(Side::Local, "recalled", file.any(), why);
+            // The base is what the server has; what was changed here goes there next.
+            let outcome = Outcome::Paired {
+                uid: recall.uid,
+                file,
+                flags: recall.there.clone(),
+                hash: recall.hash,
+                size,
+                kin: recall.kin,
+                replaces: None,
+            };
+            report.moved_local += 1;
+            self.state.apply(work.base.key, &[outcome], &[change])?;
+        }
+        self.state.unbury(std::slice::from_ref(&recall.path))?;
+        Ok(())
+    }
+}
+
+fn paired(uid: Uid, file: MaildirId, copy: &Duplicate) -> Outcome {
+    Outcome::Paired {
+        uid,
+        file,
+        flags: copy.flags.clone(),
+        hash: copy.hash,
+        size: copy.size,
+        kin: copy.kin,
+        replaces: None,
+    }
+}

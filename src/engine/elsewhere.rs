@@ -1,0 +1,347 @@
+//! Showing that a new message is one that is known from elsewhere: on disk by content, on the
+//! server by its own id or by the envelope, confirmed by pieces of it or, where that is not
+//! unique, by content. What cannot be shown is new.
+
+use super::account::Account;
+use super::probe::{Likely, sources};
+use super::rematch::{HashSink, hints};
+use super::report::{Ended, Report};
+use super::scene::{Fate, Scene, Scenes, whereabouts};
+use super::survey::Overview;
+use crate::model::{ContentHash, Kin, MailboxName, MaildirId, PairId, Side, SystemFlag, Uid};
+use crate::reconcile::messages;
+use crate::reconcile::moves;
+use crate::reconcile::settled::Moves;
+use crate::reconcile::sighting::{Kept, Known, Sighting, Whereabouts};
+use crate::state::{Buried, Relative};
+use crate::store::{Keep, Serve};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// New messages on the server with what they are called everywhere.
+pub(super) struct NewUid {
+    pub mailbox: MailboxName,
+    pub uid: Uid,
+    pub kin: Kin,
+}
+
+/// What new messages may be the same as.
+#[derive(Default)]
+pub(super) struct Candidates {
+    pub pairs: BTreeMap<PairId, (MailboxName, Relative)>,
+    pub buried: BTreeMap<Kin, Vec<Buried>>,
+}
+
+type Places = BTreeSet<MailboxName>;
+type Sent = BTreeMap<(MailboxName, ContentHash), u32>;
+
+impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+    /// What was moved and copied since the base, in the whole account.
+    pub(super) async fn find_moves(
+        &mut self,
+        scenes: &Scenes,
+        overview: &Overview,
+        report: &mut Report,
+    ) -> Result<Moves, Ended> {
+        let knows = self.state.knows_messages()?;
+        if !knows && !self.remote.names_messages() {
+            return Ok(Moves::default());
+        }
+        let mut candidates = Candidates::default();
+        let mut files = match knows {
+            true => self.sight_files(scenes, overview, &mut candidates).await?,
+            false => Vec::new(),
+        };
+        let new = self.new_uids(scenes, report).await?;
+        let kin: BTreeSet<Kin> = new.iter().map(|new| new.kin).collect();
+        let relatives = self.state.pairs_by_kin(&kin)?;
+        candidates.take(relatives, overview);
+        for buried in self.state.buried(&kin)? {
+            candidates
+                .buried
+                .entry(buried.kin)
+                .or_default()
+                .push(buried);
+        }
+        let (mut uids, strangers) = self.sight_uids(new, (scenes, &files), &candidates).await?;
+        let places = uids.iter().map(|v| v.mailbox.clone());
+        let places = places.chain(files.iter().map(|g| g.mailbox.clone()));
+        let sent = self.sent(scenes, places.collect()).await?;
+        uids.retain(|v| {
+            let sent = sent.get(&(v.mailbox.clone(), v.hash));
+            sent.is_none_or(|above| v.id.get() <= *above)
+        });
+        files.retain(|g| !sent.contains_key(&(g.mailbox.clone(), g.hash)));
+        let twins = self.twins(scenes, strangers);
+        let known = known(scenes, overview, &candidates);
+        let kept = candidates.buried.into_values().flatten().map(|b| Kept {
+            hash: b.hash,
+            flags: (b.agreed, b.here),
+            path: b.path,
+        });
+        let writable = |(_, scene): &(&MailboxName, &Scene)| !scene.remote.writable;
+        let frozen = scenes.iter().filter(writable).map(|(name, _)| name.clone());
+        let mut moves = moves::decide(moves::Case {
+            known: &known,
+            uids,
+            files,
+            kept: kept.collect(),
+            frozen: &frozen.collect(),
+            policy: &self.policy,
+        });
+        moves.waiting = twins;
+        Ok(moves)
+    }
+
+    /// New files with the content of a pair: those of the same size are read and hashed.
+    async fn sight_files(
+        &mut self,
+        scenes: &Scenes,
+        overview: &Overview,
+        candidates: &mut Candidates,
+    ) -> Result<Vec<Sighting<MaildirId>>, Ended> {
+        let mut new: BTreeMap<&MailboxName, Vec<(MaildirId, u64)>> = BTreeMap::new();
+        for (name, scene) in scenes.iter().filter(|(_, s)| s.fate == Fate::Stays) {
+            let claimed = half_recorded(scene);
+            let files = scene.new_files().into_iter();
+            for file in files.filter(|file| !claimed.contains_key(file)) {
+                if let Some(size) = scene.local.sizes.get(&file) {
+                    new.entry(name).or_default().push((file, *size));
+                }
+            }
+        }
+        let sizes: BTreeSet<u64> = new.values().flatten().map(|(_, size)| *size).collect();
+        let relatives = self.state.pairs_by_size(&sizes)?;
+        let known: BTreeSet<u64> = relatives.iter().map(|r| r.pair.size).collect();
+        let hashes: BTreeSet<ContentHash> = relatives.iter().map(|r| r.pair.hash).collect();
+        candidates.take(relatives, overview);
+        let mut sightings = Vec::new();
+        for (name, mut files) in new {
+            files.retain(|(_, size)| known.contains(size));
+            let files: Vec<MaildirId> = files.into_iter().map(|(file, _)| file).collect();
+            let Some(scene) = scenes.get(name).filter(|_| !files.is_empty()) else {
+                continue;
+            };
+            let mut sink = HashSink::default();
+            self.local.read(&scene.place(), &files, &mut sink).await?;
+            for (id, (hash, _)) in sink.hashes {
+                let flags = scene.local.seen.get(&id).cloned().flatten();
+                let (mailbox, kin, flags) = (name.clone(), None, flags.unwrap_or_default());
+                if hashes.contains(&hash) {
+                    sightings.push(Sighting {
+                        mailbox,
+                        id,
+                        hash,
+                        kin,
+                        flags,
+                    });
+                }
+            }
+        }
+        Ok(sightings)
+    }
+
+    /// Contents of which an upload was cut when it may have been stored already, and the highest
+    /// UID that was there before. What is new there with such a content, above this UID, may be
+    /// that upload; only the table of the mailbox finds out.
+    async fn sent(&mut self, scenes: &Scenes, places: Places) -> Result<Sent, Ended> {
+        let mut sent = Sent::new();
+        for scene in places.iter().filter_map(|name| scenes.get(name)) {
+            let open = match scene.base.key.0 {
+                0 => Vec::new(),
+                _ => self.state.open_uploads(scene.base.key)?,
+            };
+            let open: BTreeMap<MaildirId, u32> = open
+                .into_iter()
+                .filter(|upload| upload.committing)
+                .map(|upload| (upload.file, upload.above))
+                .collect();
+            let files: Vec<MaildirId> = open.keys().cloned().collect();
+            let mut sink = HashSink::default();
+            self.local.read(&scene.place(), &files, &mut sink).await?;
+            for (file, (hash, _)) in sink.hashes {
+                let above = open.get(&file).copied().unwrap_or(0);
+                sent.insert((scene.base.name.clone(), hash), above);
+            }
+        }
+        Ok(sent)
+    }
+
+    /// What new messages on the server are called everywhere.
+    async fn new_uids(
+        &mut self,
+        scenes: &Scenes,
+        report: &mut Report,
+    ) -> Result<Vec<NewUid>, Ended> {
+        let mut all = Vec::new();
+        for (name, scene) in scenes.iter().filter(|(_, s)| s.fate == Fate::Stays) {
+            let claimed: BTreeSet<Uid> = half_recorded(scene).into_values().collect();
+            let mut uids = scene.new_uids();
+            uids.retain(|uid| !claimed.contains(uid));
+            if uids.is_empty() {
+                continue;
+            }
+            let kin = match self.remote.kin(&scene.place(), &uids).await {
+                Ok(kin) => kin,
+                Err(error) if error.is_local_to_mailbox() => {
+                    report.note(format!("{name}: {error}"));
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let mailbox = name.clone();
+            let new = |(uid, kin): (Uid, Kin)| NewUid {
+                mailbox: mailbox.clone(),
+                uid,
+                kin,
+            };
+            all.extend(kin.into_iter().map(new));
+        }
+        Ok(all)
+    }
+
+    /// New messages whose content is that of a pair, or of one in quarantine; and the others.
+    async fn sight_uids(
+        &mut self,
+        new: Vec<NewUid>,
+        (scenes, files): (&Scenes, &[Sighting<MaildirId>]),
+        candidates: &Candidates,
+    ) -> Result<(Vec<Sighting<Uid>>, Vec<NewUid>), Ended> {
+        let mut hashes: BTreeMap<Kin, BTreeSet<ContentHash>> = BTreeMap::new();
+        for (_, relative) in candidates.pairs.values() {
+            if let Some(kin) = relative.pair.kin {
+                hashes.entry(kin).or_default().insert(relative.pair.hash);
+            }
+        }
+        for (kin, buried) in &candidates.buried {
+            let own = buried.iter().map(|b| b.hash);
+            hashes.entry(*kin).or_default().extend(own);
+        }
+        let (mut proven, mut likely, mut unclear) = (Vec::new(), Vec::new(), Vec::new());
+        let mut strangers = Vec::new();
+        for new in new {
+            match hashes.get(&new.kin).map(|h| h.iter().collect::<Vec<_>>()) {
+                None => strangers.push(new),
+                Some(one) => match one.as_slice() {
+                    [hash] if new.kin.proves() => proven.push((new, **hash)),
+                    [hash] => likely.push((new, **hash)),
+                    _ => unclear.push(new),
+                },
+            }
+        }
+        let sources = sources(scenes, files, candidates);
+        let (mut asked, mut pieces) = (Vec::new(), Vec::new());
+        for (new, hash) in likely {
+            if let (Some(here), Some(scene)) = (sources.get(&hash), scenes.get(&new.mailbox)) {
+                let (there, uid, here) = (scene.place(), new.uid, here.clone());
+                pieces.push(Likely { there, uid, here });
+                asked.push((new, hash));
+            }
+        }
+        let fit = self.probe(&pieces).await?;
+        let asked = asked.into_iter().enumerate();
+        proven.extend(asked.filter(|(at, _)| fit.contains(at)).map(|(_, one)| one));
+        for new in unclear {
+            let Some(scene) = scenes.get(&new.mailbox) else {
+                continue;
+            };
+            let mut sink = HashSink::default();
+            let uids = [new.uid];
+            self.remote.read(&scene.place(), &uids, &mut sink).await?;
+            let hash = sink.hashes.get(&new.uid).map(|(hash, _)| *hash);
+            let fits = |hash: &ContentHash| hashes.get(&new.kin).is_some_and(|h| h.contains(hash));
+            proven.extend(hash.filter(fits).map(|hash| (new, hash)));
+        }
+        let sighting = |(new, hash): (NewUid, ContentHash)| {
+            let seen = scenes.get(&new.mailbox);
+            let flags = seen.and_then(|scene| scene.remote.seen.get(&new.uid).cloned().flatten());
+            Sighting {
+                mailbox: new.mailbox,
+                id: new.uid,
+                hash,
+                kin: Some(new.kin),
+                flags: flags.unwrap_or_default(),
+            }
+        };
+        Ok((proven.into_iter().map(sighting).collect(), strangers))
+    }
+
+    /// Messages that are new in several mailboxes: one of them is fetched, the others wait until
+    /// they can be copied on disk. Only where the server says which are the same.
+    fn twins(&self, scenes: &Scenes, strangers: Vec<NewUid>) -> BTreeSet<(MailboxName, Uid)> {
+        if !self.policy.flows_to(Side::Local) {
+            return BTreeSet::new();
+        }
+        let marked = |new: &NewUid| {
+            let scene = scenes.get(&new.mailbox);
+            let flags = scene.and_then(|scene| scene.remote.seen.get(&new.uid)?.clone());
+            flags.is_some_and(|flags| flags.has(SystemFlag::Deleted))
+        };
+        let mut groups: BTreeMap<Kin, Vec<(MailboxName, Uid)>> = BTreeMap::new();
+        for new in strangers.into_iter().filter(|new| new.kin.proves()) {
+            if !marked(&new) {
+                let group = groups.entry(new.kin).or_default();
+                group.push((new.mailbox, new.uid));
+            }
+        }
+        let waiting = groups.into_values().flat_map(|mut group| {
+            group.sort_by_key(|(name, uid)| (!name.is_inbox(), name.clone(), *uid));
+            group.into_iter().skip(1)
+        });
+        waiting.collect()
+    }
+}
+
+impl Candidates {
+    fn take(&mut self, relatives: Vec<Relative>, overview: &Overview) {
+        for relative in relatives {
+            if let Some(name) = overview.name_of(relative.mailbox) {
+                let entry = (name.clone(), relative);
+                self.pairs.insert(entry.1.pair.id, entry);
+            }
+        }
+    }
+}
+
+/// Files of messages that the base does not know, left behind by a run that was cut before it
+/// recorded what it fetched: no user put them there.
+fn half_recorded(scene: &Scene) -> BTreeMap<MaildirId, Uid> {
+    let known = messages::Known::of(&scene.base).uids;
+    let mut claims = hints(&scene.base, &scene.local);
+    claims.retain(|_, uid| !known.contains(uid));
+    claims
+}
+
+/// The pairs that may have been moved or copied, and how each side sees them. A mailbox that was
+/// not looked at because nothing can have changed in it holds what the base says.
+fn known(scenes: &Scenes, overview: &Overview, candidates: &Candidates) -> Vec<Known> {
+    let mut all = Vec::new();
+    let looked: BTreeSet<PairId> = scenes
+        .values()
+        .flat_map(|scene| scene.pairs().map(|pair| pair.id))
+        .collect();
+    for (name, relative) in candidates.pairs.values() {
+        let pair = relative.pair.clone();
+        let (remote, local, flags) = match scenes.get(name) {
+            Some(scene) if looked.contains(&pair.id) => {
+                let flags = scene.remote.seen.get(&pair.uid).cloned().flatten();
+                let remote = whereabouts(&scene.remote, &pair.uid);
+                let local = whereabouts(&scene.local, &pair.file);
+                (remote, local, flags.unwrap_or_else(|| pair.flags.clone()))
+            }
+            None if overview.is_quiet(name) => {
+                let here = Whereabouts::Here;
+                (here, here, pair.flags.clone())
+            }
+            _ => continue,
+        };
+        all.push(Known {
+            mailbox: name.clone(),
+            pair,
+            remote,
+            local,
+            flags,
+        });
+    }
+    all.sort_by_key(|known| (known.mailbox.clone(), known.pair.uid));
+    all
+}

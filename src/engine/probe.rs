@@ -1,0 +1,120 @@
+//! Comparing pieces: whether two messages that look alike are one, without fetching either.
+
+use super::account::Account;
+use super::elsewhere::Candidates;
+use super::report::Ended;
+use super::scene::{Scenes, whereabouts};
+use crate::model::{ContentHash, Excerpt, MailboxName, MaildirId, Uid};
+use crate::reconcile::sighting::{Sighting, Whereabouts};
+use crate::state::Relative;
+use crate::store::{Keep, Place, Serve};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// So many messages whose envelopes fit are compared piece by piece. Of more, so many, evenly
+/// spread: that thousands fit by chance and not one of these shows it does not happen.
+const PROBES: usize = 64;
+
+/// Where the bytes of a message can be read here.
+#[derive(Clone)]
+pub(super) enum Bytes {
+    File(Place, MaildirId),
+    Quarantine(Vec<u8>),
+}
+
+/// Where the content of new messages can be read here.
+pub(super) fn sources(
+    scenes: &Scenes,
+    files: &[Sighting<MaildirId>],
+    candidates: &Candidates,
+) -> BTreeMap<ContentHash, Bytes> {
+    let mut sources: BTreeMap<ContentHash, Bytes> = BTreeMap::new();
+    for buried in candidates.buried.values().flatten() {
+        sources.insert(buried.hash, Bytes::Quarantine(buried.path.clone()));
+    }
+    for file in files {
+        if let Some(scene) = scenes.get(&file.mailbox) {
+            sources.insert(file.hash, Bytes::File(scene.place(), file.id.clone()));
+        }
+    }
+    for (name, Relative { pair, .. }) in candidates.pairs.values() {
+        let look = scenes.get(name).map(|scene| &scene.local);
+        let here = look.is_none_or(|look| {
+            whereabouts(look, &pair.file) == Whereabouts::Here && !look.broken.contains(&pair.file)
+        });
+        if here {
+            let (mailbox, epoch) = (name.clone(), None);
+            let place = Place { mailbox, epoch };
+            sources.insert(pair.hash, Bytes::File(place, pair.file.clone()));
+        }
+    }
+    sources
+}
+
+/// Messages with their sizes.
+type Sized = Vec<(Uid, Option<u64>)>;
+
+/// A message on the server that may be one that can be read here.
+pub(super) struct Likely {
+    pub there: Place,
+    pub uid: Uid,
+    pub here: Bytes,
+}
+
+impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+    /// Of messages whose envelopes fit, those (by their place in the list) whose pieces do too.
+    pub(super) async fn probe(&mut self, likely: &[Likely]) -> Result<BTreeSet<usize>, Ended> {
+        let all: BTreeSet<usize> = (0..likely.len()).collect();
+        let step = likely.len().div_ceil(PROBES).max(1);
+        let sample: BTreeSet<usize> = all.iter().copied().step_by(step).collect();
+        if self.compare(likely, &sample).await? == sample {
+            return Ok(all);
+        }
+        self.compare(likely, &all).await
+    }
+
+    /// Which of these have the same pieces here and there.
+    pub(super) async fn compare(
+        &mut self,
+        likely: &[Likely],
+        which: &BTreeSet<usize>,
+    ) -> Result<BTreeSet<usize>, Ended> {
+        let mut asked: Vec<(&Place, Sized)> = Vec::new();
+        let mut here: BTreeMap<usize, Excerpt> = BTreeMap::new();
+        for (at, one) in likely
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| which.contains(at))
+        {
+            let excerpt = match &one.here {
+                Bytes::File(place, file) => {
+                    let ids = [(file.clone(), None)];
+                    let mut told = self.local.excerpts(place, &ids).await?;
+                    told.pop().map(|(_, excerpt)| excerpt)
+                }
+                Bytes::Quarantine(path) => self.local.kept_excerpt(path).await?,
+            };
+            let Some(excerpt) = excerpt else {
+                continue;
+            };
+            here.insert(at, excerpt);
+            let question = (one.uid, Some(excerpt.size));
+            match asked.iter_mut().find(|(place, _)| **place == one.there) {
+                Some((_, ids)) => ids.push(question),
+                None => asked.push((&one.there, vec![question])),
+            }
+        }
+        let mut there: BTreeMap<(MailboxName, Uid), Excerpt> = BTreeMap::new();
+        for (place, ids) in asked {
+            let told = self.remote.excerpts(place, &ids).await?;
+            let name = |(uid, excerpt)| ((place.mailbox.clone(), uid), excerpt);
+            there.extend(told.into_iter().map(name));
+        }
+        here.retain(|at, excerpt| {
+            let key = likely
+                .get(*at)
+                .map(|one| (one.there.mailbox.clone(), one.uid));
+            key.is_some_and(|key| there.get(&key) == Some(excerpt))
+        });
+        Ok(here.into_keys().collect())
+    }
+}

@@ -1,0 +1,173 @@
+//! UIDVALIDITY changed, or UIDs began anew: the old pairs look for their new UIDs, by what messages
+//! are called everywhere, confirmed by pieces; by content where that is not unique. Those that find
+//! none are set aside; nothing is deleted (law, 1.5).
+
+use super::account::Account;
+use super::probe::{Bytes, Likely};
+use super::rematch::HashSink;
+use super::report::{Ended, Report};
+use crate::model::{
+    AnyId, Aside, AsideReason, Kin, MailboxBase, MaildirId, Pair, PairId, Side, Uid,
+};
+use crate::reconcile::Look;
+use crate::store::{Keep, Place, Serve, StoreError};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Both looks at the mailbox.
+type Looks<'a> = (&'a Place, &'a Look<Uid>, &'a Look<MaildirId>);
+
+impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+    /// Gives the pairs of a mailbox their new UIDs, in one transaction.
+    pub(super) async fn renumber(
+        &mut self,
+        base: &mut MailboxBase,
+        remote: &Look<Uid>,
+        local: &Look<MaildirId>,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let epoch = remote.epoch.ok_or_else(|| {
+            StoreError::Mailbox(format!("{}: the server gave no UIDVALIDITY", base.name))
+        })?;
+        let place = Place {
+            mailbox: base.name.clone(),
+            epoch: remote.epoch,
+        };
+        let found = self
+            .find_again((&place, remote, local), &base.pairs)
+            .await?;
+        let (mut rekeyed, mut orphans): (Vec<(PairId, Uid)>, Vec<_>) = (Vec::new(), Vec::new());
+        let (mut pairs, mut gone) = (Vec::new(), Vec::new());
+        for mut pair in std::mem::take(&mut base.pairs) {
+            if let Some(uid) = found.get(&pair.id) {
+                rekeyed.push((pair.id, *uid));
+                pair.uid = *uid;
+                if local.shows_gone(&pair.file) {
+                    // Row 17: a deletion that is not as old as these UIDs does not reach them. The
+                    // message comes again, unless it is found where it was moved to.
+                    pair.tombstone = Some(Side::Local);
+                    gone.push(pair.id);
+                }
+                pairs.push(pair);
+            } else {
+                let there = !local.shows_gone(&pair.file);
+                orphans.push((pair.id, there.then(|| unmatched(&pair))));
+            }
+        }
+        pairs.sort_by_key(|pair| pair.uid);
+        report.note(format!(
+            "{}: UIDVALIDITY changed; {} messages were found again, {} were not",
+            base.name,
+            rekeyed.len(),
+            orphans.len()
+        ));
+        if !self.options.dry_run {
+            let state = &mut self.state;
+            state.rekey(base.key, epoch, &rekeyed, &orphans, &gone)?;
+        }
+        base.epoch = Some(epoch);
+        base.pairs = pairs;
+        base.aside
+            .retain(|aside| matches!(aside.id, AnyId::Local(_)));
+        base.aside
+            .extend(orphans.into_iter().filter_map(|(_, aside)| aside));
+        Ok(())
+    }
+
+    async fn find_again(
+        &mut self,
+        looks: Looks<'_>,
+        pairs: &[Pair],
+    ) -> Result<BTreeMap<PairId, Uid>, Ended> {
+        let (place, remote, local) = looks;
+        let uids: Vec<Uid> = remote.seen.keys().copied().collect();
+        let mut found = self.by_kin(looks, &uids, pairs).await?;
+        // A server that was put back from a backup may have other dates: the rest by headers.
+        let taken: BTreeSet<Uid> = found.values().copied().collect();
+        let uids: Vec<Uid> = uids
+            .into_iter()
+            .filter(|uid| !taken.contains(uid))
+            .collect();
+        let rest = pairs.iter().filter(|pair| !found.contains_key(&pair.id));
+        let rest: BTreeMap<MaildirId, PairId> = rest
+            .filter(|pair| !local.shows_gone(&pair.file))
+            .map(|pair| (pair.file.clone(), pair.id))
+            .collect();
+        if !uids.is_empty() && !rest.is_empty() {
+            let files: Vec<MaildirId> = rest.keys().cloned().collect();
+            let looks = (place, remote, local);
+            let links = self
+                .match_up(looks, &uids, &files, &BTreeMap::new())
+                .await?;
+            let pair = |(uid, file)| Some((*rest.get(&file)?, uid));
+            found.extend(links.into_iter().filter_map(pair));
+        }
+        Ok(found)
+    }
+
+    async fn by_kin(
+        &mut self,
+        (place, _, local): Looks<'_>,
+        uids: &[Uid],
+        pairs: &[Pair],
+    ) -> Result<BTreeMap<PairId, Uid>, Ended> {
+        let mut groups: BTreeMap<Kin, (Vec<Uid>, Vec<&Pair>)> = BTreeMap::new();
+        for pair in pairs {
+            if let Some(kin) = pair.kin {
+                groups.entry(kin).or_default().1.push(pair);
+            }
+        }
+        for (uid, kin) in self.remote.kin(place, uids).await? {
+            groups.entry(kin).or_default().0.push(uid);
+        }
+        let mut found = BTreeMap::new();
+        let (mut likely, mut pieces, mut unclear) = (Vec::new(), Vec::new(), Vec::new());
+        for (kin, (uids, pairs)) in groups {
+            match (uids.as_slice(), pairs.as_slice()) {
+                ([], _) | (_, []) => {}
+                ([uid], [pair]) if kin.proves() => drop(found.insert(pair.id, *uid)),
+                ([uid], [pair]) if !local.shows_gone(&pair.file) => {
+                    likely.push((pair.id, *uid));
+                    pieces.push(Likely {
+                        there: place.clone(),
+                        uid: *uid,
+                        here: Bytes::File(place.clone(), pair.file.clone()),
+                    });
+                }
+                _ => unclear.push((uids, pairs)),
+            }
+        }
+        let fit = self.probe(&pieces).await?;
+        let likely = likely.into_iter().enumerate();
+        found.extend(
+            likely
+                .filter(|(at, _)| fit.contains(at))
+                .map(|(_, one)| one),
+        );
+        // What cannot be compared here is fetched: a wrong match would delete a wrong message.
+        for (uids, pairs) in unclear {
+            let mut sink = HashSink::default();
+            self.remote.read(place, &uids, &mut sink).await?;
+            // Of identical ones the first is the first: servers number in the order they had.
+            let mut by_hash: BTreeMap<_, BTreeSet<Uid>> = BTreeMap::new();
+            for (uid, (hash, _)) in sink.hashes {
+                by_hash.entry(hash).or_default().insert(uid);
+            }
+            for pair in pairs {
+                let uid = by_hash.get_mut(&pair.hash).and_then(BTreeSet::pop_first);
+                found.extend(uid.map(|uid| (pair.id, uid)));
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn unmatched(pair: &Pair) -> Aside {
+    Aside {
+        id: AnyId::Local(pair.file.clone()),
+        reason: AsideReason::Unmatched,
+        attempts: 0,
+        retry_at: None,
+        flags: pair.flags.clone(),
+        detail: String::new(),
+    }
+}

@@ -1,0 +1,276 @@
+//! Moving within one side, where the other side did so: no body passes the wire. What is
+//! recorded is where messages really are; a run that was cut finds them there again by the same
+//! evidence, so no note is needed beforehand.
+
+use super::account::Account;
+use super::execute::Works;
+use super::report::{Ended, Report};
+use crate::model::{AnyId, Id, MailboxName, MaildirId, Side, Uid};
+use crate::reconcile::plan::Move;
+use crate::reconcile::{Action, Outcome};
+use crate::state::{Change, Moved};
+use crate::store::{Keep, Place, Removal, Removed, Serve, Shift, StoreError, Transfer};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Messages recorded together.
+pub(super) const BATCH: usize = 5000;
+
+/// From where to where.
+pub(super) type Route = (Side, MailboxName, MailboxName);
+
+impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+    /// Moves within one side.
+    pub(super) async fn move_mail(
+        &mut self,
+        works: &mut Works,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let mut routes: BTreeMap<Route, Vec<Move>> = BTreeMap::new();
+        for (to, work) in works.iter() {
+            for action in &work.plan.actions {
+                if let Action::Move(one) = action {
+                    let route = (one.id.side(), one.from.clone(), to.clone());
+                    routes.entry(route).or_default().push(one.clone());
+                }
+            }
+        }
+        let names: Vec<MailboxName> = works.keys().cloned().collect();
+        for to in names {
+            let done = self.note_names(works, &to);
+            self.settle(&to, done, works, report)?;
+        }
+        for ((side, from, to), moves) in routes {
+            for batch in moves.chunks(BATCH) {
+                self.check_stop()?;
+                let done = match side {
+                    Side::Local => self.move_here(works, (&from, &to), batch, report).await,
+                    Side::Remote => self.move_there(works, (&from, &to), batch, report).await,
+                };
+                self.settle(&to, done, works, report)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn settle(
+        &self,
+        name: &MailboxName,
+        done: Result<(), Ended>,
+        works: &mut Works,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        if self.tolerate(name, done, report)?.is_err()
+            && let Some(work) = works.get_mut(name)
+        {
+            work.sound = false;
+        }
+        Ok(())
+    }
+
+    /// The mailbox in the UIDVALIDITY that the base knows.
+    pub(super) fn place(&self, works: &Works, name: &MailboxName) -> Result<Place, Ended> {
+        if let Some(work) = works.get(name) {
+            return Ok(work.place());
+        }
+        let key = self.state.mailboxes()?.get(name).copied();
+        let epoch = match key {
+            Some(key) => self.state.epoch(key)?,
+            None => None,
+        };
+        let mailbox = name.clone();
+        Ok(Place { mailbox, epoch })
+    }
+
+    /// Both sides have these messages in the same place by now.
+    fn note_names(&mut self, works: &Works, to: &MailboxName) -> Result<(), Ended> {
+        let Some(work) = works.get(to) else {
+            return Ok(());
+        };
+        let (mut moved, mut changes) = (Vec::new(), Vec::new());
+        for action in &work.plan.actions {
+            if let Action::Rekey { pair, uid, file } = action {
+                moved.push(Moved {
+                    pair: pair.id,
+                    to: work.base.key,
+                    uid: *uid,
+                    file: Some(file.clone()),
+                });
+                let why = format!("with {uid}; both sides have it here");
+                changes.push(work.change(Side::Local, "linked", file.any(), why));
+            }
+        }
+        self.state.apply_moves(&moved, &changes)?;
+        Ok(())
+    }
+
+    async fn move_here(
+        &mut self,
+        works: &Works,
+        (from, to): (&MailboxName, &MailboxName),
+        moves: &[Move],
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let source = self.place(works, from)?;
+        let Some(work) = works.get(to) else {
+            return Ok(());
+        };
+        let (mut names, mut leaving) = (BTreeMap::new(), BTreeMap::new());
+        for one in moves {
+            if let (AnyId::Local(file), AnyId::Remote(uid)) = (&one.id, &one.partner) {
+                match &one.arrived {
+                    Some(AnyId::Local(new)) => {
+                        leaving.insert(file.clone(), (one, *uid, new.clone()));
+                    }
+                    _ => drop(names.insert(file.clone(), (one, *uid))),
+                }
+            }
+        }
+        let mut arrived: Vec<(&Move, Uid, MaildirId)> = Vec::new();
+        let removals: Vec<Removal<MaildirId>> = leaving.keys().cloned().map(removal).collect();
+        if !removals.is_empty() {
+            for (file, _) in self.local.remove(&source, &removals).await? {
+                arrived.extend(leaving.remove(&file));
+            }
+        }
+        let shifts: Vec<Shift<MaildirId>> = names.keys().cloned().map(shift).collect();
+        if !shifts.is_empty() {
+            let (place, how) = (work.place(), Transfer::Move);
+            let done = self.local.transfer(&source, &place, how, &shifts).await?;
+            for (old, new) in done {
+                if let (Some((one, uid)), Some(new)) = (names.remove(&old), new) {
+                    arrived.push((one, uid, new));
+                }
+            }
+        }
+        let note = |(one, uid, file): &(&Move, Uid, MaildirId)| {
+            let moved = Moved {
+                pair: one.pair.id,
+                to: work.base.key,
+                uid: *uid,
+                file: Some(file.clone()),
+            };
+            let why = format!("from {from}, as {uid} was moved there");
+            (moved, work.change(Side::Local, "moved", file.any(), why))
+        };
+        let (moved, changes): (Vec<Moved>, Vec<Change>) = arrived.iter().map(note).unzip();
+        report.moved_local += moved.len();
+        self.state.apply_moves(&moved, &changes)?;
+        Ok(())
+    }
+
+    async fn move_there(
+        &mut self,
+        works: &Works,
+        (from, to): (&MailboxName, &MailboxName),
+        moves: &[Move],
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let source = self.place(works, from)?;
+        let Some(work) = works.get(to) else {
+            return Ok(());
+        };
+        let (mut names, mut leaving) = (BTreeMap::new(), BTreeMap::new());
+        for one in moves {
+            if let (AnyId::Remote(uid), AnyId::Local(file)) = (&one.id, &one.partner) {
+                match &one.arrived {
+                    Some(AnyId::Remote(new)) => {
+                        leaving.insert(*uid, (one, *new, file.clone()));
+                    }
+                    _ => drop(names.insert(*uid, (one, file.clone()))),
+                }
+            }
+        }
+        let mut arrived: Vec<(&Move, Uid, MaildirId)> = Vec::new();
+        let mut marked: BTreeSet<Uid> = BTreeSet::new();
+        let removals: Vec<Removal<Uid>> = leaving.keys().copied().map(removal).collect();
+        if !removals.is_empty() {
+            for (uid, how) in self.remote.remove(&source, &removals).await? {
+                arrived.extend(leaving.remove(&uid));
+                if how == Removed::Marked {
+                    marked.insert(uid);
+                }
+            }
+        }
+        let shifts: Vec<Shift<Uid>> = names.keys().copied().map(shift).collect();
+        if !shifts.is_empty() {
+            let (place, how) = (work.place(), Transfer::Move);
+            let done = self.remote.transfer(&source, &place, how, &shifts).await?;
+            for (old, new) in done {
+                if let (Some((one, file)), Some(new)) = (names.remove(&old), new) {
+                    arrived.push((one, new, file));
+                }
+            }
+        }
+        let note = |(one, uid, file): &(&Move, Uid, MaildirId)| {
+            let moved = Moved {
+                pair: one.pair.id,
+                to: work.base.key,
+                uid: *uid,
+                file: Some(file.clone()),
+            };
+            let why = format!("from {from}, as {file} was moved here");
+            (moved, work.change(Side::Remote, "moved", uid.any(), why))
+        };
+        let (moved, changes): (Vec<Moved>, Vec<Change>) = arrived.iter().map(note).unzip();
+        report.moved_remote += moved.len();
+        self.state.apply_moves(&moved, &changes)?;
+        self.leave_marked(from, marked)?;
+        Ok(())
+    }
+
+    /// What a server that cannot expunge single messages keeps of a move, marked `\Deleted`, is
+    /// not taken for a message that is new.
+    fn leave_marked(&mut self, from: &MailboxName, marked: BTreeSet<Uid>) -> Result<(), Ended> {
+        let key = self.state.mailboxes()?.get(from).copied();
+        if let Some(key) = key {
+            let aside = |uid| Outcome::Alone {
+                pair: None,
+                aside: super::remove::marked(uid, crate::model::Flags::default()),
+            };
+            let outcomes: Vec<Outcome> = marked.into_iter().map(aside).collect();
+            self.state.apply(key, &outcomes, &[])?;
+        }
+        Ok(())
+    }
+
+    /// Learns what messages are called everywhere on the server, where that is not known yet.
+    pub(super) async fn learn_kin(&mut self, works: &Works) -> Result<(), Ended> {
+        let names = self.state.mailboxes()?.into_iter();
+        let names: BTreeMap<_, _> = names.map(|(name, key)| (key, name)).collect();
+        for (key, nameless) in self.state.nameless()? {
+            let Some(name) = names.get(&key).filter(|name| self.concerns(name)) else {
+                continue;
+            };
+            let uids: Vec<Uid> = nameless.keys().copied().collect();
+            let place = self.place(works, name)?;
+            let kin = match self.remote.kin(&place, &uids).await {
+                Ok(kin) => kin,
+                Err(error) if error.is_local_to_mailbox() => {
+                    tracing::debug!(mailbox = %name, %error, "ids not learned");
+                    continue;
+                }
+                Err(error) => return Err(StoreError::into(error)),
+            };
+            let pair = |(uid, kin)| Some((*nameless.get(&uid)?, kin));
+            let learned: Vec<_> = kin.into_iter().filter_map(pair).collect();
+            self.state.learn_kin(&learned)?;
+        }
+        Ok(())
+    }
+}
+
+fn removal<I>(id: I) -> Removal<I> {
+    Removal {
+        id,
+        saw: None,
+        elsewhere: true,
+    }
+}
+
+fn shift<I>(id: I) -> Shift<I> {
+    Shift {
+        id,
+        delivery: None,
+        size: None,
+    }
+}

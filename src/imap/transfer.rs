@@ -1,0 +1,279 @@
+//! The same message elsewhere on the server: what a message is called wherever it lies, pieces of
+//! messages, MOVE and COPY, RENAME. What is done is what the server confirmed.
+
+use super::command::{Access, Command, Since};
+use super::look::still_there;
+use super::read::ask;
+use super::reply::{Code, Completion, Reply};
+use super::session::{Session, must, shown};
+use super::store::ImapStore;
+use super::uid_set::UidSet;
+use super::write::{expunge, list_one};
+use crate::model::{Excerpt, Kin, MailboxName, Uid, UidValidity};
+use crate::store::{Place, Removed, StoreError, Transfer};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How a server names messages, wherever they lie.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Objects {
+    /// Not at all.
+    #[default]
+    None,
+    /// EMAILID (RFC 8474).
+    EmailId,
+    /// X-GM-MSGID.
+    Gmail,
+}
+
+impl Objects {
+    /// What this server does.
+    pub fn of(session: &Session) -> Objects {
+        if session.can("X-GM-EXT-1") {
+            Objects::Gmail
+        } else if session.can("OBJECTID") {
+            Objects::EmailId
+        } else {
+            Objects::None
+        }
+    }
+
+    fn items(self) -> &'static str {
+        match self {
+            Objects::None => "UID INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)]",
+            Objects::EmailId => "UID EMAILID",
+            Objects::Gmail => "UID X-GM-MSGID",
+        }
+    }
+}
+
+/// What messages of the mailbox that is open are called wherever they lie.
+pub async fn kin(session: &mut Session, ids: &[Uid]) -> Result<Vec<(Uid, Kin)>, StoreError> {
+    let objects = Objects::of(session);
+    let mut all = Vec::new();
+    for fetched in ask(session, ids, objects.items()).await? {
+        let Some(uid) = fetched.uid else { continue };
+        let kin = match objects {
+            Objects::None => {
+                let id = fetched.message_id.unwrap_or_default();
+                let id = crate::model::kin::message_id(&id);
+                let known = fetched.date.zip(fetched.size);
+                known.map(|(date, size)| Kin::envelope(&id, date, size))
+            }
+            Objects::EmailId | Objects::Gmail => fetched.object.as_deref().map(Kin::object),
+        };
+        all.extend(kin.map(|kin| (uid, kin)));
+    }
+    Ok(all)
+}
+
+/// Pieces of messages of the mailbox that is open.
+pub async fn excerpts(
+    session: &mut Session,
+    ids: &[(Uid, Option<u64>)],
+) -> Result<Vec<(Uid, Excerpt)>, StoreError> {
+    let unsized_: Vec<Uid> = ids
+        .iter()
+        .filter(|(_, size)| size.is_none())
+        .map(|(uid, _)| *uid)
+        .collect();
+    let mut sizes: BTreeMap<Uid, u64> = BTreeMap::new();
+    for fetched in ask(session, &unsized_, "UID RFC822.SIZE").await? {
+        sizes.extend(fetched.uid.zip(fetched.size));
+    }
+    sizes.extend(ids.iter().filter_map(|(uid, size)| Some((*uid, (*size)?))));
+    let commands: Vec<Command> = sizes
+        .iter()
+        .map(|(uid, size)| Command::fetch_pieces(*uid, &Excerpt::ranges(*size)))
+        .collect();
+    let mut all = Vec::new();
+    for (replies, done) in session.run_all(&commands).await? {
+        must(done, "give pieces of a message")?;
+        for reply in replies {
+            let Reply::Fetch(mut fetched) = reply else {
+                continue;
+            };
+            let Some((uid, size)) = fetched.uid.and_then(|uid| Some((uid, *sizes.get(&uid)?)))
+            else {
+                continue;
+            };
+            fetched.pieces.sort_by_key(|(at, _)| *at);
+            if fetched.pieces.len() == Excerpt::ranges(size).len() {
+                let pieces = fetched.pieces.iter().map(|(_, bytes)| bytes.as_slice());
+                all.push((uid, Excerpt::of_pieces(size, pieces)));
+            }
+        }
+    }
+    Ok(all)
+}
+
+impl ImapStore {
+    pub(super) async fn transfer_with(
+        &mut self,
+        from: &Place,
+        to: &Place,
+        how: Transfer,
+        uids: &BTreeSet<Uid>,
+    ) -> Result<Vec<(Uid, Option<Uid>)>, StoreError> {
+        let target = self.wire_name(&to.mailbox)?;
+        let mut session = self.take().await?;
+        let done = async {
+            self.open(&mut session, from).await?;
+            match how {
+                Transfer::Move if session.can("MOVE") => {
+                    moved(&mut session, uids, &target, to.epoch).await
+                }
+                Transfer::Move => {
+                    let copied = copied(&mut session, uids, &target, to.epoch).await?;
+                    // RFC 4549, 5.1: only what is proven to be there leaves here. Without
+                    // COPYUID the next look finds the copies, and what is left here then goes.
+                    let proven: BTreeSet<Uid> = copied.keys().copied().collect();
+                    if proven.is_empty() || !session.can("UIDPLUS") {
+                        return Ok(Vec::new());
+                    }
+                    let gone = expunge(&mut session, proven, None).await?;
+                    let gone = gone.into_iter().filter(|(_, how)| *how == Removed::Gone);
+                    Ok(gone
+                        .map(|(uid, _)| (uid, copied.get(&uid).copied()))
+                        .collect())
+                }
+                Transfer::Copy => {
+                    let copied = copied(&mut session, uids, &target, to.epoch).await?;
+                    // Without UIDPLUS the names are not told; COPY is all or nothing.
+                    let told = session.can("UIDPLUS");
+                    let unnamed = uids.iter().filter(|_| !told).map(|uid| (*uid, None));
+                    let named = copied.into_iter().map(|(uid, new)| (uid, Some(new)));
+                    Ok(unnamed.chain(named).collect())
+                }
+            }
+        }
+        .await;
+        self.put(session);
+        done
+    }
+
+    pub(super) async fn rename_with(
+        &mut self,
+        from: &MailboxName,
+        to: &MailboxName,
+    ) -> Result<(), StoreError> {
+        let mut session = self.take().await?;
+        let done = async {
+            let old = session.naming.encode(from).map_err(StoreError::Mailbox)?;
+            let old = self.names.borrow().get(from).cloned().unwrap_or(old);
+            let new = session.naming.encode(to).map_err(StoreError::Mailbox)?;
+            let there = (
+                list_one(&mut session, &old).await?,
+                list_one(&mut session, &new).await?,
+            );
+            match there {
+                (true, false) => {}
+                // A run was cut after it had renamed, or the name above was renamed with all
+                // below it.
+                (false, true) => return Ok(new),
+                (true, true) => {
+                    return Err(StoreError::Stale(format!("{to} is there already")));
+                }
+                (false, false) => return Err(StoreError::Stale(format!("{from} is gone"))),
+            }
+            leave(&mut session).await?;
+            let (_, done) = session.run(&Command::rename(&old, &new)?).await?;
+            if !list_one(&mut session, &new).await? {
+                must(done, &format!("rename {} to {}", shown(&old), shown(&new)))?;
+                let what = format!("{}: renamed, but it is not listed so", shown(&new));
+                return Err(StoreError::Mailbox(what));
+            }
+            // Subscriptions do not follow by themselves (RFC 9051, 6.3.6).
+            session.run(&Command::subscribe(&new)?).await?;
+            session.run(&Command::unsubscribe(&old)?).await?;
+            Ok(new)
+        }
+        .await;
+        self.put(session);
+        let wire = done?;
+        self.names.borrow_mut().remove(from);
+        self.names.borrow_mut().insert(to.clone(), wire);
+        Ok(())
+    }
+}
+
+/// Leaves the mailbox that is open without expunging: one that is open can be neither deleted nor
+/// renamed everywhere (Courier).
+pub(super) async fn leave(session: &mut Session) -> Result<(), StoreError> {
+    if session.selected.take().is_none() {
+        return Ok(());
+    }
+    if session.can("UNSELECT") {
+        session.run(&Command::unselect()).await?;
+    } else {
+        session
+            .select(b"INBOX", Access::ReadOnly, Since::Nothing)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn moved(
+    session: &mut Session,
+    uids: &BTreeSet<Uid>,
+    target: &[u8],
+    epoch: Option<UidValidity>,
+) -> Result<Vec<(Uid, Option<Uid>)>, StoreError> {
+    let pieces = UidSet::from_uids(uids).pieces();
+    let commands: Result<Vec<Command>, StoreError> = pieces
+        .iter()
+        .map(|set| Command::move_to(set, target))
+        .collect();
+    let mut pairs = BTreeMap::new();
+    for (replies, done) in session.run_all(&commands?).await? {
+        let done = must(done, "move messages")?;
+        note_pairs(&mut pairs, replies, done, (uids, epoch));
+    }
+    // COPYUID tells what arrived; what is still here has not moved, whatever it says.
+    let left = still_there(session, uids).await?;
+    pairs.retain(|uid, _| !left.contains(uid));
+    Ok(pairs
+        .into_iter()
+        .map(|(uid, new)| (uid, Some(new)))
+        .collect())
+}
+
+async fn copied(
+    session: &mut Session,
+    uids: &BTreeSet<Uid>,
+    target: &[u8],
+    epoch: Option<UidValidity>,
+) -> Result<BTreeMap<Uid, Uid>, StoreError> {
+    let pieces = UidSet::from_uids(uids).pieces();
+    let commands: Result<Vec<Command>, StoreError> = pieces
+        .iter()
+        .map(|set| Command::copy_to(set, target))
+        .collect();
+    let mut pairs = BTreeMap::new();
+    for (replies, done) in session.run_all(&commands?).await? {
+        let done = must(done, "copy messages")?;
+        note_pairs(&mut pairs, replies, done, (uids, epoch));
+    }
+    Ok(pairs)
+}
+
+/// COPYUID stands in the end of COPY, and in an untagged OK before the end of MOVE (RFC 6851,
+/// 4.3).
+fn note_pairs(
+    pairs: &mut BTreeMap<Uid, Uid>,
+    replies: Vec<Reply>,
+    done: Completion,
+    (asked, epoch): (&BTreeSet<Uid>, Option<UidValidity>),
+) {
+    let untagged = replies.into_iter().filter_map(|reply| match reply {
+        Reply::Untagged(done) => done.code,
+        _ => None,
+    });
+    for code in untagged.chain(done.code) {
+        if let Code::CopyUid(validity, from, to) = code
+            && epoch.is_none_or(|epoch| epoch.0 == validity)
+        {
+            let told = from.pairs(&to, asked.len() as u64);
+            pairs.extend(told.into_iter().filter(|(old, _)| asked.contains(old)));
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! What only the side that keeps the user's files can do.
+
+use super::change::failed;
+use super::deliver::{MaildirReceiver, Target, There};
+use super::read::Message;
+use super::store::MaildirStore;
+use crate::model::{Excerpt, MaildirId};
+use crate::store::{Delivery, Keep, Place, StoreError};
+use std::io;
+
+impl Keep for MaildirStore {
+    async fn quarantine(&mut self, place: &Place) -> Result<MaildirReceiver, StoreError> {
+        let root = self.root.clone();
+        let directory = self.quarantine.directory(&place.mailbox);
+        let directory = directory.map_err(|error| failed(&root, &error))?;
+        let target = Target::Quarantine(directory);
+        Ok(MaildirReceiver::new(
+            &self.root,
+            target,
+            &self.host,
+            There::default(),
+        ))
+    }
+
+    async fn split(&mut self, place: &Place, id: &MaildirId) -> Result<MaildirId, StoreError> {
+        self.split_file(place, id)
+    }
+
+    async fn kept_excerpt(&mut self, path: &[u8]) -> Result<Option<Excerpt>, StoreError> {
+        let kept = self.quarantine.path(path);
+        match Message::open(&kept).and_then(Message::excerpt) {
+            Ok(excerpt) => Ok(Some(excerpt)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed(&kept, &error)),
+        }
+    }
+
+    async fn recall(
+        &mut self,
+        place: &Place,
+        path: &[u8],
+        delivery: &Delivery,
+    ) -> Result<Option<(MaildirId, u64)>, StoreError> {
+        self.recall_file(place, path, delivery)
+    }
+}

@@ -1,0 +1,318 @@
+//! The same message elsewhere on disk: a move is one rename, a copy is a second name for the same
+//! bytes, and what lies in quarantine comes back. A mailbox is renamed with all that is in it.
+
+use super::change::{failed, sync_directory};
+use super::deliver::unique;
+use super::file_name;
+use super::keywords::Keywords;
+use super::layout::join;
+use super::quarantine::rename_new;
+use super::scan::{Entry, Sub};
+use super::store::MaildirStore;
+use crate::model::{FlagChange, Flags, MailboxName, MaildirId, Timestamp};
+use crate::store::{Delivery, Place, Shift, StoreError, Transfer};
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+impl MaildirStore {
+    pub(super) fn transfer_files(
+        &mut self,
+        from: &Place,
+        to: &Place,
+        how: Transfer,
+        shifts: &[Shift<MaildirId>],
+    ) -> Result<Vec<(MaildirId, Option<MaildirId>)>, StoreError> {
+        let (source, target) = (self.directory(&from.mailbox)?, self.directory(&to.mailbox)?);
+        let here = Keywords::load(&source).map_err(|error| failed(&source, &error))?;
+        let mut entries = Vec::new();
+        for shift in shifts {
+            let entry = self.find(&from.mailbox, &shift.id)?;
+            entries.extend(entry.map(|entry| (shift, entry)));
+        }
+        let flags: Vec<Flags> = entries
+            .iter()
+            .map(|(shift, entry)| match &shift.delivery {
+                Some(delivery) => delivery.flags.clone(),
+                None => file_name::flags(entry.info(), |letter| here.name(letter)),
+            })
+            .collect();
+        let there = self.assign(&to.mailbox, &target, &flags)?;
+        let (mut done, mut touched) = (Vec::new(), BTreeSet::new());
+        for ((shift, entry), flags) in entries.into_iter().zip(&flags) {
+            let old = entry.path(&source, &shift.id);
+            let landing = match how {
+                Transfer::Copy => {
+                    let mut delivery = shift.delivery.clone();
+                    if let Some(delivery) = &mut delivery {
+                        delivery.date = delivery.date.or_else(|| date_of(&old));
+                    }
+                    Landing::fresh(delivery.as_ref(), flags, &there)
+                }
+                Transfer::Move => Landing::kept(&shift.id, &entry, &here, &there),
+            };
+            let landed = match how {
+                Transfer::Copy if !has_size(&old, shift.size) => continue,
+                Transfer::Copy => self.land(&to.mailbox, &landing, |new| second_name(&old, new)),
+                Transfer::Move => self.land(&to.mailbox, &landing, |new| rename_new(&old, new)),
+            };
+            let id = match landed {
+                Ok(id) => id,
+                // Renamed by another program meanwhile: the next look shows it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    self.forget_scan(&from.mailbox);
+                    continue;
+                }
+                Err(error) => return Err(failed(&old, &error)),
+            };
+            touched.insert(target.join(landing.sub.name()));
+            if how == Transfer::Move {
+                touched.insert(source.join(entry.sub.name()));
+                self.note_entry(&from.mailbox, &shift.id, None);
+            }
+            done.push((shift.id.clone(), Some(id)));
+        }
+        touched.iter().try_for_each(|path| sync_directory(path))?;
+        Ok(done)
+    }
+
+    pub(super) fn recall_file(
+        &mut self,
+        place: &Place,
+        path: &[u8],
+        delivery: &Delivery,
+    ) -> Result<Option<(MaildirId, u64)>, StoreError> {
+        let target = self.directory(&place.mailbox)?;
+        let kept = self.quarantine.path(path);
+        let size = match kept.symlink_metadata() {
+            Ok(meta) if meta.is_file() => meta.len(),
+            Ok(_) => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(&kept, &error)),
+        };
+        let flags = std::slice::from_ref(&delivery.flags);
+        let keywords = self.assign(&place.mailbox, &target, flags)?;
+        let landing = Landing::fresh(Some(delivery), &delivery.flags, &keywords);
+        let landed = self.land(&place.mailbox, &landing, |new| rename_new(&kept, new));
+        let id = landed.map_err(|error| failed(&kept, &error))?;
+        sync_directory(&target.join(landing.sub.name()))?;
+        Ok(Some((id, size)))
+    }
+
+    /// The keywords of a mailbox, with letters for those of these flags.
+    fn assign(
+        &mut self,
+        name: &MailboxName,
+        mailbox: &Path,
+        flags: &[Flags],
+    ) -> Result<Keywords, StoreError> {
+        let letters = self.scan_of(name)?.letters();
+        let load = || -> io::Result<Keywords> {
+            let mut keywords = Keywords::load(mailbox)?;
+            if keywords.assign(flags.iter().flat_map(Flags::keywords), &letters) {
+                keywords.save(mailbox)?;
+            }
+            Ok(keywords)
+        };
+        load().map_err(|error| failed(mailbox, &error))
+    }
+
+    /// Puts a file under a base name that is free.
+    fn land(
+        &mut self,
+        name: &MailboxName,
+        landing: &Landing,
+        put: impl Fn(&Path) -> io::Result<()>,
+    ) -> io::Result<MaildirId> {
+        let directory = self.path(name).join(landing.sub.name());
+        for again in 0_u32.. {
+            let id = landing.name(again, &self.host);
+            let taken = self
+                .scan_of(name)
+                .is_ok_and(|scan| scan.entries.contains_key(&id));
+            if taken {
+                continue;
+            }
+            let file = [id.as_bytes(), &landing.suffix].concat();
+            match put(&join(&directory, &file)) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    let (sub, suffix) = (landing.sub, landing.suffix.clone());
+                    self.note_entry(name, &id, Some(Entry { sub, suffix }));
+                    return Ok(id);
+                }
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+
+    pub(super) fn rename_directory(
+        &mut self,
+        from: &MailboxName,
+        to: &MailboxName,
+    ) -> Result<(), StoreError> {
+        let (old, new) = (self.path(from), self.root.join(self.layout.path(to)));
+        let is_mailbox = |path: &Path| path.join("cur").is_dir();
+        match (is_mailbox(&old), is_mailbox(&new)) {
+            // A run was cut after it had renamed, or the name above was renamed with all below it.
+            (false, true) => {}
+            (false, false) => return Err(StoreError::Stale(format!("{from} is gone"))),
+            (true, true) => return Err(StoreError::Stale(format!("{to} is there already"))),
+            (true, false) => {
+                let above = new.parent().unwrap_or(&self.root).to_owned();
+                std::fs::create_dir_all(&above).map_err(|error| failed(&above, &error))?;
+                rename_new(&old, &new).map_err(|error| match error.kind() {
+                    io::ErrorKind::AlreadyExists | io::ErrorKind::InvalidInput => {
+                        StoreError::Stale(format!("{} is in the way", new.display()))
+                    }
+                    _ => failed(&old, &error),
+                })?;
+                let parents = [old.parent(), new.parent()];
+                for directory in parents.into_iter().flatten() {
+                    sync_directory(directory)?;
+                }
+                self.remove_empty_parents(&parent_of(&old));
+            }
+        }
+        self.paths.remove(from);
+        self.paths.insert(to.clone(), new);
+        self.forget_scan(from);
+        self.forget_scan(to);
+        Ok(())
+    }
+}
+
+fn parent_of(path: &Path) -> PathBuf {
+    path.parent().map(Path::to_owned).unwrap_or_default()
+}
+
+/// Where a file comes to lie.
+struct Landing {
+    /// Its name, when it keeps it.
+    id: Option<MaildirId>,
+    /// What its name is made of otherwise.
+    delivery: Option<Delivery>,
+    sub: Sub,
+    suffix: Box<[u8]>,
+}
+
+impl Landing {
+    /// A file keeps its name; letters of keywords are those of the mailbox it comes to.
+    fn kept(id: &MaildirId, entry: &Entry, here: &Keywords, there: &Keywords) -> Landing {
+        let own: Vec<u8> = entry.info().to_vec();
+        let flags = file_name::flags(&own, |letter| here.name(letter));
+        let end = own.iter().position(|b| *b == b',').unwrap_or(own.len());
+        let plain = |(at, letter): (usize, &u8)| {
+            let named = at < end && letter.is_ascii_lowercase() && here.name(*letter).is_some();
+            (!named).then_some(*letter)
+        };
+        let rest: Vec<u8> = own.iter().enumerate().filter_map(plain).collect();
+        let change = FlagChange {
+            add: flags,
+            remove: Flags::default(),
+        };
+        let info = file_name::change(&rest, &change, |keyword| there.letter(keyword));
+        let suffix = match entry.suffix.is_empty() {
+            true => Box::default(),
+            false => [b":2,", &*info].concat().into_boxed_slice(),
+        };
+        Landing {
+            id: Some(id.clone()),
+            delivery: None,
+            sub: entry.sub,
+            suffix,
+        }
+    }
+
+    /// A file gets the name of a download.
+    fn fresh(delivery: Option<&Delivery>, flags: &Flags, there: &Keywords) -> Landing {
+        let change = FlagChange {
+            add: flags.clone(),
+            remove: Flags::default(),
+        };
+        let info = file_name::change(b"", &change, |keyword| there.letter(keyword));
+        let (sub, suffix) = match info.is_empty() {
+            true => (Sub::New, Box::default()),
+            false => (Sub::Cur, [b":2,", &*info].concat().into_boxed_slice()),
+        };
+        Landing {
+            id: None,
+            delivery: delivery.cloned(),
+            sub,
+            suffix,
+        }
+    }
+
+    fn name(&self, again: u32, host: &str) -> MaildirId {
+        let origin = self.delivery.as_ref().and_then(|d| d.origin);
+        match (&self.id, origin) {
+            (Some(id), _) if again == 0 => id.clone(),
+            (None, Some(origin)) => {
+                let date = self.delivery.as_ref().and_then(|d| d.date);
+                MaildirId::new(file_name::downloaded(&origin, date, again, host))
+            }
+            _ => MaildirId::new(format!("{}.{host}", unique("m")).into_bytes()),
+        }
+    }
+}
+
+fn date_of(path: &Path) -> Option<Timestamp> {
+    let meta = path.symlink_metadata().ok()?;
+    Some(Timestamp(meta.mtime()))
+}
+
+fn has_size(path: &Path, size: Option<u64>) -> bool {
+    let now = path.symlink_metadata().map(|meta| meta.len());
+    size.is_none_or(|size| now.is_ok_and(|now| now == size))
+}
+
+/// A second name for the same file; where the file system has none, a copy of it.
+fn second_name(old: &Path, new: &Path) -> io::Result<()> {
+    match std::fs::hard_link(old, new) {
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::PermissionDenied
+                    | io::ErrorKind::Unsupported
+                    | io::ErrorKind::CrossesDevices
+                    | io::ErrorKind::TooManyLinks
+            ) =>
+        {
+            copy(old, new)
+        }
+        other => other,
+    }
+}
+
+fn copy(old: &Path, new: &Path) -> io::Result<()> {
+    let above = parent_of(&parent_of(new));
+    let tmp = above.join("tmp").join(unique("mailtide"));
+    let mut from = File::open(old)?;
+    let mut options = std::fs::OpenOptions::new();
+    let mut to = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&tmp)?;
+    io::copy(&mut from, &mut to)?;
+    to.set_modified(from.metadata()?.modified()?)?;
+    to.sync_all()?;
+    rename_new(&tmp, new).inspect_err(|_| {
+        if let Err(error) = std::fs::remove_file(&tmp) {
+            tracing::debug!(path = %tmp.display(), %error, "left in tmp");
+        }
+    })
+}
+
+/// What names a mailbox whatever its directory is called: the number of `cur`, and when it was
+/// made, for numbers are given again.
+pub(super) fn identity(mailbox: &Path) -> Option<String> {
+    let meta = mailbox.join("cur").symlink_metadata().ok()?;
+    let born = meta.created().ok();
+    let born = born.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+    let born = born.map(|since| since.as_nanos()).unwrap_or_default();
+    Some(format!("directory {} {born}", meta.ino()))
+}

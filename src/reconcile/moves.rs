@@ -1,0 +1,381 @@
+//! The same message in another place: what vanished in one mailbox and appeared in another was
+//! moved, and what appeared beside the original was copied. Account-wide; comes before the tables
+//! of the mailboxes, which then pass over what was settled here. The row numbers are those of
+//! `docs/sync.md`.
+//!
+//! Goes by content only: that two messages are the same has been shown before
+//! (`engine::elsewhere`). Of several equal ones each is used once, so none is ever lost.
+
+use super::plan::{Action, Duplicate, Move, PairRef, Recall};
+use super::policy::Policy;
+use super::seen::name;
+use super::settled::Moves;
+use super::sighting::{Kept, Known, Sighting, Whereabouts};
+use crate::model::{
+    AnyId, ContentHash, Flags, Id, MailboxName, MaildirId, PairId, Side, SystemFlag, Uid,
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// All that is known of messages that may have been moved or copied.
+#[derive(Debug)]
+pub struct Case<'a> {
+    /// Pairs with the content of a sighting.
+    pub known: &'a [Known],
+    /// New messages on the server.
+    pub uids: Vec<Sighting<Uid>>,
+    /// New messages on disk.
+    pub files: Vec<Sighting<MaildirId>>,
+    /// Messages in quarantine.
+    pub kept: Vec<Kept>,
+    /// Mailboxes that the server lets nobody change.
+    pub frozen: &'a BTreeSet<MailboxName>,
+    /// What the user wants.
+    pub policy: &'a Policy,
+}
+
+/// Decides what was moved and what was copied.
+pub fn decide(case: Case<'_>) -> Moves {
+    let Case {
+        known,
+        uids,
+        files,
+        kept,
+        frozen,
+        policy,
+    } = case;
+    let mut groups: BTreeMap<ContentHash, Group<'_>> = BTreeMap::new();
+    for one in known {
+        groups.entry(one.pair.hash).or_default().known.push(one);
+    }
+    for uid in uids {
+        groups.entry(uid.hash).or_default().uids.push(uid);
+    }
+    for file in files {
+        groups.entry(file.hash).or_default().files.push(file);
+    }
+    for one in kept {
+        groups.entry(one.hash).or_default().kept.push(one);
+    }
+    let mut table = Table {
+        policy,
+        frozen,
+        out: Moves::default(),
+    };
+    for (_, group) in groups {
+        table.group(group);
+    }
+    table.out
+}
+
+/// All messages of one content.
+#[derive(Default)]
+struct Group<'a> {
+    known: Vec<&'a Known>,
+    uids: Vec<Sighting<Uid>>,
+    files: Vec<Sighting<MaildirId>>,
+    kept: Vec<Kept>,
+}
+
+type Assigned<I> = BTreeMap<PairId, Sighting<I>>;
+type Prefer<'a, I> = &'a dyn Fn(&Known, &Sighting<I>) -> bool;
+
+struct Table<'a> {
+    policy: &'a Policy,
+    frozen: &'a BTreeSet<MailboxName>,
+    out: Moves,
+}
+
+impl Table<'_> {
+    fn group(&mut self, mut group: Group<'_>) {
+        let lost_there = |known: &Known| {
+            let wanted = !matches!(known.local, Whereabouts::Gone | Whereabouts::Edited);
+            (known.remote == Whereabouts::Gone).then_some(wanted)
+        };
+        let kin = |known: &Known, new: &Sighting<Uid>| {
+            known.mailbox == new.mailbox || (new.kin.is_some() && new.kin == known.pair.kin)
+        };
+        let mut there = assign(&group.known, &mut group.uids, &lost_there, &[&kin]);
+        let lost_here = |known: &Known| {
+            let wanted = known.remote != Whereabouts::Gone || there.contains_key(&known.pair.id);
+            (known.local == Whereabouts::Gone).then_some(wanted)
+        };
+        let same_name = |known: &Known, new: &Sighting<MaildirId>| known.pair.file == new.id;
+        let same_place = |known: &Known, new: &Sighting<MaildirId>| {
+            let with_it = there.get(&known.pair.id);
+            known.mailbox == new.mailbox || with_it.is_some_and(|v| v.mailbox == new.mailbox)
+        };
+        let prefer: [Prefer<'_, MaildirId>; 2] = [&same_name, &same_place];
+        let mut here = assign(&group.known, &mut group.files, &lost_here, &prefer);
+        let mut sources = Vec::new();
+        for known in std::mem::take(&mut group.known) {
+            let (v, g) = (there.remove(&known.pair.id), here.remove(&known.pair.id));
+            let source = self.pair(known, (v, g), &mut group);
+            sources.push(source);
+        }
+        self.copies(&sources, group);
+    }
+
+    /// What is done with one pair; what is not used of the sightings goes back to the group.
+    /// Answers with where the message can be copied from.
+    fn pair(
+        &mut self,
+        known: &Known,
+        (there, here): (Option<Sighting<Uid>>, Option<Sighting<MaildirId>>),
+        group: &mut Group<'_>,
+    ) -> Source {
+        let old = (known.mailbox.clone(), known.pair.uid);
+        let mut source = Source {
+            uid: (known.remote == Whereabouts::Here && !marked(&known.flags)).then_some(old),
+            file: (known.local == Whereabouts::Here)
+                .then(|| (known.mailbox.clone(), known.pair.file.clone())),
+            flags: known.flags.clone(),
+            size: known.pair.size,
+        };
+        if let Some(g) = &here {
+            source.file = Some((g.mailbox.clone(), g.id.clone()));
+        }
+        let pair = name(&known.pair);
+        match (known.remote, there, known.local, here) {
+            (_, None, _, None) => {}
+            // Row 22: moved on both sides.
+            (_, Some(v), _, Some(g)) => self.both(known, v, g),
+            // Rows 23 and 25: one half is not known.
+            (Whereabouts::Unknown, None, _, Some(g)) => {
+                self.out.pairs.insert(pair.id);
+                self.out.files.insert((g.mailbox, g.id));
+            }
+            (_, Some(v), Whereabouts::Unknown, None) => {
+                self.out.pairs.insert(pair.id);
+                self.out.uids.insert((v.mailbox, v.id));
+            }
+            // Rows 19, 20, 24.
+            (Whereabouts::Here, None, _, Some(g)) => self.follow_there(known, pair, g, group),
+            // Rows 4, 10, 29.
+            (_, Some(v), Whereabouts::Here, None) => self.follow_here(known, pair, v, group),
+            // Rows 16, 21, 35: what was moved is new where it is.
+            (_, v, _, g) => {
+                source.file = None;
+                group.uids.extend(v);
+                group.files.extend(g);
+            }
+        }
+        source
+    }
+
+    fn both(&mut self, known: &Known, v: Sighting<Uid>, g: Sighting<MaildirId>) {
+        let pair = name(&known.pair);
+        if v.mailbox == g.mailbox {
+            self.rekey(pair, v, g);
+        } else if self.policy.flows_to(Side::Local) && self.policy.deletes_on(Side::Local) {
+            // The server decides where it ends.
+            self.travel(pair, (g.mailbox, g.id.any()), (v.mailbox, v.id.any()), None);
+        } else if self.may_leave_there(&v.mailbox, &g.mailbox) {
+            self.travel(pair, (v.mailbox, v.id.any()), (g.mailbox, g.id.any()), None);
+        }
+    }
+
+    fn follow_there(
+        &mut self,
+        known: &Known,
+        pair: PairRef,
+        g: Sighting<MaildirId>,
+        group: &mut Group<'_>,
+    ) {
+        if g.mailbox == known.mailbox {
+            // The mail reader gave it another name.
+            let v = Sighting {
+                mailbox: known.mailbox.clone(),
+                id: pair.uid,
+                hash: g.hash,
+                kin: None,
+                flags: known.flags.clone(),
+            };
+            return self.rekey(pair, v, g);
+        }
+        if !self.may_leave_there(&known.mailbox, &g.mailbox) {
+            return group.files.push(g);
+        }
+        let arrived = take(&mut group.uids, &g.mailbox).map(|v| v.id.any());
+        let from = (known.mailbox.clone(), pair.uid.any());
+        self.travel(pair, from, (g.mailbox, g.id.any()), arrived);
+    }
+
+    fn follow_here(
+        &mut self,
+        known: &Known,
+        pair: PairRef,
+        v: Sighting<Uid>,
+        group: &mut Group<'_>,
+    ) {
+        if v.mailbox == known.mailbox {
+            let g = Sighting {
+                mailbox: known.mailbox.clone(),
+                id: pair.file.clone(),
+                hash: v.hash,
+                kin: None,
+                flags: Flags::default(),
+            };
+            return self.rekey(pair, v, g);
+        }
+        if !(self.policy.flows_to(Side::Local) && self.policy.deletes_on(Side::Local)) {
+            return group.uids.push(v);
+        }
+        let arrived = take(&mut group.files, &v.mailbox).map(|g| g.id.any());
+        let from = (known.mailbox.clone(), pair.file.any());
+        self.travel(pair, from, (v.mailbox, v.id.any()), arrived);
+    }
+
+    /// Both sides have it in the same place by now.
+    fn rekey(&mut self, pair: PairRef, v: Sighting<Uid>, g: Sighting<MaildirId>) {
+        self.out.pairs.insert(pair.id);
+        self.out.uids.insert((v.mailbox.clone(), v.id));
+        self.out.files.insert((g.mailbox, g.id.clone()));
+        let (uid, file) = (v.id, g.id);
+        self.act(v.mailbox, Action::Rekey { pair, uid, file });
+    }
+
+    /// Moves the message on one side to where the other has it.
+    fn travel(
+        &mut self,
+        pair: PairRef,
+        (from, id): (MailboxName, AnyId),
+        (to, partner): (MailboxName, AnyId),
+        arrived: Option<AnyId>,
+    ) {
+        self.out.pairs.insert(pair.id);
+        for (place, id) in [(&from, &id), (&to, &partner)] {
+            self.pass_over(place, id);
+        }
+        if let Some(arrived) = &arrived {
+            self.pass_over(&to, arrived);
+        }
+        let action = Action::Move(Move {
+            pair,
+            from,
+            id,
+            partner,
+            arrived,
+        });
+        self.act(to, action);
+    }
+
+    fn pass_over(&mut self, mailbox: &MailboxName, id: &AnyId) {
+        match id {
+            AnyId::Remote(uid) => drop(self.out.uids.insert((mailbox.clone(), *uid))),
+            AnyId::Local(file) => drop(self.out.files.insert((mailbox.clone(), file.clone()))),
+        }
+    }
+
+    /// What is left are copies of messages that stayed, or messages that come back.
+    fn copies(&mut self, sources: &[Source], mut group: Group<'_>) {
+        group.uids.retain(|v| !marked(&v.flags));
+        group.files.retain(|g| !marked(&g.flags));
+        for v in group.uids {
+            if let Some(g) = take(&mut group.files, &v.mailbox) {
+                let links = self.out.links.entry(v.mailbox).or_default();
+                links.push((v.id, g.id));
+                continue;
+            }
+            if !self.policy.flows_to(Side::Local) {
+                continue;
+            }
+            let source = sources.iter().find_map(|s| Some((s.file.clone()?, s.size)));
+            if let Some(((from, file), size)) = source {
+                self.out.uids.insert((v.mailbox.clone(), v.id));
+                let action = Action::Duplicate(Duplicate {
+                    from,
+                    id: file.any(),
+                    partner: v.id.any(),
+                    flags: v.flags,
+                    hash: v.hash,
+                    size,
+                    kin: v.kin,
+                });
+                self.act(v.mailbox, action);
+            } else if !group.kept.is_empty() {
+                let Kept { flags, path, .. } = group.kept.remove(0);
+                self.out.uids.insert((v.mailbox.clone(), v.id));
+                let action = Action::Recall(Recall {
+                    uid: v.id,
+                    path,
+                    hash: v.hash,
+                    kin: v.kin,
+                    agreed: flags.0,
+                    here: flags.1,
+                    there: v.flags,
+                });
+                self.act(v.mailbox, action);
+            }
+        }
+        for g in group.files {
+            let source = sources.iter().find_map(|s| Some((s.uid.clone()?, s)));
+            let Some(((from, uid), source)) = source else {
+                continue;
+            };
+            if self.policy.flows_to(Side::Remote) && !self.frozen.contains(&g.mailbox) {
+                let copies = self.out.copies.entry(g.mailbox).or_default();
+                copies.push(Duplicate {
+                    from,
+                    id: uid.any(),
+                    partner: g.id.any(),
+                    flags: source.flags.clone(),
+                    hash: g.hash,
+                    size: source.size,
+                    kin: None,
+                });
+            }
+        }
+    }
+
+    fn may_leave_there(&self, from: &MailboxName, to: &MailboxName) -> bool {
+        let open = !self.frozen.contains(from) && !self.frozen.contains(to);
+        open && self.policy.flows_to(Side::Remote) && self.policy.deletes_on(Side::Remote)
+    }
+
+    fn act(&mut self, mailbox: MailboxName, action: Action) {
+        self.out.actions.entry(mailbox).or_default().push(action);
+    }
+}
+
+/// Where a message can be copied from.
+struct Source {
+    uid: Option<(MailboxName, Uid)>,
+    file: Option<(MailboxName, MaildirId)>,
+    flags: Flags,
+    size: u64,
+}
+
+/// Gives pairs that lost a message one of the new ones: those first that are still wanted across,
+/// and within them those that a preference brings together. What is given leaves the list.
+fn assign<I: Id>(
+    known: &[&Known],
+    new: &mut Vec<Sighting<I>>,
+    lost: &dyn Fn(&Known) -> Option<bool>,
+    prefer: &[Prefer<'_, I>],
+) -> Assigned<I> {
+    let mut assigned = Assigned::new();
+    for wanted in [true, false] {
+        let any: Prefer<'_, I> = &|_, _| true;
+        for fits in prefer.iter().chain([&any]) {
+            for known in known.iter().filter(|known| lost(known) == Some(wanted)) {
+                if assigned.contains_key(&known.pair.id) {
+                    continue;
+                }
+                if let Some(at) = new.iter().position(|new| fits(known, new)) {
+                    assigned.insert(known.pair.id, new.remove(at));
+                }
+            }
+        }
+    }
+    assigned
+}
+
+/// Takes out a message that is new in this mailbox.
+fn take<I>(new: &mut Vec<Sighting<I>>, mailbox: &MailboxName) -> Option<Sighting<I>> {
+    let at = new.iter().position(|new| new.mailbox == *mailbox)?;
+    Some(new.remove(at))
+}
+
+fn marked(flags: &Flags) -> bool {
+    flags.has(SystemFlag::Deleted)
+}

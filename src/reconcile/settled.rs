@@ -1,0 +1,80 @@
+//! What was settled for the whole account, for the tables of the mailboxes to pass over.
+
+use super::plan::{Action, Duplicate};
+use crate::model::{AnyId, MailboxName, MaildirId, PairId, Uid};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What was settled.
+#[derive(Clone, Debug, Default)]
+pub struct Moves {
+    /// What is to be done, by the mailbox in which it ends.
+    pub actions: BTreeMap<MailboxName, Vec<Action>>,
+    /// New messages on both sides that are one and the same.
+    pub links: BTreeMap<MailboxName, Vec<(Uid, MaildirId)>>,
+    /// Pairs that the tables pass over.
+    pub pairs: BTreeSet<PairId>,
+    /// New messages that they pass over.
+    pub uids: BTreeSet<(MailboxName, Uid)>,
+    /// New messages that they pass over.
+    pub files: BTreeSet<(MailboxName, MaildirId)>,
+    /// New messages that can be copied on disk once another has come: those that are not here
+    /// already are passed over, too.
+    pub waiting: BTreeSet<(MailboxName, Uid)>,
+    /// Copies that appeared here: where a new message on the server is the same, they are linked;
+    /// else they are copied there, too.
+    pub copies: BTreeMap<MailboxName, Vec<Duplicate>>,
+}
+
+/// What was settled of one mailbox, for its table to pass over.
+#[derive(Clone, Debug, Default)]
+pub struct Settled<'a> {
+    /// Pairs, of all mailboxes.
+    pub pairs: Cow<'a, BTreeSet<PairId>>,
+    /// New messages.
+    pub uids: BTreeSet<Uid>,
+    /// New messages.
+    pub files: BTreeSet<MaildirId>,
+}
+
+impl Moves {
+    /// What concerns the table of one mailbox.
+    pub fn settled(&self, name: &MailboxName) -> Settled<'_> {
+        let uids = self.uids.iter().filter(|(place, _)| place == name);
+        let files = self.files.iter().filter(|(place, _)| place == name);
+        Settled {
+            pairs: Cow::Borrowed(&self.pairs),
+            uids: uids.map(|(_, uid)| *uid).collect(),
+            files: files.map(|(_, file)| file.clone()).collect(),
+        }
+    }
+}
+
+impl Settled<'_> {
+    /// What is left when links were found: messages that can be copied here once another has come
+    /// wait for that, and what is a copy here is copied there. Answers with these copies, and
+    /// whether messages wait.
+    pub fn rest(
+        &mut self,
+        name: &MailboxName,
+        moves: &Moves,
+        links: &[(Uid, MaildirId)],
+    ) -> (Vec<Action>, bool) {
+        let linked = |uid: &Uid| links.iter().any(|(own, _)| own == uid);
+        let waiting = moves.waiting.iter().filter(|(place, _)| place == name);
+        let waiting = waiting.map(|(_, uid)| *uid).filter(|uid| !linked(uid));
+        let before = self.uids.len();
+        self.uids.extend(waiting);
+        let linked: BTreeSet<&MaildirId> = links.iter().map(|(_, file)| file).collect();
+        let mut actions = Vec::new();
+        for copy in moves.copies.get(name).into_iter().flatten() {
+            if let AnyId::Local(file) = &copy.partner
+                && !linked.contains(file)
+            {
+                self.files.insert(file.clone());
+                actions.push(Action::Duplicate(copy.clone()));
+            }
+        }
+        (actions, self.uids.len() > before)
+    }
+}

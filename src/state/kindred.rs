@@ -1,0 +1,185 @@
+//! The same message elsewhere: pairs looked for by what is known of a new message, and messages
+//! that were deleted here and may turn up again.
+
+use super::base::{flags_from, keyword_text, pair_from};
+use super::{State, StateError, doing};
+use crate::model::{ContentHash, Flags, Kin, MailboxKey, Pair, PairId, Uid};
+use rusqlite::{Row, ToSql, params};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A pair that a new message may be the same as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relative {
+    /// The pair.
+    pub pair: Pair,
+    /// Where it lies.
+    pub mailbox: MailboxKey,
+}
+
+/// A message that was deleted here because it was gone there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Buried {
+    /// What it is called wherever it lies on the server.
+    pub kin: Kin,
+    /// Its canonical content.
+    pub hash: ContentHash,
+    /// The flags that both sides last agreed on.
+    pub agreed: Flags,
+    /// The flags it had here.
+    pub here: Flags,
+    /// Where its bytes are, below the quarantine.
+    pub path: Vec<u8>,
+}
+
+impl State {
+    /// Whether anything is known that a new message could be the same as.
+    pub fn knows_messages(&self) -> Result<bool, StateError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM pair) OR EXISTS (SELECT 1 FROM buried)";
+        self.db
+            .query_row(sql, [], |row| row.get(0))
+            .map_err(doing("read whether messages are known"))
+    }
+
+    /// Pairs whose message the server calls so.
+    pub fn pairs_by_kin(&self, kin: &BTreeSet<Kin>) -> Result<Vec<Relative>, StateError> {
+        let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin, mailbox
+                   FROM pair WHERE kin = ?1 ORDER BY mailbox, uid";
+        self.relatives(sql, kin.iter().map(|kin| kin.number()))
+    }
+
+    /// Pairs whose file has such a size, bytes.
+    pub fn pairs_by_size(&self, sizes: &BTreeSet<u64>) -> Result<Vec<Relative>, StateError> {
+        let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin, mailbox
+                   FROM pair WHERE size = ?1 ORDER BY mailbox, uid";
+        let sizes = sizes.iter().filter_map(|size| i64::try_from(*size).ok());
+        self.relatives(sql, sizes)
+    }
+
+    fn relatives(
+        &self,
+        sql: &str,
+        values: impl Iterator<Item = i64>,
+    ) -> Result<Vec<Relative>, StateError> {
+        let what = doing("look for a message elsewhere");
+        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
+        let mut all = Vec::new();
+        for value in values {
+            let read = |row: &Row<'_>| {
+                Ok(Relative {
+                    pair: pair_from(row)?,
+                    mailbox: MailboxKey(row.get(9)?),
+                })
+            };
+            let rows = query.query_map([value], read).map_err(&what)?;
+            for row in rows {
+                all.push(row.map_err(&what)?);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Pairs of a mailbox whose message lies in another mailbox too.
+    pub fn in_several_places(&self, key: MailboxKey) -> Result<BTreeSet<PairId>, StateError> {
+        let what = doing("look for a message elsewhere");
+        let sql = "SELECT p.id FROM pair p WHERE p.mailbox = ?1 AND p.kin IS NOT NULL
+                   AND EXISTS (SELECT 1 FROM pair q WHERE q.kin = p.kin AND q.mailbox <> ?1)";
+        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
+        let rows = query
+            .query_map([key.0], |row| Ok(PairId(row.get(0)?)))
+            .map_err(&what)?;
+        rows.collect::<Result<_, _>>().map_err(what)
+    }
+
+    /// Pairs of which it is not known what the server calls them everywhere, by mailbox.
+    pub fn nameless(&self) -> Result<BTreeMap<MailboxKey, BTreeMap<Uid, PairId>>, StateError> {
+        let what = doing("look for messages without an id");
+        let sql = "SELECT mailbox, uid, id FROM pair WHERE kin IS NULL";
+        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
+        let read = |row: &Row<'_>| {
+            let uid = Uid::new(row.get(1)?).ok_or(rusqlite::Error::InvalidQuery)?;
+            Ok((MailboxKey(row.get(0)?), uid, PairId(row.get(2)?)))
+        };
+        let rows = query.query_map([], read).map_err(&what)?;
+        let mut all: BTreeMap<MailboxKey, BTreeMap<Uid, PairId>> = BTreeMap::new();
+        for row in rows {
+            let (mailbox, uid, pair) = row.map_err(&what)?;
+            all.entry(mailbox).or_default().insert(uid, pair);
+        }
+        Ok(all)
+    }
+
+    /// Remembers messages whose bytes went to quarantine.
+    pub fn bury(&mut self, buried: &[Buried], now: i64) -> Result<(), StateError> {
+        if buried.is_empty() {
+            return Ok(());
+        }
+        let what = doing("remember what went to quarantine");
+        let tx = self.db.transaction().map_err(&what)?;
+        for one in buried {
+            let sql = "INSERT OR REPLACE INTO buried (kin, hash, flags, keywords, flags_here,
+                                                      keywords_here, path, at)
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+            let values = params![
+                one.kin.number(),
+                one.hash.0,
+                one.agreed.bits(),
+                keyword_text(&one.agreed),
+                one.here.bits(),
+                keyword_text(&one.here),
+                one.path,
+                now
+            ];
+            let mut insert = tx.prepare_cached(sql).map_err(&what)?;
+            insert.execute(values).map_err(&what)?;
+        }
+        tx.commit().map_err(what)
+    }
+
+    /// Messages in quarantine that the server calls so.
+    pub fn buried(&self, kin: &BTreeSet<Kin>) -> Result<Vec<Buried>, StateError> {
+        let what = doing("read what is in quarantine");
+        let sql = "SELECT kin, hash, flags, keywords, flags_here, keywords_here, path
+                   FROM buried WHERE kin = ?1 ORDER BY at DESC, path";
+        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
+        let mut all = Vec::new();
+        for kin in kin {
+            let read = |row: &Row<'_>| {
+                Ok(Buried {
+                    kin: Kin::from_number(row.get(0)?),
+                    hash: ContentHash(row.get(1)?),
+                    agreed: flags_from(row.get(2)?, row.get_ref(3)?.as_str()?),
+                    here: flags_from(row.get(4)?, row.get_ref(5)?.as_str()?),
+                    path: row.get(6)?,
+                })
+            };
+            let rows = query.query_map([kin.number()], read).map_err(&what)?;
+            for row in rows {
+                all.push(row.map_err(&what)?);
+            }
+        }
+        Ok(all)
+    }
+
+    /// Forgets messages in quarantine: these, which are back, or whose bytes are gone.
+    pub fn unbury(&mut self, paths: &[Vec<u8>]) -> Result<(), StateError> {
+        if paths.is_empty() {
+            return Ok(());
+        }
+        let what = doing("forget what was in quarantine");
+        let tx = self.db.transaction().map_err(&what)?;
+        for path in paths {
+            let sql = "DELETE FROM buried WHERE path = ?1";
+            tx.execute(sql, [path as &dyn ToSql]).map_err(&what)?;
+        }
+        tx.commit().map_err(what)
+    }
+
+    /// Forgets messages that went to quarantine before then.
+    pub fn unbury_before(&mut self, at: i64) -> Result<(), StateError> {
+        let sql = "DELETE FROM buried WHERE at < ?1";
+        self.db
+            .execute(sql, [at])
+            .map_err(doing("forget what was in quarantine"))?;
+        Ok(())
+    }
+}

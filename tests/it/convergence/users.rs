@@ -1,0 +1,284 @@
+//! What users do on both sides, at random.
+
+use super::reference::Before;
+use crate::support::memory::{Inner, Memory, MemoryId};
+use crate::support::world::TwoSides;
+use mailtide::model::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A small generator (xorshift64*): the same seed makes the same run on every machine.
+pub struct Chance(u64);
+
+impl Chance {
+    pub fn new(seed: u64) -> Chance {
+        Chance(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    pub fn below(&mut self, n: usize) -> usize {
+        (self.next() >> 33) as usize % n
+    }
+
+    pub fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+
+    fn pick<'a, T>(&mut self, all: &'a [T]) -> Option<&'a T> {
+        match all.len() {
+            0 => None,
+            n => all.get(self.below(n)),
+        }
+    }
+}
+
+const NAMES: [&str; 4] = ["INBOX", "A", "A/B", "Entwürfe"];
+
+pub struct Users {
+    pub chance: Chance,
+    /// Whether contents repeat. Where they do not, what must come out is known exactly.
+    pub identical: bool,
+    bodies: u32,
+    /// Messages that were in step when the round began. Only these are marked \Deleted: a new
+    /// message that is (rows 44, 45) stays on its side, which `cases.rs` covers.
+    settled: BTreeSet<(MailboxName, AnyId)>,
+    /// Contents that lie in several places: these are not moved.
+    several: BTreeSet<Vec<u8>>,
+    /// What was moved, copied or deleted in this round: once on each side.
+    handled: BTreeSet<(Side, Vec<u8>)>,
+    dropped: BTreeSet<MailboxName>,
+}
+
+impl Users {
+    pub fn new(chance: Chance, identical: bool) -> Users {
+        Users {
+            chance,
+            identical,
+            bodies: 0,
+            settled: BTreeSet::new(),
+            several: BTreeSet::new(),
+            handled: BTreeSet::new(),
+            dropped: BTreeSet::new(),
+        }
+    }
+
+    /// A new round.
+    pub fn begin(&mut self, before: &Before) {
+        self.settled.clear();
+        self.handled.clear();
+        self.dropped.clear();
+        let mut places: BTreeMap<&[u8], usize> = BTreeMap::new();
+        for (name, pairs) in before {
+            for (body, pair) in pairs {
+                *places.entry(body).or_default() += 1;
+                for id in [pair.uid.any(), pair.file.any()] {
+                    self.settled.insert((name.clone(), id));
+                }
+            }
+        }
+        let several = places.into_iter().filter(|(_, n)| *n > 1);
+        self.several = several.map(|(body, _)| body.to_vec()).collect();
+    }
+
+    fn body(&mut self) -> Vec<u8> {
+        // Identical messages are normal mail.
+        let repeats = self.identical && self.bodies > 0 && self.chance.one_in(2);
+        let number = match repeats {
+            true => self.chance.below(self.bodies as usize) as u32,
+            false => {
+                self.bodies += 1;
+                self.bodies - 1
+            }
+        };
+        // Some share header, size and beginning, and differ only in the middle.
+        let pad = match number.is_multiple_of(2) {
+            true => "x".repeat(1500),
+            false => String::new(),
+        };
+        let head = format!("Subject: {}\r\nMessage-ID: <1@x>", pad.len());
+        format!("{head}\r\n\r\n{pad}{number:04}{pad}\r\n").into_bytes()
+    }
+
+    fn flags(&mut self) -> Flags {
+        let mut flags = Flags::from_parts(self.chance.below(32) as u8, []);
+        if self.chance.one_in(4) {
+            let keyword = ["work", "$Forwarded"][self.chance.below(2)];
+            flags.insert_keyword(Keyword::new(keyword).unwrap());
+        }
+        flags.without(SystemFlag::Deleted)
+    }
+
+    /// One thing, on one side.
+    pub fn act(&mut self, w: &TwoSides) {
+        match self.chance.one_in(2) {
+            true => self.act_on(&w.remote, w),
+            false => self.act_on(&w.local, w),
+        }
+    }
+
+    fn act_on<I: MemoryId>(&mut self, side: &Memory<I>, w: &TwoSides) {
+        let names = side.names();
+        let name = self.chance.pick(&names).unwrap().clone();
+        let ids = side.ids(&name);
+        let id = self.chance.pick(&ids).cloned();
+        match (self.chance.below(14), id) {
+            (0..=3, _) if ids.len() < 8 => self.add(side, &name, w),
+            (4..=6, Some(id)) => self.flag(side, &name, &id),
+            (7, Some(id)) => {
+                let keyword = Keyword::new(["work", "todo"][self.chance.below(2)]).unwrap();
+                let on = self.chance.one_in(2);
+                side.edit(&name, &id, |f| match on {
+                    true => f.insert_keyword(keyword),
+                    false => *f = Flags::from_parts(f.bits(), []),
+                });
+            }
+            (8, Some(id)) if self.may_handle(side, &name, &id, true) => side.delete(&name, &id),
+            (9 | 10, Some(id)) => self.shift(side, &name, &id),
+            (11, Some(id)) => self.copy(side, &name, &id),
+            (12, _) => {
+                let new = MailboxName::parse(self.chance.pick(&NAMES).unwrap()).unwrap();
+                if !self.dropped.contains(&new) {
+                    side.create(&new);
+                }
+            }
+            (13, _) => self.drop_mailbox(side, &name, w),
+            _ => {}
+        }
+    }
+
+    fn add<I: MemoryId>(&mut self, side: &Memory<I>, name: &MailboxName, w: &TwoSides) {
+        let (body, flags) = (self.body(), self.flags());
+        side.add(name, &body, flags);
+        if !self.chance.one_in(5) {
+            return;
+        }
+        // The same message arrives on the other side too, there or elsewhere.
+        let flags = self.flags();
+        let names = match I::SIDE {
+            Side::Remote => w.local.names(),
+            Side::Local => w.remote.names(),
+        };
+        let name = match names.contains(name) && self.chance.one_in(2) {
+            true => name.clone(),
+            false => self.chance.pick(&names).unwrap().clone(),
+        };
+        match I::SIDE {
+            Side::Remote => drop(w.local.add(&name, &body, flags)),
+            Side::Local => drop(w.remote.add(&name, &body, flags)),
+        }
+    }
+
+    fn flag<I: MemoryId>(&mut self, side: &Memory<I>, name: &MailboxName, id: &I) {
+        let settled = self.settled.contains(&(name.clone(), id.any()));
+        let bit = match SystemFlag::ALL[self.chance.below(5)] {
+            SystemFlag::Deleted if !settled || self.dropped.contains(name) => SystemFlag::Seen,
+            SystemFlag::Deleted if !self.may_handle(side, name, id, false) => SystemFlag::Seen,
+            bit => bit,
+        };
+        let on = self.chance.one_in(2);
+        side.edit(name, id, |f| match on {
+            true => f.insert(bit),
+            false => *f = f.clone().without(bit),
+        });
+    }
+
+    /// Whether something may be done with a message that takes it away or makes more of it; notes
+    /// that it was.
+    fn may_handle<I: MemoryId>(
+        &mut self,
+        side: &Memory<I>,
+        name: &MailboxName,
+        id: &I,
+        deletes: bool,
+    ) -> bool {
+        if self.identical {
+            return true;
+        }
+        let inner = side.inner.borrow();
+        let body = &inner.boxes[name].messages[id].body;
+        let all = inner.boxes.values().flat_map(|b| b.messages.values());
+        let alone = all.filter(|m| m.body == *body).count() == 1;
+        let free = deletes || (alone && !self.several.contains(body));
+        free && self.handled.insert((I::SIDE, body.clone()))
+    }
+
+    /// A mail program moves a message, or gives it another name.
+    fn shift<I: MemoryId>(&mut self, side: &Memory<I>, name: &MailboxName, id: &I) {
+        let to = self.chance.pick(&side.names()).unwrap().clone();
+        if !self.may_handle(side, name, id, false) || side.ids(&to).len() >= 8 {
+            return;
+        }
+        side.edit(name, id, |f| *f = f.clone().without(SystemFlag::Deleted));
+        if self.chance.one_in(2) && to != *name {
+            side.shift(name, id, &to);
+        } else {
+            // By a copy with a new name, and a deletion.
+            side.copy(name, id, &to);
+            side.delete(name, id);
+        }
+    }
+
+    fn copy<I: MemoryId>(&mut self, side: &Memory<I>, name: &MailboxName, id: &I) {
+        let to = self.chance.pick(&side.names()).unwrap().clone();
+        if !self.may_handle(side, name, id, false) || side.ids(&to).len() >= 8 {
+            return;
+        }
+        let copy = side.copy(name, id, &to);
+        side.edit(&to, &copy, |f| *f = f.clone().without(SystemFlag::Deleted));
+    }
+
+    fn drop_mailbox<I: MemoryId>(&mut self, side: &Memory<I>, name: &MailboxName, w: &TwoSides) {
+        let may = !self.identical && !name.is_inbox() && self.dropped.len() < 2;
+        if may && self.chance.one_in(2) && !holds_deleted(w, name) {
+            side.inner.borrow_mut().boxes.remove(name);
+            self.dropped.insert(name.clone());
+        }
+    }
+
+    /// The server gives all messages of a mailbox new UIDs. Says of which.
+    pub fn renumber(&mut self, w: &TwoSides, before: &mut Before) -> BTreeSet<MailboxName> {
+        let names = w.remote.names();
+        let name = self.chance.pick(&names).unwrap();
+        let ids: BTreeSet<Uid> = w.remote.ids(name).into_iter().collect();
+        let pairs = before.get_mut(name).map_or(&mut [][..], |pairs| pairs);
+        let whole = pairs.iter().all(|(_, pair)| ids.contains(&pair.uid));
+        let there = w.local.names().contains(name) && !holds_deleted(w, name);
+        if whole && there && !self.identical && self.chance.one_in(6) {
+            w.remote.renumber(name, self.chance.below(3) as u32);
+            let new: BTreeMap<Uid, Uid> = ids.into_iter().zip(w.remote.ids(name)).collect();
+            for (_, pair) in pairs {
+                pair.uid = new[&pair.uid];
+            }
+            return BTreeSet::from([name.clone()]);
+        }
+        BTreeSet::new()
+    }
+}
+
+/// What is marked \Deleted does not come back with a mailbox that does (row 45).
+fn holds_deleted(w: &TwoSides, name: &MailboxName) -> bool {
+    fn any<I: Ord>(side: &Inner<I>, name: &MailboxName) -> bool {
+        let messages = side.boxes.get(name).map(|b| &b.messages);
+        let mut all = messages.into_iter().flatten();
+        all.any(|(_, m)| m.flags.has(SystemFlag::Deleted))
+    }
+    any(&w.remote.inner.borrow(), name) || any(&w.local.inner.borrow(), name)
+}
+
+/// Nothing is marked \Deleted any more: what is, and is new (rows 44, 45), stays on its side.
+pub fn unmark(w: &TwoSides) {
+    fn all<I: MemoryId>(side: &Memory<I>) {
+        for name in side.names() {
+            for id in side.ids(&name) {
+                side.edit(&name, &id, |f| *f = f.clone().without(SystemFlag::Deleted));
+            }
+        }
+    }
+    all(&w.remote);
+    all(&w.local);
+}

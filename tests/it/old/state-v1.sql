@@ -1,0 +1,119 @@
+-- mailtide's state: what both sides of one account last agreed on. One database per account.
+-- This file is the source of truth; `migrate.rs` says how older databases get here.
+--
+-- Times are seconds since 1970-01-01 UTC. Sides: 0 remote (the IMAP server), 1 local (the Maildir).
+
+-- The account; exactly one row.
+CREATE TABLE account (
+    id          INTEGER PRIMARY KEY CHECK (id = 1),
+    -- Random; also in the marker file in the Maildir, so that the two know each other.
+    uuid        TEXT NOT NULL,
+    -- The settings that decide which mailbox is which (host, user, Maildir, layout, patterns), as
+    -- of the last run that finished with nothing held. A change makes deletions wait (guard G6).
+    config      TEXT NOT NULL,
+    created_at  INTEGER NOT NULL
+) STRICT;
+
+-- A mailbox that is kept in step.
+CREATE TABLE mailbox (
+    id            INTEGER PRIMARY KEY,
+    -- The name as text: components joined by '/', with '/' and '%' inside a component escaped.
+    name          TEXT NOT NULL UNIQUE,
+    -- Random 32-bit number that names the mailbox in the names of downloaded files.
+    tag           INTEGER NOT NULL,
+    -- The UIDVALIDITY in which all UIDs below were learned; NULL before the first look.
+    epoch         INTEGER,
+    -- Where each side was left; NULL: never, or to be looked at anew. Text made by that side.
+    remote_cursor TEXT,
+    local_cursor  TEXT,
+    -- When the mailbox was last compared message by message.
+    full_at       INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+-- A message that both sides have.
+CREATE TABLE pair (
+    id        INTEGER PRIMARY KEY,
+    mailbox   INTEGER NOT NULL REFERENCES mailbox (id) ON DELETE CASCADE,
+    uid       INTEGER NOT NULL CHECK (uid BETWEEN 1 AND 4294967295),
+    -- The base name of its file (all before ':2,').
+    file      BLOB NOT NULL,
+    -- System flags as bits: 1 \Answered, 2 \Deleted, 4 \Draft, 8 \Flagged, 16 \Seen.
+    flags     INTEGER NOT NULL,
+    -- Keywords, separated by spaces; those that one side cannot store are here all the same.
+    keywords  TEXT NOT NULL,
+    -- BLAKE3 of the canonical content (no CR, one newline at the end).
+    hash      BLOB NOT NULL CHECK (length(hash) = 32),
+    -- Bytes on disk.
+    size      INTEGER NOT NULL,
+    -- Set while we take the message away from that side: its absence there is then our doing.
+    tombstone INTEGER,
+    UNIQUE (mailbox, uid),
+    UNIQUE (mailbox, file)
+) STRICT;
+
+-- A message that one side has and that is not copied, and why.
+CREATE TABLE aside (
+    mailbox  INTEGER NOT NULL REFERENCES mailbox (id) ON DELETE CASCADE,
+    side     INTEGER NOT NULL,
+    -- Remote: the UID as 4 bytes, big-endian. Local: the base name.
+    message  BLOB NOT NULL,
+    -- 'marked-deleted', 'refused', 'kept' or 'unmatched'.
+    reason   TEXT NOT NULL,
+    attempts INTEGER NOT NULL,
+    -- When to try again; NULL: when something changes.
+    retry_at INTEGER,
+    flags    INTEGER NOT NULL,
+    keywords TEXT NOT NULL,
+    -- What the side said when it refused.
+    detail   TEXT NOT NULL,
+    PRIMARY KEY (mailbox, side, message)
+) STRICT, WITHOUT ROWID;
+
+-- An upload whose outcome is not known yet: the one step that must not simply be repeated.
+-- Written before the first byte is sent, gone in the transaction that records the pair.
+CREATE TABLE upload (
+    mailbox  INTEGER NOT NULL REFERENCES mailbox (id) ON DELETE CASCADE,
+    file     BLOB NOT NULL,
+    -- 0: sending (the server cannot have stored it), 1: committing (it may have).
+    phase    INTEGER NOT NULL,
+    -- When the phase was entered.
+    at       INTEGER NOT NULL,
+    PRIMARY KEY (mailbox, file)
+) STRICT, WITHOUT ROWID;
+
+-- A part of a plan that waits for the user's word. Named by its content, so an approval lets
+-- exactly that run, once.
+CREATE TABLE held (
+    id       TEXT PRIMARY KEY,
+    kind     TEXT NOT NULL,
+    side     INTEGER NOT NULL,
+    mailbox  TEXT NOT NULL,
+    count    INTEGER NOT NULL,
+    -- What it would do, a line each.
+    lines    TEXT NOT NULL,
+    at       INTEGER NOT NULL,
+    approved INTEGER NOT NULL
+) STRICT;
+
+-- A run that changed something.
+CREATE TABLE run (
+    id      INTEGER PRIMARY KEY,
+    at      INTEGER NOT NULL,
+    -- The program that ran: version and command.
+    program TEXT NOT NULL
+) STRICT;
+
+-- Every change made, so that "why" can be answered later.
+CREATE TABLE history (
+    id      INTEGER PRIMARY KEY,
+    run     INTEGER NOT NULL REFERENCES run (id),
+    mailbox TEXT NOT NULL,
+    -- Where the change was made.
+    side    INTEGER NOT NULL,
+    -- 'new', 'flags', 'deleted', 'linked', 'mailbox-created', 'mailbox-deleted', 'refused', ...
+    what    TEXT NOT NULL,
+    -- The message: its UID in decimal or its base name; empty for a mailbox.
+    message BLOB NOT NULL,
+    -- The details and the reason.
+    why     TEXT NOT NULL
+) STRICT;

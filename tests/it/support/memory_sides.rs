@@ -1,0 +1,198 @@
+//! What only one of the two sides in memory can do, and taking messages in.
+
+use super::memory::{Memory, MemoryId, Message};
+use mailtide::model::*;
+use mailtide::store::*;
+
+pub(super) fn object(message: &Message) -> Kin {
+    Kin::object(&message.object.to_be_bytes())
+}
+
+impl Serve for Memory<Uid> {
+    fn names_messages(&self) -> bool {
+        self.inner.borrow().objects
+    }
+
+    async fn kin(&mut self, place: &Place, ids: &[Uid]) -> Result<Vec<(Uid, Kin)>, StoreError> {
+        self.step()?;
+        let objects = self.inner.borrow().objects;
+        self.at(place, |b| {
+            let there = ids.iter().filter_map(|id| Some((*id, b.messages.get(id)?)));
+            let kin = |m: &Message| {
+                let mut heading = Heading::default();
+                heading.update(&m.body);
+                let (date, size) = (Timestamp(m.date), m.body.len() as u64);
+                match objects {
+                    true => object(m),
+                    false => Kin::envelope(&heading.message_id(), date, size),
+                }
+            };
+            Ok(there.map(|(id, m)| (id, kin(m))).collect())
+        })
+    }
+}
+
+impl Memory<MaildirId> {
+    fn kept(&self, path: &[u8]) -> Option<Vec<u8>> {
+        let number: usize = std::str::from_utf8(path).unwrap().parse().unwrap();
+        let body = self.inner.borrow().quarantine.get(number).cloned();
+        body.filter(|body| !body.is_empty())
+    }
+}
+
+impl Keep for Memory<MaildirId> {
+    async fn kept_excerpt(&mut self, path: &[u8]) -> Result<Option<Excerpt>, StoreError> {
+        self.step()?;
+        Ok(self.kept(path).map(|body| Excerpt::of_wire(&body)))
+    }
+
+    async fn recall(
+        &mut self,
+        place: &Place,
+        path: &[u8],
+        delivery: &Delivery,
+    ) -> Result<Option<(MaildirId, u64)>, StoreError> {
+        self.step()?;
+        let Some(body) = self.kept(path) else {
+            return Ok(None);
+        };
+        let size = body.len() as u64;
+        let message = self.fresh(body, delivery.flags.clone(), 1000);
+        let id = self.at(place, |b| Ok(b.put(message, delivery.origin)))?;
+        let number: usize = std::str::from_utf8(path).unwrap().parse().unwrap();
+        self.inner.borrow_mut().quarantine[number].clear();
+        self.wrote();
+        self.step()?;
+        Ok(Some((id, size)))
+    }
+
+    async fn quarantine(&mut self, place: &Place) -> Result<Self::Receiver, StoreError> {
+        self.step()?;
+        Ok(self.receiver(place, Target::Quarantine))
+    }
+
+    async fn split(&mut self, place: &Place, id: &MaildirId) -> Result<MaildirId, StoreError> {
+        self.step()?;
+        self.wrote();
+        self.at(place, |b| {
+            let mut message = b.drop_message(id).ok_or(StoreError::Stale("gone".into()))?;
+            message.edited = false;
+            Ok(b.put(message, None))
+        })
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    Mailbox,
+    Quarantine,
+}
+
+/// Remote: stores at each `end`, as APPEND does. Local: all at `finish`, as a batch of files.
+#[derive(Debug)]
+pub struct MemoryReceiver<I: MemoryId> {
+    memory: Memory<I>,
+    place: Place,
+    target: Target,
+    body: Vec<u8>,
+    size: u64,
+    waiting: Vec<(Vec<u8>, Delivery)>,
+    done: Vec<(usize, Delivered<I>)>,
+}
+
+impl<I: MemoryId> Memory<I> {
+    pub(super) fn receiver(&self, place: &Place, target: Target) -> MemoryReceiver<I> {
+        MemoryReceiver {
+            memory: self.clone(),
+            place: place.clone(),
+            target,
+            body: Vec::new(),
+            size: 0,
+            waiting: Vec::new(),
+            done: Vec::new(),
+        }
+    }
+}
+
+impl<I: MemoryId> MemoryReceiver<I> {
+    fn store(&mut self, body: Vec<u8>, delivery: Delivery) -> Result<(), StoreError> {
+        let memory = self.memory.clone();
+        memory.step()?;
+        memory.wrote();
+        let outcome = if memory.inner.borrow().refuses.contains(&body) {
+            Delivered::Refused("not this one".into())
+        } else if self.target == Target::Quarantine {
+            let stored = body.len() as u64;
+            memory.inner.borrow_mut().quarantine.push(body);
+            Delivered::Stored {
+                id: Some(I::make(1, None, &|_| false)),
+                stored,
+            }
+        } else {
+            let stored = body.len() as u64;
+            let mask = memory.inner.borrow().stores.clone();
+            let date = delivery.date.map_or(0, |d| d.0);
+            let flags = mask.keep(&delivery.flags);
+            let message = memory.fresh(body, flags, date);
+            let id = memory.at(&self.place, |b| Ok(b.put(message, delivery.origin)))?;
+            if std::mem::take(&mut memory.inner.borrow_mut().lose_reply) {
+                return Err(StoreError::Retry(
+                    "connection lost after the last byte".into(),
+                ));
+            }
+            memory.step()?;
+            let tells = memory.inner.borrow().tells;
+            Delivered::Stored {
+                id: tells.then_some(id),
+                stored,
+            }
+        };
+        self.done.push((delivery.tag, outcome));
+        Ok(())
+    }
+}
+
+impl<I: MemoryId> Receiver for MemoryReceiver<I> {
+    type Id = I;
+
+    async fn begin(&mut self, size: u64, delivery: Option<&Delivery>) -> Result<(), StoreError> {
+        self.memory.step()?;
+        assert!(
+            I::SIDE == Side::Local || delivery.is_some(),
+            "APPEND needs to know first"
+        );
+        self.size = size;
+        self.body.clear();
+        Ok(())
+    }
+
+    async fn chunk(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.body.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    async fn end(&mut self, delivery: Delivery) -> Result<(), StoreError> {
+        let body = std::mem::take(&mut self.body);
+        assert_eq!(body.len() as u64, self.size);
+        match I::SIDE {
+            Side::Remote => self.store(body, delivery),
+            Side::Local => {
+                self.waiting.push((body, delivery));
+                Ok(())
+            }
+        }
+    }
+
+    async fn abandon(&mut self) -> Result<(), StoreError> {
+        self.body.clear();
+        Ok(())
+    }
+
+    async fn finish(mut self) -> Result<Vec<(usize, Delivered<I>)>, StoreError> {
+        self.memory.step()?;
+        for (body, delivery) in std::mem::take(&mut self.waiting) {
+            self.store(body, delivery)?;
+        }
+        Ok(self.done)
+    }
+}
