@@ -20,6 +20,7 @@ fn base(count: u32) -> MailboxBase {
             hash: Canonical::of(b"x"),
             size: 1,
             tombstone: None,
+            kin: None,
         })
     };
     MailboxBase {
@@ -66,6 +67,7 @@ fn reconcile(bencher: divan::Bencher<'_, '_>, count: u32) {
             .collect(),
     );
     let (policy, in_doubt) = (Policy::default(), BTreeSet::new());
+    let settled = mailtide::reconcile::settled::Settled::default();
     let (base, remote, local) = (&base, &remote, &local);
     bencher.bench(|| {
         let (links, in_doubt, policy) = (&[][..], &in_doubt, &policy);
@@ -75,6 +77,8 @@ fn reconcile(bencher: divan::Bencher<'_, '_>, count: u32) {
             local,
             links,
             in_doubt,
+            uploads: in_doubt,
+            settled: &settled,
             policy,
             now: 0,
         })

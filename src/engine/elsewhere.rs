@@ -14,7 +14,7 @@ use crate::reconcile::moves;
 use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::{Kept, Known, Sighting, Whereabouts};
 use crate::state::{Buried, Relative};
-use crate::store::{Keep, Serve};
+use crate::store::{Keep, Place, Serve};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// New messages on the server with what they are called everywhere.
@@ -72,7 +72,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         });
         files.retain(|g| !sent.contains_key(&(g.mailbox.clone(), g.hash)));
         let twins = self.twins(scenes, strangers);
-        let known = known(scenes, overview, &candidates);
+        let present = self.present(scenes, overview, &candidates).await?;
+        let known = known(scenes, overview, (&candidates, &present));
         let kept = candidates.buried.into_values().flatten().map(|b| Kept {
             hash: b.hash,
             flags: (b.agreed, b.here),
@@ -230,11 +231,15 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         let sources = sources(scenes, files, candidates);
         let (mut asked, mut pieces) = (Vec::new(), Vec::new());
+        let unseen = unseen(scenes, candidates);
         for (new, hash) in likely {
             if let (Some(here), Some(scene)) = (sources.get(&hash), scenes.get(&new.mailbox)) {
                 let (there, uid, here) = (scene.place(), new.uid, here.clone());
                 pieces.push(Likely { there, uid, here });
                 asked.push((new, hash));
+            } else if unseen.contains(&hash) {
+                // It cannot be compared now; what is decided of it is only to wait.
+                proven.push((new, hash));
             }
         }
         let fit = self.probe(&pieces).await?;
@@ -263,6 +268,28 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
         };
         Ok((proven.into_iter().map(sighting).collect(), strangers))
+    }
+
+    /// Pairs in mailboxes that this run does not look into whose file is there: they can be copied.
+    async fn present(
+        &mut self,
+        scenes: &Scenes,
+        overview: &Overview,
+        candidates: &Candidates,
+    ) -> Result<BTreeSet<PairId>, Ended> {
+        let mut present = BTreeSet::new();
+        for (name, relative) in candidates.pairs.values() {
+            if scenes.contains_key(name) || overview.is_quiet(name) {
+                continue;
+            }
+            let (mailbox, epoch) = (name.clone(), None);
+            let ids = [(relative.pair.file.clone(), None)];
+            let told = self.local.excerpts(&Place { mailbox, epoch }, &ids).await?;
+            if !told.is_empty() {
+                present.insert(relative.pair.id);
+            }
+        }
+        Ok(present)
     }
 
     /// Messages that are new in several mailboxes: one of them is fetched, the others wait until
@@ -311,9 +338,23 @@ fn half_recorded(scene: &Scene) -> BTreeMap<MaildirId, Uid> {
     claims
 }
 
+/// Contents of which it cannot be told whether they are still here.
+fn unseen(scenes: &Scenes, candidates: &Candidates) -> BTreeSet<ContentHash> {
+    let unseen = candidates.pairs.values().filter(|(name, relative)| {
+        let scene = scenes.get(name);
+        let seen = scene.map(|scene| whereabouts(&scene.local, &relative.pair.file));
+        seen == Some(Whereabouts::Unknown)
+    });
+    unseen.map(|(_, relative)| relative.pair.hash).collect()
+}
+
 /// The pairs that may have been moved or copied, and how each side sees them. A mailbox that was
 /// not looked at because nothing can have changed in it holds what the base says.
-fn known(scenes: &Scenes, overview: &Overview, candidates: &Candidates) -> Vec<Known> {
+fn known(
+    scenes: &Scenes,
+    overview: &Overview,
+    (candidates, present): (&Candidates, &BTreeSet<PairId>),
+) -> Vec<Known> {
     let mut all = Vec::new();
     let looked: BTreeSet<PairId> = scenes
         .values()
@@ -331,6 +372,10 @@ fn known(scenes: &Scenes, overview: &Overview, candidates: &Candidates) -> Vec<K
             None if overview.is_quiet(name) => {
                 let here = Whereabouts::Here;
                 (here, here, pair.flags.clone())
+            }
+            None if present.contains(&pair.id) => {
+                let flags = pair.flags.clone();
+                (Whereabouts::Unknown, Whereabouts::Here, flags)
             }
             _ => continue,
         };

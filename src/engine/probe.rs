@@ -38,9 +38,7 @@ pub(super) fn sources(
     }
     for (name, Relative { pair, .. }) in candidates.pairs.values() {
         let look = scenes.get(name).map(|scene| &scene.local);
-        let here = look.is_none_or(|look| {
-            whereabouts(look, &pair.file) == Whereabouts::Here && !look.broken.contains(&pair.file)
-        });
+        let here = look.is_none_or(|look| whereabouts(look, &pair.file) == Whereabouts::Here);
         if here {
             let (mailbox, epoch) = (name.clone(), None);
             let place = Place { mailbox, epoch };
@@ -61,22 +59,25 @@ pub(super) struct Likely {
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// Of messages whose envelopes fit, those (by their place in the list) whose pieces do too.
+    /// Of messages whose envelopes fit, those (by their place in the list) whose pieces do too. Of
+    /// one that the server lists and cannot deliver, the envelope has to do.
     pub(super) async fn probe(&mut self, likely: &[Likely]) -> Result<BTreeSet<usize>, Ended> {
         let all: BTreeSet<usize> = (0..likely.len()).collect();
         let step = likely.len().div_ceil(PROBES).max(1);
         let sample: BTreeSet<usize> = all.iter().copied().step_by(step).collect();
-        if self.compare(likely, &sample).await? == sample {
+        if self.compare(likely, &sample, true).await? == sample {
             return Ok(all);
         }
-        self.compare(likely, &all).await
+        self.compare(likely, &all, true).await
     }
 
-    /// Which of these have the same pieces here and there.
+    /// Which of these have the same pieces here and there; `trusting`: those too of which there are
+    /// none there.
     pub(super) async fn compare(
         &mut self,
         likely: &[Likely],
         which: &BTreeSet<usize>,
+        trusting: bool,
     ) -> Result<BTreeSet<usize>, Ended> {
         let mut asked: Vec<(&Place, Sized)> = Vec::new();
         let mut here: BTreeMap<usize, Excerpt> = BTreeMap::new();
@@ -113,7 +114,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let key = likely
                 .get(*at)
                 .map(|one| (one.there.mailbox.clone(), one.uid));
-            key.is_some_and(|key| there.get(&key) == Some(excerpt))
+            let told = key.and_then(|key| there.get(&key));
+            told.map_or(trusting, |told| told == excerpt)
         });
         Ok(here.into_keys().collect())
     }

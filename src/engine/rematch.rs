@@ -160,7 +160,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             here: Bytes::File(place.clone(), file.clone()),
         };
         let pieces: Vec<Likely> = single.iter().map(likely).collect();
-        let fit = self.compare(&pieces, &(0..pieces.len()).collect()).await?;
+        let fit = self
+            .compare(&pieces, &(0..pieces.len()).collect(), false)
+            .await?;
         for (at, (uid, file)) in single.into_iter().enumerate() {
             match fit.contains(&at) {
                 true => links.push((uid, file)),

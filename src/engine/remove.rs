@@ -83,6 +83,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             };
             if let (Some(known), Removed::Kept(path)) = (known.get(&pair.id), how)
                 && let Some(kin) = known.kin
+                && *why == DeleteWhy::DeletedAcross
             {
                 buried.push(Buried {
                     kin,

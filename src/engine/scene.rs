@@ -76,6 +76,8 @@ pub(super) fn whereabouts<I: Id>(look: &Look<I>, id: &I) -> Whereabouts {
         Whereabouts::Unknown
     } else if I::SIDE == Side::Local && look.edited.contains(id) {
         Whereabouts::Edited
+    } else if I::SIDE == Side::Local && look.broken.contains(id) {
+        Whereabouts::Broken
     } else {
         Whereabouts::Here
     }

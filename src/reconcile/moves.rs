@@ -88,7 +88,8 @@ struct Table<'a> {
 impl Table<'_> {
     fn group(&mut self, mut group: Group<'_>) {
         let lost_there = |known: &Known| {
-            let wanted = !matches!(known.local, Whereabouts::Gone | Whereabouts::Edited);
+            let lost = [Whereabouts::Gone, Whereabouts::Edited, Whereabouts::Broken];
+            let wanted = !lost.contains(&known.local);
             (known.remote == Whereabouts::Gone).then_some(wanted)
         };
         let kin = |known: &Known, new: &Sighting<Uid>| {
@@ -150,9 +151,9 @@ impl Table<'_> {
             }
             // Rows 19, 20, 24.
             (Whereabouts::Here, None, _, Some(g)) => self.follow_there(known, pair, g, group),
-            // Rows 4, 10, 29.
+            // Rows 4 and 10.
             (_, Some(v), Whereabouts::Here, None) => self.follow_here(known, pair, v, group),
-            // Rows 16, 21, 35: what was moved is new where it is.
+            // Rows 16, 21, 29, 35: what was moved is new where it is.
             (_, v, _, g) => {
                 source.file = None;
                 group.uids.extend(v);

@@ -28,6 +28,8 @@ pub enum Whereabouts {
     Unknown,
     /// It is, with other content.
     Edited,
+    /// It is, but nobody can read it.
+    Broken,
 }
 
 /// A new message that has the content of some pair.

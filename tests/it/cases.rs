@@ -5,6 +5,7 @@
 mod damaged;
 mod guards;
 mod mailboxes;
+mod moves;
 mod new_messages;
 
 use crate::support::world::TwoSides;
