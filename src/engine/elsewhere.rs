@@ -284,9 +284,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
             let (mailbox, epoch) = (name.clone(), None);
             let ids = [(relative.pair.file.clone(), None)];
-            let told = self.local.excerpts(&Place { mailbox, epoch }, &ids).await?;
-            if !told.is_empty() {
-                present.insert(relative.pair.id);
+            let told = self.local.excerpts(&Place { mailbox, epoch }, &ids).await;
+            match told {
+                Ok(told) if !told.is_empty() => drop(present.insert(relative.pair.id)),
+                Err(error) if !error.is_local_to_mailbox() => return Err(error.into()),
+                Ok(_) | Err(_) => {}
             }
         }
         Ok(present)

@@ -7,7 +7,7 @@ use super::download::DownloadJob;
 use super::report::{Ended, Event, Report};
 use super::upload::UploadJob;
 use crate::model::{AnyId, Id, MailboxBase, MailboxName, MaildirId, Side, Uid};
-use crate::reconcile::plan::Forget;
+use crate::reconcile::mailbox_action::Forget;
 use crate::reconcile::{Action, Cursor, FlagMask, MailboxAction, MailboxPlan, Outcome, Plan};
 use crate::state::Change;
 use crate::store::{Ask, Depth, Keep, Place, Removal, Serve, StoreError};
@@ -70,6 +70,15 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         mut works: Works,
         report: &mut Report,
     ) -> Result<(), Ended> {
+        let renames = |action: &MailboxAction| {
+            matches!(
+                action,
+                MailboxAction::Rename { .. } | MailboxAction::Follow { .. }
+            )
+        };
+        if plan.mailboxes.iter().any(renames) {
+            return self.rename_mailboxes(&plan.mailboxes, report).await;
+        }
         for (name, plan) in plan.messages {
             if let Some(work) = works.get_mut(&name) {
                 work.plan = plan;
@@ -79,10 +88,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             .mailboxes
             .into_iter()
             .partition(|action| matches!(action, MailboxAction::Delete { .. }));
-        others.sort_by_key(|action| action_name(action).depth());
-        deletions.sort_by_key(|action| std::cmp::Reverse(action_name(action).depth()));
+        others.sort_by_key(|action| action.name().depth());
+        deletions.sort_by_key(|action| std::cmp::Reverse(action.name().depth()));
         for action in others {
-            let name = action_name(&action).clone();
+            let name = action.name().clone();
             let done = self.begin_mailbox(action, &mut works, report).await;
             if let Err(error) = self.tolerate(&name, done, report)? {
                 works.remove(&name);
@@ -108,7 +117,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
         }
         for action in deletions {
-            let name = action_name(&action).clone();
+            let name = action.name().clone();
             let done = self.delete_mailbox(action, report).await;
             let _reported = self.tolerate(&name, done, report)?;
         }
@@ -156,7 +165,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         works: &mut Works,
         report: &mut Report,
     ) -> Result<(), Ended> {
-        let name = action_name(&action).clone();
+        let name = action.name().clone();
         match action {
             MailboxAction::Forget(_) => {
                 if let Some(key) = self.state.mailboxes()?.get(&name) {
@@ -196,7 +205,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     self.learn_new_mailbox(&name, works).await?;
                 }
             }
-            MailboxAction::Delete { .. } => {}
+            MailboxAction::Delete { .. }
+            | MailboxAction::Rename { .. }
+            | MailboxAction::Follow { .. } => {}
         }
         Ok(())
     }
@@ -379,14 +390,5 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             self.state.set_full_at(key, (self.world.now)())?;
         }
         Ok(())
-    }
-}
-
-fn action_name(action: &MailboxAction) -> &MailboxName {
-    match action {
-        MailboxAction::Adopt(name)
-        | MailboxAction::Forget(name)
-        | MailboxAction::Create { name, .. }
-        | MailboxAction::Delete { name, .. } => name,
     }
 }

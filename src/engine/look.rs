@@ -5,8 +5,8 @@ use super::report::{Ended, Report};
 use super::scene::{Fate, Scene};
 use super::survey::{Looked, Overview};
 use crate::model::{MailboxBase, MailboxKey, MailboxName, MaildirId, Side, Uid};
+use crate::reconcile::mailbox_action::Forget;
 use crate::reconcile::mailboxes::{self, Step};
-use crate::reconcile::plan::Forget;
 use crate::reconcile::{Look, MailboxAction};
 use crate::store::{Ask, Depth, Keep, Serve, StoreError};
 

@@ -1,8 +1,8 @@
 //! Runs one cycle of one account: look, decide, do, record.
 //!
 //! Reading order: [`account`] (the cycle and its passes), [`survey`] (looking and planning, with
-//! [`look`] and [`scene`]), [`elsewhere`] (the same message in another place, with [`probe`]),
-//! [`rematch`] and [`renumber`] (finding the same message again), [`execute`] (doing and recording,
+//! [`rename`], [`look`] and [`scene`]), [`elsewhere`] (the same message in another place, with
+//! [`probe`]), [`rematch`] and [`renumber`] (finding the same message again), [`execute`] (doing and recording,
 //! with [`download`], [`upload`], [`shift`], [`duplicate`], [`flags`] and [`remove`]), [`report`]
 //! (what is told about it).
 //!
@@ -15,6 +15,8 @@ mod survey;
 mod scene;
 
 mod look;
+
+mod rename;
 
 mod elsewhere;
 

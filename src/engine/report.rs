@@ -62,6 +62,8 @@ pub struct Report {
     pub plan: Option<Plan>,
     /// Mailboxes that the pass under way could not see as a whole.
     pub(crate) unsettled: BTreeSet<MailboxName>,
+    /// Mailboxes that a side refused to rename.
+    pub(crate) unnamed: BTreeSet<MailboxName>,
 }
 
 impl Report {

@@ -48,13 +48,24 @@ impl Overview {
     }
 }
 
+/// Where the look at everything leads.
+enum Overlook {
+    /// First mailboxes are renamed, and then it is looked again.
+    Renames(Vec<MailboxAction>),
+    /// To a closer look at these.
+    Clear(Overview, Vec<Step>),
+}
+
 pub(super) type Looked = (Option<MailboxAction>, Scene);
 pub(super) type Survey = (Vec<MailboxAction>, BTreeMap<MailboxName, Work>);
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// Looks at everything cheaply, then into what changed, and plans.
     pub(super) async fn survey(&mut self, report: &mut Report) -> Result<Survey, Ended> {
-        let (overview, steps) = self.overview().await?;
+        let (overview, steps) = match self.overview(report).await? {
+            Overlook::Clear(overview, steps) => (overview, steps),
+            Overlook::Renames(actions) => return Ok((actions, BTreeMap::new())),
+        };
         report.mailboxes = steps
             .iter()
             .filter(|step| !matches!(step, Step::Leave(..)))
@@ -133,7 +144,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok((actions, works))
     }
 
-    async fn overview(&mut self) -> Result<(Overview, Vec<Step>), Ended> {
+    async fn overview(&mut self, report: &Report) -> Result<Overlook, Ended> {
         let cursors = [
             self.state.cursors(Side::Remote)?,
             self.state.cursors(Side::Local)?,
@@ -141,6 +152,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let [left_remote, left_local] = &cursors;
         let local = self.local.list(left_local).await?;
         let remote = self.remote.list(left_remote).await?;
+        let renames = self.find_renames((&remote, &local), report).await?;
+        if !renames.is_empty() {
+            return Ok(Overlook::Renames(renames));
+        }
         let keys = self.state.mailboxes()?;
         let base: BTreeSet<MailboxName> = keys.keys().cloned().collect();
         let case = mailboxes::Case {
@@ -171,15 +186,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             .cloned()
             .collect();
         let restless = self.state.restless((self.world.now)())?;
-        Ok((
-            Overview {
-                keys,
-                cursors,
-                quiet,
-                restless,
-            },
-            steps,
-        ))
+        let overview = Overview {
+            keys,
+            cursors,
+            quiet,
+            restless,
+        };
+        Ok(Overlook::Clear(overview, steps))
     }
 
     fn needs_look(&self, step: &Step, overview: &Overview) -> Result<bool, Ended> {

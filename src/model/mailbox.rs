@@ -47,6 +47,12 @@ impl MailboxName {
         matches!(self.0.as_slice(), [one] if one == "INBOX")
     }
 
+    /// What is left of the name below another, if it lies below that.
+    pub fn below(&self, above: &MailboxName) -> Option<&[String]> {
+        let rest = self.0.strip_prefix(above.0.as_slice())?;
+        (!rest.is_empty()).then_some(rest)
+    }
+
     /// How deep it lies: 1 at the top.
     pub fn depth(&self) -> usize {
         self.0.len()

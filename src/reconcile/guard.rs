@@ -3,7 +3,8 @@
 //!
 //! A held part is named by its content: approving it lets exactly that run, nothing else.
 
-use super::plan::{Action, CopyWhy, MailboxAction, Plan};
+use super::mailbox_action::MailboxAction;
+use super::plan::{Action, CopyWhy, Plan};
 use super::policy::Limits;
 use crate::model::{MailboxName, Side};
 use std::collections::{BTreeMap, BTreeSet};

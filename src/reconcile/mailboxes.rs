@@ -2,8 +2,8 @@
 //! mailbox as a whole. The row names are those of `docs/sync.md`.
 
 use super::look::{Coverage, Listed, Look, Presence};
+use super::mailbox_action::{Forget, MailboxAction};
 use super::messages::Known;
-use super::plan::{Forget, MailboxAction};
 use super::policy::Policy;
 use crate::model::{MailboxBase, MailboxName, MaildirId, Side, Uid};
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,16 +1,18 @@
 //! Decides; pure. Three trees come in (base, remote, local), a plan goes out.
 //!
-//! Reading order: [`policy`] (what the user wants), [`look`] (what a side looks like), [`plan`]
-//! (what can be done), [`outcome`] (what was done), [`three_way`] (flags), [`matching`] (which two
+//! Reading order: [`policy`] (what the user wants), [`look`] (what a side looks like), [`plan`] and
+//! [`mailbox_action`] (what can be done), [`outcome`] (what was done), [`three_way`] (flags), [`matching`] (which two
 //! are the same message), [`moves`] (which was moved or copied, going by each [`sighting`]; what is
 //! [`settled`] then), [`messages`] (the table of one mailbox), [`mailboxes`] (the table of
-//! mailboxes), [`guard`] (what has to wait for the user's word).
+//! mailboxes, after their [`renames`]), [`guard`] (what has to wait for the user's word).
 
 pub mod policy;
 
 pub mod look;
 
 pub mod plan;
+
+pub mod mailbox_action;
 
 pub mod outcome;
 
@@ -28,11 +30,14 @@ pub mod moves;
 
 pub mod messages;
 
+pub mod renames;
+
 pub mod mailboxes;
 
 pub mod guard;
 
 pub use look::{Coverage, Cursor, FlagMask, Identity, Listed, Look, Presence};
+pub use mailbox_action::MailboxAction;
 pub use outcome::Outcome;
-pub use plan::{Action, CopyWhy, DeleteWhy, MailboxAction, MailboxPlan, Note, PairRef, Plan};
+pub use plan::{Action, CopyWhy, DeleteWhy, MailboxPlan, Note, PairRef, Plan};
 pub use policy::{Direction, Limits, Policy, Travel};

@@ -1,6 +1,7 @@
 //! What can be done. A plan is advice made from what was seen: each action carries what it saw,
 //! and the stores refuse when that no longer holds. A plan is never stored.
 
+use super::mailbox_action::MailboxAction;
 use crate::model::{
     AnyId, Aside, ContentHash, FlagChange, Flags, Kin, MailboxName, MaildirId, PairId, Side, Uid,
 };
@@ -243,42 +244,6 @@ fn sets_deleted(change: &FlagChange) -> bool {
     change.add.has(crate::model::SystemFlag::Deleted)
 }
 
-/// One thing to do with a whole mailbox.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MailboxAction {
-    /// Begin to keep it in step; both have it.
-    Adopt(MailboxName),
-    /// Create it on one side.
-    Create {
-        /// Where.
-        on: Side,
-        /// What.
-        name: MailboxName,
-        /// Whether the base forgets its messages, because they died with the mailbox there.
-        forget: Forget,
-    },
-    /// Delete it on one side.
-    Delete {
-        /// Where.
-        on: Side,
-        /// What.
-        name: MailboxName,
-        /// How many messages go with it.
-        messages: usize,
-    },
-    /// Neither side has it: drop its rows.
-    Forget(MailboxName),
-}
-
-/// What creating a mailbox anew means for the messages that the base knows of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Forget {
-    /// There are none.
-    Nothing,
-    /// They are to be copied again.
-    Messages,
-}
-
 /// What is to be done in one mailbox.
 #[derive(Clone, Debug, Default)]
 pub struct MailboxPlan {
@@ -359,19 +324,6 @@ impl fmt::Display for Action {
             }
             Action::SetAside(aside) => write!(f, "set {} aside", aside.id),
             Action::Unaside(id) => write!(f, "forget {id}, was set aside"),
-        }
-    }
-}
-
-impl fmt::Display for MailboxAction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            MailboxAction::Adopt(name) => write!(f, "keep mailbox {name} in step"),
-            MailboxAction::Create { on, name, .. } => write!(f, "create mailbox {name} on {on}"),
-            MailboxAction::Delete { on, name, messages } => {
-                write!(f, "delete mailbox {name} with {messages} messages on {on}")
-            }
-            MailboxAction::Forget(name) => write!(f, "forget mailbox {name}, deleted on both"),
         }
     }
 }

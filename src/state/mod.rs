@@ -1,9 +1,9 @@
 //! Remembers the base: what both sides of an account last agreed on, in one SQLite database.
 //!
 //! Reading order: [`migrate`] (the schema and how a database gets to it), [`base`] (mailboxes,
-//! pairs, cursors), [`outcome`] (how they change), [`kindred`] (the same
-//! message elsewhere), [`intents`] (uploads under way), [`held`] (what
-//! waits for the user), [`history`], [`lock`] (one process per account).
+//! pairs, cursors), [`homes`] (their names), [`outcome`] (how they change), [`kindred`] (the same
+//! message elsewhere), [`intents`] (uploads under way), [`held`] (what waits for the user),
+//! [`history`], [`lock`] (one process per account).
 //!
 //! Calls block; an account lives on a thread of its own (decision 0003). Every public method that
 //! writes is one transaction.
@@ -11,6 +11,8 @@
 mod migrate;
 
 mod base;
+
+mod homes;
 
 mod outcome;
 

@@ -7,6 +7,7 @@ mod guards;
 mod mailboxes;
 mod moves;
 mod new_messages;
+mod renames;
 
 use crate::support::world::TwoSides;
 use mailtide::model::*;

@@ -15,12 +15,21 @@ use mailtide::model::*;
 use mailtide::state::{Memory as AccountRow, State};
 use reference::{Before, Rest, expected, united};
 use std::collections::{BTreeMap, BTreeSet};
-use users::{Chance, Users};
+use users::{Chance, Renamed, Users};
 
 /// Contents of a mailbox with their flags, and how often.
 type Bag = BTreeMap<(String, String), usize>;
 
+/// What runs did: a reference that is never asked about moves shows nothing about them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Done {
+    moved: usize,
+    copied: usize,
+    renamed: usize,
+}
+
 struct Run {
+    done: Done,
     w: TwoSides,
     users: Users,
     seed: u64,
@@ -37,7 +46,13 @@ impl Run {
         w.remote.inner.borrow_mut().objects = chance.one_in(3);
         let identical = chance.one_in(4);
         let users = Users::new(chance, identical);
-        Run { w, users, seed }
+        let done = Done::default();
+        Run {
+            done,
+            w,
+            users,
+            seed,
+        }
     }
 
     /// The pairs of every mailbox with their contents, as the state knows them at rest.
@@ -72,14 +87,32 @@ impl Run {
         } else {
             anew = self.users.renumber(&self.w, &mut before);
         }
-        let (remote, local) = (self.w.remote.inner.borrow(), self.w.local.inner.borrow());
+        let counts = {
+            let (remote, local) = (self.w.remote.inner.borrow(), self.w.local.inner.borrow());
+            counts(&before, &remote, &local)
+        };
+        let rename = match forgets || !anew.is_empty() {
+            true => None,
+            false => self.users.rename(&self.w, &before),
+        };
+        let mut remote = self.w.remote.inner.borrow().boxes.clone();
+        let mut local = self.w.local.inner.borrow().boxes.clone();
+        if let Some(Renamed { on, from, to }) = &rename {
+            // As if the other side had done so too.
+            let other = |name: MailboxName| users::renamed(&name, from, to);
+            before = before.into_iter().map(|(n, v)| (other(n), v)).collect();
+            match on {
+                Side::Remote => local = local.into_iter().map(|(n, b)| (other(n), b)).collect(),
+                Side::Local => remote = remote.into_iter().map(|(n, b)| (other(n), b)).collect(),
+            }
+        }
         let want = match forgets {
             true => united(&remote, &local),
             false => expected(&before, &remote, &local, &anew),
         };
-        let counts = counts(&before, &remote, &local);
-        drop((remote, local));
-        self.tell(&format!("forgets: {forgets}, the users are done"));
+        self.tell(&format!(
+            "forgets: {forgets}, {rename:?}, the users are done"
+        ));
         if self.users.chance.one_in(2) {
             let at = 1 + self.users.chance.below(40) as u32;
             self.w.sync_cut(at);
@@ -87,6 +120,13 @@ impl Run {
         }
         let report = self.w.sync();
         self.tell("in step");
+        self.done.moved += report.moved_local.min(1) + report.moved_remote.min(1);
+        self.done.copied += report.copied_local.min(1) + report.copied_remote.min(1);
+        let renamed = [
+            report.mailboxes_renamed_local,
+            report.mailboxes_renamed_remote,
+        ];
+        self.done.renamed += renamed.map(|n| n.min(1)).iter().sum::<usize>();
         let seed = self.seed;
         let (errors, held) = (&report.errors, &report.held);
         assert!(report.ok(), "seed {seed}: {errors:?} {held:?}");
@@ -281,20 +321,36 @@ fn runs(lane: u64) {
         return;
     }
     let total = number("MAILTIDE_RUNS").unwrap_or(20_000);
+    let mut done = Done::default();
     for n in 0..total / 2 {
         let seed = 1 + n * 2 + lane;
-        if let Err(panic) = std::panic::catch_unwind(|| one(seed)) {
-            eprintln!("repeat with MAILTIDE_SEED={seed}");
-            std::panic::resume_unwind(panic);
+        match std::panic::catch_unwind(|| one(seed)) {
+            Ok(more) => {
+                done.moved += more.moved;
+                done.copied += more.copied;
+                done.renamed += more.renamed;
+            }
+            Err(panic) => {
+                eprintln!("repeat with MAILTIDE_SEED={seed}");
+                std::panic::resume_unwind(panic);
+            }
         }
     }
+    let least = (total / 100) as usize;
+    let all = [done.moved, done.copied, done.renamed];
+    assert!(
+        all.iter().all(|n| *n >= least),
+        "too little was tried: {done:?}"
+    );
+    eprintln!("{done:?} in {} runs", total / 2);
 }
 
-fn one(seed: u64) {
+fn one(seed: u64) -> Done {
     let mut run = Run::new(seed);
     for _ in 0..3 {
         run.round();
     }
+    run.done
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! engine. Goes by the states of the sides when the users are done, and by content: in these runs
 //! a content lies in one place, or it is touched by nothing that moves mail.
 
-use crate::support::memory::{Box_, Inner, MemoryId};
+use crate::support::memory::{Box_, MemoryId};
 use mailtide::model::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,6 +12,9 @@ pub type Rest = BTreeMap<MailboxName, Vec<(Vec<u8>, Flags)>>;
 /// The base when the round began: pairs with their content.
 pub type Before = BTreeMap<MailboxName, Vec<(Vec<u8>, Pair)>>;
 
+/// The mailboxes of a side.
+pub type Boxes<I> = BTreeMap<MailboxName, Box_<I>>;
+
 type Names = BTreeSet<MailboxName>;
 
 /// A message somewhere.
@@ -19,15 +22,15 @@ type Spot = (MailboxName, Flags);
 
 /// One side when the users are done.
 struct Seen<'a, I: Ord> {
-    boxes: &'a BTreeMap<MailboxName, Box_<I>>,
+    boxes: &'a Boxes<I>,
     /// Messages that are no half of a pair, by content.
     new: BTreeMap<Vec<u8>, Vec<Spot>>,
 }
 
 impl<'a, I: MemoryId> Seen<'a, I> {
-    fn of(inner: &'a Inner<I>, known: &BTreeSet<(MailboxName, I)>) -> Self {
+    fn of(boxes: &'a Boxes<I>, known: &BTreeSet<(MailboxName, I)>) -> Self {
         let mut new: BTreeMap<Vec<u8>, Vec<Spot>> = BTreeMap::new();
-        for (name, b) in &inner.boxes {
+        for (name, b) in boxes {
             for (id, m) in &b.messages {
                 if !known.contains(&(name.clone(), id.clone())) {
                     let spots = new.entry(m.body.clone()).or_default();
@@ -35,7 +38,6 @@ impl<'a, I: MemoryId> Seen<'a, I> {
                 }
             }
         }
-        let boxes = &inner.boxes;
         Seen { boxes, new }
     }
 
@@ -66,8 +68,8 @@ impl<'a, I: MemoryId> Seen<'a, I> {
 /// `anew`: mailboxes with a new UIDVALIDITY, in which older deletions do not count.
 pub fn expected(
     before: &Before,
-    remote: &Inner<Uid>,
-    local: &Inner<MaildirId>,
+    remote: &Boxes<Uid>,
+    local: &Boxes<MaildirId>,
     anew: &Names,
 ) -> Rest {
     let pairs = || {
@@ -185,6 +187,6 @@ fn merged(base: &Flags, remote: &Flags, local: &Flags) -> Flags {
 }
 
 /// When nothing is known of either side: what is on one is on both, and nothing is gone.
-pub fn united(remote: &Inner<Uid>, local: &Inner<MaildirId>) -> Rest {
+pub fn united(remote: &Boxes<Uid>, local: &Boxes<MaildirId>) -> Rest {
     expected(&Before::new(), remote, local, &BTreeSet::new())
 }

@@ -52,6 +52,15 @@ pub struct Users {
     /// What was moved, copied or deleted in this round: once on each side.
     handled: BTreeSet<(Side, Vec<u8>)>,
     dropped: BTreeSet<MailboxName>,
+    renamed: u32,
+}
+
+/// A mailbox that was renamed on one side.
+#[derive(Clone, Debug)]
+pub struct Renamed {
+    pub on: Side,
+    pub from: MailboxName,
+    pub to: MailboxName,
 }
 
 impl Users {
@@ -64,6 +73,7 @@ impl Users {
             several: BTreeSet::new(),
             handled: BTreeSet::new(),
             dropped: BTreeSet::new(),
+            renamed: 0,
         }
     }
 
@@ -240,6 +250,45 @@ impl Users {
         }
     }
 
+    /// A mailbox with all below it gets another name, after everything else. Those that are kept in
+    /// step hold what they held, so that they are known again.
+    pub fn rename(&mut self, w: &TwoSides, before: &Before) -> Option<Renamed> {
+        if self.identical || !self.chance.one_in(5) {
+            return None;
+        }
+        let on = [Side::Remote, Side::Local][self.chance.below(2)];
+        let names = match on {
+            Side::Remote => w.remote.names(),
+            Side::Local => w.local.names(),
+        };
+        let from = self.chance.pick(&names)?.clone();
+        let (there, here) = (w.remote.inner.borrow(), w.local.inner.borrow());
+        let concerned = |name: &&MailboxName| name.components().starts_with(from.components());
+        let whole = before
+            .iter()
+            .filter(|(name, _)| concerned(name))
+            .all(|(name, pairs)| {
+                let holds = |pair: &Pair| match on {
+                    Side::Remote => there.boxes[name].messages.contains_key(&pair.uid),
+                    Side::Local => here.boxes[name].messages.contains_key(&pair.file),
+                };
+                let both = there.boxes.contains_key(name) && here.boxes.contains_key(name);
+                both && !pairs.is_empty() && pairs.iter().all(|(_, pair)| holds(pair))
+            });
+        let dropped = self.dropped.iter().any(|name| concerned(&name));
+        drop((there, here));
+        if from.is_inbox() || dropped || !whole || !before.contains_key(&from) {
+            return None;
+        }
+        self.renamed += 1;
+        let to = MailboxName::parse(&format!("R{}", self.renamed)).unwrap();
+        match on {
+            Side::Remote => w.remote.rename(&from, &to),
+            Side::Local => w.local.rename(&from, &to),
+        }
+        Some(Renamed { on, from, to })
+    }
+
     /// The server gives all messages of a mailbox new UIDs. Says of which.
     pub fn renumber(&mut self, w: &TwoSides, before: &mut Before) -> BTreeSet<MailboxName> {
         let names = w.remote.names();
@@ -258,6 +307,13 @@ impl Users {
         }
         BTreeSet::new()
     }
+}
+
+/// How a mailbox is called after a rename, its own or of one above it.
+pub fn renamed(name: &MailboxName, from: &MailboxName, to: &MailboxName) -> MailboxName {
+    let below = name.components().strip_prefix(from.components());
+    let new = below.map(|rest| [to.components(), rest].concat());
+    new.map_or(name.clone(), |new| MailboxName::new(new).unwrap())
 }
 
 /// What is marked \Deleted does not come back with a mailbox that does (row 45).

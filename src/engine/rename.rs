@@ -1,0 +1,206 @@
+//! Mailboxes that one side calls otherwise by now: found by what it calls them whatever their
+//! names, confirmed by messages in them where that is no proof, and renamed in a pass of their own.
+
+use super::account::Account;
+use super::report::{Ended, Report};
+use crate::model::{MailboxBase, MailboxName, MaildirId, Pair, Side, Uid};
+use crate::reconcile::renames::{self, Home, Suspect};
+use crate::reconcile::{Listed, MailboxAction};
+use crate::state::Change;
+use crate::store::{Keep, Place, Serve};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// So many messages show that a mailbox is the one it seems to be.
+const WITNESSES: usize = 64;
+
+impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+    /// What is to be renamed before anything else; where that is nothing, what each side calls the
+    /// mailboxes is remembered.
+    pub(super) async fn find_renames(
+        &mut self,
+        (remote, local): (&[Listed], &[Listed]),
+        report: &Report,
+    ) -> Result<Vec<MailboxAction>, Ended> {
+        let homes = self.state.homes()?;
+        let there = self.confirmed(Side::Remote, &homes, remote).await?;
+        let here = self.confirmed(Side::Local, &homes, local).await?;
+        let names = |listed: &[Listed]| listed.iter().map(|one| one.name.clone()).collect();
+        let base = homes.iter().map(|home| home.name.clone());
+        let actions = renames::decide(&renames::Case {
+            base: &base.collect(),
+            remote: &there,
+            local: &here,
+            remote_names: &names(remote),
+            local_names: &names(local),
+            refused: &report.unnamed,
+            policy: &self.policy,
+        });
+        if actions.is_empty() && !self.options.dry_run {
+            self.note_identities(homes, (remote, local))?;
+        }
+        Ok(actions)
+    }
+
+    async fn confirmed(
+        &mut self,
+        side: Side,
+        homes: &[Home],
+        listed: &[Listed],
+    ) -> Result<BTreeMap<MailboxName, MailboxName>, Ended> {
+        let mut all = BTreeMap::new();
+        for Suspect { name, now, proved } in renames::suspects(side, homes, listed) {
+            let home = homes.iter().find(|home| home.name == name);
+            let Some(home) = home.filter(|_| self.concerns(&name) && self.concerns(&now)) else {
+                continue;
+            };
+            if !proved {
+                let base = self.state.base(home.key)?;
+                let vouched = match side {
+                    Side::Remote => self.vouched_there(&base, &now).await?,
+                    Side::Local => self.vouched_here(&base, &now).await?,
+                };
+                if !vouched {
+                    continue;
+                }
+            }
+            all.insert(name, now);
+        }
+        Ok(all)
+    }
+
+    /// Whether the messages of a mailbox lie under this name on the server, with their UIDs.
+    async fn vouched_there(
+        &mut self,
+        base: &MailboxBase,
+        now: &MailboxName,
+    ) -> Result<bool, Ended> {
+        let (mailbox, epoch) = (now.clone(), base.epoch);
+        let pairs: BTreeMap<Uid, &Pair> = witnesses(base).map(|pair| (pair.uid, pair)).collect();
+        let uids: Vec<Uid> = pairs.keys().copied().collect();
+        let told = match self.remote.kin(&Place { mailbox, epoch }, &uids).await {
+            Ok(told) => told,
+            Err(error) if error.is_local_to_mailbox() => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
+        let mut fits = told.iter().map(|(uid, kin)| {
+            let pair = pairs.get(uid);
+            pair.is_some_and(|pair| pair.kin == Some(*kin))
+        });
+        Ok(!told.is_empty() && fits.all(|fits| fits))
+    }
+
+    /// Whether the files of a mailbox lie under this name on disk.
+    async fn vouched_here(&mut self, base: &MailboxBase, now: &MailboxName) -> Result<bool, Ended> {
+        let (mailbox, epoch) = (now.clone(), None);
+        let files: Vec<_> = witnesses(base)
+            .map(|pair| (pair.file.clone(), None))
+            .collect();
+        let told = match self.local.excerpts(&Place { mailbox, epoch }, &files).await {
+            Ok(told) => told,
+            Err(error) if error.is_local_to_mailbox() => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(told.len() * 2 > files.len())
+    }
+
+    fn note_identities(
+        &mut self,
+        homes: Vec<Home>,
+        (remote, local): (&[Listed], &[Listed]),
+    ) -> Result<(), Ended> {
+        let mut news = Vec::new();
+        for mut home in homes {
+            let old = (home.remote.clone(), home.local.clone());
+            let own = |listed: &[Listed]| {
+                let listed = listed.iter().find(|one| one.name == home.name)?;
+                Some(listed.identity.as_ref()?.text.clone())
+            };
+            let (there, here) = (own(remote), own(local));
+            home.remote = there.or(home.remote);
+            home.local = here.or(home.local);
+            if (&home.remote, &home.local) != (&old.0, &old.1) {
+                news.push(home);
+            }
+        }
+        if !news.is_empty() {
+            self.state.set_identities(&news)?;
+        }
+        Ok(())
+    }
+
+    /// Renames, and records what both sides call otherwise by now. What a side refuses is not asked
+    /// again in this run: the messages move one by one.
+    pub(super) async fn rename_mailboxes(
+        &mut self,
+        actions: &[MailboxAction],
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let mut changes = Vec::new();
+        for action in actions {
+            self.check_stop()?;
+            match action {
+                MailboxAction::Rename { on, from, to } => {
+                    let done = match on {
+                        Side::Remote => self.remote.rename_mailbox(from, to).await,
+                        Side::Local => self.local.rename_mailbox(from, to).await,
+                    };
+                    if let Err(error) = &done
+                        && error.is_local_to_mailbox()
+                    {
+                        report.note(format!("{from} is not renamed to {to} on {on}: {error}"));
+                        report.unnamed.extend(concerned(actions, from, to));
+                        return Ok(());
+                    }
+                    done?;
+                    match on {
+                        Side::Remote => report.mailboxes_renamed_remote += 1,
+                        Side::Local => report.mailboxes_renamed_local += 1,
+                    }
+                    changes.push(Change {
+                        mailbox: to.clone(),
+                        side: *on,
+                        what: "mailbox-renamed",
+                        message: None,
+                        why: format!("from {from}"),
+                    });
+                }
+                MailboxAction::Follow { .. } => {}
+                _ => return Ok(()),
+            }
+        }
+        let keys = self.state.mailboxes()?;
+        let names = actions.iter().filter_map(|action| match action {
+            MailboxAction::Follow { from, to } => Some((*keys.get(from)?, to.clone())),
+            _ => None,
+        });
+        let names: Vec<_> = names.collect();
+        self.state.rename_mailboxes(&names, &changes)?;
+        Ok(())
+    }
+}
+
+/// Messages of a mailbox, evenly spread.
+fn witnesses(base: &MailboxBase) -> impl Iterator<Item = &Pair> {
+    let step = base.pairs.len().div_ceil(WITNESSES).max(1);
+    base.pairs.iter().step_by(step)
+}
+
+/// Which mailboxes of the base a rename that failed is about: those that were to end there, and
+/// where names are exchanged all of them.
+fn concerned(
+    actions: &[MailboxAction],
+    from: &MailboxName,
+    to: &MailboxName,
+) -> BTreeSet<MailboxName> {
+    let follow = actions.iter().filter_map(|action| match action {
+        MailboxAction::Follow { from, to } => Some((from, to)),
+        _ => None,
+    });
+    let all: Vec<_> = follow.collect();
+    let own = all.iter().filter(|(base, end)| *end == to || *base == from);
+    let own: BTreeSet<MailboxName> = own.map(|(base, _)| (*base).clone()).collect();
+    match own.is_empty() {
+        true => all.into_iter().map(|(base, _)| base.clone()).collect(),
+        false => own,
+    }
+}

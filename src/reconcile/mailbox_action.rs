@@ -1,0 +1,95 @@
+//! What can be done with a mailbox as a whole.
+
+use crate::model::{MailboxName, Side};
+use std::fmt;
+
+/// One thing to do with a whole mailbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MailboxAction {
+    /// Begin to keep it in step; both have it.
+    Adopt(MailboxName),
+    /// Create it on one side.
+    Create {
+        /// Where.
+        on: Side,
+        /// What.
+        name: MailboxName,
+        /// Whether the base forgets its messages, because they died with the mailbox there.
+        forget: Forget,
+    },
+    /// Delete it on one side.
+    Delete {
+        /// Where.
+        on: Side,
+        /// What.
+        name: MailboxName,
+        /// How many messages go with it.
+        messages: usize,
+    },
+    /// Neither side has it: drop its rows.
+    Forget(MailboxName),
+    /// Give it another name on one side.
+    Rename {
+        /// Where.
+        on: Side,
+        /// Its name there.
+        from: MailboxName,
+        /// Its name then.
+        to: MailboxName,
+    },
+    /// Both sides call it otherwise by now.
+    Follow {
+        /// Its name in the base.
+        from: MailboxName,
+        /// Its name on both sides.
+        to: MailboxName,
+    },
+}
+
+impl MailboxAction {
+    /// The mailbox; of one that gets another name, that name.
+    pub fn name(&self) -> &MailboxName {
+        match self {
+            MailboxAction::Adopt(name)
+            | MailboxAction::Forget(name)
+            | MailboxAction::Create { name, .. }
+            | MailboxAction::Delete { name, .. }
+            | MailboxAction::Rename { to: name, .. }
+            | MailboxAction::Follow { to: name, .. } => name,
+        }
+    }
+
+    /// Whether it is about names only.
+    pub fn renames(&self) -> bool {
+        matches!(
+            self,
+            MailboxAction::Rename { .. } | MailboxAction::Follow { .. }
+        )
+    }
+}
+
+/// What creating a mailbox anew means for the messages that the base knows of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forget {
+    /// There are none.
+    Nothing,
+    /// They are to be copied again.
+    Messages,
+}
+
+impl fmt::Display for MailboxAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            MailboxAction::Adopt(name) => write!(f, "keep mailbox {name} in step"),
+            MailboxAction::Create { on, name, .. } => write!(f, "create mailbox {name} on {on}"),
+            MailboxAction::Delete { on, name, messages } => {
+                write!(f, "delete mailbox {name} with {messages} messages on {on}")
+            }
+            MailboxAction::Rename { on, from, to } => {
+                write!(f, "rename mailbox {from} to {to} on {on}")
+            }
+            MailboxAction::Follow { from, to } => write!(f, "mailbox {from} is called {to}"),
+            MailboxAction::Forget(name) => write!(f, "forget mailbox {name}, deleted on both"),
+        }
+    }
+}
