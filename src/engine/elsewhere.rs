@@ -9,7 +9,6 @@ use super::report::{Ended, Report};
 use super::scene::{Fate, Scene, Scenes, whereabouts};
 use super::survey::Overview;
 use crate::model::{ContentHash, Kin, MailboxName, MaildirId, PairId, Side, SystemFlag, Uid};
-use crate::reconcile::messages;
 use crate::reconcile::moves;
 use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::{Kept, Known, Sighting, Whereabouts};
@@ -331,12 +330,12 @@ impl Candidates {
     }
 }
 
-/// Files of messages that the base does not know, left behind by a run that was cut before it
+/// Files of messages that are new on the server, left behind by a run that was cut before it
 /// recorded what it fetched: no user put them there.
 fn half_recorded(scene: &Scene) -> BTreeMap<MaildirId, Uid> {
-    let known = messages::Known::of(&scene.base).uids;
+    let new: BTreeSet<Uid> = scene.new_uids().into_iter().collect();
     let mut claims = hints(&scene.base, &scene.local);
-    claims.retain(|_, uid| !known.contains(uid));
+    claims.retain(|_, uid| new.contains(uid));
     claims
 }
 

@@ -22,8 +22,23 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         report: &Report,
     ) -> Result<Vec<MailboxAction>, Ended> {
         let homes = self.state.homes()?;
-        let there = self.confirmed(Side::Remote, &homes, remote).await?;
-        let here = self.confirmed(Side::Local, &homes, local).await?;
+        // That both sides seem to call it the same now, as after a run that was cut, is evidence.
+        let seem = renames::suspects(Side::Remote, &homes, remote);
+        let seem_here = renames::suspects(Side::Local, &homes, local);
+        let alike = |one: &Suspect| {
+            let both = seem.iter().chain(&seem_here);
+            both.filter(|other| (&other.name, &other.now) == (&one.name, &one.now))
+                .count()
+                == 2
+        };
+        let prove = |one: &Suspect| Suspect {
+            proved: one.proved || alike(one),
+            ..one.clone()
+        };
+        let there: Vec<Suspect> = seem.iter().map(prove).collect();
+        let here: Vec<Suspect> = seem_here.iter().map(prove).collect();
+        let there = self.confirmed(Side::Remote, &homes, there).await?;
+        let here = self.confirmed(Side::Local, &homes, here).await?;
         let names = |listed: &[Listed]| listed.iter().map(|one| one.name.clone()).collect();
         let base = homes.iter().map(|home| home.name.clone());
         let actions = renames::decide(&renames::Case {
@@ -45,10 +60,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         side: Side,
         homes: &[Home],
-        listed: &[Listed],
+        suspects: Vec<Suspect>,
     ) -> Result<BTreeMap<MailboxName, MailboxName>, Ended> {
         let mut all = BTreeMap::new();
-        for Suspect { name, now, proved } in renames::suspects(side, homes, listed) {
+        for Suspect { name, now, proved } in suspects {
             let home = homes.iter().find(|home| home.name == name);
             let Some(home) = home.filter(|_| self.concerns(&name) && self.concerns(&now)) else {
                 continue;

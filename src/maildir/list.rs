@@ -7,7 +7,7 @@ use super::scan::Times;
 use super::store::MaildirStore;
 use super::transfer::identity;
 use crate::model::MailboxName;
-use crate::reconcile::{Cursor, Identity, Listed, Presence};
+use crate::reconcile::{Cursor, Listed, Presence};
 use crate::store::StoreError;
 use std::collections::BTreeMap;
 use std::io;
@@ -52,10 +52,7 @@ impl MaildirStore {
                 view: false,
                 unchanged,
                 special_use: None,
-                identity: identity(&path).map(|text| Identity {
-                    text,
-                    proves: false,
-                }),
+                identity: identity(&path),
             };
             if let Some(other) = self.paths.get(&listed.name) {
                 let (a, b) = (other.display(), path.display());

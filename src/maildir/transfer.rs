@@ -10,6 +10,7 @@ use super::quarantine::rename_new;
 use super::scan::{Entry, Sub};
 use super::store::MaildirStore;
 use crate::model::{FlagChange, Flags, MailboxName, MaildirId, Timestamp};
+use crate::reconcile::Identity;
 use crate::store::{Delivery, Place, Shift, StoreError, Transfer};
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -307,12 +308,16 @@ fn copy(old: &Path, new: &Path) -> io::Result<()> {
     })
 }
 
-/// What names a mailbox whatever its directory is called: the number of `cur`, and when it was
-/// made, for numbers are given again.
-pub(super) fn identity(mailbox: &Path) -> Option<String> {
+/// What a mailbox is called whatever its name: the number of its `cur` and when that was made. A
+/// file system that does not tell the latter gives numbers again.
+pub(super) fn identity(mailbox: &Path) -> Option<Identity> {
     let meta = mailbox.join("cur").symlink_metadata().ok()?;
     let born = meta.created().ok();
     let born = born.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
-    let born = born.map(|since| since.as_nanos()).unwrap_or_default();
-    Some(format!("directory {} {born}", meta.ino()))
+    let text = born.map_or_else(
+        || format!("directory {}", meta.ino()),
+        |born| format!("directory {} {}", meta.ino(), born.as_nanos()),
+    );
+    let proves = born.is_some();
+    Some(Identity { text, proves })
 }

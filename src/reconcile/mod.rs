@@ -1,10 +1,11 @@
 //! Decides; pure. Three trees come in (base, remote, local), a plan goes out.
 //!
 //! Reading order: [`policy`] (what the user wants), [`look`] (what a side looks like), [`plan`] and
-//! [`mailbox_action`] (what can be done), [`outcome`] (what was done), [`three_way`] (flags), [`matching`] (which two
-//! are the same message), [`moves`] (which was moved or copied, going by each [`sighting`]; what is
-//! [`settled`] then), [`messages`] (the table of one mailbox), [`mailboxes`] (the table of
-//! mailboxes, after their [`renames`]), [`guard`] (what has to wait for the user's word).
+//! [`mailbox_action`] (what can be done), [`outcome`] (what was done), [`three_way`] (flags),
+//! [`matching`] (which two are the same message), [`moves`] (which was moved or copied, going by
+//! each [`sighting`]; what is [`settled`] then), [`messages`] (the table of one mailbox),
+//! [`mailboxes`] (the table of mailboxes, after their [`renames`]), [`guard`] (what has to wait for
+//! the user's word).
 
 pub mod policy;
 
@@ -25,6 +26,8 @@ mod seen;
 pub mod sighting;
 
 pub mod settled;
+
+mod assign;
 
 pub mod moves;
 

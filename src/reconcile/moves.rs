@@ -6,14 +6,13 @@
 //! Goes by content only: that two messages are the same has been shown before
 //! (`engine::elsewhere`). Of several equal ones each is used once, so none is ever lost.
 
+use super::assign::{Prefer, Source, assign, marked, take};
 use super::plan::{Action, Duplicate, Move, PairRef, Recall};
 use super::policy::Policy;
 use super::seen::name;
 use super::settled::Moves;
 use super::sighting::{Kept, Known, Sighting, Whereabouts};
-use crate::model::{
-    AnyId, ContentHash, Flags, Id, MailboxName, MaildirId, PairId, Side, SystemFlag, Uid,
-};
+use crate::model::{AnyId, ContentHash, Flags, Id, MailboxName, MaildirId, Side, Uid};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// All that is known of messages that may have been moved or copied.
@@ -76,9 +75,6 @@ struct Group<'a> {
     kept: Vec<Kept>,
 }
 
-type Assigned<I> = BTreeMap<PairId, Sighting<I>>;
-type Prefer<'a, I> = &'a dyn Fn(&Known, &Sighting<I>) -> bool;
-
 struct Table<'a> {
     policy: &'a Policy,
     frozen: &'a BTreeSet<MailboxName>,
@@ -87,6 +83,7 @@ struct Table<'a> {
 
 impl Table<'_> {
     fn group(&mut self, mut group: Group<'_>) {
+        let mut sources = self.meet(&mut group);
         let lost_there = |known: &Known| {
             let lost = [Whereabouts::Gone, Whereabouts::Edited, Whereabouts::Broken];
             let wanted = !lost.contains(&known.local);
@@ -107,13 +104,47 @@ impl Table<'_> {
         };
         let prefer: [Prefer<'_, MaildirId>; 2] = [&same_name, &same_place];
         let mut here = assign(&group.known, &mut group.files, &lost_here, &prefer);
-        let mut sources = Vec::new();
         for known in std::mem::take(&mut group.known) {
             let (v, g) = (there.remove(&known.pair.id), here.remove(&known.pair.id));
             let source = self.pair(known, (v, g), &mut group);
             sources.push(source);
         }
         self.copies(&sources, group);
+    }
+
+    /// Messages that both sides have in one place by now. First of all: where several are equal, and
+    /// a server does not tell what it calls what we moved, they would be moved round and round.
+    fn meet(&mut self, group: &mut Group<'_>) -> Vec<Source> {
+        let mut sources = Vec::new();
+        let both =
+            |known: &Known| (known.remote, known.local) == (Whereabouts::Gone, Whereabouts::Gone);
+        for by_name in [true, false] {
+            let Group {
+                known, uids, files, ..
+            } = group;
+            known.retain(|known| {
+                let found = files.iter().position(|g| {
+                    let fits = !by_name || known.pair.file == g.id;
+                    both(known) && fits && uids.iter().any(|v| v.mailbox == g.mailbox)
+                });
+                let Some(g) = found.map(|at| files.remove(at)) else {
+                    return true;
+                };
+                if let Some(v) = take(uids, &g.mailbox) {
+                    let (uid, file) =
+                        ((v.mailbox.clone(), v.id), (g.mailbox.clone(), g.id.clone()));
+                    sources.push(Source {
+                        uid: (!marked(&v.flags)).then_some(uid),
+                        file: Some(file),
+                        flags: v.flags.clone(),
+                        size: known.pair.size,
+                    });
+                    self.rekey(name(&known.pair), v, g);
+                }
+                false
+            });
+        }
+        sources
     }
 
     /// What is done with one pair; what is not used of the sightings goes back to the group.
@@ -165,8 +196,12 @@ impl Table<'_> {
 
     fn both(&mut self, known: &Known, v: Sighting<Uid>, g: Sighting<MaildirId>) {
         let pair = name(&known.pair);
+        // One that only got another UID was not moved there.
+        let stays = v.mailbox == known.mailbox && self.may_leave_there(&v.mailbox, &g.mailbox);
         if v.mailbox == g.mailbox {
             self.rekey(pair, v, g);
+        } else if stays {
+            self.travel(pair, (v.mailbox, v.id.any()), (g.mailbox, g.id.any()), None);
         } else if self.policy.flows_to(Side::Local) && self.policy.deletes_on(Side::Local) {
             // The server decides where it ends.
             self.travel(pair, (g.mailbox, g.id.any()), (v.mailbox, v.id.any()), None);
@@ -336,47 +371,4 @@ impl Table<'_> {
     fn act(&mut self, mailbox: MailboxName, action: Action) {
         self.out.actions.entry(mailbox).or_default().push(action);
     }
-}
-
-/// Where a message can be copied from.
-struct Source {
-    uid: Option<(MailboxName, Uid)>,
-    file: Option<(MailboxName, MaildirId)>,
-    flags: Flags,
-    size: u64,
-}
-
-/// Gives pairs that lost a message one of the new ones: those first that are still wanted across,
-/// and within them those that a preference brings together. What is given leaves the list.
-fn assign<I: Id>(
-    known: &[&Known],
-    new: &mut Vec<Sighting<I>>,
-    lost: &dyn Fn(&Known) -> Option<bool>,
-    prefer: &[Prefer<'_, I>],
-) -> Assigned<I> {
-    let mut assigned = Assigned::new();
-    for wanted in [true, false] {
-        let any: Prefer<'_, I> = &|_, _| true;
-        for fits in prefer.iter().chain([&any]) {
-            for known in known.iter().filter(|known| lost(known) == Some(wanted)) {
-                if assigned.contains_key(&known.pair.id) {
-                    continue;
-                }
-                if let Some(at) = new.iter().position(|new| fits(known, new)) {
-                    assigned.insert(known.pair.id, new.remove(at));
-                }
-            }
-        }
-    }
-    assigned
-}
-
-/// Takes out a message that is new in this mailbox.
-fn take<I>(new: &mut Vec<Sighting<I>>, mailbox: &MailboxName) -> Option<Sighting<I>> {
-    let at = new.iter().position(|new| new.mailbox == *mailbox)?;
-    Some(new.remove(at))
-}
-
-fn marked(flags: &Flags) -> bool {
-    flags.has(SystemFlag::Deleted)
 }

@@ -45,7 +45,8 @@ impl Run {
         w.remote.inner.borrow_mut().moves_by_copy = chance.one_in(3);
         w.remote.inner.borrow_mut().objects = chance.one_in(3);
         let identical = chance.one_in(4);
-        let users = Users::new(chance, identical);
+        let mut users = Users::new(chance, identical);
+        users.settle(&w);
         let done = Done::default();
         Run {
             done,
@@ -106,13 +107,13 @@ impl Run {
                 Side::Local => remote = remote.into_iter().map(|(n, b)| (other(n), b)).collect(),
             }
         }
+        self.tell(&format!(
+            "forgets: {forgets}, {rename:?}, the users are done"
+        ));
         let want = match forgets {
             true => united(&remote, &local),
             false => expected(&before, &remote, &local, &anew),
         };
-        self.tell(&format!(
-            "forgets: {forgets}, {rename:?}, the users are done"
-        ));
         if self.users.chance.one_in(2) {
             let at = 1 + self.users.chance.below(40) as u32;
             self.w.sync_cut(at);

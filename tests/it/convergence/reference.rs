@@ -50,8 +50,21 @@ impl<'a, I: MemoryId> Seen<'a, I> {
         Some(message.flags.clone())
     }
 
-    fn has_new(&self, name: &MailboxName) -> bool {
-        self.new.values().flatten().any(|(place, _)| place == name)
+    /// Whether there is new mail in a mailbox. What got another name here and was moved across, is
+    /// none.
+    fn has_new<J: Ord>(
+        &self,
+        name: &MailboxName,
+        other: &Seen<'_, J>,
+        (before, id): (&Before, &dyn Fn(&Pair) -> I),
+    ) -> bool {
+        let pairs = before.get(name).into_iter().flatten();
+        let lost = pairs.filter(|(_, pair)| self.flags(name, &id(pair)).is_none());
+        let known: BTreeSet<&Vec<u8>> = lost.map(|(body, _)| body).collect();
+        self.new.iter().any(|(body, spots)| {
+            let here = spots.iter().any(|(place, _)| place == name);
+            here && !(known.contains(body) && other.new.get(body).is_some_and(|s| !s.is_empty()))
+        })
     }
 
     /// Takes out what is new with this content, there if a place is given.
@@ -85,7 +98,10 @@ pub fn expected(
     let mut there = Seen::of(remote, &uids);
     let mut here = Seen::of(local, &files);
     // A mailbox that one side deleted goes, unless there is new mail in it.
-    let returns = |name: &MailboxName| there.has_new(name) || here.has_new(name);
+    let returns = |name: &MailboxName| {
+        let (uid, file) = (|pair: &Pair| pair.uid, |pair: &Pair| pair.file.clone());
+        there.has_new(name, &here, (before, &uid)) || here.has_new(name, &there, (before, &file))
+    };
     let known = before.keys();
     let lost = known.filter(|name| !(there.has(name) && here.has(name)));
     let (back, gone): (BTreeSet<_>, BTreeSet<_>) = lost.cloned().partition(returns);
@@ -145,7 +161,8 @@ fn one(
     };
     match (r, r_moved, l, l_moved) {
         (Some(r), _, Some(l), _) => merge(name, &r, &l),
-        // The server decides where it ends.
+        // The server decides where it ends, unless it only has another UID there.
+        (None, Some((at, r)), None, Some((to, l))) if at == *name => merge(&to, &r, &l),
         (None, Some((to, r)), None, Some((_, l))) => merge(&to, &r, &l),
         (None, Some((to, r)), Some(l), _) => {
             let arrived = (to != *name).then(|| here.take(body, Some(&to))).flatten();

@@ -77,6 +77,21 @@ impl Users {
         }
     }
 
+    /// Some mailboxes with some mail to begin with.
+    pub fn settle(&mut self, w: &TwoSides) {
+        for name in &NAMES[1..] {
+            if self.chance.one_in(2) {
+                w.remote.create(&MailboxName::parse(name).unwrap());
+            }
+        }
+        let names = w.remote.names();
+        for _ in 0..self.chance.below(6) {
+            let name = self.chance.pick(&names).unwrap().clone();
+            let (body, flags) = (self.body(), self.flags());
+            w.remote.add(&name, &body, flags);
+        }
+    }
+
     /// A new round.
     pub fn begin(&mut self, before: &Before) {
         self.settled.clear();
@@ -137,7 +152,8 @@ impl Users {
         let ids = side.ids(&name);
         let id = self.chance.pick(&ids).cloned();
         match (self.chance.below(14), id) {
-            (0..=3, _) if ids.len() < 8 => self.add(side, &name, w),
+            (0..=2, _) if ids.len() < 8 => self.add(side, &name, w),
+            (3 | 9 | 10, Some(id)) => self.shift(side, &name, &id),
             (4..=6, Some(id)) => self.flag(side, &name, &id),
             (7, Some(id)) => {
                 let keyword = Keyword::new(["work", "todo"][self.chance.below(2)]).unwrap();
@@ -148,7 +164,6 @@ impl Users {
                 });
             }
             (8, Some(id)) if self.may_handle(side, &name, &id, true) => side.delete(&name, &id),
-            (9 | 10, Some(id)) => self.shift(side, &name, &id),
             (11, Some(id)) => self.copy(side, &name, &id),
             (12, _) => {
                 let new = MailboxName::parse(self.chance.pick(&NAMES).unwrap()).unwrap();

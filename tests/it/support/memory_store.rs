@@ -25,7 +25,7 @@ impl<I: MemoryId> Store for Memory<I> {
             special_use: None,
             identity: Some(Identity {
                 text: b.epoch.to_string(),
-                proves: false,
+                proves: I::SIDE == Side::Local,
             }),
         });
         Ok(listed.collect())
