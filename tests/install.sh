@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what tests and demo need and the machine lacks, from the distribution's packages: a C
-# compiler for the bundled SQLite, Dovecot, openssl. Sourced or run; does nothing when all is there.
+# compiler for the bundled SQLite, Dovecot, openssl, and the mail programs it is tested beside. Sourced or run; does nothing when all is there.
 set -euo pipefail
 export PATH=$PATH:/usr/sbin:/usr/local/sbin:$HOME/.cargo/bin
 
@@ -10,6 +10,13 @@ command -v dovecot >/dev/null || missing+=(dovecot-core dovecot-imapd)
 [ -e /usr/lib/dovecot/imap ] || [ -e /usr/libexec/dovecot/imap ] || missing+=(dovecot-imapd)
 command -v doveadm >/dev/null || missing+=(dovecot-core)
 command -v openssl >/dev/null || missing+=(openssl)
+# Neighbours, for the tests that they and mailtide share a Maildir.
+command -v mbsync >/dev/null || missing+=(isync)
+for program in mutt neomutt notmuch; do
+    command -v "$program" >/dev/null || missing+=("$program")
+done
+command -v offlineimap >/dev/null || missing+=(offlineimap3)
+command -v script >/dev/null || missing+=(bsdutils)
 if [ ${#missing[@]} -gt 0 ]; then
     echo "installing: ${missing[*]}"
     as_root=()
@@ -20,7 +27,8 @@ if [ ${#missing[@]} -gt 0 ]; then
         "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
             apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
     elif command -v dnf >/dev/null; then
-        "${as_root[@]}" dnf install -y -q gcc dovecot openssl
+        "${as_root[@]}" dnf install -y -q gcc dovecot openssl isync mutt neomutt notmuch \
+            offlineimap util-linux-script
     else
         echo "no apt-get and no dnf: please install ${missing[*]}" >&2
         exit 1

@@ -3,8 +3,9 @@
 //! unique, by content. What cannot be shown is new.
 
 use super::account::Account;
+use super::on_disk::half_recorded;
 use super::probe::{Likely, sources};
-use super::rematch::{HashSink, hints};
+use super::rematch::HashSink;
 use super::report::{Ended, Report};
 use super::scene::{Fate, Scene, Scenes, whereabouts};
 use super::survey::Overview;
@@ -13,7 +14,7 @@ use crate::reconcile::moves;
 use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::{Kept, Known, Sighting, Whereabouts};
 use crate::state::{Buried, Relative};
-use crate::store::{Keep, Place, Serve};
+use crate::store::{Keep, Serve};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// New messages on the server with what they are called everywhere.
@@ -29,9 +30,6 @@ pub(super) struct Candidates {
     pub pairs: BTreeMap<PairId, (MailboxName, Relative)>,
     pub buried: BTreeMap<Kin, Vec<Buried>>,
 }
-
-type Places = BTreeSet<MailboxName>;
-type Sent = BTreeMap<(MailboxName, ContentHash), u32>;
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// What was moved and copied since the base, in the whole account.
@@ -67,9 +65,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let sent = self.sent(scenes, places.collect()).await?;
         uids.retain(|v| {
             let sent = sent.get(&(v.mailbox.clone(), v.hash));
-            sent.is_none_or(|above| v.id.get() <= *above)
+            sent.is_none_or(|(above, _)| v.id.get() <= *above)
         });
-        files.retain(|g| !sent.contains_key(&(g.mailbox.clone(), g.hash)));
+        files.retain(|g| {
+            let sent = sent.get(&(g.mailbox.clone(), g.hash));
+            sent.is_none_or(|(_, files)| !files.contains(&g.id))
+        });
         let twins = self.twins(scenes, strangers);
         let present = self.present(scenes, overview, &candidates).await?;
         let known = known(scenes, overview, (&candidates, &present));
@@ -90,80 +91,6 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         });
         moves.waiting = twins;
         Ok(moves)
-    }
-
-    /// New files with the content of a pair: those of the same size are read and hashed.
-    async fn sight_files(
-        &mut self,
-        scenes: &Scenes,
-        overview: &Overview,
-        candidates: &mut Candidates,
-    ) -> Result<Vec<Sighting<MaildirId>>, Ended> {
-        let mut new: BTreeMap<&MailboxName, Vec<(MaildirId, u64)>> = BTreeMap::new();
-        for (name, scene) in scenes.iter().filter(|(_, s)| s.fate == Fate::Stays) {
-            let claimed = half_recorded(scene);
-            let files = scene.new_files().into_iter();
-            for file in files.filter(|file| !claimed.contains_key(file)) {
-                if let Some(size) = scene.local.sizes.get(&file) {
-                    new.entry(name).or_default().push((file, *size));
-                }
-            }
-        }
-        let sizes: BTreeSet<u64> = new.values().flatten().map(|(_, size)| *size).collect();
-        let relatives = self.state.pairs_by_size(&sizes)?;
-        let known: BTreeSet<u64> = relatives.iter().map(|r| r.pair.size).collect();
-        let hashes: BTreeSet<ContentHash> = relatives.iter().map(|r| r.pair.hash).collect();
-        candidates.take(relatives, overview);
-        let mut sightings = Vec::new();
-        for (name, mut files) in new {
-            files.retain(|(_, size)| known.contains(size));
-            let files: Vec<MaildirId> = files.into_iter().map(|(file, _)| file).collect();
-            let Some(scene) = scenes.get(name).filter(|_| !files.is_empty()) else {
-                continue;
-            };
-            let mut sink = HashSink::default();
-            self.local.read(&scene.place(), &files, &mut sink).await?;
-            for (id, (hash, _)) in sink.hashes {
-                let flags = scene.local.seen.get(&id).cloned().flatten();
-                let (mailbox, kin, flags) = (name.clone(), None, flags.unwrap_or_default());
-                if hashes.contains(&hash) {
-                    sightings.push(Sighting {
-                        mailbox,
-                        id,
-                        hash,
-                        kin,
-                        flags,
-                    });
-                }
-            }
-        }
-        Ok(sightings)
-    }
-
-    /// Contents of which an upload was cut when it may have been stored already, and the highest
-    /// UID that was there before. What is new there with such a content, above this UID, may be
-    /// that upload; only the table of the mailbox finds out.
-    async fn sent(&mut self, scenes: &Scenes, places: Places) -> Result<Sent, Ended> {
-        let mut sent = Sent::new();
-        for scene in places.iter().filter_map(|name| scenes.get(name)) {
-            let open = match scene.base.key.0 {
-                0 => Vec::new(),
-                _ => self.state.open_uploads(scene.base.key)?,
-            };
-            let open: BTreeMap<MaildirId, u32> = open
-                .into_iter()
-                .filter(|upload| upload.committing)
-                .map(|upload| (upload.file, upload.above))
-                .collect();
-            let files: Vec<MaildirId> = open.keys().cloned().collect();
-            let mut sink = HashSink::default();
-            self.local.read(&scene.place(), &files, &mut sink).await?;
-            for (file, (hash, _)) in sink.hashes {
-                let above = open.get(&file).copied().unwrap_or(0);
-                sent.insert((scene.base.name.clone(), hash), above);
-            }
-        }
-        Ok(sent)
     }
 
     /// What new messages on the server are called everywhere.
@@ -264,33 +191,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 hash,
                 kin: Some(new.kin),
                 flags: flags.unwrap_or_default(),
+                size: None,
             }
         };
         Ok((proven.into_iter().map(sighting).collect(), strangers))
-    }
-
-    /// Pairs in mailboxes that this run does not look into whose file is there: they can be copied.
-    async fn present(
-        &mut self,
-        scenes: &Scenes,
-        overview: &Overview,
-        candidates: &Candidates,
-    ) -> Result<BTreeSet<PairId>, Ended> {
-        let mut present = BTreeSet::new();
-        for (name, relative) in candidates.pairs.values() {
-            if scenes.contains_key(name) || overview.is_quiet(name) {
-                continue;
-            }
-            let (mailbox, epoch) = (name.clone(), None);
-            let ids = [(relative.pair.file.clone(), None)];
-            let told = self.local.excerpts(&Place { mailbox, epoch }, &ids).await;
-            match told {
-                Ok(told) if !told.is_empty() => drop(present.insert(relative.pair.id)),
-                Err(error) if !error.is_local_to_mailbox() => return Err(error.into()),
-                Ok(_) | Err(_) => {}
-            }
-        }
-        Ok(present)
     }
 
     /// Messages that are new in several mailboxes: one of them is fetched, the others wait until
@@ -320,7 +224,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
 }
 
 impl Candidates {
-    fn take(&mut self, relatives: Vec<Relative>, overview: &Overview) {
+    pub(super) fn take(&mut self, relatives: Vec<Relative>, overview: &Overview) {
         for relative in relatives {
             if let Some(name) = overview.name_of(relative.mailbox) {
                 let entry = (name.clone(), relative);
@@ -328,15 +232,6 @@ impl Candidates {
             }
         }
     }
-}
-
-/// Files of messages that are new on the server, left behind by a run that was cut before it
-/// recorded what it fetched: no user put them there.
-fn half_recorded(scene: &Scene) -> BTreeMap<MaildirId, Uid> {
-    let new: BTreeSet<Uid> = scene.new_uids().into_iter().collect();
-    let mut claims = hints(&scene.base, &scene.local);
-    claims.retain(|_, uid| new.contains(uid));
-    claims
 }
 
 /// Contents of which it cannot be told whether they are still here.

@@ -2,9 +2,9 @@
 //!
 //! Reading order: [`account`] (the cycle and its passes), [`survey`] (looking and planning, with
 //! [`rename`], [`look`] and [`scene`]), [`elsewhere`] (the same message in another place, with
-//! [`probe`]), [`rematch`] and [`renumber`] (finding the same message again), [`execute`] (doing
-//! and recording, with [`download`], [`upload`], [`shift`], [`duplicate`], [`flags`] and
-//! [`remove`]), [`report`] (what is told about it).
+//! [`on_disk`] and [`probe`]), [`rematch`] and [`renumber`] (finding the same message again),
+//! [`execute`] (doing and recording, with [`download`], [`upload`], [`shift`], [`duplicate`],
+//! [`flags`] and [`remove`]), [`report`] (what is told about it).
 //!
 //! First run, daily run, repair, dry run: one path, this one.
 
@@ -19,6 +19,8 @@ mod look;
 mod rename;
 
 mod elsewhere;
+
+mod on_disk;
 
 mod probe;
 

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// So many messages whose envelopes fit are compared piece by piece. Of more, so many, evenly
 /// spread: that thousands fit by chance and not one of these shows it does not happen.
-const PROBES: usize = 64;
+const PROBES: usize = 16;
 
 /// Where the bytes of a message can be read here.
 #[derive(Clone)]
@@ -80,28 +80,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         trusting: bool,
     ) -> Result<BTreeSet<usize>, Ended> {
         let mut asked: Vec<(&Place, Sized)> = Vec::new();
-        let mut here: BTreeMap<usize, Excerpt> = BTreeMap::new();
-        for (at, one) in likely
-            .iter()
-            .enumerate()
-            .filter(|(at, _)| which.contains(at))
-        {
-            let excerpt = match &one.here {
-                Bytes::File(place, file) => {
-                    let ids = [(file.clone(), None)];
-                    let mut told = self.local.excerpts(place, &ids).await?;
-                    told.pop().map(|(_, excerpt)| excerpt)
-                }
-                Bytes::Quarantine(path) => self.local.kept_excerpt(path).await?,
-            };
-            let Some(excerpt) = excerpt else {
-                continue;
-            };
-            here.insert(at, excerpt);
-            let question = (one.uid, Some(excerpt.size));
+        let chosen = |at: &usize| likely.get(*at);
+        for one in which.iter().filter_map(chosen) {
             match asked.iter_mut().find(|(place, _)| **place == one.there) {
-                Some((_, ids)) => ids.push(question),
-                None => asked.push((&one.there, vec![question])),
+                Some((_, ids)) => ids.push((one.uid, None)),
+                None => asked.push((&one.there, vec![(one.uid, None)])),
             }
         }
         let mut there: BTreeMap<(MailboxName, Uid), Excerpt> = BTreeMap::new();
@@ -110,13 +93,25 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let name = |(uid, excerpt)| ((place.mailbox.clone(), uid), excerpt);
             there.extend(told.into_iter().map(name));
         }
-        here.retain(|at, excerpt| {
-            let key = likely
-                .get(*at)
-                .map(|one| (one.there.mailbox.clone(), one.uid));
-            let told = key.and_then(|key| there.get(&key));
-            told.map_or(trusting, |told| told == excerpt)
-        });
-        Ok(here.into_keys().collect())
+        let mut fit = BTreeSet::new();
+        for at in which {
+            let Some(one) = likely.get(*at) else {
+                continue;
+            };
+            let told = there.get(&(one.there.mailbox.clone(), one.uid));
+            let size = told.map(|told| told.size);
+            let here = match &one.here {
+                Bytes::File(place, file) => {
+                    let ids = [(file.clone(), size)];
+                    let mut here = self.local.excerpts(place, &ids).await?;
+                    here.pop().map(|(_, excerpt)| excerpt)
+                }
+                Bytes::Quarantine(path) => self.local.kept_excerpt(path, size).await?,
+            };
+            if here.is_some() && told.map_or(trusting, |told| here.as_ref() == Some(told)) {
+                fit.insert(*at);
+            }
+        }
+        Ok(fit)
     }
 }

@@ -88,12 +88,19 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         };
         let (mut moved, mut changes) = (Vec::new(), Vec::new());
         for action in &work.plan.actions {
-            if let Action::Rekey { pair, uid, file } = action {
+            if let Action::Rekey {
+                pair,
+                uid,
+                file,
+                size,
+            } = action
+            {
                 moved.push(Moved {
                     pair: pair.id,
                     to: work.base.key,
                     uid: *uid,
                     file: Some(file.clone()),
+                    size: *size,
                 });
                 let why = format!("with {uid}; both sides have it here");
                 changes.push(work.change(Side::Local, "linked", file.any(), why));
@@ -148,6 +155,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 to: work.base.key,
                 uid: *uid,
                 file: Some(file.clone()),
+                size: one.size,
             };
             let why = format!("from {from}, as {uid} was moved there");
             (moved, work.change(Side::Local, "moved", file.any(), why))
@@ -207,6 +215,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 to: work.base.key,
                 uid: *uid,
                 file: Some(file.clone()),
+                size: one.size,
             };
             let why = format!("from {from}, as {file} was moved here");
             (moved, work.change(Side::Remote, "moved", uid.any(), why))

@@ -3,7 +3,7 @@
 //! line.
 
 use super::uid_set::UidSet;
-use crate::model::{Flags, Keyword, SystemFlag, Timestamp, Uid, UidValidity};
+use crate::model::{Flags, Keyword, SystemFlag, Timestamp, UidValidity};
 use crate::store::StoreError;
 
 /// A command without its tag and line end.
@@ -131,11 +131,11 @@ impl Command {
         Command::plain(format!("UID FETCH {set} ({items})"))
     }
 
-    /// UID FETCH of pieces of one message, by offset and length.
-    pub fn fetch_pieces(uid: Uid, ranges: &[(u64, u64)]) -> Command {
+    /// UID FETCH of pieces of messages, by offset and length.
+    pub fn fetch_pieces(set: &UidSet, ranges: &[(u64, u64)]) -> Command {
         let piece = |(at, length): &(u64, u64)| format!(" BODY.PEEK[]<{at}.{}>", (*length).max(1));
         let pieces: String = ranges.iter().map(piece).collect();
-        Command::plain(format!("UID FETCH {uid_} (UID{pieces})", uid_ = uid.get()))
+        Command::plain(format!("UID FETCH {set} (UID{pieces})"))
     }
 
     /// UID FETCH of what changed.

@@ -81,10 +81,16 @@ pub async fn excerpts(
         sizes.extend(fetched.uid.zip(fetched.size));
     }
     sizes.extend(ids.iter().filter_map(|(uid, size)| Some((*uid, (*size)?))));
-    let commands: Vec<Command> = sizes
-        .iter()
-        .map(|(uid, size)| Command::fetch_pieces(*uid, &Excerpt::ranges(*size)))
-        .collect();
+    let mut alike: BTreeMap<Vec<(u64, u64)>, Vec<Uid>> = BTreeMap::new();
+    for (uid, size) in &sizes {
+        alike.entry(Excerpt::ranges(*size)).or_default().push(*uid);
+    }
+    let commands = alike.iter().flat_map(|(ranges, uids)| {
+        let sets = UidSet::from_uids(uids).pieces();
+        let command = |set: &UidSet| Command::fetch_pieces(set, ranges);
+        sets.iter().map(command).collect::<Vec<Command>>()
+    });
+    let commands: Vec<Command> = commands.collect();
     let mut all = Vec::new();
     for (replies, done) in session.run_all(&commands).await? {
         must(done, "give pieces of a message")?;

@@ -26,9 +26,31 @@ impl Keep for MaildirStore {
         self.split_file(place, id)
     }
 
-    async fn kept_excerpt(&mut self, path: &[u8]) -> Result<Option<Excerpt>, StoreError> {
+    async fn bare_sizes(
+        &mut self,
+        place: &Place,
+        ids: &[MaildirId],
+    ) -> Result<Vec<(MaildirId, u64)>, StoreError> {
+        let mailbox = self.directory(&place.mailbox)?;
+        let mut all = Vec::new();
+        for id in ids {
+            let Some(entry) = self.find(&place.mailbox, id)? else {
+                continue;
+            };
+            // What cannot be read is not known; the table says so when it is its turn.
+            let read = Message::open(&entry.path(&mailbox, id)).and_then(Message::bare_size);
+            all.extend(read.ok().flatten().map(|size| (id.clone(), size)));
+        }
+        Ok(all)
+    }
+
+    async fn kept_excerpt(
+        &mut self,
+        path: &[u8],
+        size: Option<u64>,
+    ) -> Result<Option<Excerpt>, StoreError> {
         let kept = self.quarantine.path(path);
-        match Message::open(&kept).and_then(Message::excerpt) {
+        match Message::open(&kept).and_then(|message| message.excerpt(size)) {
             Ok(excerpt) => Ok(Some(excerpt)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed(&kept, &error)),

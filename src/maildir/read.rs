@@ -2,11 +2,11 @@
 //! is read is given up.
 
 use super::line_ends::ToWire;
-use crate::model::{Excerpt, Fingerprint, MaildirId, Timestamp};
+use crate::model::{Bare, Excerpt, Fingerprint, MaildirId, Timestamp};
 use crate::store::{About, Sink, StoreError};
 use rustix::fs::OFlags;
 use std::fs::{File, Metadata};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -51,34 +51,87 @@ impl Message {
 
     /// Its fingerprint, by header and the beginning of the text.
     pub fn fingerprint(mut self) -> io::Result<Fingerprint> {
-        let (mut add, mut head, mut size) = (ToWire::default(), Vec::new(), 0_u64);
-        let mut piece = vec![0; PIECE];
-        let mut header_end = None;
-        loop {
-            let count = self.file.read(&mut piece)?;
-            if count == 0 {
-                break;
-            }
-            let mut out = Vec::with_capacity(count + count / 16);
-            add.convert(piece.get(..count).unwrap_or_default(), &mut out);
-            size += out.len() as u64;
+        let (mut head, mut size, mut header_end) = (Vec::new(), 0_u64, None);
+        self.wire(false, |bytes| {
+            size += bytes.len() as u64;
             let enough = header_end.is_some_and(|end: usize| head.len() >= end + Fingerprint::TEXT);
             if !enough {
-                head.extend_from_slice(&out);
+                head.extend_from_slice(bytes);
                 header_end = memchr::memmem::find(&head, b"\r\n\r\n").map(|at| at + 4);
             }
-        }
+        })?;
         let (header, text) = head.split_at(header_end.unwrap_or(head.len()));
         Ok(Fingerprint::new(size, header, text))
     }
 
-    /// Pieces of it.
-    pub fn excerpt(mut self) -> io::Result<Excerpt> {
-        let mut bytes = Vec::new();
-        self.file.read_to_end(&mut bytes)?;
-        let mut wire = Vec::with_capacity(bytes.len() + bytes.len() / 16);
-        ToWire::default().convert(&bytes, &mut wire);
-        Ok(Excerpt::of_wire(&wire))
+    /// Pieces of it; only these are kept in memory. Where it has this size without the header lines
+    /// that mail readers add, and only then, it is meant without them.
+    pub fn excerpt(mut self, wanted: Option<u64>) -> io::Result<Excerpt> {
+        let mut size = self.wire_size(false)?;
+        let mut bare = false;
+        if wanted.is_some_and(|wanted| wanted < size) {
+            let less = self.wire_size(true)?;
+            bare = wanted == Some(less);
+            size = if bare { less } else { size };
+        }
+        let ranges = Excerpt::ranges(size);
+        let mut pieces = vec![Vec::new(); ranges.len()];
+        let mut at = 0;
+        self.wire(bare, |bytes| {
+            for ((from, length), piece) in ranges.iter().zip(&mut pieces) {
+                let skip = usize::try_from(from.saturating_sub(at)).unwrap_or(usize::MAX);
+                let end = (from + length).saturating_sub(at);
+                let end = usize::try_from(end).unwrap_or(usize::MAX).min(bytes.len());
+                piece.extend_from_slice(bytes.get(skip..end).unwrap_or_default());
+            }
+            at += bytes.len() as u64;
+        })?;
+        let pieces = pieces.iter().map(Vec::as_slice);
+        Ok(Excerpt::of_pieces(size, pieces))
+    }
+
+    /// Its bytes on disk without the header lines that mail readers add; `None` when it has none.
+    pub fn bare_size(mut self) -> io::Result<Option<u64>> {
+        let (mut bare, mut piece) = (Bare::default(), vec![0; PIECE]);
+        let (mut read, mut left) = (0, 0);
+        while !bare.is_over() {
+            let count = self.file.read(&mut piece)?;
+            if count == 0 {
+                bare.end(&mut |part| left += part.len() as u64);
+                break;
+            }
+            read += count as u64;
+            let part = piece.get(..count).unwrap_or_default();
+            bare.pass(part, &mut |part| left += part.len() as u64);
+        }
+        Ok((left < read).then(|| self.size() - (read - left)))
+    }
+
+    fn wire_size(&mut self, bare: bool) -> io::Result<u64> {
+        let mut size = 0;
+        self.wire(bare, |bytes| size += bytes.len() as u64)?;
+        Ok(size)
+    }
+
+    /// Its bytes as they are on the wire, one piece after another; then it begins again.
+    fn wire(&mut self, bare: bool, mut take: impl FnMut(&[u8])) -> io::Result<()> {
+        let (mut add, mut less) = (ToWire::default(), bare.then(Bare::default));
+        let (mut piece, mut out) = (vec![0; PIECE], Vec::new());
+        loop {
+            let count = self.file.read(&mut piece)?;
+            if count == 0 {
+                if let Some(less) = less {
+                    less.end(&mut take);
+                }
+                return self.file.rewind();
+            }
+            out.clear();
+            add.convert(piece.get(..count).unwrap_or_default(), &mut out);
+            match &mut less {
+                Some(less) => less.pass(&out, &mut take),
+                None => take(&out),
+            }
+        }
     }
 
     /// Sends it into a sink.
@@ -101,7 +154,7 @@ impl Message {
             sink.chunk(&wire).await?;
             return sink.end(about).await;
         }
-        let size = match self.wire_size() {
+        let size = match self.wire_size(false) {
             Ok(size) => size,
             Err(error) => {
                 return sink
@@ -146,21 +199,6 @@ impl Message {
         } else {
             Streamed::Changed
         })
-    }
-
-    fn wire_size(&mut self) -> io::Result<u64> {
-        let (mut add, mut piece, mut size) = (ToWire::default(), vec![0; PIECE], 0);
-        let mut out = Vec::with_capacity(PIECE + PIECE / 8);
-        loop {
-            let count = self.file.read(&mut piece)?;
-            if count == 0 {
-                io::Seek::rewind(&mut self.file)?;
-                return Ok(size);
-            }
-            out.clear();
-            add.convert(piece.get(..count).unwrap_or_default(), &mut out);
-            size += out.len() as u64;
-        }
     }
 }
 

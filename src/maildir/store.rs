@@ -313,12 +313,12 @@ impl Store for MaildirStore {
     ) -> Result<Vec<(MaildirId, Excerpt)>, StoreError> {
         let mailbox = self.directory(&place.mailbox)?;
         let mut all = Vec::new();
-        for (id, _) in ids {
+        for (id, size) in ids {
             let Some(entry) = self.find(&place.mailbox, id)? else {
                 continue;
             };
             let path = entry.path(&mailbox, id);
-            let excerpt = Message::open(&path).and_then(Message::excerpt);
+            let excerpt = Message::open(&path).and_then(|message| message.excerpt(*size));
             let excerpt = excerpt.map_err(|error| failed(&path, &error))?;
             all.push((id.clone(), excerpt));
         }

@@ -3,6 +3,7 @@
 //!
 //! Message-ID alone is never identity: senders choose it, and mailing lists repeat it.
 
+use super::bare::Bare;
 use std::fmt;
 
 /// BLAKE3 over the canonical bytes of a message.
@@ -16,11 +17,18 @@ impl fmt::Debug for ContentHash {
     }
 }
 
-/// Hashes a message as it streams by. Canonical means: every CR left out, and the newlines at the
-/// end counted as one. This covers what Dovecot, Cyrus and Courier do to uploads and what the
-/// change to LF on disk does.
+/// Hashes a message as it streams by. Canonical means: every CR left out, the newlines at the end
+/// counted as one, and without the header lines that mail readers add ([`Bare`]). This covers what
+/// Dovecot, Cyrus and Courier do to uploads, what the change to LF on disk does, and what mutt does
+/// to a message that it moves.
 #[derive(Default)]
 pub struct Canonical {
+    bare: Bare,
+    lines: Lines,
+}
+
+#[derive(Default)]
+struct Lines {
     hasher: blake3::Hasher,
     newlines: usize,
 }
@@ -28,6 +36,28 @@ pub struct Canonical {
 impl Canonical {
     /// Takes the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
+        let Canonical { bare, lines } = self;
+        bare.pass(bytes, &mut |part| lines.update(part));
+    }
+
+    /// The hash of all that was taken.
+    pub fn finish(self) -> ContentHash {
+        let Canonical { bare, mut lines } = self;
+        bare.end(&mut |part| lines.update(part));
+        lines.hasher.update(b"\n");
+        ContentHash(*lines.hasher.finalize().as_bytes())
+    }
+
+    /// The hash of these bytes.
+    pub fn of(bytes: &[u8]) -> ContentHash {
+        let mut canonical = Canonical::default();
+        canonical.update(bytes);
+        canonical.finish()
+    }
+}
+
+impl Lines {
+    fn update(&mut self, bytes: &[u8]) {
         for run in bytes.split(|b| *b == b'\r') {
             let trailing = run.iter().rev().take_while(|b| **b == b'\n').count();
             if trailing == run.len() {
@@ -39,19 +69,6 @@ impl Canonical {
             self.hasher.update(text);
             self.newlines = trailing;
         }
-    }
-
-    /// The hash of all that was taken.
-    pub fn finish(mut self) -> ContentHash {
-        self.hasher.update(b"\n");
-        ContentHash(*self.hasher.finalize().as_bytes())
-    }
-
-    /// The hash of these bytes.
-    pub fn of(bytes: &[u8]) -> ContentHash {
-        let mut canonical = Canonical::default();
-        canonical.update(bytes);
-        canonical.finish()
     }
 
     fn flush_newlines(&mut self) {
@@ -120,16 +137,15 @@ pub struct Excerpt {
 }
 
 impl Excerpt {
-    /// Offset and length of the pieces: beginning, middle and end, or all of a small message.
+    /// Offset and length of the pieces: beginning, middle and end, or all of a small message. The
+    /// same for messages of about the same size, so that one command asks for many.
     pub fn ranges(size: u64) -> Vec<(u64, u64)> {
-        match size {
-            0..=1792 => vec![(0, size)],
-            _ => vec![
-                (0, 1024),
-                (size / 2, 256.min(size - size / 2)),
-                (size - 512, 512),
-            ],
+        if size <= 1792 {
+            return vec![(0, size)];
         }
+        let step = (size.next_power_of_two() / 32).max(1);
+        let about = size / step * step;
+        vec![(0, 1024), (about / 2, 256), (about - 512, 512)]
     }
 
     /// From the pieces, in order.

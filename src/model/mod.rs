@@ -1,8 +1,8 @@
 //! The words of the domain as values: no I/O, no clock, no decisions.
 //!
 //! Reading order: [`side`] (which of the two), [`id`] (how each names a message), [`flags`],
-//! [`mailbox`] (names), [`content`] (what makes two messages the same), [`kin`] (what a server
-//! calls the same), [`base`] (what both sides last agreed on).
+//! [`mailbox`] (names), [`bare`] and [`content`] (what makes two messages the same), [`kin`]
+//! (what a server calls the same), [`base`] (what both sides last agreed on).
 
 pub mod side;
 
@@ -12,12 +12,15 @@ pub mod flags;
 
 pub mod mailbox;
 
+pub mod bare;
+
 pub mod content;
 
 pub mod kin;
 
 pub mod base;
 
+pub use bare::Bare;
 pub use base::{Aside, AsideReason, MailboxBase, Pair};
 pub use content::{Canonical, ContentHash, Excerpt, Fingerprint};
 pub use flags::{FlagChange, Flags, Keyword, SystemFlag};

@@ -112,8 +112,8 @@ impl Table<'_> {
         self.copies(&sources, group);
     }
 
-    /// Messages that both sides have in one place by now. First of all: where several are equal, and
-    /// a server does not tell what it calls what we moved, they would be moved round and round.
+    /// Messages that both sides have in one place by now. First of all: where several are equal,
+    /// and a server does not tell what it calls what we moved, they would be moved round and round.
     fn meet(&mut self, group: &mut Group<'_>) -> Vec<Source> {
         let mut sources = Vec::new();
         let both =
@@ -137,7 +137,7 @@ impl Table<'_> {
                         uid: (!marked(&v.flags)).then_some(uid),
                         file: Some(file),
                         flags: v.flags.clone(),
-                        size: known.pair.size,
+                        size: g.size.unwrap_or(known.pair.size),
                     });
                     self.rekey(name(&known.pair), v, g);
                 }
@@ -165,6 +165,7 @@ impl Table<'_> {
         };
         if let Some(g) = &here {
             source.file = Some((g.mailbox.clone(), g.id.clone()));
+            source.size = g.size.unwrap_or(source.size);
         }
         let pair = name(&known.pair);
         match (known.remote, there, known.local, here) {
@@ -201,12 +202,15 @@ impl Table<'_> {
         if v.mailbox == g.mailbox {
             self.rekey(pair, v, g);
         } else if stays {
-            self.travel(pair, (v.mailbox, v.id.any()), (g.mailbox, g.id.any()), None);
+            let size = (None, g.size);
+            self.travel(pair, (v.mailbox, v.id.any()), (g.mailbox, g.id.any()), size);
         } else if self.policy.flows_to(Side::Local) && self.policy.deletes_on(Side::Local) {
             // The server decides where it ends.
-            self.travel(pair, (g.mailbox, g.id.any()), (v.mailbox, v.id.any()), None);
+            let size = (None, g.size);
+            self.travel(pair, (g.mailbox, g.id.any()), (v.mailbox, v.id.any()), size);
         } else if self.may_leave_there(&v.mailbox, &g.mailbox) {
-            self.travel(pair, (v.mailbox, v.id.any()), (g.mailbox, g.id.any()), None);
+            let size = (None, g.size);
+            self.travel(pair, (v.mailbox, v.id.any()), (g.mailbox, g.id.any()), size);
         }
     }
 
@@ -225,6 +229,7 @@ impl Table<'_> {
                 hash: g.hash,
                 kin: None,
                 flags: known.flags.clone(),
+                size: None,
             };
             return self.rekey(pair, v, g);
         }
@@ -233,7 +238,7 @@ impl Table<'_> {
         }
         let arrived = take(&mut group.uids, &g.mailbox).map(|v| v.id.any());
         let from = (known.mailbox.clone(), pair.uid.any());
-        self.travel(pair, from, (g.mailbox, g.id.any()), arrived);
+        self.travel(pair, from, (g.mailbox, g.id.any()), (arrived, g.size));
     }
 
     fn follow_here(
@@ -250,13 +255,15 @@ impl Table<'_> {
                 hash: v.hash,
                 kin: None,
                 flags: Flags::default(),
+                size: None,
             };
             return self.rekey(pair, v, g);
         }
         if !(self.policy.flows_to(Side::Local) && self.policy.deletes_on(Side::Local)) {
             return group.uids.push(v);
         }
-        let arrived = take(&mut group.files, &v.mailbox).map(|g| g.id.any());
+        let arrived = take(&mut group.files, &v.mailbox);
+        let arrived = arrived.map_or((None, None), |g| (Some(g.id.any()), g.size));
         let from = (known.mailbox.clone(), pair.file.any());
         self.travel(pair, from, (v.mailbox, v.id.any()), arrived);
     }
@@ -266,8 +273,14 @@ impl Table<'_> {
         self.out.pairs.insert(pair.id);
         self.out.uids.insert((v.mailbox.clone(), v.id));
         self.out.files.insert((g.mailbox, g.id.clone()));
-        let (uid, file) = (v.id, g.id);
-        self.act(v.mailbox, Action::Rekey { pair, uid, file });
+        let (uid, file, size) = (v.id, g.id, g.size);
+        let action = Action::Rekey {
+            pair,
+            uid,
+            file,
+            size,
+        };
+        self.act(v.mailbox, action);
     }
 
     /// Moves the message on one side to where the other has it.
@@ -276,7 +289,7 @@ impl Table<'_> {
         pair: PairRef,
         (from, id): (MailboxName, AnyId),
         (to, partner): (MailboxName, AnyId),
-        arrived: Option<AnyId>,
+        (arrived, size): (Option<AnyId>, Option<u64>),
     ) {
         self.out.pairs.insert(pair.id);
         for (place, id) in [(&from, &id), (&to, &partner)] {
@@ -291,6 +304,7 @@ impl Table<'_> {
             id,
             partner,
             arrived,
+            size,
         });
         self.act(to, action);
     }
@@ -356,7 +370,7 @@ impl Table<'_> {
                     partner: g.id.any(),
                     flags: source.flags.clone(),
                     hash: g.hash,
-                    size: source.size,
+                    size: g.size.unwrap_or(source.size),
                     kin: None,
                 });
             }

@@ -113,6 +113,8 @@ pub enum Action {
         uid: Uid,
         /// On disk.
         file: MaildirId,
+        /// Bytes of that file, if it is another than before.
+        size: Option<u64>,
     },
     /// Copy a message within one side, because the other has a copy here.
     Duplicate(Duplicate),
@@ -138,6 +140,8 @@ pub struct Move {
     /// Its name in that mailbox on the side that follows, when a copy has arrived there already;
     /// then it only has to leave.
     pub arrived: Option<AnyId>,
+    /// Bytes of the file in that mailbox, if it is another than before.
+    pub size: Option<u64>,
 }
 
 /// A copy within one side.

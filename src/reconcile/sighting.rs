@@ -45,6 +45,8 @@ pub struct Sighting<I> {
     pub kin: Option<Kin>,
     /// Its flags.
     pub flags: Flags,
+    /// Bytes of the file, of one on disk.
+    pub size: Option<u64>,
 }
 
 /// A message in quarantine.

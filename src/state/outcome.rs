@@ -19,6 +19,8 @@ pub struct Moved {
     pub uid: Uid,
     /// Its name there on disk; `None`: as before.
     pub file: Option<MaildirId>,
+    /// Bytes of its file; `None`: as before.
+    pub size: Option<u64>,
 }
 
 impl State {
@@ -149,6 +151,7 @@ impl State {
                     to: key,
                     uid: *uid,
                     file: None,
+                    size: None,
                 })
                 .collect();
             rewrite(&tx, &moved)?;
@@ -195,7 +198,7 @@ fn rewrite(db: &Connection, moved: &[Moved]) -> Result<(), rusqlite::Error> {
             pair.flags.bits(),
             keyword_text(&pair.flags),
             pair.hash.0,
-            i64::try_from(pair.size).unwrap_or(i64::MAX),
+            i64::try_from(one.size.unwrap_or(pair.size)).unwrap_or(i64::MAX),
             pair.kin.map(Kin::number)
         ])?;
     }

@@ -81,7 +81,8 @@ pub trait Store: Sized {
     fn keeps_removed(&self, mailbox: &MailboxName) -> bool;
 
     /// Pieces of messages, to tell whether two that look alike are one. The size on the wire is
-    /// found out where it is not given; messages that are gone are left out.
+    /// found out where it is not given; messages that are gone are left out. On disk the size says
+    /// whether the message is meant as it is, or without the header lines that mail readers add.
     async fn excerpts(
         &mut self,
         place: &Place,
@@ -153,8 +154,20 @@ pub trait Keep: Store {
     /// Gives a message that was edited in place a new name, and says which.
     async fn split(&mut self, place: &Place, id: &Self::Id) -> Result<Self::Id, StoreError>;
 
-    /// Pieces of a message in quarantine; `None` when it is no longer there.
-    async fn kept_excerpt(&mut self, path: &[u8]) -> Result<Option<Excerpt>, StoreError>;
+    /// The bytes of those messages that carry header lines added by mail readers, without these.
+    async fn bare_sizes(
+        &mut self,
+        place: &Place,
+        ids: &[Self::Id],
+    ) -> Result<Vec<(Self::Id, u64)>, StoreError>;
+
+    /// Pieces of a message in quarantine, see [`Store::excerpts`]; `None` when it is no longer
+    /// there.
+    async fn kept_excerpt(
+        &mut self,
+        path: &[u8],
+        size: Option<u64>,
+    ) -> Result<Option<Excerpt>, StoreError>;
 
     /// Takes a message out of quarantine into a mailbox; `None` when it is no longer there.
     async fn recall(

@@ -1,6 +1,7 @@
 //! End to end: the binary, a real Dovecot, a real Maildir, in the three tiers of looking.
 
 mod identity;
+mod moves;
 mod safety;
 
 use crate::support::dovecot::*;

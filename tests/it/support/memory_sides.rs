@@ -41,7 +41,30 @@ impl Memory<MaildirId> {
 }
 
 impl Keep for Memory<MaildirId> {
-    async fn kept_excerpt(&mut self, path: &[u8]) -> Result<Option<Excerpt>, StoreError> {
+    async fn bare_sizes(
+        &mut self,
+        place: &Place,
+        ids: &[MaildirId],
+    ) -> Result<Vec<(MaildirId, u64)>, StoreError> {
+        self.step()?;
+        self.at(place, |b| {
+            let body = |id: &MaildirId| Some((id.clone(), b.messages.get(id)?.body.clone()));
+            let bodies = ids.iter().filter_map(body);
+            let bare = bodies.filter_map(|(id, body)| {
+                let (mut bare, mut left) = (Bare::default(), 0);
+                bare.pass(&body, &mut |part| left += part.len());
+                bare.end(&mut |part| left += part.len());
+                (left < body.len()).then_some((id, left as u64))
+            });
+            Ok(bare.collect())
+        })
+    }
+
+    async fn kept_excerpt(
+        &mut self,
+        path: &[u8],
+        _: Option<u64>,
+    ) -> Result<Option<Excerpt>, StoreError> {
         self.step()?;
         Ok(self.kept(path).map(|body| Excerpt::of_wire(&body)))
     }

@@ -5,4 +5,5 @@ pub mod memory;
 pub mod memory_sides;
 pub mod memory_store;
 pub mod phone;
+pub mod proxy;
 pub mod world;

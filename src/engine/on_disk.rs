@@ -1,0 +1,160 @@
+//! New files, and which of them have the content of a message that is known.
+
+use super::account::Account;
+use super::elsewhere::Candidates;
+use super::rematch::{HashSink, hints};
+use super::report::Ended;
+use super::scene::{Fate, Scene, Scenes};
+use super::survey::Overview;
+use crate::model::{ContentHash, MailboxName, MaildirId, PairId, Uid};
+use crate::reconcile::sighting::Sighting;
+use crate::state::Relative;
+use crate::store::{Keep, Place, Serve};
+use std::collections::{BTreeMap, BTreeSet};
+
+type Places = BTreeSet<MailboxName>;
+type Sent = BTreeMap<(MailboxName, ContentHash), (u32, BTreeSet<MaildirId>)>;
+
+impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+    /// New files with the content of a pair: those of the same size are read and hashed.
+    pub(super) async fn sight_files(
+        &mut self,
+        scenes: &Scenes,
+        overview: &Overview,
+        candidates: &mut Candidates,
+    ) -> Result<Vec<Sighting<MaildirId>>, Ended> {
+        let mut new: BTreeMap<&MailboxName, Vec<(MaildirId, u64)>> = BTreeMap::new();
+        for (name, scene) in scenes.iter().filter(|(_, s)| s.fate == Fate::Stays) {
+            let claimed = half_recorded(scene);
+            let files = scene.new_files().into_iter();
+            for file in files.filter(|file| !claimed.contains_key(file)) {
+                if let Some(size) = scene.local.sizes.get(&file) {
+                    new.entry(name).or_default().push((file, *size));
+                }
+            }
+        }
+        let sizes: BTreeSet<u64> = new.values().flatten().map(|(_, size)| *size).collect();
+        let mut relatives = self.state.pairs_by_size(&sizes)?;
+        let bare = self.bare_sizes(scenes, &new, &relatives).await?;
+        let sizes: BTreeSet<u64> = bare.values().copied().collect();
+        relatives.extend(self.state.pairs_by_size(&sizes)?);
+        let known: BTreeSet<u64> = relatives.iter().map(|r| r.pair.size).collect();
+        let hashes: BTreeSet<ContentHash> = relatives.iter().map(|r| r.pair.hash).collect();
+        candidates.take(relatives, overview);
+        let mut sightings = Vec::new();
+        for (name, mut files) in new {
+            files.retain(|(file, size)| {
+                let bare = bare.get(&(name.clone(), file.clone())).unwrap_or(size);
+                known.contains(size) || known.contains(bare)
+            });
+            let files: Vec<MaildirId> = files.into_iter().map(|(file, _)| file).collect();
+            let Some(scene) = scenes.get(name).filter(|_| !files.is_empty()) else {
+                continue;
+            };
+            let mut sink = HashSink::default();
+            self.local.read(&scene.place(), &files, &mut sink).await?;
+            for (id, (hash, stored)) in sink.hashes {
+                let size = Some(stored);
+                let flags = scene.local.seen.get(&id).cloned().flatten();
+                let (mailbox, kin, flags) = (name.clone(), None, flags.unwrap_or_default());
+                if hashes.contains(&hash) {
+                    sightings.push(Sighting {
+                        mailbox,
+                        id,
+                        hash,
+                        kin,
+                        flags,
+                        size,
+                    });
+                }
+            }
+        }
+        Ok(sightings)
+    }
+
+    /// New files that have the size of no pair may have it without what a mail reader added.
+    async fn bare_sizes(
+        &mut self,
+        scenes: &Scenes,
+        new: &BTreeMap<&MailboxName, Vec<(MaildirId, u64)>>,
+        relatives: &[Relative],
+    ) -> Result<BTreeMap<(MailboxName, MaildirId), u64>, Ended> {
+        let known: BTreeSet<u64> = relatives.iter().map(|r| r.pair.size).collect();
+        let mut bare = BTreeMap::new();
+        for (name, files) in new {
+            let other = files.iter().filter(|(_, size)| !known.contains(size));
+            let other: Vec<MaildirId> = other.map(|(file, _)| file.clone()).collect();
+            if let Some(scene) = scenes.get(*name).filter(|_| !other.is_empty()) {
+                for (file, size) in self.local.bare_sizes(&scene.place(), &other).await? {
+                    bare.insert(((*name).clone(), file), size);
+                }
+            }
+        }
+        Ok(bare)
+    }
+
+    /// Contents of which an upload was cut when it may have been stored already, the highest UID
+    /// that was there before, and the files. What is new there with such a content, above this UID, may be
+    /// that upload; only the table of the mailbox finds out.
+    pub(super) async fn sent(&mut self, scenes: &Scenes, places: Places) -> Result<Sent, Ended> {
+        let mut sent = Sent::new();
+        for scene in places.iter().filter_map(|name| scenes.get(name)) {
+            let open = match scene.base.key.0 {
+                0 => Vec::new(),
+                _ => self.state.open_uploads(scene.base.key)?,
+            };
+            let open: BTreeMap<MaildirId, u32> = open
+                .into_iter()
+                .filter(|upload| upload.committing)
+                .map(|upload| (upload.file, upload.above))
+                .collect();
+            let files: Vec<MaildirId> = open.keys().cloned().collect();
+            if files.is_empty() {
+                continue;
+            }
+            let mut sink = HashSink::default();
+            self.local.read(&scene.place(), &files, &mut sink).await?;
+            for (file, (hash, _)) in sink.hashes {
+                let above = open.get(&file).copied().unwrap_or(0);
+                let entry = sent.entry((scene.base.name.clone(), hash));
+                let (lowest, files) = entry.or_insert((above, BTreeSet::new()));
+                *lowest = above.min(*lowest);
+                files.insert(file);
+            }
+        }
+        Ok(sent)
+    }
+
+    /// Pairs in mailboxes that this run does not look into whose file is there: they can be copied.
+    pub(super) async fn present(
+        &mut self,
+        scenes: &Scenes,
+        overview: &Overview,
+        candidates: &Candidates,
+    ) -> Result<BTreeSet<PairId>, Ended> {
+        let mut present = BTreeSet::new();
+        for (name, relative) in candidates.pairs.values() {
+            if scenes.contains_key(name) || overview.is_quiet(name) {
+                continue;
+            }
+            let (mailbox, epoch) = (name.clone(), None);
+            let ids = [(relative.pair.file.clone(), None)];
+            let told = self.local.excerpts(&Place { mailbox, epoch }, &ids).await;
+            match told {
+                Ok(told) if !told.is_empty() => drop(present.insert(relative.pair.id)),
+                Err(error) if !error.is_local_to_mailbox() => return Err(error.into()),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Ok(present)
+    }
+}
+
+/// Files of messages that are new on the server, left behind by a run that was cut before it
+/// recorded what it fetched: no user put them there.
+pub(super) fn half_recorded(scene: &Scene) -> BTreeMap<MaildirId, Uid> {
+    let new: BTreeSet<Uid> = scene.new_uids().into_iter().collect();
+    let mut claims = hints(&scene.base, &scene.local);
+    claims.retain(|_, uid| new.contains(uid));
+    claims
+}

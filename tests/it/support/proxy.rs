@@ -1,0 +1,110 @@
+//! A wire that counts: what passes between mailtide and the server.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+/// What passed since it was last asked.
+#[derive(Clone, Debug, Default)]
+pub struct Passed {
+    /// Bytes to the server.
+    pub up: u64,
+    /// Bytes from the server.
+    pub down: u64,
+    /// Commands, without their tags, as far as the first 80 characters.
+    pub commands: Vec<String>,
+}
+
+impl Passed {
+    pub fn bytes(&self) -> u64 {
+        self.up + self.down
+    }
+
+    /// How many commands begin so.
+    pub fn count(&self, start: &str) -> usize {
+        self.commands
+            .iter()
+            .filter(|c| c.starts_with(start))
+            .count()
+    }
+}
+
+/// Listens on a port of its own for as long as the test runs.
+pub struct Proxy {
+    pub port: u16,
+    passed: Arc<Mutex<Passed>>,
+}
+
+impl Proxy {
+    pub fn before(server: u16) -> Proxy {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let passed = Arc::new(Mutex::new(Passed::default()));
+        let counter = passed.clone();
+        std::thread::spawn(move || {
+            while let Ok((client, _)) = listener.accept() {
+                let server = TcpStream::connect(("127.0.0.1", server)).unwrap();
+                for stream in [&client, &server] {
+                    stream.set_nodelay(true).unwrap();
+                }
+                let (up, down) = (counter.clone(), counter.clone());
+                let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                std::thread::spawn(move || {
+                    pass(from, to, |bytes, line| up_passed(&up, bytes, line))
+                });
+                std::thread::spawn(move || {
+                    pass(server, client, |bytes, _| {
+                        down.lock().unwrap().down += bytes.len() as u64
+                    });
+                });
+            }
+        });
+        Proxy { port, passed }
+    }
+
+    /// What passed since this was last asked.
+    pub fn take(&self) -> Passed {
+        std::mem::take(&mut self.passed.lock().unwrap())
+    }
+}
+
+/// Counts, and takes down the lines that look like commands: a tag, a space, a word.
+fn up_passed(passed: &Mutex<Passed>, bytes: &[u8], line: &mut Vec<u8>) {
+    let mut passed = passed.lock().unwrap();
+    passed.up += bytes.len() as u64;
+    for byte in bytes {
+        if *byte != b'\n' {
+            line.push(*byte);
+            continue;
+        }
+        let text = String::from_utf8_lossy(line).into_owned();
+        line.clear();
+        let Some((tag, command)) = text.split_once(' ') else {
+            continue;
+        };
+        let tagged = tag.len() > 1
+            && tag.starts_with(|c: char| c.is_ascii_alphabetic())
+            && tag.ends_with(|c: char| c.is_ascii_digit())
+            && tag.chars().all(|c| c.is_ascii_alphanumeric());
+        if tagged && command.starts_with(|c: char| c.is_ascii_uppercase()) {
+            passed
+                .commands
+                .push(command.trim_end().chars().take(80).collect());
+        }
+    }
+}
+
+fn pass(mut from: TcpStream, mut to: TcpStream, mut count: impl FnMut(&[u8], &mut Vec<u8>)) {
+    let (mut buffer, mut line) = (vec![0; 1 << 16], Vec::new());
+    while let Ok(size @ 1..) = from.read(&mut buffer) {
+        let Some(bytes) = buffer.get(..size) else {
+            break;
+        };
+        count(bytes, &mut line);
+        if to.write_all(bytes).is_err() {
+            break;
+        }
+    }
+    // Either side may be gone already.
+    let _gone = to.shutdown(Shutdown::Write);
+}
