@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what tests and demo need and the machine lacks, from the distribution's packages: a C
-# compiler for the bundled SQLite, Dovecot, openssl, and the mail programs it is tested beside. Sourced or run; does nothing when all is there.
+# compiler for the bundled SQLite, Dovecot, openssl, and the mail programs it is tested beside.
+# Sourced or run; does nothing when all is there.
 set -euo pipefail
 export PATH=$PATH:/usr/sbin:/usr/local/sbin:$HOME/.cargo/bin
 

@@ -47,6 +47,8 @@ pub enum Command {
     Check(Check),
     /// Let a held part of a plan run once
     Approve(Approve),
+    /// Write a configuration from that of mbsync or OfflineIMAP
+    Import(Import),
 }
 
 /// `sync`
@@ -83,4 +85,27 @@ pub struct Approve {
     /// The id that sync shows with what it holds
     #[arg(value_name = "ID")]
     pub id: String,
+}
+
+/// `import`
+#[derive(Debug, Args)]
+pub struct Import {
+    /// Whose
+    #[arg(value_enum)]
+    pub program: Program,
+    /// The file [default: where that program looks for it]
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Print it instead of writing the configuration file
+    #[arg(long)]
+    pub print: bool,
+}
+
+/// Whose configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Program {
+    /// mbsync's
+    Mbsyncrc,
+    /// OfflineIMAP's
+    Offlineimaprc,
 }

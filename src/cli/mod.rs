@@ -1,8 +1,8 @@
 //! Talks to people.
 //!
 //! Reading order: [`arguments`], [`log`], [`open`] (from configuration to an account ready to
-//! run), the commands [`sync`], [`check`], [`approve`], and what they print with: [`progress`],
-//! [`mod@print`].
+//! run), the commands [`sync`], [`check`], [`approve`], [`import`], and what they print with:
+//! [`progress`], [`mod@print`].
 
 mod arguments;
 
@@ -15,6 +15,8 @@ mod sync;
 mod check;
 
 mod approve;
+
+mod import;
 
 mod progress;
 
@@ -46,6 +48,7 @@ pub fn main() -> ExitCode {
         Command::Sync(command) => sync::run(&arguments, command),
         Command::Check(command) => check::run(&arguments, command),
         Command::Approve(command) => approve::run(&arguments, command),
+        Command::Import(command) => import::run(&arguments, command),
     };
     match done {
         Ok(status) => ExitCode::from(status),

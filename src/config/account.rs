@@ -88,12 +88,17 @@ impl Account {
     }
 }
 
-/// Reads the configuration; `None`: from its usual place.
-pub fn load(path: Option<&Path>) -> Result<Config, ConfigError> {
-    let path = match path {
+/// Where the configuration lies; `None`: its usual place.
+pub fn path(path: Option<&Path>) -> PathBuf {
+    match path {
         Some(path) => path.to_owned(),
         None => base_directory("XDG_CONFIG_HOME", ".config").join("mailtide/config.toml"),
-    };
+    }
+}
+
+/// Reads the configuration; `None`: from its usual place.
+pub fn load(at: Option<&Path>) -> Result<Config, ConfigError> {
+    let path = path(at);
     let file_error = |source: std::io::Error| {
         let hint = match source.kind() {
             std::io::ErrorKind::NotFound => {

@@ -1,7 +1,8 @@
 //! What the user asked for.
 //!
 //! Reading order: [`keys`] (the file as it is written), [`account`] (what it means, checked),
-//! [`secret`] (passwords and tokens).
+//! [`secret`] (passwords and tokens), [`import`] (from other programs: [`mbsyncrc`],
+//! [`offlineimaprc`]).
 
 mod keys;
 
@@ -9,8 +10,17 @@ mod account;
 
 mod secret;
 
-pub use account::{Account, Config, Security, load};
+mod import;
+
+mod mbsyncrc;
+
+mod offlineimaprc;
+
+pub use account::{Account, Config, Security, load, path};
+pub use import::{Foreign, Imported, render};
 pub use keys::{ACCOUNT_KEYS, Auth, Layout};
+pub use mbsyncrc::read as read_mbsyncrc;
+pub use offlineimaprc::read as read_offlineimaprc;
 pub use secret::{Secret, SecretSource};
 
 use std::path::PathBuf;

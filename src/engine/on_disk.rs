@@ -94,8 +94,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 
     /// Contents of which an upload was cut when it may have been stored already, the highest UID
-    /// that was there before, and the files. What is new there with such a content, above this UID, may be
-    /// that upload; only the table of the mailbox finds out.
+    /// that was there before, and the files. What is new there with such a content, above this UID,
+    /// may be that upload; only the table of the mailbox finds out.
     pub(super) async fn sent(&mut self, scenes: &Scenes, places: Places) -> Result<Sent, Ended> {
         let mut sent = Sent::new();
         for scene in places.iter().filter_map(|name| scenes.get(name)) {

@@ -137,7 +137,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         hints: &BTreeMap<MaildirId, Uid>,
     ) -> Result<Vec<(Uid, MaildirId)>, Ended> {
         let here = self.local.fingerprints(place, files, None).await?;
-        let sizes: BTreeSet<u64> = here.iter().map(|(_, print)| print.size).collect();
+        let sizes = here.iter().flat_map(|(_, print)| [print.size, print.whole]);
+        let sizes: BTreeSet<u64> = sizes.collect();
         let there = self.remote.fingerprints(place, uids, Some(&sizes)).await?;
         let seekers = here.into_iter().map(|(file, key)| Seeker {
             hint: hints.get(&file).copied(),

@@ -1,9 +1,16 @@
-//! Header lines that mail readers add when they copy or move a message, and that say nothing about
-//! it: mutt and neomutt write `Content-Length`, others `Lines`, `Status` and `X-Status`. A message
-//! with them is the same message.
+//! Header lines that mail programs add when they copy or move a message, and that say nothing about
+//! it: mutt and neomutt write `Content-Length`, others `Lines`, `Status` and `X-Status`, mbsync
+//! `X-TUID`, OfflineIMAP `X-OfflineIMAP`. A message with them is the same message.
 
 /// Their names.
-const ADDED: [&[u8]; 4] = [b"content-length", b"lines", b"status", b"x-status"];
+const ADDED: [&[u8]; 6] = [
+    b"content-length",
+    b"lines",
+    b"status",
+    b"x-status",
+    b"x-tuid",
+    b"x-offlineimap",
+];
 /// A line that is longer than this is none of them.
 const LONG: usize = 1000;
 

@@ -4,6 +4,7 @@
 //! Message-ID alone is never identity: senders choose it, and mailing lists repeat it.
 
 use super::bare::Bare;
+use std::cmp::Ordering;
 use std::fmt;
 
 /// BLAKE3 over the canonical bytes of a message.
@@ -81,10 +82,12 @@ impl Lines {
 
 /// Cheap evidence that two messages may be one: the size on the wire (RFC822.SIZE, bytes), and the
 /// canonical hash of the whole header with the first bytes of the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug)]
 pub struct Fingerprint {
-    /// Bytes with CRLF line ends.
+    /// Bytes with CRLF line ends, without header lines that mail programs add.
     pub size: u64,
+    /// With them; says nothing.
+    pub whole: u64,
     /// Header and the first [`Fingerprint::TEXT`] bytes of text.
     pub head: ContentHash,
     /// Whether the header carries a delivery trace (`Received`, RFC 5321, 4.4). With one, equal
@@ -94,12 +97,40 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
+    fn key(&self) -> (u64, ContentHash, bool) {
+        (self.size, self.head, self.traced)
+    }
+}
+
+impl PartialEq for Fingerprint {
+    fn eq(&self, other: &Fingerprint) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Fingerprint {}
+
+impl PartialOrd for Fingerprint {
+    fn partial_cmp(&self, other: &Fingerprint) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Fingerprint {
+    fn cmp(&self, other: &Fingerprint) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+impl Fingerprint {
     /// How many bytes of text (with CRLF line ends) join the header.
     pub const TEXT: usize = 512;
 
-    /// From the header and the text's first bytes, both with CRLF line ends.
-    pub fn new(size: u64, header: &[u8], text: &[u8]) -> Fingerprint {
+    /// From the bytes of the whole message, and its header and the text's first bytes, both with
+    /// CRLF line ends.
+    pub fn new(whole: u64, header: &[u8], text: &[u8]) -> Fingerprint {
         let header = header.trim_ascii_end();
+        let size = whole.saturating_sub(added(header));
         let mut canonical = Canonical::default();
         canonical.update(header);
         canonical.update(b"\n\n");
@@ -111,6 +142,7 @@ impl Fingerprint {
         };
         Fingerprint {
             size,
+            whole,
             head: canonical.finish(),
             traced: lines.any(trace),
         }
@@ -124,6 +156,16 @@ impl Fingerprint {
         };
         Fingerprint::new(wire.len() as u64, header, text)
     }
+}
+
+/// How many bytes of a header mail programs added. That it has lost its last line end is no matter.
+fn added(header: &[u8]) -> u64 {
+    let (mut bare, mut left) = (Bare::default(), 0);
+    let mut count = |part: &[u8]| left += part.len();
+    bare.pass(header, &mut count);
+    bare.pass(b"\r\n", &mut count);
+    bare.end(&mut count);
+    (header.len() + 2).saturating_sub(left) as u64
 }
 
 /// A few pieces of a message that are compared where reading all of it would be a waste: equal

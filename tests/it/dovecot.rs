@@ -3,6 +3,7 @@
 mod identity;
 mod moves;
 mod safety;
+mod takeover;
 
 use crate::support::dovecot::*;
 use std::path::{Path, PathBuf};
