@@ -47,6 +47,8 @@ pub enum Command {
     Check(Check),
     /// Let a held part of a plan run once
     Approve(Approve),
+    /// Check what is remembered, forget what does not hold, and sync
+    Repair(Repair),
     /// Write a configuration from that of mbsync or OfflineIMAP
     Import(Import),
 }
@@ -85,6 +87,17 @@ pub struct Approve {
     /// The id that sync shows with what it holds
     #[arg(value_name = "ID")]
     pub id: String,
+}
+
+/// `repair`
+#[derive(Debug, Args)]
+pub struct Repair {
+    /// Accounts [default: all]
+    #[arg(value_name = "ACCOUNT")]
+    pub accounts: Vec<String>,
+    /// Forget everything, and match all messages anew by their content
+    #[arg(long)]
+    pub rebuild: bool,
 }
 
 /// `import`

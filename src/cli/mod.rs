@@ -1,7 +1,7 @@
 //! Talks to people.
 //!
-//! Reading order: [`arguments`], [`log`], [`open`] (from configuration to an account ready to
-//! run), the commands [`sync`], [`check`], [`approve`], [`import`], and what they print with:
+//! Reading order: [`arguments`], [`log`], [`open`] (from configuration to an account ready to run),
+//! the commands [`sync`], [`check`], [`approve`], [`import`], [`repair`], and what they print with:
 //! [`progress`], [`mod@print`].
 
 mod arguments;
@@ -17,6 +17,8 @@ mod check;
 mod approve;
 
 mod import;
+
+mod repair;
 
 mod progress;
 
@@ -48,6 +50,7 @@ pub fn main() -> ExitCode {
         Command::Sync(command) => sync::run(&arguments, command),
         Command::Check(command) => check::run(&arguments, command),
         Command::Approve(command) => approve::run(&arguments, command),
+        Command::Repair(command) => repair::run(&arguments, command),
         Command::Import(command) => import::run(&arguments, command),
     };
     match done {

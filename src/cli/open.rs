@@ -79,12 +79,63 @@ pub fn open_state(state_dir: &Path, account: &str, writes: Writes) -> Result<Ope
             (lock, state)
         }
     };
-    let claim = match (state.account()?, state.mailboxes()?.is_empty()) {
+    let claim = claim_of(&state)?;
+    Ok(OpenState { state, lock, claim })
+}
+
+/// Opens a state whose lock is held.
+pub fn open_unlocked(path: &Path) -> Result<(State, Claim)> {
+    let state = State::open(path)?;
+    let claim = claim_of(&state)?;
+    Ok((state, claim))
+}
+
+fn claim_of(state: &State) -> Result<Claim> {
+    Ok(match (state.account()?, state.mailboxes()?.is_empty()) {
         (Some(known), false) => Claim::Known(known.uuid),
         (Some(known), true) => Claim::First(known.uuid),
         (None, _) => Claim::First(new_uuid()),
+    })
+}
+
+/// Whether a marker is as old as the state.
+pub fn fits(state: &State, marker: Option<u64>) -> Result<bool> {
+    let (own, settled) = state.generation()?;
+    // A run that was cut has not written its number into the marker.
+    let cut = settled < own;
+    Ok(marker.is_none_or(|marker| marker == own || (cut && marker + 1 == own)))
+}
+
+/// Writes into the marker how many runs have changed something.
+pub fn settle(state: &mut State, local: &MaildirStore) -> Result<()> {
+    local.note_generation(state.generation()?.0)?;
+    Ok(state.settle()?)
+}
+
+/// Whether state and Maildir are of the same age. One that was put back from a copy does not know
+/// what happened since, and would take that for deletions: it starts over, and says so.
+pub fn same_age(state: &mut State, local: &MaildirStore) -> Result<Option<String>> {
+    let (own, _) = state.generation()?;
+    let marker = local.generation()?;
+    if fits(state, marker)? {
+        settle(state, local)?;
+        return Ok(None);
+    }
+    let marker = marker.unwrap_or(own);
+    let knew = !state.mailboxes()?.is_empty();
+    let next = own.max(marker) + 1;
+    state.start_over(next)?;
+    settle(state, local)?;
+    let (older, newer) = match own < marker {
+        true => ("state database", "Maildir"),
+        false => ("Maildir", "state database"),
     };
-    Ok(OpenState { state, lock, claim })
+    Ok(knew.then(|| {
+        format!(
+            "the {older} is older than the {newer} (was it put back from a copy?): all messages \
+             are matched anew, and nothing is deleted on that account"
+        )
+    }))
 }
 
 /// Notes the account in its state, if it is new there.

@@ -8,7 +8,7 @@ use super::progress::{Bar, Bars};
 use crate::config::{self, ConfigError};
 use crate::daemon::stop_on_signals;
 use crate::engine::{Account, Options, Report, Severity, Stop, Trouble, World};
-use crate::state::StateError;
+use crate::state::{State, StateError};
 use crate::store::StoreError;
 use anyhow::{Context, Result};
 use std::io::{IsTerminal, stderr};
@@ -137,9 +137,18 @@ impl Job<'_> {
             claim,
         } = opened;
         let mut local = open::local(account, claim);
+        let mut notes = Vec::new();
         if writes == Writes::Allowed {
             let uuid = local.take_possession()?;
             open::note_account(&mut state, account, uuid)?;
+            if let Some(what) = open::same_age(&mut state, &local)? {
+                tracing::warn!("{what}");
+                notes.push(what);
+            }
+        } else if let Ok(marker) = local.generation()
+            && !open::fits(&state, marker)?
+        {
+            state = State::in_memory()?;
         }
         let mut engine = Account {
             remote: open::remote(account, writes).await?,
@@ -161,7 +170,9 @@ impl Job<'_> {
         };
         let mut report = engine.sync().await;
         engine.remote.close().await;
+        report.notes.extend(notes);
         if writes == Writes::Allowed {
+            open::settle(engine.state, &engine.local)?;
             match engine.local.purge(account.quarantine_days) {
                 Ok(days) => report.notes.extend(
                     days.iter()
@@ -180,7 +191,7 @@ fn open_account(state_dir: &Path, account: &config::Account, writes: Writes) -> 
 }
 
 /// An account that could not even begin.
-fn failed(error: &anyhow::Error) -> Report {
+pub(super) fn failed(error: &anyhow::Error) -> Report {
     let severity = match error.downcast_ref::<StoreError>() {
         Some(StoreError::Guard(_)) => Severity::Guard,
         Some(StoreError::Retry(_)) => Severity::Temporary,

@@ -4,7 +4,8 @@
 //! [`rename`], [`look`] and [`scene`]), [`elsewhere`] (the same message in another place, with
 //! [`on_disk`] and [`probe`]), [`rematch`] and [`renumber`] (finding the same message again),
 //! [`execute`] (doing and recording, with [`download`], [`upload`], [`shift`], [`duplicate`],
-//! [`flags`] and [`remove`]), [`report`] (what is told about it).
+//! [`flags`] and [`remove`]), [`report`] (what is told about it). [`verify`] is asked for by
+//! `mailtide repair` only.
 //!
 //! First run, daily run, repair, dry run: one path, this one.
 
@@ -30,6 +31,8 @@ mod renumber;
 
 mod execute;
 
+pub mod verify;
+
 mod copy;
 
 mod download;
@@ -48,3 +51,4 @@ pub mod report;
 
 pub use account::{Account, Options, World};
 pub use report::{Event, Observer, Report, Severity, Silent, Stop, Trouble};
+pub use verify::Verified;

@@ -2,11 +2,28 @@
 
 use super::change::failed;
 use super::deliver::{MaildirReceiver, Target, There};
+use super::marker::{claim_root, open_root};
 use super::read::Message;
 use super::store::MaildirStore;
 use crate::model::{Excerpt, MaildirId};
 use crate::store::{Delivery, Keep, Place, StoreError};
 use std::io;
+
+impl MaildirStore {
+    /// How many runs had changed something when the marker was last written, if it says so.
+    pub fn generation(&self) -> Result<Option<u64>, StoreError> {
+        Ok(open_root(&self.root, self.layout, &self.claim)?.generation)
+    }
+
+    /// Writes into the marker how many runs have changed something, where that is news.
+    pub fn note_generation(&self, generation: u64) -> Result<(), StoreError> {
+        let opened = open_root(&self.root, self.layout, &self.claim)?;
+        if opened.generation != Some(generation) {
+            claim_root(&self.root, self.layout, &opened.uuid, generation)?;
+        }
+        Ok(())
+    }
+}
 
 impl Keep for MaildirStore {
     async fn quarantine(&mut self, place: &Place) -> Result<MaildirReceiver, StoreError> {

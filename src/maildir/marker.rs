@@ -24,13 +24,19 @@ pub struct Opened {
     pub uuid: String,
     /// Whether the marker is yet to be written.
     pub new: bool,
+    /// How many runs had changed something when it was written; `None`: it does not say.
+    pub generation: Option<u64>,
 }
 
 /// Checks that the Maildir is the one that the state speaks of. Writes nothing.
 pub fn open_root(root: &Path, layout: Layout, claim: &Claim) -> Result<Opened, StoreError> {
     let path = path(root, layout);
     let found = match std::fs::read_to_string(&path) {
-        Ok(text) => Some(text.trim().to_owned()),
+        Ok(text) => {
+            let mut lines = text.lines().map(str::trim);
+            let uuid = lines.next().unwrap_or_default().to_owned();
+            Some((uuid, lines.next().and_then(|line| line.parse().ok())))
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => {
             return Err(StoreError::Guard(format!(
@@ -40,11 +46,12 @@ pub fn open_root(root: &Path, layout: Layout, claim: &Claim) -> Result<Opened, S
         }
     };
     match (claim, found) {
-        (Claim::Known(uuid), Some(found)) if *uuid == found => Ok(Opened {
+        (Claim::Known(uuid), Some((found, generation))) if *uuid == found => Ok(Opened {
             uuid: found,
             new: false,
+            generation,
         }),
-        (Claim::Known(uuid), Some(found)) => Err(StoreError::Guard(format!(
+        (Claim::Known(uuid), Some((found, _))) => Err(StoreError::Guard(format!(
             "{} belongs to another account (its marker says {found}, this account is {uuid}); \
              nothing was changed. Check `maildir` and `state_dir`",
             root.display()
@@ -56,16 +63,26 @@ pub fn open_root(root: &Path, layout: Layout, claim: &Claim) -> Result<Opened, S
             root.display(),
             path.display()
         ))),
-        (Claim::First(_), Some(uuid)) => Ok(Opened { uuid, new: false }),
+        (Claim::First(_), Some((uuid, generation))) => Ok(Opened {
+            uuid,
+            new: false,
+            generation,
+        }),
         (Claim::First(uuid), None) => Ok(Opened {
             uuid: uuid.clone(),
             new: true,
+            generation: None,
         }),
     }
 }
 
 /// Creates the root, if need be, and writes its marker.
-pub fn claim_root(root: &Path, layout: Layout, uuid: &str) -> Result<(), StoreError> {
+pub fn claim_root(
+    root: &Path,
+    layout: Layout,
+    uuid: &str,
+    generation: u64,
+) -> Result<(), StoreError> {
     let write = || -> std::io::Result<()> {
         let own = root.join(layout.own());
         std::fs::DirBuilder::new()
@@ -80,7 +97,7 @@ pub fn claim_root(root: &Path, layout: Layout, uuid: &str) -> Result<(), StoreEr
             .truncate(true)
             .mode(0o600)
             .open(&tmp)?;
-        writeln!(file, "{uuid}")?;
+        writeln!(file, "{uuid}\n{generation}")?;
         file.sync_all()?;
         std::fs::rename(&tmp, path(root, layout))?;
         std::fs::File::open(&own)?.sync_all()?;
@@ -110,8 +127,9 @@ mod tests {
         assert!(refused(&known).contains("is the disk mounted?"));
         let first = open_root(&root, layout, &Claim::First("a".into())).unwrap();
         assert!(first.new && !root.exists(), "a look writes nothing");
-        claim_root(&root, layout, "a").unwrap();
-        assert!(!open_root(&root, layout, &known).unwrap().new);
+        claim_root(&root, layout, "a", 7).unwrap();
+        let opened = open_root(&root, layout, &known).unwrap();
+        assert_eq!((opened.new, opened.generation), (false, Some(7)));
         // The state was lost: the marker's id is taken over.
         let again = open_root(&root, layout, &Claim::First("b".into())).unwrap();
         assert_eq!(again.uuid, "a");

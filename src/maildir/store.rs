@@ -57,7 +57,7 @@ impl MaildirStore {
     pub fn take_possession(&mut self) -> Result<String, StoreError> {
         let opened = open_root(&self.root, self.layout, &self.claim)?;
         if opened.new {
-            claim_root(&self.root, self.layout, &opened.uuid)?;
+            claim_root(&self.root, self.layout, &opened.uuid, 0)?;
         }
         self.claim = Claim::Known(opened.uuid.clone());
         Ok(opened.uuid)

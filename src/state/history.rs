@@ -59,6 +59,9 @@ impl State {
             .execute(sql, [program])
             .map_err(doing("note the run"))?;
         let run = self.db.last_insert_rowid();
+        self.db
+            .execute("UPDATE account SET generation = generation + 1", [])
+            .map_err(doing("note the run"))?;
         self.run = Some(run);
         Ok(run)
     }

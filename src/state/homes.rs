@@ -6,6 +6,38 @@ use crate::reconcile::renames::Home;
 use rusqlite::{Row, params};
 
 impl State {
+    /// How many runs have changed something, and for how many of them that surely stands in the
+    /// Maildir's marker: one less after a run that was cut.
+    pub fn generation(&self) -> Result<(u64, u64), StateError> {
+        let what = doing("read the account");
+        let sql = "SELECT coalesce(max(generation), 0), coalesce(max(settled), 0) FROM account";
+        let read = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
+        let (own, settled) = self.db.query_row(sql, [], read).map_err(what)?;
+        let number = |number| u64::try_from(number).unwrap_or(0);
+        Ok((number(own), number(settled)))
+    }
+
+    /// The marker says now how many runs have changed something.
+    pub fn settle(&mut self) -> Result<(), StateError> {
+        let sql = "UPDATE account SET settled = generation WHERE settled != generation";
+        self.db.execute(sql, []).map_err(doing("note the run"))?;
+        Ok(())
+    }
+
+    /// Forgets all mailboxes and messages: what both sides have is matched anew, and nothing is
+    /// taken for deleted.
+    pub fn start_over(&mut self, generation: u64) -> Result<(), StateError> {
+        let what = doing("start over");
+        let tx = self.db.transaction().map_err(&what)?;
+        for sql in ["DELETE FROM mailbox", "DELETE FROM buried"] {
+            tx.execute(sql, []).map_err(&what)?;
+        }
+        let number = i64::try_from(generation).unwrap_or(i64::MAX);
+        tx.execute("UPDATE account SET generation = ?1, settled = 0", [number])
+            .map_err(&what)?;
+        tx.commit().map_err(what)
+    }
+
     /// All mailboxes, with what each side calls them whatever their names.
     pub fn homes(&self) -> Result<Vec<Home>, StateError> {
         let what = doing("list mailboxes");

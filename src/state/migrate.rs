@@ -12,6 +12,7 @@ const SCHEMA: &str = include_str!("schema.sql");
 /// What leads from each older version to the next; the first from version 1 to 2.
 const STEPS: &[&str] = &["
     ALTER TABLE account ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE account ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE mailbox ADD COLUMN remote_id TEXT;
     ALTER TABLE mailbox ADD COLUMN local_id TEXT;
     ALTER TABLE upload ADD COLUMN above INTEGER NOT NULL DEFAULT 0;

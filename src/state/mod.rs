@@ -169,6 +169,26 @@ impl State {
         Ok(State { db, run: None })
     }
 
+    /// What SQLite finds wrong in the database, and in what refers to what.
+    pub fn integrity(&self) -> Result<Vec<String>, StateError> {
+        let what = doing("check it");
+        let mut wrong = Vec::new();
+        for pragma in ["integrity_check", "foreign_key_check"] {
+            let mut query = self
+                .db
+                .prepare(&format!("PRAGMA {pragma}"))
+                .map_err(&what)?;
+            let rows = query.query_map([], |row| row.get::<_, String>(0));
+            for row in rows.map_err(&what)? {
+                let row = row.map_err(&what)?;
+                if row != "ok" {
+                    wrong.push(row);
+                }
+            }
+        }
+        Ok(wrong)
+    }
+
     /// How many rows were written since it was opened.
     pub fn writes(&self) -> u64 {
         self.db.total_changes()

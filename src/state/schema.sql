@@ -13,8 +13,11 @@ CREATE TABLE account (
     config      TEXT NOT NULL,
     created_at  INTEGER NOT NULL,
     -- Rises with each run that changes something, here first and then in the Maildir's marker: a
-    -- marker that is ahead shows that this database was restored from an old copy.
-    generation  INTEGER NOT NULL DEFAULT 0
+    -- marker that is ahead shows that this database was put back from an old copy, and one that is
+    -- behind that the Maildir was.
+    generation  INTEGER NOT NULL DEFAULT 0,
+    -- The last generation that is known to stand in the marker.
+    settled     INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- A mailbox that is kept in step.

@@ -2,6 +2,7 @@
 
 mod identity;
 mod moves;
+mod repair;
 mod safety;
 mod takeover;
 

@@ -1,0 +1,104 @@
+//! Looks whether the pairs still say what is on both sides, reading every file here and asking the
+//! server what each message is. What does not hold is forgotten, and matched anew by the next sync.
+
+use super::account::Account;
+use super::rematch::HashSink;
+use super::report::Ended;
+use crate::model::{Kin, MailboxKey, MailboxName, MaildirId, Uid};
+use crate::reconcile::Outcome;
+use crate::store::{Ask, Depth, Keep, Place, Serve};
+use std::collections::BTreeMap;
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// Pairs in all.
+    pub pairs: usize,
+    /// Of which both halves are what they were.
+    pub sound: usize,
+    /// Of which a half is gone: the next sync decides about these.
+    pub gone: usize,
+    /// Of which the halves are not one message (any more): forgotten.
+    pub forgotten: usize,
+    /// What could not be looked at.
+    pub notes: Vec<String>,
+}
+
+impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+    /// Looks at all pairs of the account.
+    ///
+    /// # Errors
+    /// When a side or the state fails as a whole.
+    pub async fn verify(&mut self) -> Result<Verified, Ended> {
+        let mut found = Verified::default();
+        self.remote.list(&BTreeMap::new()).await?;
+        self.local.list(&BTreeMap::new()).await?;
+        for (name, key) in self.state.mailboxes()? {
+            self.check_stop()?;
+            match self.verify_mailbox(&name, key, &mut found).await {
+                Err(Ended::Store(error)) if error.is_local_to_mailbox() => {
+                    found.notes.push(format!("{name}: {error}"));
+                }
+                done => done?,
+            }
+        }
+        Ok(found)
+    }
+
+    async fn verify_mailbox(
+        &mut self,
+        name: &MailboxName,
+        key: MailboxKey,
+        found: &mut Verified,
+    ) -> Result<(), Ended> {
+        let base = self.state.base(key)?;
+        let ask = Ask {
+            base: &base,
+            cursor: None,
+            depth: Depth::Everything,
+        };
+        let (remote, local) = (self.remote.look(&ask).await?, self.local.look(&ask).await?);
+        found.pairs += base.pairs.len();
+        if remote.epoch != base.epoch {
+            found.notes.push(format!(
+                "{name}: UIDVALIDITY changed; the next sync sees to it"
+            ));
+            return Ok(());
+        }
+        let both = base.pairs.iter().filter(|pair| {
+            remote.seen.contains_key(&pair.uid) && local.seen.contains_key(&pair.file)
+        });
+        let both: Vec<_> = both.collect();
+        found.gone += base.pairs.len() - both.len();
+        let place = Place {
+            mailbox: name.clone(),
+            epoch: base.epoch,
+        };
+        let uids: Vec<Uid> = both.iter().map(|pair| pair.uid).collect();
+        let files: Vec<MaildirId> = both.iter().map(|pair| pair.file.clone()).collect();
+        let kin: BTreeMap<Uid, Kin> = self.remote.kin(&place, &uids).await?.into_iter().collect();
+        let mut here = HashSink::default();
+        self.local.read(&place, &files, &mut here).await?;
+        let mut forgotten = Vec::new();
+        for pair in both {
+            let (told, hash) = (kin.get(&pair.uid), here.hashes.get(&pair.file));
+            let other_there = told.is_some_and(|told| pair.kin.is_some_and(|kin| kin != *told));
+            let other_here = hash.is_some_and(|(hash, _)| *hash != pair.hash);
+            if other_there || other_here {
+                forgotten.push(Outcome::Dropped { pair: pair.id });
+            } else if told.is_none() || hash.is_none() {
+                found.notes.push(format!(
+                    "{name}: {} with {} cannot be read",
+                    pair.uid, pair.file
+                ));
+            } else {
+                found.sound += 1;
+            }
+        }
+        // The next sync compares it message by message.
+        self.state.set_full_at(key, 0)?;
+        found.forgotten += forgotten.len();
+        self.state.apply(key, &forgotten, &[])?;
+        Ok(())
+    }
+}
