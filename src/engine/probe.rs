@@ -7,7 +7,7 @@ use super::scene::{Scenes, whereabouts};
 use crate::model::{ContentHash, Excerpt, MailboxName, MaildirId, Uid};
 use crate::reconcile::sighting::{Sighting, Whereabouts};
 use crate::state::Relative;
-use crate::store::{Keep, Place, Serve};
+use crate::store::{Keep, Place, Serve, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// So many messages whose envelopes fit are compared piece by piece. Of more, so many, evenly
@@ -46,6 +46,15 @@ pub(super) fn sources(
         }
     }
     sources
+}
+
+/// What one mailbox refuses shows nothing about a message, and stops nobody else.
+fn passable<T>(told: Result<T, StoreError>) -> Result<Option<T>, Ended> {
+    match told {
+        Ok(told) => Ok(Some(told)),
+        Err(error) if error.is_local_to_mailbox() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Messages with their sizes.
@@ -89,7 +98,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         let mut there: BTreeMap<(MailboxName, Uid), Excerpt> = BTreeMap::new();
         for (place, ids) in asked {
-            let told = self.remote.excerpts(place, &ids).await?;
+            let told = passable(self.remote.excerpts(place, &ids).await)?;
+            let told = told.unwrap_or_default();
             let name = |(uid, excerpt)| ((place.mailbox.clone(), uid), excerpt);
             there.extend(told.into_iter().map(name));
         }
@@ -103,10 +113,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let here = match &one.here {
                 Bytes::File(place, file) => {
                     let ids = [(file.clone(), size)];
-                    let mut here = self.local.excerpts(place, &ids).await?;
-                    here.pop().map(|(_, excerpt)| excerpt)
+                    let here = passable(self.local.excerpts(place, &ids).await)?;
+                    here.unwrap_or_default().pop().map(|(_, excerpt)| excerpt)
                 }
-                Bytes::Quarantine(path) => self.local.kept_excerpt(path, size).await?,
+                Bytes::Quarantine(path) => {
+                    passable(self.local.kept_excerpt(path, size).await)?.flatten()
+                }
             };
             if here.is_some() && told.map_or(trusting, |told| here.as_ref() == Some(told)) {
                 fit.insert(*at);

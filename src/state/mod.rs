@@ -194,6 +194,14 @@ impl State {
         self.db.total_changes()
     }
 
+    /// A copy in memory; for tests of what an old copy does.
+    #[doc(hidden)]
+    pub fn copy(&self) -> Result<State, StateError> {
+        let mut db = Connection::open_in_memory().map_err(doing("copy it"))?;
+        copy_into(&self.db, &mut db)?;
+        State::prepare(db, ":memory:")
+    }
+
     /// Makes transactions fail when the function says so; for tests.
     #[doc(hidden)]
     pub fn fail_commits(&mut self, fails: impl FnMut() -> bool + Send + 'static) {

@@ -30,6 +30,8 @@ struct Done {
 
 struct Run {
     done: Done,
+    /// The state as it was some time ago.
+    old: Option<State>,
     w: TwoSides,
     users: Users,
     seed: u64,
@@ -50,10 +52,23 @@ impl Run {
         let done = Done::default();
         Run {
             done,
+            old: None,
             w,
             users,
             seed,
         }
+    }
+
+    /// A state that knows nothing; or an old copy, which the program notices by the marker.
+    fn lost_or_old(&mut self) -> State {
+        let old = self.old.take().filter(|_| self.users.chance.one_in(2));
+        old.map_or_else(
+            || State::in_memory().unwrap(),
+            |mut old| {
+                old.start_over(1).unwrap();
+                old
+            },
+        )
     }
 
     /// The pairs of every mailbox with their contents, as the state knows them at rest.
@@ -70,6 +85,9 @@ impl Run {
     }
 
     fn round(&mut self) {
+        if self.users.chance.one_in(3) {
+            self.old = Some(self.w.state.copy().unwrap());
+        }
         let mut before = self.before();
         self.users.begin(&before);
         for _ in 0..self.users.chance.below(7) {
@@ -79,7 +97,7 @@ impl Run {
         let mut anew = BTreeSet::new();
         if forgets {
             users::unmark(&self.w);
-            self.w.state = State::in_memory().unwrap();
+            self.w.state = self.lost_or_old();
             let (uuid, config) = ("u".into(), String::new());
             self.w
                 .state
