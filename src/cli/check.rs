@@ -107,6 +107,9 @@ async fn check(state_dir: &Path, account: &config::Account) -> Result<(Vec<Strin
         Some(trash) => lines.push(format!("messages deleted here are moved to {trash} there")),
         None => lines.push("messages deleted here are expunged there (and kept here)".into()),
     }
+    if capabilities.contains("X-GM-EXT-1") {
+        lines.extend(GMAIL.map(str::to_owned));
+    }
     let state = if account.maildir.exists() {
         "there"
     } else {
@@ -121,6 +124,16 @@ async fn check(state_dir: &Path, account: &config::Account) -> Result<(Vec<Strin
                          "mailboxes": mailboxes });
     Ok((lines, object))
 }
+
+/// What somebody who syncs with Gmail should know.
+const GMAIL: [&str; 4] = [
+    "Gmail: labels are mailboxes; a message under several is fetched once. All Mail, Important and \
+     Starred are views and left out unless `mailboxes` names them",
+    "Gmail: a message deleted here leaves its label; one that has no other goes to the trash",
+    "Gmail: under Settings, Forwarding and POP/IMAP, switch Auto-Expunge off (the client decides), \
+     and let messages be archived when they are expunged from their last label",
+    "Gmail: a limit on the messages per folder there (1,000 to 10,000) hides older mail; have none",
+];
 
 struct Row {
     name: String,
