@@ -1,11 +1,11 @@
 //! Runs one cycle of one account: look, decide, do, record.
 //!
 //! Reading order: [`account`] (the cycle and its passes), [`survey`] (looking and planning, with
-//! [`rename`], [`look`] and [`scene`]), [`elsewhere`] (the same message in another place, with
-//! [`on_disk`] and [`probe`]), [`rematch`] and [`renumber`] (finding the same message again),
-//! [`execute`] (doing and recording, with [`download`], [`upload`], [`shift`], [`duplicate`],
-//! [`flags`] and [`remove`]), [`report`] (what is told about it). [`verify`] is asked for by
-//! `mailtide repair` only.
+//! [`rename`], [`alias`], [`look`] and [`scene`]), [`elsewhere`] (the same message in another
+//! place, with [`on_disk`] and [`probe`]), [`rematch`] and [`renumber`] (finding the same message
+//! again), [`execute`] (doing and recording, with [`download`], [`upload`], [`shift`],
+//! [`duplicate`], [`flags`] and [`remove`]), [`report`] (what is told about it). [`verify`] is
+//! asked for by `mailtide repair` only.
 //!
 //! First run, daily run, repair, dry run: one path, this one.
 
@@ -18,6 +18,8 @@ mod scene;
 mod look;
 
 mod rename;
+
+mod alias;
 
 mod elsewhere;
 

@@ -144,7 +144,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok((actions, works))
     }
 
-    async fn overview(&mut self, report: &Report) -> Result<Overlook, Ended> {
+    async fn overview(&mut self, report: &mut Report) -> Result<Overlook, Ended> {
         let cursors = [
             self.state.cursors(Side::Remote)?,
             self.state.cursors(Side::Local)?,
@@ -158,6 +158,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         let keys = self.state.mailboxes()?;
         let base: BTreeSet<MailboxName> = keys.keys().cloned().collect();
+        let aliases = self.aliases(&remote, &base, report).await?;
         let case = mailboxes::Case {
             base: &base,
             remote: &remote,
@@ -166,15 +167,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         };
         let mut steps =
             mailboxes::decide(&case).map_err(|halt| StoreError::Guard(halt.to_string()))?;
-        steps.retain(|step| match step {
-            Step::Live(name)
-            | Step::Adopt(name)
-            | Step::Create(_, name)
-            | Step::Missing(_, name)
-            | Step::Recreate(_, name)
-            | Step::Forget(name)
-            | Step::Leave(name, _) => self.concerns(name),
-        });
+        steps.retain(|step| self.concerns(step.name()));
+        for step in &mut steps {
+            if aliases.contains(step.name()) {
+                *step = Step::Leave(step.name().clone(), None);
+            }
+        }
         let still = |list: &[Listed]| -> BTreeSet<MailboxName> {
             list.iter()
                 .filter(|l| l.unchanged)

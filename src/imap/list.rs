@@ -7,7 +7,7 @@ use super::session::{Session, WireNames, must, shown};
 use super::store::{ImapStore, Tier, tier};
 use super::transfer::Objects;
 use crate::model::MailboxName;
-use crate::reconcile::{Cursor, Identity, Listed, Presence};
+use crate::reconcile::{Census, Cursor, Identity, Listed, Presence};
 use crate::store::StoreError;
 use std::collections::BTreeMap;
 
@@ -115,6 +115,7 @@ impl ImapStore {
                     .find(|a| is_special_use(a))
                     .cloned(),
                 identity: status.and_then(identity),
+                census: status.and_then(census),
             };
             names.insert(name.clone(), listing.name);
             all.insert(name, listed);
@@ -124,6 +125,14 @@ impl ImapStore {
         *self.names.borrow_mut() = names;
         all.into_values().collect()
     }
+}
+
+fn census(status: &MailboxStatus) -> Option<Census> {
+    let messages = status.messages.filter(|count| *count > 0)?;
+    let next = u32::try_from(status.uid_next?).ok()?;
+    let modseq = status.highest_modseq.unwrap_or(0);
+    let text = format!("{messages} {next} {modseq}");
+    Some(Census { text, next })
 }
 
 fn identity(status: &MailboxStatus) -> Option<Identity> {

@@ -53,6 +53,7 @@ impl MaildirStore {
                 unchanged,
                 special_use: None,
                 identity: identity(&path),
+                census: None,
             };
             if let Some(other) = self.paths.get(&listed.name) {
                 let (a, b) = (other.display(), path.display());

@@ -25,6 +25,17 @@ pub struct Listed {
     pub special_use: Option<String>,
     /// What the side calls the mailbox whatever its name, if that is known.
     pub identity: Option<Identity>,
+    /// What it counts, if that is told and there is mail in it.
+    pub census: Option<Census>,
+}
+
+/// What a server counts of a mailbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Census {
+    /// All of it as text: equal texts of two names suggest that they are one mailbox.
+    pub text: String,
+    /// UIDNEXT.
+    pub next: u32,
 }
 
 /// What a side calls a mailbox whatever its name: it stays when the mailbox is renamed.

@@ -41,6 +41,21 @@ pub enum Step {
     Leave(MailboxName, Option<String>),
 }
 
+impl Step {
+    /// The mailbox.
+    pub fn name(&self) -> &MailboxName {
+        match self {
+            Step::Live(name)
+            | Step::Adopt(name)
+            | Step::Create(_, name)
+            | Step::Missing(_, name)
+            | Step::Recreate(_, name)
+            | Step::Forget(name)
+            | Step::Leave(name, _) => name,
+        }
+    }
+}
+
 /// Why nothing at all may be done in an account.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Halt {

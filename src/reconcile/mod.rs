@@ -39,7 +39,7 @@ pub mod mailboxes;
 
 pub mod guard;
 
-pub use look::{Coverage, Cursor, FlagMask, Identity, Listed, Look, Presence};
+pub use look::{Census, Coverage, Cursor, FlagMask, Identity, Listed, Look, Presence};
 pub use mailbox_action::MailboxAction;
 pub use outcome::Outcome;
 pub use plan::{Action, CopyWhy, DeleteWhy, MailboxPlan, Note, PairRef, Plan};

@@ -235,7 +235,9 @@ impl Users {
     /// A mail program moves a message, or gives it another name.
     fn shift<I: MemoryId>(&mut self, side: &Memory<I>, name: &MailboxName, id: &I) {
         let to = self.chance.pick(&side.names()).unwrap().clone();
-        if !self.may_handle(side, name, id, false) || side.ids(&to).len() >= 8 {
+        // Another name in the same mailbox is something that only files get.
+        let full = side.ids(&to).len() >= 8 || (I::SIDE == Side::Remote && to == *name);
+        if full || !self.may_handle(side, name, id, false) {
             return;
         }
         side.edit(name, id, |f| *f = f.clone().without(SystemFlag::Deleted));
@@ -311,7 +313,9 @@ impl Users {
         let ids: BTreeSet<Uid> = w.remote.ids(name).into_iter().collect();
         let pairs = before.get_mut(name).map_or(&mut [][..], |pairs| pairs);
         let whole = pairs.iter().all(|(_, pair)| ids.contains(&pair.uid));
-        let there = w.local.names().contains(name) && !holds_deleted(w, name);
+        // Of a mailbox that comes back nothing is remembered; whether the one copy of a message
+        // that was deleted elsewhere went there, is then open.
+        let there = self.dropped.is_empty() && !holds_deleted(w, name);
         if whole && there && !self.identical && self.chance.one_in(6) {
             w.remote.renumber(name, self.chance.below(3) as u32);
             let new: BTreeMap<Uid, Uid> = ids.into_iter().zip(w.remote.ids(name)).collect();

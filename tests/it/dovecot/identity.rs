@@ -179,3 +179,30 @@ fn a_server_restored_from_a_backup_deletes_nothing() {
     home.sync_twice();
     assert_same(&server, "u1", &home);
 }
+
+/// F31: a mailbox that the server lists under two names.
+#[test]
+fn an_alias_is_synced_once() {
+    let server = Dovecot::start(FULL);
+    let home = Home::new(&server, "u1", "");
+    let mut phone = server.phone("u1");
+    phone.run("CREATE Work");
+    for n in 0..5 {
+        phone.append("Work", "", DATE, &mail(n));
+    }
+    let mailboxes = server.dir.path().join("mail/u1/sdbox/mailboxes");
+    std::os::unix::fs::symlink("Work", mailboxes.join("Also")).unwrap();
+    assert_eq!(phone.read("Also").len(), 5, "the server lists it");
+    let report = home.sync_twice();
+    assert_eq!(report["downloaded"], 5, "{report:#}");
+    let text = report["notes"].to_string();
+    assert!(
+        text.contains("Work is Also under another name"),
+        "{report:#}"
+    );
+    let names: Vec<String> = read_maildir(&home.mail()).into_keys().collect();
+    assert_eq!(names, ["Also", "INBOX"]);
+    // It stays with the name that it has.
+    phone.append("Work", "", DATE, &mail(9));
+    assert_eq!(home.sync_twice()["downloaded"], 1);
+}

@@ -23,6 +23,7 @@ impl<I: MemoryId> Store for Memory<I> {
             view: false,
             unchanged: inner.deltas && left.get(name) == Some(&b.mark()),
             special_use: None,
+            census: None,
             identity: Some(Identity {
                 text: b.epoch.to_string(),
                 proves: I::SIDE == Side::Local,
