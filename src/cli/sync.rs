@@ -174,10 +174,15 @@ impl Job<'_> {
         if writes == Writes::Allowed {
             open::settle(engine.state, &engine.local)?;
             match engine.local.purge(account.quarantine_days) {
-                Ok(days) => report.notes.extend(
-                    days.iter()
-                        .map(|day| format!("quarantine of {day} was emptied: its time is over")),
-                ),
+                Ok(days) => {
+                    let emptied =
+                        |day| format!("quarantine of {day} was emptied: its time is over");
+                    report.notes.extend(days.iter().map(emptied));
+                    if !days.is_empty() {
+                        let kept = i64::from(account.quarantine_days) * 24 * 3600;
+                        engine.state.unbury_before(open::now() - kept)?;
+                    }
+                }
                 Err(error) => tracing::warn!(%error, "the quarantine could not be emptied"),
             }
         }

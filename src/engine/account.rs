@@ -1,6 +1,6 @@
 //! One cycle of one account: passes of look, decide, do, record until nothing is left to do.
 //!
-//! Does not know what the sides are; both come as [`Store`]s.
+//! Does not know what the sides are; both come as stores ([`crate::store`]).
 
 use super::execute::Work;
 use super::report::{Ended, Observer, Report, Severity, Stop, Trouble};

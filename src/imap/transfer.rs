@@ -144,11 +144,10 @@ impl ImapStore {
                 }
                 Transfer::Copy => {
                     let copied = copied(&mut session, uids, &target, to.epoch).await?;
-                    // Without UIDPLUS the names are not told; COPY is all or nothing.
-                    let told = session.can("UIDPLUS");
-                    let unnamed = uids.iter().filter(|_| !told).map(|uid| (*uid, None));
-                    let named = copied.into_iter().map(|(uid, new)| (uid, Some(new)));
-                    Ok(unnamed.chain(named).collect())
+                    // Without UIDPLUS the names need not be told; COPY is all or nothing.
+                    let sure = |uid: &&Uid| !session.can("UIDPLUS") || copied.contains_key(uid);
+                    let named = |uid: &Uid| (*uid, copied.get(uid).copied());
+                    Ok(uids.iter().filter(sure).map(named).collect())
                 }
             }
         }

@@ -1,6 +1,8 @@
 //! One contract, three stores: memory, Maildir, IMAP (in three tiers). What the engine relies on,
 //! each of them must do.
 
+mod moves;
+
 use crate::support::dovecot::{Dovecot, FULL, NO_QRESYNC, PLAIN};
 use crate::support::memory::{Fuse, Memory};
 use mailtide::imap::{
@@ -229,6 +231,7 @@ async fn changes<S: Store>(
     ids: &[S::Id],
     before: Look<S::Id>,
 ) {
+    moves::moves(&mut store, place, ids).await;
     let change = FlagChange {
         add: Flags::of(&[SystemFlag::Flagged]),
         remove: Flags::of(&[SystemFlag::Seen]),
