@@ -66,7 +66,11 @@ pub fn render(imported: &Imported, from: &str) -> String {
     };
     note(&mut text, &imported.left);
     for account in &imported.accounts {
-        let name = Value::String(account.name.clone());
+        let bare = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+        let name = match account.name.chars().all(bare) {
+            true => account.name.clone(),
+            false => Value::String(account.name.clone()).to_string(),
+        };
         let _infallible = writeln!(text, "\n[accounts.{name}]");
         note(&mut text, &account.left);
         for (key, value) in &account.keys {

@@ -57,3 +57,6 @@ pub enum ConfigError {
         what: String,
     },
 }
+
+#[cfg(test)]
+mod import_tests;

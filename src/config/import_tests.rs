@@ -1,0 +1,148 @@
+use super::*;
+
+#[test]
+fn a_rich_mbsyncrc() {
+    let text = "
+# comment
+Create Both
+Expunge Both
+
+IMAPAccount work
+Host imap.example.org
+Port 144
+User \"me with \\\"quotes\\\"\"
+PassCmd \"+pass show mail/work\"
+TLSType STARTTLS
+CertificateFile ~/ca.pem
+PipelineDepth 50
+Tunnel \"ssh -q host\"
+
+IMAPStore far
+Account work
+Path INBOX.
+
+MaildirStore near
+Path ~/Mail/
+Inbox ~/Mail/Inbox
+SubFolders Verbatim
+InfoDelimiter ;
+
+Channel one
+Far :far:
+Near :near:
+Patterns * !Spam \"A B\"
+MaxMessages 100
+
+Channel two
+Master :far:Sent
+Slave :near:sent
+Sync Pull
+
+Group all
+Channels one two
+";
+    let imported = read_mbsyncrc(text);
+    assert_eq!(imported.accounts.len(), 1, "{imported:?}");
+    let rendered = render(&imported, "mbsyncrc");
+    for line in [
+        "[accounts.far]",
+        "host = \"imap.example.org\"",
+        "port = 144",
+        "user = 'me with \"quotes\"'",
+        "password_command = [\"sh\", \"-c\", \"pass show mail/work\"]",
+        "tls = \"starttls\"",
+        "tls_ca_file = \"~/ca.pem\"",
+        "maildir = \"~/Mail\"",
+        "mailboxes = [\"*\", \"!Spam\", \"A B\"]",
+        "delete = \"both\"",
+        "delete_mailboxes = \"none\"",
+        "direction = \"pull\"",
+    ] {
+        assert!(
+            rendered.lines().any(|own| own == line),
+            "{line}:\n{rendered}"
+        );
+    }
+    for what in [
+        "Tunnel",
+        "INBOX.",
+        "Inbox ~/Mail/Inbox",
+        "infodelimiter",
+        "maxmessages",
+        "\"sent\" here",
+        "Group all",
+    ] {
+        let told = rendered
+            .lines()
+            .any(|line| line.starts_with('#') && line.contains(what));
+        assert!(told, "{what} is told:\n{rendered}");
+    }
+    rendered.parse::<toml::Table>().unwrap();
+}
+
+#[test]
+fn a_rich_offlineimaprc() {
+    let text = "
+[general]
+accounts = Home, Gone
+pythonfile = ~/x.py
+[Account Home]
+localrepository = L
+remoterepository = R
+autorefresh = 5
+[Repository L]
+type: Maildir
+localfolders = ~/Mail/home
+[Repository R]
+type = Gmail
+remoteuser = me@example.org
+remotepasseval = get_pass(
+   \"home\")
+folderfilter = lambda f: f not in ['Spam']
+readonly = true
+maxconnections = 3
+";
+    let imported = read_offlineimaprc(text);
+    let rendered = render(&imported, "offlineimaprc");
+    for line in [
+        "[accounts.Home]",
+        "host = \"imap.gmail.com\"",
+        "user = \"me@example.org\"",
+        "maildir = \"~/Mail/home\"",
+        "direction = \"pull\"",
+        "connections = 3",
+    ] {
+        assert!(
+            rendered.lines().any(|own| own == line),
+            "{line}:\n{rendered}"
+        );
+    }
+    for what in [
+        "account Gone",
+        "pythonfile",
+        "autorefresh",
+        "remotepasseval = get_pass( \"home\")",
+        "folderfilter",
+        "sep = .",
+    ] {
+        let told = rendered
+            .lines()
+            .any(|line| line.starts_with('#') && line.contains(what));
+        assert!(told, "{what} is told:\n{rendered}");
+    }
+    rendered.parse::<toml::Table>().unwrap();
+}
+
+#[test]
+fn odd_files_are_no_accounts() {
+    for text in [
+        "",
+        "garbage",
+        "[general]\n",
+        "Channel x\n",
+        "IMAPStore a\nHost\n\nChannel b\nFar :a:\n",
+    ] {
+        assert!(read_mbsyncrc(text).accounts.is_empty(), "{text}");
+        assert!(read_offlineimaprc(text).accounts.is_empty(), "{text}");
+    }
+}
