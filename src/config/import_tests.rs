@@ -1,8 +1,6 @@
 use super::*;
 
-#[test]
-fn a_rich_mbsyncrc() {
-    let text = "
+const RICH: &str = "
 # comment
 Create Both
 Expunge Both
@@ -41,7 +39,10 @@ Sync Pull
 Group all
 Channels one two
 ";
-    let imported = read_mbsyncrc(text);
+
+#[test]
+fn a_rich_mbsyncrc() {
+    let imported = read_mbsyncrc(RICH);
     assert_eq!(imported.accounts.len(), 1, "{imported:?}");
     let rendered = render(&imported, "mbsyncrc");
     for line in [
