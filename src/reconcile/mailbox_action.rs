@@ -88,7 +88,9 @@ impl fmt::Display for MailboxAction {
             MailboxAction::Rename { on, from, to } => {
                 write!(f, "rename mailbox {from} to {to} on {on}")
             }
-            MailboxAction::Follow { from, to } => write!(f, "mailbox {from} is called {to}"),
+            MailboxAction::Follow { from, to } => {
+                write!(f, "note that mailbox {from} is called {to}")
+            }
             MailboxAction::Forget(name) => write!(f, "forget mailbox {name}, deleted on both"),
         }
     }

@@ -319,19 +319,19 @@ mod tests {
         let here = decided("INBOX A", &[], &[("A", "B")]);
         assert_eq!(
             here,
-            "rename mailbox A to B on remote; mailbox A is called B"
+            "rename mailbox A to B on remote; note that mailbox A is called B"
         );
         let there = decided("INBOX A", &[("A", "B")], &[]);
         assert_eq!(
             there,
-            "rename mailbox A to B on local; mailbox A is called B"
+            "rename mailbox A to B on local; note that mailbox A is called B"
         );
         let both = decided("INBOX A", &[("A", "B")], &[("A", "B")]);
-        assert_eq!(both, "mailbox A is called B");
+        assert_eq!(both, "note that mailbox A is called B");
         let apart = decided("INBOX A", &[("A", "B")], &[("A", "C")]);
         assert_eq!(
             apart,
-            "rename mailbox C to B on local; mailbox A is called B"
+            "rename mailbox C to B on local; note that mailbox A is called B"
         );
     }
 
@@ -339,7 +339,7 @@ mod tests {
     fn what_is_below_comes_along_or_nothing_does() {
         let all = decided("INBOX A A/x", &[], &[("A", "B"), ("A/x", "B/x")]);
         let want = "rename mailbox A to B on remote; rename mailbox A/x to B/x on remote; \
-                    mailbox A is called B; mailbox A/x is called B/x";
+                    note that mailbox A is called B; note that mailbox A/x is called B/x";
         assert_eq!(all, want);
         assert_eq!(decided("INBOX A A/x", &[], &[("A", "B")]), "");
     }
@@ -350,14 +350,14 @@ mod tests {
         let want = "rename mailbox A to mailtide-renaming-1 on local; \
                     rename mailbox B to A on local; \
                     rename mailbox mailtide-renaming-1 to B on local; \
-                    mailbox A is called B; mailbox B is called A";
+                    note that mailbox A is called B; note that mailbox B is called A";
         assert_eq!(swapped, want);
         // A run was cut in the middle of it.
         let passing = "mailtide-renaming-1";
         let cut = decided("INBOX A B", &[("A", "B"), ("B", "A")], &[("A", passing)]);
         let want = "rename mailbox B to A on local; \
                     rename mailbox mailtide-renaming-1 to B on local; \
-                    mailbox A is called B; mailbox B is called A";
+                    note that mailbox A is called B; note that mailbox B is called A";
         assert_eq!(cut, want);
     }
 

@@ -124,3 +124,58 @@ fn from_offlineimap() {
     );
     take_over(&server, &home, "offlineimaprc", &rc);
 }
+
+/// A Maildir++ that Dovecot kept, and one that a delivery agent filled.
+#[test]
+fn from_dovecot_and_from_plain_files() {
+    let server = Dovecot::start(FULL);
+    let home = Home::new(&server, "u1", "layout = \"maildir++\"");
+    let mut phone = server.phone("u1");
+    phone.run("CREATE Work");
+    let mut uidlist = "3 V1700000000 N41 Gdeadbeef\n".to_owned();
+    for n in 0..40 {
+        let (there, here) = [("INBOX", "."), ("Work", ".Work")][n % 2];
+        phone.append(there, "\\Seen", DATE, &mail(n));
+        let text = String::from_utf8(mail(n)).unwrap().replace('\r', "");
+        let name = match n % 2 {
+            0 => format!("17000000{n:02}.M1P1.mx,S={},W=1:2,S", text.len()),
+            _ => format!("17000000{n:02}.V1.mx:2,S"),
+        };
+        home.deliver(here, &format!("cur/{name}"), text.as_bytes());
+        uidlist += &format!("{} W1 :17000000{n:02}.M1P1.mx\n", n + 1);
+    }
+    std::fs::write(home.mail().join("dovecot-uidlist"), uidlist).unwrap();
+    let all = || -> BTreeSet<PathBuf> {
+        let mail = walk_files(&home.mail()).into_iter();
+        mail.filter(|path| path.to_str().unwrap().contains("/cur/"))
+            .collect()
+    };
+    let before = all();
+    let report = home.sync_twice();
+    assert_eq!(
+        (&report["linked"], &report["changes"]),
+        (&40.into(), &0.into()),
+        "{report:#}"
+    );
+    assert_eq!(all(), before, "files keep their names");
+    assert_same_content(&server, &home);
+}
+
+fn assert_same_content(server: &Dovecot, home: &Home) {
+    let bodies = |all: Vec<Seen>| -> Vec<Vec<u8>> {
+        let mut bodies: Vec<_> = all.into_iter().map(|m| m.body).collect();
+        bodies.sort();
+        bodies
+    };
+    for (name, directory) in [("INBOX", ""), ("Work", ".Work")] {
+        let here: Vec<Vec<u8>> = {
+            let mut all: Vec<_> = files(&home.mail().join(directory))
+                .iter()
+                .map(|file| canonical(&std::fs::read(file).unwrap()))
+                .collect();
+            all.sort();
+            all
+        };
+        assert_eq!(bodies(server.phone("u1").read(name)), here, "{name}");
+    }
+}
