@@ -74,6 +74,15 @@ show
 phone compare "$work/Mail"
 echo "== mailtide sync, once more: nothing to do"
 mailtide sync
+
+echo
+echo "== On disk: file all of Arbeit under Ideas/Später, and rename Drafts: moved and renamed there"
+find "$work/Mail/Arbeit/cur" "$work/Mail/Arbeit/new" -type f -print0 |
+    xargs -0 mv -t "$work/Mail/Ideas/Später/cur"
+mv "$work/Mail/Drafts" "$work/Mail/Written"
+mailtide sync
+phone compare "$work/Mail"
+
 echo
 echo "Deleted bytes are kept for 30 days:"
 (cd "$work/Mail" && find .mailtide/quarantine -type f | sed 's/^/    /' | head -n 6)
