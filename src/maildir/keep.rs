@@ -2,10 +2,12 @@
 
 use super::change::failed;
 use super::deliver::{MaildirReceiver, Target, There};
+use super::file_name;
+use super::keywords::Keywords;
 use super::marker::{claim_root, open_root};
 use super::read::Message;
 use super::store::MaildirStore;
-use crate::model::{Excerpt, MaildirId};
+use crate::model::{Excerpt, Flags, MailboxName, MaildirId};
 use crate::store::{Delivery, Keep, Place, StoreError};
 use std::io;
 
@@ -41,6 +43,27 @@ impl Keep for MaildirStore {
 
     async fn split(&mut self, place: &Place, id: &MaildirId) -> Result<MaildirId, StoreError> {
         self.split_file(place, id)
+    }
+
+    async fn keywords_as_in(
+        &mut self,
+        place: &Place,
+        other: &MailboxName,
+        ids: &[MaildirId],
+    ) -> Result<Vec<(MaildirId, Flags)>, StoreError> {
+        let other = self.path(other);
+        if !other.join("cur").is_dir() {
+            return Ok(Vec::new());
+        }
+        let keywords = Keywords::load(&other).map_err(|error| failed(&other, &error))?;
+        let mut all = Vec::new();
+        for id in ids {
+            if let Some(entry) = self.find(&place.mailbox, id)? {
+                let flags = file_name::flags(entry.info(), |letter| keywords.name(letter));
+                all.push((id.clone(), flags));
+            }
+        }
+        Ok(all)
     }
 
     async fn bare_sizes(

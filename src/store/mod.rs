@@ -154,6 +154,15 @@ pub trait Keep: Store {
     /// Gives a message that was edited in place a new name, and says which.
     async fn split(&mut self, place: &Place, id: &Self::Id) -> Result<Self::Id, StoreError>;
 
+    /// The keywords of messages, as their names are read in another mailbox: what another program
+    /// moved from there has kept the letters that mean something there.
+    async fn keywords_as_in(
+        &mut self,
+        place: &Place,
+        other: &MailboxName,
+        ids: &[Self::Id],
+    ) -> Result<Vec<(Self::Id, Flags)>, StoreError>;
+
     /// The bytes of those messages that carry header lines added by mail readers, without these.
     async fn bare_sizes(
         &mut self,

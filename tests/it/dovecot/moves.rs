@@ -292,3 +292,36 @@ fn filed_with_notmuch() {
     let flagged = there.iter().filter(|m| m.flags.contains("\\flagged"));
     assert_eq!(flagged.count(), 2, "{there:?}");
 }
+
+/// The letters of keywords mean something in their mailbox only; `mv` knows nothing of that.
+#[test]
+fn keywords_keep_their_meaning() {
+    let server = Dovecot::start(FULL);
+    let home = Home::new(&server, "u1", "");
+    let mut phone = server.phone("u1");
+    for (name, keyword) in [("Work", "work"), ("Archive", "todo")] {
+        phone.run(&format!("CREATE {name}"));
+        phone.append(
+            name,
+            keyword,
+            DATE,
+            &mail(keyword.len() + keyword.as_bytes()[0] as usize),
+        );
+    }
+    home.sync_twice();
+    let file = files(&home.mail().join("Work")).remove(0);
+    let name = file.file_name().unwrap().to_str().unwrap();
+    assert!(name.ends_with(":2,a"), "{name}");
+    std::fs::rename(&file, home.mail().join("Archive/cur").join(name)).unwrap();
+    let report = home.sync_twice();
+    assert_eq!(
+        (&report["moved_remote"], &report["changes"]),
+        (&1.into(), &1.into()),
+        "{report:#}"
+    );
+    let mut keywords: Vec<_> = phone.read("Archive").into_iter().map(|m| m.flags).collect();
+    keywords.sort();
+    let want = ["todo", "work"].map(|keyword| BTreeSet::from([keyword.to_owned()]));
+    assert_eq!(keywords, want);
+    assert_same(&server, "u1", &home);
+}

@@ -41,6 +41,16 @@ impl Memory<MaildirId> {
 }
 
 impl Keep for Memory<MaildirId> {
+    async fn keywords_as_in(
+        &mut self,
+        _: &Place,
+        _: &MailboxName,
+        _: &[MaildirId],
+    ) -> Result<Vec<(MaildirId, Flags)>, StoreError> {
+        // Keywords mean the same in all mailboxes.
+        Ok(Vec::new())
+    }
+
     async fn bare_sizes(
         &mut self,
         place: &Place,
