@@ -38,11 +38,36 @@ impl Foreign {
         }
     }
 
-    /// The mailboxes to keep in step; none: all.
+    /// Sets a key that parts of the other configuration may set differently; the first counts, and
+    /// that another differs is noted.
+    pub fn agree(&mut self, key: &str, value: &str, whose: &str) {
+        match self
+            .keys
+            .get(key)
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+        {
+            Some(first) if first != value => self.leave(format!(
+                "{whose}: {key} would be {value:?} there and is {first:?} here; make an account of \
+                 its own of it"
+            )),
+            Some(_) => {}
+            None => self.set(key, value),
+        }
+    }
+
+    /// Adds mailboxes that are kept in step.
     pub fn choose(&mut self, patterns: Vec<String>) {
-        if !patterns.is_empty() && patterns != ["*"] {
-            let patterns: Vec<Value> = patterns.into_iter().map(Value::String).collect();
-            self.set("mailboxes", patterns);
+        let all = self
+            .keys
+            .entry("mailboxes")
+            .or_insert_with(|| Value::Array(Vec::new()));
+        if let Value::Array(all) = all {
+            for pattern in patterns.into_iter().map(Value::String) {
+                if !all.contains(&pattern) {
+                    all.push(pattern);
+                }
+            }
         }
     }
 

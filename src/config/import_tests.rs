@@ -36,6 +36,10 @@ Master :far:Sent
 Slave :near:sent
 Sync Pull
 
+Channel three
+Far :far:Old
+Near :near:Old
+
 Group all
 Channels one two
 ";
@@ -54,10 +58,10 @@ fn a_rich_mbsyncrc() {
         "tls = \"starttls\"",
         "tls_ca_file = \"~/ca.pem\"",
         "maildir = \"~/Mail\"",
-        "mailboxes = [\"*\", \"!Spam\", \"A B\"]",
+        "mailboxes = [\"*\", \"!Spam\", \"A B\", \"Old\"]",
         "delete = \"both\"",
         "delete_mailboxes = \"none\"",
-        "direction = \"pull\"",
+        "direction = \"both\"",
     ] {
         assert!(
             rendered.lines().any(|own| own == line),
@@ -65,6 +69,7 @@ fn a_rich_mbsyncrc() {
         );
     }
     for what in [
+        "Channel two: direction would be \"pull\"",
         "Tunnel",
         "INBOX.",
         "Inbox ~/Mail/Inbox",

@@ -167,16 +167,16 @@ fn login_keys(account: &mut Foreign, store: &Section, login: &Section) {
             .unwrap_or_default()
             .to_owned();
         match key.as_str() {
-            "account" | "pipelinedepth" | "mapinbox" | "usenamespace" | "userequiressl" => {}
+            "account" | "pipelinedepth" | "mapinbox" => {}
+            "usenamespace" if value.eq_ignore_ascii_case("yes") => {}
             "host" => account.set("host", value),
             "user" => account.set("user", value),
             "pass" => account.set("password", value),
             "passcmd" => account.command(value.trim_start_matches('+')),
-            "port" => {
-                if let Ok(port) = value.parse::<i64>() {
-                    account.set("port", port);
-                }
-            }
+            "port" => match value.parse::<i64>() {
+                Ok(port) => account.set("port", port),
+                Err(_) => account.leave(format!("Port {value}: a number is wanted")),
+            },
             "tlstype" | "ssltype" => match value.to_ascii_lowercase().as_str() {
                 "none" => account.set("tls", "none"),
                 "starttls" => account.set("tls", "starttls"),
@@ -278,16 +278,7 @@ fn channel_keys(account: &mut Foreign, channel: &Section, globals: &Section, box
         (("", _), false) => patterns,
         ((far, _), false) => patterns.iter().map(|p| below(far, p)).collect(),
     };
-    let before = account
-        .keys
-        .get("mailboxes")
-        .and_then(|v| v.as_array().cloned());
-    let before = before.into_iter().flatten();
-    let mut all: Vec<String> = before
-        .filter_map(|v| Some(v.as_str()?.to_owned()))
-        .collect();
-    all.extend(chosen);
-    account.choose(all);
+    account.choose(chosen);
     direction(account, channel, globals);
     for (theirs, ours) in [("expunge", "delete"), ("remove", "delete_mailboxes")] {
         let sides = match get(theirs).map(str::to_ascii_lowercase).as_deref() {
@@ -296,7 +287,7 @@ fn channel_keys(account: &mut Foreign, channel: &Section, globals: &Section, box
             Some("far" | "master") => "remote",
             _ => "none",
         };
-        account.set(ours, sides);
+        account.agree(ours, sides, &format!("Channel {name}"));
     }
     match get("create").map(str::to_ascii_lowercase).as_deref() {
         Some("both") => {}
@@ -321,6 +312,7 @@ fn channel_keys(account: &mut Foreign, channel: &Section, globals: &Section, box
 
 fn direction(account: &mut Foreign, channel: &Section, globals: &Section) {
     let name = &channel.name;
+    let whose = format!("Channel {name}");
     let words = channel
         .words("sync")
         .or(globals.words("sync"))
@@ -332,9 +324,11 @@ fn direction(account: &mut Foreign, channel: &Section, globals: &Section) {
         .collect::<Vec<_>>()
         .as_slice()
     {
-        [] | ["all" | "full"] | ["pull", "push"] | ["push", "pull"] => {}
-        ["pull"] => account.set("direction", "pull"),
-        ["push"] => account.set("direction", "push"),
+        [] | ["all" | "full"] | ["pull", "push"] | ["push", "pull"] => {
+            account.agree("direction", "both", &whose);
+        }
+        ["pull"] => account.agree("direction", "pull", &whose),
+        ["push"] => account.agree("direction", "push", &whose),
         ["none"] => account.leave(format!("Channel {name}: Sync None; leave the account out")),
         other => account.leave(format!("Channel {name}: Sync {}", other.join(" "))),
     }

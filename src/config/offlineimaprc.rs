@@ -94,16 +94,23 @@ fn remote_keys(account: &mut Foreign, remote: &Section) {
         account.set("host", "imap.gmail.com");
     }
     let on = |key: &str, default: bool| remote.get(key).map_or(default, |value| is(value));
-    if on("starttls", false) && !on("ssl", false) {
-        account.set("tls", "starttls");
-    } else if !on("ssl", true) {
-        account.set("tls", "none");
+    // Both are on where nothing is said; TLS from the start comes first.
+    if !on("ssl", true) {
+        let tls = if on("starttls", true) {
+            "starttls"
+        } else {
+            "none"
+        };
+        account.set("tls", tls);
+    }
+    if on("usecompression", false) {
+        account.set("compress", true);
     }
     for (key, value) in remote {
         match key.as_str() {
-            "type" | "ssl" | "starttls" | "ssl_version" | "tls_level" | "usecompression"
-            | "keepalive" | "holdconnectionopen" | "idlefolders" | "status_backend"
-            | "createfolders" | "sync_deletes" | "subscribedonly" | "expunge" => {}
+            "type" | "ssl" | "starttls" | "usecompression" | "keepalive" | "holdconnectionopen"
+            | "status_backend" | "sync_deletes" | "subscribedonly" | "expunge" => {}
+            "createfolders" if is(value) => {}
             "remotehost" => account.set("host", value.as_str()),
             "remoteport" => {
                 if let Ok(port) = value.parse::<i64>() {

@@ -4,7 +4,7 @@
 
 use super::account::Account;
 use super::on_disk::half_recorded;
-use super::probe::{Likely, sources};
+use super::probe::{Likely, passable, sources};
 use super::rematch::HashSink;
 use super::report::{Ended, Report};
 use super::scene::{Fate, Scene, Scenes, whereabouts};
@@ -177,7 +177,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             };
             let mut sink = HashSink::default();
             let uids = [new.uid];
-            self.remote.read(&scene.place(), &uids, &mut sink).await?;
+            passable(self.remote.read(&scene.place(), &uids, &mut sink).await)?;
             let hash = sink.hashes.get(&new.uid).map(|(hash, _)| *hash);
             let fits = |hash: &ContentHash| hashes.get(&new.kin).is_some_and(|h| h.contains(hash));
             proven.extend(hash.filter(fits).map(|hash| (new, hash)));

@@ -2,6 +2,7 @@
 
 use super::account::Account;
 use super::elsewhere::Candidates;
+use super::probe::passable;
 use super::rematch::{HashSink, hints};
 use super::report::Ended;
 use super::scene::{Fate, Scene, Scenes};
@@ -52,7 +53,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 continue;
             };
             let mut sink = HashSink::default();
-            self.local.read(&scene.place(), &files, &mut sink).await?;
+            passable(self.local.read(&scene.place(), &files, &mut sink).await)?;
             for (id, (hash, stored)) in sink.hashes {
                 let size = Some(stored);
                 let flags = scene.local.seen.get(&id).cloned().flatten();
@@ -85,7 +86,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let other = files.iter().filter(|(_, size)| !known.contains(size));
             let other: Vec<MaildirId> = other.map(|(file, _)| file.clone()).collect();
             if let Some(scene) = scenes.get(*name).filter(|_| !other.is_empty()) {
-                for (file, size) in self.local.bare_sizes(&scene.place(), &other).await? {
+                let told = passable(self.local.bare_sizes(&scene.place(), &other).await)?;
+                for (file, size) in told.unwrap_or_default() {
                     bare.insert(((*name).clone(), file), size);
                 }
             }
@@ -113,7 +115,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 continue;
             }
             let mut sink = HashSink::default();
-            self.local.read(&scene.place(), &files, &mut sink).await?;
+            passable(self.local.read(&scene.place(), &files, &mut sink).await)?;
             for (file, (hash, _)) in sink.hashes {
                 let above = open.get(&file).copied().unwrap_or(0);
                 let entry = sent.entry((scene.base.name.clone(), hash));
@@ -140,10 +142,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let (mailbox, epoch) = (name.clone(), None);
             let ids = [(relative.pair.file.clone(), None)];
             let told = self.local.excerpts(&Place { mailbox, epoch }, &ids).await;
-            match told {
-                Ok(told) if !told.is_empty() => drop(present.insert(relative.pair.id)),
-                Err(error) if !error.is_local_to_mailbox() => return Err(error.into()),
-                Ok(_) | Err(_) => {}
+            if passable(told)?.is_some_and(|told| !told.is_empty()) {
+                present.insert(relative.pair.id);
             }
         }
         Ok(present)

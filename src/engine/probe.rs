@@ -49,7 +49,7 @@ pub(super) fn sources(
 }
 
 /// What one mailbox refuses shows nothing about a message, and stops nobody else.
-fn passable<T>(told: Result<T, StoreError>) -> Result<Option<T>, Ended> {
+pub(super) fn passable<T>(told: Result<T, StoreError>) -> Result<Option<T>, Ended> {
     match told {
         Ok(told) => Ok(Some(told)),
         Err(error) if error.is_local_to_mailbox() => Ok(None),

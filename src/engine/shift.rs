@@ -181,7 +181,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         });
         let kept: BTreeMap<MaildirId, PairId> = kept.collect();
         let keys = self.state.mailboxes()?;
-        let (Some(work), Some(key)) = (works.get(to), keys.get(from)) else {
+        let (Some(work), Some(key), false) = (works.get(to), keys.get(from), kept.is_empty())
+        else {
             return Ok(());
         };
         let base = self.state.base(*key)?.pairs.into_iter();
