@@ -16,9 +16,9 @@ pub struct Arguments {
     /// Say nothing but errors
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// How log lines are written
-    #[arg(long, global = true, value_enum, default_value = "text")]
-    pub log_format: LogFormat,
+    /// How log lines are written [default: text; to the journal under systemd]
+    #[arg(long, global = true, value_enum)]
+    pub log_format: Option<LogFormat>,
     /// What to do
     #[command(subcommand)]
     pub command: Command,
@@ -43,10 +43,22 @@ pub enum LogFormat {
 pub enum Command {
     /// Bring accounts in step, both directions, once
     Sync(Sync),
+    /// Keep accounts in step for ever: a service
+    Watch(Watch),
+    /// Show how accounts are doing
+    Status(Status),
+    /// Have the watcher look everywhere now, with secrets taken anew
+    Poke(Named),
+    /// Have the watcher leave accounts alone
+    Pause(Named),
+    /// Have it go on
+    Resume(Named),
     /// Look at configuration, TLS, login, server, mailboxes and Maildir; change nothing
     Check(Check),
     /// Let a held part of a plan run once
-    Approve(Approve),
+    Approve(Decide),
+    /// Have what led to a held part of a plan undone: what is gone is brought back
+    Reject(Decide),
     /// Check what is remembered, forget what does not hold, and sync
     Repair(Repair),
     /// Write a configuration from that of mbsync or OfflineIMAP
@@ -81,10 +93,37 @@ pub struct Check {
     pub json: bool,
 }
 
-/// `approve`
+/// `watch`
 #[derive(Debug, Args)]
-pub struct Approve {
-    /// The id that sync shows with what it holds
+pub struct Watch {
+    /// Accounts [default: all]
+    #[arg(value_name = "ACCOUNT")]
+    pub accounts: Vec<String>,
+}
+
+/// `status`
+#[derive(Debug, Args)]
+pub struct Status {
+    /// Accounts [default: all]
+    #[arg(value_name = "ACCOUNT")]
+    pub accounts: Vec<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `poke`, `pause` and `resume`
+#[derive(Debug, Args)]
+pub struct Named {
+    /// Accounts [default: all]
+    #[arg(value_name = "ACCOUNT")]
+    pub accounts: Vec<String>,
+}
+
+/// `approve` and `reject`
+#[derive(Debug, Args)]
+pub struct Decide {
+    /// The id that sync and status show with what is held
     #[arg(value_name = "ID")]
     pub id: String,
 }

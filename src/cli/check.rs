@@ -1,9 +1,9 @@
 //! `mailtide check`: looks at everything a sync needs, and changes nothing.
 
 use super::arguments::{Arguments, Check};
-use super::open::{self, OpenState, Writes};
 use super::{print, status};
 use crate::config;
+use crate::daemon::{self, Keyring, OpenError, OpenState, Writes};
 use crate::imap::Tier;
 use crate::maildir::independent_count;
 use crate::reconcile::{Listed, Presence};
@@ -16,7 +16,7 @@ use std::path::Path;
 /// Runs the command; answers with the exit status.
 pub fn run(arguments: &Arguments, command: &Check) -> Result<u8> {
     let config = config::load(arguments.config.as_deref())?;
-    let accounts = open::chosen(&config, &command.accounts)?;
+    let accounts = daemon::chosen(&config, &command.accounts)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -51,20 +51,24 @@ pub fn run(arguments: &Arguments, command: &Check) -> Result<u8> {
 }
 
 fn code_of(error: &anyhow::Error) -> u8 {
-    match error.downcast_ref::<StoreError>() {
-        Some(StoreError::Retry(_)) => status::TEMPORARY,
+    let own = match error.downcast_ref() {
+        Some(OpenError::Store(own)) => Some(own),
+        _ => error.downcast_ref::<StoreError>(),
+    };
+    match own {
+        Some(StoreError::Retry(_) | StoreError::Busy { .. }) => status::TEMPORARY,
         Some(StoreError::Guard(_)) => status::HELD,
         Some(StoreError::Mailbox(_) | StoreError::Stale(_) | StoreError::Bug(_)) => status::PARTIAL,
-        Some(StoreError::NeedsUser(_)) => status::USAGE,
+        Some(StoreError::NeedsUser(_) | StoreError::LoginRefused(_)) => status::USAGE,
         None => status::USAGE,
     }
 }
 
 async fn check(state_dir: &Path, account: &config::Account) -> Result<(Vec<String>, Value)> {
-    let OpenState { claim, lock, .. } = open::open_state(state_dir, &account.name, Writes::None)?;
-    let mut local = open::local(account, claim);
+    let OpenState { claim, lock, .. } = daemon::open_state(state_dir, &account.name, Writes::None)?;
+    let mut local = daemon::local(account, claim);
     let here = local.list(&BTreeMap::new()).await?;
-    let mut remote = open::remote(account, Writes::None).await?;
+    let mut remote = daemon::remote(&Keyring::new(account.clone()), Writes::None, 1).await?;
     let (capabilities, tier) = remote.greet().await?;
     let there = remote.list(&BTreeMap::new()).await?;
     let trash = remote.trash_mailbox()?;

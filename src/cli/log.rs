@@ -1,33 +1,74 @@
-//! The log: to standard error, for people or as JSON. Libraries that print what they send
-//! (passwords among it) are kept silent at every level.
+//! The log: to standard error, for people or as JSON, or to the journal with its fields. Libraries
+//! that print what they send (passwords among it) are kept silent at every level.
 
-use super::arguments::{Arguments, LogFormat};
+use super::arguments::{Arguments, Command, LogFormat};
 use crate::imap::TELLTALES;
 use std::io::{IsTerminal, stderr};
+use std::os::unix::fs::MetadataExt;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Begins to log.
 pub fn start(arguments: &Arguments) {
+    // A service says what it changes; a command says it in its result.
+    let quiet = match arguments.command {
+        // Each message is too much: a first sync has a million of them.
+        Command::Watch(_) => "mailtide=info,mailtide::state=warn,warn",
+        _ => "warn",
+    };
     let level = match (arguments.quiet, arguments.verbose) {
         (true, _) => "error",
-        (false, 0) => "warn",
-        (false, 1) => "mailtide=info,warn",
-        (false, 2) => "mailtide=debug,warn",
+        (false, 0) => quiet,
+        (false, 1) if quiet == "warn" => "mailtide=info,warn",
+        (false, 1 | 2) => "mailtide=debug,warn",
         (false, _) => "mailtide=trace,warn",
     };
     let silent: String = TELLTALES.map(|target| format!(",{target}=off")).concat();
-    let filter = EnvFilter::new(format!("{level}{silent},rustls=warn"));
+    let filter = EnvFilter::new(format!("{level}{silent},rustls=warn,zbus=off"));
+    let journal = match arguments.log_format {
+        None if stderr_is_journal() => tracing_journald::layer().ok(),
+        _ => None,
+    };
+    if let Some(journal) = journal {
+        let journal = journal
+            .with_field_prefix(Some("MAILTIDE".into()))
+            .with_syslog_identifier("mailtide".into());
+        said(
+            tracing_subscriber::registry()
+                .with(filter)
+                .with(journal)
+                .try_init(),
+        );
+        return;
+    }
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(stderr);
-    let started = match arguments.log_format {
-        LogFormat::Json => lines.json().try_init(),
-        LogFormat::Text => lines
-            .with_ansi(stderr().is_terminal())
-            .with_target(false)
-            .try_init(),
-    };
+    match arguments.log_format {
+        Some(LogFormat::Json) => said(lines.json().try_init()),
+        Some(LogFormat::Text) | None => said(
+            lines
+                .with_ansi(stderr().is_terminal())
+                .with_target(false)
+                .try_init(),
+        ),
+    }
+}
+
+fn said<E: std::fmt::Display>(started: Result<(), E>) {
     if let Err(error) = started {
         eprintln!("mailtide: the log cannot be written: {error}");
     }
+}
+
+/// systemd says which file its journal is (systemd.exec(5), `JOURNAL_STREAM`): device and inode.
+fn stderr_is_journal() -> bool {
+    let Some(stream) = std::env::var("JOURNAL_STREAM").ok() else {
+        return false;
+    };
+    let Ok(meta) = std::fs::metadata("/proc/self/fd/2") else {
+        return false;
+    };
+    stream == format!("{}:{}", meta.dev(), meta.ino())
 }

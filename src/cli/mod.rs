@@ -1,30 +1,34 @@
 //! Talks to people.
 //!
-//! Reading order: [`arguments`], [`log`], [`open`] (from configuration to an account ready to run),
-//! the commands [`sync`], [`check`], [`approve`], [`import`], [`repair`], and what they print with:
-//! [`progress`], [`mod@print`].
+//! Reading order: [`arguments`], [`log`], the commands [`sync`], [`check`], [`import`],
+//! [`repair`], [`watch`], [`show`] (status), [`ask`] (what is said to the watcher), and what they
+//! print with: [`progress`], [`mod@print`].
 
 mod arguments;
 
 mod log;
 
-mod open;
-
 mod sync;
 
 mod check;
-
-mod approve;
 
 mod import;
 
 mod repair;
 
+mod watch;
+
+mod show;
+
+mod ask;
+
 mod progress;
 
 mod print;
 
+use crate::daemon::Request;
 use arguments::{Arguments, Command};
+use ask::Word;
 use clap::Parser;
 use std::process::ExitCode;
 
@@ -49,7 +53,19 @@ pub fn main() -> ExitCode {
     let done = match &arguments.command {
         Command::Sync(command) => sync::run(&arguments, command),
         Command::Check(command) => check::run(&arguments, command),
-        Command::Approve(command) => approve::run(&arguments, command),
+        Command::Watch(command) => watch::run(&arguments, command),
+        Command::Status(command) => show::run(&arguments, command),
+        Command::Poke(command) => {
+            ask::tell(&arguments, command, |accounts| Request::Poke { accounts })
+        }
+        Command::Pause(command) => {
+            ask::tell(&arguments, command, |accounts| Request::Pause { accounts })
+        }
+        Command::Resume(command) => {
+            ask::tell(&arguments, command, |accounts| Request::Resume { accounts })
+        }
+        Command::Approve(command) => ask::decide(&arguments, command, Word::Yes),
+        Command::Reject(command) => ask::decide(&arguments, command, Word::No),
         Command::Repair(command) => repair::run(&arguments, command),
         Command::Import(command) => import::run(&arguments, command),
     };

@@ -1,22 +1,21 @@
 //! `mailtide repair`: checks what mailtide remembers, forgets what does not hold, and syncs.
 
 use super::arguments::{Arguments, Repair};
-use super::open::{self, OpenState, Writes};
-use super::print::{self, Finished, safe};
-use super::sync::failed;
+use super::print::{self, safe};
 use crate::config;
-use crate::daemon::stop_on_signals;
-use crate::engine::{Account, Options, Report, Silent, Stop, World};
+use crate::daemon::{self, Errand, Keyring, OpenError, OpenState, Opened, Told, Writes};
+use crate::engine::{Report, Silent, Stop};
 use crate::state::StateError;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Instant;
 
 /// Runs the command; answers with the exit status.
 pub fn run(arguments: &Arguments, command: &Repair) -> Result<u8> {
     let config = config::load(arguments.config.as_deref())?;
-    let accounts = open::chosen(&config, &command.accounts)?;
-    let stop = stop_on_signals().context("signals cannot be handled")?;
+    let accounts = daemon::chosen(&config, &command.accounts)?;
+    let stop = daemon::stop_on_signals().context("signals cannot be handled")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -24,20 +23,10 @@ pub fn run(arguments: &Arguments, command: &Repair) -> Result<u8> {
     for account in &accounts {
         let began = Instant::now();
         let job = one(&config.state_dir, account, command.rebuild, &stop);
-        let report = runtime.block_on(job).unwrap_or_else(|error| failed(&error));
-        let run = Finished {
-            account: account.name.clone(),
-            report,
-            seconds: began.elapsed().as_secs_f64(),
-        };
-        for error in &run.report.errors {
-            eprintln!("{}", safe(&format!("{}: {}", account.name, error.text)));
-        }
-        for held in &run.report.held {
-            for line in print::held_lines(held) {
-                eprintln!("{}: {line}", account.name);
-            }
-        }
+        let report = runtime.block_on(job).or_else(unopened)?;
+        let run = Told::of(&account.name, &report, began.elapsed().as_secs_f64());
+        print::troubles(&run);
+        print::held(&run);
         println!("{}", print::summary(&run));
         runs.push(run);
     }
@@ -51,43 +40,19 @@ async fn one(
     stop: &Stop,
 ) -> Result<Report> {
     let say = |text: &str| println!("{}: {}", account.name, safe(text));
-    let OpenState {
-        mut state,
-        lock,
-        claim,
-    } = whole_state(state_dir, account, &say)?;
-    let mut local = open::local(account, claim);
-    let uuid = local.take_possession()?;
-    open::note_account(&mut state, account, uuid)?;
-    match open::same_age(&mut state, &local)? {
-        Some(what) => say(&what),
-        None => say("the Maildir is the one that the state knows, and as old"),
+    let opened = whole_state(state_dir, account, &say)?;
+    let keyring = Rc::new(Keyring::new(account.clone()));
+    let mut opened = Opened::of(keyring, opened, Writes::Allowed, account.connections);
+    let notes = opened.make_ready()?;
+    notes.iter().for_each(|note| say(note));
+    if notes.is_empty() {
+        say("the Maildir is the one that the state knows, and as old");
     }
     if rebuild {
-        let next = state.generation()?.0 + 1;
-        state.start_over(next)?;
-        open::settle(&mut state, &local)?;
+        opened.start_over()?;
         say("all that was known of messages is forgotten; they are matched anew");
-    }
-    let mut engine = Account {
-        remote: open::remote(account, Writes::Allowed).await?,
-        local,
-        state: &mut state,
-        policy: account.policy.clone(),
-        options: Options {
-            config: account.fingerprint(),
-            grace: i64::try_from(account.timeout.as_secs()).unwrap_or(60),
-            ..Options::default()
-        },
-        world: World {
-            now: Box::new(open::now),
-            random: Box::new(|| open::random() as u32),
-        },
-        observer: &Silent,
-        stop: stop.clone(),
-    };
-    if !rebuild {
-        let found = engine.verify().await?;
+    } else {
+        let found = opened.verify(stop).await??;
         for note in &found.notes {
             say(note);
         }
@@ -97,11 +62,16 @@ async fn one(
             found.pairs, found.sound, found.gone, found.forgotten
         ));
     }
-    let report = engine.sync().await;
-    engine.remote.close().await;
-    open::settle(engine.state, &engine.local)?;
-    drop(lock);
+    let report = opened.cycle(Errand::default(), &Silent, stop).await?;
+    opened.hang_up().await;
     Ok(report)
+}
+
+/// An account that could not be opened is reported as one that could not be synced.
+fn unopened(error: anyhow::Error) -> Result<Report> {
+    error
+        .downcast::<OpenError>()
+        .map(|error| daemon::failed(&error))
 }
 
 /// The state of an account, put aside and begun anew if it is damaged.
@@ -110,12 +80,12 @@ fn whole_state(
     account: &config::Account,
     say: &dyn Fn(&str),
 ) -> Result<OpenState> {
-    let path = open::state_path(state_dir, &account.name);
-    let opened = match open::open_state(state_dir, &account.name, Writes::Allowed) {
-        Err(error) if is_damaged(&error) => {
+    let path = daemon::state_path(state_dir, &account.name);
+    let opened = match daemon::open_state(state_dir, &account.name, Writes::Allowed) {
+        Err(OpenError::State(error @ StateError::Damaged { .. })) => {
             say(&format!("{error}"));
             say(&format!("moved to {}", set_aside(&path)?.display()));
-            open::open_state(state_dir, &account.name, Writes::Allowed)?
+            daemon::open_state(state_dir, &account.name, Writes::Allowed)?
         }
         opened => opened?,
     };
@@ -134,18 +104,14 @@ fn whole_state(
             wrong.join("; ")
         ));
         say(&format!("moved to {}", set_aside(&path)?.display()));
-        (state, claim) = open::open_unlocked(&path)?;
+        (state, claim) = daemon::new_state(&path)?;
     }
     Ok(OpenState { state, lock, claim })
 }
 
-fn is_damaged(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(StateError::Damaged { .. }))
-}
-
 /// Moves a damaged database out of the way, with what SQLite keeps beside it.
 fn set_aside(path: &Path) -> Result<PathBuf> {
-    let aside = path.with_extension(format!("db.damaged-{}", open::now()));
+    let aside = path.with_extension(format!("db.damaged-{}", daemon::now()));
     std::fs::rename(path, &aside)
         .with_context(|| format!("cannot move {} away", path.display()))?;
     for ending in ["-wal", "-shm"] {

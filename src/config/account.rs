@@ -3,8 +3,10 @@
 
 use super::ConfigError;
 use super::keys::{self, Auth, File, Keys, Layout};
+use super::places::{base_directory, control_socket, expand};
+use super::policy::{Hooks, hooks, policy};
 use super::secret::SecretSource;
-use crate::reconcile::{Direction, Limits, Policy, Travel};
+use crate::reconcile::Policy;
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -16,12 +18,14 @@ use toml::Spanned;
 pub struct Config {
     /// Where the state databases lie.
     pub state_dir: PathBuf,
+    /// Where the watcher can be asked.
+    pub control_socket: PathBuf,
     /// By name.
     pub accounts: BTreeMap<String, Account>,
 }
 
 /// One account.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Account {
     /// Its name.
     pub name: String,
@@ -57,6 +61,16 @@ pub struct Account {
     pub connections: usize,
     /// Extensions not to use, in upper case.
     pub disable_extensions: Vec<String>,
+    /// Mailboxes that are listened to beside INBOX where the server cannot tell of all.
+    pub idle_mailboxes: Vec<String>,
+    /// When IDLE is begun anew.
+    pub idle_renew: Duration,
+    /// How often the server is asked about what it does not tell by itself.
+    pub poll_interval: Duration,
+    /// How often everything is looked at.
+    pub full_interval: Duration,
+    /// The user's programs.
+    pub hooks: Hooks,
     /// How long any answer may take.
     pub timeout: Duration,
     /// Whether to compress.
@@ -147,8 +161,13 @@ pub fn load(at: Option<&Path>) -> Result<Config, ConfigError> {
         Some(path) => expand(&path),
         None => base_directory("XDG_STATE_HOME", ".local/state").join("mailtide"),
     };
+    let control_socket = match file.control_socket {
+        Some(path) => expand(&path),
+        None => control_socket(&state_dir),
+    };
     Ok(Config {
         state_dir,
+        control_socket,
         accounts,
     })
 }
@@ -214,8 +233,19 @@ impl Reader {
             return Err(wrong("maildir", "maildir must begin with / or ~/".into()));
         }
         let timeout = keys.timeout.unwrap_or(60);
-        let connections = keys.connections.unwrap_or(2);
-        for (key, value) in [("timeout", timeout), ("connections", connections as u64)] {
+        let connections = keys.connections.unwrap_or(3);
+        let (poll, full) = (
+            keys.poll_interval.unwrap_or(300),
+            keys.full_interval.unwrap_or(3600),
+        );
+        let renew = keys.idle_renew.unwrap_or(540);
+        for (key, value) in [
+            ("timeout", timeout),
+            ("connections", connections as u64),
+            ("poll_interval", poll),
+            ("full_interval", full),
+            ("idle_renew", renew),
+        ] {
             if value == 0 {
                 return Err(wrong(key, format!("{key} must be at least 1")));
             }
@@ -237,7 +267,12 @@ impl Reader {
             trash: keys.trash.clone().filter(|trash| !trash.is_empty()),
             quarantine_days: keys.quarantine_days.unwrap_or(30),
             connections,
-            disable_extensions: upper(keys.disable_extensions.unwrap_or_default()),
+            disable_extensions: upper(keys.disable_extensions.clone().unwrap_or_default()),
+            idle_mailboxes: keys.idle_mailboxes.clone().unwrap_or_default(),
+            idle_renew: Duration::from_secs(renew),
+            poll_interval: Duration::from_secs(poll),
+            full_interval: Duration::from_secs(full),
+            hooks: hooks(&keys),
             timeout: Duration::from_secs(timeout),
             compress: keys.compress.unwrap_or(false),
         })
@@ -308,35 +343,6 @@ impl Reader {
     }
 }
 
-fn policy(keys: &Keys) -> Policy {
-    let travel = |travel: Option<keys::Travel>| match travel {
-        None | Some(keys::Travel::Both) => Travel::Both,
-        Some(keys::Travel::Local) => Travel::Local,
-        Some(keys::Travel::Remote) => Travel::Remote,
-        Some(keys::Travel::None) => Travel::None,
-    };
-    let direction = match keys.direction {
-        None | Some(keys::Direction::Both) => Direction::Both,
-        Some(keys::Direction::Pull) => Direction::Pull,
-        Some(keys::Direction::Push) => Direction::Push,
-    };
-    let usual = Limits::default();
-    let count = keys.max_delete_count.unwrap_or(usual.count);
-    let limits = Limits {
-        count,
-        percent: keys.max_delete_percent.unwrap_or(usual.percent),
-        account: usual.account.max(count),
-        empty: usual.empty,
-    };
-    Policy {
-        direction,
-        delete: travel(keys.delete),
-        delete_mailboxes: travel(keys.delete_mailboxes),
-        mailboxes: keys.mailboxes.clone().unwrap_or_default(),
-        limits,
-    }
-}
-
 fn upper(names: Vec<String>) -> Vec<String> {
     names
         .into_iter()
@@ -354,22 +360,4 @@ fn pin(text: &str) -> Option<[u8; 32]> {
         *byte = u8::from_str_radix(digits.get(2 * i..2 * i + 2)?, 16).ok()?;
     }
     Some(bytes)
-}
-
-fn home() -> PathBuf {
-    std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from)
-}
-
-fn base_directory(variable: &str, below_home: &str) -> PathBuf {
-    let set = std::env::var_os(variable)
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute());
-    set.unwrap_or_else(|| home().join(below_home))
-}
-
-fn expand(path: &Path) -> PathBuf {
-    match path.strip_prefix("~") {
-        Ok(rest) => home().join(rest),
-        Err(_) => path.to_owned(),
-    }
 }

@@ -13,6 +13,8 @@ use toml::Spanned;
 pub struct File {
     /// Where the state databases lie.
     pub state_dir: Option<PathBuf>,
+    /// Where the watcher can be asked.
+    pub control_socket: Option<PathBuf>,
     /// For all accounts that do not say otherwise.
     pub defaults: Option<Spanned<Keys>>,
     /// By name.
@@ -177,6 +179,22 @@ keys! {
     connections: usize,
     /// Extensions not to use.
     disable_extensions: Vec<String>,
+    /// Mailboxes that are listened to beside INBOX where the server cannot tell of all.
+    idle_mailboxes: Vec<String>,
+    /// Seconds after which IDLE is begun anew.
+    idle_renew: u64,
+    /// Seconds between questions about what the server does not tell by itself.
+    poll_interval: u64,
+    /// Seconds between looks at everything.
+    full_interval: u64,
+    /// A program that is told of new mail.
+    on_new_mail: Vec<String>,
+    /// A program that is told of changes on disk.
+    on_change: Vec<String>,
+    /// A program that is told of trouble.
+    on_error: Vec<String>,
+    /// Seconds that such a program may take.
+    hook_timeout: u64,
     /// Seconds to wait for an answer.
     timeout: u64,
     /// Whether to compress.

@@ -1,12 +1,16 @@
 //! What the user asked for.
 //!
 //! Reading order: [`keys`] (the file as it is written), [`account`] (what it means, checked),
-//! [`secret`] (passwords and tokens), [`import`] (from other programs: [`mbsyncrc`],
-//! [`offlineimaprc`]).
+//! with [`policy`] and [`places`] (where things lie), [`secret`] (passwords and tokens),
+//! [`import`] (from other programs: [`mbsyncrc`], [`offlineimaprc`]).
 
 mod keys;
 
 mod account;
+
+mod policy;
+
+mod places;
 
 mod secret;
 
@@ -21,6 +25,7 @@ pub use import::{Foreign, Imported, render};
 pub use keys::{ACCOUNT_KEYS, Auth, Layout};
 pub use mbsyncrc::read as read_mbsyncrc;
 pub use offlineimaprc::read as read_offlineimaprc;
+pub use policy::Hooks;
 pub use secret::{Secret, SecretSource};
 
 use std::path::PathBuf;

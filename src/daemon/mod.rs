@@ -1,5 +1,73 @@
-//! Keeps accounts in step for ever. So far only what a single cycle needs of it: [`signals`].
+//! Keeps accounts in step for ever.
+//!
+//! Reading order: an account that is ready to run ([`open`], [`secret`], [`cycle`], [`told`]); when
+//! to do what ([`agenda`], [`backoff`], [`bell`]); one account kept ([`keeper`] at its [`desk`],
+//! [`aftermath`], [`board`], [`pulse`], and behind the desk [`account`] with [`ears`] and
+//! [`hooks`]); all accounts of a process ([`house`], [`watch`], [`signals`], [`outside`],
+//! [`systemd`]); talking to it ([`protocol`], [`control`], [`answers`], [`status`]).
+
+mod open;
+
+mod secret;
+
+mod cycle;
+
+mod backoff;
+
+mod agenda;
+
+mod bell;
+
+mod board;
+
+mod desk;
+
+mod ears;
+
+mod hooks;
+
+mod account;
+
+mod status;
+
+mod pulse;
+
+mod keeper;
+
+mod aftermath;
+
+mod outside;
+
+mod systemd;
+
+mod protocol;
+
+mod control;
+
+mod house;
+
+mod answers;
+
+mod watch;
+
+mod told;
 
 mod signals;
 
+pub use agenda::{Agenda, Clock, Kind, Next, Pace, Task};
+pub use bell::Bell;
+pub use board::{Board, Doing, Mailbox, Status};
+pub use cycle::{Errand, Opened};
+pub use desk::{Desk, Verdict};
+pub use hooks::Facts;
+pub use keeper::{Keeper, Lines, Order};
+pub use open::{
+    OpenError, OpenState, Writes, chosen, local, new_state, now, open_state, remote, state_path,
+};
+pub use protocol::{Answer, AskError, Request, ask};
+pub use pulse::Pulse;
+pub use secret::Keyring;
 pub use signals::stop_on_signals;
+pub use status::at_rest;
+pub use told::{Held, Told, Trouble, Weight, count, failed};
+pub use watch::{WatchError, watch};

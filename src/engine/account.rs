@@ -4,7 +4,7 @@
 
 use super::execute::Work;
 use super::report::{Ended, Observer, Report, Severity, Stop, Trouble};
-use crate::model::{MailboxName, MaildirId, Side, Uid};
+use crate::model::{MailboxName, MaildirId, Scope, Side, Uid};
 use crate::reconcile::guard::{self, Context};
 use crate::reconcile::policy::matches;
 use crate::reconcile::{Action, Plan, Policy};
@@ -25,6 +25,19 @@ pub struct World {
     pub random: Box<dyn Fn() -> u32>,
 }
 
+/// How far a cycle looks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// Into all mailboxes that changed, and those whose compare message by message is due.
+    #[default]
+    Due,
+    /// Into mailboxes that changed; on a server that tells nothing without a closer look, into
+    /// these only.
+    Woken(Scope),
+    /// Into every mailbox that was not compared message by message since then (seconds since 1970).
+    Everything(i64),
+}
+
 /// How a cycle is to run.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -32,6 +45,8 @@ pub struct Options {
     pub dry_run: bool,
     /// Only mailboxes that match one of these patterns; empty: all.
     pub only: Vec<String>,
+    /// How far to look.
+    pub reach: Reach,
     /// The settings that decide which mailbox is which, as one text (guard G6).
     pub config: String,
     /// How long a cut upload may still appear on the server, seconds.
@@ -41,9 +56,9 @@ pub struct Options {
 /// An account with both of its sides.
 pub struct Account<'a, R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> {
     /// The server.
-    pub remote: R,
+    pub remote: &'a mut R,
     /// The disk.
-    pub local: L,
+    pub local: &'a mut L,
     /// What both last agreed on.
     pub state: &'a mut State,
     /// What the user wants.
@@ -76,7 +91,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let passes = self.passes(&mut report).await;
         match passes.and_then(|()| self.name_refused(&mut report)) {
             Ok(()) => {}
-            Err(Ended::Store(error)) => report.trouble(None, &error),
+            Err(Ended::Store(error)) => {
+                report.trouble(None, &error);
+                report.halted = Some(error);
+            }
             Err(ended @ (Ended::State(_) | Ended::Stopped)) => {
                 let severity = Severity::Partial;
                 let text = ended.to_string();
@@ -87,6 +105,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 });
             }
         }
+        report.touched = self.state.end_run();
         report
     }
 
@@ -142,11 +161,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         };
         let config_changed = self.config_changed()?;
         let (approved, counts) = (self.state.approved()?, self.state.counts()?);
+        let rejected = self.state.rejected()?;
         let already = [Side::Remote, Side::Local].map(|side| (side, *report.deleted(side)));
         let context = Context {
             limits: self.policy.limits,
             held_before: &counts,
             approved: &approved,
+            rejected: &rejected,
             config_changed,
             already: BTreeMap::from(already),
         };
@@ -161,13 +182,20 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         let in_doubt = works.values().any(|work| work.in_doubt);
         self.note_held(report)?;
+        for name in &verdict.turned {
+            if let Some(work) = works.get_mut(name) {
+                work.complete = false;
+                self.state.look_anew(work.base.key)?;
+            }
+        }
         let messages = verdict
             .plan
             .messages
             .iter()
             .flat_map(|(_, plan)| &plan.actions);
-        let changed =
-            !verdict.plan.mailboxes.is_empty() || messages.into_iter().any(Action::changes_a_side);
+        let changed = !verdict.used.is_empty()
+            || !verdict.plan.mailboxes.is_empty()
+            || messages.into_iter().any(Action::changes_a_side);
         self.execute(verdict.plan, works, report).await?;
         if config_changed && report.ok() && self.options.only.is_empty() {
             self.remember_config()?;

@@ -7,7 +7,7 @@ use super::execute::Work;
 use super::report::{Ended, Event, Observer, Report};
 use crate::model::{
     AnyId, Canonical, ContentHash, Flags, Heading, Id, Kin, MailboxKey, MailboxName, MaildirId,
-    Origin, Side, Uid,
+    Origin, PairId, Side, Uid,
 };
 use crate::reconcile::Outcome;
 use crate::state::State;
@@ -25,10 +25,19 @@ pub(super) struct DownloadJob {
     pub place: Place,
     key: MailboxKey,
     tag: u32,
+    /// Whether what comes is new mail.
+    known: bool,
     wanted: BTreeMap<Uid, Wanted>,
 }
 
 impl DownloadJob {
+    /// Counts what comes, if it is new to the user.
+    fn announce(&self, report: &mut Report, flags: &Flags, replaces: Option<PairId>) {
+        if self.known && replaces.is_none() {
+            report.arrived(&self.place.mailbox, flags);
+        }
+    }
+
     /// The downloads of a mailbox, newest first, in batches.
     pub fn of(work: &Work) -> Vec<DownloadJob> {
         let mut wanted: Vec<(Uid, Wanted)> = copies(work)
@@ -42,6 +51,7 @@ impl DownloadJob {
             place: work.place(),
             key: work.base.key,
             tag: work.base.tag,
+            known: work.known,
             wanted: chunk.iter().cloned().collect(),
         };
         wanted.chunks(DOWN_BATCH).map(batch).collect()
@@ -76,7 +86,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
         }
         let shared = Shared {
-            local: tokio::sync::Mutex::new(&mut self.local),
+            local: tokio::sync::Mutex::new(&mut *self.local),
             state: RefCell::new(self.state),
             report: RefCell::new(report),
             jobs: RefCell::new(jobs.into()),
@@ -85,7 +95,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             stop: &self.stop,
             now: &*self.world.now,
         };
-        let lanes = std::iter::once(&mut self.remote).chain(forks.iter_mut());
+        let lanes = std::iter::once(&mut *self.remote).chain(forks.iter_mut());
         let ends = join_all(lanes.map(|remote| lane(remote, &shared))).await;
         ends.into_iter().collect::<Result<(), Ended>>()?;
         Ok(shared.unsound.into_inner())
@@ -180,6 +190,7 @@ fn record<L>(
                 id: Some(file),
                 stored: size,
             } => {
+                job.announce(&mut report, &flags, replaces);
                 changes.push(change(&job.place, Side::Local, file.any(), &uid));
                 outcomes.push(Outcome::Paired {
                     uid,

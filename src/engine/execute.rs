@@ -30,6 +30,8 @@ pub(super) struct Work {
     pub top: u32,
     /// The flags the server can store.
     pub stores: FlagMask,
+    /// Whether the mailbox was in step before, so that what comes is new.
+    pub known: bool,
     /// Whether an upload may yet appear.
     pub in_doubt: bool,
     /// Whether both looks were complete.

@@ -94,6 +94,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             remote,
             local,
             full: false,
+            quiet: false,
             fate: Fate::Goes(action),
             forgotten: Vec::new(),
         };
@@ -117,6 +118,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             remote,
             local,
             full,
+            quiet: false,
             fate,
             forgotten: Vec::new(),
         };
@@ -163,6 +165,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             remote,
             local,
             full,
+            quiet: false,
             fate,
             forgotten: Vec::new(),
         };

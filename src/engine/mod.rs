@@ -51,6 +51,6 @@ mod remove;
 
 pub mod report;
 
-pub use account::{Account, Options, World};
-pub use report::{Event, Observer, Report, Severity, Silent, Stop, Trouble};
+pub use account::{Account, Options, Reach, World};
+pub use report::{Event, Observer, Report, Severity, Silent, Stop, Trouble, severity};
 pub use verify::Verified;

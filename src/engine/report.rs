@@ -1,13 +1,14 @@
 //! What is told about a cycle: counts, what is held, what went wrong, and progress on the way.
 
-use crate::model::{MailboxName, Side};
-use crate::reconcile::Plan;
+use crate::model::{Flags, MailboxName, Side, SystemFlag};
 use crate::reconcile::guard::Held;
+use crate::reconcile::{MailboxPlan, Plan};
 use crate::state::StateError;
 use crate::store::StoreError;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::Notify;
 
 /// What a cycle did. Counts are of changes really made.
 #[derive(Clone, Debug, Default)]
@@ -60,6 +61,16 @@ pub struct Report {
     pub notes: Vec<String>,
     /// The plan, of a dry run.
     pub plan: Option<Plan>,
+    /// What ended the run before its time, if a side did.
+    pub halted: Option<StoreError>,
+    /// Unread messages that arrived from the server, in mailboxes that were known before.
+    pub arrived: BTreeMap<MailboxName, usize>,
+    /// Mailboxes in which something was changed, and where.
+    pub touched: BTreeSet<(Side, MailboxName)>,
+    /// Mailboxes compared message by message although nothing had changed by the cheap look.
+    pub compared: usize,
+    /// Differences found by that: changes that had been missed. Must be 0.
+    pub drift: usize,
     /// Mailboxes that the pass under way could not see as a whole.
     pub(crate) unsettled: BTreeSet<MailboxName>,
     /// Mailboxes that a side refused to rename.
@@ -101,12 +112,7 @@ impl Report {
     }
 
     pub(crate) fn trouble(&mut self, mailbox: Option<&MailboxName>, error: &StoreError) {
-        let severity = match error {
-            StoreError::Retry(_) => Severity::Temporary,
-            StoreError::NeedsUser(_) => Severity::Configuration,
-            StoreError::Guard(_) => Severity::Guard,
-            StoreError::Mailbox(_) | StoreError::Stale(_) | StoreError::Bug(_) => Severity::Partial,
-        };
+        let severity = severity(error);
         let text = error.to_string();
         let trouble = Trouble {
             mailbox: mailbox.cloned(),
@@ -118,10 +124,39 @@ impl Report {
         }
     }
 
+    /// Counts a new message that came, if it is unread.
+    pub(crate) fn arrived(&mut self, mailbox: &MailboxName, flags: &Flags) {
+        if !flags.has(SystemFlag::Seen) {
+            *self.arrived.entry(mailbox.clone()).or_default() += 1;
+        }
+    }
+
+    /// Counts a compare message by message of a mailbox in which nothing seemed to have changed.
+    pub(crate) fn compared(&mut self, mailbox: &MailboxName, plan: &MailboxPlan) {
+        let missed = plan.actions.iter().filter(|a| a.changes_a_side()).count();
+        self.compared += 1;
+        self.drift += missed;
+        if missed > 0 {
+            let what =
+                "differences that had been missed were found by comparing message by message";
+            self.note(format!("{mailbox}: {missed} {what}"));
+        }
+    }
+
     pub(crate) fn note(&mut self, text: String) {
         if !self.notes.contains(&text) {
             self.notes.push(text);
         }
+    }
+}
+
+/// What a side's failure means for the run.
+pub fn severity(error: &StoreError) -> Severity {
+    match error {
+        StoreError::Retry(_) | StoreError::Busy { .. } => Severity::Temporary,
+        StoreError::NeedsUser(_) | StoreError::LoginRefused(_) => Severity::Configuration,
+        StoreError::Guard(_) => Severity::Guard,
+        StoreError::Mailbox(_) | StoreError::Stale(_) | StoreError::Bug(_) => Severity::Partial,
     }
 }
 
@@ -197,16 +232,37 @@ impl Observer for Silent {
 
 /// A request to stop at the next batch; clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Stop(Arc<AtomicBool>);
+pub struct Stop {
+    flag: Arc<AtomicBool>,
+    notify: Arc<Notify>,
+}
 
 impl Stop {
-    /// A request that others can set, as a signal does.
+    /// A request that a signal handler makes by setting the flag. Nobody can wait for it.
     pub fn from_flag(flag: Arc<AtomicBool>) -> Stop {
-        Stop(flag)
+        let notify = Arc::default();
+        Stop { flag, notify }
+    }
+
+    /// Makes the request.
+    pub fn request(&self) {
+        self.flag.store(true, Ordering::SeqCst);
+        self.notify.notify_waiters();
     }
 
     /// Whether it was made.
     pub fn requested(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.flag.load(Ordering::SeqCst)
+    }
+
+    /// Waits until it is made. Cancel safe.
+    pub async fn asked(&self) {
+        let made = self.notify.notified();
+        let mut made = std::pin::pin!(made);
+        // From here on no request is missed.
+        made.as_mut().enable();
+        if !self.requested() {
+            made.await;
+        }
     }
 }

@@ -17,6 +17,8 @@ pub(super) struct Scene {
     pub local: Look<MaildirId>,
     /// Whether it was compared message by message.
     pub full: bool,
+    /// Whether the cheap look had shown no change in it.
+    pub quiet: bool,
     /// What becomes of the mailbox as a whole.
     pub fate: Fate,
     /// Pairs that go with a mailbox that is gone on one side and comes back: only whether they were

@@ -1,7 +1,7 @@
 //! Looking and planning: which mailboxes there are, what is in those that changed, and what is to
 //! be done. Changes neither side; the state only where a UIDVALIDITY changed.
 
-use super::account::Account;
+use super::account::{Account, Reach};
 use super::execute::Work;
 use super::report::{Ended, Event, Report};
 use super::scene::{Fate, Scene, Scenes};
@@ -9,7 +9,7 @@ use crate::model::{MailboxBase, MailboxKey, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::mailboxes::{self, Step};
 use crate::reconcile::plan::Move;
 use crate::reconcile::settled::Moves;
-use crate::reconcile::{Action, Coverage, Cursor, Listed, Look, MailboxAction, messages};
+use crate::reconcile::{Action, Coverage, Cursor, Listed, Look, MailboxAction, News, messages};
 use crate::store::{Keep, Serve, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +22,8 @@ pub(super) struct Overview {
     pub keys: BTreeMap<MailboxName, MailboxKey>,
     cursors: [BTreeMap<MailboxName, Cursor>; 2],
     quiet: BTreeSet<MailboxName>,
+    /// Mailboxes of which the server tells nothing without a closer look, and that nobody named.
+    left: BTreeSet<MailboxName>,
     restless: BTreeSet<MailboxKey>,
 }
 
@@ -95,7 +97,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
             self.observer.event(Event::Looking(&name));
             match self.look_into(&step, &overview, report).await {
-                Ok((action, scene)) => {
+                Ok((action, mut scene)) => {
+                    scene.quiet = scene.full && overview.is_quiet(&name);
                     actions.extend(action);
                     scenes.insert(name, scene);
                 }
@@ -175,19 +178,27 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         let still = |list: &[Listed]| -> BTreeSet<MailboxName> {
             list.iter()
-                .filter(|l| l.unchanged)
+                .filter(|l| l.news == News::None)
                 .map(|l| l.name.clone())
                 .collect()
         };
-        let quiet = still(&remote)
-            .intersection(&still(&local))
-            .cloned()
-            .collect();
+        let here = still(&local);
+        let quiet = still(&remote).intersection(&here).cloned().collect();
+        let left = match &self.options.reach {
+            Reach::Woken(named) => remote
+                .iter()
+                .filter(|l| l.news == News::Untold && !named.has(&l.name))
+                .map(|l| l.name.clone())
+                .filter(|name| here.contains(name))
+                .collect(),
+            Reach::Due | Reach::Everything(_) => BTreeSet::new(),
+        };
         let restless = self.state.restless((self.world.now)())?;
         let overview = Overview {
             keys,
             cursors,
             quiet,
+            left,
             restless,
         };
         Ok(Overlook::Clear(overview, steps))
@@ -200,12 +211,20 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let Some(key) = overview.keys.get(name) else {
             return Ok(true);
         };
-        let quiet = overview.quiet.contains(name) && !overview.restless.contains(key);
+        let restless = overview.restless.contains(key);
+        if !restless && overview.left.contains(name) {
+            return Ok(false);
+        }
+        let quiet = overview.quiet.contains(name) && !restless;
         Ok(!quiet || self.full_due(*key)?)
     }
 
     pub(super) fn full_due(&self, key: MailboxKey) -> Result<bool, Ended> {
-        Ok((self.world.now)() - self.state.full_at(key)? >= FULL_EVERY)
+        match self.options.reach {
+            Reach::Due => Ok((self.world.now)() - self.state.full_at(key)? >= FULL_EVERY),
+            Reach::Woken(_) => Ok(false),
+            Reach::Everything(since) => Ok(self.state.full_at(key)? < since),
+        }
     }
 
     async fn plan_messages(
@@ -222,6 +241,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             remote,
             local,
             full,
+            quiet,
             ..
         } = scene;
         for remark in remote.remarks.iter().chain(&local.remarks) {
@@ -240,6 +260,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         });
         plan.actions
             .extend(moves.actions.get(&base.name).into_iter().flatten().cloned());
+        if quiet {
+            report.compared(&base.name, &plan);
+        }
         for note in &plan.notes {
             report.note(format!("{}: {}: {}", base.name, note.id, note.text));
         }
@@ -252,9 +275,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let complete = !partial && !moving && remote.remarks.is_empty() && local.remarks.is_empty();
         plan.actions.extend(copies);
         let top = top(&base, &remote);
+        // Until it was compared as a whole, what comes is its past.
+        let known = base.key != MailboxKey(0) && self.state.full_at(base.key)? > 0;
         Ok(Work {
             plan,
             planned: 0,
+            known,
             remote_cursor: remote.cursor,
             local_cursor: local.cursor,
             top,

@@ -1,8 +1,9 @@
 //! Taking messages to the server.
 
+use super::answer::must;
 use super::command::{Command, LiteralKind};
 use super::reply::{Code, Completion, Reply, Status};
-use super::session::{Session, must};
+use super::session::Session;
 use super::store::put_back;
 use super::wire::NoTap;
 use crate::model::Uid;

@@ -41,6 +41,15 @@ pub enum Set {
     Remove,
 }
 
+/// Whether changes of flags are to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotifyFlags {
+    /// They are.
+    Too,
+    /// They are not.
+    Not,
+}
+
 /// How the text of an APPEND follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LiteralKind {
@@ -228,6 +237,28 @@ impl Command {
     /// DELETE.
     pub fn delete(name: &[u8]) -> Result<Command, StoreError> {
         Command::with_name("DELETE ", name, "")
+    }
+
+    /// NOOP: is anybody there?
+    pub fn noop() -> Command {
+        Command::plain("NOOP")
+    }
+
+    /// IDLE (RFC 2177).
+    pub fn idle() -> Command {
+        Command::plain("IDLE")
+    }
+
+    /// NOTIFY SET (RFC 5465): all that happens in the user's own mailboxes. Changes of flags are
+    /// told as STATUS with HIGHESTMODSEQ, so only where there is one.
+    pub fn notify_all(flags: NotifyFlags) -> Command {
+        let change = match flags {
+            NotifyFlags::Too => " FlagChange",
+            NotifyFlags::Not => "",
+        };
+        Command::plain(format!(
+            "NOTIFY SET (personal (MessageNew MessageExpunge{change} MailboxName))"
+        ))
     }
 
     /// LOGOUT.

@@ -2,7 +2,8 @@
 //! talking; what it is shown comes through the [`Gate`].
 
 use super::gate::Gate;
-use super::tls::{Trust, client_config};
+use super::patience::{asks, patience};
+use super::tls::{Trust, client_config, is_for_another};
 use super::wire::{Stream, Wire};
 use crate::store::StoreError;
 use async_imap::{Authenticator, Client};
@@ -143,7 +144,8 @@ fn prepare(tcp: &TcpStream) {
     let socket = socket2::SockRef::from(tcp);
     let keepalive = socket2::TcpKeepalive::new()
         .with_time(Duration::from_secs(60))
-        .with_interval(Duration::from_secs(15));
+        .with_interval(Duration::from_secs(15))
+        .with_retries(4);
     for hint in [
         socket.set_tcp_nodelay(true),
         socket.set_tcp_keepalive(&keepalive),
@@ -167,19 +169,21 @@ async fn shake_hands(
         .connect(name, stream)
         .await
         .map_err(|error| {
-            let certificate = error.get_ref().is_some_and(|inner| inner.is::<TlsError>());
+            let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
             let what = format!("TLS with {peer} failed: {error}");
-            match certificate {
-                true => StoreError::NeedsUser(format!(
+            match inner {
+                Some(reason) if is_for_another(reason) => StoreError::Retry(format!(
+                    "{what}. Another machine answered in the server's place: a network that wants \
+                     a login of its own (hotel, train)? Otherwise check host in the configuration"
+                )),
+                Some(_) => StoreError::NeedsUser(format!(
                     "{what}. If this is the right server, set tls_ca_file or tls_pin_sha256"
                 )),
-                false => StoreError::Retry(what),
+                None => StoreError::Retry(what),
             }
         })?;
     Ok(Box::new(tls))
 }
-
-type TlsError = tokio_rustls::rustls::Error;
 
 async fn greeted(
     stream: Box<dyn Stream>,
@@ -200,10 +204,10 @@ async fn greeted(
             }
         }
         Ok(Some(_)) if said.to_ascii_uppercase().starts_with("OK") => Ok(client),
-        Ok(Some(_)) => Err(StoreError::Retry(format!(
-            "{peer} refuses to talk: {}",
-            clean(&said)
-        ))),
+        Ok(Some(_)) => {
+            let what = format!("{peer} refuses to talk: {}", clean(&said));
+            Err(patience(StoreError::Retry(what), &said))
+        }
         Ok(None) => Err(StoreError::Retry(format!(
             "{peer} closed the connection at once"
         ))),
@@ -356,7 +360,7 @@ fn refused(server: &Server, error: &async_imap::error::Error, gate: &Gate) -> St
     ];
     match error {
         async_imap::error::Error::No(_) | async_imap::error::Error::Bad(_)
-            if !temporary.iter().any(|code| upper.contains(code)) =>
+            if !temporary.iter().any(|code| upper.contains(code)) && asks(&gate.said).is_none() =>
         {
             let hint = match server.auth {
                 Auth::Password => "check user and password (many providers want an app password)",
@@ -364,12 +368,16 @@ fn refused(server: &Server, error: &async_imap::error::Error, gate: &Gate) -> St
                     "the access token is wrong or has expired; see what the token command prints"
                 }
             };
-            StoreError::NeedsUser(format!("login of {who} was refused ({said}); {hint}"))
+            StoreError::LoginRefused(format!("login of {who} was refused ({said}); {hint}"))
         }
         async_imap::error::Error::No(_) | async_imap::error::Error::Bad(_) => {
-            StoreError::Retry(format!("login of {who} is not possible for now ({said})"))
+            let what = format!("login of {who} is not possible for now ({said})");
+            patience(StoreError::Retry(what), &gate.said)
         }
-        other => StoreError::Retry(format!("login of {who} failed: {other}")),
+        other => {
+            let what = format!("login of {who} failed: {other} ({said})");
+            patience(StoreError::Retry(what), &gate.said)
+        }
     }
 }
 

@@ -1,13 +1,14 @@
 //! Which mailboxes the server has, and which of them cannot have changed.
 
+use super::answer::{must, shown};
 use super::command::Command;
 use super::look::RemoteCursor;
 use super::reply::{Listing, MailboxStatus, Reply};
-use super::session::{Session, WireNames, must, shown};
+use super::session::{Answer, Session, WireNames};
 use super::store::{ImapStore, Tier, tier};
 use super::transfer::Objects;
 use crate::model::MailboxName;
-use crate::reconcile::{Census, Cursor, Identity, Listed, Presence};
+use crate::reconcile::{Census, Cursor, Identity, Listed, News, Presence};
 use crate::store::StoreError;
 use std::collections::BTreeMap;
 
@@ -34,7 +35,7 @@ impl ImapStore {
             true => String::new(),
             false => format!(" RETURN ({})", options.join(" ")),
         };
-        let (replies, done) = session.run(&Command::list_all(&options)).await?;
+        let (replies, done) = list_all(session, &options).await?;
         must(done, "list the mailboxes").map_err(|error| StoreError::Retry(error.to_string()))?;
         let (mut listings, mut statuses) = (Vec::new(), BTreeMap::new());
         for reply in replies {
@@ -70,6 +71,7 @@ impl ImapStore {
         statuses: &BTreeMap<Vec<u8>, MailboxStatus>,
         left: &BTreeMap<MailboxName, Cursor>,
     ) -> Vec<Listed> {
+        let tells = tier(session) > Tier::Plain;
         if session.naming.delimiter.is_none() {
             session.naming.delimiter = listings.iter().find_map(|listing| listing.delimiter);
         }
@@ -99,16 +101,17 @@ impl ImapStore {
             }
             let status = statuses.get(&listing.name);
             let cursor = left.get(&name).and_then(RemoteCursor::read);
-            let unchanged = match (cursor, status) {
-                (Some(cursor), Some(status)) => cursor.still_holds(status),
-                _ => false,
+            let news = match (cursor, status) {
+                _ if !tells => News::Untold,
+                (Some(cursor), Some(status)) if cursor.still_holds(status) => News::None,
+                _ => News::Some,
             };
             let uses = ["\\all", "\\flagged", "\\important"];
             let listed = Listed {
                 name: name.clone(),
                 presence,
                 view: uses.iter().any(|use_| special(use_)),
-                unchanged,
+                news,
                 special_use: listing
                     .attributes
                     .iter()
@@ -125,6 +128,25 @@ impl ImapStore {
         *self.names.borrow_mut() = names;
         all.into_values().collect()
     }
+}
+
+/// STATUS says nothing reliable about the mailbox that is open (RFC 9051, 6.3.11), so it is closed
+/// first, without expunging, on the way.
+async fn list_all(session: &mut Session, options: &str) -> Result<Answer, StoreError> {
+    let list = Command::list_all(options);
+    if session.selected.is_none() {
+        return session.run(&list).await;
+    }
+    let close = match session.can("UNSELECT") {
+        true => Command::unselect(),
+        false => Command::noop(),
+    };
+    if session.can("UNSELECT") {
+        session.selected = None;
+    }
+    let mut answers = session.run_all(&[close, list]).await?;
+    let lost = || StoreError::Bug("an answer was lost".into());
+    answers.pop().ok_or_else(lost)
 }
 
 fn census(status: &MailboxStatus) -> Option<Census> {

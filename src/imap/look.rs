@@ -2,9 +2,10 @@
 //! adds up: what vanished is asked for by UID, and known - vanished + new must be EXISTS. Where it
 //! does not add up, the tier below decides (law, 1.6).
 
+use super::answer::{must, shown, unknown};
 use super::command::{Access, Command, Since};
 use super::reply::{AnyKeyword, Fetched, MailboxStatus, Reply, Status};
-use super::session::{Past, Session, must, shown, unknown};
+use super::session::{Past, Session};
 use super::store::{Tier, tier};
 use super::uid_set::UidSet;
 use super::wire::NoTap;

@@ -2,8 +2,9 @@
 //!
 //! Reading order: [`connect`] (TCP, TLS, login; with [`tls`] and [`gate`]), [`wire`] (lines and
 //! literals), [`value`] and [`reply`] (what the server says), [`command`] (what we say),
-//! [`session`] (commands and their answers), then the store: [`store`], [`list`], [`look`],
-//! [`read`], [`mod@write`], [`append`], [`transfer`]. Beside them [`names`], [`uid_set`], [`date`].
+//! [`session`] (commands and their answers; [`answer`], [`patience`]), [`listen`] (what the server
+//! says by itself), then the store: [`store`], [`list`], [`look`], [`read`], [`mod@write`],
+//! [`append`], [`transfer`]. Beside them [`names`], [`uid_set`], [`date`].
 
 pub mod connect;
 
@@ -21,7 +22,13 @@ mod code;
 
 mod command;
 
+mod patience;
+
+mod answer;
+
 mod session;
+
+mod listen;
 
 mod store;
 
@@ -44,5 +51,6 @@ mod uid_set;
 mod date;
 
 pub use connect::{Auth, Compress, Plaintext, Secret, Server, TELLTALES, TlsMode};
+pub use listen::{Ear, Heard, Listener};
 pub use store::{Access, ImapStore, Settings, Tier};
 pub use tls::Trust;

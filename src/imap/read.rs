@@ -1,9 +1,10 @@
 //! Reading messages from the server: bodies stream from the wire into the sink. A message is ended
 //! only when the answer named its UID and its flags, and every byte came.
 
+use super::answer::{must, unknown};
 use super::command::Command;
 use super::reply::{Body, Fetched, Reply, Status};
-use super::session::{Session, must, unknown};
+use super::session::Session;
 use super::transfer::Objects;
 use super::uid_set::UidSet;
 use super::wire::{NoTap, Tap};

@@ -1,15 +1,18 @@
 //! Commands and their answers. A command has succeeded only on its own tag with OK; an answer that
 //! could not be read makes its result unknown.
 
+use super::answer::{must, shown, unknown};
 use super::command::{Access, Command, Since};
 use super::connect::{Server, clean, connect};
 use super::names::Naming;
+use super::patience::patience;
 use super::reply::{AnyKeyword, Code, Completion, Earlier, Fetched, Reply, Status, parse};
 use super::uid_set::UidSet;
 use super::wire::{NoTap, Tap, Wire};
 use crate::model::{Flags, UidValidity};
 use crate::store::StoreError;
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
 
 /// Commands on their way at once. Their answers are small, so neither side ever waits for the
 /// other to read.
@@ -29,6 +32,8 @@ pub struct Session {
     pub naming: Naming,
     /// The mailbox that is open.
     pub selected: Option<Selected>,
+    /// When the server last said something.
+    heard: Instant,
 }
 
 /// An open mailbox.
@@ -80,6 +85,7 @@ impl Session {
             qresync: false,
             naming: Naming::default(),
             selected: None,
+            heard: Instant::now(),
         };
         match announced {
             Some(list) => session.learn(list, &server.disabled),
@@ -184,11 +190,13 @@ impl Session {
     pub async fn next<T: Tap>(&mut self, tap: &mut T) -> Result<Reply, StoreError> {
         self.wire.flush().await?;
         let reply = parse(self.wire.frame(tap).await?);
+        self.heard = Instant::now();
         match &reply {
             Reply::Bye(text) => {
-                return Err(self
+                let error = self
                     .wire
-                    .broken(&format!("ended the session: {}", clean(text))));
+                    .broken(&format!("ended the session: {}", clean(text)));
+                return Err(patience(error, text));
             }
             Reply::Tagged(..) => self.outstanding = self.outstanding.saturating_sub(1),
             Reply::Exists(count) => {
@@ -249,6 +257,57 @@ impl Session {
                 Reply::Unreadable(what) => unreadable = Some(what),
                 reply => replies.push(reply),
             }
+        }
+    }
+
+    /// Whether the server is there, asked in as short a time as this. A session on which nothing
+    /// passed for a while may be dead without anybody having said so.
+    pub async fn is_alive(&mut self, within: Duration) -> bool {
+        let usual = self.wire.set_timeout(within);
+        let answer = self.run(&Command::noop()).await;
+        self.wire.set_timeout(usual);
+        self.heard = Instant::now();
+        answer.is_ok_and(|(_, done)| done.status == Status::Ok)
+    }
+
+    /// Since when nothing has passed.
+    pub fn silent_for(&self) -> Duration {
+        self.heard.elapsed()
+    }
+
+    /// Begins to IDLE.
+    pub async fn idle(&mut self) -> Result<(), StoreError> {
+        let tag = self.send(&Command::idle()).await?;
+        loop {
+            match self.next(&mut NoTap).await? {
+                Reply::Continue => return Ok(()),
+                Reply::Tagged(own, done) if own == tag => {
+                    must(done, "IDLE")?;
+                    return Err(self.wire.broken("ended IDLE at once"));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Ends IDLE; what was said until then is in the answer.
+    pub async fn done(&mut self) -> Result<Vec<Reply>, StoreError> {
+        self.wire.write(b"DONE\r\n").await?;
+        let mut said = Vec::new();
+        loop {
+            match self.next(&mut NoTap).await? {
+                Reply::Tagged(..) => return Ok(said),
+                reply => said.push(reply),
+            }
+        }
+    }
+
+    /// What the server says by itself; `None`: nothing within that time. Cancel safe while
+    /// nothing has come.
+    pub async fn hear(&mut self, within: Duration) -> Result<Option<Reply>, StoreError> {
+        match self.wire.arrives(within).await? {
+            true => Ok(Some(self.next(&mut NoTap).await?)),
+            false => Ok(None),
         }
     }
 
@@ -322,35 +381,6 @@ impl Session {
             tracing::trace!(%error, "logged out");
         }
     }
-}
-
-/// The answer to a command that must succeed. What NO means for the run depends on its code
-/// (RFC 5530).
-pub fn must(done: Completion, doing: &str) -> Result<Completion, StoreError> {
-    match done.status {
-        Status::Ok => Ok(done),
-        Status::No | Status::Bad => {
-            let code = match &done.code {
-                Some(Code::Other(name)) => format!("[{name}] "),
-                _ => String::new(),
-            };
-            let text = format!("the server would not {doing}: {code}{}", clean(&done.text));
-            Err(match &done.code {
-                Some(Code::Other(name)) if name == "TRYCREATE" => StoreError::Stale(text),
-                _ => StoreError::Mailbox(text),
-            })
-        }
-    }
-}
-
-/// An answer could not be read: the result is unknown.
-pub fn unknown(what: &str) -> StoreError {
-    StoreError::Mailbox(format!("an answer of the server could not be read: {what}"))
-}
-
-/// A wire name for people.
-pub fn shown(name: &[u8]) -> String {
-    format!("\"{}\"", name.escape_ascii())
 }
 
 /// Wire names by mailbox.

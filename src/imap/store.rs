@@ -13,6 +13,7 @@ use crate::store::{
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::time::Duration;
 
 /// How the server is to be used.
 #[derive(Clone, Debug)]
@@ -82,6 +83,31 @@ impl ImapStore {
         let answer = (session.capabilities().clone(), tier(&session));
         self.put(session);
         Ok(answer)
+    }
+
+    /// Uses at most so many connections from now on.
+    pub fn allow(&mut self, connections: usize) {
+        self.settings.connections = connections;
+    }
+
+    /// Whether a session is open.
+    pub fn is_connected(&self) -> bool {
+        self.slot.borrow().is_some()
+    }
+
+    /// How changes are learned, once that is known.
+    pub fn tier(&self) -> Option<Tier> {
+        self.slot.borrow().as_ref().map(tier)
+    }
+
+    /// Whether a session that was kept is still good for something: one on which nothing passed
+    /// for longer than `silent` is asked, and let go if it does not answer within `patience`.
+    pub async fn wake(&mut self, silent: Duration, patience: Duration) {
+        let kept = self.slot.borrow_mut().take();
+        let Some(mut session) = kept else { return };
+        if session.silent_for() < silent || session.is_alive(patience).await {
+            self.put(session);
+        }
     }
 
     /// Ends the session.

@@ -133,3 +133,13 @@ impl ServerCertVerifier for Pinned {
             .supported_schemes()
     }
 }
+/// A certificate in good order, but for another name: what a captive portal shows.
+pub fn is_for_another(reason: &tokio_rustls::rustls::Error) -> bool {
+    use tokio_rustls::rustls::{CertificateError, Error};
+    matches!(
+        reason,
+        Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }
+        )
+    )
+}

@@ -1,11 +1,12 @@
 //! The same message elsewhere on the server: what a message is called wherever it lies, pieces of
 //! messages, MOVE and COPY, RENAME. What is done is what the server confirmed.
 
+use super::answer::{must, shown};
 use super::command::{Access, Command, Since};
 use super::look::still_there;
 use super::read::ask;
 use super::reply::{Code, Completion, Reply};
-use super::session::{Session, must, shown};
+use super::session::Session;
 use super::store::ImapStore;
 use super::uid_set::UidSet;
 use super::write::{expunge, list_one};

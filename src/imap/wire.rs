@@ -204,6 +204,28 @@ impl Wire {
         }
     }
 
+    /// Sends what is buffered, and waits until the server says something, at most so long.
+    /// `false`: it did not. Cancel safe: nothing is taken from what came.
+    pub async fn arrives(&mut self, within: Duration) -> Result<bool, StoreError> {
+        self.flush().await?;
+        if !self.incoming.is_empty() {
+            return Ok(true);
+        }
+        self.incoming.reserve(1024);
+        let read = self.stream.read_buf(&mut self.incoming);
+        match tokio::time::timeout(within, read).await {
+            Ok(Ok(0)) => Err(self.broken("closed the connection")),
+            Ok(Ok(_)) => Ok(true),
+            Ok(Err(error)) => Err(self.lost(&error)),
+            Err(_) => Ok(false),
+        }
+    }
+
+    /// Waits for answers at most so long from now on; gives back how long it was.
+    pub fn set_timeout(&mut self, timeout: Duration) -> Duration {
+        std::mem::replace(&mut self.timeout, timeout)
+    }
+
     /// An error about this connection.
     pub fn broken(&self, what: &str) -> StoreError {
         StoreError::Retry(format!("{} {what}", self.peer))

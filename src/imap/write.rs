@@ -1,10 +1,11 @@
 //! Changing things on the server: APPEND, STORE, MOVE and UID EXPUNGE, CREATE and DELETE. What is
 //! done is what the server confirmed, not what it was asked for.
 
+use super::answer::{must, shown};
 use super::command::{Access, Command, Set, Since};
 use super::look::still_there;
 use super::reply::{Code, Completion, Reply, Status};
-use super::session::{Session, must, shown};
+use super::session::Session;
 use super::store::ImapStore;
 use super::transfer::leave;
 use super::uid_set::UidSet;

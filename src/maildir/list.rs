@@ -7,13 +7,23 @@ use super::scan::Times;
 use super::store::MaildirStore;
 use super::transfer::identity;
 use crate::model::MailboxName;
-use crate::reconcile::{Cursor, Listed, Presence};
+use crate::reconcile::{Cursor, Listed, News, Presence};
 use crate::store::StoreError;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
 impl MaildirStore {
+    /// Where the mailboxes lie that were listed last.
+    pub fn mailbox_paths(&self) -> BTreeMap<MailboxName, PathBuf> {
+        self.paths.clone()
+    }
+
+    /// Lets go of what was only kept for the cycle that ended.
+    pub fn rest(&mut self) {
+        self.scans = BTreeMap::new();
+    }
+
     pub(super) fn listed(
         &mut self,
         left: &BTreeMap<MailboxName, Cursor>,
@@ -42,15 +52,19 @@ impl MaildirStore {
         let mut all: BTreeMap<MailboxName, Listed> = BTreeMap::new();
         self.paths.clear();
         for (name, path, presence) in found {
-            let unchanged = left
+            let surely = left
                 .get(&name)
                 .and_then(Left::read)
                 .is_some_and(|left| Times::of(&path).is_ok_and(|times| left.surely(&times)));
+            let news = match surely {
+                true => News::None,
+                false => News::Some,
+            };
             let mut listed = Listed {
                 name,
                 presence,
                 view: false,
-                unchanged,
+                news,
                 special_use: None,
                 identity: identity(&path),
                 census: None,

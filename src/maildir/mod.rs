@@ -4,7 +4,8 @@
 //! [`keywords`] (letters a to z), [`line_ends`] (LF on disk, CRLF on the wire), [`scan`] (looking,
 //! so that absence means something), [`deliver`] (a file appears only whole and durable),
 //! [`marker`] (whose Maildir this is), [`quarantine`] (deleted bytes), [`store`] (all of it as a
-//! store; with [`list`], [`read`], [`change`], [`transfer`], [`keep`] and [`cursor`]).
+//! store; with [`list`], [`read`], [`change`], [`transfer`], [`keep`] and [`cursor`]), [`watch`]
+//! (being woken by what other programs do).
 //!
 //! The `maildir` crate is not used to read or write mail (decision 0005); `inspect` lets it count
 //! messages as an independent reader.
@@ -39,9 +40,12 @@ mod cursor;
 
 mod transfer;
 
+mod watch;
+
 mod inspect;
 
 pub use inspect::independent_count;
 pub use layout::Layout;
 pub use marker::{Claim, Opened, open_root};
 pub use store::MaildirStore;
+pub use watch::{Watch, Watched};

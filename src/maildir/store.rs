@@ -27,7 +27,7 @@ pub struct MaildirStore {
     pub(super) claim: Claim,
     /// Where mailboxes were found; others lie where the layout says.
     pub(super) paths: BTreeMap<MailboxName, PathBuf>,
-    scans: BTreeMap<MailboxName, Scan>,
+    pub(super) scans: BTreeMap<MailboxName, Scan>,
     swept: BTreeSet<MailboxName>,
     pub(super) quarantine: Quarantine,
     pub(super) host: String,

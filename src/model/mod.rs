@@ -1,8 +1,9 @@
 //! The words of the domain as values: no I/O, no clock, no decisions.
 //!
 //! Reading order: [`side`] (which of the two), [`id`] (how each names a message), [`flags`],
-//! [`mailbox`] (names), [`bare`] and [`content`] (what makes two messages the same), [`kin`]
-//! (what a server calls the same), [`base`] (what both sides last agreed on).
+//! [`mailbox`] (names), [`scope`] (some of them), [`bare`] and [`content`] (what makes two
+//! messages the same), [`kin`] (what a server calls the same), [`base`] (what both sides last
+//! agreed on).
 
 pub mod side;
 
@@ -11,6 +12,8 @@ pub mod id;
 pub mod flags;
 
 pub mod mailbox;
+
+pub mod scope;
 
 pub mod bare;
 
@@ -27,4 +30,5 @@ pub use flags::{FlagChange, Flags, Keyword, SystemFlag};
 pub use id::{AnyId, Id, MaildirId, ModSeq, Origin, PairId, Timestamp, Uid, UidValidity};
 pub use kin::{Heading, Kin};
 pub use mailbox::{MailboxKey, MailboxName};
+pub use scope::Scope;
 pub use side::Side;

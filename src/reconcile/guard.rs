@@ -6,6 +6,7 @@
 use super::mailbox_action::MailboxAction;
 use super::plan::{Action, CopyWhy, Plan};
 use super::policy::Limits;
+use super::reject::{instead, mailbox_instead};
 use crate::model::{MailboxName, Side};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -66,6 +67,8 @@ pub struct Context<'a> {
     pub held_before: &'a BTreeMap<MailboxName, usize>,
     /// What the user approved, by id.
     pub approved: &'a BTreeSet<String>,
+    /// What the user rejected, by id.
+    pub rejected: &'a BTreeSet<String>,
     /// Whether the configuration changed in a way that can make things look deleted (G6).
     pub config_changed: bool,
     /// Messages deleted earlier in this same run, by direction.
@@ -81,6 +84,9 @@ pub struct Verdict {
     pub held: Vec<Held>,
     /// Approvals that this plan uses up.
     pub used: Vec<String>,
+    /// Mailboxes in which the plan was turned round: they are to be looked at as a whole, for what
+    /// comes back is nothing new on the side that has it.
+    pub turned: BTreeSet<MailboxName>,
 }
 
 /// Takes out of the plan what has to wait.
@@ -154,8 +160,13 @@ impl Guard<'_> {
             count: lines.len(),
             lines,
         };
-        if self.passes(held) {
-            self.verdict.plan.mailboxes.extend(actions);
+        match self.word(held) {
+            Word::Wait => {}
+            Word::Yes => self.verdict.plan.mailboxes.extend(actions),
+            Word::No => {
+                let instead = actions.into_iter().map(mailbox_instead);
+                self.verdict.plan.mailboxes.extend(instead);
+            }
         }
     }
 
@@ -264,23 +275,52 @@ impl Guard<'_> {
             count,
             lines,
         };
-        if !self.passes(held) {
-            for (name, plan) in &mut self.verdict.plan.messages {
-                if mailbox.as_ref().is_none_or(|only| only == name) {
-                    plan.actions.retain(|action| !which(action));
+        let word = self.word(held);
+        if word == Word::Yes {
+            return;
+        }
+        for (name, plan) in &mut self.verdict.plan.messages {
+            if mailbox.as_ref().is_some_and(|only| only != name) {
+                continue;
+            }
+            let (chosen, rest) = std::mem::take(&mut plan.actions)
+                .into_iter()
+                .partition(&which);
+            plan.actions = rest;
+            if word == Word::No {
+                let chosen: Vec<Action> = chosen;
+                if !chosen.is_empty() {
+                    self.verdict.turned.insert(name.clone());
                 }
+                plan.actions.extend(chosen.into_iter().map(instead));
             }
         }
     }
 
-    fn passes(&mut self, held: Held) -> bool {
-        let approved = self.context.approved.contains(&held.id);
-        match approved {
-            true => self.verdict.used.push(held.id),
-            false => self.verdict.held.push(held),
+    /// What the user said of this, if anything.
+    fn word(&mut self, held: Held) -> Word {
+        if self.context.rejected.contains(&held.id) {
+            self.verdict.used.push(held.id);
+            Word::No
+        } else if self.context.approved.contains(&held.id) {
+            self.verdict.used.push(held.id);
+            Word::Yes
+        } else {
+            self.verdict.held.push(held);
+            Word::Wait
         }
-        approved
     }
+}
+
+/// The user's word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Word {
+    /// Not given yet.
+    Wait,
+    /// It may run.
+    Yes,
+    /// It shall not.
+    No,
 }
 
 fn id_of(kind: HeldKind, lines: &[String]) -> String {

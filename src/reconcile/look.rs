@@ -19,14 +19,25 @@ pub struct Listed {
     /// A view on messages that live elsewhere (`\All`, `\Flagged`, `\Important`): left out unless
     /// the user names it.
     pub view: bool,
-    /// Whether nothing can have changed since the cursor that the mailbox was last left with.
-    pub unchanged: bool,
+    /// Whether something changed since the cursor that the mailbox was last left with.
+    pub news: News,
     /// Special use (RFC 6154), as `\Trash`.
     pub special_use: Option<String>,
     /// What the side calls the mailbox whatever its name, if that is known.
     pub identity: Option<Identity>,
     /// What it counts, if that is told and there is mail in it.
     pub census: Option<Census>,
+}
+
+/// What the cheap look tells of changes in a mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// Nothing can have changed.
+    None,
+    /// Something changed, or it cannot be told from there.
+    Some,
+    /// This side never tells without a closer look (no MODSEQ).
+    Untold,
 }
 
 /// What a server counts of a mailbox.

@@ -5,7 +5,7 @@
 //! [`matching`] (which two are the same message), [`moves`] (which was moved or copied, going by
 //! each [`sighting`]; what is [`settled`] then), [`messages`] (the table of one mailbox),
 //! [`mailboxes`] (the table of mailboxes, after their [`renames`]), [`guard`] (what has to wait for
-//! the user's word).
+//! the user's word), [`reject`] (what becomes of it when that is no).
 
 pub mod policy;
 
@@ -39,7 +39,9 @@ pub mod mailboxes;
 
 pub mod guard;
 
-pub use look::{Census, Coverage, Cursor, FlagMask, Identity, Listed, Look, Presence};
+mod reject;
+
+pub use look::{Census, Coverage, Cursor, FlagMask, Identity, Listed, Look, News, Presence};
 pub use mailbox_action::MailboxAction;
 pub use outcome::Outcome;
 pub use plan::{Action, CopyWhy, DeleteWhy, MailboxPlan, Note, PairRef, Plan};

@@ -64,7 +64,7 @@ impl Default for Limits {
 }
 
 /// All that decisions depend on besides the three trees.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     /// Which way changes travel.
     pub direction: Direction,

@@ -1,7 +1,8 @@
 //! What waits for the user's word.
 
-use super::base::side_number;
+use super::base::{side_from, side_number};
 use super::{State, StateError, doing};
+use crate::model::Side;
 use crate::reconcile::guard::Held;
 use rusqlite::{Row, params};
 use std::collections::BTreeSet;
@@ -13,6 +14,8 @@ pub struct HeldRow {
     pub id: String,
     /// Why it is held.
     pub kind: String,
+    /// Where it would act.
+    pub side: Side,
     /// The mailbox; empty: several.
     pub mailbox: String,
     /// How many messages or mailboxes.
@@ -23,23 +26,33 @@ pub struct HeldRow {
     pub at: i64,
     /// Whether the next run may carry it out.
     pub approved: bool,
+    /// Whether the next run is to undo what led to it.
+    pub rejected: bool,
 }
+
+/// In the column `approved`.
+const APPROVED: i64 = 1;
+/// In the column `approved`.
+const REJECTED: i64 = 2;
 
 impl State {
     /// What was held by the last run.
     pub fn held(&self) -> Result<Vec<HeldRow>, StateError> {
         let what = doing("read what is held");
-        let sql = "SELECT id, kind, mailbox, count, lines, at, approved FROM held ORDER BY at, id";
+        let sql = "SELECT id, kind, side, mailbox, count, lines, at, approved
+                   FROM held ORDER BY at, id";
         let mut query = self.db.prepare_cached(sql).map_err(&what)?;
         let read = |row: &Row<'_>| {
             Ok(HeldRow {
                 id: row.get(0)?,
                 kind: row.get(1)?,
-                mailbox: row.get(2)?,
-                count: row.get(3)?,
-                lines: row.get(4)?,
-                at: row.get(5)?,
-                approved: row.get::<_, i64>(6)? == 1,
+                side: side_from(row.get(2)?),
+                mailbox: row.get(3)?,
+                count: row.get(4)?,
+                lines: row.get(5)?,
+                at: row.get(6)?,
+                approved: row.get::<_, i64>(7)? == APPROVED,
+                rejected: row.get::<_, i64>(7)? == REJECTED,
             })
         };
         query
@@ -59,11 +72,26 @@ impl State {
             .collect())
     }
 
+    /// The ids of what the user rejected.
+    pub fn rejected(&self) -> Result<BTreeSet<String>, StateError> {
+        let held = self.held()?.into_iter();
+        Ok(held.filter(|row| row.rejected).map(|row| row.id).collect())
+    }
+
     /// Lets a held part run once. `false`: nothing of that id is held.
     pub fn approve(&mut self, id: &str) -> Result<bool, StateError> {
-        let sql = "UPDATE held SET approved = 1 WHERE id = ?1";
-        let rows = self.db.execute(sql, [id]).map_err(doing("approve"))?;
-        Ok(rows > 0)
+        self.decide(id, APPROVED)
+    }
+
+    /// Has what led to a held part undone. `false`: nothing of that id is held.
+    pub fn reject(&mut self, id: &str) -> Result<bool, StateError> {
+        self.decide(id, REJECTED)
+    }
+
+    fn decide(&mut self, id: &str, word: i64) -> Result<bool, StateError> {
+        let sql = "UPDATE held SET approved = ?2 WHERE id = ?1";
+        let rows = self.db.execute(sql, params![id, word]);
+        Ok(rows.map_err(doing("note the decision"))? > 0)
     }
 
     /// Remembers what is held now, and forgets what no longer is but for what `keeps` names (a run

@@ -22,7 +22,7 @@ pub struct Change {
 
 impl Change {
     /// Says it in the log.
-    pub(super) fn log(&self) {
+    fn log(&self) {
         let message = self.message.as_ref().map(ToString::to_string);
         let message = message.unwrap_or_default();
         let (mailbox, side) = (&self.mailbox, self.side);
@@ -48,6 +48,14 @@ pub struct HistoryRow {
 }
 
 impl State {
+    /// Says in the log what was recorded, and notes where.
+    pub(super) fn note_changes(&mut self, changes: &[Change]) {
+        for change in changes {
+            change.log();
+            self.touched.insert((change.side, change.mailbox.clone()));
+        }
+    }
+
     /// The row of this run, made when it is first needed.
     pub(super) fn run_row(&mut self) -> Result<i64, StateError> {
         if let Some(run) = self.run {

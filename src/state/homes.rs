@@ -93,7 +93,7 @@ impl State {
         go().map_err(&what)?;
         super::history::write(&tx, run, changes).map_err(&what)?;
         tx.commit().map_err(what)?;
-        changes.iter().for_each(Change::log);
+        self.note_changes(changes);
         Ok(())
     }
 }

@@ -34,7 +34,9 @@ pub use kindred::{Buried, Relative};
 pub use lock::Lock;
 pub use outcome::Moved;
 
+use crate::model::{MailboxName, Side};
 use rusqlite::{Connection, OpenFlags};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Why the state could not be used.
@@ -96,6 +98,8 @@ pub struct State {
     db: Connection,
     /// The row of this run in `run`, once it has changed something.
     run: Option<i64>,
+    /// What this run has changed.
+    touched: BTreeSet<(Side, MailboxName)>,
 }
 
 impl State {
@@ -158,7 +162,25 @@ impl State {
             Connection::open_with_flags(uri, flags).map_err(doing("open it"))?
         };
         migrate::check(&db, &path.display().to_string())?;
-        Ok(State { db, run: None })
+        Ok(State {
+            db,
+            run: None,
+            touched: BTreeSet::new(),
+        })
+    }
+
+    /// Opens an existing database to read it while another process may write (status).
+    pub fn open_beside(path: &Path) -> Result<State, StateError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
+        let db = Connection::open_with_flags(path, flags).map_err(doing("open it"))?;
+        db.execute_batch("PRAGMA query_only = ON; PRAGMA busy_timeout = 5000;")
+            .map_err(doing("open it"))?;
+        migrate::check(&db, &path.display().to_string())?;
+        Ok(State {
+            db,
+            run: None,
+            touched: BTreeSet::new(),
+        })
     }
 
     fn prepare(mut db: Connection, name: &str) -> Result<State, StateError> {
@@ -166,7 +188,11 @@ impl State {
             .map_err(doing("set it up"))?;
         db.set_prepared_statement_cache_capacity(64);
         migrate::run(&mut db, name)?;
-        Ok(State { db, run: None })
+        Ok(State {
+            db,
+            run: None,
+            touched: BTreeSet::new(),
+        })
     }
 
     /// What SQLite finds wrong in the database, and in what refers to what.
@@ -187,6 +213,13 @@ impl State {
             }
         }
         Ok(wrong)
+    }
+
+    /// Ends a run: what changes from now on belongs to the next. Answers with the mailboxes in
+    /// which it changed something, and where.
+    pub fn end_run(&mut self) -> BTreeSet<(Side, MailboxName)> {
+        self.run = None;
+        std::mem::take(&mut self.touched)
     }
 
     /// How many rows were written since it was opened.

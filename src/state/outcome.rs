@@ -48,7 +48,7 @@ impl State {
             super::history::write(&tx, run, changes).map_err(&what)?;
         }
         tx.commit().map_err(what)?;
-        changes.iter().for_each(Change::log);
+        self.note_changes(changes);
         Ok(())
     }
 
@@ -63,7 +63,17 @@ impl State {
         rewrite(&tx, moved).map_err(&what)?;
         super::history::write(&tx, run, changes).map_err(&what)?;
         tx.commit().map_err(what)?;
-        changes.iter().for_each(Change::log);
+        self.note_changes(changes);
+        Ok(())
+    }
+
+    /// Has a mailbox looked at as a whole, whatever was seen of it before.
+    pub fn look_anew(&mut self, key: MailboxKey) -> Result<(), StateError> {
+        let sql = "UPDATE mailbox SET remote_cursor = NULL, local_cursor = NULL, full_at = 0
+                   WHERE id = ?1";
+        self.db
+            .execute(sql, [key.0])
+            .map_err(doing("forget a look"))?;
         Ok(())
     }
 

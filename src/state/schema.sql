@@ -127,6 +127,7 @@ CREATE TABLE held (
     -- What it would do, a line each.
     lines    TEXT NOT NULL,
     at       INTEGER NOT NULL,
+    -- The user's word: 0 not given, 1 it may run, 2 it shall not, and what led to it is undone.
     approved INTEGER NOT NULL
 ) STRICT;
 

@@ -1,11 +1,21 @@
 //! Errors of a side, by what the caller must do. None of them means "absent".
 
+use std::time::Duration;
+
 /// Why a side could not do it. The text says what failed, on what, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// The network or the server failed: stop this account for now, try again later.
     #[error("{0}")]
     Retry(String),
+    /// The server asks for patience: as above, but not before the time it names.
+    #[error("{what}")]
+    Busy {
+        /// What it said, to what.
+        what: String,
+        /// How long to wait at least, if it said so.
+        wait: Option<Duration>,
+    },
     /// This mailbox cannot be worked on: leave it, go on with the others, tell the user.
     #[error("{0}")]
     Mailbox(String),
@@ -15,6 +25,9 @@ pub enum StoreError {
     /// Only the user can lift this: a wrong password, say.
     #[error("{0}")]
     NeedsUser(String),
+    /// The login was refused. Trying again with the same secret could lock the user out.
+    #[error("{0}")]
+    LoginRefused(String),
     /// A guard holds the whole account: a missing Maildir, a server that lists nothing.
     #[error("{0}")]
     Guard(String),

@@ -10,7 +10,7 @@ use mailtide::imap::{
 };
 use mailtide::maildir::{Claim, Layout, MaildirStore};
 use mailtide::model::*;
-use mailtide::reconcile::{Coverage, Cursor, Look, Presence};
+use mailtide::reconcile::{Coverage, Cursor, Look, News, Presence};
 use mailtide::store::*;
 use std::collections::BTreeMap;
 
@@ -116,8 +116,8 @@ async fn suite<S: Store>(mut store: S) {
     let listed = store.list(&none).await.unwrap();
     let mine = listed.iter().find(|listed| listed.name == name).unwrap();
     assert_eq!(
-        (&mine.presence, mine.unchanged),
-        (&Presence::Mailbox, false)
+        (&mine.presence, mine.news != News::None),
+        (&Presence::Mailbox, true)
     );
     assert!(!store.confirm_absent(&name).await.unwrap());
     let empty = look(&mut store, &nothing, None).await;

@@ -7,6 +7,7 @@ mod cases;
 mod contract;
 mod convergence;
 mod crash;
+mod daemon;
 mod dovecot;
 mod limits;
 mod scripted;

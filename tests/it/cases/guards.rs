@@ -48,6 +48,84 @@ fn guard_mass_deletion_is_held_and_runs_once_when_approved() {
 }
 
 #[test]
+fn a_rejected_deletion_brings_back_what_is_gone() {
+    for side in [Side::Local, Side::Remote] {
+        let mut w = many(60);
+        for n in 0..40 {
+            match side {
+                Side::Local => {
+                    let id = w.local.ids(&inbox())[n % 2].clone();
+                    w.local.delete(&inbox(), &id);
+                }
+                Side::Remote => {
+                    let id = w.remote.ids(&inbox())[n % 2];
+                    w.remote.delete(&inbox(), &id);
+                }
+            }
+        }
+        let id = w.sync().held[0].id.clone();
+        assert!(w.state.reject(&id).unwrap());
+        let report = w.sync_ok();
+        let brought = report.downloaded + report.uploaded + report.moved_local;
+        assert_eq!(
+            (brought, report.deleted_local + report.deleted_remote),
+            (40, 0),
+            "{side}"
+        );
+        assert_eq!(
+            w.remote.ids(&inbox()).len(),
+            w.local.ids(&inbox()).len(),
+            "{side}"
+        );
+        w.assert_equal_sides("rejected");
+        assert!(w.state.held().unwrap().is_empty());
+        w.sync_idle();
+    }
+}
+
+#[test]
+fn a_rejected_wave_of_deletion_marks_is_taken_back() {
+    let mut w = many(60);
+    let all = w.local.ids(&inbox());
+    for id in all.iter().take(40) {
+        w.local
+            .edit(&inbox(), id, |flags| flags.insert(SystemFlag::Deleted));
+    }
+    let held = w.sync().held;
+    assert!(w.state.reject(&held[0].id).unwrap());
+    w.sync_ok();
+    w.assert_equal_sides("rejected");
+    let view = w.local.view();
+    assert!(
+        view["INBOX"]
+            .iter()
+            .all(|(_, flags)| !flags.contains("Deleted")),
+        "{view:?}"
+    );
+    w.sync_idle();
+}
+
+#[test]
+fn a_rejected_deletion_of_a_mailbox_creates_it_again() {
+    let mut w = many(5);
+    let name = MailboxName::parse("Work").unwrap();
+    w.remote.create(&name);
+    for n in 0..15 {
+        let body = format!("Subject: work {n}\r\n\r\n");
+        w.remote.add(&name, body.as_bytes(), Flags::default());
+    }
+    w.sync_ok();
+    w.local.inner.borrow_mut().boxes.remove(&name);
+    let held = w.sync().held;
+    assert_eq!(held[0].kind.name(), "emptied-mailbox");
+    assert!(w.state.reject(&held[0].id).unwrap());
+    w.sync_ok();
+    assert_eq!(w.local.ids(&name).len(), 15);
+    w.assert_equal_sides("rejected");
+    w.sync_idle();
+}
+
+#[test]
 fn guard_limits() {
     // At the limits nothing is held; one past them it is. (count, percent, before, deleted)
     for (before, deleted, held) in [

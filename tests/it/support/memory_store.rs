@@ -3,7 +3,7 @@
 use super::memory::{Memory, MemoryId};
 use super::memory_sides::{MemoryReceiver, Target, object};
 use mailtide::model::*;
-use mailtide::reconcile::{Coverage, Cursor, Identity, Listed, Look, Presence};
+use mailtide::reconcile::{Coverage, Cursor, Identity, Listed, Look, News, Presence};
 use mailtide::store::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +21,11 @@ impl<I: MemoryId> Store for Memory<I> {
             name: name.clone(),
             presence: Presence::Mailbox,
             view: false,
-            unchanged: inner.deltas && left.get(name) == Some(&b.mark()),
+            news: match (inner.deltas, left.get(name) == Some(&b.mark())) {
+                (false, _) => News::Untold,
+                (true, true) => News::None,
+                (true, false) => News::Some,
+            },
             special_use: None,
             census: None,
             identity: Some(Identity {

@@ -57,8 +57,8 @@ impl TwoSides {
         self.runtime.block_on(async {
             let begin = tokio::time::Instant::now();
             let mut account = Account {
-                remote: self.remote.clone(),
-                local: self.local.clone(),
+                remote: &mut self.remote.clone(),
+                local: &mut self.local.clone(),
                 state: &mut self.state,
                 policy: self.policy.clone(),
                 options: self.options.clone(),

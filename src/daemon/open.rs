@@ -1,18 +1,46 @@
 //! From configuration to an account ready to run: lock, state, Maildir, server.
 
-use crate::config::{self, Config, Security};
+use super::secret::Keyring;
+use crate::config::{self, Config, ConfigError, Security};
 use crate::imap::{
     Access, Auth, Compress, ImapStore, Plaintext, Secret, Server, Settings, TlsMode, Trust,
 };
 use crate::maildir::{Claim, Layout, MaildirStore};
 use crate::reconcile::Direction;
 use crate::state::{Lock, Memory, State, StateError};
-use anyhow::{Context, Result, bail};
+use crate::store::StoreError;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Why an account could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// There is no such account in the configuration.
+    #[error("{0}")]
+    NoAccount(String),
+    /// The configuration, or the secret it names.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The state.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// One of the sides.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The state directory.
+    #[error("the state directory {path}: {source}")]
+    Directory {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+type Result<T> = std::result::Result<T, OpenError>;
 
 /// Whether anything may be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,10 +60,10 @@ pub fn chosen(config: &Config, names: &[String]) -> Result<Vec<config::Account>>
         Some(account) => Ok(account.clone()),
         None => {
             let known: Vec<&str> = config.accounts.keys().map(String::as_str).collect();
-            bail!(
+            Err(OpenError::NoAccount(format!(
                 "there is no account {name}; the configuration has: {}",
                 known.join(", ")
-            )
+            )))
         }
     };
     names.iter().map(find).collect()
@@ -66,7 +94,10 @@ pub fn open_state(state_dir: &Path, account: &str, writes: Writes) -> Result<Ope
                 .recursive(true)
                 .mode(0o700)
                 .create(state_dir)
-                .with_context(|| format!("the state directory {}", state_dir.display()))?;
+                .map_err(|source| OpenError::Directory {
+                    path: state_dir.to_owned(),
+                    source,
+                })?;
             let lock = Lock::take(&lock_path)?;
             (Some(lock), State::open(&path)?)
         }
@@ -84,7 +115,7 @@ pub fn open_state(state_dir: &Path, account: &str, writes: Writes) -> Result<Ope
 }
 
 /// Opens a state whose lock is held.
-pub fn open_unlocked(path: &Path) -> Result<(State, Claim)> {
+pub fn new_state(path: &Path) -> Result<(State, Claim)> {
     let state = State::open(path)?;
     let claim = claim_of(&state)?;
     Ok((state, claim))
@@ -143,7 +174,7 @@ pub fn note_account(
     state: &mut State,
     account: &config::Account,
     uuid: String,
-) -> Result<(), StateError> {
+) -> std::result::Result<(), StateError> {
     let before = state.account()?;
     if before.as_ref().is_none_or(|known| known.uuid != uuid) {
         let config = before.map_or_else(|| account.fingerprint(), |known| known.config);
@@ -152,19 +183,22 @@ pub fn note_account(
     Ok(())
 }
 
-/// The Maildir of an account.
-pub fn local(account: &config::Account, claim: Claim) -> MaildirStore {
-    let layout = match account.layout {
+/// How an account's mailboxes are arranged on disk.
+pub fn layout(account: &config::Account) -> Layout {
+    match account.layout {
         config::Layout::Nested => Layout::Nested,
         config::Layout::MaildirPlusPlus => Layout::MaildirPlusPlus,
-    };
-    MaildirStore::new(&account.maildir, layout, claim)
+    }
 }
 
-/// The server of an account.
-pub async fn remote(account: &config::Account, writes: Writes) -> Result<ImapStore> {
-    let secret = account.secret.fetch(&account.name).await?;
-    let server = Server {
+/// The Maildir of an account.
+pub fn local(account: &config::Account, claim: Claim) -> MaildirStore {
+    MaildirStore::new(&account.maildir, layout(account), claim)
+}
+
+/// How to reach and enter an account's server.
+pub fn server(account: &config::Account, secret: &config::Secret) -> Server {
+    Server {
         host: account.host.clone(),
         port: account.port,
         tls: match account.security {
@@ -194,21 +228,23 @@ pub async fn remote(account: &config::Account, writes: Writes) -> Result<ImapSto
             Compress::Never
         },
         disabled: account.disable_extensions.clone(),
-    };
+    }
+}
+
+/// The server side of an account, not connected yet; `connections` at the most.
+pub async fn remote(keyring: &Keyring, writes: Writes, connections: usize) -> Result<ImapStore> {
+    let account = keyring.account();
     let pull = account.policy.direction == Direction::Pull;
     let access = match (writes, pull) {
         (Writes::Allowed, false) => Access::ReadWrite,
         _ => Access::ReadOnly,
     };
-    let (connections, trash) = (account.connections, account.trash.clone());
-    Ok(ImapStore::new(
-        server,
-        Settings {
-            access,
-            connections,
-            trash,
-        },
-    ))
+    let settings = Settings {
+        access,
+        connections,
+        trash: account.trash.clone(),
+    };
+    Ok(ImapStore::new(keyring.server().await?, settings))
 }
 
 /// Seconds since 1970.

@@ -1,0 +1,95 @@
+//! `mailtide poke`, `pause`, `resume`, `approve` and `reject`: what is said to the watcher, and
+//! what of it can be done without one.
+
+use super::arguments::{Arguments, Decide, Named};
+use super::status;
+use crate::config::{self, Config};
+use crate::daemon::{Answer, AskError, Request, Writes, ask, chosen, open_state, state_path};
+use anyhow::{Result, bail};
+
+/// Asks the watcher; its refusal is an error.
+pub fn must(config: &Config, request: &Request) -> Result<Answer> {
+    let answer = ask(&config.control_socket, request)?;
+    match answer.error {
+        Some(error) => bail!(error),
+        None => Ok(answer),
+    }
+}
+
+/// Runs `poke`, `pause` or `resume`.
+pub fn tell(
+    arguments: &Arguments,
+    command: &Named,
+    request: impl FnOnce(Vec<String>) -> Request,
+) -> Result<u8> {
+    let config = config::load(arguments.config.as_deref())?;
+    chosen(&config, &command.accounts)?;
+    must(&config, &request(command.accounts.clone()))?;
+    Ok(status::OK)
+}
+
+/// What the user says of something held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// It may run.
+    Yes,
+    /// It shall not.
+    No,
+}
+
+/// Runs `approve` or `reject`.
+pub fn decide(arguments: &Arguments, command: &Decide, word: Word) -> Result<u8> {
+    let config = config::load(arguments.config.as_deref())?;
+    let id = command.id.clone();
+    let request = match word {
+        Word::Yes => Request::Approve { id },
+        Word::No => Request::Reject { id },
+    };
+    match ask(&config.control_socket, &request) {
+        Ok(Answer {
+            error: Some(error), ..
+        }) => bail!(error),
+        Ok(answer) => {
+            let account = answer.account.unwrap_or_default();
+            match word {
+                Word::Yes => println!("{account}: {} runs now", command.id),
+                Word::No => println!("{account}: what is gone is brought back now"),
+            }
+            Ok(status::OK)
+        }
+        Err(AskError::NotRunning(_)) => alone(&config, &command.id, word),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Without a watcher: the next sync carries it out.
+fn alone(config: &Config, id: &str, word: Word) -> Result<u8> {
+    let mut known = Vec::new();
+    for name in config.accounts.keys() {
+        if !state_path(&config.state_dir, name).exists() {
+            continue;
+        }
+        let mut opened = open_state(&config.state_dir, name, Writes::Allowed)?;
+        let done = match word {
+            Word::Yes => opened.state.approve(id)?,
+            Word::No => opened.state.reject(id)?,
+        };
+        if done {
+            match word {
+                Word::Yes => println!(
+                    "{name}: {id} may run; the next sync carries it out, if it is still the very \
+                     same"
+                ),
+                Word::No => println!("{name}: the next sync brings back what is gone"),
+            }
+            return Ok(status::OK);
+        }
+        let held = opened.state.held()?.into_iter();
+        known.extend(held.map(|held| format!("{name} {}", held.id)));
+    }
+    let held = match known.is_empty() {
+        true => "nothing is held".to_owned(),
+        false => format!("held are: {}", known.join(", ")),
+    };
+    bail!("nothing of the id {id} is held; {held}")
+}

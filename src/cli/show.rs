@@ -1,0 +1,140 @@
+//! `mailtide status`: how accounts are doing, from the watcher, or from what is remembered when
+//! none runs.
+
+use super::arguments::{Arguments, Status as Command};
+use super::print::{held_lines, safe, summary};
+use super::status;
+use crate::config;
+use crate::daemon::{Answer, AskError, Doing, Request, Status, ask, at_rest, chosen, count, now};
+use anyhow::{Result, bail};
+use serde_json::json;
+
+/// Runs the command; answers with the exit status.
+pub fn run(arguments: &Arguments, command: &Command) -> Result<u8> {
+    let config = config::load(arguments.config.as_deref())?;
+    chosen(&config, &command.accounts)?;
+    let accounts = command.accounts.clone();
+    let (watcher, all) = match ask(&config.control_socket, &Request::Status { accounts }) {
+        Ok(Answer {
+            error: Some(error), ..
+        }) => bail!(error),
+        Ok(answer) => (Some(answer.pid), answer.accounts.unwrap_or_default()),
+        Err(AskError::NotRunning(_)) => (None, at_rest(&config, &command.accounts)?),
+        Err(error) => return Err(error.into()),
+    };
+    if command.json {
+        let object = json!({ "watcher": watcher, "accounts": all });
+        println!("{}", serde_json::to_string(&object)?);
+    } else {
+        match watcher {
+            Some(pid) => println!("mailtide watch runs (process {pid})"),
+            None => println!("no mailtide watch runs; this is what was remembered"),
+        }
+        for one in &all {
+            for line in lines(one, arguments.verbose > 0) {
+                println!("{}", safe(&line));
+            }
+        }
+    }
+    Ok(verdict(&all))
+}
+
+/// The exit status is that of a sync that would have ended so.
+fn verdict(all: &[Status]) -> u8 {
+    let any = |wanted: &[Doing]| all.iter().any(|one| wanted.contains(&one.state));
+    if all.iter().any(|one| !one.held.is_empty()) {
+        status::HELD
+    } else if any(&[Doing::NeedsUser]) {
+        status::USAGE
+    } else if any(&[Doing::Trouble]) {
+        status::PARTIAL
+    } else if any(&[Doing::Waiting]) {
+        status::TEMPORARY
+    } else {
+        status::OK
+    }
+}
+
+fn lines(one: &Status, verbose: bool) -> Vec<String> {
+    let messages: usize = one.mailboxes.iter().map(|mailbox| mailbox.messages).sum();
+    let mailboxes = count(one.mailboxes.len(), "mailboxes");
+    let mut lines = vec![format!(
+        "{}: {} ({messages} messages in {mailboxes})",
+        one.account,
+        one.state.text()
+    )];
+    let mut add = |text: String| lines.push(format!("    {text}"));
+    if let Some(reason) = &one.reason {
+        add(reason.clone());
+    }
+    if let (Some(last), Some(at)) = (&one.last, one.last_at) {
+        add(format!("last cycle {}: {}", ago(at), summary(last)));
+    } else if let Some(at) = one.last_at {
+        add(format!("last run began {}", ago(at)));
+    }
+    if one.state != Doing::NotRunning {
+        if let Some(at) = one.in_step_at {
+            add(format!("found in step {}", ago(at)));
+        }
+        if let Some(at) = one.next_at {
+            add(format!("next look {} at the latest", ahead(at)));
+        }
+        for push in &one.push {
+            let how = match push.listening {
+                true => "listening",
+                false => "not listening",
+            };
+            let trouble = push.trouble.as_ref().map(|what| format!(": {what}"));
+            add(format!(
+                "{how} ({}){}",
+                push.how,
+                trouble.unwrap_or_default()
+            ));
+        }
+        let tier = one.tier.as_deref().unwrap_or("not connected yet");
+        let connections = count(one.connections, "connections");
+        add(format!("server: {tier}, {connections}; disk: {}", one.disk));
+        let (cycles, changes) = (count(one.cycles, "cycles"), count(one.changes, "changes"));
+        let (compared, drift) = (count(one.compared, "mailboxes"), one.drift);
+        add(format!(
+            "{cycles}, {changes} since the start; {compared} compared message by message, drift \
+             {drift}"
+        ));
+    }
+    for error in &one.errors {
+        let place = error.mailbox.as_ref().map(|name| format!("{name}: "));
+        add(format!("{}{}", place.unwrap_or_default(), error.text));
+    }
+    for mailbox in &one.mailboxes {
+        let state = match mailbox.lag > 0.0 {
+            true => format!("{}, waiting for {:.1} s", mailbox.state, mailbox.lag),
+            false => mailbox.state.clone(),
+        };
+        if verbose || mailbox.state != "in-step" {
+            let messages = count(mailbox.messages, "messages");
+            add(format!("{}: {state}, {messages}", mailbox.name));
+        }
+        for aside in &mailbox.set_aside {
+            add(format!("{}: not copied: {aside}", mailbox.name));
+        }
+    }
+    one.held.iter().flat_map(held_lines).for_each(add);
+    lines
+}
+
+fn ago(at: i64) -> String {
+    format!("{} ago", span(now() - at))
+}
+
+fn ahead(at: i64) -> String {
+    format!("in {}", span(at - now()))
+}
+
+fn span(seconds: i64) -> String {
+    match seconds.max(0) {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7200 => format!("{} min", seconds / 60),
+        seconds @ 7200..172_800 => format!("{} h", seconds / 3600),
+        seconds => format!("{} days", seconds / 86_400),
+    }
+}

@@ -1,0 +1,59 @@
+//! What travels where, and who is told of it.
+
+use super::keys::{self, Keys};
+use crate::reconcile::{Direction, Limits, Policy, Travel};
+use std::time::Duration;
+
+/// Programs that the watcher tells what happened, as argument lists.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hooks {
+    /// Unread mail arrived.
+    pub on_new_mail: Option<Vec<String>>,
+    /// Something changed on disk.
+    pub on_change: Option<Vec<String>>,
+    /// Something went wrong.
+    pub on_error: Option<Vec<String>>,
+    /// How long each may take.
+    pub timeout: Duration,
+}
+
+/// What the keys say about what travels where.
+pub fn policy(keys: &Keys) -> Policy {
+    let travel = |travel: Option<keys::Travel>| match travel {
+        None | Some(keys::Travel::Both) => Travel::Both,
+        Some(keys::Travel::Local) => Travel::Local,
+        Some(keys::Travel::Remote) => Travel::Remote,
+        Some(keys::Travel::None) => Travel::None,
+    };
+    let direction = match keys.direction {
+        None | Some(keys::Direction::Both) => Direction::Both,
+        Some(keys::Direction::Pull) => Direction::Pull,
+        Some(keys::Direction::Push) => Direction::Push,
+    };
+    let usual = Limits::default();
+    let count = keys.max_delete_count.unwrap_or(usual.count);
+    let limits = Limits {
+        count,
+        percent: keys.max_delete_percent.unwrap_or(usual.percent),
+        account: usual.account.max(count),
+        empty: usual.empty,
+    };
+    Policy {
+        direction,
+        delete: travel(keys.delete),
+        delete_mailboxes: travel(keys.delete_mailboxes),
+        mailboxes: keys.mailboxes.clone().unwrap_or_default(),
+        limits,
+    }
+}
+
+/// What they say about programs to be told.
+pub fn hooks(keys: &Keys) -> Hooks {
+    let program = |argv: &Option<Vec<String>>| argv.clone().filter(|argv| !argv.is_empty());
+    Hooks {
+        on_new_mail: program(&keys.on_new_mail),
+        on_change: program(&keys.on_change),
+        on_error: program(&keys.on_error),
+        timeout: Duration::from_secs(keys.hook_timeout.unwrap_or(60)),
+    }
+}

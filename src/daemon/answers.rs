@@ -1,0 +1,157 @@
+//! What the watcher answers to those who ask.
+
+use super::board::Status;
+use super::control::Answers;
+use super::desk::Verdict;
+use super::house::House;
+use super::keeper::Order;
+use super::protocol::{Answer, Request};
+use std::collections::BTreeMap;
+use tokio::sync::oneshot;
+
+impl House {
+    fn chosen(&self, accounts: &[String]) -> Result<Vec<String>, Answer> {
+        let kept = self.kept.borrow();
+        if let Some(name) = accounts.iter().find(|name| !kept.contains_key(*name)) {
+            let known: Vec<&str> = kept.keys().map(String::as_str).collect();
+            let known = known.join(", ");
+            return Err(Answer::no(format!(
+                "{name} is not watched; watched are: {known}"
+            )));
+        }
+        let all = || kept.keys().cloned().collect();
+        Ok(if accounts.is_empty() {
+            all()
+        } else {
+            accounts.to_vec()
+        })
+    }
+
+    fn order(&self, accounts: &[String], order: impl Fn() -> Order) -> Answer {
+        match self.chosen(accounts) {
+            Ok(names) => {
+                let kept = self.kept.borrow();
+                for one in names.iter().filter_map(|name| kept.get(name)) {
+                    // One that has ended is started again.
+                    let _there = one.orders.send(order());
+                }
+                Answer::done()
+            }
+            Err(no) => no,
+        }
+    }
+
+    async fn sync(&self, accounts: &[String], mailboxes: &[String]) -> Answer {
+        let names = match self.chosen(accounts) {
+            Ok(names) => names,
+            Err(no) => return no,
+        };
+        let mut waits = Vec::new();
+        for name in names {
+            let (send, receive) = oneshot::channel();
+            if let Some(kept) = self.kept.borrow().get(&name) {
+                // One that has ended answers nothing.
+                let _there = kept.orders.send(Order::Sync(mailboxes.to_vec(), send));
+            }
+            waits.push((name, receive));
+        }
+        let mut runs = Vec::new();
+        for (name, wait) in waits {
+            match wait.await {
+                Ok(told) => runs.push(told),
+                Err(_) => return Answer::no(format!("{name} was stopped before it was synced")),
+            }
+        }
+        Answer {
+            runs: Some(runs),
+            ..Answer::done()
+        }
+    }
+
+    async fn decide(&self, id: &str, verdict: Verdict) -> Answer {
+        let kept = self.kept.borrow();
+        let all: Vec<_> = kept
+            .iter()
+            .map(|(name, one)| (name.clone(), one.orders.clone()))
+            .collect();
+        drop(kept);
+        for (name, orders) in all {
+            let (send, receive) = oneshot::channel();
+            // One that has ended answers nothing.
+            let _there = orders.send(Order::Decide(id.to_owned(), verdict, send));
+            match receive.await {
+                Ok(Ok(true)) => {
+                    return Answer {
+                        account: Some(name),
+                        ..Answer::done()
+                    };
+                }
+                Ok(Err(error)) => return Answer::no(format!("{name}: {error}")),
+                Ok(Ok(false)) | Err(_) => {}
+            }
+        }
+        let statuses = self.statuses();
+        let held = statuses.iter().flat_map(|status| {
+            let line = |held: &super::told::Held| format!("{} {}", status.account, held.id);
+            status.held.iter().map(line).collect::<Vec<_>>()
+        });
+        let held: Vec<String> = held.collect();
+        Answer::no(match held.is_empty() {
+            true => format!("nothing of the id {id} is held; nothing is held"),
+            false => format!(
+                "nothing of the id {id} is held; held are: {}",
+                held.join(", ")
+            ),
+        })
+    }
+}
+
+impl Answers for House {
+    async fn answer(&self, request: Request) -> Answer {
+        match request {
+            Request::Status { accounts } => match self.chosen(&accounts) {
+                Ok(names) => Answer {
+                    accounts: Some(
+                        self.statuses()
+                            .into_iter()
+                            .filter(|status| names.contains(&status.account))
+                            .collect(),
+                    ),
+                    ..Answer::done()
+                },
+                Err(no) => no,
+            },
+            Request::Poke { accounts } => self.order(&accounts, || Order::Poke),
+            Request::Pause { accounts } => self.order(&accounts, || Order::Pause),
+            Request::Resume { accounts } => self.order(&accounts, || Order::Resume),
+            Request::Sync {
+                accounts,
+                mailboxes,
+            } => self.sync(&accounts, &mailboxes).await,
+            Request::Approve { id } => self.decide(&id, Verdict::Approve).await,
+            Request::Reject { id } => self.decide(&id, Verdict::Reject).await,
+        }
+    }
+}
+
+/// One line about all accounts.
+pub fn summary(all: &[Status]) -> String {
+    let mut by_state: BTreeMap<&str, usize> = BTreeMap::new();
+    for status in all {
+        *by_state.entry(status.state.text()).or_default() += 1;
+    }
+    let states: Vec<String> = by_state
+        .iter()
+        .map(|(text, n)| format!("{n} {text}"))
+        .collect();
+    let messages: usize = all
+        .iter()
+        .flat_map(|s| &s.mailboxes)
+        .map(|m| m.messages)
+        .sum();
+    let changes: usize = all.iter().map(|s| s.changes).sum();
+    format!(
+        "{}; {messages} messages, {changes} changes so far",
+        states.join(", ")
+    )
+}

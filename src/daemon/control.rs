@@ -1,0 +1,128 @@
+//! The control socket: the side that answers.
+
+use super::protocol::{Answer, LIMIT, Request};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+
+/// Why the socket cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// Another watcher has it.
+    #[error("a mailtide watch runs already and answers at {0}; mailtide status shows it")]
+    Taken(PathBuf),
+    /// The system refuses.
+    #[error("the control socket {path}: {source}; set control_socket to another place")]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Answers requests.
+#[allow(
+    async_fn_in_trait,
+    reason = "it is asked on the thread on which it lives"
+)]
+pub trait Answers {
+    /// Answers one.
+    async fn answer(&self, request: Request) -> Answer;
+}
+
+/// The socket for as long as this lives.
+pub struct Control {
+    path: PathBuf,
+    listener: UnixListener,
+}
+
+impl Control {
+    /// Takes the place. What a watcher left behind that is no longer there is cleared away.
+    pub fn bind(path: &Path) -> Result<Control, ControlError> {
+        let error = |source| ControlError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        if let Some(parent) = path.parent() {
+            let mut builder = std::fs::DirBuilder::new();
+            builder.recursive(true).mode(0o700);
+            builder.create(parent).map_err(error)?;
+        }
+        match std::os::unix::net::UnixStream::connect(path) {
+            Ok(_) => return Err(ControlError::Taken(path.to_owned())),
+            Err(refused) if refused.kind() == io::ErrorKind::ConnectionRefused => {
+                std::fs::remove_file(path).map_err(error)?;
+            }
+            Err(none) if none.kind() == io::ErrorKind::NotFound => {}
+            Err(other) => return Err(error(other)),
+        }
+        // Never open to others, not even between the two calls.
+        let before = rustix::process::umask(0o177.into());
+        let listener = UnixListener::bind(path);
+        rustix::process::umask(before);
+        let listener = listener.map_err(error)?;
+        let mode = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(path, mode).map_err(error)?;
+        Ok(Control {
+            path: path.to_owned(),
+            listener,
+        })
+    }
+
+    /// Answers for ever, each who asks on a task of its own.
+    pub async fn serve<A: Answers + 'static>(&self, answers: Rc<A>) {
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, _)) => {
+                    let answers = answers.clone();
+                    tokio::task::spawn_local(async move {
+                        if let Err(error) = talk(stream, &*answers).await {
+                            tracing::debug!(%error, "the control connection ended");
+                        }
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the control socket failed");
+                    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        // Left behind it does no harm either.
+        let _gone = std::fs::remove_file(&self.path);
+    }
+}
+
+async fn talk<A: Answers>(stream: UnixStream, answers: &A) -> io::Result<()> {
+    let own = rustix::process::geteuid().as_raw();
+    let peer = stream.peer_cred()?.uid();
+    let (read, mut write) = stream.into_split();
+    let mut read = BufReader::new(read);
+    loop {
+        let mut line = Vec::new();
+        let size = (&mut read).take(LIMIT).read_until(b'\n', &mut line).await?;
+        if size == 0 {
+            return Ok(());
+        }
+        let whole = line.ends_with(b"\n");
+        let answer = match serde_json::from_slice(&line) {
+            _ if peer != own && peer != 0 => Answer::no("this is another user's watcher"),
+            _ if !whole => Answer::no("a request is one line of at most 64 KiB"),
+            Ok(request) => answers.answer(request).await,
+            Err(error) => Answer::no(format!("this is no request: {error}")),
+        };
+        let text = serde_json::to_string(&answer)?;
+        write.write_all(format!("{text}\n").as_bytes()).await?;
+        if !whole {
+            return Ok(());
+        }
+    }
+}

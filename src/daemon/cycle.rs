@@ -1,0 +1,201 @@
+//! An account that is open: lock, state, Maildir and server, and one cycle over them. `mailtide
+//! sync` runs one, the watcher one after another.
+
+use super::open::{self, OpenError, OpenState, Writes};
+use super::secret::Keyring;
+use crate::engine::report::Ended;
+use crate::engine::{Account, Observer, Options, Reach, Report, Silent, Stop, Verified, World};
+use crate::imap::ImapStore;
+use crate::maildir::MaildirStore;
+use crate::state::{Lock, State};
+use std::path::Path;
+use std::rc::Rc;
+
+/// What a cycle is to do.
+#[derive(Clone, Debug, Default)]
+pub struct Errand {
+    /// Plan only.
+    pub dry_run: bool,
+    /// Only mailboxes that match one of these patterns; empty: all.
+    pub only: Vec<String>,
+    /// How far to look.
+    pub reach: Reach,
+}
+
+/// An account with all that a cycle needs. The lock is held for as long as this lives.
+pub struct Opened {
+    /// How to enter the server.
+    pub keyring: Rc<Keyring>,
+    /// What both sides last agreed on.
+    pub state: State,
+    /// The disk.
+    pub local: MaildirStore,
+    /// The server, once it was needed.
+    pub remote: Option<ImapStore>,
+    writes: Writes,
+    connections: usize,
+    _lock: Option<Lock>,
+}
+
+impl Opened {
+    /// Locks and opens; nothing is connected yet. At most so many connections will be used.
+    pub fn new(
+        keyring: Rc<Keyring>,
+        state_dir: &Path,
+        writes: Writes,
+        connections: usize,
+    ) -> Result<Opened, OpenError> {
+        let opened = open::open_state(state_dir, &keyring.account().name, writes)?;
+        Ok(Opened::of(keyring, opened, writes, connections))
+    }
+
+    /// With a state that is open already.
+    pub fn of(
+        keyring: Rc<Keyring>,
+        opened: OpenState,
+        writes: Writes,
+        connections: usize,
+    ) -> Opened {
+        let local = open::local(keyring.account(), opened.claim);
+        Opened {
+            keyring,
+            state: opened.state,
+            local,
+            remote: None,
+            writes,
+            connections,
+            _lock: opened.lock,
+        }
+    }
+
+    /// Runs one cycle. What fails before it begins is the error; what fails in it is in the
+    /// report. Safe to be dropped: the next cycle goes on from what was recorded.
+    pub async fn cycle(
+        &mut self,
+        errand: Errand,
+        observer: &dyn Observer,
+        stop: &Stop,
+    ) -> Result<Report, OpenError> {
+        let notes = self.make_ready()?;
+        let clean = errand.only.is_empty() && !matches!(errand.reach, Reach::Woken(_));
+        let mut remote = self.connect().await?;
+        let mut engine = self.engine(&mut remote, errand, observer, stop);
+        let mut report = engine.sync().await;
+        self.remote = Some(remote);
+        report.notes.extend(notes);
+        if self.writes == Writes::Allowed {
+            open::settle(&mut self.state, &self.local)?;
+            if clean {
+                self.purge(&mut report)?;
+            }
+        }
+        Ok(report)
+    }
+
+    /// Checks what is remembered against both sides; see [`Account::verify`].
+    pub async fn verify(&mut self, stop: &Stop) -> Result<Result<Verified, Ended>, OpenError> {
+        let mut remote = self.connect().await?;
+        let mut engine = self.engine(&mut remote, Errand::default(), &Silent, stop);
+        let verified = engine.verify().await;
+        self.remote = Some(remote);
+        Ok(verified)
+    }
+
+    async fn connect(&mut self) -> Result<ImapStore, OpenError> {
+        match self.remote.take() {
+            Some(remote) => Ok(remote),
+            None => open::remote(&self.keyring, self.writes, self.connections).await,
+        }
+    }
+
+    fn engine<'a>(
+        &'a mut self,
+        remote: &'a mut ImapStore,
+        errand: Errand,
+        observer: &'a dyn Observer,
+        stop: &Stop,
+    ) -> Account<'a, ImapStore, MaildirStore> {
+        let account = self.keyring.account();
+        Account {
+            remote,
+            local: &mut self.local,
+            state: &mut self.state,
+            policy: account.policy.clone(),
+            options: Options {
+                dry_run: errand.dry_run,
+                only: errand.only,
+                reach: errand.reach,
+                config: account.fingerprint(),
+                grace: i64::try_from(account.timeout.as_secs()).unwrap_or(60),
+            },
+            world: World {
+                now: Box::new(open::now),
+                random: Box::new(|| open::random() as u32),
+            },
+            observer,
+            stop: stop.clone(),
+        }
+    }
+
+    /// Whose Maildir it is, and whether it is as old as the state.
+    pub fn make_ready(&mut self) -> Result<Vec<String>, OpenError> {
+        let mut notes = Vec::new();
+        if self.writes == Writes::Allowed {
+            let uuid = self.local.take_possession()?;
+            open::note_account(&mut self.state, self.keyring.account(), uuid)?;
+            if let Some(what) = open::same_age(&mut self.state, &self.local)? {
+                tracing::warn!("{what}");
+                notes.push(what);
+            }
+        } else if let Ok(marker) = self.local.generation()
+            && !open::fits(&self.state, marker)?
+        {
+            self.state = State::in_memory()?;
+        }
+        Ok(notes)
+    }
+
+    /// Forgets all that is known of messages: they are matched anew.
+    pub fn start_over(&mut self) -> Result<(), OpenError> {
+        let next = self.state.generation()?.0 + 1;
+        self.state.start_over(next)?;
+        open::settle(&mut self.state, &self.local)
+    }
+
+    /// Empties the quarantine of what has been there long enough.
+    fn purge(&mut self, report: &mut Report) -> Result<(), OpenError> {
+        let kept = self.keyring.account().quarantine_days;
+        match self.local.purge(kept) {
+            Ok(days) => {
+                let emptied = |day| format!("quarantine of {day} was emptied: its time is over");
+                report.notes.extend(days.iter().map(emptied));
+                if !days.is_empty() {
+                    let kept = i64::from(kept) * 24 * 3600;
+                    self.state.unbury_before(open::now() - kept)?;
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the quarantine could not be emptied"),
+        }
+        Ok(())
+    }
+
+    /// Uses so many connections from now on, and the secret of the day.
+    pub fn allow(&mut self, connections: usize) {
+        self.connections = connections;
+        if let Some(remote) = &mut self.remote {
+            remote.allow(connections);
+        }
+        let connected = self.remote.as_ref().is_some_and(ImapStore::is_connected);
+        if !connected {
+            // Made anew when it is needed, with a token that is fresh.
+            self.remote = None;
+        }
+    }
+
+    /// Ends the connections.
+    pub async fn hang_up(&mut self) {
+        if let Some(mut remote) = self.remote.take() {
+            remote.close().await;
+        }
+    }
+}
