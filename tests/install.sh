@@ -18,6 +18,11 @@ for program in mutt neomutt notmuch; do
 done
 command -v offlineimap >/dev/null || missing+=(offlineimap3)
 command -v script >/dev/null || missing+=(bsdutils)
+# For what happens to the machine: units, a bus, networks.
+command -v systemd-analyze >/dev/null || missing+=(systemd)
+command -v dbus-daemon >/dev/null || missing+=(dbus-daemon)
+command -v ip >/dev/null || missing+=(iproute2)
+command -v unshare >/dev/null || missing+=(util-linux)
 if [ ${#missing[@]} -gt 0 ]; then
     echo "installing: ${missing[*]}"
     as_root=()
@@ -29,7 +34,7 @@ if [ ${#missing[@]} -gt 0 ]; then
             apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
     elif command -v dnf >/dev/null; then
         "${as_root[@]}" dnf install -y -q gcc dovecot openssl isync mutt neomutt notmuch \
-            offlineimap util-linux-script
+            offlineimap util-linux-script systemd dbus-daemon iproute
     else
         echo "no apt-get and no dnf: please install ${missing[*]}" >&2
         exit 1

@@ -97,8 +97,9 @@ impl RealDesk {
             .as_ref()
             .is_some_and(|error| matches!(error, StoreError::Guard(_)))
         {
-            // The disk may be another when it comes back.
+            // The disk may be another when it comes back; its return is to be noticed.
             self.watch = None;
+            self.follow();
         }
         self.note_connections();
         report
@@ -210,11 +211,8 @@ impl Desk for RealDesk {
     }
 
     async fn quiet_here(&mut self, scope: &Scope) -> bool {
-        match self.still_here(scope).await {
-            Ok(still) => still,
-            // The cycle will say what is wrong.
-            Err(_) => false,
-        }
+        // What is wrong the cycle will say.
+        self.still_here(scope).await.unwrap_or(false)
     }
 
     async fn cycle(&mut self, task: &Task, observer: &dyn Observer, stop: &Stop) -> Report {

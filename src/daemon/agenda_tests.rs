@@ -21,17 +21,17 @@ fn task(next: Next) -> Task {
 
 /// An account that has just been found in step, listening to everything.
 fn in_step() -> Agenda {
-    let mut agenda = Agenda::new(pace(), 0 * S, None);
+    let mut agenda = Agenda::new(pace(), Duration::ZERO, None);
     agenda.covered(Scope::Everywhere, true);
-    let first = task(agenda.next(0 * S));
+    let first = task(agenda.next(Duration::ZERO));
     assert_eq!(first.kind, Kind::Full);
-    agenda.done(first, &Ended::InStep, 0 * S, 0);
+    agenda.done(first, &Ended::InStep, Duration::ZERO, 0);
     agenda
 }
 
 #[test]
 fn the_first_look_waits_for_the_listeners_but_not_for_ever() {
-    let mut agenda = Agenda::new(pace(), 0 * S, Some(5 * S));
+    let mut agenda = Agenda::new(pace(), Duration::ZERO, Some(5 * S));
     assert_eq!(agenda.next(S), Next::Wait(Some(5 * S)));
     let mut late = agenda.clone();
     assert_eq!(task(late.next(5 * S)).kind, Kind::Full);
@@ -121,9 +121,9 @@ fn failures_are_tried_again_later_and_nothing_is_forgotten() {
 
 #[test]
 fn a_full_look_that_failed_is_due_again() {
-    let mut agenda = Agenda::new(pace(), 0 * S, None);
-    let first = task(agenda.next(0 * S));
-    agenda.done(first, &Ended::Later(None), 0 * S, u32::MAX);
+    let mut agenda = Agenda::new(pace(), Duration::ZERO, None);
+    let first = task(agenda.next(Duration::ZERO));
+    agenda.done(first, &Ended::Later(None), Duration::ZERO, u32::MAX);
     assert_eq!(task(agenda.next(S)).kind, Kind::Full);
 }
 

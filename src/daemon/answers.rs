@@ -3,21 +3,20 @@
 use super::board::Status;
 use super::control::Answers;
 use super::desk::Verdict;
-use super::house::House;
+use super::house::{House, Kept};
 use super::keeper::Order;
 use super::protocol::{Answer, Request};
 use std::collections::BTreeMap;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
 impl House {
-    fn chosen(&self, accounts: &[String]) -> Result<Vec<String>, Answer> {
+    fn chosen(&self, accounts: &[String]) -> Result<Vec<String>, String> {
         let kept = self.kept.borrow();
         if let Some(name) = accounts.iter().find(|name| !kept.contains_key(*name)) {
             let known: Vec<&str> = kept.keys().map(String::as_str).collect();
             let known = known.join(", ");
-            return Err(Answer::no(format!(
-                "{name} is not watched; watched are: {known}"
-            )));
+            return Err(format!("{name} is not watched; watched are: {known}"));
         }
         let all = || kept.keys().cloned().collect();
         Ok(if accounts.is_empty() {
@@ -37,14 +36,14 @@ impl House {
                 }
                 Answer::done()
             }
-            Err(no) => no,
+            Err(no) => Answer::no(no),
         }
     }
 
     async fn sync(&self, accounts: &[String], mailboxes: &[String]) -> Answer {
         let names = match self.chosen(accounts) {
             Ok(names) => names,
-            Err(no) => return no,
+            Err(no) => return Answer::no(no),
         };
         let mut waits = Vec::new();
         for name in names {
@@ -68,14 +67,14 @@ impl House {
         }
     }
 
-    async fn decide(&self, id: &str, verdict: Verdict) -> Answer {
+    fn all_orders(&self) -> Vec<(String, UnboundedSender<Order>)> {
         let kept = self.kept.borrow();
-        let all: Vec<_> = kept
-            .iter()
-            .map(|(name, one)| (name.clone(), one.orders.clone()))
-            .collect();
-        drop(kept);
-        for (name, orders) in all {
+        let one = |(name, one): (&String, &Kept)| (name.clone(), one.orders.clone());
+        kept.iter().map(one).collect()
+    }
+
+    async fn decide(&self, id: &str, verdict: Verdict) -> Answer {
+        for (name, orders) in self.all_orders() {
             let (send, receive) = oneshot::channel();
             // One that has ended answers nothing.
             let _there = orders.send(Order::Decide(id.to_owned(), verdict, send));
@@ -119,7 +118,7 @@ impl Answers for House {
                     ),
                     ..Answer::done()
                 },
-                Err(no) => no,
+                Err(no) => Answer::no(no),
             },
             Request::Poke { accounts } => self.order(&accounts, || Order::Poke),
             Request::Pause { accounts } => self.order(&accounts, || Order::Pause),

@@ -165,13 +165,17 @@ impl Ears {
     async fn hear(&self, seat: usize, ear: &Ear, mut listener: Listener) -> Option<StoreError> {
         let covers = listener.covers().clone();
         self.note(seat, covers.clone(), ear, None);
-        self.bell.ring(Side::Remote, covers);
+        self.bell.ring(Side::Remote, covers.clone());
         loop {
             tokio::select! {
                 heard = listener.hear(LONG) => match heard {
                     Ok(Heard::Stir(scope)) => self.bell.ring(Side::Remote, scope),
                     Ok(Heard::Nothing) => {}
-                    Err(error) => return Some(error),
+                    Err(error) => {
+                        // From now on nothing is heard, and perhaps there is more to it: look.
+                        self.bell.ring(Side::Remote, covers.clone());
+                        return Some(error);
+                    }
                 },
                 () = self.again.notified() => return None,
             }

@@ -12,3 +12,4 @@ mod dovecot;
 mod limits;
 mod scripted;
 mod tidy;
+mod watching;

@@ -156,6 +156,7 @@ impl Home {
         command
             .arg("--config")
             .arg(self.config())
+            .env("XDG_RUNTIME_DIR", self.dir.path().join("run"))
             .stdin(Stdio::null());
         command
     }

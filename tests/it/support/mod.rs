@@ -2,9 +2,11 @@
 
 pub mod dovecot;
 pub mod kept;
+pub mod line;
 pub mod memory;
 pub mod memory_sides;
 pub mod memory_store;
 pub mod phone;
 pub mod proxy;
+pub mod watcher;
 pub mod world;
