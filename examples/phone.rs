@@ -2,6 +2,9 @@
 //! reads both sides with code of its own to compare them.
 //!
 //! phone PORT USER PASSWORD seed | change | table MAILDIR | compare MAILDIR
+//!     | star MAILBOX UID | answered MAILBOX COUNT | has MAILBOX SUBJECT
+//!
+//! The last two end well when so many are answered, or when there is such a message.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -107,6 +110,22 @@ impl Phone {
             self.append(name, flags, &body)?;
         }
         Ok(())
+    }
+
+    fn star(&mut self, mailbox: &str, uid: &str) -> Result<()> {
+        self.run(&format!("SELECT \"{mailbox}\""))?;
+        self.run(&format!("UID STORE {uid} +FLAGS (\\Flagged)"))?;
+        Ok(())
+    }
+
+    /// How many messages a search finds.
+    fn search(&mut self, mailbox: &str, what: &str) -> Result<usize> {
+        self.run(&format!("EXAMINE \"{mailbox}\""))?;
+        let lines = self.run(&format!("UID SEARCH {what}"))?;
+        let text = lines.concat();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let found = text.lines().find_map(|line| line.strip_prefix("* SEARCH"));
+        Ok(found.unwrap_or_default().split_ascii_whitespace().count())
     }
 
     fn change(&mut self) -> Result<()> {
@@ -234,6 +253,17 @@ fn main() -> Result<()> {
     match (*command, more) {
         ("seed", []) => phone.seed(),
         ("change", []) => phone.change(),
+        ("star", [mailbox, uid]) => phone.star(mailbox, uid),
+        ("answered", [mailbox, count]) => {
+            let found = phone.search(mailbox, "ANSWERED")?;
+            (found >= count.parse()?)
+                .then_some(())
+                .ok_or("not yet".into())
+        }
+        ("has", [mailbox, subject]) => {
+            let found = phone.search(mailbox, &format!("SUBJECT \"{subject}\""))?;
+            (found > 0).then_some(()).ok_or("not yet".into())
+        }
         ("table" | "compare", [maildir]) => {
             let (there, mut here) = (phone.table()?, Table::new());
             disk(Path::new(maildir), "", &mut here)?;

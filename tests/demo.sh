@@ -10,7 +10,9 @@ echo "building mailtide ..."
 cargo build --release --locked --quiet --example phone --bin mailtide
 bin=${CARGO_TARGET_DIR:-target}/release
 work=$(mktemp -d "${TMPDIR:-/tmp}/mailtide-demo.XXXXXX")
+watcher=
 clean_up() {
+    [ -z "$watcher" ] || kill "$watcher" 2>/dev/null || true
     bash tests/dovecot.sh stop "$work/server" || true
     rm -rf "$work"
 }
@@ -30,6 +32,7 @@ user = "u1"
 password = "pass"
 maildir = "$work/Mail"
 CONFIG
+export XDG_RUNTIME_DIR=$work/run
 chmod 600 "$work/config.toml"
 mailtide() { "$bin/mailtide" --config "$work/config.toml" "$@"; }
 phone() { "$bin/examples/phone" "$PORT" u1 pass "$@"; }
@@ -82,6 +85,48 @@ find "$work/Mail/Arbeit/cur" "$work/Mail/Arbeit/new" -type f -print0 |
 mv "$work/Mail/Drafts" "$work/Mail/Written"
 mailtide sync
 phone compare "$work/Mail"
+
+echo
+echo "== mailtide watch: from now on by itself"
+mailtide --log-format json -v watch 2>"$work/log" &
+watcher=$!
+until mailtide status --json 2>/dev/null | grep -q '"state":"in-step"'; do sleep 0.05; done
+mailtide status
+now() { date +%s%3N; }
+# Looks until the command succeeds; answers with the milliseconds since it was asked.
+until_it() {
+    local began=$1
+    shift
+    until "$@"; do sleep 0.002; done
+    echo $(($(now) - began))
+}
+told() { grep -c '"side":"remote"' "$work/log" || true; }
+
+echo
+echo "== On the phone: star a message"
+before=$(told)
+began=$(now)
+phone star INBOX
+told=$(until_it "$began" eval '[ "$(told)" -gt "$before" ]')
+shown=$(until_it "$began" eval 'find "$inbox/cur" -name "*:2,*F*" | grep -q demo-star || ls "$inbox/cur" | grep -q ":2,.*F"')
+echo "the server told after $told ms (Dovecot gathers changes for half a second); on disk after $shown ms"
+echo "== On disk: mark a message answered"
+sleep 1
+file=$(find "$inbox/cur" -type f -name '*:2,S' | sort | head -n 1)
+began=$(now)
+mv "$file" "${file%:2,S}:2,RS"
+echo "on the server $(until_it "$began" eval 'phone answered INBOX 2') ms after the rename"
+echo "== On disk: new mail, for the server"
+began=$(now)
+printf 'Subject: by the way\n\nhello\n' >"$inbox/tmp/1800000000.M1P1.desk"
+mv "$inbox/tmp/1800000000.M1P1.desk" "$inbox/new/1800000000.M1P1.desk"
+echo "on the server after $(until_it "$began" eval 'phone has INBOX "by the way"') ms"
+until mailtide status --json | grep -q '"state":"in-step","reason":null,"in_step_at":[0-9]*,"lag":0.0'; do sleep 0.05; done
+phone compare "$work/Mail"
+mailtide status
+kill -TERM "$watcher"
+wait "$watcher"
+watcher=
 
 echo
 echo "Deleted bytes are kept for 30 days:"

@@ -74,6 +74,9 @@ pub struct Sync {
     /// Only mailboxes that match (`*` anything, `%` anything but `/`); may be given several times
     #[arg(long, value_name = "PATTERN")]
     pub mailbox: Vec<String>,
+    /// Compare every mailbox message by message, even where nothing seems to have changed
+    #[arg(long)]
+    pub full: bool,
     /// Show what would be done, and write nothing anywhere
     #[arg(long)]
     pub dry_run: bool,

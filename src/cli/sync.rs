@@ -6,10 +6,10 @@ use super::print;
 use super::progress::{Bar, Bars};
 use crate::config;
 use crate::daemon::{
-    AskError, Errand, Keyring, OpenError, Opened, Request, Told, Writes, ask, chosen, failed,
-    stop_on_signals,
+    AskError, Errand, Keyring, OpenError, Opened, Request, Thorough, Told, Writes, ask, chosen,
+    count, failed, stop_on_signals,
 };
-use crate::engine::{Reach, Report, Stop};
+use crate::engine::{Report, Stop};
 use crate::store::StoreError;
 use anyhow::{Context, Result};
 use std::io::{IsTerminal, stderr};
@@ -79,6 +79,7 @@ fn hand_over(
     let request = Request::Sync {
         accounts: theirs.into_iter().map(|account| account.name).collect(),
         mailboxes: command.mailbox.clone(),
+        full: command.full,
     };
     let answer = super::ask::must(config, &request)?;
     Ok((answer.runs.unwrap_or_default(), ours))
@@ -105,6 +106,11 @@ fn show(arguments: &Arguments, command: &Sync, runs: &[Told]) -> Result<()> {
         match command.dry_run {
             true => println!("{}: dry run, nothing was written", run.account),
             false => println!("{}", print::summary(run)),
+        }
+        if command.full {
+            let (compared, drift) = (count(run.compared, "mailboxes"), run.drift);
+            let what = "in which nothing seemed to have changed were compared, drift";
+            println!("{}: {compared} {what} {drift}", run.account);
         }
     }
     if command.json {
@@ -150,7 +156,10 @@ impl Job<'_> {
         let errand = Errand {
             dry_run: self.command.dry_run,
             only: self.command.mailbox.clone(),
-            reach: Reach::Due,
+            reach: match self.command.full {
+                true => Thorough::Everything.reach(),
+                false => Thorough::Changes.reach(),
+            },
         };
         let report = opened.cycle(errand, &self.bar, &self.stop).await;
         opened.hang_up().await;

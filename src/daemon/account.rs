@@ -5,9 +5,10 @@ use super::agenda::{Kind, Task};
 use super::bell::Bell;
 use super::board::{Board, Mailbox};
 use super::cycle::{Errand, Opened};
-use super::desk::{Desk, Verdict};
+use super::desk::{Desk, Verdict, Wish};
 use super::ears::Ears;
 use super::hooks::{Facts, Teller, Whose};
+use super::memory;
 use super::open::{self, OpenError, Writes};
 use super::secret::Keyring;
 use super::told::failed;
@@ -27,6 +28,8 @@ use std::time::Duration;
 const SILENT: Duration = Duration::from_secs(30);
 /// and has to answer within this.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// A cycle that changed so much has needed memory that the next will not.
+const MANY: usize = 200;
 /// Mailboxes compared within this need not be compared again at night, seconds.
 const COMPARED: i64 = 8 * 3600;
 /// When it is night, by the clock on the wall.
@@ -102,6 +105,9 @@ impl RealDesk {
             self.follow();
         }
         self.note_connections();
+        if report.changes() >= MANY {
+            memory::give_back();
+        }
         report
     }
 
@@ -224,11 +230,11 @@ impl Desk for RealDesk {
         self.run(errand, observer, stop).await
     }
 
-    async fn errand(&mut self, only: Vec<String>, observer: &dyn Observer, stop: &Stop) -> Report {
+    async fn errand(&mut self, wish: Wish, observer: &dyn Observer, stop: &Stop) -> Report {
         let errand = Errand {
             dry_run: false,
-            only,
-            reach: Reach::Due,
+            only: wish.only,
+            reach: wish.depth.reach(),
         };
         self.run(errand, observer, stop).await
     }

@@ -2,7 +2,7 @@
 
 use super::board::Status;
 use super::control::Answers;
-use super::desk::Verdict;
+use super::desk::{Thorough, Verdict, Wish};
 use super::house::{House, Kept};
 use super::keeper::Order;
 use super::protocol::{Answer, Request};
@@ -40,7 +40,7 @@ impl House {
         }
     }
 
-    async fn sync(&self, accounts: &[String], mailboxes: &[String]) -> Answer {
+    async fn sync(&self, accounts: &[String], wish: &Wish) -> Answer {
         let names = match self.chosen(accounts) {
             Ok(names) => names,
             Err(no) => return Answer::no(no),
@@ -50,7 +50,7 @@ impl House {
             let (send, receive) = oneshot::channel();
             if let Some(kept) = self.kept.borrow().get(&name) {
                 // One that has ended answers nothing.
-                let _there = kept.orders.send(Order::Sync(mailboxes.to_vec(), send));
+                let _there = kept.orders.send(Order::Sync(wish.clone(), send));
             }
             waits.push((name, receive));
         }
@@ -126,7 +126,15 @@ impl Answers for House {
             Request::Sync {
                 accounts,
                 mailboxes,
-            } => self.sync(&accounts, &mailboxes).await,
+                full,
+            } => {
+                let depth = match full {
+                    true => Thorough::Everything,
+                    false => Thorough::Changes,
+                };
+                let only = mailboxes;
+                self.sync(&accounts, &Wish { only, depth }).await
+            }
             Request::Approve { id } => self.decide(&id, Verdict::Approve).await,
             Request::Reject { id } => self.decide(&id, Verdict::Reject).await,
         }

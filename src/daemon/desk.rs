@@ -4,7 +4,7 @@
 use super::agenda::Task;
 use super::board::Mailbox;
 use super::hooks::Facts;
-use crate::engine::{Observer, Report, Stop};
+use crate::engine::{Observer, Reach, Report, Stop};
 use crate::model::Scope;
 use std::time::Duration;
 
@@ -24,8 +24,8 @@ pub trait Desk {
     /// Runs a cycle. Safe to be dropped: the next one goes on from what was recorded.
     async fn cycle(&mut self, task: &Task, observer: &dyn Observer, stop: &Stop) -> Report;
 
-    /// Runs a cycle over mailboxes that match these patterns, because the user asks.
-    async fn errand(&mut self, only: Vec<String>, observer: &dyn Observer, stop: &Stop) -> Report;
+    /// Runs a cycle because the user asks.
+    async fn errand(&mut self, wish: Wish, observer: &dyn Observer, stop: &Stop) -> Report;
 
     /// What the server tells without being asked, and whether all of the disk is watched; `None`
     /// as long as it is not known who will listen.
@@ -60,6 +60,35 @@ pub trait Desk {
 
     /// Any number.
     fn random(&self) -> u32;
+}
+
+/// What the user asks of a sync.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// Only mailboxes that match one of these patterns; empty: all.
+    pub only: Vec<String>,
+    /// How far to look.
+    pub depth: Thorough,
+}
+
+/// How far a sync is to look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Thorough {
+    /// Into what changed.
+    #[default]
+    Changes,
+    /// Into every mailbox, message by message.
+    Everything,
+}
+
+impl Thorough {
+    /// What it means for a cycle that begins now.
+    pub fn reach(self) -> Reach {
+        match self {
+            Thorough::Changes => Reach::Due,
+            Thorough::Everything => Reach::Everything(super::open::now()),
+        }
+    }
 }
 
 /// The user's word on what is held.

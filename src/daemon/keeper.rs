@@ -5,7 +5,7 @@
 use super::agenda::{Agenda, Clock, Ended, Next, Pace, Task};
 use super::bell::Bell;
 use super::board::{Board, Doing};
-use super::desk::{Desk, Verdict};
+use super::desk::{Desk, Verdict, Wish};
 use super::pulse::Pulse;
 use super::told::Told;
 use crate::engine::{Report, Severity, Stop};
@@ -39,8 +39,8 @@ pub enum Order {
     Pause,
     /// Go on.
     Resume,
-    /// Sync mailboxes that match these patterns (none: all), and tell what was done.
-    Sync(Vec<String>, oneshot::Sender<Told>),
+    /// Sync now, and tell what was done.
+    Sync(Wish, oneshot::Sender<Told>),
     /// The user's word on what is held; the answer is whether it was.
     Decide(String, Verdict, oneshot::Sender<Result<bool, String>>),
     /// Is anybody there? Answered by what is done: see [`Pulse`].
@@ -177,7 +177,7 @@ impl<D: Desk> Keeper<D> {
             }
             Some(Order::Pause) => self.agenda.pause(),
             Some(Order::Resume) => self.agenda.go_on(self.clock()),
-            Some(Order::Sync(only, answer)) => self.errand(only, answer).await,
+            Some(Order::Sync(wish, answer)) => self.errand(wish, answer).await,
             Some(Order::Decide(id, verdict, answer)) => {
                 let known = self.desk.decide(&id, verdict);
                 if known == Ok(true) {
@@ -220,12 +220,12 @@ impl<D: Desk> Keeper<D> {
     }
 
     /// The user asked for a sync: it is done now, whatever was planned.
-    async fn errand(&mut self, only: Vec<String>, answer: oneshot::Sender<Told>) {
+    async fn errand(&mut self, wish: Wish, answer: oneshot::Sender<Told>) {
         self.desk.follow();
         self.board.open().status.state = Doing::Syncing;
         let began = Instant::now();
         let halt = Stop::default();
-        let cycle = self.desk.errand(only, &self.pulse, &halt);
+        let cycle = self.desk.errand(wish, &self.pulse, &halt);
         let orders = (&mut self.orders, &mut self.waiting);
         let Some(report) = until_stopped(cycle, &self.stop, &halt, orders).await else {
             return;

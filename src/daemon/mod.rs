@@ -1,9 +1,9 @@
 //! Keeps accounts in step for ever.
 //!
-//! Reading order: an account that is ready to run ([`open`], [`secret`], [`cycle`], [`told`]); when
+//! Reading order: an account that is ready to run ([`open`], [`secret`], [`cycle`], [`told`], [`memory`]); when
 //! to do what ([`agenda`], [`backoff`], [`bell`]); one account kept ([`keeper`] at its [`desk`],
 //! [`aftermath`], [`board`], [`pulse`], and behind the desk [`account`] with [`ears`] and
-//! [`hooks`]); all accounts of a process ([`house`], [`watch`], [`signals`], [`outside`],
+//! [`hooks`]); all accounts of a process ([`house`], [`mod@watch`], [`signals`], [`outside`],
 //! [`systemd`]); talking to it ([`protocol`], [`control`], [`answers`], [`status`]).
 
 mod open;
@@ -11,6 +11,8 @@ mod open;
 mod secret;
 
 mod cycle;
+
+mod memory;
 
 mod backoff;
 
@@ -58,7 +60,7 @@ pub use agenda::{Agenda, Clock, Kind, Next, Pace, Task};
 pub use bell::Bell;
 pub use board::{Board, Doing, Mailbox, Status};
 pub use cycle::{Errand, Opened};
-pub use desk::{Desk, Verdict};
+pub use desk::{Desk, Thorough, Verdict, Wish};
 pub use hooks::Facts;
 pub use keeper::{Keeper, Lines, Order};
 pub use open::{

@@ -47,6 +47,9 @@ pub enum Request {
         /// Mailboxes that match these patterns; none: all.
         #[serde(default)]
         mailboxes: Vec<String>,
+        /// Whether to compare every mailbox message by message.
+        #[serde(default)]
+        full: bool,
     },
     /// Let what is held run, once.
     Approve {

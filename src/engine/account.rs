@@ -171,7 +171,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             config_changed,
             already: BTreeMap::from(already),
         };
-        let verdict = guard::check(plan, &context);
+        let mut verdict = guard::check(plan, &context);
         report.held = verdict.held;
         if self.options.dry_run {
             report.plan = Some(verdict.plan);
@@ -180,6 +180,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 in_doubt: false,
             });
         }
+        self.await_rest(&mut verdict.plan, &works, report).await?;
         let in_doubt = works.values().any(|work| work.in_doubt);
         self.note_held(report)?;
         for name in &verdict.turned {

@@ -73,7 +73,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         });
         let twins = self.twins(scenes, strangers);
         let present = self.present(scenes, overview, &candidates).await?;
-        let known = known(scenes, overview, (&candidates, &present));
+        let mut known = known(scenes, overview, (&candidates, &present));
+        let flux = self.in_flux(scenes, &known, (&uids, &files)).await?;
+        let waits = set_aside(&flux, (&mut known, &mut uids, &mut files), report);
         let kept = candidates.buried.into_values().flatten().map(|b| Kept {
             hash: b.hash,
             flags: (b.agreed, b.here),
@@ -90,6 +92,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             policy: &self.policy,
         });
         moves.waiting = twins;
+        moves.pairs.extend(waits.pairs);
+        moves.uids.extend(waits.uids);
+        moves.files.extend(waits.files);
         Ok(moves)
     }
 
@@ -232,6 +237,44 @@ impl Candidates {
             }
         }
     }
+}
+
+type All<'a> = (
+    &'a mut Vec<Known>,
+    &'a mut Vec<Sighting<Uid>>,
+    &'a mut Vec<Sighting<MaildirId>>,
+);
+
+/// Takes out what is on its way, and has it passed over until the next pass.
+fn set_aside(
+    flux: &BTreeSet<ContentHash>,
+    (known, uids, files): All<'_>,
+    report: &mut Report,
+) -> Moves {
+    let mut waits = Moves::default();
+    known.retain(|one| {
+        let waiting = flux.contains(&one.pair.hash);
+        if waiting {
+            waits.pairs.insert(one.pair.id);
+            report.unsettled.insert(one.mailbox.clone());
+        }
+        !waiting
+    });
+    uids.retain(|v| {
+        let waiting = flux.contains(&v.hash);
+        if waiting {
+            waits.uids.insert((v.mailbox.clone(), v.id));
+        }
+        !waiting
+    });
+    files.retain(|g| {
+        let waiting = flux.contains(&g.hash);
+        if waiting {
+            waits.files.insert((g.mailbox.clone(), g.id.clone()));
+        }
+        !waiting
+    });
+    waits
 }
 
 /// Contents of which it cannot be told whether they are still here.

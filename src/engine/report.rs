@@ -73,6 +73,8 @@ pub struct Report {
     pub drift: usize,
     /// Mailboxes that the pass under way could not see as a whole.
     pub(crate) unsettled: BTreeSet<MailboxName>,
+    /// Passes that waited for the disk to come to rest.
+    pub(crate) restless: usize,
     /// Mailboxes that a side refused to rename.
     pub(crate) unnamed: BTreeSet<MailboxName>,
 }

@@ -7,7 +7,7 @@
 //! and tells what happens.
 
 mod reference;
-mod users;
+pub mod users;
 
 use crate::support::memory::Inner;
 use crate::support::world::TwoSides;

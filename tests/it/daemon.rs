@@ -201,7 +201,9 @@ fn orders_are_followed() {
         assert_eq!((kept.cycles(), kept.state()), (1, Doing::Paused));
         // Who asks for a sync gets one.
         let (send, answer) = oneshot::channel();
-        kept.orders.send(Order::Sync(Vec::new(), send)).unwrap();
+        kept.orders
+            .send(Order::Sync(Wish::default(), send))
+            .unwrap();
         let told = answer.await.unwrap();
         assert_eq!(
             (told.changes, told.flags_local, told.flags_remote),

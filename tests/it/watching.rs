@@ -3,6 +3,7 @@
 mod control;
 mod faults;
 mod machine;
+mod soak;
 mod system;
 
 use crate::support::dovecot::*;

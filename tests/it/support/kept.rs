@@ -102,7 +102,7 @@ impl Desk for MemoryDesk {
         }
     }
 
-    async fn errand(&mut self, _: Vec<String>, observer: &dyn Observer, stop: &Stop) -> Report {
+    async fn errand(&mut self, _: Wish, observer: &dyn Observer, stop: &Stop) -> Report {
         self.sync(Reach::Due, observer, stop).await
     }
 

@@ -120,7 +120,11 @@ impl Drop for Watcher<'_> {
             self.child.wait().unwrap();
         }
         if std::thread::panicking() {
-            eprintln!("the watcher said:\n{}", tail(&self.log()));
+            // All of it is kept beside the last of it.
+            let path = std::env::temp_dir().join("mailtide-watch.log");
+            let kept = std::fs::copy(self.home.dir.path().join("log"), &path).is_ok();
+            let tail = tail(&self.log());
+            eprintln!("the watcher said (all of it: {path:?}, {kept}):\n{tail}");
         }
     }
 }

@@ -1,0 +1,146 @@
+//! Changes that came while the mailboxes were looked at, one after another.
+//!
+//! Messages that moved while the mailboxes were looked at, one after another: seen in the one
+//! before they left it and in the other when they had arrived, they look like copies. Whoever then
+//! copies has the message twice. So it is asked once more whether the original is still there; if
+//! not, nothing is decided until the next pass sees it gone.
+
+use super::account::Account;
+use super::execute::Works;
+use super::probe::passable;
+use super::report::{Ended, Report};
+use super::scene::Scenes;
+use crate::model::{ContentHash, MailboxName, MaildirId, Side, Uid};
+use crate::reconcile::plan::CopyWhy;
+use crate::reconcile::sighting::{Known, Sighting, Whereabouts};
+use crate::reconcile::{Action, Cursor, Listed, News, Plan, Presence};
+use crate::store::{Keep, Place, Serve};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// So many passes wait for a disk that does not come to rest.
+const PATIENCE: usize = 3;
+
+/// What is new in the account with the content of something known.
+pub(super) type Sightings<'a> = (&'a [Sighting<Uid>], &'a [Sighting<MaildirId>]);
+
+impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+    /// A file that vanished from one mailbox may have arrived in another that had been looked at
+    /// before: as long as the disk has changed since it was looked at, nothing is deleted on the
+    /// server for it. The next pass sees where it went.
+    pub(super) async fn await_rest(
+        &mut self,
+        plan: &mut Plan,
+        works: &Works,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let any = plan
+            .messages
+            .iter()
+            .any(|(_, plan)| plan.actions.iter().any(rests_on_absence));
+        if !any || report.restless >= PATIENCE || !self.disk_moved_on(works).await? {
+            return Ok(());
+        }
+        report.restless += 1;
+        for (name, plan) in &mut plan.messages {
+            let before = plan.actions.len();
+            plan.actions.retain(|action| !rests_on_absence(action));
+            if plan.actions.len() < before {
+                report.unsettled.insert(name.clone());
+            }
+        }
+        Ok(())
+    }
+
+    async fn disk_moved_on(&mut self, works: &Works) -> Result<bool, Ended> {
+        let mut left = self.state.cursors(Side::Local)?;
+        for (name, work) in works {
+            if work.local_cursor != Cursor::default() {
+                left.insert(name.clone(), work.local_cursor.clone());
+            }
+        }
+        let listed = self.local.list(&left).await?;
+        let moved = |l: &Listed| l.presence == Presence::Mailbox && l.news == News::Some;
+        Ok(listed.iter().any(moved))
+    }
+
+    /// The contents of which an original that was seen is there no longer.
+    pub(super) async fn in_flux(
+        &mut self,
+        scenes: &Scenes,
+        known: &[Known],
+        (uids, files): Sightings<'_>,
+    ) -> Result<BTreeSet<ContentHash>, Ended> {
+        let place = |name: &MailboxName| match scenes.get(name) {
+            Some(scene) => scene.place(),
+            None => Place {
+                mailbox: name.clone(),
+                epoch: None,
+            },
+        };
+        let mut flux = unclear(scenes, known, (uids, files));
+        let mut there: BTreeMap<&MailboxName, BTreeMap<Uid, ContentHash>> = BTreeMap::new();
+        for one in known.iter().filter(|k| k.remote == Whereabouts::Here) {
+            let hash = one.pair.hash;
+            if uids
+                .iter()
+                .any(|v| v.hash == hash && v.mailbox != one.mailbox)
+            {
+                there
+                    .entry(&one.mailbox)
+                    .or_default()
+                    .insert(one.pair.uid, hash);
+            }
+        }
+        for (name, mut asked) in there {
+            let ids: Vec<Uid> = asked.keys().copied().collect();
+            // Where it cannot be asked, the mailbox says why when it is worked on.
+            let Some(kin) = passable(self.remote.kin(&place(name), &ids).await)? else {
+                continue;
+            };
+            asked.retain(|uid, _| !kin.iter().any(|(there, _)| there == uid));
+            flux.extend(asked.into_values());
+        }
+        for one in known.iter().filter(|k| k.local == Whereabouts::Here) {
+            let hash = one.pair.hash;
+            if !files
+                .iter()
+                .any(|g| g.hash == hash && g.mailbox != one.mailbox)
+            {
+                continue;
+            }
+            let ids = [(one.pair.file.clone(), None)];
+            let told = self.local.excerpts(&place(&one.mailbox), &ids).await;
+            if passable(told)?.is_some_and(|told| told.is_empty()) {
+                flux.insert(hash);
+            }
+        }
+        Ok(flux)
+    }
+}
+
+/// The contents of which an original may or may not be where it was, because its mailbox kept
+/// changing while it was looked at.
+fn unclear(
+    scenes: &Scenes,
+    known: &[Known],
+    (uids, files): Sightings<'_>,
+) -> BTreeSet<ContentHash> {
+    let looked = known.iter().filter(|one| scenes.contains_key(&one.mailbox));
+    let unclear = looked.filter(|one| {
+        let hash = one.pair.hash;
+        let there = one.remote == Whereabouts::Unknown && uids.iter().any(|v| v.hash == hash);
+        let here = one.local == Whereabouts::Unknown && files.iter().any(|g| g.hash == hash);
+        there || here
+    });
+    unclear.map(|one| one.pair.hash).collect()
+}
+
+/// Whether it is done because a file is gone.
+fn rests_on_absence(action: &Action) -> bool {
+    match action {
+        Action::Delete { on, .. } => *on == Side::Remote,
+        // Deleted here and wanted there: it would come back beside the one that was moved.
+        Action::Copy { from, why, .. } => from.side() == Side::Remote && *why == CopyWhy::Wanted,
+        _ => false,
+    }
+}
