@@ -88,40 +88,49 @@ phone compare "$work/Mail"
 
 echo
 echo "== mailtide watch: from now on by itself"
-mailtide --log-format json -v watch 2>"$work/log" &
+"$bin/mailtide" --config "$work/config.toml" --log-format json -v watch 2>"$work/log" &
 watcher=$!
-until mailtide status --json 2>/dev/null | grep -q '"state":"in-step"'; do sleep 0.05; done
-mailtide status
+in_step() { mailtide status | grep -q '^demo: in step ('; }
 now() { date +%s%3N; }
 # Looks until the command succeeds; answers with the milliseconds since it was asked.
 until_it() {
     local began=$1
     shift
-    until "$@"; do sleep 0.002; done
+    until "$@"; do
+        [ $(($(now) - began)) -lt 30000 ] || { echo "it never came: $*" >&2; exit 1; }
+        sleep 0.002
+    done
     echo $(($(now) - began))
 }
-told() { grep -c '"side":"remote"' "$work/log" || true; }
+until_it "$(now)" in_step >/dev/null
+mailtide status
+told() { grep -c '"message":"wake","side":"remote"' "$work/log" || true; }
 
 echo
 echo "== On the phone: star a message"
 before=$(told)
 began=$(now)
-phone star INBOX
+phone star INBOX 30
 told=$(until_it "$began" eval '[ "$(told)" -gt "$before" ]')
-shown=$(until_it "$began" eval 'find "$inbox/cur" -name "*:2,*F*" | grep -q demo-star || ls "$inbox/cur" | grep -q ":2,.*F"')
-echo "the server told after $told ms (Dovecot gathers changes for half a second); on disk after $shown ms"
+shown=$(until_it "$began" eval 'ls "$inbox/cur" | grep -q "_0000001e_.*:2,.*F"')
+echo "the server told of it after $told ms (Dovecot gathers changes for half a second), and"
+echo "$((shown - told)) ms later it was on disk"
 echo "== On disk: mark a message answered"
 sleep 1
 file=$(find "$inbox/cur" -type f -name '*:2,S' | sort | head -n 1)
+answered_there=0
+while phone answered INBOX $((answered_there + 1)) 2>/dev/null; do
+    answered_there=$((answered_there + 1))
+done
 began=$(now)
 mv "$file" "${file%:2,S}:2,RS"
-echo "on the server $(until_it "$began" eval 'phone answered INBOX 2') ms after the rename"
+echo "on the server $(until_it "$began" eval "phone answered INBOX $((answered_there + 1)) 2>/dev/null") ms after the rename"
 echo "== On disk: new mail, for the server"
 began=$(now)
 printf 'Subject: by the way\n\nhello\n' >"$inbox/tmp/1800000000.M1P1.desk"
 mv "$inbox/tmp/1800000000.M1P1.desk" "$inbox/new/1800000000.M1P1.desk"
-echo "on the server after $(until_it "$began" eval 'phone has INBOX "by the way"') ms"
-until mailtide status --json | grep -q '"state":"in-step","reason":null,"in_step_at":[0-9]*,"lag":0.0'; do sleep 0.05; done
+echo "on the server $(until_it "$began" eval 'phone has INBOX "by the way" 2>/dev/null') ms later"
+until_it "$(now)" in_step >/dev/null
 phone compare "$work/Mail"
 mailtide status
 kill -TERM "$watcher"

@@ -80,9 +80,10 @@ fn lines(one: &Status, verbose: bool) -> Vec<String> {
             add(format!("next look {} at the latest", ahead(at)));
         }
         for push in &one.push {
-            let how = match push.listening {
-                true => "listening",
-                false => "not listening",
+            let how = match (push.listening, &push.trouble) {
+                (true, _) => "listening",
+                (false, Some(_)) => "not listening",
+                (false, None) => "beginning to listen",
             };
             let trouble = push.trouble.as_ref().map(|what| format!(": {what}"));
             add(format!(

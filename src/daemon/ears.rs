@@ -60,7 +60,11 @@ impl Ears {
     fn seat(&self) -> usize {
         let mut shared = self.shared.borrow_mut();
         shared.covers.push(None);
-        self.board.open().status.push.push(Push::default());
+        let how = "to the server".to_owned();
+        self.board.open().status.push.push(Push {
+            how,
+            ..Push::default()
+        });
         shared.covers.len() - 1
     }
 

@@ -24,42 +24,63 @@ const PATIENCE: usize = 3;
 pub(super) type Sightings<'a> = (&'a [Sighting<Uid>], &'a [Sighting<MaildirId>]);
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// A file that vanished from one mailbox may have arrived in another that had been looked at
-    /// before: as long as the disk has changed since it was looked at, nothing is deleted on the
-    /// server for it. The next pass sees where it went.
+    /// What vanished from one mailbox may have arrived in another that had been looked at before:
+    /// as long as a side has changed since it was looked at, nothing is done on the other that
+    /// could not be taken back. The next pass sees where it went.
     pub(super) async fn await_rest(
         &mut self,
         plan: &mut Plan,
         works: &Works,
         report: &mut Report,
     ) -> Result<(), Ended> {
-        let any = plan
-            .messages
-            .iter()
-            .any(|(_, plan)| plan.actions.iter().any(rests_on_absence));
-        if !any || report.restless >= PATIENCE || !self.disk_moved_on(works).await? {
-            return Ok(());
-        }
-        report.restless += 1;
-        for (name, plan) in &mut plan.messages {
-            let before = plan.actions.len();
-            plan.actions.retain(|action| !rests_on_absence(action));
-            if plan.actions.len() < before {
-                report.unsettled.insert(name.clone());
+        let patient = report.restless < PATIENCE;
+        for side in [Side::Local, Side::Remote] {
+            let rests = |action: &Action| rests_on_absence(action) == Some(side);
+            let mut plans = plan.messages.iter();
+            let any = plans.any(|(_, plan)| plan.actions.iter().any(rests));
+            if !any || !patient || !self.moved_on(side, works, report).await? {
+                continue;
+            }
+            report.restless += 1;
+            for (name, plan) in &mut plan.messages {
+                let before = plan.actions.len();
+                plan.actions.retain(|action| !rests(action));
+                if plan.actions.len() < before {
+                    report.unsettled.insert(name.clone());
+                }
             }
         }
         Ok(())
     }
 
-    async fn disk_moved_on(&mut self, works: &Works) -> Result<bool, Ended> {
-        let mut left = self.state.cursors(Side::Local)?;
+    /// Whether a side has changed since it was looked at. One that never tells is looked at twice.
+    async fn moved_on(
+        &mut self,
+        side: Side,
+        works: &Works,
+        report: &Report,
+    ) -> Result<bool, Ended> {
+        let mut left = self.state.cursors(side)?;
         for (name, work) in works {
-            if work.local_cursor != Cursor::default() {
-                left.insert(name.clone(), work.local_cursor.clone());
+            let cursor = match side {
+                Side::Remote => &work.remote_cursor,
+                Side::Local => &work.local_cursor,
+            };
+            if *cursor != Cursor::default() {
+                left.insert(name.clone(), cursor.clone());
             }
         }
-        let listed = self.local.list(&left).await?;
-        let moved = |l: &Listed| l.presence == Presence::Mailbox && l.news == News::Some;
+        let listed = match side {
+            Side::Remote => self.remote.list(&left).await?,
+            Side::Local => self.local.list(&left).await?,
+        };
+        let twice = side == Side::Remote && report.restless == 0;
+        let moved = |l: &Listed| match l.news {
+            _ if l.presence != Presence::Mailbox => false,
+            News::None => false,
+            News::Some => true,
+            News::Untold => twice,
+        };
         Ok(listed.iter().any(moved))
     }
 
@@ -135,12 +156,15 @@ fn unclear(
     unclear.map(|one| one.pair.hash).collect()
 }
 
-/// Whether it is done because a file is gone.
-fn rests_on_absence(action: &Action) -> bool {
+/// The side on which something is gone, if it is done because of that, and would double a message
+/// or cost work if it was moved: deletions on disk are not among them, for what is moved is taken
+/// out of quarantine.
+fn rests_on_absence(action: &Action) -> Option<Side> {
     match action {
-        Action::Delete { on, .. } => *on == Side::Remote,
-        // Deleted here and wanted there: it would come back beside the one that was moved.
-        Action::Copy { from, why, .. } => from.side() == Side::Remote && *why == CopyWhy::Wanted,
-        _ => false,
+        Action::Delete { on, .. } => (*on == Side::Remote).then_some(Side::Local),
+        // Deleted on one side and wanted on the other: it would come back beside the one that was
+        // moved.
+        Action::Copy { from, why, .. } => (*why == CopyWhy::Wanted).then_some(from.side().other()),
+        _ => None,
     }
 }
