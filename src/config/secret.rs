@@ -56,6 +56,21 @@ pub enum SecretSource {
 }
 
 impl SecretSource {
+    /// Something that changes when the secret may have, where that can be told without asking for
+    /// it: a file has a time stamp, a command would have to be run.
+    pub fn trace(&self) -> Option<String> {
+        let path = match self {
+            SecretSource::Inline(_) | SecretSource::Command(_) => return None,
+            SecretSource::File(path) => path.clone(),
+            SecretSource::Credential(name) => {
+                PathBuf::from(std::env::var_os("CREDENTIALS_DIRECTORY")?).join(name)
+            }
+        };
+        let meta = std::fs::metadata(path).ok()?;
+        let (seconds, nanos) = (meta.mtime(), meta.mtime_nsec());
+        Some(format!("{} {seconds} {nanos} {}", meta.ino(), meta.len()))
+    }
+
     /// Gets the secret.
     pub async fn fetch(&self, account: &str) -> Result<Secret, ConfigError> {
         let refused = |what: String| ConfigError::Secret {

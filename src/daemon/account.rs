@@ -268,6 +268,10 @@ impl Desk for RealDesk {
         }
     }
 
+    fn secret_changed(&self) -> bool {
+        self.keyring.is_stale()
+    }
+
     fn renew_secret(&mut self) {
         self.keyring.forget();
         if let Some(opened) = &mut self.opened {

@@ -43,6 +43,9 @@ pub trait Desk {
     /// The network may be another: checks connections, in little time.
     async fn probe(&mut self, patience: Duration);
 
+    /// Whether the secret is another by now, as far as that shows without asking for it.
+    fn secret_changed(&self) -> bool;
+
     /// The secret may be another.
     fn renew_secret(&mut self);
 

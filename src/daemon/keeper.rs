@@ -21,6 +21,8 @@ use tokio::time::Instant;
 const EXPECT: Duration = Duration::from_secs(5);
 /// A connection that was not used for so long is let go.
 const REST: Duration = Duration::from_secs(600);
+/// How often it is looked whether a secret that was refused is another by now.
+const PEEK: Duration = Duration::from_secs(30);
 /// After a change of network a connection has to show within this that it still works.
 const PROBE: Duration = Duration::from_millis(700);
 /// After the request to stop, the batch under way may take so long.
@@ -141,7 +143,9 @@ impl<D: Desk> Keeper<D> {
     async fn wait(&mut self, until: Option<Clock>) {
         let due = until.map(|at| self.began + at);
         let rest = self.used.map(|used| used + REST);
-        let next = [due, rest].into_iter().flatten().min();
+        let refused = self.agenda.is_refused();
+        let peek = refused.then(|| Instant::now() + PEEK);
+        let next = [due, rest, peek].into_iter().flatten().min();
         let sleep = async {
             match next {
                 Some(at) => tokio::time::sleep_until(at).await,
@@ -153,6 +157,9 @@ impl<D: Desk> Keeper<D> {
             () = self.stop.asked() => {}
             order = self.orders.recv() => self.take(order).await,
             () = sleep => {
+                if refused && self.desk.secret_changed() {
+                    self.take(Some(Order::Poke)).await;
+                }
                 if rest.is_some_and(|at| at <= Instant::now()) {
                     self.used = None;
                     self.desk.rest().await;

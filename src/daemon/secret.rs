@@ -11,6 +11,8 @@ use std::cell::RefCell;
 pub struct Keyring {
     account: Account,
     secret: RefCell<Option<Secret>>,
+    /// What the place of the secret looked like when it was fetched.
+    trace: RefCell<Option<String>>,
 }
 
 impl Keyring {
@@ -19,6 +21,7 @@ impl Keyring {
         Keyring {
             account,
             secret: RefCell::new(None),
+            trace: RefCell::new(None),
         }
     }
 
@@ -35,12 +38,18 @@ impl Keyring {
         let secret = match (kept, self.account.auth) {
             (Some(secret), Auth::Password) => secret,
             _ => {
+                *self.trace.borrow_mut() = self.account.secret.trace();
                 let secret = self.account.secret.fetch(&self.account.name).await?;
                 *self.secret.borrow_mut() = Some(secret.clone());
                 secret
             }
         };
         Ok(open::server(&self.account, &secret))
+    }
+
+    /// Whether the secret may be another by now, as far as that shows.
+    pub fn is_stale(&self) -> bool {
+        self.account.secret.trace() != *self.trace.borrow()
     }
 
     /// Forgets the secret: it was refused, or the user says that there is another.

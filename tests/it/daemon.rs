@@ -141,6 +141,15 @@ fn a_wrong_password_is_tried_once_until_the_user_says_so() {
         sleep(S).await;
         assert_eq!((kept.cycles(), kept.state()), (2, Doing::InStep));
         assert_eq!(kept.seen.borrow().secrets, 1);
+        // Or until the file that holds it is another.
+        let wrong = Fate::Fails(StoreError::LoginRefused("login was refused".into()));
+        kept.seen.borrow_mut().fates.push_back(wrong);
+        kept.ring(Side::Remote);
+        sleep(3600 * S).await;
+        assert_eq!((kept.cycles(), kept.state()), (3, Doing::NeedsUser));
+        kept.seen.borrow_mut().secret_changed = true;
+        sleep(40 * S).await;
+        assert_eq!((kept.cycles(), kept.state()), (4, Doing::InStep));
     });
 }
 

@@ -36,6 +36,7 @@ pub struct Seen {
     pub fates: VecDeque<Fate>,
     pub told: Vec<Facts>,
     pub secrets: usize,
+    pub secret_changed: bool,
     pub told_by_server: Scope,
 }
 
@@ -127,6 +128,10 @@ impl Desk for MemoryDesk {
     }
 
     async fn probe(&mut self, _: Duration) {}
+
+    fn secret_changed(&self) -> bool {
+        self.seen.borrow().secret_changed
+    }
 
     fn renew_secret(&mut self) {
         self.seen.borrow_mut().secrets += 1;
