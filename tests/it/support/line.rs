@@ -37,7 +37,12 @@ pub struct Line {
 
 impl Line {
     pub fn to(server: u16) -> Line {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        Line::from("127.0.0.1", server)
+    }
+
+    /// Listening on another address of this machine.
+    pub fn from(address: &str, server: u16) -> Line {
+        let listener = TcpListener::bind((address, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared::default());
         shared.server.store(server, Ordering::SeqCst);

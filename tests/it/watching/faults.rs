@@ -190,3 +190,32 @@ fn one_account_in_trouble_delays_no_other() {
     assert!(took < Duration::from_secs(5), "{took:?}");
     assert_ne!(watcher.account("bad")["state"], "in-step");
 }
+
+#[test]
+fn a_captive_portal_is_no_network_and_nobodys_mistake() {
+    let (server, home) = world(FULL, "");
+    // Another machine answers in the server's place, with a certificate that is in order, for
+    // another name: the one of the test is for 127.0.0.1.
+    let portal = Line::from("127.0.0.2", server.tls_port);
+    let dir = home.dir.path().display();
+    let account = |host: &str, port: u16| {
+        home.write_config(&format!(
+            "state_dir = \"{dir}/state\"\n[accounts.test]\nhost = \"{host}\"\nport = {port}\n\
+             tls_ca_file = \"{}\"\nuser = \"u1\"\npassword = \"pass\"\nmaildir = \"{dir}/Mail\"\n",
+            server.ca().display()
+        ));
+    };
+    account("127.0.0.2", portal.port);
+    assert_eq!(home.sync().0, 75);
+    let watcher = Watcher::start(&home, home.mailtide());
+    watcher.wait("it is noticed", |test| test["state"] == "waiting");
+    let reason = watcher.status()["reason"].to_string();
+    assert!(reason.contains("wants a login of its own"), "{reason}");
+    let tries = portal.connections();
+    wait_for("it is tried again", || portal.connections() > tries + 2);
+    // The portal lets us through.
+    account("127.0.0.1", server.tls_port);
+    watcher.signal("HUP");
+    watcher.wait("in step", |test| test["state"] == "in-step");
+    assert_same(&server, "u1", &home);
+}
