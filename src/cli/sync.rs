@@ -135,7 +135,7 @@ impl Job<'_> {
             .build();
         let report = match runtime {
             Ok(runtime) => {
-                let span = tracing::info_span!("account", name = %self.account.name);
+                let span = tracing::info_span!("sync", account = %self.account.name);
                 runtime.block_on(self.cycle().instrument(span))
             }
             Err(error) => Err(StoreError::Bug(format!("no runtime: {error}")).into()),

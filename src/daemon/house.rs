@@ -241,7 +241,7 @@ fn keep(account: config::Account, state_dir: PathBuf, lines: Lines) {
             return;
         }
     };
-    let span = tracing::info_span!("account", name = %account.name);
+    let span = tracing::info_span!("watch", account = %account.name);
     let tasks = tokio::task::LocalSet::new();
     let work = async {
         let (bell, board) = (lines.bell.clone(), lines.board.clone());

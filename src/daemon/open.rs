@@ -101,14 +101,13 @@ pub fn open_state(state_dir: &Path, account: &str, writes: Writes) -> Result<Ope
             let lock = Lock::take(&lock_path)?;
             (Some(lock), State::open(&path)?)
         }
-        Writes::None => {
-            let lock = Lock::take_quietly(&lock_path)?;
-            let state = match path.exists() {
-                true => State::open_read_only(&path)?,
-                false => State::in_memory()?,
-            };
-            (lock, state)
-        }
+        Writes::None => match Lock::take_quietly(&lock_path) {
+            Ok(lock) if path.exists() => (lock, State::open_read_only(&path)?),
+            Ok(lock) => (lock, State::in_memory()?),
+            // A watcher has it: what it has recorded can be read all the same.
+            Err(StateError::Locked { .. }) if path.exists() => (None, State::open_beside(&path)?),
+            Err(error) => return Err(error.into()),
+        },
     };
     let claim = claim_of(&state)?;
     Ok(OpenState { state, lock, claim })

@@ -149,6 +149,11 @@ fn sync_beside_a_watcher_is_done_by_it() {
         (0, &1.into(), &1.into())
     );
     assert_same(&server, "u1", &home);
+    // To look does no harm, and is not kept from anybody.
+    for command in [&["check"][..], &["sync", "--dry-run"]] {
+        let out = home.run(command);
+        assert!(out.status.success(), "{out:?}");
+    }
     let text = home.run(&["sync"]);
     let line = String::from_utf8_lossy(&text.stdout).into_owned();
     assert!(line.contains("test: in step, nothing to do"), "{line}");

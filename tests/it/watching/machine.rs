@@ -40,13 +40,14 @@ fn limits_of_inotify_are_told_and_got_along_with() {
     assert!(took < Duration::from_secs(45), "{took:?}");
 }
 
-/// Runs a test of this program in a network namespace of its own. `false`: there are none here.
-fn in_own_network(test: &str) -> bool {
+/// Runs a test of this program in a namespace of its own, after this command. `false`: there are
+/// none here.
+pub fn in_own(namespace: &str, first: &str, test: &str) -> bool {
     let enter = |command: &str| {
         // The server of the test has users of its own, so it has to be root who enters.
         let mut unshare = Command::new("unshare");
-        unshare.args(["--net", "sh", "-c"]);
-        unshare.arg(format!("ip link set lo up && {command}"));
+        unshare.args([namespace, "sh", "-c"]);
+        unshare.arg(format!("{first} && {command}"));
         unshare
     };
     if !enter("true").output().is_ok_and(|out| out.status.success()) {
@@ -65,7 +66,8 @@ fn in_own_network(test: &str) -> bool {
 
 #[test]
 fn a_network_that_comes_back_is_noticed_at_once() {
-    if !in_own_network("watching::machine::inside_a_network_that_comes_back") {
+    let test = "watching::machine::inside_a_network_that_comes_back";
+    if !in_own("--net", "ip link set lo up", test) {
         eprintln!("no network namespaces here: skipped");
     }
 }

@@ -154,3 +154,54 @@ fn credentials_of_systemd_are_taken() {
     watcher.wait("in step", |test| test["state"] == "in-step");
     assert_same(&server, "u1", &home);
 }
+
+/// In a mount namespace of its own, where the journal's socket is ours.
+#[test]
+fn the_journal_is_told_with_fields() {
+    let place = "/run/systemd/journal";
+    let first = format!("mkdir -p {place} && mount -t tmpfs none {place}");
+    if !machine::in_own(
+        "--mount",
+        &first,
+        "watching::system::inside_where_the_journal_is_ours",
+    ) {
+        eprintln!("no mount namespaces here: skipped");
+    }
+}
+
+#[test]
+#[ignore = "listens in the journal's place; run in a namespace of its own by the test above"]
+fn inside_where_the_journal_is_ours() {
+    use std::os::unix::fs::MetadataExt;
+    let journal = UnixDatagram::bind("/run/systemd/journal/socket").unwrap();
+    journal
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let (_server, home) = world(FULL, "");
+    let stderr = std::fs::File::create(home.dir.path().join("stderr")).unwrap();
+    let meta = stderr.metadata().unwrap();
+    let mut child = home
+        .mailtide()
+        .arg("watch")
+        .env("JOURNAL_STREAM", format!("{}:{}", meta.dev(), meta.ino()))
+        .stderr(stderr)
+        .spawn()
+        .unwrap();
+    let (mut space, mut said) = ([0; 1 << 16], String::new());
+    while !said.contains("30 downloaded") {
+        let size = journal.recv(&mut space).unwrap();
+        said = String::from_utf8_lossy(&space[..size]).into_owned();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    for part in [
+        "SYSLOG_IDENTIFIER",
+        "MAILTIDE_ACCOUNT",
+        "MAILTIDE_MAILBOXES",
+        "INBOX, Work",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let told = std::fs::read_to_string(home.dir.path().join("stderr")).unwrap();
+    assert_eq!(told, "", "it is told once");
+}
