@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Installs what is missing and runs all the tests.
 #
-#   MAILTIDE_RUNS=N   random runs of the convergence test (default 20,000)
+#   MAILTIDE_RUNS=N   random runs of the convergence test (default 50,000)
 #   MAILTIDE_KILLS=N  kills of the crash test (default 60)
+#   MAILTIDE_SOAK=N   seconds of the watcher's soak test (default 180)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tests/install.sh
