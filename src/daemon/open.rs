@@ -3,7 +3,7 @@
 use super::secret::Keyring;
 use crate::config::{self, Config, ConfigError, Security};
 use crate::imap::{
-    Access, Auth, Compress, ImapStore, Plaintext, Secret, Server, Settings, TlsMode, Trust,
+    Access, Auth, Compress, ImapStore, Plaintext, Road, Secret, Server, Settings, TlsMode, Trust,
 };
 use crate::maildir::{Claim, Layout, MaildirStore};
 use crate::reconcile::Direction;
@@ -200,6 +200,7 @@ pub fn server(account: &config::Account, secret: &config::Secret) -> Server {
     Server {
         host: account.host.clone(),
         port: account.port,
+        road: Road::Tcp,
         tls: match account.security {
             Security::Implicit => TlsMode::Implicit,
             Security::StartTls => TlsMode::StartTls,

@@ -3,6 +3,7 @@
 
 use super::gate::Gate;
 use super::patience::{asks, patience};
+use super::road::{Road, reach};
 use super::tls::{Trust, client_config, is_for_another};
 use super::wire::{Stream, Wire};
 use crate::store::StoreError;
@@ -11,7 +12,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
@@ -25,6 +25,8 @@ pub struct Server {
     pub host: String,
     /// Port.
     pub port: u16,
+    /// How to get there.
+    pub road: Road,
     /// How the connection is protected.
     pub tls: TlsMode,
     /// What certificates are checked against.
@@ -105,13 +107,9 @@ pub async fn connect(server: &Server) -> Result<(Wire, Option<Vec<String>>), Sto
 type Entered = (Box<dyn Stream>, Option<Vec<String>>);
 
 async fn enter(server: &Server, peer: &str) -> Result<Entered, StoreError> {
-    let tcp = TcpStream::connect((server.host.as_str(), server.port))
+    let (stream, loopback) = reach(&server.road, &server.host, server.port)
         .await
         .map_err(|error| StoreError::Retry(format!("cannot connect to {peer}: {error}")))?;
-    prepare(&tcp);
-    let loopback = tcp
-        .peer_addr()
-        .is_ok_and(|address| address.ip().is_loopback());
     if server.tls == TlsMode::None && server.plaintext == Plaintext::LoopbackOnly && !loopback {
         return Err(StoreError::NeedsUser(format!(
             "{peer} is not this machine, and tls = \"none\" would send the password readable; \
@@ -119,8 +117,8 @@ async fn enter(server: &Server, peer: &str) -> Result<Entered, StoreError> {
         )));
     }
     let stream: Box<dyn Stream> = match server.tls {
-        TlsMode::Implicit => shake_hands(server, peer, Box::new(tcp)).await?,
-        TlsMode::StartTls | TlsMode::None => Box::new(tcp),
+        TlsMode::Implicit => shake_hands(server, peer, stream).await?,
+        TlsMode::StartTls | TlsMode::None => stream,
     };
     let mut client = greeted(stream, server.tls, peer).await?;
     if server.tls == TlsMode::StartTls {
@@ -137,24 +135,6 @@ async fn enter(server: &Server, peer: &str) -> Result<Entered, StoreError> {
         return Ok((Box::new(gate), None));
     }
     log_in(server, peer, client).await
-}
-
-fn prepare(tcp: &TcpStream) {
-    // Hints: a system that refuses them only notices dead connections later.
-    let socket = socket2::SockRef::from(tcp);
-    let keepalive = socket2::TcpKeepalive::new()
-        .with_time(Duration::from_secs(60))
-        .with_interval(Duration::from_secs(15))
-        .with_retries(4);
-    for hint in [
-        socket.set_tcp_nodelay(true),
-        socket.set_tcp_keepalive(&keepalive),
-        socket.set_tcp_user_timeout(Some(Duration::from_secs(120))),
-    ] {
-        if let Err(error) = hint {
-            tracing::debug!(%error, "a socket option was refused");
-        }
-    }
 }
 
 async fn shake_hands(

@@ -1,10 +1,12 @@
 //! The remote side: an IMAP server.
 //!
-//! Reading order: [`connect`] (TCP, TLS, login; with [`tls`] and [`gate`]), [`wire`] (lines and
-//! literals), [`value`] and [`reply`] (what the server says), [`command`] (what we say),
+//! Reading order: [`road`] (TCP), [`connect`] (TLS, login; with [`tls`] and [`gate`]), [`wire`]
+//! (lines and literals), [`value`] and [`reply`] (what the server says), [`command`] (what we say),
 //! [`session`] (commands and their answers; [`answer`], [`patience`]), [`listen`] (what the server
 //! says by itself), then the store: [`store`], [`list`], [`look`], [`read`], [`mod@write`],
 //! [`append`], [`transfer`]. Beside them [`names`], [`uid_set`], [`date`].
+
+mod road;
 
 pub mod connect;
 
@@ -52,5 +54,7 @@ mod date;
 
 pub use connect::{Auth, Compress, Plaintext, Secret, Server, TELLTALES, TlsMode};
 pub use listen::{Ear, Heard, Listener};
+pub use road::{Dial, Road};
 pub use store::{Access, ImapStore, Settings, Tier};
 pub use tls::Trust;
+pub use wire::Stream;

@@ -12,7 +12,8 @@ use super::wire::{NoTap, Tap, Wire};
 use crate::model::{Flags, UidValidity};
 use crate::store::StoreError;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Commands on their way at once. Their answers are small, so neither side ever waits for the
 /// other to read.

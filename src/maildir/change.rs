@@ -1,17 +1,15 @@
 //! Changing files: flags by renaming, removal by moving into quarantine. Each looks at the very
 //! file first; one that another program renamed is looked for anew.
 
-use super::deliver::unique;
+use super::disk::unique;
 use super::file_name;
 use super::keywords::Keywords;
-use super::quarantine::rename_new;
 use super::scan::{Entry, Sub};
 use super::store::MaildirStore;
 use crate::model::{MailboxBase, MailboxName, MaildirId};
 use crate::reconcile::Coverage;
 use crate::store::{FlagEdit, Place, Removal, Removed, StoreError};
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -25,10 +23,10 @@ impl MaildirStore {
         let mailbox = self.directory(name)?;
         let letters = self.scan_of(name)?.letters();
         let keywords = (|| -> io::Result<Keywords> {
-            let mut keywords = Keywords::load(&mailbox)?;
+            let mut keywords = Keywords::load(&*self.disk, &mailbox)?;
             let wanted = edits.iter().flat_map(|edit| edit.change.add.keywords());
             if keywords.assign(wanted, &letters) {
-                keywords.save(&mailbox)?;
+                keywords.save(&*self.disk, &mailbox)?;
             }
             Ok(keywords)
         })()
@@ -47,7 +45,7 @@ impl MaildirStore {
                 entry.path(&mailbox, &edit.id),
                 changed.path(&mailbox, &edit.id),
             );
-            match rename_new(&from, &to) {
+            match self.disk.rename_new(&from, &to) {
                 Ok(()) => {}
                 // Renamed by another program meanwhile, or the name is taken: look again later.
                 Err(error) if is_race(&error) => {
@@ -71,7 +69,8 @@ impl MaildirStore {
     ) -> Result<Vec<(MaildirId, Removed)>, StoreError> {
         let name = &place.mailbox;
         let mailbox = self.directory(name)?;
-        let keywords = Keywords::load(&mailbox).map_err(|error| failed(&mailbox, &error))?;
+        let keywords =
+            Keywords::load(&*self.disk, &mailbox).map_err(|error| failed(&mailbox, &error))?;
         let (mut done, mut touched, mut kept) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
         for removal in removals {
             let Some(entry) = self.find(name, &removal.id)? else {
@@ -98,7 +97,7 @@ impl MaildirStore {
             done.push((removal.id.clone(), Removed::Kept(below)));
         }
         for directory in kept {
-            sync_directory(&directory)?;
+            self.sync_directory(&directory)?;
         }
         self.sync(&mailbox, &touched)?;
         Ok(done)
@@ -113,9 +112,12 @@ impl MaildirStore {
         let mailbox = self.directory(name)?;
         let gone = || StoreError::Stale(format!("{id} is no longer there"));
         let entry = self.find(name, id)?.ok_or_else(gone)?;
-        let new = MaildirId::new(format!("{}.{}", unique("m"), self.host).into_bytes());
+        let new =
+            MaildirId::new(format!("{}.{}", unique(&*self.disk, "m"), self.host).into_bytes());
         let (from, to) = (entry.path(&mailbox, id), entry.path(&mailbox, &new));
-        rename_new(&from, &to).map_err(|error| failed(&from, &error))?;
+        self.disk
+            .rename_new(&from, &to)
+            .map_err(|error| failed(&from, &error))?;
         self.sync(&mailbox, &BTreeSet::from([entry.sub.name()]))?;
         self.forget_scan(name);
         Ok(new)
@@ -138,18 +140,20 @@ impl MaildirStore {
             .quarantine
             .directory(name)
             .map_err(|error| failed(&mailbox, &error))?;
-        let shelf = inside.join(format!("mailbox.{}", unique("m")));
-        std::fs::create_dir(&shelf).map_err(|error| failed(&shelf, &error))?;
+        let shelf = inside.join(format!("mailbox.{}", unique(&*self.disk, "m")));
+        self.disk
+            .make_dirs(&shelf)
+            .map_err(|error| failed(&shelf, &error))?;
         // cur last: it is what makes a directory a mailbox.
         for part in [super::keywords::FILE, "tmp", "new", "cur"] {
-            match rename_new(&mailbox.join(part), &shelf.join(part)) {
+            match self.disk.rename_new(&mailbox.join(part), &shelf.join(part)) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(failed(&mailbox.join(part), &error)),
                 Ok(()) => {}
             }
         }
         for directory in [&shelf, &inside, &mailbox] {
-            sync_directory(directory)?;
+            self.sync_directory(directory)?;
         }
         self.remove_empty_parents(&mailbox);
         self.forget_scan(name);
@@ -160,7 +164,7 @@ impl MaildirStore {
     pub(super) fn remove_empty_parents(&self, mailbox: &Path) {
         let mut directory: PathBuf = mailbox.to_owned();
         while directory != self.root && directory.starts_with(&self.root) {
-            if std::fs::remove_dir(&directory).is_err() || !directory.pop() {
+            if self.disk.remove_dir(&directory).is_err() || !directory.pop() {
                 return;
             }
         }
@@ -168,7 +172,27 @@ impl MaildirStore {
 
     fn sync(&self, mailbox: &Path, subs: &BTreeSet<&'static str>) -> Result<(), StoreError> {
         subs.iter()
-            .try_for_each(|sub| sync_directory(&mailbox.join(sub)))
+            .try_for_each(|sub| self.sync_directory(&mailbox.join(sub)))
+    }
+
+    /// Makes a mailbox, and the directories above it.
+    pub(super) fn create(&self, path: &Path) -> io::Result<()> {
+        // cur last: it is what makes a directory a mailbox (F2).
+        for sub in ["tmp", "new", "cur"] {
+            self.disk.make_dirs(&path.join(sub))?;
+        }
+        let mut directory = path.to_owned();
+        loop {
+            self.disk.sync(&directory)?;
+            if directory == self.root || !directory.pop() {
+                return Ok(());
+            }
+        }
+    }
+
+    pub(super) fn sync_directory(&self, directory: &Path) -> Result<(), StoreError> {
+        let synced = self.disk.sync(directory);
+        synced.map_err(|error| failed(directory, &error))
     }
 
     /// The entry of a file, looked for on disk when it is not where it was.
@@ -180,7 +204,7 @@ impl MaildirStore {
         let mailbox = self.directory(name)?;
         let known = self.scan_of(name)?.entries.get(id).cloned();
         if let Some(entry) = &known
-            && entry.path(&mailbox, id).symlink_metadata().is_ok()
+            && self.disk.about(&entry.path(&mailbox, id)).is_ok()
         {
             return Ok(known);
         }
@@ -209,11 +233,6 @@ fn is_race(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists
     )
-}
-
-pub(super) fn sync_directory(directory: &Path) -> Result<(), StoreError> {
-    let sync = || File::open(directory)?.sync_all();
-    sync().map_err(|error| failed(directory, &error))
 }
 
 pub(super) fn failed(path: &Path, error: &io::Error) -> StoreError {

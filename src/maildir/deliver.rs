@@ -2,29 +2,25 @@
 //! that did not exist: written to `tmp/`, synced with its batch, renamed without replacing, and
 //! the directories synced after it.
 
+use super::disk::{Create, Disk, Output, unique};
 use super::file_name;
 use super::keywords::Keywords;
 use super::layout::join;
 use super::line_ends::{Dropped, ToDisk, ToWire};
-use super::quarantine::rename_new;
 use super::scan::Sub;
-use crate::model::{FlagChange, MaildirId, Timestamp};
+use crate::model::{FlagChange, MaildirId};
 use crate::store::{Delivered, Delivery, Receiver, StoreError};
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::rc::Rc;
 
 /// From so many files on, one sync of the file system is cheaper than one of each file.
 const SYNC_ALL_FROM: usize = 8;
 
-static COUNTER: AtomicU64 = AtomicU64::new(0);
-
 /// Takes messages into one mailbox, or into its quarantine.
 pub struct MaildirReceiver {
+    disk: Rc<dyn Disk>,
     /// The mailbox's directory; `tmp` is below it.
     mailbox: PathBuf,
     target: Target,
@@ -55,15 +51,21 @@ pub enum Target {
 /// The message that has begun.
 struct Current {
     path: PathBuf,
-    file: BufWriter<File>,
+    file: BufWriter<Box<dyn Output>>,
     convert: Option<ToDisk>,
     written: u64,
 }
 
 impl MaildirReceiver {
     /// Begins to take messages in; `there` is what the mailbox holds.
-    pub fn new(mailbox: &Path, target: Target, host: &str, there: There) -> MaildirReceiver {
+    pub fn new(
+        disk: Rc<dyn Disk>,
+        (mailbox, target): (&Path, Target),
+        host: &str,
+        there: There,
+    ) -> MaildirReceiver {
         MaildirReceiver {
+            disk,
             mailbox: mailbox.to_owned(),
             target,
             host: host.to_owned(),
@@ -80,14 +82,9 @@ impl MaildirReceiver {
         }
     }
 
-    fn create(&self) -> io::Result<(PathBuf, BufWriter<File>)> {
-        let path = self.tmp().join(unique("mailtide"));
-        let mut options = std::fs::OpenOptions::new();
-        let file = options
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)?;
+    fn create(&self) -> io::Result<(PathBuf, BufWriter<Box<dyn Output>>)> {
+        let path = self.tmp().join(unique(&*self.disk, "mailtide"));
+        let file = self.disk.create(&path, Create::New)?;
         Ok((path, BufWriter::with_capacity(64 << 10, file)))
     }
 
@@ -121,7 +118,7 @@ impl MaildirReceiver {
         };
         current.file.flush()?;
         let (path, mut file) = self.create()?;
-        let mut old = File::open(&current.path)?;
+        let mut old = self.disk.open(&current.path)?;
         let (mut add, mut written, mut piece) = (ToWire::default(), 0, vec![0; 64 << 10]);
         loop {
             let count = old.read(&mut piece)?;
@@ -133,7 +130,7 @@ impl MaildirReceiver {
             written += out.len() as u64;
             file.write_all(&out)?;
         }
-        std::fs::remove_file(&current.path)?;
+        self.disk.remove(&current.path)?;
         self.current = Some(Current {
             path,
             file,
@@ -151,12 +148,12 @@ impl MaildirReceiver {
             current.file.write_all(convert.rest())?;
             current.written += convert.rest().len() as u64;
         }
-        let file = current
+        let mut file = current
             .file
             .into_inner()
             .map_err(io::IntoInnerError::into_error)?;
         if let Some(date) = delivery.date {
-            file.set_modified(moment(date))?;
+            file.set_modified(date.0)?;
         }
         self.whole.push((current.path, delivery, current.written));
         Ok(())
@@ -166,13 +163,13 @@ impl MaildirReceiver {
         self.sync()?;
         let mut keywords = Keywords::default();
         if matches!(self.target, Target::Mailbox) {
-            keywords = Keywords::load(&self.mailbox)?;
+            keywords = Keywords::load(&*self.disk, &self.mailbox)?;
             let deliveries = self.whole.iter().map(|(_, delivery, _)| delivery);
             let wanted: Vec<_> = deliveries
                 .flat_map(|d| d.flags.keywords().cloned())
                 .collect();
             if keywords.assign(wanted.iter(), &self.there.letters) {
-                keywords.save(&self.mailbox)?;
+                keywords.save(&*self.disk, &self.mailbox)?;
             }
         }
         let mut outcomes = Vec::with_capacity(self.whole.len());
@@ -188,18 +185,17 @@ impl MaildirReceiver {
         }
         self.whole.clear();
         for directory in touched {
-            File::open(directory)?.sync_all()?;
+            self.disk.sync(&directory)?;
         }
         Ok(outcomes)
     }
 
     fn sync(&self) -> io::Result<()> {
         if self.whole.len() >= SYNC_ALL_FROM {
-            let directory = File::open(self.tmp())?;
-            return rustix::fs::syncfs(&directory).map_err(io::Error::from);
+            return self.disk.sync_all(&self.tmp());
         }
         for (path, _, _) in &self.whole {
-            File::open(path)?.sync_all()?;
+            self.disk.sync(path)?;
         }
         Ok(())
     }
@@ -228,14 +224,15 @@ impl MaildirReceiver {
         for again in 0_u32.. {
             let base = match &delivery.origin {
                 Some(origin) => file_name::downloaded(origin, delivery.date, again, &self.host),
-                None => format!("{}.{}", unique("m"), self.host).into_bytes(),
+                None => format!("{}.{}", unique(&*self.disk, "m"), self.host).into_bytes(),
             };
             // The base name must be free whatever flags a file carries behind it.
             let id = MaildirId::new(base.clone());
             if self.there.names.contains(&id) {
                 continue;
             }
-            match rename_new(path, &join(&directory, &[&*base, &suffix].concat())) {
+            let free = join(&directory, &[&*base, &suffix].concat());
+            match self.disk.rename_new(path, &free) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
                 Ok(()) => return Ok((id, directory)),
@@ -281,7 +278,8 @@ impl Receiver for MaildirReceiver {
     async fn abandon(&mut self) -> Result<(), StoreError> {
         match self.current.take() {
             Some(current) => {
-                std::fs::remove_file(&current.path).map_err(|error| self.failed(&error))
+                let removed = self.disk.remove(&current.path);
+                removed.map_err(|error| self.failed(&error))
             }
             None => Ok(()),
         }
@@ -296,44 +294,24 @@ impl Drop for MaildirReceiver {
     fn drop(&mut self) {
         let current = self.current.iter().map(|current| &current.path);
         for path in current.chain(self.whole.iter().map(|(path, _, _)| path)) {
-            if let Err(error) = std::fs::remove_file(path) {
+            if let Err(error) = self.disk.remove(path) {
                 tracing::debug!(path = %path.display(), %error, "left in tmp");
             }
         }
     }
 }
 
-/// A name that no other file has: time, process, counter.
-pub fn unique(kind: &str) -> String {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let count = COUNTER.fetch_add(1, Ordering::Relaxed);
-    let (seconds, micros) = (now.as_secs(), now.subsec_micros());
-    format!("{seconds}.{kind}M{micros}P{}Q{count}", std::process::id())
-}
-
-/// An INTERNALDATE as a file time.
-fn moment(date: Timestamp) -> SystemTime {
-    let seconds = Duration::from_secs(date.0.unsigned_abs());
-    if date.0 < 0 {
-        UNIX_EPOCH - seconds
-    } else {
-        UNIX_EPOCH + seconds
-    }
-}
-
 /// Removes files that earlier runs of ours left in `tmp`; other programs' are not touched.
-pub fn sweep(mailbox: &Path) -> io::Result<()> {
-    let own = format!("P{}Q", std::process::id());
-    for entry in std::fs::read_dir(mailbox.join("tmp"))? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.contains(".mailtideM") && !name.contains(&own) {
-            std::fs::remove_file(entry.path())?;
+pub fn sweep(disk: &dyn Disk, mailbox: &Path) -> io::Result<()> {
+    let own = format!("P{}Q", disk.serial().0);
+    let (tmp, mut left) = (mailbox.join("tmp"), Vec::new());
+    disk.list(&tmp, &mut |name, _| {
+        let text = name.to_string_lossy();
+        if text.contains(".mailtideM") && !text.contains(&own) {
+            left.push(tmp.join(name));
         }
-    }
-    Ok(())
+    })?;
+    left.iter().try_for_each(|path| disk.remove(path))
 }
 
 #[cfg(test)]

@@ -1,4 +1,6 @@
+use super::super::disk::Kernel;
 use super::*;
+use crate::model::Timestamp;
 use crate::model::{Flags, SystemFlag};
 
 fn receive(pieces: &[&[u8]], flags: Flags) -> (String, Vec<u8>) {
@@ -7,7 +9,12 @@ fn receive(pieces: &[&[u8]], flags: Flags) -> (String, Vec<u8>) {
         std::fs::create_dir(dir.path().join(sub)).unwrap();
     }
     let there = There::default();
-    let mut receiver = MaildirReceiver::new(dir.path(), Target::Mailbox, "host", there);
+    let mut receiver = MaildirReceiver::new(
+        Rc::new(Kernel),
+        (dir.path(), Target::Mailbox),
+        "host",
+        there,
+    );
     let (date, origin) = (Some(Timestamp(1_000_000)), None);
     let delivery = Delivery {
         tag: 0,

@@ -14,14 +14,19 @@ use std::io;
 impl MaildirStore {
     /// How many runs had changed something when the marker was last written, if it says so.
     pub fn generation(&self) -> Result<Option<u64>, StoreError> {
-        Ok(open_root(&self.root, self.layout, &self.claim)?.generation)
+        Ok(open_root(&*self.disk, (&self.root, self.layout), &self.claim)?.generation)
     }
 
     /// Writes into the marker how many runs have changed something, where that is news.
     pub fn note_generation(&self, generation: u64) -> Result<(), StoreError> {
-        let opened = open_root(&self.root, self.layout, &self.claim)?;
+        let opened = open_root(&*self.disk, (&self.root, self.layout), &self.claim)?;
         if opened.generation != Some(generation) {
-            claim_root(&self.root, self.layout, &opened.uuid, generation)?;
+            claim_root(
+                &*self.disk,
+                (&self.root, self.layout),
+                &opened.uuid,
+                generation,
+            )?;
         }
         Ok(())
     }
@@ -34,8 +39,8 @@ impl Keep for MaildirStore {
         let directory = directory.map_err(|error| failed(&root, &error))?;
         let target = Target::Quarantine(directory);
         Ok(MaildirReceiver::new(
-            &self.root,
-            target,
+            self.disk.clone(),
+            (&self.root, target),
             &self.host,
             There::default(),
         ))
@@ -52,10 +57,11 @@ impl Keep for MaildirStore {
         ids: &[MaildirId],
     ) -> Result<Vec<(MaildirId, Flags)>, StoreError> {
         let other = self.path(other);
-        if !other.join("cur").is_dir() {
+        if !self.disk.is_dir(&other.join("cur")) {
             return Ok(Vec::new());
         }
-        let keywords = Keywords::load(&other).map_err(|error| failed(&other, &error))?;
+        let keywords =
+            Keywords::load(&*self.disk, &other).map_err(|error| failed(&other, &error))?;
         let mut all = Vec::new();
         for id in ids {
             if let Some(entry) = self.find(&place.mailbox, id)? {
@@ -78,7 +84,8 @@ impl Keep for MaildirStore {
                 continue;
             };
             // What cannot be read is not known; the table says so when it is its turn.
-            let read = Message::open(&entry.path(&mailbox, id)).and_then(Message::bare_size);
+            let read =
+                Message::open(&*self.disk, &entry.path(&mailbox, id)).and_then(Message::bare_size);
             all.extend(read.ok().flatten().map(|size| (id.clone(), size)));
         }
         Ok(all)
@@ -90,7 +97,7 @@ impl Keep for MaildirStore {
         size: Option<u64>,
     ) -> Result<Option<Excerpt>, StoreError> {
         let kept = self.quarantine.path(path);
-        match Message::open(&kept).and_then(|message| message.excerpt(size)) {
+        match Message::open(&*self.disk, &kept).and_then(|message| message.excerpt(size)) {
             Ok(excerpt) => Ok(Some(excerpt)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed(&kept, &error)),

@@ -2,11 +2,10 @@
 //! the mailbox that says what each stands for (a line a keyword: number, space, name). The 27th
 //! has no letter; it lives in the state database only.
 
+use super::disk::{Create, Disk};
 use crate::model::{Flags, Keyword};
 use crate::reconcile::FlagMask;
 use std::collections::BTreeSet;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// The name of the file.
@@ -20,8 +19,8 @@ pub struct Keywords {
 
 impl Keywords {
     /// Reads the file; without one there are no keywords. Lines that mean nothing are passed over.
-    pub fn load(mailbox: &Path) -> std::io::Result<Keywords> {
-        let text = match std::fs::read(mailbox.join(FILE)) {
+    pub fn load(disk: &dyn Disk, mailbox: &Path) -> std::io::Result<Keywords> {
+        let text = match disk.read(&mailbox.join(FILE)) {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(error),
@@ -101,23 +100,17 @@ impl Keywords {
     }
 
     /// Writes the file: whole or not at all.
-    pub fn save(&self, mailbox: &Path) -> std::io::Result<()> {
+    pub fn save(&self, disk: &dyn Disk, mailbox: &Path) -> std::io::Result<()> {
         let tmp = mailbox.join("tmp").join("mailtide.keywords");
-        let mut options = std::fs::OpenOptions::new();
-        let mut file = options
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&tmp)?;
+        let mut file = disk.create(&tmp, Create::Anew)?;
         for (index, name) in self.names.iter().enumerate() {
             if let Some(name) = name {
                 writeln!(file, "{index} {}", name.as_str())?;
             }
         }
-        file.sync_all()?;
-        std::fs::rename(&tmp, mailbox.join(FILE))?;
-        std::fs::File::open(mailbox)?.sync_all()
+        file.sync()?;
+        disk.replace(&tmp, &mailbox.join(FILE))?;
+        disk.sync(mailbox)
     }
 }
 
@@ -134,6 +127,7 @@ pub(super) fn masks(keywords: &Keywords, used: &BTreeSet<u8>) -> (FlagMask, Flag
 
 #[cfg(test)]
 mod tests {
+    use super::super::disk::Kernel;
     use super::*;
 
     #[test]
@@ -141,7 +135,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("tmp")).unwrap();
         std::fs::write(dir.path().join(FILE), "0 work\n2 Later\nx y\n99 z\n").unwrap();
-        let mut keywords = Keywords::load(dir.path()).unwrap();
+        let mut keywords = Keywords::load(&Kernel, dir.path()).unwrap();
         assert_eq!(keywords.name(b'c'), Keyword::new("later"));
         let many: Vec<Keyword> = (0..30)
             .filter_map(|n| Keyword::new(&format!("k{n}")))
@@ -153,7 +147,7 @@ mod tests {
         assert_eq!(keywords.letter(&many[0]), Some(b'd'));
         assert_eq!(keywords.letter(&many[23]), None);
         assert!(!keywords.has_room(&used) && !keywords.assign(many.iter(), &used));
-        keywords.save(dir.path()).unwrap();
-        assert_eq!(Keywords::load(dir.path()).unwrap(), keywords);
+        keywords.save(&Kernel, dir.path()).unwrap();
+        assert_eq!(Keywords::load(&Kernel, dir.path()).unwrap(), keywords);
     }
 }

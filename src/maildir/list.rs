@@ -1,6 +1,7 @@
 //! Which mailboxes lie below the root.
 
 use super::cursor::Left;
+use super::disk::{Disk, Kind};
 use super::layout::Layout;
 use super::marker::open_root;
 use super::scan::Times;
@@ -28,9 +29,9 @@ impl MaildirStore {
         &mut self,
         left: &BTreeMap<MailboxName, Cursor>,
     ) -> Result<Vec<Listed>, StoreError> {
-        let opened = open_root(&self.root, self.layout, &self.claim)?;
+        let opened = open_root(&*self.disk, (&self.root, self.layout), &self.claim)?;
         let mut found: Vec<(MailboxName, PathBuf, Presence)> = Vec::new();
-        if self.root.is_dir() {
+        if self.disk.is_dir(&self.root) {
             let known: BTreeMap<String, MailboxName> = left
                 .keys()
                 .flat_map(|name| name.components())
@@ -52,10 +53,9 @@ impl MaildirStore {
         let mut all: BTreeMap<MailboxName, Listed> = BTreeMap::new();
         self.paths.clear();
         for (name, path, presence) in found {
-            let surely = left
-                .get(&name)
-                .and_then(Left::read)
-                .is_some_and(|left| Times::of(&path).is_ok_and(|times| left.surely(&times)));
+            let surely = left.get(&name).and_then(Left::read).is_some_and(|left| {
+                Times::of(&*self.disk, &path).is_ok_and(|times| left.surely(&times))
+            });
             let news = match surely {
                 true => News::None,
                 false => News::Some,
@@ -66,7 +66,7 @@ impl MaildirStore {
                 view: false,
                 news,
                 special_use: None,
-                identity: identity(&path),
+                identity: identity(&*self.disk, &path),
                 census: None,
             };
             if let Some(other) = self.paths.get(&listed.name) {
@@ -88,16 +88,20 @@ impl MaildirStore {
         found: &mut Vec<(MailboxName, PathBuf, Presence)>,
     ) -> io::Result<()> {
         if self.layout == Layout::MaildirPlusPlus && above.is_empty() {
-            found.extend(presence(directory)?.map(|p| (MailboxName::inbox(), directory.into(), p)));
+            let root = presence(&*self.disk, directory)?;
+            found.extend(root.map(|p| (MailboxName::inbox(), directory.into(), p)));
         }
-        for entry in std::fs::read_dir(directory)? {
-            let entry = entry?;
-            let text = entry.file_name().to_string_lossy().into_owned();
-            let inner = ["cur", "new", "tmp", self.layout.own()].contains(&text.as_str());
+        let mut below = Vec::new();
+        self.disk.list(directory, &mut |name, kind| {
+            let inner = ["cur", "new", "tmp", self.layout.own()];
+            let inner = inner.iter().any(|own| name == *own);
             // Links are not followed: they lead out of the tree, or round in it.
-            if inner || !entry.file_type()?.is_dir() {
-                continue;
+            if !inner && kind == Kind::Directory {
+                below.push(name.to_owned());
             }
+        })?;
+        for name in below {
+            let text = name.to_string_lossy().into_owned();
             let decode = |part: &str| {
                 let long = known
                     .get(part)
@@ -112,14 +116,14 @@ impl MaildirStore {
                     None => continue,
                 },
             };
-            let path = entry.path();
+            let path = directory.join(&name);
             let Some(name) = components.clone().and_then(MailboxName::new) else {
                 let what = format!("{}: this name cannot be a mailbox", path.display());
                 let shown = MailboxName::new(vec![text]).unwrap_or_else(MailboxName::inbox);
                 found.push((shown, path, Presence::Unknown(what)));
                 continue;
             };
-            found.extend(presence(&path)?.map(|p| (name, path.clone(), p)));
+            found.extend(presence(&*self.disk, &path)?.map(|p| (name, path.clone(), p)));
             if self.layout == Layout::Nested {
                 self.walk(&path, &components.unwrap_or_default(), known, found)?;
             }
@@ -128,10 +132,10 @@ impl MaildirStore {
     }
 }
 
-fn presence(directory: &Path) -> io::Result<Option<Presence>> {
+fn presence(disk: &dyn Disk, directory: &Path) -> io::Result<Option<Presence>> {
     let has = |sub: &str| -> io::Result<bool> {
-        match directory.join(sub).symlink_metadata() {
-            Ok(meta) => Ok(meta.is_dir()),
+        match disk.about(&directory.join(sub)) {
+            Ok(about) => Ok(about.kind == Kind::Directory),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
         }

@@ -2,10 +2,9 @@
 //! id, the Maildir is taken for missing (a disk that is not mounted, a wrong path), never for
 //! empty.
 
+use super::disk::{Create, Disk};
 use super::layout::Layout;
 use crate::store::StoreError;
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// What the state database knows of the Maildir.
@@ -29,10 +28,15 @@ pub struct Opened {
 }
 
 /// Checks that the Maildir is the one that the state speaks of. Writes nothing.
-pub fn open_root(root: &Path, layout: Layout, claim: &Claim) -> Result<Opened, StoreError> {
+pub fn open_root(
+    disk: &dyn Disk,
+    (root, layout): (&Path, Layout),
+    claim: &Claim,
+) -> Result<Opened, StoreError> {
     let path = path(root, layout);
-    let found = match std::fs::read_to_string(&path) {
-        Ok(text) => {
+    let found = match disk.read(&path) {
+        Ok(bytes) => {
+            let text = String::from_utf8_lossy(&bytes);
             let mut lines = text.lines().map(str::trim);
             let uuid = lines.next().unwrap_or_default().to_owned();
             Some((uuid, lines.next().and_then(|line| line.parse().ok())))
@@ -78,30 +82,21 @@ pub fn open_root(root: &Path, layout: Layout, claim: &Claim) -> Result<Opened, S
 
 /// Creates the root, if need be, and writes its marker.
 pub fn claim_root(
-    root: &Path,
-    layout: Layout,
+    disk: &dyn Disk,
+    (root, layout): (&Path, Layout),
     uuid: &str,
     generation: u64,
 ) -> Result<(), StoreError> {
     let write = || -> std::io::Result<()> {
         let own = root.join(layout.own());
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&own)?;
+        disk.make_dirs(&own)?;
         let tmp = own.join("account.tmp");
-        let mut options = std::fs::OpenOptions::new();
-        let mut file = options
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&tmp)?;
-        writeln!(file, "{uuid}\n{generation}")?;
-        file.sync_all()?;
-        std::fs::rename(&tmp, path(root, layout))?;
-        std::fs::File::open(&own)?.sync_all()?;
-        std::fs::File::open(root)?.sync_all()
+        let mut file = disk.create(&tmp, Create::Anew)?;
+        file.write_all(format!("{uuid}\n{generation}\n").as_bytes())?;
+        file.sync()?;
+        disk.replace(&tmp, &path(root, layout))?;
+        disk.sync(&own)?;
+        disk.sync(root)
     };
     write().map_err(|error| {
         let root = root.display();
@@ -115,6 +110,7 @@ fn path(root: &Path, layout: Layout) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use super::super::disk::Kernel;
     use super::*;
 
     #[test]
@@ -123,15 +119,19 @@ mod tests {
         let root = dir.path().join("Mail");
         let layout = Layout::Nested;
         let known = Claim::Known("a".into());
-        let refused = |claim: &Claim| open_root(&root, layout, claim).unwrap_err().to_string();
+        let refused = |claim: &Claim| {
+            open_root(&Kernel, (&root, layout), claim)
+                .unwrap_err()
+                .to_string()
+        };
         assert!(refused(&known).contains("is the disk mounted?"));
-        let first = open_root(&root, layout, &Claim::First("a".into())).unwrap();
+        let first = open_root(&Kernel, (&root, layout), &Claim::First("a".into())).unwrap();
         assert!(first.new && !root.exists(), "a look writes nothing");
-        claim_root(&root, layout, "a", 7).unwrap();
-        let opened = open_root(&root, layout, &known).unwrap();
+        claim_root(&Kernel, (&root, layout), "a", 7).unwrap();
+        let opened = open_root(&Kernel, (&root, layout), &known).unwrap();
         assert_eq!((opened.new, opened.generation), (false, Some(7)));
         // The state was lost: the marker's id is taken over.
-        let again = open_root(&root, layout, &Claim::First("b".into())).unwrap();
+        let again = open_root(&Kernel, (&root, layout), &Claim::First("b".into())).unwrap();
         assert_eq!(again.uuid, "a");
         let other = Claim::Known("b".into());
         assert!(refused(&other).contains("belongs to another account"));

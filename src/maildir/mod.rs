@@ -1,14 +1,16 @@
 //! The local side: a Maildir as other programs expect it.
 //!
-//! Reading order: [`layout`] (where mailboxes lie), [`file_name`] (what a file's name says),
-//! [`keywords`] (letters a to z), [`line_ends`] (LF on disk, CRLF on the wire), [`scan`] (looking,
-//! so that absence means something), [`deliver`] (a file appears only whole and durable),
-//! [`marker`] (whose Maildir this is), [`quarantine`] (deleted bytes), [`store`] (all of it as a
-//! store; with [`list`], [`read`], [`change`], [`transfer`], [`keep`] and [`cursor`]), [`watch`]
-//! (being woken by what other programs do).
+//! Reading order: [`disk`] (the file system as a trait), [`layout`] (where mailboxes lie),
+//! [`file_name`] (what a file's name says), [`keywords`] (letters a to z), [`line_ends`] (LF on
+//! disk, CRLF on the wire), [`scan`] (looking, so that absence means something), [`deliver`] (a
+//! file appears only whole and durable), [`marker`] (whose Maildir this is), [`quarantine`]
+//! (deleted bytes), [`store`] (all of it as a store; with [`list`], [`read`], [`change`],
+//! [`transfer`], [`keep`] and [`cursor`]), [`watch`] (being woken by what other programs do).
 //!
 //! The `maildir` crate is not used to read or write mail (decision 0005); `inspect` lets it count
 //! messages as an independent reader.
+
+mod disk;
 
 mod layout;
 
@@ -44,6 +46,7 @@ mod watch;
 
 mod inspect;
 
+pub use disk::{About, Create, Disk, Input, Kernel, Kind, Output};
 pub use inspect::independent_count;
 pub use layout::Layout;
 pub use marker::{Claim, Opened, open_root};

@@ -1,26 +1,28 @@
 //! Where deleted bytes go: a directory a day below the root's own, on the same file system, so
 //! that putting something there is one rename. Emptied after so many days.
 
+use super::disk::{Disk, Kind};
 use super::layout::{Layout, join};
 use crate::model::MailboxName;
-use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
 
 /// The quarantine of a Maildir.
 #[derive(Clone, Debug)]
 pub struct Quarantine {
+    disk: Rc<dyn Disk>,
     root: PathBuf,
     layout: Layout,
 }
 
 impl Quarantine {
     /// Of the Maildir at this root.
-    pub fn new(root: &Path, layout: Layout) -> Quarantine {
+    pub fn new(disk: Rc<dyn Disk>, root: &Path, layout: Layout) -> Quarantine {
         Quarantine {
+            disk,
             root: root.join(layout.own()).join("quarantine"),
             layout,
         }
@@ -28,16 +30,13 @@ impl Quarantine {
 
     /// Today's directory for a mailbox, created if need be.
     pub fn directory(&self, mailbox: &MailboxName) -> io::Result<PathBuf> {
-        let day = jiff::Timestamp::now().strftime("%Y-%m-%d").to_string();
+        let day = self.today().strftime("%Y-%m-%d").to_string();
         let below: PathBuf = match self.layout {
             Layout::MaildirPlusPlus if mailbox.is_inbox() => PathBuf::from("INBOX"),
             layout => layout.path(mailbox),
         };
         let directory = self.root.join(day).join(below);
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&directory)?;
+        self.disk.make_dirs(&directory)?;
         Ok(directory)
     }
 
@@ -54,7 +53,7 @@ impl Quarantine {
                 free.splice(0..0, format!("{n}.").into_bytes());
             }
             let to = join(&directory, &free);
-            match rename_new(from, &to) {
+            match self.disk.rename_new(from, &to) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
                 Ok(()) => return Ok(to),
@@ -82,47 +81,41 @@ impl Quarantine {
 
     /// Removes what has been there for more than so many days; answers with the days removed.
     pub fn purge(&self, days: u32) -> io::Result<Vec<String>> {
-        let oldest = jiff::Zoned::now()
-            .date()
-            .saturating_sub(jiff::Span::new().days(days));
-        let mut removed = Vec::new();
-        let entries = match std::fs::read_dir(&self.root) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(removed),
-            other => other?,
-        };
-        for entry in entries {
-            let entry = entry?;
-            let name = entry.file_name().to_string_lossy().into_owned();
+        let today = self.today().to_zoned(jiff::tz::TimeZone::UTC).date();
+        let oldest = today.saturating_sub(jiff::Span::new().days(days));
+        let mut over = Vec::new();
+        let listed = self.disk.list(&self.root, &mut |name, kind| {
+            let name = name.to_string_lossy().into_owned();
             let day = name.parse::<jiff::civil::Date>();
-            if day.is_ok_and(|day| day < oldest) && entry.file_type()?.is_dir() {
-                std::fs::remove_dir_all(entry.path())?;
-                removed.push(name);
+            if kind == Kind::Directory && day.is_ok_and(|day| day < oldest) {
+                over.push(name);
             }
+        });
+        match listed {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(over),
+            other => other?,
         }
-        Ok(removed)
+        over.sort();
+        for day in &over {
+            self.disk.remove_all(&self.root.join(day))?;
+        }
+        Ok(over)
     }
-}
 
-/// Renames, but never onto something that exists.
-pub fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
-    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        // A file system that cannot do it in one step: a link fails where the name is taken.
-        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
-            std::fs::hard_link(from, to)?;
-            std::fs::remove_file(from)
-        }
-        other => other.map_err(io::Error::from),
+    fn today(&self) -> jiff::Timestamp {
+        jiff::Timestamp::from_nanosecond(self.disk.now().into()).unwrap_or_default()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::disk::Kernel;
     use super::*;
 
     #[test]
     fn nothing_is_overwritten_and_old_days_go() {
         let dir = tempfile::tempdir().unwrap();
-        let quarantine = Quarantine::new(dir.path(), Layout::Nested);
+        let quarantine = Quarantine::new(Rc::new(Kernel), dir.path(), Layout::Nested);
         let inbox = MailboxName::inbox();
         for n in 0..3 {
             let file = dir.path().join("m:2,S");

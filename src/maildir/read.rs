@@ -1,13 +1,11 @@
 //! Reading files. Links and odd files are never followed or opened; a file that changes while it
 //! is read is given up.
 
+use super::disk::{About as Meta, Disk, Input};
 use super::line_ends::ToWire;
 use crate::model::{Bare, Excerpt, Fingerprint, MaildirId, Timestamp};
 use crate::store::{About, Sink, StoreError};
-use rustix::fs::OFlags;
-use std::fs::{File, Metadata};
-use std::io::{self, Read, Seek};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io;
 use std::path::Path;
 
 /// Read at once.
@@ -18,35 +16,26 @@ const SMALL: u64 = 1 << 20;
 
 /// An open message.
 pub struct Message {
-    file: File,
-    meta: Metadata,
+    file: Box<dyn Input>,
+    meta: Meta,
 }
 
 impl Message {
     /// Opens a regular file; anything else is an error.
-    pub fn open(path: &Path) -> io::Result<Message> {
-        // NONBLOCK: opening a FIFO must not hang. NOFOLLOW: a link is not a message.
-        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC).bits();
-        let custom = i32::try_from(flags).unwrap_or(0);
-        let file = std::fs::OpenOptions::new()
-            .read(true)
-            .custom_flags(custom)
-            .open(path)?;
-        let meta = file.metadata()?;
-        if !meta.is_file() {
-            return Err(io::Error::other("it is no regular file"));
-        }
+    pub fn open(disk: &dyn Disk, path: &Path) -> io::Result<Message> {
+        let file = disk.open(path)?;
+        let meta = file.about()?;
         Ok(Message { file, meta })
     }
 
     /// Bytes on disk.
     pub fn size(&self) -> u64 {
-        self.meta.len()
+        self.meta.size
     }
 
     /// Its mtime.
     pub fn date(&self) -> Timestamp {
-        Timestamp(self.meta.mtime())
+        Timestamp(self.meta.modified_seconds())
     }
 
     /// Its fingerprint, by header and the beginning of the text.
@@ -191,8 +180,8 @@ impl Message {
             }
             sink.chunk(&out).await?;
         }
-        let after = self.file.metadata().ok();
-        let stamp = |meta: &Metadata| (meta.len(), meta.mtime(), meta.mtime_nsec());
+        let after = self.file.about().ok();
+        let stamp = |meta: &Meta| (meta.size, meta.modified);
         let same = after.is_some_and(|after| stamp(&after) == stamp(&self.meta));
         Ok(if same && sent == size {
             Streamed::Whole

@@ -3,13 +3,14 @@
 use super::change::failed;
 use super::cursor::Left;
 use super::deliver::{MaildirReceiver, Target, There, sweep};
+use super::disk::{About as Seen, Disk, Kernel};
 use super::file_name;
 use super::keywords::{Keywords, masks};
 use super::layout::Layout;
 use super::marker::{Claim, claim_root, open_root};
 use super::quarantine::Quarantine;
 use super::read::Message;
-use super::scan::{Entry, Scan, Times, now, scan};
+use super::scan::{Entry, Scan, Times, scan};
 use crate::model::{Excerpt, Fingerprint, MailboxBase, MailboxName, MaildirId, Pair};
 use crate::reconcile::{Coverage, Cursor, Listed, Look};
 use crate::store::{
@@ -17,11 +18,12 @@ use crate::store::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// The local side of an account.
 pub struct MaildirStore {
+    pub(super) disk: Rc<dyn Disk>,
     pub(super) root: PathBuf,
     pub(super) layout: Layout,
     pub(super) claim: Claim,
@@ -36,28 +38,30 @@ pub struct MaildirStore {
 impl MaildirStore {
     /// The Maildir at this root; `claim` is what the state knows of it. Nothing is touched yet.
     pub fn new(root: &Path, layout: Layout, claim: Claim) -> MaildirStore {
-        let name = rustix::system::uname()
-            .nodename()
-            .to_string_lossy()
-            .into_owned();
-        let host = name.replace(['/', ':', ','], "_");
+        MaildirStore::on(Rc::new(Kernel), root, layout, claim)
+    }
+
+    /// The same on another disk.
+    pub fn on(disk: Rc<dyn Disk>, root: &Path, layout: Layout, claim: Claim) -> MaildirStore {
+        let host = disk.host().replace(['/', ':', ','], "_");
         MaildirStore {
+            disk: disk.clone(),
             root: root.to_owned(),
             layout,
             claim,
             paths: BTreeMap::new(),
             scans: BTreeMap::new(),
             swept: BTreeSet::new(),
-            quarantine: Quarantine::new(root, layout),
+            quarantine: Quarantine::new(disk, root, layout),
             host,
         }
     }
 
     /// Takes possession of the root: creates it, if need be, and its marker.
     pub fn take_possession(&mut self) -> Result<String, StoreError> {
-        let opened = open_root(&self.root, self.layout, &self.claim)?;
+        let opened = open_root(&*self.disk, (&self.root, self.layout), &self.claim)?;
         if opened.new {
-            claim_root(&self.root, self.layout, &opened.uuid, 0)?;
+            claim_root(&*self.disk, (&self.root, self.layout), &opened.uuid, 0)?;
         }
         self.claim = Claim::Known(opened.uuid.clone());
         Ok(opened.uuid)
@@ -81,7 +85,7 @@ impl MaildirStore {
     /// The directory of a mailbox; `Stale` when there is none.
     pub fn directory(&self, name: &MailboxName) -> Result<PathBuf, StoreError> {
         let path = self.path(name);
-        match path.join("cur").is_dir() {
+        match self.disk.is_dir(&path.join("cur")) {
             true => Ok(path),
             false => Err(StoreError::Stale(format!(
                 "there is no mailbox at {}",
@@ -93,7 +97,7 @@ impl MaildirStore {
     pub(super) fn scan_of(&mut self, name: &MailboxName) -> Result<&Scan, StoreError> {
         if !self.scans.contains_key(name) {
             let mailbox = self.directory(name)?;
-            let found = scan(&mailbox).map_err(|error| failed(&mailbox, &error))?;
+            let found = scan(&*self.disk, &mailbox).map_err(|error| failed(&mailbox, &error))?;
             self.scans.insert(name.clone(), found);
         }
         let lost = || StoreError::Bug("a scan was lost".into());
@@ -121,8 +125,8 @@ impl MaildirStore {
     ) -> Result<Look<MaildirId>, StoreError> {
         let mailbox = self.directory(&base.name)?;
         let io = |error: io::Error| failed(&mailbox, &error);
-        let keywords = Keywords::load(&mailbox).map_err(io)?;
-        let before = Times::of(&mailbox).map_err(io)?;
+        let keywords = Keywords::load(&*self.disk, &mailbox).map_err(io)?;
+        let before = Times::of(&*self.disk, &mailbox).map_err(io)?;
         let left = cursor
             .and_then(Left::read)
             .filter(|left| left.surely(&before));
@@ -146,7 +150,8 @@ impl MaildirStore {
                     .extend(file_name::origin(id).map(|origin| (id.clone(), origin)));
             }
             if pair.is_none() || depth == Depth::Everything {
-                inspect(&mut look, &entry.path(&mailbox, id), id, pair);
+                let about = self.disk.about(&entry.path(&mailbox, id));
+                inspect(&mut look, about, id, pair);
             }
         }
         look.coverage = if scan.stable {
@@ -166,22 +171,6 @@ impl MaildirStore {
         Ok(look)
     }
 
-    fn create(&self, path: &Path) -> io::Result<()> {
-        let mut builder = std::fs::DirBuilder::new();
-        builder.recursive(true).mode(0o700);
-        // cur last: it is what makes a directory a mailbox (F2).
-        for sub in ["tmp", "new", "cur"] {
-            builder.create(path.join(sub))?;
-        }
-        let mut directory = path.to_owned();
-        loop {
-            std::fs::File::open(&directory)?.sync_all()?;
-            if directory == self.root || !directory.pop() {
-                return Ok(());
-            }
-        }
-    }
-
     pub(super) fn receiver(
         &mut self,
         place: &Place,
@@ -190,13 +179,9 @@ impl MaildirStore {
         let mailbox = self.directory(&place.mailbox)?;
         if self.swept.insert(place.mailbox.clone()) {
             // Some programs make mailboxes without it.
-            let mut builder = std::fs::DirBuilder::new();
-            let made = builder
-                .recursive(true)
-                .mode(0o700)
-                .create(mailbox.join("tmp"));
+            let made = self.disk.make_dirs(&mailbox.join("tmp"));
             made.map_err(|error| failed(&mailbox, &error))?;
-            sweep(&mailbox).map_err(|error| failed(&mailbox, &error))?;
+            sweep(&*self.disk, &mailbox).map_err(|error| failed(&mailbox, &error))?;
         }
         // What arrives is not in the scan; `find` looks again for what it does not know.
         let scan = self.scan_of(&place.mailbox)?;
@@ -208,16 +193,27 @@ impl MaildirStore {
             letters: scan.letters(),
             names: ours.cloned().collect(),
         };
-        Ok(MaildirReceiver::new(&mailbox, target, &self.host, there))
+        let disk = self.disk.clone();
+        Ok(MaildirReceiver::new(
+            disk,
+            (&mailbox, target),
+            &self.host,
+            there,
+        ))
     }
 }
 
 /// Empty files are broken; files of another size than they had were edited.
-fn inspect(look: &mut Look<MaildirId>, path: &Path, id: &MaildirId, pair: Option<&Pair>) {
-    match path.symlink_metadata() {
-        Ok(meta) if meta.len() == 0 => drop(look.broken.insert(id.clone())),
-        Ok(meta) if pair.is_none() => drop(look.sizes.insert(id.clone(), meta.len())),
-        Ok(meta) if pair.is_some_and(|pair| pair.size != meta.len()) => {
+fn inspect(
+    look: &mut Look<MaildirId>,
+    about: io::Result<Seen>,
+    id: &MaildirId,
+    pair: Option<&Pair>,
+) {
+    match about {
+        Ok(meta) if meta.size == 0 => drop(look.broken.insert(id.clone())),
+        Ok(meta) if pair.is_none() => drop(look.sizes.insert(id.clone(), meta.size)),
+        Ok(meta) if pair.is_some_and(|pair| pair.size != meta.size) => {
             look.edited.insert(id.clone());
         }
         Ok(_) => {}
@@ -241,7 +237,7 @@ impl Store for MaildirStore {
         // Our own writes of a moment ago would leave stamps that hide later changes for a tick;
         // waiting for the tick makes the cursor one that can be relied on.
         let mailbox = self.directory(&ask.base.name)?;
-        let blur = Times::of(&mailbox).map_or(0, |times| times.blur(now()));
+        let blur = Times::of(&*self.disk, &mailbox).map_or(0, |times| times.blur(self.disk.now()));
         if (1..=50_000_000).contains(&blur) {
             tokio::time::sleep(std::time::Duration::from_nanos(blur.unsigned_abs())).await;
         }
@@ -261,7 +257,7 @@ impl Store for MaildirStore {
                 continue;
             };
             let path = entry.path(&mailbox, id);
-            let print = Message::open(&path).and_then(Message::fingerprint);
+            let print = Message::open(&*self.disk, &path).and_then(Message::fingerprint);
             let print = print.map_err(|error| failed(&path, &error))?;
             if sizes.is_none_or(|sizes| sizes.contains(&print.size)) {
                 prints.push((id.clone(), print));
@@ -277,13 +273,14 @@ impl Store for MaildirStore {
         sink: &mut S,
     ) -> Result<(), StoreError> {
         let mailbox = self.directory(&place.mailbox)?;
-        let keywords = Keywords::load(&mailbox).map_err(|error| failed(&mailbox, &error))?;
+        let keywords =
+            Keywords::load(&*self.disk, &mailbox).map_err(|error| failed(&mailbox, &error))?;
         for id in ids {
             let Some(entry) = self.find(&place.mailbox, id)? else {
                 continue;
             };
             let path = entry.path(&mailbox, id);
-            let message = match Message::open(&path) {
+            let message = match Message::open(&*self.disk, &path) {
                 Ok(message) => message,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => {
@@ -318,7 +315,8 @@ impl Store for MaildirStore {
                 continue;
             };
             let path = entry.path(&mailbox, id);
-            let excerpt = Message::open(&path).and_then(|message| message.excerpt(*size));
+            let excerpt =
+                Message::open(&*self.disk, &path).and_then(|message| message.excerpt(*size));
             let excerpt = excerpt.map_err(|error| failed(&path, &error))?;
             all.push((id.clone(), excerpt));
         }
@@ -379,9 +377,9 @@ impl Store for MaildirStore {
     }
 
     async fn confirm_absent(&mut self, name: &MailboxName) -> Result<bool, StoreError> {
-        open_root(&self.root, self.layout, &self.claim)?;
+        open_root(&*self.disk, (&self.root, self.layout), &self.claim)?;
         let path = self.root.join(self.layout.path(name));
-        match path.join("cur").symlink_metadata() {
+        match self.disk.about(&path.join("cur")) {
             Ok(_) => Ok(false),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
             Err(error) => Err(failed(&path, &error)),

@@ -1,21 +1,18 @@
 //! The same message elsewhere on disk: a move is one rename, a copy is a second name for the same
 //! bytes, and what lies in quarantine comes back. A mailbox is renamed with all that is in it.
 
-use super::change::{failed, sync_directory};
-use super::deliver::unique;
+use super::change::failed;
+use super::disk::{Create, Disk, Kind, unique};
 use super::file_name;
 use super::keywords::Keywords;
 use super::layout::join;
-use super::quarantine::rename_new;
 use super::scan::{Entry, Sub};
 use super::store::MaildirStore;
 use crate::model::{FlagChange, Flags, MailboxName, MaildirId, Timestamp};
 use crate::reconcile::Identity;
 use crate::store::{Delivery, Place, Shift, StoreError, Transfer};
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 impl MaildirStore {
@@ -27,7 +24,8 @@ impl MaildirStore {
         shifts: &[Shift<MaildirId>],
     ) -> Result<Vec<(MaildirId, Option<MaildirId>)>, StoreError> {
         let (source, target) = (self.directory(&from.mailbox)?, self.directory(&to.mailbox)?);
-        let here = Keywords::load(&source).map_err(|error| failed(&source, &error))?;
+        let disk = self.disk.clone();
+        let here = Keywords::load(&*disk, &source).map_err(|error| failed(&source, &error))?;
         let mut entries = Vec::new();
         for shift in shifts {
             let entry = self.find(&from.mailbox, &shift.id)?;
@@ -48,16 +46,20 @@ impl MaildirStore {
                 Transfer::Copy => {
                     let mut delivery = shift.delivery.clone();
                     if let Some(delivery) = &mut delivery {
-                        delivery.date = delivery.date.or_else(|| date_of(&old));
+                        delivery.date = delivery.date.or_else(|| date_of(&*disk, &old));
                     }
                     Landing::fresh(delivery.as_ref(), flags, &there)
                 }
                 Transfer::Move => Landing::kept(&shift.id, &entry, &here, &there),
             };
             let landed = match how {
-                Transfer::Copy if !has_size(&old, shift.size) => continue,
-                Transfer::Copy => self.land(&to.mailbox, &landing, |new| second_name(&old, new)),
-                Transfer::Move => self.land(&to.mailbox, &landing, |new| rename_new(&old, new)),
+                Transfer::Copy if !has_size(&*disk, &old, shift.size) => continue,
+                Transfer::Copy => {
+                    self.land(&to.mailbox, &landing, |new| second_name(&*disk, &old, new))
+                }
+                Transfer::Move => {
+                    self.land(&to.mailbox, &landing, |new| disk.rename_new(&old, new))
+                }
             };
             let id = match landed {
                 Ok(id) => id,
@@ -75,7 +77,9 @@ impl MaildirStore {
             }
             done.push((shift.id.clone(), Some(id)));
         }
-        touched.iter().try_for_each(|path| sync_directory(path))?;
+        touched
+            .iter()
+            .try_for_each(|path| self.sync_directory(path))?;
         Ok(done)
     }
 
@@ -87,8 +91,9 @@ impl MaildirStore {
     ) -> Result<Option<(MaildirId, u64)>, StoreError> {
         let target = self.directory(&place.mailbox)?;
         let kept = self.quarantine.path(path);
-        let size = match kept.symlink_metadata() {
-            Ok(meta) if meta.is_file() => meta.len(),
+        let disk = self.disk.clone();
+        let size = match disk.about(&kept) {
+            Ok(about) if about.kind == Kind::File => about.size,
             Ok(_) => return Ok(None),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed(&kept, &error)),
@@ -96,9 +101,9 @@ impl MaildirStore {
         let flags = std::slice::from_ref(&delivery.flags);
         let keywords = self.assign(&place.mailbox, &target, flags)?;
         let landing = Landing::fresh(Some(delivery), &delivery.flags, &keywords);
-        let landed = self.land(&place.mailbox, &landing, |new| rename_new(&kept, new));
+        let landed = self.land(&place.mailbox, &landing, |new| disk.rename_new(&kept, new));
         let id = landed.map_err(|error| failed(&kept, &error))?;
-        sync_directory(&target.join(landing.sub.name()))?;
+        self.sync_directory(&target.join(landing.sub.name()))?;
         Ok(Some((id, size)))
     }
 
@@ -110,10 +115,11 @@ impl MaildirStore {
         flags: &[Flags],
     ) -> Result<Keywords, StoreError> {
         let letters = self.scan_of(name)?.letters();
+        let disk = self.disk.clone();
         let load = || -> io::Result<Keywords> {
-            let mut keywords = Keywords::load(mailbox)?;
+            let mut keywords = Keywords::load(&*disk, mailbox)?;
             if keywords.assign(flags.iter().flat_map(Flags::keywords), &letters) {
-                keywords.save(mailbox)?;
+                keywords.save(&*disk, mailbox)?;
             }
             Ok(keywords)
         };
@@ -129,7 +135,7 @@ impl MaildirStore {
     ) -> io::Result<MaildirId> {
         let directory = self.path(name).join(landing.sub.name());
         for again in 0_u32.. {
-            let id = landing.name(again, &self.host);
+            let id = landing.name(&*self.disk, again, &self.host);
             let taken = self
                 .scan_of(name)
                 .is_ok_and(|scan| scan.entries.contains_key(&id));
@@ -156,7 +162,8 @@ impl MaildirStore {
         to: &MailboxName,
     ) -> Result<(), StoreError> {
         let (old, new) = (self.path(from), self.root.join(self.layout.path(to)));
-        let is_mailbox = |path: &Path| path.join("cur").is_dir();
+        let disk = self.disk.clone();
+        let is_mailbox = |path: &Path| disk.is_dir(&path.join("cur"));
         match (is_mailbox(&old), is_mailbox(&new)) {
             // A run was cut after it had renamed, or the name above was renamed with all below it.
             (false, true) => {}
@@ -164,16 +171,18 @@ impl MaildirStore {
             (true, true) => return Err(StoreError::Stale(format!("{to} is there already"))),
             (true, false) => {
                 let above = new.parent().unwrap_or(&self.root).to_owned();
-                std::fs::create_dir_all(&above).map_err(|error| failed(&above, &error))?;
-                rename_new(&old, &new).map_err(|error| match error.kind() {
-                    io::ErrorKind::AlreadyExists | io::ErrorKind::InvalidInput => {
-                        StoreError::Stale(format!("{} is in the way", new.display()))
-                    }
-                    _ => failed(&old, &error),
-                })?;
+                disk.make_dirs(&above)
+                    .map_err(|error| failed(&above, &error))?;
+                disk.rename_new(&old, &new)
+                    .map_err(|error| match error.kind() {
+                        io::ErrorKind::AlreadyExists | io::ErrorKind::InvalidInput => {
+                            StoreError::Stale(format!("{} is in the way", new.display()))
+                        }
+                        _ => failed(&old, &error),
+                    })?;
                 let parents = [old.parent(), new.parent()];
                 for directory in parents.into_iter().flatten() {
-                    sync_directory(directory)?;
+                    self.sync_directory(directory)?;
                 }
                 self.remove_empty_parents(&parent_of(&old));
             }
@@ -247,7 +256,7 @@ impl Landing {
         }
     }
 
-    fn name(&self, again: u32, host: &str) -> MaildirId {
+    fn name(&self, disk: &dyn Disk, again: u32, host: &str) -> MaildirId {
         let origin = self.delivery.as_ref().and_then(|d| d.origin);
         match (&self.id, origin) {
             (Some(id), _) if again == 0 => id.clone(),
@@ -255,24 +264,24 @@ impl Landing {
                 let date = self.delivery.as_ref().and_then(|d| d.date);
                 MaildirId::new(file_name::downloaded(&origin, date, again, host))
             }
-            _ => MaildirId::new(format!("{}.{host}", unique("m")).into_bytes()),
+            _ => MaildirId::new(format!("{}.{host}", unique(disk, "m")).into_bytes()),
         }
     }
 }
 
-fn date_of(path: &Path) -> Option<Timestamp> {
-    let meta = path.symlink_metadata().ok()?;
-    Some(Timestamp(meta.mtime()))
+fn date_of(disk: &dyn Disk, path: &Path) -> Option<Timestamp> {
+    let about = disk.about(path).ok()?;
+    Some(Timestamp(about.modified_seconds()))
 }
 
-fn has_size(path: &Path, size: Option<u64>) -> bool {
-    let now = path.symlink_metadata().map(|meta| meta.len());
+fn has_size(disk: &dyn Disk, path: &Path, size: Option<u64>) -> bool {
+    let now = disk.about(path).map(|about| about.size);
     size.is_none_or(|size| now.is_ok_and(|now| now == size))
 }
 
 /// A second name for the same file; where the file system has none, a copy of it.
-fn second_name(old: &Path, new: &Path) -> io::Result<()> {
-    match std::fs::hard_link(old, new) {
+fn second_name(disk: &dyn Disk, old: &Path, new: &Path) -> io::Result<()> {
+    match disk.link(old, new) {
         Err(error)
             if matches!(
                 error.kind(),
@@ -282,27 +291,22 @@ fn second_name(old: &Path, new: &Path) -> io::Result<()> {
                     | io::ErrorKind::TooManyLinks
             ) =>
         {
-            copy(old, new)
+            copy(disk, old, new)
         }
         other => other,
     }
 }
 
-fn copy(old: &Path, new: &Path) -> io::Result<()> {
+fn copy(disk: &dyn Disk, old: &Path, new: &Path) -> io::Result<()> {
     let above = parent_of(&parent_of(new));
-    let tmp = above.join("tmp").join(unique("mailtide"));
-    let mut from = File::open(old)?;
-    let mut options = std::fs::OpenOptions::new();
-    let mut to = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&tmp)?;
+    let tmp = above.join("tmp").join(unique(disk, "mailtide"));
+    let mut from = disk.open(old)?;
+    let mut to = disk.create(&tmp, Create::New)?;
     io::copy(&mut from, &mut to)?;
-    to.set_modified(from.metadata()?.modified()?)?;
-    to.sync_all()?;
-    rename_new(&tmp, new).inspect_err(|_| {
-        if let Err(error) = std::fs::remove_file(&tmp) {
+    to.set_modified(from.about()?.modified_seconds())?;
+    to.sync()?;
+    disk.rename_new(&tmp, new).inspect_err(|_| {
+        if let Err(error) = disk.remove(&tmp) {
             tracing::debug!(path = %tmp.display(), %error, "left in tmp");
         }
     })
@@ -310,14 +314,12 @@ fn copy(old: &Path, new: &Path) -> io::Result<()> {
 
 /// What a mailbox is called whatever its name: the number of its `cur` and when that was made. A
 /// file system that does not tell the latter gives numbers again.
-pub(super) fn identity(mailbox: &Path) -> Option<Identity> {
-    let meta = mailbox.join("cur").symlink_metadata().ok()?;
-    let born = meta.created().ok();
-    let born = born.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
-    let text = born.map_or_else(
-        || format!("directory {}", meta.ino()),
-        |born| format!("directory {} {}", meta.ino(), born.as_nanos()),
+pub(super) fn identity(disk: &dyn Disk, mailbox: &Path) -> Option<Identity> {
+    let about = disk.about(&mailbox.join("cur")).ok()?;
+    let text = about.born.map_or_else(
+        || format!("directory {}", about.inode),
+        |born| format!("directory {} {born}", about.inode),
     );
-    let proves = born.is_some();
+    let proves = about.born.is_some();
     Some(Identity { text, proves })
 }

@@ -6,7 +6,7 @@ mod moves;
 use crate::support::dovecot::{Dovecot, FULL, NO_QRESYNC, PLAIN};
 use crate::support::memory::{Fuse, Memory};
 use mailtide::imap::{
-    Access, Auth, Compress, ImapStore, Plaintext, Secret, Server, Settings, TlsMode, Trust,
+    Access, Auth, Compress, ImapStore, Plaintext, Road, Secret, Server, Settings, TlsMode, Trust,
 };
 use mailtide::maildir::{Claim, Layout, MaildirStore};
 use mailtide::model::*;
@@ -343,6 +343,7 @@ fn imap() {
         let server = Server {
             host: "127.0.0.1".into(),
             port: dovecot.port,
+            road: Road::Tcp,
             tls: TlsMode::None,
             trust: Trust::default(),
             plaintext: Plaintext::LoopbackOnly,
