@@ -80,13 +80,16 @@ impl Foreign {
 
 /// The text of our configuration file.
 pub fn render(imported: &Imported, from: &str) -> String {
+    let from = from.replace(|c: char| c.is_control(), " ");
     let mut text = format!("# Made by mailtide import from {from}. Try it: mailtide check\n");
     let note = |text: &mut String, left: &[String]| {
         if !left.is_empty() {
             text.push_str("# Not taken over:\n");
         }
         for line in left {
-            let _infallible = writeln!(text, "#   {}", line.replace('\n', " "));
+            // A comment in TOML is one line of printable characters.
+            let line = line.replace(|c: char| c.is_control(), " ");
+            let _infallible = writeln!(text, "#   {line}");
         }
     };
     note(&mut text, &imported.left);

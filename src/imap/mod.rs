@@ -52,6 +52,9 @@ mod uid_set;
 
 mod date;
 
+#[cfg(any(test, fuzzing))]
+pub mod claims;
+
 pub use connect::{Auth, Compress, Plaintext, Secret, Server, TELLTALES, TlsMode};
 pub use listen::{Ear, Heard, Listener};
 pub use road::{Dial, Road};

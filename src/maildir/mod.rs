@@ -46,6 +46,9 @@ mod watch;
 
 mod inspect;
 
+#[cfg(any(test, fuzzing))]
+pub mod claims;
+
 pub use disk::{About, Create, Disk, Input, Kernel, Kind, Output};
 pub use inspect::independent_count;
 pub use layout::Layout;

@@ -1,0 +1,120 @@
+//! What must hold for any bytes in names and files of a Maildir, and in messages. The fuzzers ask
+//! it of millions of inputs (`fuzz/`), the tests of the seeds and of random changes to them. Not
+//! part of the program.
+
+use super::disk::Kernel;
+use super::file_name;
+use super::keywords::{FILE, Keywords};
+use super::layout::Layout;
+use super::line_ends::{Dropped, ToDisk, ToWire};
+use crate::model::*;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path};
+
+/// File names: what is split is whole again, and a change of flags changes just these.
+pub fn file_names(data: &[u8]) {
+    let (base, info) = file_name::split(data);
+    assert!(data.starts_with(base) && data.ends_with(info));
+    drop(file_name::origin(&MaildirId::new(base)));
+    let letter = |keyword: &Keyword| {
+        keyword
+            .as_str()
+            .bytes()
+            .next()
+            .filter(u8::is_ascii_lowercase)
+    };
+    let name = |letter: u8| Keyword::new(&char::from(letter).to_string());
+    let before = file_name::flags(info, name);
+    for flag in [SystemFlag::Seen, SystemFlag::Flagged, SystemFlag::Deleted] {
+        let after = before.clone().union(&Flags::of(&[flag]));
+        let change = FlagChange::between(&before, &after);
+        let changed = file_name::change(info, &change, letter);
+        assert_eq!(
+            file_name::flags(&changed, name),
+            after,
+            "{}",
+            info.escape_ascii()
+        );
+        let back = FlagChange::between(&after, &before);
+        let restored = file_name::change(&changed, &back, letter);
+        assert_eq!(file_name::flags(&restored, name), before);
+    }
+}
+
+/// Names of mailboxes: below the root whatever they are, and each to a place of its own.
+pub fn paths(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let components: Vec<String> = text.split('\u{1e}').map(str::to_owned).collect();
+    for layout in [Layout::Nested, Layout::MaildirPlusPlus] {
+        drop(layout.decode(OsStr::from_bytes(data)));
+        let Some(name) = MailboxName::new(components.clone()) else {
+            continue;
+        };
+        let path = layout.path(&name);
+        let inside = path.components().all(|c| matches!(c, Component::Normal(_)));
+        assert!(inside, "{}", path.display());
+        for part in &path {
+            assert!(part.len() <= 255 || layout == Layout::MaildirPlusPlus);
+            let inner = ["cur", "new", "tmp", layout.own()];
+            assert!(!inner.iter().any(|own| part == *own), "{}", path.display());
+        }
+        for component in name.components() {
+            let encoded = layout.encode(component);
+            if !encoded.contains("%~") {
+                let decoded = layout.decode(OsStr::new(&encoded));
+                assert_eq!(decoded.as_ref(), Some(component));
+            }
+        }
+    }
+}
+
+/// Messages: what goes to disk and back is what it was, in whatever pieces it comes; and what tells
+/// messages apart does not depend on the pieces.
+pub fn messages(data: &[u8]) {
+    let (cut, wire) = data.split_first().unwrap_or((&1, b""));
+    let pieces = || wire.chunks(usize::from(*cut).max(1));
+    let mut hash = Canonical::default();
+    let mut heading = Heading::default();
+    pieces().for_each(|piece| {
+        hash.update(piece);
+        heading.update(piece);
+    });
+    assert_eq!(hash.finish(), Canonical::of(wire));
+    let mut whole = Heading::default();
+    whole.update(wire);
+    assert_eq!(heading.message_id(), whole.message_id());
+    let strip = |parts: &mut dyn Iterator<Item = &[u8]>| {
+        let (mut bare, mut out) = (Bare::default(), Vec::new());
+        parts.for_each(|part| bare.pass(part, &mut |bytes| out.extend_from_slice(bytes)));
+        bare.end(&mut |bytes| out.extend_from_slice(bytes));
+        out
+    };
+    assert_eq!(strip(&mut pieces()), strip(&mut std::iter::once(wire)));
+    drop(Fingerprint::of_wire(wire));
+    drop(Excerpt::of_wire(wire));
+    // As the receiver does it: LF on disk, or the bytes as they came.
+    let (mut to_disk, mut disk) = (ToDisk::default(), Vec::new());
+    for piece in pieces() {
+        if to_disk.convert(piece, &mut disk) != Dropped::All {
+            return;
+        }
+    }
+    disk.extend_from_slice(to_disk.rest());
+    let (mut to_wire, mut again) = (ToWire::default(), Vec::new());
+    let step = usize::from(*cut).max(1) + 1;
+    disk.chunks(step)
+        .for_each(|piece| to_wire.convert(piece, &mut again));
+    assert_eq!(again, wire);
+}
+
+/// The file of keywords: read, or passed over line by line; what is written is read again.
+pub fn keywords(data: &[u8]) {
+    let directory = tempfile::tempdir().unwrap();
+    let mailbox: &Path = directory.path();
+    std::fs::create_dir(mailbox.join("tmp")).unwrap();
+    std::fs::write(mailbox.join(FILE), data).unwrap();
+    let keywords = Keywords::load(&Kernel, mailbox).unwrap();
+    keywords.save(&Kernel, mailbox).unwrap();
+    assert_eq!(Keywords::load(&Kernel, mailbox).unwrap(), keywords);
+}
