@@ -32,6 +32,16 @@ pub enum Since {
     QResync(UidValidity, u64),
 }
 
+impl Since {
+    /// The same without the past.
+    pub fn anew(self) -> Since {
+        match self {
+            Since::Nothing => Since::Nothing,
+            Since::CondStore | Since::QResync(..) => Since::CondStore,
+        }
+    }
+}
+
 /// Set or clear.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Set {

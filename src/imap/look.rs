@@ -107,7 +107,8 @@ pub async fn look(
         _ => false,
     };
     if !delta {
-        everything(session, name, &mut look).await?;
+        let open = (name, access, since.anew());
+        everything(session, open, &known, &mut look).await?;
     }
     let highest = look
         .seen
@@ -213,8 +214,7 @@ async fn by_changes(
 ) -> Result<bool, StoreError> {
     let open = session.open_mailbox()?.clone();
     if open.exists == 0 {
-        look.coverage = Coverage::Complete;
-        return Ok(true);
+        return Ok(false);
     }
     let all = UidSet::from_ranges([(1, u32::MAX)]);
     let commands = [
@@ -262,14 +262,25 @@ async fn by_changes(
     Ok(true)
 }
 
-/// All UIDs with all flags; the number must be EXISTS.
+/// All UIDs with all flags; the number must be EXISTS as SELECT told it: a count that was reckoned
+/// down by what the server said since proves nothing (Cyrus says VANISHED for all of a mailbox
+/// that another session deletes; law, 0.2).
 async fn everything(
     session: &mut Session,
-    name: &[u8],
+    (name, access, since): (&[u8], Access, Since),
+    known: &BTreeSet<Uid>,
     look: &mut Look<Uid>,
 ) -> Result<(), StoreError> {
     for _ in 0..TRIES {
-        let Some(seen) = list_once(session).await? else {
+        let open = session.open_mailbox()?;
+        if open.expunged > 0 || open.vanished.len() > 0 {
+            let epoch = open.epoch;
+            session.select(name, access, since).await?;
+            if session.open_mailbox()?.epoch != epoch {
+                return Err(StoreError::Stale("UIDVALIDITY changed meanwhile".into()));
+            }
+        }
+        let Some(seen) = list_once(session, known).await? else {
             continue;
         };
         look.seen = seen;
@@ -285,14 +296,14 @@ async fn everything(
 
 async fn list_once(
     session: &mut Session,
+    known: &BTreeSet<Uid>,
 ) -> Result<Option<BTreeMap<Uid, Option<Flags>>>, StoreError> {
-    if let Some(open) = &mut session.selected {
-        (open.expunged, open.vanished) = (0, UidSet::default());
+    if session.open_mailbox()?.exists == 0 {
+        // Nothing was in it before, or it is asked for in another way whether nothing is (H30).
+        let empty = known.is_empty() || finds_nothing(session).await?;
+        return Ok(empty.then(BTreeMap::new));
     }
     let mut seen = BTreeMap::new();
-    if session.open_mailbox()?.exists == 0 {
-        return Ok(Some(seen));
-    }
     let all = UidSet::from_ranges([(1, u32::MAX)]);
     let tag = session.send(&Command::fetch(&all, "UID FLAGS")).await?;
     let mut unreadable: Option<String> = None;
@@ -321,9 +332,16 @@ async fn list_once(
         return Err(unknown(&what));
     }
     let open = session.open_mailbox()?;
-    seen.retain(|uid, _| !open.vanished.contains(*uid));
-    let whole = open.expunged == 0 && seen.len() == open.exists as usize;
+    let undisturbed = open.expunged == 0 && open.vanished.len() == 0;
+    let whole = undisturbed && seen.len() == open.exists as usize;
     Ok(whole.then_some(seen))
+}
+
+async fn finds_nothing(session: &mut Session) -> Result<bool, StoreError> {
+    let (replies, done) = session.run(&Command::search_all(session.compact())).await?;
+    must(done, "search it")?;
+    let found = |reply: &Reply| matches!(reply, Reply::Search(set) if set.len() > 0);
+    Ok(!replies.iter().any(found) && session.open_mailbox()?.exists == 0)
 }
 
 /// Reads on to the end of a command whose answer is of no use, so that the session is.

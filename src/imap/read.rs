@@ -10,7 +10,7 @@ use super::uid_set::UidSet;
 use super::wire::{NoTap, Tap};
 use crate::model::{Fingerprint, Kin, Uid};
 use crate::store::{About, Sink, StoreError};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is asked for with a body.
 fn items(objects: Objects) -> &'static str {
@@ -127,7 +127,8 @@ async fn take<S: Sink<Uid>>(
         return if begun { sink.abandon().await } else { Ok(()) };
     };
     asked.remove(&uid);
-    let stored = size.unwrap_or(0);
+    let length = body.length();
+    let stored = size.filter(|size| *size > 0).unwrap_or(length);
     let problem = match (&body, &flags) {
         (_, None) => Some("the server did not tell its flags".to_owned()),
         // RFC 2180, 4.1.3: the answer for a message that another session expunged; and H52.
@@ -219,5 +220,31 @@ pub(super) async fn ask(
             }
         }
     }
+    measure(session, &mut all).await?;
     Ok(all)
+}
+
+/// Some servers give 0 for the size of a message that they have not loaded themselves (Proton
+/// Bridge, imapsync #163). Evidence rests on sizes, so these are read to learn theirs.
+async fn measure(session: &mut Session, all: &mut [Fetched]) -> Result<(), StoreError> {
+    let unsized_ = all.iter().filter(|fetched| fetched.size == Some(0));
+    let unsized_: BTreeSet<Uid> = unsized_.filter_map(|fetched| fetched.uid).collect();
+    let mut sizes: BTreeMap<Uid, u64> = BTreeMap::new();
+    for piece in UidSet::from_uids(&unsized_).pieces() {
+        let (replies, done) = session
+            .run(&Command::fetch(&piece, "UID BODY.PEEK[]"))
+            .await?;
+        must(done, "tell the sizes of messages")?;
+        for reply in replies {
+            if let Reply::Fetch(fetched) = reply
+                && let (Some(uid), Some(body)) = (fetched.uid, fetched.body)
+            {
+                sizes.insert(uid, body.length());
+            }
+        }
+    }
+    for fetched in all.iter_mut().filter(|fetched| fetched.size == Some(0)) {
+        fetched.size = fetched.uid.and_then(|uid| sizes.get(&uid).copied());
+    }
+    Ok(())
 }

@@ -92,6 +92,17 @@ pub enum Body {
     Nil,
 }
 
+impl Body {
+    /// Its bytes.
+    pub fn length(&self) -> u64 {
+        match self {
+            Body::Streamed(length) => *length,
+            Body::Bytes(bytes) => bytes.len() as u64,
+            Body::Nil => 0,
+        }
+    }
+}
+
 /// A LIST response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing {

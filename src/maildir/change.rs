@@ -175,12 +175,13 @@ impl MaildirStore {
             .try_for_each(|sub| self.sync_directory(&mailbox.join(sub)))
     }
 
-    /// Makes a mailbox, and the directories above it.
+    /// Makes a mailbox, and the directories above it. `cur` comes last, and only when the others
+    /// are sure to stay: it is what makes a directory a mailbox (F2).
     pub(super) fn create(&self, path: &Path) -> io::Result<()> {
-        // cur last: it is what makes a directory a mailbox (F2).
-        for sub in ["tmp", "new", "cur"] {
-            self.disk.make_dirs(&path.join(sub))?;
-        }
+        self.disk.make_dirs(&path.join("tmp"))?;
+        self.disk.make_dirs(&path.join("new"))?;
+        self.disk.sync(path)?;
+        self.disk.make_dirs(&path.join("cur"))?;
         let mut directory = path.to_owned();
         loop {
             self.disk.sync(&directory)?;

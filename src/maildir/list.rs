@@ -1,5 +1,6 @@
 //! Which mailboxes lie below the root.
 
+use super::change::failed;
 use super::cursor::Left;
 use super::disk::{Disk, Kind};
 use super::layout::Layout;
@@ -60,6 +61,13 @@ impl MaildirStore {
                 true => News::None,
                 false => News::Some,
             };
+            if matches!(presence, Presence::Unknown(_)) && !left.contains_key(&name) {
+                // A run of ours was cut while it made this mailbox; it is made again.
+                let begun = is_begun(&*self.disk, &path);
+                if begun.map_err(|error| failed(&path, &error))? {
+                    continue;
+                }
+            }
             let mut listed = Listed {
                 name,
                 presence,
@@ -130,6 +138,20 @@ impl MaildirStore {
         }
         Ok(())
     }
+}
+
+/// Whether this is a mailbox that is being made: `cur` is missing, and there is nothing else.
+fn is_begun(disk: &dyn Disk, directory: &Path) -> io::Result<bool> {
+    let mut empty = true;
+    for sub in ["new", "tmp"] {
+        match disk.list(&directory.join(sub), &mut |_, _| empty = false) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => other?,
+        }
+    }
+    let cur = disk.about(&directory.join("cur"));
+    let missing = cur.is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+    Ok(empty && missing)
 }
 
 fn presence(disk: &dyn Disk, directory: &Path) -> io::Result<Option<Presence>> {

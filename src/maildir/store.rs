@@ -164,9 +164,11 @@ impl MaildirStore {
             times: scan.times,
             at: scan.at,
         };
+        // A cursor that says no less is kept: with a stamp in the future, none is sure.
+        let says_less = |left: &Left| left.times != scan.times || fresh.surely(&fresh.times);
         let same = cursor
             .and_then(Left::read)
-            .filter(|left| left.surely(&scan.times));
+            .filter(|left| left.surely(&scan.times) || !says_less(left));
         look.cursor = same.unwrap_or(fresh).write();
         Ok(look)
     }

@@ -1,0 +1,77 @@
+//! The simulator for the night: many seeds, each with its own server, faults and kills.
+//!
+//!     cargo run --release --example sim -- --seeds 100000 [--from 1] [--server qresync]
+//!     cargo run --release --example sim -- --seed 4711        one seed, told step by step
+#![allow(dead_code, reason = "the tests use the rest")]
+
+#[path = "../tests/it/sim/mod.rs"]
+mod sim;
+
+use clap::Parser;
+use std::collections::BTreeMap;
+
+#[derive(Parser)]
+struct Arguments {
+    /// How many seeds.
+    #[arg(long, default_value_t = 1000)]
+    seeds: u64,
+    /// The first of them.
+    #[arg(long, default_value_t = 1)]
+    from: u64,
+    /// Just this one, told step by step.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Only with this server.
+    #[arg(long)]
+    server: Option<String>,
+    /// Go on after a failure.
+    #[arg(long)]
+    on: bool,
+}
+
+fn main() {
+    let arguments = Arguments::parse();
+    let server = arguments.server.as_deref();
+    if let Some(seed) = arguments.seed {
+        // SAFETY: no other thread runs yet.
+        unsafe { std::env::set_var("MAILTIDE_TELL", "1") };
+        let outcome = sim::play::play(seed, server);
+        println!("{:#?}", outcome.broken);
+        return;
+    }
+    let (mut failed, mut steps, mut kills) = (0, 0, 0);
+    let (mut wild, mut doubled) = (0, 0);
+    let mut met: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    let mut by_server: BTreeMap<&str, u64> = BTreeMap::new();
+    for seed in arguments.from..arguments.from + arguments.seeds {
+        let outcome = sim::play::play(seed, server);
+        steps += outcome.steps;
+        kills += outcome.kills;
+        wild += u64::from(outcome.wild.is_some());
+        doubled += outcome.wild.unwrap_or(0);
+        *by_server.entry(outcome.profile).or_default() += 1;
+        for (cell, count) in outcome.met {
+            *met.entry(cell).or_default() += count;
+        }
+        if let Some(what) = outcome.broken.first() {
+            failed += 1;
+            let what: String = what.chars().take(300).collect();
+            println!("seed {seed} ({}): {what}", outcome.profile);
+            println!("  {} wild {:?}", outcome.chaos, outcome.wild);
+            println!("  repeat: cargo run --release --example sim -- --seed {seed}");
+            if !arguments.on {
+                std::process::exit(1);
+            }
+        }
+    }
+    for ((fault, operation), count) in &met {
+        println!("{count:>8} {fault} at {operation}");
+    }
+    println!("{by_server:?}");
+    println!("{wild} wild runs, in which {doubled} messages ended up twice");
+    println!(
+        "{} seeds, {failed} failed, {steps} steps, {kills} kills",
+        arguments.seeds
+    );
+    std::process::exit(i32::from(failed > 0));
+}

@@ -1,0 +1,335 @@
+//! The judge: knows what users did, and sees whether the promises hold. It knows bytes on disk and
+//! messages on the server, nothing of the program's own records.
+
+use super::fs::Node;
+use super::stage::Stage;
+use mailtide::model::Side;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// What users did with a content. A message is known by its content, and each that is written is
+/// another.
+#[derive(Clone, Debug, Default)]
+pub struct Content {
+    pub wire: Vec<u8>,
+    pub deleted: u32,
+    pub copied: u32,
+    /// Whether its place may be open: moved, or its mailbox deleted or renamed.
+    pub moved: bool,
+    /// Flags that users set or took away since all was at rest, and where.
+    pub touched: BTreeMap<String, Vec<(Side, bool)>>,
+    /// Its flags when all was at rest.
+    pub rested: Option<BTreeSet<String>>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Truth {
+    pub contents: Vec<Content>,
+    /// Contents of which a message was deleted, moved or copied may be told by no merge of flags.
+    pub blurred: bool,
+}
+
+impl Truth {
+    /// A new message; answers with its bytes on the wire.
+    pub fn write(&mut self) -> Vec<u8> {
+        let n = self.contents.len();
+        let filler = "0123456789\r\n".repeat(n % 4 * 3);
+        let text =
+            format!("Subject: c{n}\r\nMessage-ID: <c{n}@stage>\r\n\r\nbody of {n}\r\n{filler}");
+        let wire = text.into_bytes();
+        self.contents.push(Content {
+            wire: wire.clone(),
+            ..Content::default()
+        });
+        wire
+    }
+}
+
+/// Which content this is, if it is whole.
+pub fn content(truth: &Truth, bytes: &[u8]) -> Option<usize> {
+    let rest = bytes.strip_prefix(b"Subject: c")?;
+    let end = rest.iter().position(|byte| !byte.is_ascii_digit())?;
+    let n: usize = std::str::from_utf8(&rest[..end]).ok()?.parse().ok()?;
+    let wire = &truth.contents.get(n)?.wire;
+    let flat = |bytes: &[u8]| -> Vec<u8> {
+        bytes
+            .iter()
+            .copied()
+            .filter(|byte| *byte != b'\r')
+            .collect()
+    };
+    (flat(wire) == flat(bytes)).then_some(n)
+}
+
+/// How often each content is on each side.
+type Counts = [BTreeMap<usize, usize>; 3];
+
+/// A mailbox's messages as a person sees them: content and flags.
+pub type View = BTreeMap<String, Vec<(String, BTreeSet<String>)>>;
+
+/// Where the mail lies.
+pub const ROOT: &str = "/Mail";
+
+/// All files below a directory, with their inodes.
+pub fn files(stage: &Stage, directory: &Path, found: &mut Vec<(PathBuf, u64)>) {
+    for (name, inner) in stage.fs.list(directory).unwrap_or_default() {
+        let path = directory.join(&name);
+        match inner {
+            true => files(stage, &path, found),
+            false => found.extend(stage.fs.find(&path).ok().map(|inode| (path, inode))),
+        }
+    }
+}
+
+/// Files of messages in mailboxes.
+pub fn messages(stage: &Stage) -> Vec<(PathBuf, u64)> {
+    let mut all = Vec::new();
+    files(stage, Path::new(ROOT), &mut all);
+    let own = Path::new(ROOT).join(".mailtide");
+    all.retain(|(path, _)| {
+        let inside = path.parent().and_then(Path::file_name);
+        !path.starts_with(&own) && inside.is_some_and(|sub| sub == "cur" || sub == "new")
+    });
+    all
+}
+
+fn counts(stage: &Stage) -> Counts {
+    let mut counts = Counts::default();
+    let mut count = |at: usize, bytes: &[u8]| {
+        if let Some(n) = content(&stage.truth, bytes) {
+            *counts[at].entry(n).or_default() += 1;
+        }
+    };
+    for (_, letter) in stage.mail.letters() {
+        count(0, &letter.body);
+    }
+    for (_, inode) in messages(stage) {
+        count(1, &stage.fs.bytes(inode));
+    }
+    let mut kept = Vec::new();
+    let quarantine = Path::new(ROOT).join(".mailtide/quarantine");
+    files(stage, &quarantine, &mut kept);
+    for (_, inode) in kept {
+        count(2, &stage.fs.bytes(inode));
+    }
+    counts
+}
+
+impl Stage {
+    /// Runs a step of the program that changes a side, and sees whether it may.
+    pub fn judged<T>(&mut self, what: &str, step: impl FnOnce(&mut Stage) -> T) -> T {
+        let before = counts(self);
+        let done = step(self);
+        let after = counts(self);
+        for (side, name) in [(0, "the server"), (1, "the disk")] {
+            for n in before[side].keys() {
+                // P2: nothing is taken away that no user took away, or moved: what is seen to be gone
+                // here before it is seen to have come there waits in quarantine.
+                let c = &self.truth.contents[*n];
+                let cause = c.deleted > 0 || c.moved;
+                if !cause && !after[side].contains_key(n) {
+                    self.broken(&format!("P2: c{n} was taken from {name} by: {what}"));
+                }
+            }
+        }
+        self.nothing_is_lost(what);
+        done
+    }
+
+    /// P1: what nobody deleted is somewhere.
+    pub fn nothing_is_lost(&mut self, what: &str) {
+        let now = counts(self);
+        for n in 0..self.truth.contents.len() {
+            let c = &self.truth.contents[n];
+            let lives = 1 + c.copied > c.deleted;
+            if lives && !now.iter().any(|side| side.contains_key(&n)) {
+                self.broken(&format!("P1: c{n} is lost after: {what}"));
+            }
+        }
+    }
+
+    pub fn broken(&mut self, what: &str) {
+        self.note(&format!("BROKEN {what}"));
+        if self.broken.len() < 5 {
+            self.broken.push(what.to_owned());
+        }
+    }
+
+    /// Mailboxes of the server as a person sees them.
+    pub fn view_there(&self) -> View {
+        let mut view = View::new();
+        for (name, mailbox) in &self.mail.boxes {
+            let name = name.strip_prefix(self.profile.prefix).unwrap_or(name);
+            let name = name.replace(self.profile.delimiter, "/");
+            let all = view.entry(name).or_default();
+            for letter in &mailbox.letters {
+                // A server that cannot expunge single messages keeps what was deleted, marked.
+                let marked = letter.flags.contains("\\Deleted");
+                if self.profile.can("UIDPLUS") || !marked {
+                    all.push((self.shown(&letter.body), letter.flags.clone()));
+                }
+            }
+            all.sort();
+        }
+        view
+    }
+
+    /// The Maildir as a person sees it.
+    pub fn view_here(&self) -> View {
+        let mut view = View::new();
+        mailboxes(self, Path::new(ROOT), "", &mut view);
+        for (path, inode) in messages(self) {
+            let mailbox = path.parent().and_then(Path::parent).unwrap();
+            let name = mailbox.strip_prefix(ROOT).unwrap().to_string_lossy();
+            let file = path.file_name().unwrap().to_string_lossy().into_owned();
+            let letters = file.rsplit_once(":2,").map_or("", |(_, letters)| letters);
+            let keywords = self.letters_of(mailbox);
+            let flags = letters.chars().filter_map(|letter| match letter {
+                'D' => Some("\\Draft".to_owned()),
+                'F' => Some("\\Flagged".to_owned()),
+                'R' => Some("\\Answered".to_owned()),
+                'S' => Some("\\Seen".to_owned()),
+                'T' => Some("\\Deleted".to_owned()),
+                'P' => Some("$Forwarded".to_owned()),
+                letter => keywords.get(&letter).cloned(),
+            });
+            let flags: BTreeSet<String> = flags.collect();
+            let all = view.entry(name.into_owned()).or_default();
+            if self.profile.can("UIDPLUS") || !flags.contains("\\Deleted") {
+                all.push((self.shown(&self.fs.bytes(inode)), flags));
+            }
+        }
+        view.values_mut().for_each(|all| all.sort());
+        view
+    }
+
+    /// What letters stand for in a mailbox.
+    pub fn letters_of(&self, mailbox: &Path) -> BTreeMap<char, String> {
+        let Ok((inode, Node::File { .. })) = self.fs.node(&mailbox.join("dovecot-keywords")) else {
+            return BTreeMap::new();
+        };
+        let text = String::from_utf8_lossy(&self.fs.bytes(inode)).into_owned();
+        let lines = text.lines().filter_map(|line| line.split_once(' '));
+        let letter = |(number, name): (&str, &str)| {
+            let number: u8 = number.parse().ok()?;
+            Some((char::from(b'a' + number), name.to_owned()))
+        };
+        lines.filter_map(letter).collect()
+    }
+
+    fn shown(&self, bytes: &[u8]) -> String {
+        match content(&self.truth, bytes) {
+            Some(n) => format!("c{n}"),
+            None => format!("?{}", bytes.escape_ascii()),
+        }
+    }
+
+    /// The user says that what the server seems not to have in this mailbox shall go there; that
+    /// may make a second one of what lies elsewhere by now.
+    pub fn uploads_anew(&mut self, mailbox: &str) {
+        let here = self.view_here().remove(mailbox).unwrap_or_default();
+        for (shown, _) in here {
+            let n = shown
+                .strip_prefix('c')
+                .and_then(|n| n.parse::<usize>().ok());
+            if let Some(content) = n.and_then(|n| self.truth.contents.get_mut(n)) {
+                content.copied += 1;
+            }
+        }
+    }
+
+    /// Where a content lies, for a run that is told.
+    pub fn places(&self, n: usize) -> Vec<String> {
+        let there = self
+            .mail
+            .letters()
+            .filter(|(_, l)| content(&self.truth, &l.body) == Some(n));
+        let there = there.map(|(name, l)| format!("there {name} {}", l.uid));
+        let here = messages(self).into_iter();
+        let here =
+            here.filter(|(_, inode)| content(&self.truth, &self.fs.bytes(*inode)) == Some(n));
+        let here = here.map(|(path, _)| format!("here {}", path.display()));
+        there.chain(here).collect()
+    }
+
+    /// All is at rest: both sides are equal (P3), nothing is there twice (P4), and flags are what
+    /// users made them (P8).
+    pub fn judge_rest(&mut self) {
+        let (there, here) = (self.view_there(), self.view_here());
+        if there != here {
+            self.broken(&format!("P3: there {there:?}, here {here:?}"));
+        }
+        self.nothing_is_lost("all is at rest");
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        let mut flags: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (shown, set) in there.into_values().flatten() {
+            *counts.entry(shown.clone()).or_default() += 1;
+            flags.insert(shown, set);
+        }
+        for n in 0..self.truth.contents.len() {
+            let have = counts.remove(&format!("c{n}")).unwrap_or(0);
+            let c = self.truth.contents[n].clone();
+            let most = 1 + c.copied as usize;
+            if have > most && self.wild {
+                self.doubled += 1;
+            } else if have > most {
+                self.broken(&format!("P4: c{n} is there {have} times, not {most}"));
+            }
+            if c.deleted == 0 && have < 1 {
+                self.broken(&format!("P1: c{n} is in no mailbox at rest"));
+            }
+            self.judge_flags(n, &c, (have, flags.get(&format!("c{n}"))));
+        }
+        for from_nowhere in counts.into_keys() {
+            self.broken(&format!("P4: {from_nowhere} came from nowhere"));
+        }
+        self.truth.blurred = false;
+    }
+
+    fn judge_flags(&mut self, n: usize, c: &Content, at: (usize, Option<&BTreeSet<String>>)) {
+        let mut now = None;
+        if let (1, Some(flags)) = at {
+            now = Some(flags.clone());
+            let before = c.rested.clone().unwrap_or_default();
+            let all = ["\\Seen", "\\Flagged", "\\Answered", "\\Draft"];
+            for flag in all.into_iter().filter(|_| c.rested.is_some()) {
+                let touched = c.touched.get(flag).cloned().unwrap_or_default();
+                let sides: BTreeSet<Side> = touched.iter().map(|(side, _)| *side).collect();
+                let clear = c.copied == 0 && c.deleted == 0 && !self.truth.blurred;
+                // A change whose answer was lost and that the user took back meanwhile looks like
+                // one of the other side's.
+                let values: BTreeSet<bool> = touched.iter().map(|(_, on)| *on).collect();
+                if sides.len() > 1 || values.len() > 1 || !clear {
+                    continue;
+                }
+                let want = touched.last().map_or(before.contains(flag), |(_, on)| *on);
+                if flags.contains(flag) != want {
+                    let is = flags.contains(flag);
+                    self.broken(&format!("P8: {flag} of c{n} is {is}; users: {touched:?}"));
+                }
+            }
+        }
+        let content = &mut self.truth.contents[n];
+        content.touched.clear();
+        content.rested = now;
+    }
+}
+
+fn mailboxes(stage: &Stage, directory: &Path, name: &str, view: &mut View) {
+    for (entry, inner) in stage.fs.list(directory).unwrap_or_default() {
+        let text = entry.to_string_lossy();
+        if !inner || text == ".mailtide" {
+            continue;
+        }
+        if text == "cur" {
+            view.entry(name.into()).or_default();
+        }
+        if !["cur", "new", "tmp"].contains(&&*text) {
+            let below = match name {
+                "" => text.to_string(),
+                name => format!("{name}/{text}"),
+            };
+            mailboxes(stage, &directory.join(&entry), &below, view);
+        }
+    }
+}

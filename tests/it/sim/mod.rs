@@ -1,0 +1,18 @@
+//! The whole program below the command line, against a server and a disk that fail on demand, and
+//! fail again for the same seed. One seed, one trace.
+//!
+//! `cargo run --release --example sim -- --seeds N` for the night; `MAILTIDE_SIM=N` sets the number
+//! in the test. A seed that fails prints how to repeat it.
+
+mod disk;
+mod fs;
+mod judge;
+mod lies;
+mod line;
+mod mail;
+pub mod play;
+pub mod profile;
+mod session;
+pub mod stage;
+mod users;
+mod words;

@@ -1,0 +1,340 @@
+//! A whole run: users, faults, kills, and at rest the judge.
+
+use super::judge::ROOT;
+use super::profile::{PROFILES, Profile};
+use super::stage::{Chaos, Killed, Random, Shared, Stage};
+use super::users;
+use mailtide::daemon;
+use mailtide::engine::{Account, Options, Reach, Report, Silent, Stop, World};
+use mailtide::imap::{
+    Access, Auth, Compress, ImapStore, Plaintext, Road, Secret, Server, Settings, TlsMode, Trust,
+};
+use mailtide::maildir::{Claim, Layout, MaildirStore};
+use mailtide::model::{MailboxKey, MailboxName, Side};
+use mailtide::reconcile::Policy;
+use mailtide::reconcile::guard::HeldKind;
+use mailtide::state::{Memory, State};
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// Must be told to nobody (P10).
+pub const CANARY: &str = "canary-7d1f";
+
+/// One program on its stage.
+pub struct Play {
+    pub stage: Shared,
+    pub state: State,
+    pub lives: u32,
+    pub policy: Policy,
+    runtime: tokio::runtime::Runtime,
+}
+
+/// What a seed came to.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    pub trace: String,
+    pub broken: Vec<String>,
+    pub steps: u64,
+    pub kills: u64,
+    pub met: BTreeMap<(&'static str, &'static str), u64>,
+    pub profile: &'static str,
+    pub chaos: String,
+    /// Runs with mailboxes renamed in their middle, and what ended up twice.
+    pub wild: Option<u64>,
+}
+
+impl Play {
+    pub fn new(seed: u64, profile: Profile, tick: i64) -> Play {
+        let stage = Stage::new(seed, profile, tick);
+        Play {
+            stage: Shared(Arc::new(Mutex::new(stage))),
+            state: State::in_memory().unwrap(),
+            lives: 0,
+            policy: Policy::default(),
+            runtime: tokio::runtime::Builder::new_current_thread()
+                .enable_time()
+                .start_paused(true)
+                .build()
+                .unwrap(),
+        }
+    }
+
+    fn server(&self) -> Server {
+        Server {
+            host: "stage".into(),
+            port: 143,
+            road: Road::Other(Arc::new(self.stage.clone())),
+            tls: TlsMode::None,
+            trust: Trust {
+                ca_file: None,
+                pins: Vec::new(),
+            },
+            plaintext: Plaintext::LoopbackOnly,
+            user: "user".into(),
+            auth: Auth::Password,
+            secret: Secret(CANARY.into()),
+            timeout: Duration::from_secs(30),
+            compress: Compress::Never,
+            disabled: Vec::new(),
+        }
+    }
+
+    /// One run of the program, from the opening of the Maildir to its end; `None`: it was killed.
+    pub fn run(&mut self, reach: Reach) -> Option<Report> {
+        let (stage, server) = (self.stage.clone(), self.server());
+        let (state, policy) = (&mut self.state, self.policy.clone());
+        let run = AssertUnwindSafe(|| {
+            self.runtime.block_on(async {
+                stage.lock().begin = Some(tokio::time::Instant::now());
+                one(stage.clone(), server, state, (policy, reach)).await
+            })
+        });
+        let ended = std::panic::catch_unwind(run);
+        // Only within the runtime its clock can be read.
+        let now = self.runtime.block_on(async { self.stage.lock().now() });
+        let mut stage = self.stage.lock();
+        (stage.clock, stage.begin) = (now, None);
+        match ended {
+            Ok(report) => {
+                let text = format!("{report:?}");
+                if text.contains(CANARY) {
+                    stage.broken("P10: the password is in the report");
+                }
+                stage.note(&format!(
+                    "changes {}, held {}",
+                    report.changes(),
+                    report.held.len()
+                ));
+                for trouble in &report.errors {
+                    stage.note(&format!("error {:?} {}", trouble.mailbox, trouble.text));
+                }
+                Some(report)
+            }
+            Err(thrown) if thrown.is::<Killed>() => {
+                drop(stage);
+                self.crash();
+                None
+            }
+            Err(thrown) => std::panic::resume_unwind(thrown),
+        }
+    }
+
+    /// The power fails; what was not durable may be gone.
+    pub fn crash(&mut self) {
+        let mut stage = self.stage.lock();
+        let mut random = stage.random.clone();
+        stage.fs.crash(&mut random);
+        stage.random = random;
+        (stage.dead, stage.kill_at) = (false, None);
+        stage.serial += 1000;
+        self.lives += 1;
+        self.state.end_run();
+        stage.nothing_is_lost("a crash");
+    }
+
+    /// Lets the program run until nothing is left to do; then the judge has the word.
+    pub fn rest(&mut self, thorough: bool) {
+        {
+            let mut stage = self.stage.lock();
+            stage.note("-- to rest");
+            stage.chaos = Chaos::default();
+            (stage.dead, stage.kill_at) = (false, None);
+            // Whoever waits for the disk or an old session has waited.
+            stage.clock += 600 * 1_000_000_000;
+        }
+        let mut quiet = false;
+        for _ in 0..8 {
+            let since = self.stage.lock().now() / 1_000_000_000;
+            let reach = match thorough {
+                true => Reach::Everything(since),
+                false => Reach::Due,
+            };
+            let Some(report) = self.run(reach) else { break };
+            for held in &report.held {
+                self.state.approve(&held.id).unwrap();
+            }
+            let mut stage = self.stage.lock();
+            for held in report.held.iter().filter(|h| h.kind == HeldKind::Unmatched) {
+                let mailbox = held.mailbox.as_ref().map(ToString::to_string);
+                stage.uploads_anew(&mailbox.unwrap_or_default());
+            }
+            stage.clock += 60 * 1_000_000_000;
+            quiet = report.changes() == 0 && report.ok();
+            if quiet {
+                break;
+            }
+        }
+        if !quiet {
+            self.stage
+                .lock()
+                .broken("P3: it does not come to rest in 8 runs");
+        }
+        // P5: another run writes nothing.
+        let before = {
+            let stage = self.stage.lock();
+            (stage.orders, stage.fs.changes, self.state.writes())
+        };
+        let rows = rows(&self.state);
+        drop(self.run(Reach::Due));
+        let mut stage = self.stage.lock();
+        let after = (stage.orders, stage.fs.changes, self.state.writes());
+        if before != after {
+            let rows = (rows, self::rows(&self.state));
+            stage.broken(&format!(
+                "P5: a run at rest wrote: {before:?} {after:?} {rows:?}"
+            ));
+        }
+        stage.judge_rest();
+    }
+}
+
+/// What runs note of mailboxes.
+fn rows(state: &State) -> Vec<String> {
+    let mailboxes = state.mailboxes().unwrap();
+    let [there, here] = [Side::Remote, Side::Local].map(|side| state.cursors(side).unwrap());
+    let row = |(name, key): (&MailboxName, &MailboxKey)| {
+        let cursors = (there.get(name), here.get(name));
+        format!("{name} {} {cursors:?}", state.full_at(*key).unwrap())
+    };
+    mailboxes.iter().map(row).collect()
+}
+
+async fn one(
+    stage: Shared,
+    server: Server,
+    state: &mut State,
+    (policy, reach): (Policy, Reach),
+) -> Report {
+    let mut report = Report::default();
+    let known = state.account().unwrap().map(|account| account.uuid);
+    let claim = match (known, state.mailboxes().unwrap().is_empty()) {
+        (Some(uuid), false) => Claim::Known(uuid),
+        (Some(uuid), true) => Claim::First(uuid),
+        (None, _) => Claim::First("00000000000000aa".into()),
+    };
+    let root = Path::new(ROOT);
+    let mut local = MaildirStore::on(Rc::new(stage.clone()), root, Layout::Nested, claim);
+    let ready = (|| -> Result<(), daemon::OpenError> {
+        let uuid = local.take_possession()?;
+        if state.account()?.is_none() {
+            let config = String::new();
+            state.set_account(&Memory { uuid, config }, 1)?;
+        }
+        daemon::same_age(state, &local)?;
+        Ok(())
+    })();
+    if let Err(error) = ready {
+        stage.lock().note(&format!("not ready: {error}"));
+        let severity = mailtide::engine::report::Severity::Partial;
+        report.errors.push(mailtide::engine::report::Trouble {
+            mailbox: None,
+            severity,
+            text: error.to_string(),
+        });
+        return report;
+    }
+    let settings = Settings {
+        access: Access::ReadWrite,
+        connections: 2,
+        trash: None,
+    };
+    let mut remote = ImapStore::new(server, settings);
+    let (clock, dice) = (stage.clone(), stage.clone());
+    let mut account = Account {
+        remote: &mut remote,
+        local: &mut local,
+        state,
+        policy,
+        options: Options {
+            grace: 5,
+            reach,
+            ..Options::default()
+        },
+        world: World {
+            now: Box::new(move || clock.lock().now() / 1_000_000_000),
+            random: Box::new(move || dice.lock().random.below(1 << 30) as u32),
+        },
+        observer: &Silent,
+        stop: Stop::default(),
+    };
+    let report = account.sync().await;
+    if let Err(error) = daemon::settle(state, &local) {
+        stage.lock().note(&format!("not settled: {error}"));
+    }
+    report
+}
+
+/// One seed.
+pub fn play(seed: u64, only: Option<&str>) -> Outcome {
+    let mut random = Random::new(seed ^ 0xabcd);
+    let chosen = PROFILES[random.below(PROFILES.len())];
+    let profile = only.map_or(chosen, Profile::named);
+    let tick = [1, 4_000_000, 1_000_000_000][random.below(3)];
+    let mut play = Play::new(seed, profile, tick);
+    let mut kills = 0;
+    // What goes wrong in this run: all at once shows less than a few at a time.
+    let mut one_in = |n: usize, often: usize| match random.one_in(n) {
+        true => often,
+        false => 0,
+    };
+    let chaos = Chaos {
+        users: one_in(2, 12),
+        cuts: one_in(3, 25),
+        cuts_up: one_in(4, 25),
+        lies: one_in(4, 12),
+        refusals: one_in(4, 15),
+        disk: one_in(4, 40),
+        clock: one_in(8, 60),
+    };
+    let (kills_too, wild) = (random.one_in(2), random.one_in(4));
+    let honest = chaos.lies == 0 && chaos.clock == 0;
+    {
+        let mut stage = play.stage.lock();
+        stage.note(&format!(
+            "seed {seed}, {}, tick {tick}, {chaos:?}",
+            profile.name
+        ));
+        stage.wild = wild;
+        for _ in 0..6 {
+            users::there(&mut stage);
+        }
+    }
+    play.rest(false);
+    for _ in 0..3 {
+        for _ in 0..2 {
+            {
+                let mut stage = play.stage.lock();
+                for _ in 0..stage.random.below(7) {
+                    users::act(&mut stage);
+                }
+                stage.chaos = chaos.clone();
+                if kills_too && stage.random.one_in(2) {
+                    stage.kill_at = Some(stage.steps + 1 + stage.random.below(250) as u64);
+                }
+            }
+            if play.run(Reach::Due).is_none() {
+                kills += 1;
+            }
+            play.stage.lock().kill_at = None;
+        }
+        play.rest(!honest);
+        if !play.stage.lock().broken.is_empty() {
+            break;
+        }
+    }
+    let stage = play.stage.lock();
+    Outcome {
+        trace: stage.trace(),
+        broken: stage.broken.clone(),
+        steps: stage.steps,
+        kills,
+        met: stage.met.clone(),
+        profile: profile.name,
+        chaos: format!("{chaos:?}"),
+        wild: stage.wild.then_some(stage.doubled),
+    }
+}
