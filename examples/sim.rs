@@ -40,15 +40,16 @@ fn main() {
         return;
     }
     let (mut failed, mut steps, mut kills) = (0, 0, 0);
-    let (mut wild, mut doubled) = (0, 0);
+    let (mut storms, mut messages, mut doubled) = (0, 0, 0);
     let mut met: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     let mut by_server: BTreeMap<&str, u64> = BTreeMap::new();
     for seed in arguments.from..arguments.from + arguments.seeds {
         let outcome = sim::play::play(seed, server);
         steps += outcome.steps;
         kills += outcome.kills;
-        wild += u64::from(outcome.wild.is_some());
-        doubled += outcome.wild.unwrap_or(0);
+        if let Some((all, twice)) = outcome.storm {
+            (storms, messages, doubled) = (storms + 1, messages + all, doubled + twice);
+        }
         *by_server.entry(outcome.profile).or_default() += 1;
         for (cell, count) in outcome.met {
             *met.entry(cell).or_default() += count;
@@ -57,7 +58,7 @@ fn main() {
             failed += 1;
             let what: String = what.chars().take(300).collect();
             println!("seed {seed} ({}): {what}", outcome.profile);
-            println!("  {} wild {:?}", outcome.chaos, outcome.wild);
+            println!("  {} {:?}", outcome.chaos, outcome.storm);
             println!("  repeat: cargo run --release --example sim -- --seed {seed}");
             if !arguments.on {
                 std::process::exit(1);
@@ -68,7 +69,7 @@ fn main() {
         println!("{count:>8} {fault} at {operation}");
     }
     println!("{by_server:?}");
-    println!("{wild} wild runs, in which {doubled} messages ended up twice");
+    println!("{storms} storms with {messages} messages, of which {doubled} ended up twice");
     println!(
         "{} seeds, {failed} failed, {steps} steps, {kills} kills",
         arguments.seeds

@@ -61,7 +61,10 @@ impl MaildirStore {
                 true => News::None,
                 false => News::Some,
             };
-            if matches!(presence, Presence::Unknown(_)) && !left.contains_key(&name) {
+            let looked = left
+                .get(&name)
+                .is_some_and(|left| *left != Cursor::default());
+            if matches!(presence, Presence::Unknown(_)) && !looked {
                 // A run of ours was cut while it made this mailbox; it is made again.
                 let begun = is_begun(&*self.disk, &path);
                 if begun.map_err(|error| failed(&path, &error))? {

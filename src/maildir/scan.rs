@@ -19,7 +19,10 @@ const PASSES: usize = 20;
 /// up to 10 ms.
 const TICK: i64 = 20_000_000;
 /// The same for file systems that keep whole seconds.
-const SECOND: i64 = 2_000_000_000;
+pub const SECOND: i64 = 2_000_000_000;
+
+/// Longer than reading a directory takes, ns.
+const PASS: i64 = 600_000_000_000;
 
 /// Which of the two directories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,16 +94,29 @@ impl Times {
     /// How long after `at` (ns) a change could still go unnoticed behind these stamps; 0: not at
     /// all.
     pub fn blur(&self, at: i64) -> i64 {
-        let one = |stamp: i64| {
-            let whole = stamp % 1_000_000_000 == 0 && stamp != 0;
-            stamp
-                .saturating_add(if whole { SECOND } else { TICK })
-                .saturating_sub(at)
-        };
+        let one = |stamp: i64| stamp.saturating_add(tick(stamp)).saturating_sub(at);
         one(self.cur)
             .max(one(self.new))
             .max(one(self.keywords))
             .max(0)
+    }
+
+    /// Whether a change to the directories from `at` (ns) on shows in their stamps: these are not
+    /// of the same tick. A stamp far in the future (the clock was wrong once) is as good.
+    fn tells(&self, at: i64) -> bool {
+        let apart = |stamp: i64| {
+            let tick = tick(stamp);
+            stamp.saturating_add(tick) <= at || stamp.saturating_sub(tick) > at + PASS
+        };
+        apart(self.cur) && apart(self.new)
+    }
+}
+
+/// How far apart two changes are that surely get two stamps, ns.
+fn tick(stamp: i64) -> i64 {
+    match stamp % 1_000_000_000 == 0 && stamp != 0 {
+        true => SECOND,
+        false => TICK,
     }
 }
 
@@ -138,7 +154,8 @@ pub fn scan(disk: &dyn Disk, mailbox: &Path) -> io::Result<Scan> {
         last.times = before;
         let after = Times::of(disk, mailbox)?;
         if (before.cur, before.new) == (after.cur, after.new) {
-            last.stable = true;
+            // With a stamp of this very tick, a change in the middle of the pass would not show.
+            last.stable = before.tells(at);
             return Ok(last);
         }
     }
@@ -191,8 +208,13 @@ mod tests {
         }
         std::os::unix::fs::symlink("/etc/passwd", mailbox.join("cur/link")).unwrap();
         std::fs::create_dir(mailbox.join("cur/sub")).unwrap();
-        let scan = scan(&Kernel, mailbox).unwrap();
-        assert!(scan.stable);
+        // Until the tick of the last change is over, another could hide behind its stamp.
+        let first = scan(&Kernel, mailbox).unwrap();
+        assert!(!first.stable || first.times.tells(first.at));
+        let mut scan = first;
+        while !scan.stable {
+            scan = super::scan(&Kernel, mailbox).unwrap();
+        }
         let names: Vec<String> = scan.entries.keys().map(ToString::to_string).collect();
         assert_eq!(names, ["file a", "file b", "file d"]);
         assert_eq!(scan.remarks.len(), 2, "{:?}", scan.remarks);

@@ -10,7 +10,7 @@ use super::layout::Layout;
 use super::marker::{Claim, claim_root, open_root};
 use super::quarantine::Quarantine;
 use super::read::Message;
-use super::scan::{Entry, Scan, Times, scan};
+use super::scan::{Entry, SECOND, Scan, Times, scan};
 use crate::model::{Excerpt, Fingerprint, MailboxBase, MailboxName, MaildirId, Pair};
 use crate::reconcile::{Coverage, Cursor, Listed, Look};
 use crate::store::{
@@ -240,7 +240,7 @@ impl Store for MaildirStore {
         // waiting for the tick makes the cursor one that can be relied on.
         let mailbox = self.directory(&ask.base.name)?;
         let blur = Times::of(&*self.disk, &mailbox).map_or(0, |times| times.blur(self.disk.now()));
-        if (1..=50_000_000).contains(&blur) {
+        if (1..=SECOND).contains(&blur) {
             tokio::time::sleep(std::time::Duration::from_nanos(blur.unsigned_abs())).await;
         }
         self.look_at(ask.base, ask.cursor, ask.depth)

@@ -27,6 +27,8 @@ pub struct Truth {
     pub contents: Vec<Content>,
     /// Contents of which a message was deleted, moved or copied may be told by no merge of flags.
     pub blurred: bool,
+    /// A server's HIGHESTMODSEQ began again, and may by chance be what it was.
+    pub rebuilt: bool,
 }
 
 impl Truth {
@@ -141,8 +143,8 @@ impl Stage {
         let now = counts(self);
         for n in 0..self.truth.contents.len() {
             let c = &self.truth.contents[n];
-            let lives = 1 + c.copied > c.deleted;
-            if lives && !now.iter().any(|side| side.contains_key(&n)) {
+            // A copy may have met one of the other side's, so who deleted one may have deleted all.
+            if c.deleted == 0 && !now.iter().any(|side| side.contains_key(&n)) {
                 self.broken(&format!("P1: c{n} is lost after: {what}"));
             }
         }
@@ -244,7 +246,7 @@ impl Stage {
             .mail
             .letters()
             .filter(|(_, l)| content(&self.truth, &l.body) == Some(n));
-        let there = there.map(|(name, l)| format!("there {name} {}", l.uid));
+        let there = there.map(|(name, l)| format!("there {name} {} {:?}", l.uid, l.flags));
         let here = messages(self).into_iter();
         let here =
             here.filter(|(_, inode)| content(&self.truth, &self.fs.bytes(*inode)) == Some(n));
@@ -270,7 +272,7 @@ impl Stage {
             let have = counts.remove(&format!("c{n}")).unwrap_or(0);
             let c = self.truth.contents[n].clone();
             let most = 1 + c.copied as usize;
-            if have > most && self.wild {
+            if have > most && self.stormy {
                 self.doubled += 1;
             } else if have > most {
                 self.broken(&format!("P4: c{n} is there {have} times, not {most}"));
@@ -283,7 +285,7 @@ impl Stage {
         for from_nowhere in counts.into_keys() {
             self.broken(&format!("P4: {from_nowhere} came from nowhere"));
         }
-        self.truth.blurred = false;
+        (self.truth.blurred, self.truth.rebuilt) = (false, false);
     }
 
     fn judge_flags(&mut self, n: usize, c: &Content, at: (usize, Option<&BTreeSet<String>>)) {
@@ -295,7 +297,7 @@ impl Stage {
             for flag in all.into_iter().filter(|_| c.rested.is_some()) {
                 let touched = c.touched.get(flag).cloned().unwrap_or_default();
                 let sides: BTreeSet<Side> = touched.iter().map(|(side, _)| *side).collect();
-                let clear = c.copied == 0 && c.deleted == 0 && !self.truth.blurred;
+                let clear = c.copied == 0 && c.deleted == 0 && !c.moved && !self.truth.blurred;
                 // A change whose answer was lost and that the user took back meanwhile looks like
                 // one of the other side's.
                 let values: BTreeSet<bool> = touched.iter().map(|(_, on)| *on).collect();

@@ -43,8 +43,8 @@ pub struct Outcome {
     pub met: BTreeMap<(&'static str, &'static str), u64>,
     pub profile: &'static str,
     pub chaos: String,
-    /// Runs with mailboxes renamed in their middle, and what ended up twice.
-    pub wild: Option<u64>,
+    /// In a storm: how many messages there were, and how many ended up twice.
+    pub storm: Option<(usize, u64)>,
 }
 
 impl Play {
@@ -163,6 +163,14 @@ impl Play {
                 stage.uploads_anew(&mailbox.unwrap_or_default());
             }
             stage.clock += 60 * 1_000_000_000;
+            if report
+                .errors
+                .iter()
+                .any(|error| error.text.contains("set aside"))
+            {
+                // What was refused is tried again after a while.
+                stage.clock += 2 * 86_400 * 1_000_000_000;
+            }
             quiet = report.changes() == 0 && report.ok();
             if quiet {
                 break;
@@ -299,6 +307,7 @@ pub fn play(seed: u64, only: Option<&str>) -> Outcome {
             profile.name
         ));
         stage.wild = wild;
+        stage.stormy = chaos.users > 0 || !profile.can("UIDPLUS");
         for _ in 0..6 {
             users::there(&mut stage);
         }
@@ -321,7 +330,8 @@ pub fn play(seed: u64, only: Option<&str>) -> Outcome {
             }
             play.stage.lock().kill_at = None;
         }
-        play.rest(!honest);
+        let rebuilt = play.stage.lock().truth.rebuilt;
+        play.rest(!honest || rebuilt);
         if !play.stage.lock().broken.is_empty() {
             break;
         }
@@ -335,6 +345,8 @@ pub fn play(seed: u64, only: Option<&str>) -> Outcome {
         met: stage.met.clone(),
         profile: profile.name,
         chaos: format!("{chaos:?}"),
-        wild: stage.wild.then_some(stage.doubled),
+        storm: stage
+            .stormy
+            .then_some((stage.truth.contents.len(), stage.doubled)),
     }
 }

@@ -110,7 +110,10 @@ impl Session {
         }
         super::lies::bend(stage, &verb, &mut self.out);
         if stage.tells {
-            eprintln!("       {} {done:?}", String::from_utf8_lossy(&self.out).replace("\r\n", " | "));
+            eprintln!(
+                "       {} {done:?}",
+                String::from_utf8_lossy(&self.out).replace("\r\n", " | ")
+            );
         }
         said.append(&mut self.out);
         self.out = said;

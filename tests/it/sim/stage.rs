@@ -79,10 +79,12 @@ pub struct Stage {
     pub commands: u64,
     pub serial: u64,
     trace: blake3::Hasher,
-    /// Mailboxes are made, renamed and renumbered in the middle of runs, too. What is moved into a
-    /// mailbox that just then gets another name may end up twice, so that is not judged.
+    /// Mailboxes are made, renamed and renumbered in the middle of runs, too.
     pub wild: bool,
-    /// What was there twice in the end of a wild run.
+    /// Users act in the middle of runs, dozens of times in each. What is moved about while it is
+    /// looked at may end up twice at times; it is counted, and must be rare.
+    pub stormy: bool,
+    /// What was there twice in the end of a storm.
     pub doubled: u64,
     pub tells: bool,
     /// The content whose places are told.
@@ -129,6 +131,7 @@ impl Stage {
             serial: 0,
             trace: blake3::Hasher::new(),
             wild: false,
+            stormy: false,
             doubled: 0,
             tells: std::env::var("MAILTIDE_TELL").is_ok(),
             follows: std::env::var("MAILTIDE_FOLLOW")

@@ -116,6 +116,7 @@ pub fn there(stage: &mut Stage) {
             stage.note(&format!("there: renumber {name}"));
         }
         21 => {
+            stage.truth.rebuilt = true;
             stage.mail.rebuild(&name);
             stage.note(&format!("there: rebuild the index of {name}"));
         }
