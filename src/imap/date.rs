@@ -11,6 +11,9 @@ const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
 
+/// The beginning of the year 1, s since 1970.
+const FIRST: i64 = -62_135_596_800;
+
 /// Reads `" 1-Feb-2024 10:00:00 +0100"`. `None` for what is no date (`"00-Jan-0000 ..."` exists in
 /// the wild).
 pub fn parse(text: &[u8]) -> Option<Timestamp> {
@@ -43,7 +46,9 @@ pub fn parse(text: &[u8]) -> Option<Timestamp> {
     };
     let number: i32 = digits.parse().ok()?;
     let offset = Offset::from_seconds(sign * (number / 100 * 3600 + number % 100 * 60)).ok()?;
-    Some(Timestamp(offset.to_timestamp(at).ok()?.as_second()))
+    let at = offset.to_timestamp(at).ok()?.as_second();
+    // What lies before the year 1 cannot be written as a date again.
+    (at >= FIRST).then_some(Timestamp(at))
 }
 
 /// As APPEND wants it.

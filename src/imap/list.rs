@@ -162,8 +162,11 @@ fn identity(status: &MailboxStatus) -> Option<Identity> {
         let text = format!("id {id}");
         return Some(Identity { text, proves: true });
     }
-    status.uid_validity.map(|validity| Identity {
-        text: format!("uidvalidity {validity}"),
+    // 0 is what servers give that know none: it is the same for all (H05).
+    let validity = status.uid_validity.filter(|validity| *validity > 0)?;
+    let text = format!("uidvalidity {validity}");
+    Some(Identity {
+        text,
         proves: false,
     })
 }

@@ -175,9 +175,21 @@ impl MaildirStore {
             .try_for_each(|sub| self.sync_directory(&mailbox.join(sub)))
     }
 
-    /// Makes a mailbox, and the directories above it. `cur` comes last, and only when the others
-    /// are sure to stay: it is what makes a directory a mailbox (F2).
+    /// Makes a mailbox, and the directories above it; or leaves nothing of it.
     pub(super) fn create(&self, path: &Path) -> io::Result<()> {
+        self.make(path).inspect_err(|_| {
+            // What is not sure to stay must not be taken for a mailbox by the next run.
+            for sub in ["cur", "new", "tmp"] {
+                if let Err(error) = self.disk.remove_dir(&path.join(sub)) {
+                    tracing::debug!(path = %path.display(), %error, "{sub} was not removed");
+                }
+            }
+        })
+    }
+
+    /// `cur` comes last, and only when the others are sure to stay: it is what makes a directory a
+    /// mailbox (F2).
+    fn make(&self, path: &Path) -> io::Result<()> {
         self.disk.make_dirs(&path.join("tmp"))?;
         self.disk.make_dirs(&path.join("new"))?;
         self.disk.sync(path)?;
@@ -193,7 +205,24 @@ impl MaildirStore {
 
     pub(super) fn sync_directory(&self, directory: &Path) -> Result<(), StoreError> {
         let synced = self.disk.sync(directory);
-        synced.map_err(|error| failed(directory, &error))
+        synced.map_err(|error| {
+            self.unsure.borrow_mut().insert(directory.to_owned());
+            failed(directory, &error)
+        })
+    }
+
+    /// What is seen after a sync that failed may be gone after a crash; nothing is agreed on it
+    /// before another sync has succeeded.
+    pub(super) fn make_sure(&self) -> Result<(), StoreError> {
+        for directory in self.unsure.take() {
+            match self.disk.sync(&directory) {
+                // It was removed meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(_) => self.sync_directory(&directory)?,
+                Ok(()) => {}
+            }
+        }
+        Ok(())
     }
 
     /// The entry of a file, looked for on disk when it is not where it was.

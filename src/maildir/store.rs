@@ -16,6 +16,7 @@ use crate::reconcile::{Coverage, Cursor, Listed, Look};
 use crate::store::{
     About, Ask, Depth, FlagEdit, Place, Removal, Removed, Shift, Sink, Store, StoreError, Transfer,
 };
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,8 @@ pub struct MaildirStore {
     pub(super) paths: BTreeMap<MailboxName, PathBuf>,
     pub(super) scans: BTreeMap<MailboxName, Scan>,
     swept: BTreeSet<MailboxName>,
+    /// Directories whose last sync failed.
+    pub(super) unsure: RefCell<BTreeSet<PathBuf>>,
     pub(super) quarantine: Quarantine,
     pub(super) host: String,
 }
@@ -52,6 +55,7 @@ impl MaildirStore {
             paths: BTreeMap::new(),
             scans: BTreeMap::new(),
             swept: BTreeSet::new(),
+            unsure: RefCell::default(),
             quarantine: Quarantine::new(disk, root, layout),
             host,
         }
@@ -232,6 +236,7 @@ impl Store for MaildirStore {
         &mut self,
         left: &BTreeMap<MailboxName, Cursor>,
     ) -> Result<Vec<Listed>, StoreError> {
+        self.make_sure()?;
         self.listed(left)
     }
 

@@ -86,6 +86,10 @@ impl State {
                 tx.execute(sql, params![key.0, format!("//{}", key.0)])?;
             }
             for (key, name) in names {
+                // Whoever else is known by that name is there no more, on either side: the name
+                // was free. What becomes of its messages is seen by their content.
+                let other = "DELETE FROM mailbox WHERE name = ?1";
+                tx.execute(other, [name.to_string()])?;
                 tx.execute(sql, params![key.0, name.to_string()])?;
             }
             Ok(())

@@ -307,7 +307,7 @@ pub fn play(seed: u64, only: Option<&str>) -> Outcome {
             profile.name
         ));
         stage.wild = wild;
-        stage.stormy = chaos.users > 0 || !profile.can("UIDPLUS");
+        stage.stormy = chaos.users + chaos.disk > 0 || !profile.can("UIDPLUS");
         for _ in 0..6 {
             users::there(&mut stage);
         }

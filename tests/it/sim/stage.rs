@@ -81,8 +81,9 @@ pub struct Stage {
     trace: blake3::Hasher,
     /// Mailboxes are made, renamed and renumbered in the middle of runs, too.
     pub wild: bool,
-    /// Users act in the middle of runs, dozens of times in each. What is moved about while it is
-    /// looked at may end up twice at times; it is counted, and must be rare.
+    /// Users act in the middle of runs, dozens of times in each, or mailboxes cannot be read at
+    /// times, or the server has no UIDPLUS. What is moved about meanwhile may end up twice; it is
+    /// counted, and must be rare.
     pub stormy: bool,
     /// What was there twice in the end of a storm.
     pub doubled: u64,
