@@ -35,6 +35,11 @@ fn main() {
     if let Some(seed) = arguments.seed {
         // SAFETY: no other thread runs yet.
         unsafe { std::env::set_var("MAILTIDE_TELL", "1") };
+        tracing_subscriber::fmt()
+            .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+            .with_writer(std::io::stderr)
+            .without_time()
+            .init();
         let outcome = sim::play::play(seed, server);
         println!("{:#?}", outcome.broken);
         return;

@@ -256,8 +256,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             return Ok(());
         };
         let base: MailboxBase = self.state.base(key)?;
-        match on {
-            Side::Local => self.local.delete_mailbox(&base).await?,
+        let deleted = match on {
+            Side::Local => self.local.delete_mailbox(&base).await,
             Side::Remote => {
                 let uids: Vec<Uid> = base.pairs.iter().map(|pair| pair.uid).collect();
                 for batch in uids.chunks(BATCH) {
@@ -267,9 +267,15 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                         return Err(StoreError::Mailbox(what).into());
                     }
                 }
-                self.remote.delete_mailbox(&base).await?;
+                self.remote.delete_mailbox(&base).await
             }
+        };
+        if let Err(StoreError::Stale(why)) = &deleted {
+            // Mail arrived in it, or another mailbox has its name by now: it comes back (F5, F7).
+            tracing::info!(mailbox = %name, why, "a mailbox is not deleted after all");
+            self.state.forget_mailbox(key)?;
         }
+        deleted?;
         match on {
             Side::Remote => report.mailboxes_deleted_remote += 1,
             Side::Local => report.mailboxes_deleted_local += 1,

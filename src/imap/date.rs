@@ -44,7 +44,7 @@ pub fn parse(text: &[u8]) -> Option<Timestamp> {
         ("-", digits) => (-1, digits),
         _ => return None,
     };
-    let number: i32 = digits.parse().ok()?;
+    let number: i32 = digits.parse().ok().filter(|_| digits.len() == 4)?;
     let offset = Offset::from_seconds(sign * (number / 100 * 3600 + number % 100 * 60)).ok()?;
     let at = offset.to_timestamp(at).ok()?.as_second();
     // What lies before the year 1 cannot be written as a date again.

@@ -21,8 +21,8 @@ const TICK: i64 = 20_000_000;
 /// The same for file systems that keep whole seconds.
 pub const SECOND: i64 = 2_000_000_000;
 
-/// Longer than reading a directory takes, ns.
-const PASS: i64 = 600_000_000_000;
+/// No clock runs ahead of that of the file system by as much as this, ns.
+const FUTURE: i64 = 600_000_000_000;
 
 /// Which of the two directories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,23 +92,27 @@ impl Times {
     }
 
     /// How long after `at` (ns) a change could still go unnoticed behind these stamps; 0: not at
-    /// all.
+    /// all. A stamp far in the future (the clock was wrong once) hides nothing: a change gets
+    /// another.
     pub fn blur(&self, at: i64) -> i64 {
-        let one = |stamp: i64| stamp.saturating_add(tick(stamp)).saturating_sub(at);
-        one(self.cur)
-            .max(one(self.new))
-            .max(one(self.keywords))
-            .max(0)
+        [self.cur, self.new, self.keywords]
+            .map(|stamp| blur(stamp, at))
+            .into_iter()
+            .max()
+            .unwrap_or(0)
     }
 
     /// Whether a change to the directories from `at` (ns) on shows in their stamps: these are not
-    /// of the same tick. A stamp far in the future (the clock was wrong once) is as good.
+    /// of the same tick.
     fn tells(&self, at: i64) -> bool {
-        let apart = |stamp: i64| {
-            let tick = tick(stamp);
-            stamp.saturating_add(tick) <= at || stamp.saturating_sub(tick) > at + PASS
-        };
-        apart(self.cur) && apart(self.new)
+        blur(self.cur, at) == 0 && blur(self.new, at) == 0
+    }
+}
+
+fn blur(stamp: i64, at: i64) -> i64 {
+    match stamp > at.saturating_add(FUTURE) {
+        true => 0,
+        false => stamp.saturating_add(tick(stamp)).saturating_sub(at).max(0),
     }
 }
 

@@ -278,7 +278,7 @@ impl Stage {
             let have = counts.remove(&format!("c{n}")).unwrap_or(0);
             let c = self.truth.contents[n].clone();
             let most = 1 + c.copied as usize;
-            if have > most && (self.stormy || self.truth.blurred) {
+            if have > most && (c.moved || c.copied > 0 || self.truth.blurred) {
                 self.doubled += 1;
             } else if have > most {
                 self.broken(&format!("P4: c{n} is there {have} times, not {most}"));
@@ -320,6 +320,7 @@ impl Stage {
         let content = &mut self.truth.contents[n];
         content.touched.clear();
         content.rested = now;
+        content.moved &= at.0 > 1;
     }
 }
 

@@ -11,8 +11,8 @@ use mailtide::imap::{
 };
 use mailtide::maildir::{Claim, Layout, MaildirStore};
 use mailtide::model::{MailboxKey, MailboxName, Side};
-use mailtide::reconcile::Policy;
 use mailtide::reconcile::guard::HeldKind;
+use mailtide::reconcile::{Limits, Policy};
 use mailtide::state::{Memory, State};
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -86,6 +86,8 @@ impl Play {
     /// One run of the program, from the opening of the Maildir to its end; `None`: it was killed.
     pub fn run(&mut self, reach: Reach) -> Option<Report> {
         let (stage, server) = (self.stage.clone(), self.server());
+        let unasked = self.state.approved().unwrap().is_empty();
+        let limit = self.policy.limits.account;
         let (state, policy) = (&mut self.state, self.policy.clone());
         let run = AssertUnwindSafe(|| {
             self.runtime.block_on(async {
@@ -155,7 +157,12 @@ impl Play {
             };
             let Some(report) = self.run(reach) else { break };
             for held in &report.held {
-                self.state.approve(&held.id).unwrap();
+                self.stage.lock().note(&format!(
+                    "held {:?} {:?} {:?}",
+                    held.kind, held.mailbox, held.lines
+                ));
+                let known = self.state.approve(&held.id).unwrap();
+                self.stage.lock().note(&format!("approved {known}"));
             }
             let mut stage = self.stage.lock();
             for held in report.held.iter().filter(|h| h.kind == HeldKind::Unmatched) {
@@ -187,6 +194,7 @@ impl Play {
             (stage.orders, stage.fs.changes, self.state.writes())
         };
         let rows = rows(&self.state);
+        let commands = self.stage.lock().commands;
         drop(self.run(Reach::Due));
         let mut stage = self.stage.lock();
         let after = (stage.orders, stage.fs.changes, self.state.writes());
@@ -194,6 +202,13 @@ impl Play {
             let rows = (rows, self::rows(&self.state));
             stage.broken(&format!(
                 "P5: a run at rest wrote: {before:?} {after:?} {rows:?}"
+            ));
+        }
+        // P11: what is asked does not grow with what is there.
+        let (asked, boxes) = (stage.commands - commands, stage.mail.boxes.len() as u64);
+        if asked > 8 + 4 * boxes {
+            stage.broken(&format!(
+                "P11: {asked} commands to find nothing in {boxes} mailboxes"
             ));
         }
         stage.judge_rest();
@@ -284,6 +299,14 @@ pub fn play(seed: u64, only: Option<&str>) -> Outcome {
     let tick = [1, 4_000_000, 1_000_000_000][random.below(3)];
     let mut play = Play::new(seed, profile, tick);
     let mut kills = 0;
+    if random.one_in(3) {
+        play.policy.limits = Limits {
+            count: 2,
+            percent: 10,
+            account: 4,
+            empty: 2,
+        };
+    }
     // What goes wrong in this run: all at once shows less than a few at a time.
     let mut one_in = |n: usize, often: usize| match random.one_in(n) {
         true => often,
