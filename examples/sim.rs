@@ -24,6 +24,9 @@ struct Arguments {
     /// Only with this server.
     #[arg(long)]
     server: Option<String>,
+    /// Scenes killed at every step instead of seeds.
+    #[arg(long)]
+    scenes: bool,
     /// Go on after a failure.
     #[arg(long)]
     on: bool,
@@ -42,6 +45,16 @@ fn main() {
             .init();
         let outcome = sim::play::play(seed, server);
         println!("{:#?}", outcome.broken);
+        return;
+    }
+    if arguments.scenes {
+        let mut points = 0;
+        for n in 0..sim::scenes::count() {
+            let cut = sim::scenes::cut_everywhere(n);
+            points += cut.points;
+            cut.broken.iter().for_each(|what| println!("{n}: {what}"));
+        }
+        println!("{points} points");
         return;
     }
     let (mut failed, mut steps, mut kills) = (0, 0, 0);

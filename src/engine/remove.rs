@@ -256,21 +256,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             return Ok(());
         };
         let base: MailboxBase = self.state.base(key)?;
-        let deleted = match on {
-            Side::Local => self.local.delete_mailbox(&base).await,
-            Side::Remote => {
-                let uids: Vec<Uid> = base.pairs.iter().map(|pair| pair.uid).collect();
-                for batch in uids.chunks(BATCH) {
-                    let kept = self.keep_bytes(&base, batch, report).await?;
-                    if kept.len() < batch.len() {
-                        let what = format!("{name} was deleted here, but not all can be kept");
-                        return Err(StoreError::Mailbox(what).into());
-                    }
-                }
-                self.remote.delete_mailbox(&base).await
-            }
-        };
-        if let Err(StoreError::Stale(why)) = &deleted {
+        let deleted = self.delete_on(on, &base, report).await;
+        if let Err(Ended::Store(StoreError::Stale(why))) = &deleted {
             // Mail arrived in it, or another mailbox has its name by now: it comes back (F5, F7).
             tracing::info!(mailbox = %name, why, "a mailbox is not deleted after all");
             self.state.forget_mailbox(key)?;
@@ -283,6 +270,27 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         self.mailbox_history(&name, on, "mailbox-deleted")?;
         self.state.forget_mailbox(key)?;
         Ok(())
+    }
+
+    async fn delete_on(
+        &mut self,
+        on: Side,
+        base: &MailboxBase,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        if on == Side::Local {
+            return Ok(self.local.delete_mailbox(base).await?);
+        }
+        let uids: Vec<Uid> = base.pairs.iter().map(|pair| pair.uid).collect();
+        for batch in uids.chunks(BATCH) {
+            let kept = self.keep_bytes(base, batch, report).await?;
+            if kept.len() < batch.len() {
+                let name = &base.name;
+                let what = format!("{name} was deleted here, but not all can be kept");
+                return Err(StoreError::Mailbox(what).into());
+            }
+        }
+        Ok(self.remote.delete_mailbox(base).await?)
     }
 }
 

@@ -11,5 +11,6 @@ mod daemon;
 mod dovecot;
 mod limits;
 mod scripted;
+mod sim;
 mod tidy;
 mod watching;

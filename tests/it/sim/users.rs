@@ -53,6 +53,8 @@ pub fn there(stage: &mut Stage) {
     let all: Vec<(String, u32)> = stage
         .mail
         .letters()
+        // What waits to be expunged is not touched any more.
+        .filter(|(_, letter)| !letter.flags.contains("\\Deleted"))
         .map(|(name, letter)| (name.clone(), letter.uid))
         .collect();
     let seconds = stage.now() / 1_000_000_000;
@@ -268,7 +270,7 @@ fn all_moved(stage: &mut Stage, on: Side, name: &str) {
 }
 
 /// Makes a directory and those above it, durably.
-fn make(stage: &mut Stage, path: &Path) {
+pub fn make(stage: &mut Stage, path: &Path) {
     let mut above: Vec<&Path> = path.ancestors().collect();
     above.reverse();
     for directory in above.into_iter().skip(1) {
@@ -279,7 +281,7 @@ fn make(stage: &mut Stage, path: &Path) {
     }
 }
 
-fn deliver(stage: &mut Stage, mailbox: &Path, name: &str, wire: &[u8]) {
+pub fn deliver(stage: &mut Stage, mailbox: &Path, name: &str, wire: &[u8]) {
     let now = stage.now();
     let path = mailbox.join("new").join(name);
     let flat: Vec<u8> = wire.iter().copied().filter(|b| *b != b'\r').collect();
