@@ -61,6 +61,8 @@ pub enum Command {
     Reject(Decide),
     /// Check what is remembered, forget what does not hold, and sync
     Repair(Repair),
+    /// Bring back what a run deleted on either side, and the flags it changed; shown first
+    Undo(Undo),
     /// Write a configuration from that of mbsync or OfflineIMAP
     Import(Import),
 }
@@ -140,6 +142,26 @@ pub struct Repair {
     /// Forget everything, and match all messages anew by their content
     #[arg(long)]
     pub rebuild: bool,
+}
+
+/// `undo`
+#[derive(Debug, Args)]
+pub struct Undo {
+    /// Accounts [default: all]
+    #[arg(value_name = "ACCOUNT")]
+    pub accounts: Vec<String>,
+    /// The run with this number [default: the last that deleted something or changed flags]
+    #[arg(long, value_name = "ID", conflicts_with = "since")]
+    pub run: Option<i64>,
+    /// All runs since then: 2026-11-23, "2026-11-23 14:00", or so long ago: 2h
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Only list the last runs
+    #[arg(long, conflicts_with_all = ["since", "run", "yes"])]
+    pub list: bool,
+    /// Do it, and sync; without this it is only shown
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// `import`

@@ -1,8 +1,8 @@
 //! Talks to people.
 //!
 //! Reading order: [`arguments`], [`log`], the commands [`sync`], [`check`], [`import`],
-//! [`repair`], [`watch`], [`show`] (status), [`ask`] (what is said to the watcher), and what they
-//! print with: [`progress`], [`mod@print`].
+//! [`repair`], [`undo`], [`watch`], [`show`] (status), [`ask`] (what is said to the watcher), and
+//! what they print with: [`progress`], [`mod@print`].
 
 mod arguments;
 
@@ -15,6 +15,8 @@ mod check;
 mod import;
 
 mod repair;
+
+mod undo;
 
 mod watch;
 
@@ -67,6 +69,7 @@ pub fn main() -> ExitCode {
         Command::Approve(command) => ask::decide(&arguments, command, Word::Yes),
         Command::Reject(command) => ask::decide(&arguments, command, Word::No),
         Command::Repair(command) => repair::run(&arguments, command),
+        Command::Undo(command) => undo::run(&arguments, command),
         Command::Import(command) => import::run(&arguments, command),
     };
     match done {

@@ -54,6 +54,8 @@ mod watch;
 
 mod told;
 
+pub mod undo;
+
 mod signals;
 
 pub use agenda::{Agenda, Clock, Kind, Next, Pace, Task};

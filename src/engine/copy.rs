@@ -50,6 +50,7 @@ pub(super) fn change(
         what: "new",
         message: Some(id),
         why: format!("from {from}"),
+        kept: None,
     }
 }
 

@@ -59,6 +59,7 @@ impl Work {
             what,
             message: Some(id),
             why,
+            kept: None,
         }
     }
 }
@@ -252,6 +253,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             what,
             message: None,
             why: String::new(),
+            kept: None,
         };
         self.state
             .apply(crate::model::MailboxKey(0), &[], &[change])?;

@@ -10,7 +10,7 @@ use crate::model::{
 };
 use crate::reconcile::plan::{DeleteWhy, PairRef};
 use crate::reconcile::{Action, MailboxAction, Outcome};
-use crate::state::Buried;
+use crate::state::{Buried, Change};
 use crate::store::{
     About, Ask, Delivered, Delivery, Depth, Keep, Place, Receiver, Removal, Removed, Serve, Sink,
     StoreError,
@@ -97,7 +97,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 DeleteWhy::DeletedAcross => format!("{} was deleted on the server", pair.uid),
                 DeleteWhy::Broken => format!("broken, and {} was deleted there", pair.uid),
             };
-            changes.push(work.change(Side::Local, "deleted", pair.file.any(), why));
+            let mut change = work.change(Side::Local, "deleted", pair.file.any(), why);
+            if let Removed::Kept(path) = how {
+                change.kept = Some(path.clone());
+            }
+            changes.push(change);
             outcomes.push(Outcome::Dropped { pair: pair.id });
         }
         report.deleted_local += outcomes.len();
@@ -115,14 +119,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let place = work.place();
         let uids: Vec<Uid> = batch.iter().map(|doomed| doomed.pair.uid).collect();
         let kept = match self.remote.keeps_removed(&place.mailbox) {
-            true => uids.into_iter().collect(),
+            true => uids.into_iter().map(|uid| (uid, None)).collect(),
             false => self.keep_bytes(&work.base, &uids, report).await?,
         };
         // What stays is looked at again by the next run.
-        work.sound &= batch.iter().all(|d| kept.contains(&d.pair.uid));
+        work.sound &= batch.iter().all(|d| kept.contains_key(&d.pair.uid));
         let batch: Vec<&Doomed> = batch
             .iter()
-            .filter(|d| kept.contains(&d.pair.uid))
+            .filter(|d| kept.contains_key(&d.pair.uid))
             .collect();
         self.bury_refs(work, &batch, Side::Remote)?;
         let elsewhere = match self.remote.names_messages() {
@@ -162,7 +166,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 Removed::Marked => "marked only, the server cannot expunge single messages",
             };
             let why = format!("{} was deleted here; {how}", pair.file);
-            changes.push(work.change(Side::Remote, "deleted", pair.uid.any(), why));
+            let mut change = work.change(Side::Remote, "deleted", pair.uid.any(), why);
+            change.kept = kept.get(&pair.uid).cloned().flatten();
+            changes.push(change);
         }
         report.deleted_remote += outcomes.len();
         self.state.apply(work.base.key, &outcomes, &changes)?;
@@ -184,14 +190,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 
     /// Puts the bytes of messages that are about to leave the server into quarantine; answers with
-    /// those that are safe there, or that a listing shows to be gone anyway. One that the server
-    /// merely passed over is neither.
+    /// those that are safe there, with the names of their files, or that a listing shows to be gone
+    /// anyway. One that the server merely passed over is neither.
     async fn keep_bytes(
         &mut self,
         base: &MailboxBase,
         uids: &[Uid],
         report: &mut Report,
-    ) -> Result<BTreeSet<Uid>, Ended> {
+    ) -> Result<BTreeMap<Uid, Option<Vec<u8>>>, Ended> {
         let place = &Place {
             mailbox: base.name.clone(),
             epoch: base.epoch,
@@ -212,14 +218,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         } = keeper;
         let delivered = receiver.finish().await?;
         report.bytes_down += bytes;
-        let stored = |outcome: &Delivered<MaildirId>| matches!(outcome, Delivered::Stored { .. });
-        let kept: BTreeSet<Uid> = delivered
-            .iter()
-            .filter(|(_, outcome)| stored(outcome))
-            .filter_map(|(tag, _)| taken.get(*tag).copied())
-            .collect();
+        let mut kept: BTreeMap<Uid, Option<Vec<u8>>> = BTreeMap::new();
+        for (tag, outcome) in &delivered {
+            if let (Delivered::Stored { id, .. }, Some(uid)) = (outcome, taken.get(*tag)) {
+                kept.insert(*uid, id.as_ref().map(|id| id.as_bytes().to_vec()));
+            }
+        }
         let mut unsafe_: BTreeSet<Uid> = failed;
-        if uids.iter().any(|uid| !kept.contains(uid)) {
+        if uids.iter().any(|uid| !kept.contains_key(uid)) {
             let (cursor, depth) = (None, Depth::Everything);
             let now = self
                 .remote
@@ -230,16 +236,15 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 })
                 .await?;
             let there = uids.iter().filter(|uid| !now.shows_gone(uid));
-            unsafe_.extend(there.filter(|uid| !kept.contains(uid)));
+            unsafe_.extend(there.filter(|uid| !kept.contains_key(uid)));
         }
         for uid in &unsafe_ {
             let what = format!("{uid} was deleted here, but its body cannot be kept: left there");
             report.trouble(Some(&place.mailbox), &StoreError::Mailbox(what));
         }
-        Ok(uids
-            .iter()
-            .copied()
-            .filter(|uid| !unsafe_.contains(uid))
+        let safe = uids.iter().filter(|uid| !unsafe_.contains(uid));
+        Ok(safe
+            .map(|uid| (*uid, kept.get(uid).cloned().flatten()))
             .collect())
     }
 
@@ -262,11 +267,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             tracing::info!(mailbox = %name, why, "a mailbox is not deleted after all");
             self.state.forget_mailbox(key)?;
         }
-        deleted?;
+        let changes = deleted?;
         match on {
             Side::Remote => report.mailboxes_deleted_remote += 1,
             Side::Local => report.mailboxes_deleted_local += 1,
         }
+        self.state.apply(key, &[], &changes)?;
         self.mailbox_history(&name, on, "mailbox-deleted")?;
         self.state.forget_mailbox(key)?;
         Ok(())
@@ -277,9 +283,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         on: Side,
         base: &MailboxBase,
         report: &mut Report,
-    ) -> Result<(), Ended> {
+    ) -> Result<Vec<Change>, Ended> {
+        let mut changes = Vec::new();
         if on == Side::Local {
-            return Ok(self.local.delete_mailbox(base).await?);
+            self.local.delete_mailbox(base).await?;
+            return Ok(changes);
         }
         let uids: Vec<Uid> = base.pairs.iter().map(|pair| pair.uid).collect();
         for batch in uids.chunks(BATCH) {
@@ -289,8 +297,17 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 let what = format!("{name} was deleted here, but not all can be kept");
                 return Err(StoreError::Mailbox(what).into());
             }
+            changes.extend(kept.into_iter().map(|(uid, kept)| Change {
+                mailbox: base.name.clone(),
+                side: Side::Remote,
+                what: "deleted",
+                message: Some(uid.any()),
+                why: "with its mailbox".into(),
+                kept,
+            }));
         }
-        Ok(self.remote.delete_mailbox(base).await?)
+        self.remote.delete_mailbox(base).await?;
+        Ok(changes)
     }
 }
 

@@ -177,6 +177,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                         what: "mailbox-renamed",
                         message: None,
                         why: format!("from {from}"),
+                        kept: None,
                     });
                 }
                 MailboxAction::Follow { .. } => {}

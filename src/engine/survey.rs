@@ -222,11 +222,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     pub(super) fn full_due(&self, key: MailboxKey) -> Result<bool, Ended> {
         let (now, last) = ((self.world.now)(), self.state.full_at(key)?);
         // A time to come: the clock was wrong then, or is now; who knows how long ago it is.
-        let unknown = last > now;
         match self.options.reach {
-            Reach::Due => Ok(unknown || now - last >= FULL_EVERY),
+            Reach::Due => Ok((now - last).abs() >= FULL_EVERY),
             Reach::Woken(_) => Ok(false),
-            Reach::Everything(since) => Ok(unknown || last < since),
+            Reach::Everything(since) => Ok(last > now || last < since),
         }
     }
 

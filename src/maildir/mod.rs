@@ -5,7 +5,8 @@
 //! disk, CRLF on the wire), [`scan`] (looking, so that absence means something), [`deliver`] (a
 //! file appears only whole and durable), [`marker`] (whose Maildir this is), [`quarantine`]
 //! (deleted bytes), [`store`] (all of it as a store; with [`list`], [`read`], [`change`],
-//! [`transfer`], [`keep`] and [`cursor`]), [`watch`] (being woken by what other programs do).
+//! [`transfer`], [`keep`], [`kept`] and [`cursor`]), [`watch`] (being woken by what other programs
+//! do).
 //!
 //! The `maildir` crate is not used to read or write mail (decision 0005); `inspect` lets it count
 //! messages as an independent reader.
@@ -38,6 +39,8 @@ mod list;
 
 mod keep;
 
+mod kept;
+
 mod cursor;
 
 mod transfer;
@@ -51,6 +54,7 @@ pub mod claims;
 
 pub use disk::{About, Create, Disk, Input, Kernel, Kind, Output};
 pub use inspect::independent_count;
+pub use kept::Kept;
 pub use layout::Layout;
 pub use marker::{Claim, Opened, open_root};
 pub use store::MaildirStore;

@@ -18,6 +18,8 @@ pub struct Change {
     pub message: Option<AnyId>,
     /// Details and reason.
     pub why: String,
+    /// Of a deletion: the name of the file in quarantine, on disk with the path below it.
+    pub kept: Option<Vec<u8>>,
 }
 
 impl Change {
@@ -33,6 +35,8 @@ impl Change {
 /// A change as it is remembered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryRow {
+    /// The number of the run.
+    pub run: i64,
     /// When the run began, seconds since 1970.
     pub at: i64,
     /// The mailbox.
@@ -45,6 +49,23 @@ pub struct HistoryRow {
     pub message: String,
     /// Details and reason.
     pub why: String,
+    /// Of a deletion: the name of the file in quarantine.
+    pub kept: Option<Vec<u8>>,
+}
+
+/// A run that changed something, in short.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunRow {
+    /// Its number.
+    pub run: i64,
+    /// When it began, seconds since 1970.
+    pub at: i64,
+    /// How many messages it deleted.
+    pub deleted: i64,
+    /// Of how many it changed flags.
+    pub flags: i64,
+    /// All that it changed.
+    pub changes: i64,
 }
 
 impl State {
@@ -77,32 +98,64 @@ impl State {
     /// The last changes, newest first.
     pub fn history(&self, most: u32) -> Result<Vec<HistoryRow>, StateError> {
         let what = doing("read the history");
-        let sql = "SELECT run.at, mailbox, side, what, message, why
+        let sql = "SELECT run.at, mailbox, side, what, message, why, kept, run
                    FROM history JOIN run ON run.id = history.run
                    ORDER BY history.id DESC LIMIT ?1";
         let mut query = self.db.prepare_cached(sql).map_err(&what)?;
+        let rows = query.query_map([most], history_row).map_err(&what)?;
+        rows.collect::<Result<_, _>>().map_err(what)
+    }
+
+    /// The changes of runs from this number, and this time (seconds since 1970) on, newest first.
+    pub fn changes_since(&self, run: i64, at: i64) -> Result<Vec<HistoryRow>, StateError> {
+        let what = doing("read the history");
+        let sql = "SELECT run.at, mailbox, side, what, message, why, kept, run
+                   FROM history JOIN run ON run.id = history.run
+                   WHERE run >= ?1 AND run.at >= ?2 ORDER BY history.id DESC";
+        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
+        let rows = query.query_map([run, at], history_row).map_err(&what)?;
+        rows.collect::<Result<_, _>>().map_err(what)
+    }
+
+    /// The last runs, newest first.
+    pub fn runs(&self, most: u32) -> Result<Vec<RunRow>, StateError> {
+        let what = doing("read the history");
+        let sql = "SELECT run.id, run.at, count(*) FILTER (WHERE what = 'deleted'),
+                          count(*) FILTER (WHERE what = 'flags'), count(*)
+                   FROM run JOIN history ON history.run = run.id
+                   GROUP BY run.id ORDER BY run.id DESC LIMIT ?1";
+        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
         let read = |row: &Row<'_>| {
-            let message: Vec<u8> = row.get(4)?;
-            Ok(HistoryRow {
-                at: row.get(0)?,
-                mailbox: row.get(1)?,
-                side: side_from(row.get(2)?),
-                what: row.get(3)?,
-                message: message.escape_ascii().to_string(),
-                why: row.get(5)?,
+            Ok(RunRow {
+                run: row.get(0)?,
+                at: row.get(1)?,
+                deleted: row.get(2)?,
+                flags: row.get(3)?,
+                changes: row.get(4)?,
             })
         };
-        query
-            .query_map([most], read)
-            .map_err(&what)?
-            .collect::<Result<_, _>>()
-            .map_err(what)
+        let rows = query.query_map([most], read).map_err(&what)?;
+        rows.collect::<Result<_, _>>().map_err(what)
     }
 }
 
+fn history_row(row: &Row<'_>) -> Result<HistoryRow, rusqlite::Error> {
+    let message: Vec<u8> = row.get(4)?;
+    Ok(HistoryRow {
+        run: row.get(7)?,
+        at: row.get(0)?,
+        mailbox: row.get(1)?,
+        side: side_from(row.get(2)?),
+        what: row.get(3)?,
+        message: message.escape_ascii().to_string(),
+        why: row.get(5)?,
+        kept: row.get(6)?,
+    })
+}
+
 pub(super) fn write(db: &Connection, run: i64, changes: &[Change]) -> Result<(), rusqlite::Error> {
-    let sql = "INSERT INTO history (run, mailbox, side, what, message, why)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let sql = "INSERT INTO history (run, mailbox, side, what, message, why, kept)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     let mut insert = db.prepare_cached(sql)?;
     for change in changes {
         let message = match &change.message {
@@ -118,7 +171,8 @@ pub(super) fn write(db: &Connection, run: i64, changes: &[Change]) -> Result<(),
             side,
             change.what,
             message,
-            change.why
+            change.why,
+            change.kept
         ])?;
     }
     Ok(())

@@ -10,7 +10,8 @@ const APPLICATION_ID: i64 = 0x6d74_6465;
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// What leads from each older version to the next; the first from version 1 to 2.
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     ALTER TABLE account ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE account ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE mailbox ADD COLUMN remote_id TEXT;
@@ -31,7 +32,11 @@ const STEPS: &[&str] = &["
         at       INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX buried_kin ON buried (kin);
-"];
+",
+    "
+    ALTER TABLE history ADD COLUMN kept BLOB;
+",
+];
 
 /// The version that [`SCHEMA`] is.
 const VERSION: usize = STEPS.len() + 1;

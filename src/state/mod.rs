@@ -28,7 +28,7 @@ mod lock;
 
 pub use base::Memory;
 pub use held::HeldRow;
-pub use history::{Change, HistoryRow};
+pub use history::{Change, HistoryRow, RunRow};
 pub use intents::Upload;
 pub use kindred::{Buried, Relative};
 pub use lock::Lock;

@@ -151,5 +151,8 @@ CREATE TABLE history (
     -- The message: its UID in decimal or its base name; empty for a mailbox.
     message BLOB NOT NULL,
     -- The details and the reason.
-    why     TEXT NOT NULL
+    why     TEXT NOT NULL,
+    -- Where the bytes of a message that was deleted are: the name of its file in quarantine (on
+    -- disk with the path below it). NULL: nothing was deleted, or it is in the trash.
+    kept    BLOB
 ) STRICT;

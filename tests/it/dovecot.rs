@@ -5,6 +5,7 @@ mod moves;
 mod repair;
 mod safety;
 mod takeover;
+mod undo;
 
 use crate::support::dovecot::*;
 use std::path::{Path, PathBuf};

@@ -143,7 +143,7 @@ fn rooms_use_only_what_is_below_them() {
             }
         }
         let file = path.file_name().unwrap().to_string_lossy().into_owned();
-        let tests = file.ends_with("_tests.rs");
+        let tests = file.ends_with("_tests.rs") || file == "claims.rs";
         if room == "maildir" && !tests && !ON_DISK.contains(&&*file) && text.contains("std::fs") {
             wrong.push(format!("{} calls the file system", path.display()));
         }
@@ -237,7 +237,8 @@ fn nothing_can_panic_on_purpose() {
     let mut wrong = Vec::new();
     for path in sources(&root().join("src")) {
         let text = code(&std::fs::read_to_string(&path).unwrap());
-        if path.to_str().unwrap().ends_with("_tests.rs") {
+        let name = path.to_str().unwrap();
+        if name.ends_with("_tests.rs") || name.ends_with("/claims.rs") {
             continue;
         }
         for word in [

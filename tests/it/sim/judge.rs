@@ -125,8 +125,8 @@ impl Stage {
         let after = counts(self);
         for (side, name) in [(0, "the server"), (1, "the disk")] {
             for n in before[side].keys() {
-                // P2: nothing is taken away that no user took away, or moved: what is seen to be gone
-                // here before it is seen to have come there waits in quarantine.
+                // P2: nothing is taken away that no user took away, or moved: what is seen to be
+                // gone here before it is seen to have come there waits in quarantine.
                 let c = &self.truth.contents[*n];
                 let cause = c.deleted > 0 || c.moved;
                 if !cause && !after[side].contains_key(n) {

@@ -1,0 +1,94 @@
+//! `mailtide undo`: what runs deleted on either side, and the flags they changed, come back on
+//! both.
+
+use super::*;
+
+const DATE: &str = "17-Jul-2024 02:44:25 +0200";
+
+fn undo(home: &Home, arguments: &[&str]) -> String {
+    let out = home.run(&[&["undo"], arguments].concat());
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    let error = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.success(), "{text} {error}");
+    text
+}
+
+#[test]
+fn what_was_deleted_on_either_side_comes_back_on_both() {
+    let server = Dovecot::start(FULL);
+    let home = Home::new(&server, "u1", "");
+    let mut phone = server.phone("u1");
+    for n in 1..=4 {
+        phone.append("INBOX", "", DATE, &mail(n));
+    }
+    home.sync_twice();
+    let before = read_maildir(&home.mail());
+    // One is deleted here, one there, and one gets flags there.
+    std::fs::remove_file(holding(&home.mail().join("INBOX"), "message 1")).unwrap();
+    phone.run("SELECT INBOX");
+    phone.run("UID STORE 2 +FLAGS (\\Deleted)");
+    phone.run("UID EXPUNGE 2");
+    phone.run("UID STORE 3 +FLAGS (\\Flagged)");
+    home.sync_twice();
+    assert_eq!(read_maildir(&home.mail())["INBOX"].len(), 2);
+
+    let list = undo(&home, &["--list"]);
+    assert!(list.contains("2 deleted, 1 with other flags"), "{list}");
+    let plan = undo(&home, &[]);
+    assert_eq!(plan.matches("put back").count(), 2, "{plan}");
+    assert!(
+        plan.contains("-(\\Flagged)") && plan.contains("nothing was changed"),
+        "{plan}"
+    );
+    assert_eq!(
+        read_maildir(&home.mail())["INBOX"].len(),
+        2,
+        "it is only shown"
+    );
+
+    let done = undo(&home, &["--yes"]);
+    assert!(done.contains("3 taken back here"), "{done}");
+    assert_eq!(read_maildir(&home.mail()), before);
+    let other = Home::new(&server, "u1", "");
+    other.sync_twice();
+    assert_eq!(read_maildir(&other.mail()), before, "on the server too");
+    home.sync_twice();
+}
+
+#[test]
+fn mailboxes_that_were_deleted_come_back() {
+    let server = Dovecot::start(FULL);
+    let home = Home::new(&server, "u1", "");
+    let mut phone = server.phone("u1");
+    for name in ["Here", "There"] {
+        phone.run(&format!("CREATE {name}"));
+        phone.append(name, "", DATE, &mail(7));
+        phone.append(name, "\\Seen", DATE, &mail(8));
+    }
+    home.sync_twice();
+    let before = read_maildir(&home.mail());
+    std::fs::remove_dir_all(home.mail().join("Here")).unwrap();
+    phone.run("DELETE There");
+    home.sync_twice();
+    assert_eq!(read_maildir(&home.mail()).len(), 1);
+    let done = undo(&home, &["--since", "1h", "--yes"]);
+    assert!(done.contains("4 taken back here"), "{done}");
+    assert_eq!(read_maildir(&home.mail()), before);
+    let other = Home::new(&server, "u1", "");
+    other.sync_twice();
+    assert_eq!(read_maildir(&other.mail()), before, "on the server too");
+}
+
+#[test]
+fn what_is_no_time_or_no_run_is_said() {
+    let server = Dovecot::start(FULL);
+    let home = Home::new(&server, "u1", "");
+    home.sync_twice();
+    let out = home.run(&["undo", "--since", "yesterday-ish"]);
+    let text = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(
+        out.status.code() == Some(2) && text.contains("is no time"),
+        "{text}"
+    );
+    assert!(undo(&home, &["--run", "4711"]).contains("nothing to undo"));
+}
