@@ -16,7 +16,7 @@ use std::path::{Component, Path};
 pub fn file_names(data: &[u8]) {
     let (base, info) = file_name::split(data);
     assert!(data.starts_with(base) && data.ends_with(info));
-    drop(file_name::origin(&MaildirId::new(base)));
+    let _origin = file_name::origin(&MaildirId::new(base));
     let letter = |keyword: &Keyword| {
         keyword
             .as_str()
@@ -91,8 +91,7 @@ pub fn messages(data: &[u8]) {
         out
     };
     assert_eq!(strip(&mut pieces()), strip(&mut std::iter::once(wire)));
-    drop(Fingerprint::of_wire(wire));
-    drop(Excerpt::of_wire(wire));
+    let _told_apart = (Fingerprint::of_wire(wire), Excerpt::of_wire(wire));
     // As the receiver does it: LF on disk, or the bytes as they came.
     let (mut to_disk, mut disk) = (ToDisk::default(), Vec::new());
     for piece in pieces() {

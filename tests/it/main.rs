@@ -10,6 +10,7 @@ mod crash;
 mod daemon;
 mod dovecot;
 mod limits;
+mod planner;
 mod scripted;
 mod sim;
 mod tidy;

@@ -214,10 +214,9 @@ impl Fs {
 
     pub fn remove(&mut self, path: &Path, now: i64) -> Result<()> {
         let ((directory, name), inode) = (self.above(path)?, self.find(path)?);
-        if let Some(inside) = self.names.get(&inode) {
-            if !inside.is_empty() {
-                return Err(ErrorKind::DirectoryNotEmpty.into());
-            }
+        let inside = self.names.get(&inode);
+        if inside.is_some_and(|inside| !inside.is_empty()) {
+            return Err(ErrorKind::DirectoryNotEmpty.into());
         }
         self.change(Change::Remove(directory, name), inode, now);
         Ok(())

@@ -201,7 +201,7 @@ pub fn fetch(number: usize, letter: &Letter, items: &str) -> Vec<u8> {
         ));
     }
     if items.contains("RFC822.SIZE") {
-        let sloppy = items.contains("SLOPPY") && letter.uid % 3 == 0;
+        let sloppy = items.contains("SLOPPY") && letter.uid.is_multiple_of(3);
         say(format!(
             " RFC822.SIZE {}",
             if sloppy { 0 } else { letter.body.len() }
