@@ -8,6 +8,7 @@ use crate::engine::{Account, Observer, Options, Reach, Report, Silent, Stop, Ver
 use crate::imap::ImapStore;
 use crate::maildir::MaildirStore;
 use crate::state::{Lock, State};
+use crate::store::StoreError;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -84,7 +85,10 @@ impl Opened {
         self.remote = Some(remote);
         report.notes.extend(notes);
         if self.writes == Writes::Allowed {
-            open::settle(&mut self.state, &self.local)?;
+            if let Err(error) = open::settle(&mut self.state, &self.local) {
+                // What the cycle did is to be told all the same.
+                report.trouble(None, &StoreError::Retry(error.to_string()));
+            }
             if clean {
                 self.purge(&mut report)?;
             }

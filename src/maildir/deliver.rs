@@ -28,6 +28,8 @@ pub struct MaildirReceiver {
     there: There,
     current: Option<Current>,
     whole: Vec<(PathBuf, Delivery, u64)>,
+    /// Files in `tmp` that are not yet where they belong: to be removed, whatever fails.
+    made: BTreeSet<PathBuf>,
 }
 
 /// What a mailbox holds already.
@@ -72,6 +74,7 @@ impl MaildirReceiver {
             there,
             current: None,
             whole: Vec::new(),
+            made: BTreeSet::new(),
         }
     }
 
@@ -82,9 +85,10 @@ impl MaildirReceiver {
         }
     }
 
-    fn create(&self) -> io::Result<(PathBuf, BufWriter<Box<dyn Output>>)> {
+    fn create(&mut self) -> io::Result<(PathBuf, BufWriter<Box<dyn Output>>)> {
         let path = self.tmp().join(unique(&*self.disk, "mailtide"));
         let file = self.disk.create(&path, Create::New)?;
+        self.made.insert(path.clone());
         Ok((path, BufWriter::with_capacity(64 << 10, file)))
     }
 
@@ -131,6 +135,7 @@ impl MaildirReceiver {
             file.write_all(&out)?;
         }
         self.disk.remove(&current.path)?;
+        self.made.remove(&current.path);
         self.current = Some(Current {
             path,
             file,
@@ -174,8 +179,9 @@ impl MaildirReceiver {
         }
         let mut outcomes = Vec::with_capacity(self.whole.len());
         let mut touched = BTreeSet::new();
-        for (path, delivery, stored) in &self.whole {
+        for (path, delivery, stored) in &std::mem::take(&mut self.whole) {
             let (id, directory) = self.place(path, delivery, &keywords)?;
+            self.made.remove(path);
             touched.insert(directory);
             let outcome = Delivered::Stored {
                 id: Some(id),
@@ -183,7 +189,6 @@ impl MaildirReceiver {
             };
             outcomes.push((delivery.tag, outcome));
         }
-        self.whole.clear();
         for directory in touched {
             self.disk.sync(&directory)?;
         }
@@ -278,6 +283,7 @@ impl Receiver for MaildirReceiver {
     async fn abandon(&mut self) -> Result<(), StoreError> {
         match self.current.take() {
             Some(current) => {
+                self.made.remove(&current.path);
                 let removed = self.disk.remove(&current.path);
                 removed.map_err(|error| self.failed(&error))
             }
@@ -292,8 +298,7 @@ impl Receiver for MaildirReceiver {
 
 impl Drop for MaildirReceiver {
     fn drop(&mut self) {
-        let current = self.current.iter().map(|current| &current.path);
-        for path in current.chain(self.whole.iter().map(|(path, _, _)| path)) {
+        for path in &self.made {
             if let Err(error) = self.disk.remove(path) {
                 tracing::debug!(path = %path.display(), %error, "left in tmp");
             }

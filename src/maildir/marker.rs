@@ -5,6 +5,7 @@
 use super::disk::{Create, Disk};
 use super::layout::Layout;
 use crate::store::StoreError;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// What the state database knows of the Maildir.
@@ -99,8 +100,13 @@ pub fn claim_root(
         disk.sync(root)
     };
     write().map_err(|error| {
-        let root = root.display();
-        StoreError::NeedsUser(format!("the Maildir {root} cannot be prepared: {error}"))
+        let what = format!("the Maildir {} cannot be prepared: {error}", root.display());
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                StoreError::Retry(format!("{what}; free some space"))
+            }
+            _ => StoreError::NeedsUser(what),
+        }
     })
 }
 

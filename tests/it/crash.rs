@@ -29,7 +29,7 @@ fn killed_at_any_moment_nothing_is_lost_and_nothing_doubled() {
     let kills = std::env::var("MAILTIDE_KILLS")
         .ok()
         .and_then(|n| n.parse().ok())
-        .unwrap_or(60);
+        .unwrap_or(200);
     let server = Dovecot::start(FULL);
     // How long a cut upload may still appear; on loopback it has by then, or never will.
     let home = Home::new(&server, "u1", "timeout = 2\nmax_delete_count = 1000");

@@ -9,6 +9,7 @@ mod convergence;
 mod crash;
 mod daemon;
 mod dovecot;
+mod files;
 mod limits;
 mod planner;
 mod scripted;

@@ -2,6 +2,7 @@
 //! binary talks to them; what it says is checked, and that nothing is deleted or leaked.
 
 mod gmail;
+mod hostile;
 mod setup;
 
 use crate::support::dovecot::{Dovecot, FULL, Home, read_maildir};

@@ -2,7 +2,7 @@
 
 mod control;
 mod faults;
-mod machine;
+pub mod machine;
 mod soak;
 mod system;
 

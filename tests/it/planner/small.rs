@@ -1,5 +1,6 @@
 //! A small scope, all of it: two messages in two mailboxes, wherever each may have gone on each
-//! side, with or without other flags, on servers that tell more or less, and runs cut here or there.
+//! side, with or without other flags, on servers that tell more or less, and runs cut here or
+//! there.
 
 use crate::support::world::TwoSides;
 use mailtide::model::*;
