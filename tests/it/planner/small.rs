@@ -127,7 +127,7 @@ fn one(combination: &Combination, variant: usize, cut: u32) {
         if places == [Place::Gone; 2] {
             assert_eq!(have, 0, "{context}: m{n} came back");
         }
-        let lost = w.bodies().get(&body(n)).is_none() && places != [Place::Gone; 2];
+        let lost = !w.bodies().contains_key(&body(n)) && places != [Place::Gone; 2];
         assert!(!lost, "{context}: m{n} is nowhere");
     }
     w.sync_idle();

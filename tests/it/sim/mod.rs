@@ -89,10 +89,11 @@ mod tests {
         let (mut all, mut servers) = (Outcome::default(), BTreeSet::new());
         let (mut storms, mut messages, mut twice) = (0, 0, 0);
         for (seed, outcome) in outcomes {
+            let (server, chaos) = (outcome.profile, &outcome.chaos);
             let repeat = "repeat: cargo run --release --example sim -- --seed";
             assert!(
                 outcome.broken.is_empty(),
-                "{:?}\n{repeat} {seed}",
+                "{server} {chaos} {:?}\n{repeat} {seed}",
                 outcome.broken
             );
             all.steps += outcome.steps;

@@ -25,8 +25,6 @@ pub struct Profile {
     pub ends_lines: bool,
     /// When a mailbox that is open is deleted: VANISHED for all of it (Cyrus), instead of BYE.
     pub vanishes: bool,
-    /// Messages have ids of the server's own: EMAILID or X-GM-MSGID.
-    pub objects: bool,
     /// Deleted messages are to go to the trash (Gmail).
     pub gmail: bool,
 }
@@ -44,7 +42,6 @@ const PLAIN: Profile = Profile {
     sloppy: false,
     ends_lines: false,
     vanishes: false,
-    objects: false,
     gmail: false,
 };
 
@@ -72,7 +69,6 @@ pub const PROFILES: &[Profile] = &[
         capabilities: "IMAP4rev1 LITERAL+ ID ENABLE NAMESPACE UIDPLUS MOVE UNSELECT CONDSTORE \
                        QRESYNC ESEARCH LIST-EXTENDED LIST-STATUS OBJECTID",
         vanishes: true,
-        objects: true,
         ..PLAIN
     },
     Profile {
@@ -89,7 +85,6 @@ pub const PROFILES: &[Profile] = &[
         name: "gmail",
         capabilities: "IMAP4rev1 UNSELECT IDLE NAMESPACE ID UIDPLUS ENABLE MOVE CONDSTORE ESEARCH \
                        LIST-EXTENDED LIST-STATUS SPECIAL-USE X-GM-EXT-1",
-        objects: true,
         gmail: true,
         ..PLAIN
     },
