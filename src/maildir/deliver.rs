@@ -246,6 +246,21 @@ impl MaildirReceiver {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
+    fn has_room(&self) -> Result<(), StoreError> {
+        let space = self.disk.space(&self.tmp());
+        let space = space.map_err(|error| self.failed(&error))?;
+        match space.is_scarce() {
+            false => Ok(()),
+            true => Err(StoreError::Retry(format!(
+                "only {} MiB of {} MiB are left where {} lies, so no mail is taken in; free some \
+                 space",
+                space.free >> 20,
+                space.total >> 20,
+                self.mailbox.display()
+            ))),
+        }
+    }
+
     fn failed(&self, error: &io::Error) -> StoreError {
         let hint = match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; free some space",
@@ -261,6 +276,10 @@ impl Receiver for MaildirReceiver {
     type Id = MaildirId;
 
     async fn begin(&mut self, _: u64, _: Option<&Delivery>) -> Result<(), StoreError> {
+        // Once a batch.
+        if self.made.is_empty() {
+            self.has_room()?;
+        }
         let (path, file) = self.create().map_err(|error| self.failed(&error))?;
         let convert = Some(ToDisk::default());
         self.current = Some(Current {

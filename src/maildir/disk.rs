@@ -58,6 +58,9 @@ pub trait Disk: Debug {
     /// Makes a directory, and those above it; one that is there is no error.
     fn make_dirs(&self, path: &Path) -> io::Result<()>;
 
+    /// How much room there is on the file system of this directory.
+    fn space(&self, directory: &Path) -> io::Result<Space>;
+
     /// The clock of file time stamps, ns since 1970.
     fn now(&self) -> i64;
 
@@ -111,6 +114,26 @@ pub enum Kind {
     Directory,
     /// A link, a pipe, a device.
     Other,
+}
+
+/// Room on a file system, bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// That we may use.
+    pub free: u64,
+    /// In all.
+    pub total: u64,
+}
+
+impl Space {
+    /// Nothing is taken in when less than this is left: 1 GiB, or 5 % of a small file system
+    /// (guard G17). What fills the last of a disk takes more with it than mail.
+    const LEAST: u64 = 1 << 30;
+
+    /// Whether there is too little to take mail in.
+    pub fn is_scarce(self) -> bool {
+        self.free < Space::LEAST.min(self.total / 20)
+    }
 }
 
 /// What lies at a path.
@@ -237,6 +260,13 @@ impl Disk for Kernel {
 
     fn make_dirs(&self, path: &Path) -> io::Result<()> {
         DirBuilder::new().recursive(true).mode(0o700).create(path)
+    }
+
+    fn space(&self, directory: &Path) -> io::Result<Space> {
+        let told = rustix::fs::statvfs(directory).map_err(io::Error::from)?;
+        let bytes = |blocks: u64| blocks.saturating_mul(told.f_frsize);
+        let (free, total) = (bytes(told.f_bavail), bytes(told.f_blocks));
+        Ok(Space { free, total })
     }
 
     fn now(&self) -> i64 {

@@ -52,7 +52,7 @@ mod inspect;
 #[cfg(any(test, fuzzing))]
 pub mod claims;
 
-pub use disk::{About, Create, Disk, Input, Kernel, Kind, Output};
+pub use disk::{About, Create, Disk, Input, Kernel, Kind, Output, Space};
 pub use inspect::independent_count;
 pub use kept::Kept;
 pub use layout::Layout;
