@@ -14,5 +14,6 @@ mod limits;
 mod planner;
 mod scripted;
 mod sim;
+mod simulated;
 mod tidy;
 mod watching;
