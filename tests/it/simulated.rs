@@ -1,5 +1,5 @@
-//! The simulator ([`crate::sim`]) in the test command: seeds, each twice, and scenes killed at every
-//! step. `MAILTIDE_SIM=N` sets the number of seeds, `MAILTIDE_SEED=S` plays just one.
+//! The simulator ([`crate::sim`]) in the test command: seeds, each twice, and scenes killed at
+//! every step. `MAILTIDE_SIM=N` sets the number of seeds, `MAILTIDE_SEED=S` plays just one.
 
 use crate::sim::play::{Outcome, play};
 use crate::sim::{profile, scenes};
