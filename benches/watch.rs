@@ -14,13 +14,15 @@
 mod support {
     pub mod dovecot;
     pub mod phone;
+    pub mod server;
     pub mod watcher;
 }
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use support::dovecot::{Dovecot, FULL, Home};
+use support::dovecot::{Dovecot, FULL};
 use support::phone::Phone;
+use support::server::Home;
 use support::watcher::{Watcher, wait_for};
 
 /// The 95th percentile is to stay below this.

@@ -5,8 +5,8 @@
 #   tests/dovecot.sh stop DIR
 #
 # Users u1 to u9, password "pass". With CAPABILITY words, the server announces just these after
-# login (IMAP4rev1 is added). DOVECOT_PREFIX and DOVECOT_SEPARATOR set the namespace. Works as root or not; touches nothing outside DIR, and signals only
-# the process that it started.
+# login (IMAP4rev1 is added). DOVECOT_PREFIX and DOVECOT_SEPARATOR set the namespace. Works as root
+# or not; touches nothing outside DIR, and signals only the process that it started.
 set -euo pipefail
 command=${1:?start or stop}
 dir=${2:?DIR}
@@ -16,17 +16,8 @@ mkdir -p "$dir"
 dir=$(cd "$dir" && pwd)
 pid_file=$dir/run/master.pid
 
-# A process that has ended may wait to be collected; that is not alive.
-alive() { grep -qs '^State:.[^ZX]' "/proc/$1/status"; }
+. "$(dirname "$0")/loopback.sh"
 running() { [ -s "$pid_file" ] && kill -0 "$(cat "$pid_file")" 2>/dev/null; }
-taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-free_port() {
-    local port
-    while :; do
-        port=$((20000 + RANDOM % 12000))
-        taken "$port" || { echo "$port"; return; }
-    done
-}
 
 certificates() {
     [ -s "$dir/tls/ca.crt" ] && return

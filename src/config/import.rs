@@ -24,6 +24,19 @@ pub struct Foreign {
     pub left: Vec<String>,
 }
 
+impl Imported {
+    /// Adds an account; a name that another one has gets a number.
+    pub fn add(&mut self, mut account: Foreign) {
+        let taken = |name: &str| self.accounts.iter().any(|other| other.name == name);
+        if taken(&account.name) {
+            let mut numbered = (2_u32..).map(|n| format!("{}-{n}", account.name));
+            let free = numbered.find(|name| !taken(name));
+            account.name = free.unwrap_or_default();
+        }
+        self.accounts.push(account);
+    }
+}
+
 impl Foreign {
     /// Sets a key.
     pub fn set(&mut self, key: &str, value: impl Into<Value>) {

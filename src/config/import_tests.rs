@@ -152,3 +152,15 @@ fn odd_files_are_no_accounts() {
         assert!(read_offlineimaprc(text).accounts.is_empty(), "{text}");
     }
 }
+
+/// One account on the server with two Maildirs makes two accounts, which need two names.
+#[test]
+fn names_are_not_given_twice() {
+    let two = "IMAPStore far\nHost a\nUser u\n\nMaildirStore one\nPath ~/a/\n\n\
+               MaildirStore two\nPath ~/b/\n\nChannel x\nFar :far:\nNear :one:\n\n\
+               Channel y\nFar :far:\nNear :two:\n";
+    let rendered = render(&read_mbsyncrc(two), "mbsyncrc");
+    let parsed: toml::Table = rendered.parse().unwrap();
+    let names: Vec<&String> = parsed["accounts"].as_table().unwrap().keys().collect();
+    assert_eq!(names, ["far", "far-2"]);
+}

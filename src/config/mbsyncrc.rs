@@ -155,7 +155,9 @@ pub fn read(text: &str) -> Imported {
         let what = "name the accounts on the command line: mailtide sync ACCOUNT...";
         imported.left.push(format!("Group {}: {what}", group.name));
     }
-    imported.accounts.extend(accounts.into_values());
+    for account in accounts.into_values() {
+        imported.add(account);
+    }
     imported
 }
 

@@ -75,7 +75,7 @@ pub fn read(text: &str) -> Imported {
         remote_keys(&mut account, &remote);
         local_keys(&mut account, &local);
         account_keys(&mut account, &keys);
-        imported.accounts.push(account);
+        imported.add(account);
     }
     for key in ["pythonfile", "postsynchook", "presynchook"] {
         if let Some(value) = general.get(key) {

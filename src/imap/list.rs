@@ -10,7 +10,7 @@ use super::transfer::Objects;
 use crate::model::MailboxName;
 use crate::reconcile::{Census, Cursor, Identity, Listed, News, Presence};
 use crate::store::StoreError;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 impl ImapStore {
     pub(super) async fn list_with(
@@ -18,8 +18,26 @@ impl ImapStore {
         session: &mut Session,
         left: &BTreeMap<MailboxName, Cursor>,
     ) -> Result<Vec<Listed>, StoreError> {
+        let asked = self.list_once(session, left).await;
+        match asked {
+            // An identity that is not believed is not missed: UIDVALIDITY and the messages tell
+            // mailboxes apart as well.
+            Err(StoreError::Mailbox(what)) if session.mailbox_ids => {
+                tracing::warn!(%what, "asking again, without MAILBOXID");
+                session.mailbox_ids = false;
+                self.list_once(session, left).await
+            }
+            asked => asked,
+        }
+    }
+
+    async fn list_once(
+        &mut self,
+        session: &mut Session,
+        left: &BTreeMap<MailboxName, Cursor>,
+    ) -> Result<Vec<Listed>, StoreError> {
         let modseq = tier(session) > Tier::Plain;
-        let items = match session.can("OBJECTID") {
+        let items = match session.mailbox_ids {
             true => "MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ MAILBOXID",
             false => "MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ",
         };
@@ -60,6 +78,13 @@ impl ImapStore {
                     }
                 }
             }
+        }
+        if session.mailbox_ids && !believable(statuses.values()) {
+            tracing::warn!("the server's MAILBOXIDs are none, left out");
+            session.mailbox_ids = false;
+            statuses
+                .values_mut()
+                .for_each(|status| status.mailbox_id = None);
         }
         Ok(self.note_names(session, listings, &statuses, left))
     }
@@ -147,6 +172,15 @@ async fn list_all(session: &mut Session, options: &str) -> Result<Answer, StoreE
     let mut answers = session.run_all(&[close, list]).await?;
     let lost = || StoreError::Bug("an answer was lost".into());
     answers.pop().ok_or_else(lost)
+}
+
+/// RFC 8474, 4 and 7: of letters, digits, `_` and `-`, and of one mailbox only.
+fn believable<'a>(statuses: impl Iterator<Item = &'a MailboxStatus>) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let mut seen = BTreeSet::new();
+    statuses
+        .filter_map(|status| status.mailbox_id.as_deref())
+        .all(|id| (1..=255).contains(&id.len()) && id.chars().all(plain) && seen.insert(id))
 }
 
 fn census(status: &MailboxStatus) -> Option<Census> {

@@ -18,6 +18,7 @@ mod wire;
 
 mod value;
 
+mod program;
 mod reply;
 
 mod code;

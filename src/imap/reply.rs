@@ -5,6 +5,7 @@
 
 use super::code::completion;
 pub use super::code::{AnyKeyword, Code, Completion, Status};
+use super::program::Program;
 use super::uid_set::UidSet;
 use super::value::{self, Value};
 use super::wire::Frame;
@@ -41,6 +42,8 @@ pub enum Reply {
     Enabled(Vec<String>),
     /// `* NAMESPACE`: the first personal one, as prefix and delimiter.
     Namespace(Vec<u8>, Option<u8>),
+    /// What the server says it is.
+    Id(Program),
     /// Anything else.
     Other,
     /// It cannot be read; what it was about, as far as that shows.
@@ -179,6 +182,7 @@ fn read(mut frame: Frame) -> Option<Reply> {
         "CAPABILITY" => Reply::Capability(words(rest)),
         "ENABLED" => Reply::Enabled(words(rest)),
         "NAMESPACE" => namespace(&value::all(rest, frame)?),
+        "ID" => value::all(rest, frame).map_or(Reply::Other, |v| Reply::Id(Program::read(&v))),
         _ => Reply::Other,
     })
 }

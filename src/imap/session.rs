@@ -31,6 +31,8 @@ pub struct Session {
     pub qresync: bool,
     /// How mailbox names are made.
     pub naming: Naming,
+    /// Whether STATUS gives a MAILBOXID (RFC 8474) that can be believed.
+    pub mailbox_ids: bool,
     /// The mailbox that is open.
     pub selected: Option<Selected>,
     /// When the server last said something.
@@ -85,6 +87,7 @@ impl Session {
             capabilities: BTreeSet::new(),
             qresync: false,
             naming: Naming::default(),
+            mailbox_ids: false,
             selected: None,
             heard: Instant::now(),
         };
@@ -116,6 +119,7 @@ impl Session {
     /// is that.
     async fn introduce(&mut self) -> Result<(), StoreError> {
         let mut commands = Vec::new();
+        self.mailbox_ids = self.can("OBJECTID");
         if self.can("ID") {
             commands.push(Command::id());
         }
@@ -138,6 +142,7 @@ impl Session {
                         self.naming.prefix = prefix;
                         self.naming.delimiter = delimiter;
                     }
+                    Reply::Id(program) => self.mailbox_ids &= !program.gives_wild_ids(),
                     _ => {}
                 }
             }

@@ -3,6 +3,7 @@
 
 mod support;
 
+mod anywhere;
 mod cases;
 mod contract;
 mod convergence;

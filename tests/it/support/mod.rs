@@ -8,5 +8,6 @@ pub mod memory_sides;
 pub mod memory_store;
 pub mod phone;
 pub mod proxy;
+pub mod server;
 pub mod watcher;
 pub mod world;

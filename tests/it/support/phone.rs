@@ -10,6 +10,9 @@ use std::path::Path;
 pub struct Phone {
     stream: BufReader<TcpStream>,
     tags: u32,
+    prefix: String,
+    separator: char,
+    capabilities: String,
 }
 
 impl Phone {
@@ -19,10 +22,44 @@ impl Phone {
         let mut phone = Phone {
             stream: BufReader::new(stream),
             tags: 0,
+            prefix: String::new(),
+            separator: '/',
+            capabilities: String::new(),
         };
-        phone.line();
-        phone.run(&format!("LOGIN {user} pass"));
+        if !phone.line().starts_with(b"* PREAUTH") {
+            phone.run(&format!("LOGIN {user} pass"));
+        }
+        phone.capabilities = String::from_utf8(phone.run("CAPABILITY").concat()).unwrap();
+        if phone.can("NAMESPACE") {
+            phone.learn_names();
+        }
         phone
+    }
+
+    /// Whether the server announces it.
+    pub fn can(&self, capability: &str) -> bool {
+        let mut words = self.capabilities.split_ascii_whitespace();
+        words.any(|word| word == capability)
+    }
+
+    /// How names are written on this server: `* NAMESPACE (("INBOX." ".")) NIL NIL`.
+    fn learn_names(&mut self) {
+        let lines = self.run("NAMESPACE");
+        let text = String::from_utf8_lossy(&lines[0]).into_owned();
+        let mut quoted = text.split('"').skip(1).step_by(2);
+        if text.starts_with("* NAMESPACE ((") {
+            self.prefix = quoted.next().unwrap().to_owned();
+            self.separator = quoted.next().unwrap().chars().next().unwrap();
+        }
+    }
+
+    /// The server's name for a mailbox that is named like its directory; its own names stay.
+    fn name(&self, name: &str) -> String {
+        if name == "INBOX" || (!self.prefix.is_empty() && name.starts_with(&self.prefix)) {
+            return name.to_owned();
+        }
+        let name = name.replace('/', &self.separator.to_string());
+        format!("{}{name}", self.prefix)
     }
 
     fn line(&mut self) -> Vec<u8> {
@@ -40,6 +77,28 @@ impl Phone {
             let mut literal = vec![0; size];
             self.stream.read_exact(&mut literal).unwrap();
             line.extend(literal);
+        }
+    }
+
+    /// A command about mailboxes, each named like its directory.
+    pub fn on(&mut self, command: &str, mailboxes: &[&str]) -> Vec<Vec<u8>> {
+        let names = mailboxes.iter().map(|name| {
+            let name = self.name(name).replace('\\', "\\\\").replace('"', "\\\"");
+            format!(" \"{name}\"")
+        });
+        let line = format!("{command}{}", names.collect::<String>());
+        self.run(&line)
+    }
+
+    /// Moves all of a mailbox, as the server lets one.
+    pub fn move_all(&mut self, from: &str, to: &str) {
+        self.on("SELECT", &[from]);
+        if self.can("MOVE") {
+            self.on("UID MOVE 1:*", &[to]);
+        } else {
+            self.on("UID COPY 1:*", &[to]);
+            self.run("UID STORE 1:* +FLAGS (\\Deleted)");
+            self.run("EXPUNGE");
         }
     }
 
@@ -76,7 +135,8 @@ impl Phone {
             format!("\"{date}\" ")
         };
         let head = format!(
-            "{tag}APPEND \"{mailbox}\" ({flags}) {date}{{{}}}\r\n",
+            "{tag}APPEND \"{}\" ({flags}) {date}{{{}}}\r\n",
+            self.name(mailbox),
             body.len()
         );
         self.stream.get_mut().write_all(head.as_bytes()).unwrap();
@@ -99,23 +159,23 @@ impl Phone {
         let names = lines.iter().filter_map(|line| {
             let text = String::from_utf8_lossy(line).trim_end().to_owned();
             let rest = text.strip_prefix("* LIST ")?;
-            if rest.contains("\\NoSelect") || rest.contains("\\Noselect") {
+            if rest.to_ascii_lowercase().contains("\\noselect") {
                 return None;
             }
-            let name = rest.split_once(") \"/\" ")?.1;
-            Some(
-                name.trim_matches('"')
-                    .replace("\\\"", "\"")
-                    .replace("\\\\", "\\"),
-            )
+            let name = rest.split_once(&format!(") \"{}\" ", self.separator))?.1;
+            let name = name
+                .trim_matches('"')
+                .replace("\\\"", "\"")
+                .replace("\\\\", "\\");
+            let name = name.strip_prefix(&self.prefix).unwrap_or(&name);
+            Some(name.replace(self.separator, "/"))
         });
         names.collect()
     }
 
     /// All of a mailbox: canonical body, flags, date.
     pub fn read(&mut self, mailbox: &str) -> Vec<Seen> {
-        let quoted = mailbox.replace('\\', "\\\\").replace('"', "\\\"");
-        self.run(&format!("EXAMINE \"{quoted}\""));
+        self.on("EXAMINE", &[mailbox]);
         let lines = self.run("UID FETCH 1:* (FLAGS INTERNALDATE BODY.PEEK[])");
         let mut all = Vec::new();
         for line in lines {

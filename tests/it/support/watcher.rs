@@ -1,6 +1,6 @@
 //! A `mailtide watch` that runs for as long as a test needs it.
 
-use super::dovecot::Home;
+use super::server::Home;
 use serde_json::Value;
 use std::fs::File;
 use std::process::{Child, Command, ExitStatus, Stdio};

@@ -15,7 +15,7 @@ fn undo(home: &Home, arguments: &[&str]) -> String {
 
 #[test]
 fn what_was_deleted_on_either_side_comes_back_on_both() {
-    let server = Dovecot::start(FULL);
+    let server = Server::start();
     let home = Home::new(&server, "u1", "");
     let mut phone = server.phone("u1");
     for n in 1..=4 {
@@ -57,18 +57,18 @@ fn what_was_deleted_on_either_side_comes_back_on_both() {
 
 #[test]
 fn mailboxes_that_were_deleted_come_back() {
-    let server = Dovecot::start(FULL);
+    let server = Server::start();
     let home = Home::new(&server, "u1", "");
     let mut phone = server.phone("u1");
     for name in ["Here", "There"] {
-        phone.run(&format!("CREATE {name}"));
+        phone.on("CREATE", &[name]);
         phone.append(name, "", DATE, &mail(7));
         phone.append(name, "\\Seen", DATE, &mail(8));
     }
     home.sync_twice();
     let before = read_maildir(&home.mail());
     std::fs::remove_dir_all(home.mail().join("Here")).unwrap();
-    phone.run("DELETE There");
+    phone.on("DELETE", &["There"]);
     home.sync_twice();
     assert_eq!(read_maildir(&home.mail()).len(), 1);
     let done = undo(&home, &["--since", "1h", "--yes"]);
@@ -81,7 +81,7 @@ fn mailboxes_that_were_deleted_come_back() {
 
 #[test]
 fn what_is_no_time_or_no_run_is_said() {
-    let server = Dovecot::start(FULL);
+    let server = Server::start();
     let home = Home::new(&server, "u1", "");
     home.sync_twice();
     let out = home.run(&["undo", "--since", "yesterday-ish"]);

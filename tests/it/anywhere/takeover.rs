@@ -7,11 +7,11 @@ use std::process::Command;
 const COUNT: usize = 2000;
 
 /// INBOX, Work and Work/Sub with mail that was delivered, and some that was not.
-fn server() -> Dovecot {
-    let server = Dovecot::start(FULL);
+fn server() -> Server {
+    let server = Server::start();
     let mut phone = server.phone("u1");
-    phone.run("CREATE Work");
-    phone.run("CREATE Work/Sub");
+    phone.on("CREATE", &["Work"]);
+    phone.on("CREATE", &["Work/Sub"]);
     for n in 0..COUNT {
         let name = ["INBOX", "INBOX", "Work", "Work/Sub"][n % 4];
         let flags = ["", "\\Seen", "\\Seen \\Answered", "\\Flagged"][n / 4 % 4];
@@ -50,7 +50,7 @@ fn run(home: &Home, command: &str, arguments: &[&str]) {
 }
 
 /// Imports, syncs, and shows that nothing was copied and no file renamed; then goes on.
-fn take_over(server: &Dovecot, home: &Home, program: &str, rc: &Path) {
+fn take_over(server: &Server, home: &Home, program: &str, rc: &Path) {
     let before = names(home);
     assert_eq!(before.len(), COUNT, "{program} fetched them");
     std::fs::remove_file(home.config()).unwrap();
@@ -105,6 +105,10 @@ fn from_mbsync() {
 
 #[test]
 fn from_offlineimap() {
+    if Brand::wanted() == Brand::Courier {
+        // Courier lets us in without LOGIN here, and offlineimap insists on one.
+        return;
+    }
     let server = server();
     let home = Home::new(&server, "u1", "");
     let (dir, port) = (home.dir.path().display(), server.port);
@@ -128,10 +132,10 @@ fn from_offlineimap() {
 /// A Maildir++ that Dovecot kept, and one that a delivery agent filled.
 #[test]
 fn from_dovecot_and_from_plain_files() {
-    let server = Dovecot::start(FULL);
+    let server = Server::start();
     let home = Home::new(&server, "u1", "layout = \"maildir++\"");
     let mut phone = server.phone("u1");
-    phone.run("CREATE Work");
+    phone.on("CREATE", &["Work"]);
     let mut uidlist = "3 V1700000000 N41 Gdeadbeef\n".to_owned();
     for n in 0..40 {
         let (there, here) = [("INBOX", "."), ("Work", ".Work")][n % 2];
@@ -161,7 +165,7 @@ fn from_dovecot_and_from_plain_files() {
     assert_same_content(&server, &home);
 }
 
-fn assert_same_content(server: &Dovecot, home: &Home) {
+fn assert_same_content(server: &Server, home: &Home) {
     let bodies = |all: Vec<Seen>| -> Vec<Vec<u8>> {
         let mut bodies: Vec<_> = all.into_iter().map(|m| m.body).collect();
         bodies.sort();

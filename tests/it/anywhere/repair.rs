@@ -3,8 +3,8 @@
 use super::*;
 use std::process::Command;
 
-fn world() -> (Dovecot, Home) {
-    let server = Dovecot::start(FULL);
+fn world() -> (Server, Home) {
+    let server = Server::start();
     let home = Home::new(&server, "u1", "");
     let mut phone = server.phone("u1");
     for n in 0..40 {
@@ -23,7 +23,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// New mail, a deletion and a change of flags on both sides, in step.
-fn life(server: &Dovecot, home: &Home) {
+fn life(server: &Server, home: &Home) {
     let mut phone = server.phone("u1");
     for n in 100..110 {
         phone.append("INBOX", "", DATE, &mail(n));
