@@ -12,10 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 const WITNESSES: u32 = 16;
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// Names that are only other names of mailboxes.
-    pub(super) async fn aliases(
+    /// Names that are only other names of mailboxes, among those that are kept in step.
+    pub(super) async fn aliases<'b>(
         &mut self,
-        remote: &[Listed],
+        remote: impl Iterator<Item = &'b Listed>,
         base: &BTreeSet<MailboxName>,
         report: &mut Report,
     ) -> Result<BTreeSet<MailboxName>, Ended> {

@@ -161,7 +161,6 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         let keys = self.state.mailboxes()?;
         let base: BTreeSet<MailboxName> = keys.keys().cloned().collect();
-        let aliases = self.aliases(&remote, &base, report).await?;
         let case = mailboxes::Case {
             base: &base,
             remote: &remote,
@@ -170,6 +169,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         };
         let mut steps =
             mailboxes::decide(&case).map_err(|halt| StoreError::Guard(halt.to_string()))?;
+        let left = steps.iter().filter(|step| matches!(step, Step::Leave(..)));
+        let left: BTreeSet<&MailboxName> = left.map(Step::name).collect();
+        let synced = remote.iter().filter(|listed| !left.contains(&listed.name));
+        let aliases = self.aliases(synced, &base, report).await?;
         steps.retain(|step| self.concerns(step.name()));
         for step in &mut steps {
             if aliases.contains(step.name()) {

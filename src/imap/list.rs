@@ -97,6 +97,7 @@ impl ImapStore {
         left: &BTreeMap<MailboxName, Cursor>,
     ) -> Vec<Listed> {
         let tells = tier(session) > Tier::Plain;
+        let wild = session.can("OBJECTID") && !session.mailbox_ids;
         if session.naming.delimiter.is_none() {
             session.naming.delimiter = listings.iter().find_map(|listing| listing.delimiter);
         }
@@ -143,7 +144,9 @@ impl ImapStore {
                     .find(|a| is_special_use(a))
                     .cloned(),
                 identity: status.and_then(identity),
-                census: status.and_then(census),
+                // Without it no two names are taken for one mailbox. Where MAILBOXIDs are wild
+                // UIDVALIDITY is the second of creation, and equal ones say nothing.
+                census: status.filter(|_| !wild).and_then(census),
             };
             names.insert(name.clone(), listing.name);
             all.insert(name, listed);

@@ -185,6 +185,10 @@ fn an_alias_is_synced_once() {
     // It stays with the name that it has.
     phone.append("Work", "", DATE, &mail(9));
     assert_eq!(home.sync_twice()["downloaded"], 1);
+    // A name that is left out stands for nothing.
+    let home = Home::new(&server, "u1", "mailboxes = [\"*\", \"!Also\"]");
+    assert_eq!(home.sync_twice()["downloaded"], 6);
+    assert_eq!(read_maildir(&home.mail())["Work"].len(), 6);
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub fn bend(stage: &mut Stage, verb: &str, out: &mut Vec<u8>) {
     let text = String::from_utf8_lossy(out).into_owned();
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     let operation = kind(verb);
-    match stage.random.below(7) {
+    match stage.random.below(8) {
         0 => {
             stage.meet("EXISTS lies", operation);
             let wrong = stage.random.below(6);
@@ -68,6 +68,18 @@ pub fn bend(stage: &mut Stage, verb: &str, out: &mut Vec<u8>) {
             lines.insert(0, "* 2 FETCH (FLAGS (\\Seen))".into());
         }
         5 => {
+            // Cyrus 3.6 says what lies in memory that it has freed.
+            stage.meet("wild MAILBOXID", operation);
+            let wild = ["tL\u{1a} rU", "~\u{b5}U", "a)b", "sL"][stage.random.below(4)];
+            for line in &mut lines {
+                if let Some((before, rest)) = line.split_once("MAILBOXID (")
+                    && let Some((_, after)) = rest.split_once(')')
+                {
+                    *line = format!("{before}MAILBOXID ({wild}){after}");
+                }
+            }
+        }
+        6 => {
             stage.meet("torn line", operation);
             let at = stage.random.below(lines.len() + 1);
             lines.insert(at, "* 1 FETCH (UID 1 FLAGS (\\Se".into());
