@@ -74,3 +74,11 @@ command -v apt-get >/dev/null || { echo "no apt-get: Cyrus and Courier are not t
 for server in "$@"; do
     get "$server"
 done
+
+began=$SECONDS
+for server in "$@"; do
+    echo "== $server"
+    MAILTIDE_SERVER=$server MAILTIDE_KILLS=${MAILTIDE_KILLS:-60} MAILTIDE_SOAK=${MAILTIDE_SOAK:-60} \
+        cargo test --locked --test it -- anywhere:: crash:: any_server everybody_at_work
+done
+echo "tests on $* took $((SECONDS - began)) s"

@@ -1,9 +1,9 @@
-//! The real binary killed with SIGKILL at any moment, under a real Dovecot, with changes on both
+//! The real binary killed with SIGKILL at any moment, under a real server, with changes on both
 //! sides; then run again. Judged by readers that know only IMAP and files.
 //!
 //! `MAILTIDE_KILLS=N` sets the number of kills.
 
-use crate::support::dovecot::*;
+use crate::support::server::*;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -30,11 +30,11 @@ fn killed_at_any_moment_nothing_is_lost_and_nothing_doubled() {
         .ok()
         .and_then(|n| n.parse().ok())
         .unwrap_or(200);
-    let server = Dovecot::start(FULL);
+    let server = Server::start();
     // How long a cut upload may still appear; on loopback it has by then, or never will.
     let home = Home::new(&server, "u1", "timeout = 2\nmax_delete_count = 1000");
     let mut phone = server.phone("u1");
-    phone.run("CREATE Work");
+    phone.on("CREATE", &["Work"]);
     home.sync_twice();
     let mut alive: BTreeMap<usize, ()> = BTreeMap::new();
     let mut next = 0;

@@ -35,15 +35,19 @@ pub const POLLED: &[&str] = &["NAMESPACE", "UNSELECT", "UIDPLUS", "MOVE", "LITER
 /// A server with some mail, and a home for its first user.
 pub fn world(capabilities: &[&str], more: &str) -> (Dovecot, Home) {
     let server = Dovecot::start(capabilities);
+    let home = peopled(&server, more);
+    (server, home)
+}
+
+fn peopled(server: &Server, more: &str) -> Home {
     let mut phone = server.phone("u1");
-    phone.run("CREATE Work");
+    phone.on("CREATE", &["Work"]);
     for n in 0..30 {
         let body = format!("Message-ID: <{n}@x>\r\nSubject: m{n}\r\n\r\nbody {n}\r\n");
         let mailbox = if n % 3 == 0 { "Work" } else { "INBOX" };
         phone.append(mailbox, "", " 1-Jan-2024 10:00:00 +0000", body.as_bytes());
     }
-    let home = Home::new(&server, "u1", more);
-    (server, home)
+    Home::new(server, "u1", more)
 }
 
 pub fn files(home: &Home, mailbox: &str) -> Vec<PathBuf> {
@@ -76,14 +80,14 @@ pub fn has_letters(home: &Home, mailbox: &str, letters: &str) -> bool {
     files(home, mailbox).iter().any(named)
 }
 
-fn flagged_there(server: &Dovecot, mailbox: &str, flag: &str) -> bool {
+fn flagged_there(server: &Server, mailbox: &str, flag: &str) -> bool {
     let all = server.phone("u1").read(mailbox);
     let flag = flag.to_ascii_lowercase();
     all.iter().any(|message| message.flags.contains(&flag))
 }
 
 /// Changes on both sides, each waited for.
-fn live(server: &Dovecot, home: &Home, watcher: &Watcher<'_>) {
+fn live(server: &Server, home: &Home, watcher: &Watcher<'_>) {
     let mut phone = server.phone("u1");
     phone.run("SELECT INBOX");
     phone.run("UID STORE 2 +FLAGS (\\Flagged)");
@@ -142,6 +146,16 @@ fn changes_come_across_with_notify_idle_and_without() {
             (&tier.into(), &"watched".into())
         );
     }
+}
+
+/// On any server (tests/servers.sh): whatever way it has of telling.
+#[test]
+fn changes_come_across_on_any_server() {
+    let server = Server::start();
+    let home = peopled(&server, "poll_interval = 2");
+    let watcher = Watcher::in_step(&home);
+    live(&server, &home, &watcher);
+    assert_eq!(watcher.status()["push"][0]["listening"], true);
 }
 
 #[test]

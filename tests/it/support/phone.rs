@@ -90,16 +90,21 @@ impl Phone {
         self.run(&line)
     }
 
-    /// Moves all of a mailbox, as the server lets one.
-    pub fn move_all(&mut self, from: &str, to: &str) {
-        self.on("SELECT", &[from]);
+    /// Moves UIDs of the mailbox that is open, as the server lets one.
+    pub fn move_to(&mut self, uids: &str, to: &str) {
         if self.can("MOVE") {
-            self.on("UID MOVE 1:*", &[to]);
+            self.on(&format!("UID MOVE {uids}"), &[to]);
         } else {
-            self.on("UID COPY 1:*", &[to]);
-            self.run("UID STORE 1:* +FLAGS (\\Deleted)");
+            self.on(&format!("UID COPY {uids}"), &[to]);
+            self.run(&format!("UID STORE {uids} +FLAGS.SILENT (\\Deleted)"));
             self.run("EXPUNGE");
         }
+    }
+
+    /// Moves all of a mailbox.
+    pub fn move_all(&mut self, from: &str, to: &str) {
+        self.on("SELECT", &[from]);
+        self.move_to("1:*", to);
     }
 
     /// Runs a command that must succeed; answers with the lines before the last.
@@ -257,20 +262,25 @@ fn decode_utf7(name: &str) -> String {
 
 /// Reads a nested Maildir with nothing but the standard library.
 pub fn read_maildir(root: &Path) -> View {
-    let mut view = View::new();
-    walk(root, "", &mut view);
-    view
+    try_read_maildir(root).unwrap()
 }
 
-fn walk(directory: &Path, name: &str, view: &mut View) {
+/// Fails where somebody renames a file at the same moment.
+pub fn try_read_maildir(root: &Path) -> std::io::Result<View> {
+    let mut view = View::new();
+    walk(root, "", &mut view)?;
+    Ok(view)
+}
+
+fn walk(directory: &Path, name: &str, view: &mut View) -> std::io::Result<()> {
     if directory.join("cur").is_dir() && !name.is_empty() {
-        view.insert(name.to_owned(), read_mailbox(directory));
+        view.insert(name.to_owned(), read_mailbox(directory)?);
     }
-    for entry in std::fs::read_dir(directory).unwrap() {
-        let entry = entry.unwrap();
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
         let file = entry.file_name().into_string().unwrap();
         let inner = ["cur", "new", "tmp"].contains(&file.as_str()) || file.starts_with('.');
-        if !inner && entry.file_type().unwrap().is_dir() {
+        if !inner && entry.file_type()?.is_dir() {
             let decoded = file
                 .replace("%2E", ".")
                 .replace("%2F", "/")
@@ -280,12 +290,13 @@ fn walk(directory: &Path, name: &str, view: &mut View) {
             } else {
                 format!("{name}/{decoded}")
             };
-            walk(&entry.path(), &below, view);
+            walk(&entry.path(), &below, view)?;
         }
     }
+    Ok(())
 }
 
-fn read_mailbox(directory: &Path) -> Vec<Seen> {
+fn read_mailbox(directory: &Path) -> std::io::Result<Vec<Seen>> {
     use std::os::unix::fs::MetadataExt;
     let names = std::fs::read_to_string(directory.join("dovecot-keywords")).unwrap_or_default();
     let keywords: BTreeMap<char, String> = names
@@ -300,9 +311,9 @@ fn read_mailbox(directory: &Path) -> Vec<Seen> {
         .collect();
     let mut all = Vec::new();
     for sub in ["cur", "new"] {
-        for entry in std::fs::read_dir(directory.join(sub)).unwrap() {
-            let path = entry.unwrap().path();
-            let meta = path.metadata().unwrap();
+        for entry in std::fs::read_dir(directory.join(sub))? {
+            let path = entry?.path();
+            let meta = path.metadata()?;
             assert_eq!(meta.mode() & 0o077, 0, "{path:?} can be read by others");
             let name = path.file_name().unwrap().to_str().unwrap();
             let info = name.rsplit_once(":2,").map_or("", |(_, info)| info);
@@ -317,17 +328,25 @@ fn read_mailbox(directory: &Path) -> Vec<Seen> {
                 other => keywords.get(&other).cloned().unwrap_or(format!("?{other}")),
             };
             all.push(Seen {
-                body: canonical(&std::fs::read(&path).unwrap()),
+                body: canonical(&std::fs::read(&path)?),
                 flags: info.chars().map(flag).collect(),
                 date: meta.mtime(),
             });
         }
-        assert_eq!(
-            std::fs::read_dir(directory.join("tmp")).unwrap().count(),
-            0,
-            "litter in tmp"
-        );
     }
     all.sort();
-    all
+    Ok(all)
+}
+
+/// No mailbox below has anything left in tmp.
+pub fn assert_no_litter(directory: &Path) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_name() == "tmp" {
+            let left = std::fs::read_dir(entry.path()).unwrap().count();
+            assert_eq!(left, 0, "litter in {:?}", entry.path());
+        } else if entry.file_type().unwrap().is_dir() && entry.file_name() != ".mailtide" {
+            assert_no_litter(&entry.path());
+        }
+    }
 }

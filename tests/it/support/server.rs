@@ -206,6 +206,7 @@ impl Home {
 
 pub fn assert_same(server: &Server, user: &str, home: &Home) {
     let (there, here) = (server.phone(user).view(), read_maildir(&home.mail()));
+    assert_no_litter(&home.mail());
     let names = |view: &View| view.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&there), names(&here), "mailboxes");
     for (name, all) in &there {

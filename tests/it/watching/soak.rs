@@ -28,6 +28,10 @@ struct Ledger {
 
 struct Shared {
     ledger: Mutex<Ledger>,
+    /// Whether messages are moved. Where the server has no MOVE, a line that is cut between COPY
+    /// and its answer may leave a message twice if it is moved on before the next look (decision
+    /// 0013), and here lines are cut all the time.
+    moves: bool,
     over: AtomicBool,
 }
 
@@ -37,8 +41,9 @@ fn body(n: usize) -> String {
 
 fn number(body: &[u8]) -> usize {
     let text = String::from_utf8_lossy(body).into_owned();
-    let (_, after) = text.split_once("Subject: soak ").unwrap();
-    after.split_once(" end").unwrap().0.parse().unwrap()
+    let found = text.split_once("Subject: soak ");
+    let number = found.and_then(|(_, after)| after.split_once(" end")?.0.parse().ok());
+    number.unwrap_or_else(|| panic!("nobody wrote {text:?}"))
 }
 
 /// The client on the server's side. Its messages have even numbers.
@@ -51,7 +56,7 @@ fn phone(server: u16, shared: &Shared, mut chance: Chance) {
             let n = shared.new_message(0, mailbox);
             phone.append(mailbox, "", DATE, body(n).as_bytes());
         }
-        phone.run(&format!("SELECT \"{mailbox}\""));
+        phone.on("SELECT", &[mailbox]);
         let lines = phone.run("UID FETCH 1:* (UID BODY.PEEK[HEADER.FIELDS (SUBJECT)])");
         let text = lines.concat();
         let text = String::from_utf8_lossy(&text).into_owned();
@@ -86,8 +91,8 @@ fn phone(server: u16, shared: &Shared, mut chance: Chance) {
             }
             1 | 2 if own => {
                 let to = MAILBOXES[chance.below(4)];
-                if to != mailbox && shared.move_to(n, mailbox, to) {
-                    phone.run(&format!("UID MOVE {uid} \"{to}\""));
+                if shared.moves && to != mailbox && shared.move_to(n, mailbox, to) {
+                    phone.move_to(&uid.to_string(), to);
                 }
             }
             _ => {
@@ -143,7 +148,11 @@ fn reader(home: &Home, shared: &Shared, mut chance: Chance) {
                 // Letters of keywords mean something in their mailbox only.
                 let system: String = info.chars().filter(char::is_ascii_uppercase).collect();
                 let plain = system == info;
-                if to != mailbox && plain && std::fs::rename(path, at(to, info)).is_ok() {
+                if shared.moves
+                    && to != mailbox
+                    && plain
+                    && std::fs::rename(path, at(to, info)).is_ok()
+                {
                     assert!(
                         shared.move_to(n, mailbox, to),
                         "{n}, {name}, was not in {mailbox}"
@@ -255,10 +264,10 @@ fn for_minutes_with_everybody_at_work_and_everything_failing() {
     let number_of = |name: &str| std::env::var(name).ok().and_then(|n| n.parse().ok());
     let seconds: u64 = number_of("MAILTIDE_SOAK").unwrap_or(180);
     let seed: u64 = number_of("MAILTIDE_SEED").unwrap_or(4);
-    let server = Dovecot::start(FULL);
+    let server = Server::start();
     let mut setup = server.phone("u1");
     for mailbox in &MAILBOXES[1..] {
-        setup.run(&format!("CREATE \"{mailbox}\""));
+        setup.on("CREATE", &[mailbox]);
     }
     let line = Line::to(server.port);
     let home = Home::new(&server, "u1", "");
@@ -272,6 +281,7 @@ fn for_minutes_with_everybody_at_work_and_everything_failing() {
     let watcher = Watcher::in_step(&home);
     let shared = Arc::new(Shared {
         ledger: Mutex::default(),
+        moves: setup.can("MOVE"),
         over: AtomicBool::new(false),
     });
     let (mut chance, began) = (Chance::new(seed), Instant::now());
@@ -301,7 +311,8 @@ fn for_minutes_with_everybody_at_work_and_everything_failing() {
     });
     line.set(Way::Good);
     wait_for("both sides are the same", || {
-        server.phone("u1").view() == read_maildir(&home.mail())
+        let here = try_read_maildir(&home.mail());
+        here.is_ok_and(|here| server.phone("u1").view() == here)
     });
     watcher.wait("in step", |test| {
         test["state"] == "in-step" && test["lag"] == 0.0
@@ -317,7 +328,9 @@ fn for_minutes_with_everybody_at_work_and_everything_failing() {
         (&0.into(), &0.into()),
         "{test:#}"
     );
-    assert_eq!(test["compared"], 4);
+    // Without CONDSTORE every look compares all, and none is counted as one more.
+    let compared = if setup.can("CONDSTORE") { 4 } else { 0 };
+    assert_eq!(test["compared"], compared, "{test:#}");
     let ((files, memory), (files_end, memory_end)) = (early.unwrap(), resources(&watcher));
     let edits = shared.ledger.lock().unwrap().edits;
     println!(
@@ -332,7 +345,7 @@ fn for_minutes_with_everybody_at_work_and_everything_failing() {
 }
 
 /// Nothing that nobody deleted is lost, nothing is doubled, and all lies where it was put last.
-fn judge(server: &Dovecot, ledger: &Ledger) {
+fn judge(server: &Server, ledger: &Ledger) {
     let mut found: BTreeMap<usize, Vec<String>> = BTreeMap::new();
     for (mailbox, all) in server.phone("u1").view() {
         for message in all {
