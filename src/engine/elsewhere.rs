@@ -32,16 +32,16 @@ pub(super) struct Candidates {
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// What was moved and copied since the base, in the whole account.
+    /// What was moved and copied since the base, in the whole account, besides what is settled.
     pub(super) async fn find_moves(
         &mut self,
-        scenes: &Scenes,
+        (scenes, astray): (&Scenes, Moves),
         overview: &Overview,
         report: &mut Report,
     ) -> Result<Moves, Ended> {
         let knows = self.state.knows_messages()?;
         if !knows && !self.remote.names_messages() {
-            return Ok(Moves::default());
+            return Ok(astray);
         }
         let mut candidates = Candidates::default();
         let mut files = match knows {
@@ -66,10 +66,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         uids.retain(|v| {
             let sent = sent.get(&(v.mailbox.clone(), v.hash));
             sent.is_none_or(|(above, _)| v.id.get() <= *above)
+                && !astray.uids.contains(&(v.mailbox.clone(), v.id))
         });
         files.retain(|g| {
             let sent = sent.get(&(g.mailbox.clone(), g.hash));
             sent.is_none_or(|(_, files)| !files.contains(&g.id))
+                && !astray.files.contains(&(g.mailbox.clone(), g.id.clone()))
+                && !astray.astray.contains_key(&g.id)
         });
         let twins = self.twins(scenes, strangers);
         let present = self.present(scenes, overview, &candidates).await?;
@@ -92,9 +95,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             policy: &self.policy,
         });
         moves.waiting = twins;
-        moves.pairs.extend(waits.pairs);
-        moves.uids.extend(waits.uids);
-        moves.files.extend(waits.files);
+        moves.pass_over(waits);
+        moves.pass_over(astray);
         Ok(moves)
     }
 

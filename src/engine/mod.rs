@@ -20,6 +20,7 @@ mod look;
 mod rename;
 
 mod alias;
+mod astray;
 
 mod elsewhere;
 

@@ -74,8 +74,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let looks = (&place, &scene.remote, local);
             found.links = self.match_up(looks, &uids, &files, &hints).await?;
         }
+        let stays = |upload: &Upload| !moves.astray.contains_key(&upload.file);
+        let open = open.into_iter().filter(stays).collect();
         self.settle_uploads((&place, base), open, (&uids, &files), &mut found)
             .await?;
+        let here = moves.astray.iter().filter(|(_, name)| **name == base.name);
+        found.in_doubt.extend(here.map(|(file, _)| file.clone()));
         found.links.extend(links);
         Ok(found)
     }

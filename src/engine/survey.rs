@@ -108,7 +108,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 Err(ended) => return Err(ended),
             }
         }
-        let moves = self.find_moves(&scenes, &overview, report).await?;
+        let astray = self.find_astray(&scenes, report).await?;
+        let moves = self
+            .find_moves((&scenes, astray), &overview, report)
+            .await?;
         self.plan(scenes, &moves, actions, report).await
     }
 

@@ -1,5 +1,5 @@
-//! Which program the server says it is (RFC 2971). Asked only where the program is known to be wrong
-//! in what it announces.
+//! Which program the server says it is (RFC 2971). Asked only where the program is known to be
+//! wrong in what it announces.
 
 use super::value::Value;
 

@@ -272,11 +272,22 @@ impl Table<'_> {
     fn link(&mut self, uid: Uid, file: &MaildirId, pair: Option<&Pair>) {
         let case = self.case;
         let before = pair.map(|pair| pair.flags.clone()).unwrap_or_default();
-        let flags_of = |seen: Option<&Option<Flags>>| {
-            seen.cloned().flatten().unwrap_or_else(|| before.clone())
+        // A look that found no change in a mailbox names nothing in it; what was set aside keeps
+        // the flags that it had, and where nothing is known a side has no wish of its own.
+        let aside = |id: &AnyId| {
+            let found = case.base.aside.iter().find(|aside| aside.id == *id);
+            found.map(|aside| aside.flags.clone())
         };
-        let there = flags_of(case.remote.seen.get(&uid));
-        let here = flags_of(case.local.seen.get(file));
+        let flags_of = |seen: Option<&Option<Flags>>, id: &AnyId| {
+            let known = seen.cloned().flatten();
+            let agreed = || pair.map(|pair| pair.flags.clone());
+            known.or_else(agreed).or_else(|| aside(id))
+        };
+        let there = flags_of(case.remote.seen.get(&uid), &uid.any());
+        let here = flags_of(case.local.seen.get(file), &file.any());
+        let either = here.clone().or_else(|| there.clone()).unwrap_or_default();
+        let there = there.unwrap_or_else(|| either.clone());
+        let here = here.unwrap_or_else(|| there.clone());
         let remote = opinion(case.remote, &there, self.follows(Side::Remote));
         let local = opinion(case.local, &here, self.follows(Side::Local));
         let met = first_meeting(&there, &here);

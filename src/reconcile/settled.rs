@@ -24,6 +24,8 @@ pub struct Moves {
     /// Copies that appeared here: where a new message on the server is the same, they are linked;
     /// else they are copied there, too.
     pub copies: BTreeMap<MailboxName, Vec<Duplicate>>,
+    /// Files that lie in this mailbox and may have been uploaded from another one.
+    pub astray: BTreeMap<MaildirId, MailboxName>,
 }
 
 /// What was settled of one mailbox, for its table to pass over.
@@ -38,6 +40,14 @@ pub struct Settled<'a> {
 }
 
 impl Moves {
+    /// Passes over what others have settled, too.
+    pub fn pass_over(&mut self, others: Moves) {
+        self.pairs.extend(others.pairs);
+        self.uids.extend(others.uids);
+        self.files.extend(others.files);
+        self.astray.extend(others.astray);
+    }
+
     /// What concerns the table of one mailbox.
     pub fn settled(&self, name: &MailboxName) -> Settled<'_> {
         let uids = self.uids.iter().filter(|(place, _)| place == name);

@@ -75,4 +75,21 @@ impl State {
         });
         rows.map_err(&what)?.collect::<Result<_, _>>().map_err(what)
     }
+
+    /// Uploads of all mailboxes that the server may have stored, and where.
+    pub fn uploads_in_doubt(&self) -> Result<Vec<(MailboxKey, Upload)>, StateError> {
+        let what = doing("read uploads");
+        let sql = "SELECT file, at, above, mailbox FROM upload WHERE phase = 1 ORDER BY file";
+        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
+        let rows = query.query_map([], |row| {
+            let upload = Upload {
+                file: MaildirId::new(row.get::<_, Vec<u8>>(0)?),
+                committing: true,
+                at: row.get(1)?,
+                above: row.get(2)?,
+            };
+            Ok((MailboxKey(row.get(3)?), upload))
+        });
+        rows.map_err(&what)?.collect::<Result<_, _>>().map_err(what)
+    }
 }

@@ -311,22 +311,58 @@ fn uidvalidity_changes() {
         (report.downloaded, report.uploaded, report.changes()),
         (0, 0, 0)
     );
-    // Overlapping numbers, and a message that the new mailbox does not have: held, not deleted.
-    let mut w = base();
-    w.remote.renumber(&inbox(), 0);
-    gone(&mut w, Side::Remote);
-    let report = w.sync();
-    assert_eq!(report.held.len(), 1, "{report:?}");
-    assert_eq!(report.held[0].kind.name(), "unmatched-after-uidvalidity");
-    assert_eq!(show(&w.local.view()), SAME);
-    let id = report.held[0].id.clone();
-    assert_eq!(
-        w.sync().held[0].id,
-        id,
-        "the same id as long as it is the same"
-    );
-    assert!(w.state.approve(&id).unwrap());
-    assert_eq!(w.sync_ok().uploaded, 1);
-    w.assert_equal_sides("approved");
-    w.sync_idle();
+    // Overlapping numbers, and a message that the new mailbox does not have: held, not deleted. It
+    // keeps its flags, also where the server does not tell what an upload became.
+    for tells in [true, false] {
+        let mut w = base();
+        w.remote.inner.borrow_mut().tells = tells;
+        w.remote.renumber(&inbox(), 0);
+        gone(&mut w, Side::Remote);
+        let report = w.sync();
+        assert_eq!(report.held.len(), 1, "{report:?}");
+        assert_eq!(report.held[0].kind.name(), "unmatched-after-uidvalidity");
+        assert_eq!(show(&w.local.view()), SAME);
+        let id = report.held[0].id.clone();
+        assert_eq!(
+            w.sync().held[0].id,
+            id,
+            "the same id as long as it is the same"
+        );
+        assert!(w.state.approve(&id).unwrap());
+        assert_eq!(w.sync_ok().uploaded, 1);
+        w.assert_equal_sides("approved");
+        assert_eq!(show(&w.local.view()), SAME);
+        w.sync_idle();
+    }
+}
+
+/// A run that was cut at any step of an upload, and a mail reader that moves the file on before the
+/// next: the message is there once, where the reader put it.
+#[test]
+fn an_upload_that_was_cut_and_whose_file_was_moved_since() {
+    let mut ended = false;
+    for at in 0..200 {
+        for deltas in [true, false] {
+            let mut w = TwoSides::new();
+            w.remote.inner.borrow_mut().deltas = deltas;
+            w.remote.add(&inbox(), OTHER, seen());
+            w.remote.create(&mb("A"));
+            w.sync_ok();
+            let file = w.local.add(&inbox(), BODY, Flags::default());
+            ended = w.sync_cut(at).ok();
+            w.local.shift(&inbox(), &file, &mb("A"));
+            w.sync_ok();
+            w.assert_equal_sides(&format!("cut at {at}"));
+            assert_eq!(
+                show(&w.remote.view()),
+                r"A: msg(); INBOX: other(\Seen)",
+                "cut at {at}"
+            );
+            w.sync_idle();
+        }
+        if ended {
+            break;
+        }
+    }
+    assert!(ended, "never came to the end");
 }
