@@ -58,14 +58,6 @@ impl MailboxAction {
             | MailboxAction::Follow { to: name, .. } => name,
         }
     }
-
-    /// Whether it is about names only.
-    pub fn renames(&self) -> bool {
-        matches!(
-            self,
-            MailboxAction::Rename { .. } | MailboxAction::Follow { .. }
-        )
-    }
 }
 
 /// What creating a mailbox anew means for the messages that the base knows of it.

@@ -379,7 +379,7 @@ impl Table<'_> {
 
     fn may_leave_there(&self, from: &MailboxName, to: &MailboxName) -> bool {
         let open = !self.frozen.contains(from) && !self.frozen.contains(to);
-        open && self.policy.flows_to(Side::Remote) && self.policy.deletes_on(Side::Remote)
+        open && self.policy.deletes_on(Side::Remote)
     }
 
     fn act(&mut self, mailbox: MailboxName, action: Action) {

@@ -180,4 +180,30 @@ mod tests {
         assert!(!choose(&["Work/*"], "INBOX"));
         assert!(choose(&[], "INBOX"));
     }
+
+    #[test]
+    fn deletions_go_where_they_may() {
+        let may = |direction, delete| {
+            let policy = Policy {
+                direction,
+                delete,
+                delete_mailboxes: delete,
+                ..Policy::default()
+            };
+            let sides = [Side::Remote, Side::Local];
+            let messages = sides.map(|side| policy.deletes_on(side));
+            assert_eq!(
+                messages,
+                sides.map(|side| policy.deletes_mailboxes_on(side))
+            );
+            messages
+        };
+        assert_eq!(may(Direction::Both, Travel::Both), [true, true]);
+        assert_eq!(may(Direction::Both, Travel::Remote), [true, false]);
+        assert_eq!(may(Direction::Both, Travel::Local), [false, true]);
+        assert_eq!(may(Direction::Both, Travel::None), [false, false]);
+        assert_eq!(may(Direction::Pull, Travel::Both), [false, true]);
+        assert_eq!(may(Direction::Push, Travel::Both), [true, false]);
+        assert_eq!(may(Direction::Push, Travel::Local), [false, false]);
+    }
 }
