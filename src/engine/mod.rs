@@ -2,10 +2,11 @@
 //!
 //! Reading order: [`account`] (the cycle and its passes), [`survey`] (looking and planning, with
 //! [`rename`], [`alias`], [`look`] and [`scene`]), [`elsewhere`] (the same message in another
-//! place, with [`on_disk`] and [`probe`]; [`flux`] for what moves meanwhile), [`rematch`] and
-//! [`renumber`] (finding the same message again), [`execute`] (doing and recording, with
-//! [`download`], [`upload`], [`shift`], [`duplicate`], [`flags`] and [`remove`]), [`report`] (what
-//! is told about it). [`verify`] is asked for by `mailtide repair` only.
+//! place, with [`on_disk`] and [`probe`]; [`flux`] for what moves meanwhile, [`astray`] for files
+//! that moved while they were uploaded), [`rematch`] and [`renumber`] (finding the same message
+//! again), [`execute`] (doing and recording, with [`download`], [`upload`], [`shift`],
+//! [`duplicate`], [`flags`] and [`remove`]), [`report`] (what is told about it). [`verify`] is
+//! asked for by `mailtide repair` only.
 //!
 //! First run, daily run, repair, dry run: one path, this one.
 
