@@ -45,7 +45,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let (Some(was), Some(now)) = (was, now) else {
                 continue;
             };
-            if was.base.name != now.base.name && was.fate == Fate::Stays {
+            // A copy of the same name is no move.
+            let stays = was.new_files().contains(&upload.file)
+                || was.pairs().any(|pair| pair.file == upload.file);
+            if !stays && was.base.name != now.base.name && was.fate == Fate::Stays {
                 let stray = Stray { upload, was, now };
                 self.settle_stray(&stray, &mut moves, report).await?;
             }

@@ -172,9 +172,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         };
         let mut steps =
             mailboxes::decide(&case).map_err(|halt| StoreError::Guard(halt.to_string()))?;
-        let left = steps.iter().filter(|step| matches!(step, Step::Leave(..)));
-        let left: BTreeSet<&MailboxName> = left.map(Step::name).collect();
-        let synced = remote.iter().filter(|listed| !left.contains(&listed.name));
+        let leaves = |step: &&Step| matches!(step, Step::Leave(..));
+        let kept = steps.iter().filter(|step| !leaves(step));
+        let kept: BTreeSet<&MailboxName> = kept.map(Step::name).collect();
+        let synced = remote.iter().filter(|listed| kept.contains(&listed.name));
         let aliases = self.aliases(synced, &base, report).await?;
         steps.retain(|step| self.concerns(step.name()));
         for step in &mut steps {

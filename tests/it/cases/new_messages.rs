@@ -337,32 +337,40 @@ fn uidvalidity_changes() {
 }
 
 /// A run that was cut at any step of an upload, and a mail reader that moves the file on before the
-/// next: the message is there once, where the reader put it.
+/// next, or copies it under its name: the message is there once in each place.
 #[test]
 fn an_upload_that_was_cut_and_whose_file_was_moved_since() {
-    let mut ended = false;
-    for at in 0..200 {
-        for deltas in [true, false] {
-            let mut w = TwoSides::new();
-            w.remote.inner.borrow_mut().deltas = deltas;
-            w.remote.add(&inbox(), OTHER, seen());
-            w.remote.create(&mb("A"));
-            w.sync_ok();
-            let file = w.local.add(&inbox(), BODY, Flags::default());
-            ended = w.sync_cut(at).ok();
-            w.local.shift(&inbox(), &file, &mb("A"));
-            w.sync_ok();
-            w.assert_equal_sides(&format!("cut at {at}"));
-            assert_eq!(
-                show(&w.remote.view()),
-                r"A: msg(); INBOX: other(\Seen)",
-                "cut at {at}"
-            );
-            w.sync_idle();
-        }
-        if ended {
-            break;
-        }
+    for (copied, want) in [
+        (false, r"A: msg(); INBOX: other(\Seen)"),
+        (true, r"A: msg(); INBOX: msg() other(\Seen)"),
+    ] {
+        let ended = (0..200).any(|at| cut_and_moved(at, copied, want));
+        assert!(ended, "never came to the end");
     }
-    assert!(ended, "never came to the end");
+}
+
+/// Whether the run came to its end before the cut.
+fn cut_and_moved(at: u32, copied: bool, want: &str) -> bool {
+    let mut ended = false;
+    for deltas in [true, false] {
+        let mut w = TwoSides::new();
+        w.remote.inner.borrow_mut().deltas = deltas;
+        w.remote.add(&inbox(), OTHER, seen());
+        w.remote.create(&mb("A"));
+        w.sync_ok();
+        let file = w.local.add(&inbox(), BODY, Flags::default());
+        ended = w.sync_cut(at).ok();
+        let message = w.local.inner.borrow().boxes[&inbox()].messages[&file].clone();
+        w.local.shift(&inbox(), &file, &mb("A"));
+        if copied {
+            let mut inner = w.local.inner.borrow_mut();
+            let place = inner.boxes.get_mut(&inbox()).unwrap();
+            place.put_as(file, message);
+        }
+        w.sync_ok();
+        w.assert_equal_sides(&format!("cut at {at}"));
+        assert_eq!(show(&w.remote.view()), want, "cut at {at}, copied {copied}");
+        w.sync_idle();
+    }
+    ended
 }

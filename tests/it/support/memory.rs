@@ -339,7 +339,7 @@ impl<I: MemoryId> Box_<I> {
         id
     }
 
-    pub(super) fn put_as(&mut self, id: I, message: Message) {
+    pub fn put_as(&mut self, id: I, message: Message) {
         self.modseq += 1;
         let modseq = self.modseq;
         let message = Message { modseq, ..message };
