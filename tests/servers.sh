@@ -39,7 +39,7 @@ unpack() {
     while [ ${#wanted[@]} -gt 0 ]; do
         (cd "$prefix/packages" && apt-get download -qq "${wanted[@]}" 2>/dev/null) || return 1
         for deb in "$prefix"/packages/*.deb; do
-            dpkg -x "$deb" "$prefix"
+            dpkg -x "$deb" "$prefix" || return 1
             mv "$deb" "$deb.unpacked"
         done
         [ -n "$(cd "$prefix" && missing_libraries)" ] || break
@@ -65,20 +65,26 @@ get() {
     # The lists of packages may be missing or old.
     local as_root=()
     [ "$(id -u)" = 0 ] || as_root=(sudo)
-    "${as_root[@]}" apt-get update -qq
+    "${as_root[@]}" apt-get update -qq || true
     unpack "$PWD/target/servers/$1" "${packages[@]}"
 }
 
 command -v apt-get >/dev/null || { echo "no apt-get: Cyrus and Courier are not tried"; exit 0; }
 [ $# -gt 0 ] || set -- cyrus courier
+servers=()
 for server in "$@"; do
-    get "$server"
+    # Not every distribution, and not every release, has each of them.
+    if get "$server"; then
+        servers+=("$server")
+    else
+        echo "$server: the packages cannot be had here, so it is not tried"
+    fi
 done
 
 began=$SECONDS
-for server in "$@"; do
+for server in "${servers[@]}"; do
     echo "== $server"
     MAILTIDE_SERVER=$server MAILTIDE_KILLS=${MAILTIDE_KILLS:-60} MAILTIDE_SOAK=${MAILTIDE_SOAK:-60} \
         cargo test --locked --test it -- anywhere:: crash:: any_server everybody_at_work
 done
-echo "tests on $* took $((SECONDS - began)) s"
+echo "tests on ${servers[*]:-none} took $((SECONDS - began)) s"

@@ -4,6 +4,7 @@
 //! be there twice.
 
 use super::account::Account;
+use super::probe::passable;
 use super::rematch::HashSink;
 use super::report::{Ended, Report};
 use super::scene::{Fate, Scene, Scenes};
@@ -108,8 +109,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         let files = [upload.file.clone()];
         let (mut there, mut here) = (HashSink::default(), HashSink::default());
-        self.local.read(&now.place(), &files, &mut here).await?;
-        self.remote.read(&was.place(), &uids, &mut there).await?;
+        passable(self.local.read(&now.place(), &files, &mut here).await)?;
+        passable(self.remote.read(&was.place(), &uids, &mut there).await)?;
         let Some((hash, size)) = here.hashes.get(&upload.file) else {
             return Ok(None);
         };
