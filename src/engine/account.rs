@@ -2,8 +2,9 @@
 //!
 //! Does not know what the sides are; both come as stores ([`crate::store`]).
 
-use super::execute::Work;
 use super::report::{Ended, Observer, Report, Severity, Stop, Trouble};
+use super::rest::leaves_nothing;
+use super::work::Work;
 use crate::model::{MailboxName, MaildirId, Scope, Side, Uid};
 use crate::reconcile::guard::{self, Context};
 use crate::reconcile::policy::matches;
@@ -154,7 +155,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
 
     async fn pass(&mut self, report: &mut Report) -> Result<Passed, Ended> {
         self.check_stop()?;
-        let (mailboxes, mut works) = self.survey(report).await?;
+        let (began, troubles) = ((self.world.now)(), report.errors.len());
+        let (mailboxes, mut works, listed) = self.survey(report).await?;
         let plan = Plan {
             mailboxes,
             messages: take_plans(&mut works),
@@ -172,6 +174,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             already: BTreeMap::from(already),
         };
         let mut verdict = guard::check(plan, &context);
+        let settles = leaves_nothing(&verdict);
         report.held = verdict.held;
         if self.options.dry_run {
             report.plan = Some(verdict.plan);
@@ -197,11 +200,17 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let changed = !verdict.used.is_empty()
             || !verdict.plan.mailboxes.is_empty()
             || messages.into_iter().any(Action::changes_a_side);
-        self.execute(verdict.plan, works, report).await?;
+        let begun = works.len();
+        let works = self.execute(verdict.plan, works, report).await?;
+        let smooth = settles && works.len() == begun && report.errors.len() == troubles;
+        let rests = changed && smooth && self.rests(&works, &listed, began).await?;
         if config_changed && report.ok() && self.options.only.is_empty() {
             self.remember_config()?;
         }
-        Ok(Passed { changed, in_doubt })
+        Ok(Passed {
+            changed: changed && !rests,
+            in_doubt,
+        })
     }
 
     fn note_held(&mut self, report: &Report) -> Result<(), Ended> {

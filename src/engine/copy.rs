@@ -1,6 +1,6 @@
 //! What copying needs in both directions: what is wanted, and what is made of a refusal.
 
-use super::execute::Work;
+use super::work::Work;
 use crate::model::{AnyId, Aside, AsideReason, Flags, PairId, Side};
 use crate::reconcile::Action;
 use crate::state::Change;

@@ -3,21 +3,29 @@
 
 use super::account::Account;
 use super::copy::{Wanted, change, copies, refusal, refused};
-use super::execute::Work;
 use super::report::{Ended, Event, Observer, Report};
+use super::work::Work;
 use crate::model::{
     AnyId, Canonical, ContentHash, Flags, Heading, Id, Kin, MailboxKey, MailboxName, MaildirId,
     Origin, PairId, Side, Uid,
 };
 use crate::reconcile::Outcome;
 use crate::state::State;
-use crate::store::{About, Delivered, Delivery, Keep, Place, Receiver, Serve, Sink, StoreError};
+use crate::store::{
+    About, Delivered, Delivery, Keep, Next, Place, Receiver, Serve, Sink, StoreError,
+};
 use futures_util::future::join_all;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Messages made durable and recorded together.
 const DOWN_BATCH: usize = 500;
+
+/// Messages that the server is asked for before those it sends are all here.
+const AHEAD: usize = 1000;
+
+/// Messages that are worth a further connection.
+const LOAD: usize = 500;
 
 /// Messages of one mailbox to be downloaded together.
 #[derive(Debug)]
@@ -31,6 +39,10 @@ pub(super) struct DownloadJob {
 }
 
 impl DownloadJob {
+    fn uids(&self) -> Vec<Uid> {
+        self.wanted.keys().copied().collect()
+    }
+
     /// Counts what comes, if it is new to the user.
     fn announce(&self, report: &mut Report, flags: &Flags, replaces: Option<PairId>) {
         if self.known && replaces.is_none() {
@@ -79,7 +91,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         report: &mut Report,
     ) -> Result<BTreeSet<MailboxName>, Ended> {
         let mut forks = Vec::new();
-        while forks.len() + 1 < jobs.len() {
+        let messages: usize = jobs.iter().map(|job| job.wanted.len()).sum();
+        let lanes = jobs.len().min(messages.div_ceil(LOAD));
+        while forks.len() + 1 < lanes {
             match self.remote.fork().await? {
                 Some(fork) => forks.push(fork),
                 None => break,
@@ -106,11 +120,21 @@ async fn lane<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
     remote: &mut R,
     shared: &Shared<'_, L>,
 ) -> Result<(), Ended> {
+    let mut taken: VecDeque<DownloadJob> = VecDeque::new();
     loop {
         if shared.stop.requested() {
             return Err(Ended::Stopped);
         }
-        let Some(job) = shared.jobs.borrow_mut().pop_front() else {
+        while taken.iter().map(|job| job.wanted.len()).sum::<usize>() < AHEAD {
+            let Some(job) = shared.jobs.borrow_mut().pop_front() else {
+                break;
+            };
+            remote
+                .foresee(&[Next::Read(&job.place, &job.uids())])
+                .await?;
+            taken.push_back(job);
+        }
+        let Some(job) = taken.pop_front() else {
             return Ok(());
         };
         let mailbox = job.place.mailbox.clone();
@@ -145,8 +169,7 @@ async fn download_batch<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
         named: remote.names_messages(),
         bytes: 0,
     };
-    let uids: Vec<Uid> = job.wanted.keys().copied().collect();
-    let read = remote.read(&job.place, &uids, &mut down).await;
+    let read = remote.read(&job.place, &job.uids(), &mut down).await;
     if read.is_err() {
         down.receiver.abandon().await?;
     }

@@ -3,9 +3,9 @@
 //! and noted beforehand as those are.
 
 use super::account::Account;
-use super::execute::Works;
 use super::report::{Ended, Report};
 use super::shift::{BATCH, Route};
+use super::work::Works;
 use crate::model::{AnyId, Id, MailboxName, MaildirId, Origin, Side, Uid};
 use crate::reconcile::plan::{Duplicate, Recall};
 use crate::reconcile::three_way::{Opinion, merge};

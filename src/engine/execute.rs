@@ -6,65 +6,12 @@ use super::account::Account;
 use super::download::DownloadJob;
 use super::report::{Ended, Event, Report};
 use super::upload::UploadJob;
-use crate::model::{AnyId, Id, MailboxBase, MailboxName, MaildirId, Side, Uid};
+use super::work::{Work, Works};
+use crate::model::{Id, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::mailbox_action::Forget;
-use crate::reconcile::{Action, Cursor, FlagMask, MailboxAction, MailboxPlan, Outcome, Plan};
+use crate::reconcile::{Action, Cursor, MailboxAction, Outcome, Plan};
 use crate::state::Change;
-use crate::store::{Ask, Depth, Keep, Place, Removal, Serve, StoreError};
-use std::collections::BTreeMap;
-
-/// A mailbox in the works: what is known of it and what is to be recorded when it is done.
-#[derive(Debug)]
-pub(super) struct Work {
-    /// What is to be done; taken out for the guard and given back by it.
-    pub plan: MailboxPlan,
-    /// How many actions were planned before the guard.
-    pub planned: usize,
-    /// What is known.
-    pub base: MailboxBase,
-    /// Where the looks ended.
-    pub remote_cursor: Cursor,
-    /// Where the looks ended.
-    pub local_cursor: Cursor,
-    /// The highest UID that was seen.
-    pub top: u32,
-    /// The flags the server can store.
-    pub stores: FlagMask,
-    /// Whether the mailbox was in step before, so that what comes is new.
-    pub known: bool,
-    /// Whether an upload may yet appear.
-    pub in_doubt: bool,
-    /// Whether both looks were complete.
-    pub complete: bool,
-    /// Whether the mailbox was compared message by message.
-    pub full: bool,
-    /// Cleared when something could not be done.
-    pub sound: bool,
-}
-
-impl Work {
-    /// The mailbox in the UIDVALIDITY of the plan.
-    pub fn place(&self) -> Place {
-        Place {
-            mailbox: self.base.name.clone(),
-            epoch: self.base.epoch,
-        }
-    }
-
-    /// A line of history.
-    pub fn change(&self, side: Side, what: &'static str, id: AnyId, why: String) -> Change {
-        Change {
-            mailbox: self.base.name.clone(),
-            side,
-            what,
-            message: Some(id),
-            why,
-            kept: None,
-        }
-    }
-}
-
-pub(super) type Works = BTreeMap<MailboxName, Work>;
+use crate::store::{Ask, Depth, Keep, Removal, Serve, StoreError};
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     pub(super) async fn execute(
@@ -72,7 +19,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         plan: Plan,
         mut works: Works,
         report: &mut Report,
-    ) -> Result<(), Ended> {
+    ) -> Result<Works, Ended> {
         let renames = |action: &MailboxAction| {
             matches!(
                 action,
@@ -80,7 +27,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             )
         };
         if plan.mailboxes.iter().any(renames) {
-            return self.rename_mailboxes(&plan.mailboxes, report).await;
+            self.rename_mailboxes(&plan.mailboxes, report).await?;
+            return Ok(works);
         }
         for (name, plan) in plan.messages {
             if let Some(work) = works.get_mut(&name) {
@@ -124,7 +72,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let done = self.delete_mailbox(action, report).await;
             let _reported = self.tolerate(&name, done, report)?;
         }
-        self.learn_kin(&works).await
+        self.learn_kin(&works).await?;
+        Ok(works)
     }
 
     /// Reports a failure that concerns one mailbox, and passes on one that concerns all.
@@ -374,8 +323,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
 
     /// Cursors move only past what has been acted on.
     fn remember_cursors(&mut self, work: &Work) -> Result<(), Ended> {
-        let all_done = work.planned == work.plan.actions.len();
-        if !(work.sound && work.complete && all_done && !work.in_doubt) {
+        if !work.is_done() {
             return Ok(());
         }
         let (key, name) = (work.base.key, &work.base.name);

@@ -1,9 +1,9 @@
 //! Setting flags, on both sides of a message, and taking two messages for one.
 
 use super::account::Account;
-use super::execute::Work;
 use super::rematch::HashSink;
 use super::report::{Ended, Report};
+use super::work::Work;
 use crate::model::{FlagChange, Id, MaildirId, Side, Uid};
 use crate::reconcile::{Action, Outcome};
 use crate::store::{FlagEdit, Keep, Serve};

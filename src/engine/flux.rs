@@ -6,10 +6,10 @@
 //! not, nothing is decided until the next pass sees it gone.
 
 use super::account::Account;
-use super::execute::Works;
 use super::probe::passable;
 use super::report::{Ended, Report};
 use super::scene::Scenes;
+use super::work::Works;
 use crate::model::{ContentHash, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::plan::CopyWhy;
 use crate::reconcile::sighting::{Known, Sighting, Whereabouts};

@@ -7,34 +7,134 @@ use super::survey::{Looked, Overview};
 use crate::model::{MailboxBase, MailboxKey, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::mailbox_action::Forget;
 use crate::reconcile::mailboxes::{self, Step};
-use crate::reconcile::{Look, MailboxAction};
+use crate::reconcile::{Cursor, Look, MailboxAction};
 use crate::store::{Ask, Depth, Keep, Serve, StoreError};
 
+/// A mailbox that was looked at on disk, and is to be looked at on the server.
+pub(super) struct Asked {
+    action: Option<MailboxAction>,
+    base: MailboxBase,
+    local: Look<MaildirId>,
+    /// Where the server's side was left.
+    cursor: Option<Cursor>,
+    depth: Depth,
+    full: bool,
+}
+
+impl Asked {
+    /// What the server is asked.
+    pub fn ask(&self) -> Ask<'_> {
+        Ask {
+            base: &self.base,
+            cursor: self.cursor.as_ref(),
+            depth: self.depth,
+        }
+    }
+
+    /// The mailbox.
+    pub fn name(&self) -> &MailboxName {
+        &self.base.name
+    }
+}
+
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// Looks into a mailbox as far as the step asks.
+    /// Looks into a mailbox on disk. `None`: what the step asks for comes in another order.
+    pub(super) async fn look_here(
+        &mut self,
+        step: &Step,
+        overview: &Overview,
+    ) -> Result<Option<Asked>, Ended> {
+        let (action, base) = match step {
+            Step::Live(name) | Step::Forget(name) | Step::Leave(name, _) => {
+                (None, self.known_base(name, overview)?)
+            }
+            Step::Adopt(name) => {
+                let action = MailboxAction::Adopt(name.clone());
+                (Some(action), self.new_base(name))
+            }
+            Step::Create(Side::Local, name) => {
+                let (on, name, forget) = (Side::Local, name.clone(), Forget::Nothing);
+                let base = self.new_base(&name);
+                return Ok(Some(Asked {
+                    action: Some(MailboxAction::Create { on, name, forget }),
+                    base,
+                    local: Look::empty(),
+                    cursor: None,
+                    depth: Depth::Everything,
+                    full: false,
+                }));
+            }
+            Step::Create(Side::Remote, _) | Step::Recreate(..) | Step::Missing(..) => {
+                return Ok(None);
+            }
+        };
+        let known = overview.keys.contains_key(&base.name);
+        let full = !known || self.full_due(base.key)?;
+        let depth = if full {
+            Depth::Everything
+        } else {
+            Depth::Changes
+        };
+        let cursor = overview.cursor(Side::Local, &base.name);
+        let ask = Ask {
+            base: &base,
+            cursor,
+            depth,
+        };
+        let local = self.local.look(&ask).await?;
+        let cursor = overview.cursor(Side::Remote, &base.name).cloned();
+        Ok(Some(Asked {
+            action,
+            base,
+            local,
+            cursor,
+            depth,
+            full,
+        }))
+    }
+
+    /// Looks into the mailbox on the server, after the disk: what the disk showed can only be
+    /// older, so a message that we ourselves are copying is never missed on both.
+    pub(super) async fn look_there(&mut self, asked: Asked) -> Result<Looked, Ended> {
+        let remote = self.remote.look(&asked.ask()).await?;
+        let Asked {
+            action,
+            base,
+            local,
+            full,
+            ..
+        } = asked;
+        let scene = Scene {
+            base,
+            remote,
+            local,
+            full,
+            quiet: false,
+            fate: Fate::Stays,
+            forgotten: Vec::new(),
+        };
+        Ok((action, scene))
+    }
+
+    /// Looks into a mailbox that is not simply on both sides.
     pub(super) async fn look_into(
         &mut self,
         step: &Step,
         overview: &Overview,
-        report: &mut Report,
     ) -> Result<Looked, Ended> {
         match step {
-            Step::Live(name) | Step::Forget(name) | Step::Leave(name, _) => {
-                let base = self.known_base(name, overview)?;
-                Ok((None, self.look_both(base, overview, report).await?))
-            }
-            Step::Adopt(name) => {
-                let base = self.new_base(name);
-                let scene = self.look_both(base, overview, report).await?;
-                Ok((Some(MailboxAction::Adopt(name.clone())), scene))
-            }
-            Step::Create(on, name) => {
-                let scene = self.look_across(*on, self.new_base(name)).await?;
-                let (on, name, forget) = (*on, name.clone(), Forget::Nothing);
-                Ok((Some(MailboxAction::Create { on, name, forget }), scene))
-            }
             Step::Recreate(on, name) => self.recreate(*on, name, overview).await,
             Step::Missing(from, name) => self.missing(*from, name, overview).await,
+            Step::Live(name)
+            | Step::Forget(name)
+            | Step::Leave(name, _)
+            | Step::Adopt(name)
+            | Step::Create(_, name) => {
+                let on = Side::Remote;
+                let scene = self.look_across(on, self.new_base(name)).await?;
+                let (name, forget) = (name.clone(), Forget::Nothing);
+                Ok((Some(MailboxAction::Create { on, name, forget }), scene))
+            }
         }
     }
 
@@ -126,55 +226,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(scene)
     }
 
-    async fn look_both(
-        &mut self,
-        base: MailboxBase,
-        overview: &Overview,
-        report: &mut Report,
-    ) -> Result<Scene, Ended> {
-        let known = overview.keys.contains_key(&base.name);
-        let everything = !known || self.full_due(base.key)?;
-        let depth = if everything {
-            Depth::Everything
-        } else {
-            Depth::Changes
-        };
-        // The disk first: what it shows can only be older than what the server shows, so a message
-        // that we ourselves are copying is never missed on both.
-        let cursor = overview.cursor(Side::Local, &base.name);
-        let local = self
-            .local
-            .look(&Ask {
-                base: &base,
-                cursor,
-                depth,
-            })
-            .await?;
-        let cursor = overview.cursor(Side::Remote, &base.name);
-        let remote = self
-            .remote
-            .look(&Ask {
-                base: &base,
-                cursor,
-                depth,
-            })
-            .await?;
-        let (full, fate) = (everything, Fate::Stays);
-        let mut scene = Scene {
-            base,
-            remote,
-            local,
-            full,
-            quiet: false,
-            fate,
-            forgotten: Vec::new(),
-        };
-        self.settle_epoch(&mut scene, report).await?;
-        Ok(scene)
-    }
-
     /// The UIDVALIDITY of a look: learned, or changed, and then all UIDs are looked for anew.
-    async fn settle_epoch(&mut self, scene: &mut Scene, report: &mut Report) -> Result<(), Ended> {
+    pub(super) async fn settle_epoch(
+        &mut self,
+        scene: &mut Scene,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
         let Scene {
             base,
             remote,

@@ -4,9 +4,9 @@
 //! [`rename`], [`alias`], [`look`] and [`scene`]), [`elsewhere`] (the same message in another
 //! place, with [`on_disk`] and [`probe`]; [`flux`] for what moves meanwhile, [`astray`] for files
 //! that moved while they were uploaded), [`rematch`] and [`renumber`] (finding the same message
-//! again), [`execute`] (doing and recording, with [`download`], [`upload`], [`shift`],
-//! [`duplicate`], [`flags`] and [`remove`]), [`report`] (what is told about it). [`verify`] is
-//! asked for by `mailtide repair` only.
+//! again), [`execute`] (doing and recording what is in the [`work`]s, with [`download`],
+//! [`upload`], [`shift`], [`duplicate`], [`flags`] and [`remove`]), [`rest`] (whether that was
+//! all), [`report`] (what is told about it). [`verify`] is asked for by `mailtide repair` only.
 //!
 //! First run, daily run, repair, dry run: one path, this one.
 
@@ -35,7 +35,11 @@ mod rematch;
 
 mod renumber;
 
+mod work;
+
 mod execute;
+
+mod rest;
 
 pub mod verify;
 

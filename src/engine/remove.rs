@@ -3,8 +3,8 @@
 //! and 2.6).
 
 use super::account::Account;
-use super::execute::Work;
 use super::report::{Ended, Report};
+use super::work::Work;
 use crate::model::{
     AnyId, Aside, AsideReason, Flags, Id, MailboxBase, MaildirId, Side, SystemFlag, Uid,
 };

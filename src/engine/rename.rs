@@ -118,7 +118,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(told.len() * 2 > files.len())
     }
 
-    fn note_identities(
+    /// Remembers what each side calls the mailboxes itself, to know them under other names.
+    pub(super) fn note_identities(
         &mut self,
         homes: Vec<Home>,
         (remote, local): (&[Listed], &[Listed]),

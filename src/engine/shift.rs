@@ -3,8 +3,8 @@
 //! evidence, so no note is needed beforehand.
 
 use super::account::Account;
-use super::execute::Works;
 use super::report::{Ended, Report};
+use super::work::Works;
 use crate::model::{AnyId, FlagChange, Flags, Id, MailboxName, MaildirId, PairId, Side, Uid};
 use crate::reconcile::plan::Move;
 use crate::reconcile::{Action, Outcome};

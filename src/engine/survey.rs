@@ -2,15 +2,15 @@
 //! be done. Changes neither side; the state only where a UIDVALIDITY changed.
 
 use super::account::{Account, Reach};
-use super::execute::Work;
 use super::report::{Ended, Event, Report};
 use super::scene::{Fate, Scene, Scenes};
+use super::work::{Work, Works};
 use crate::model::{MailboxBase, MailboxKey, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::mailboxes::{self, Step};
 use crate::reconcile::plan::Move;
 use crate::reconcile::settled::Moves;
 use crate::reconcile::{Action, Coverage, Cursor, Listed, Look, MailboxAction, News, messages};
-use crate::store::{Keep, Serve, StoreError};
+use crate::store::{Keep, Next, Serve, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A mailbox is compared message by message at least this often, seconds: deltas are an
@@ -25,6 +25,8 @@ pub(super) struct Overview {
     /// Mailboxes of which the server tells nothing without a closer look, and that nobody named.
     left: BTreeSet<MailboxName>,
     restless: BTreeSet<MailboxKey>,
+    /// What the server listed.
+    listed: Vec<Listed>,
 }
 
 impl Overview {
@@ -59,23 +61,42 @@ enum Overlook {
 }
 
 pub(super) type Looked = (Option<MailboxAction>, Scene);
-pub(super) type Survey = (Vec<MailboxAction>, BTreeMap<MailboxName, Work>);
+pub(super) type Survey = (Vec<MailboxAction>, Works, Vec<Listed>);
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// Looks at everything cheaply, then into what changed, and plans.
     pub(super) async fn survey(&mut self, report: &mut Report) -> Result<Survey, Ended> {
         let (overview, steps) = match self.overview(report).await? {
             Overlook::Clear(overview, steps) => (overview, steps),
-            Overlook::Renames(actions) => return Ok((actions, BTreeMap::new())),
+            Overlook::Renames(actions) => return Ok((actions, Works::new(), Vec::new())),
         };
         report.mailboxes = steps
             .iter()
             .filter(|step| !matches!(step, Step::Leave(..)))
             .count();
-        let (mut actions, mut scenes) = (Vec::new(), Scenes::new());
+        let mut actions = Vec::new();
+        let scenes = self.scenes(steps, &overview, &mut actions, report).await?;
+        let astray = self.find_astray(&scenes, report).await?;
+        let moves = self
+            .find_moves((&scenes, astray), &overview, report)
+            .await?;
+        let (actions, works) = self.plan(scenes, &moves, actions, report).await?;
+        Ok((actions, works, overview.listed))
+    }
+
+    /// Looks into what changed: first on disk, then on the server, which is told beforehand what it
+    /// will be asked.
+    async fn scenes(
+        &mut self,
+        steps: Vec<Step>,
+        overview: &Overview,
+        actions: &mut Vec<MailboxAction>,
+        report: &mut Report,
+    ) -> Result<Scenes, Ended> {
+        let (mut asked, mut rest, mut scenes) = (Vec::new(), Vec::new(), Scenes::new());
         for step in steps {
             self.check_stop()?;
-            let name = match &step {
+            match &step {
                 Step::Leave(name, why) => {
                     if let Some(why) = why {
                         report.trouble(Some(name), &StoreError::Mailbox(why.clone()));
@@ -86,33 +107,45 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     actions.push(MailboxAction::Forget(name.clone()));
                     continue;
                 }
-                Step::Live(name)
-                | Step::Adopt(name)
-                | Step::Create(_, name)
-                | Step::Missing(_, name)
-                | Step::Recreate(_, name) => name.clone(),
-            };
-            if !self.needs_look(&step, &overview)? {
-                continue;
+                _ if !self.needs_look(&step, overview)? => continue,
+                _ => {}
             }
-            self.observer.event(Event::Looking(&name));
-            match self.look_into(&step, &overview, report).await {
-                Ok((action, mut scene)) => {
-                    scene.quiet = scene.full && overview.is_quiet(&name);
-                    actions.extend(action);
-                    scenes.insert(name, scene);
-                }
-                Err(Ended::Store(error)) if error.is_local_to_mailbox() => {
-                    report.trouble(Some(&name), &error);
-                }
-                Err(ended) => return Err(ended),
+            let looked = self.look_here(&step, overview).await;
+            match passed_over(step.name(), looked, report)? {
+                Some(Some(here)) => asked.push(here),
+                Some(None) => rest.push(step),
+                None => {}
             }
         }
-        let astray = self.find_astray(&scenes, report).await?;
-        let moves = self
-            .find_moves((&scenes, astray), &overview, report)
-            .await?;
-        self.plan(scenes, &moves, actions, report).await
+        let next: Vec<Next<'_>> = asked.iter().map(|here| Next::Look(here.ask())).collect();
+        self.remote.foresee(&next).await?;
+        let mut looks = Vec::new();
+        for here in asked {
+            self.check_stop()?;
+            let name = here.name().clone();
+            self.observer.event(Event::Looking(&name));
+            let looked = self.look_there(here).await;
+            looks.extend(passed_over(&name, looked, report)?);
+        }
+        for step in rest {
+            self.check_stop()?;
+            self.observer.event(Event::Looking(step.name()));
+            let looked = self.look_into(&step, overview).await;
+            looks.extend(passed_over(step.name(), looked, report)?);
+        }
+        for (action, mut scene) in looks {
+            let settled = match scene.fate {
+                Fate::Stays => self.settle_epoch(&mut scene, report).await,
+                Fate::Goes(_) => Ok(()),
+            };
+            let name = scene.base.name.clone();
+            if passed_over(&name, settled, report)?.is_some() {
+                scene.quiet = scene.full && overview.is_quiet(&name);
+                actions.extend(action);
+                scenes.insert(name, scene);
+            }
+        }
+        Ok(scenes)
     }
 
     /// Plans mailbox by mailbox what was not settled for the whole account.
@@ -122,9 +155,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         moves: &Moves,
         mut actions: Vec<MailboxAction>,
         report: &mut Report,
-    ) -> Result<Survey, Ended> {
+    ) -> Result<(Vec<MailboxAction>, Works), Ended> {
         let touched = touched(moves, &scenes);
-        let mut works = BTreeMap::new();
+        let mut works = Works::new();
         for (name, scene) in scenes {
             if let Fate::Goes(action) = scene.fate {
                 actions.push(without(action, &scene.base, moves));
@@ -207,6 +240,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             quiet,
             left,
             restless,
+            listed: remote,
         };
         Ok(Overlook::Clear(overview, steps))
     }
@@ -284,6 +318,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let complete = !partial && !moving && remote.remarks.is_empty() && local.remarks.is_empty();
         plan.actions.extend(copies);
         let top = top(&base, &remote);
+        let listed = remote.coverage == Coverage::Complete;
         // Until it was compared as a whole, what comes is its past.
         let known = base.key != MailboxKey(0) && self.state.full_at(base.key)? > 0;
         Ok(Work {
@@ -297,9 +332,26 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             in_doubt: !found.in_doubt.is_empty(),
             complete,
             full,
+            listed,
             sound: true,
             base,
         })
+    }
+}
+
+/// A failure that concerns one mailbox is reported, and the mailbox passed over.
+fn passed_over<T>(
+    name: &MailboxName,
+    looked: Result<T, Ended>,
+    report: &mut Report,
+) -> Result<Option<T>, Ended> {
+    match looked {
+        Ok(looked) => Ok(Some(looked)),
+        Err(Ended::Store(error)) if error.is_local_to_mailbox() => {
+            report.trouble(Some(name), &error);
+            Ok(None)
+        }
+        Err(ended) => Err(ended),
     }
 }
 

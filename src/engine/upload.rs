@@ -4,8 +4,8 @@
 
 use super::account::Account;
 use super::copy::{Wanted, change, copies, refusal, refused};
-use super::execute::Work;
 use super::report::{Ended, Event, Observer, Report};
+use super::work::Work;
 use crate::model::{
     AnyId, Canonical, ContentHash, Heading, Id, Kin, MailboxKey, MaildirId, Side, Uid,
 };

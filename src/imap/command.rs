@@ -10,6 +10,16 @@ use crate::store::StoreError;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
     text: Vec<u8>,
+    opens: Option<Door>,
+}
+
+/// A mailbox, and how it is opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Door {
+    /// Its wire name.
+    pub name: Vec<u8>,
+    /// Read-only or not.
+    pub access: Access,
 }
 
 /// Read-only or not.
@@ -73,6 +83,7 @@ impl Command {
     fn plain(text: impl Into<String>) -> Command {
         Command {
             text: text.into().into_bytes(),
+            opens: None,
         }
     }
 
@@ -80,12 +91,17 @@ impl Command {
         let mut text = before.as_bytes().to_vec();
         text.extend(quoted(name)?);
         text.extend(after.as_bytes());
-        Ok(Command { text })
+        Ok(Command { text, opens: None })
     }
 
     /// The bytes to send.
     pub fn bytes(&self) -> &[u8] {
         &self.text
+    }
+
+    /// The mailbox that it opens.
+    pub fn opens(&self) -> Option<&Door> {
+        self.opens.as_ref()
     }
 
     /// CAPABILITY.
@@ -137,7 +153,10 @@ impl Command {
             Since::CondStore => " (CONDSTORE)".to_owned(),
             Since::QResync(epoch, modseq) => format!(" (QRESYNC ({} {modseq}))", epoch.0),
         };
-        Command::with_name(verb, name, &after)
+        let command = Command::with_name(verb, name, &after)?;
+        let name = name.to_vec();
+        let opens = Some(Door { name, access });
+        Ok(Command { opens, ..command })
     }
 
     /// UNSELECT (RFC 3691).

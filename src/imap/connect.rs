@@ -8,6 +8,8 @@ use super::tls::{Trust, client_config, is_for_another};
 use super::wire::{Stream, Wire};
 use crate::store::StoreError;
 use async_imap::{Authenticator, Client};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -233,30 +235,34 @@ async fn log_in(
     let offers = |name: &str| before.iter().any(|c| c == name);
     client.get_mut().capabilities = None;
     let (user, secret) = (&server.user, &server.secret.0);
-    let session = match server.auth {
-        Auth::XOAuth2 => {
-            let response = format!("user={user}\x01auth=Bearer {secret}\x01\x01");
-            client.authenticate("XOAUTH2", Once(Some(response))).await
-        }
+    let (mechanism, response) = match server.auth {
+        Auth::XOAuth2 => (
+            "XOAUTH2",
+            format!("user={user}\x01auth=Bearer {secret}\x01\x01"),
+        ),
         Auth::OAuthBearer => {
             let (host, port) = (&server.host, server.port);
             let response = format!(
                 "n,a={user},\x01host={host}\x01port={port}\x01auth=Bearer {secret}\x01\x01"
             );
-            client
-                .authenticate("OAUTHBEARER", Once(Some(response)))
-                .await
+            ("OAUTHBEARER", response)
         }
-        Auth::Password if offers("AUTH=PLAIN") => {
-            let response = format!("\0{user}\0{secret}");
-            client.authenticate("PLAIN", Once(Some(response))).await
-        }
+        Auth::Password if offers("AUTH=PLAIN") => ("PLAIN", format!("\0{user}\0{secret}")),
         Auth::Password if offers("LOGINDISABLED") => {
             return Err(StoreError::NeedsUser(format!(
                 "{peer} does not take passwords on this connection; use TLS, or another auth"
             )));
         }
-        Auth::Password => client.login(user, secret).await,
+        Auth::Password => ("", String::new()),
+    };
+    let session = match mechanism {
+        "" => client.login(user, secret).await,
+        // RFC 4959: one turn less.
+        _ if offers("SASL-IR") => {
+            let initial = format!("{mechanism} {}", STANDARD.encode(&response));
+            client.authenticate(initial, Once(None)).await
+        }
+        _ => client.authenticate(mechanism, Once(Some(response))).await,
     };
     let session = session.map_err(|(error, client)| refused(server, &error, client.get_ref()))?;
     let can_compress = match &session.get_ref().capabilities {

@@ -2,10 +2,11 @@
 
 use super::answer::{must, shown};
 use super::command::Command;
-use super::look::RemoteCursor;
+use super::cursor::RemoteCursor;
 use super::reply::{Listing, MailboxStatus, Reply};
 use super::session::{Answer, Session, WireNames};
-use super::store::{ImapStore, Tier, tier};
+use super::store::ImapStore;
+use super::tier::{Tier, tier};
 use super::transfer::Objects;
 use crate::model::MailboxName;
 use crate::reconcile::{Census, Cursor, Identity, Listed, News, Presence};
@@ -37,23 +38,8 @@ impl ImapStore {
         left: &BTreeMap<MailboxName, Cursor>,
     ) -> Result<Vec<Listed>, StoreError> {
         let modseq = tier(session) > Tier::Plain;
-        let items = match session.mailbox_ids {
-            true => "MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ MAILBOXID",
-            false => "MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ",
-        };
         let with_status = session.can("LIST-STATUS") && modseq;
-        let mut options: Vec<String> = Vec::new();
-        if session.can("SPECIAL-USE") && (with_status || session.can("LIST-EXTENDED")) {
-            options.push("SPECIAL-USE".into());
-        }
-        if with_status {
-            options.push(format!("STATUS ({items})"));
-        }
-        let options = match options.is_empty() {
-            true => String::new(),
-            false => format!(" RETURN ({})", options.join(" ")),
-        };
-        let (replies, done) = list_all(session, &options).await?;
+        let (replies, done) = list_all(session).await?;
         must(done, "list the mailboxes").map_err(|error| StoreError::Retry(error.to_string()))?;
         let (mut listings, mut statuses) = (Vec::new(), BTreeMap::new());
         for reply in replies {
@@ -69,7 +55,7 @@ impl ImapStore {
             // Without CONDSTORE a STATUS cannot tell that flags stayed, so it is not asked.
             let open = listings.iter().filter(|listing| is_mailbox(listing));
             let commands: Result<Vec<_>, _> = open
-                .map(|listing| Command::status(&listing.name, items))
+                .map(|listing| Command::status(&listing.name, items(session)))
                 .collect();
             for (replies, _) in session.run_all(&commands?).await? {
                 for reply in replies {
@@ -158,10 +144,37 @@ impl ImapStore {
     }
 }
 
+/// What is asked of a new session before its answers to anything else are known.
+pub fn foreseen(session: &Session) -> Result<Vec<Command>, StoreError> {
+    Ok(vec![command(session)])
+}
+
+fn command(session: &Session) -> Command {
+    let with_status = session.can("LIST-STATUS") && tier(session) > Tier::Plain;
+    let mut options: Vec<String> = Vec::new();
+    if session.can("SPECIAL-USE") && (with_status || session.can("LIST-EXTENDED")) {
+        options.push("SPECIAL-USE".into());
+    }
+    if with_status {
+        options.push(format!("STATUS ({})", items(session)));
+    }
+    match options.is_empty() {
+        true => Command::list_all(""),
+        false => Command::list_all(&format!(" RETURN ({})", options.join(" "))),
+    }
+}
+
+fn items(session: &Session) -> &'static str {
+    match session.mailbox_ids {
+        true => "MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ MAILBOXID",
+        false => "MESSAGES UIDNEXT UIDVALIDITY HIGHESTMODSEQ",
+    }
+}
+
 /// STATUS says nothing reliable about the mailbox that is open (RFC 9051, 6.3.11), so it is closed
 /// first, without expunging, on the way.
-async fn list_all(session: &mut Session, options: &str) -> Result<Answer, StoreError> {
-    let list = Command::list_all(options);
+async fn list_all(session: &mut Session) -> Result<Answer, StoreError> {
+    let list = command(session);
     if session.selected.is_none() {
         return session.run(&list).await;
     }

@@ -8,8 +8,8 @@ use super::command::{Access, Command, NotifyFlags, Since};
 use super::connect::Server;
 use super::reply::{Code, Reply, Status};
 use super::session::Session;
-use super::store::Tier;
-use super::store::tier;
+use super::tier::Tier;
+use super::tier::tier;
 use crate::model::{MailboxName, Scope};
 use crate::store::StoreError;
 use std::time::Duration;
@@ -57,7 +57,7 @@ impl Listener {
         ear: &Ear,
         renew: Duration,
     ) -> Result<Option<Listener>, StoreError> {
-        let session = Session::open(server).await?;
+        let session = Session::open(server, |_| Ok(Vec::new())).await?;
         let mut listener = Listener {
             session,
             covers: Scope::Nothing,

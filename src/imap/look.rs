@@ -4,9 +4,11 @@
 
 use super::answer::{must, shown, unknown};
 use super::command::{Access, Command, Since};
-use super::reply::{AnyKeyword, Fetched, MailboxStatus, Reply, Status};
-use super::session::{Past, Session};
-use super::store::{Tier, tier};
+use super::cursor::RemoteCursor;
+use super::opened::Past;
+use super::reply::{AnyKeyword, Fetched, Reply, Status};
+use super::session::Session;
+use super::tier::{Tier, tier};
 use super::uid_set::UidSet;
 use super::wire::NoTap;
 use crate::model::{AnyId, Flags, Uid, UidValidity};
@@ -17,48 +19,6 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A listing is begun again when messages leave while it runs; so often.
 const TRIES: usize = 3;
 
-/// Where a mailbox was left: UIDVALIDITY, UIDNEXT, HIGHESTMODSEQ (0: none), EXISTS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RemoteCursor {
-    epoch: u64,
-    uid_next: u64,
-    modseq: u64,
-    exists: u64,
-}
-
-impl RemoteCursor {
-    /// From its text.
-    pub fn read(cursor: &Cursor) -> Option<RemoteCursor> {
-        let mut numbers = cursor.0.split(' ').map(|n| n.parse::<u64>().ok());
-        let mut next = || numbers.next().flatten();
-        Some(RemoteCursor {
-            epoch: next()?,
-            uid_next: next()?,
-            modseq: next()?,
-            exists: next()?,
-        })
-    }
-
-    fn write(self) -> Cursor {
-        let RemoteCursor {
-            epoch,
-            uid_next,
-            modseq,
-            exists,
-        } = self;
-        Cursor(format!("{epoch} {uid_next} {modseq} {exists}"))
-    }
-
-    /// Whether a STATUS shows that nothing can have changed.
-    pub fn still_holds(&self, status: &MailboxStatus) -> bool {
-        self.modseq > 0
-            && status.highest_modseq == Some(self.modseq)
-            && status.uid_validity == Some(self.epoch)
-            && status.uid_next == Some(self.uid_next)
-            && status.messages == Some(self.exists)
-    }
-}
-
 /// Looks into a mailbox.
 pub async fn look(
     session: &mut Session,
@@ -66,15 +26,8 @@ pub async fn look(
     access: Access,
     ask: &Ask<'_>,
 ) -> Result<Look<Uid>, StoreError> {
-    let cursor = ask.cursor.and_then(RemoteCursor::read);
-    let usable = |c: &RemoteCursor| {
-        ask.depth == Depth::Changes && ask.base.epoch == Some(UidValidity(c.epoch)) && c.modseq > 0
-    };
-    let since = match (tier(session), cursor.filter(usable)) {
-        (Tier::Plain, _) => Since::Nothing,
-        (Tier::QResync, Some(c)) => Since::QResync(UidValidity(c.epoch), c.modseq),
-        (Tier::CondStore | Tier::QResync, _) => Since::CondStore,
-    };
+    let left = left(ask);
+    let since = since(session, left);
     let past = session.select(name, access, since).await?;
     let known = known(ask);
     let open = session.open_mailbox()?.clone();
@@ -94,11 +47,12 @@ pub async fn look(
                 .uid_next
                 .is_some_and(|next| u64::from(next) < c.uid_next)
     };
+    let cursor = ask.cursor.and_then(RemoteCursor::read);
     look.renumbered = cursor.is_some_and(went_back);
     let follows = |c: &RemoteCursor| {
         c.epoch == open.epoch.0 && open.modseq.is_some_and(|now| now >= c.modseq)
     };
-    let delta = match cursor.filter(usable).filter(follows) {
+    let delta = match left.filter(follows) {
         Some(c) if !look.renumbered => match since {
             Since::QResync(..) => by_past(session, past, &known, &mut look).await?,
             Since::CondStore => by_changes(session, c, &known, &mut look).await?,
@@ -110,6 +64,7 @@ pub async fn look(
         let open = (name, access, since.anew());
         everything(session, open, &known, &mut look).await?;
     }
+    session.pass_over();
     let highest = look
         .seen
         .keys()
@@ -124,6 +79,59 @@ pub async fn look(
     }
     .write();
     Ok(look)
+}
+
+/// Where the mailbox was left, if changes since then are enough.
+fn left(ask: &Ask<'_>) -> Option<RemoteCursor> {
+    let cursor = ask.cursor.and_then(RemoteCursor::read);
+    cursor.filter(|c| {
+        ask.depth == Depth::Changes && ask.base.epoch == Some(UidValidity(c.epoch)) && c.modseq > 0
+    })
+}
+
+fn since(session: &Session, left: Option<RemoteCursor>) -> Since {
+    match (tier(session), left) {
+        (Tier::Plain, _) => Since::Nothing,
+        (Tier::QResync, Some(c)) => Since::QResync(UidValidity(c.epoch), c.modseq),
+        (Tier::CondStore | Tier::QResync, _) => Since::CondStore,
+    }
+}
+
+/// What a look will most likely ask; see [`super::ahead`].
+pub fn foreseen(
+    session: &Session,
+    name: &[u8],
+    access: Access,
+    ask: &Ask<'_>,
+) -> Result<Vec<Command>, StoreError> {
+    let left = left(ask);
+    let since = since(session, left);
+    let mut commands = vec![Command::select(name, access, since)?];
+    match (since, left) {
+        (Since::QResync(..), _) => commands.extend(still_known(session, &known(ask))),
+        (Since::CondStore, Some(left)) => commands.extend(changes(session, left)),
+        (Since::CondStore | Since::Nothing, _) => commands.push(all_flags()),
+    }
+    Ok(commands)
+}
+
+/// Asks which of the messages that were known are still there, all in one.
+fn still_known(session: &Session, known: &BTreeSet<Uid>) -> Option<Command> {
+    let (first, last) = (known.first()?.get(), known.last()?.get());
+    let range = UidSet::from_ranges([(first, last)]);
+    Some(Command::search_uids(&range, session.compact()))
+}
+
+fn changes(session: &Session, left: RemoteCursor) -> [Command; 2] {
+    let all = UidSet::from_ranges([(1, u32::MAX)]);
+    [
+        Command::fetch_changed(&all, left.modseq),
+        Command::search_all(session.compact()),
+    ]
+}
+
+fn all_flags() -> Command {
+    Command::fetch(&UidSet::from_ranges([(1, u32::MAX)]), "UID FLAGS")
 }
 
 fn known(ask: &Ask<'_>) -> BTreeSet<Uid> {
@@ -173,7 +181,9 @@ async fn by_past(
         tracing::debug!("QRESYNC does not add up; listing everything");
         return Ok(false);
     }
-    if !still_there(session, &gone).await?.is_empty() {
+    // In one question that could be asked before it was known which are gone.
+    let asked = still_known(session, known).filter(|_| !gone.is_empty());
+    if !found(session, asked.as_slice(), &gone).await?.is_empty() {
         tracing::warn!("the server reported messages as vanished that it still has");
         return Ok(false);
     }
@@ -193,8 +203,17 @@ pub async fn still_there(
         .iter()
         .map(|piece| Command::search_uids(piece, compact))
         .collect();
+    found(session, &commands, uids).await
+}
+
+/// Which of these are in the answers to a search.
+async fn found(
+    session: &mut Session,
+    commands: &[Command],
+    uids: &BTreeSet<Uid>,
+) -> Result<BTreeSet<Uid>, StoreError> {
     let mut there = BTreeSet::new();
-    for (replies, done) in session.run_all(&commands).await? {
+    for (replies, done) in session.run_all(commands).await? {
         must(done, "say which messages it still has")?;
         for reply in replies {
             if let Reply::Search(set) = reply {
@@ -216,12 +235,7 @@ async fn by_changes(
     if open.exists == 0 {
         return Ok(false);
     }
-    let all = UidSet::from_ranges([(1, u32::MAX)]);
-    let commands = [
-        Command::fetch_changed(&all, left.modseq),
-        Command::search_all(session.compact()),
-    ];
-    let answers = session.run_all(&commands).await?;
+    let answers = session.run_all(&changes(session, left)).await?;
     let (mut changed, mut listed) = (BTreeMap::new(), UidSet::default());
     for (replies, done) in answers {
         must(done, "list changes")?;
@@ -304,8 +318,7 @@ async fn list_once(
         return Ok(empty.then(BTreeMap::new));
     }
     let mut seen = BTreeMap::new();
-    let all = UidSet::from_ranges([(1, u32::MAX)]);
-    let tag = session.send(&Command::fetch(&all, "UID FLAGS")).await?;
+    let tag = session.send(&all_flags()).await?;
     let mut unreadable: Option<String> = None;
     loop {
         match session.next(&mut NoTap).await? {

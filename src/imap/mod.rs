@@ -2,9 +2,10 @@
 //!
 //! Reading order: [`road`] (TCP), [`connect`] (TLS, login; with [`tls`] and [`gate`]), [`wire`]
 //! (lines and literals), [`value`] and [`reply`] (what the server says), [`command`] (what we say),
-//! [`session`] (commands and their answers; [`answer`], [`patience`]), [`listen`] (what the server
-//! says by itself), then the store: [`store`], [`list`], [`look`], [`read`], [`mod@write`],
-//! [`append`], [`transfer`]. Beside them [`names`], [`uid_set`], [`date`].
+//! [`session`] (commands and their answers; [`opened`], [`ahead`], [`answer`], [`patience`]),
+//! [`listen`] (what the server says by itself), then the store: [`store`], [`tier`], [`cursor`],
+//! [`list`], [`look`], [`read`], [`mod@write`], [`append`], [`transfer`]. Beside them [`names`],
+//! [`uid_set`], [`date`].
 
 mod road;
 
@@ -31,9 +32,17 @@ mod answer;
 
 mod session;
 
+mod opened;
+
+mod ahead;
+
 mod listen;
 
 mod store;
+
+mod tier;
+
+mod cursor;
 
 mod look;
 
@@ -59,6 +68,7 @@ pub mod claims;
 pub use connect::{Auth, Compress, Plaintext, Secret, Server, TELLTALES, TlsMode};
 pub use listen::{Ear, Heard, Listener};
 pub use road::{Dial, Road};
-pub use store::{Access, ImapStore, Settings, Tier};
+pub use store::{Access, ImapStore, Settings};
+pub use tier::Tier;
 pub use tls::Trust;
 pub use wire::Stream;

@@ -21,6 +21,14 @@ fn items(objects: Objects) -> &'static str {
     }
 }
 
+/// What reading these messages will ask; see [`super::ahead`].
+pub fn foreseen(session: &Session, ids: &[Uid]) -> Vec<Command> {
+    let items = items(Objects::of(session));
+    let pieces = UidSet::from_uids(ids).pieces();
+    let fetch = |piece: &UidSet| Command::fetch(piece, items);
+    pieces.iter().map(fetch).collect()
+}
+
 /// Reads messages of the mailbox that is open.
 pub async fn read<S: Sink<Uid>>(
     session: &mut Session,

@@ -1,31 +1,32 @@
 //! Commands and their answers. A command has succeeded only on its own tag with OK; an answer that
 //! could not be read makes its result unknown.
 
-use super::answer::{must, shown, unknown};
-use super::command::{Access, Command, Since};
+use super::ahead::Ahead;
+use super::answer::{must, unknown};
+use super::command::Command;
 use super::connect::{Server, clean, connect};
 use super::names::Naming;
+use super::opened::Selected;
 use super::patience::patience;
-use super::reply::{AnyKeyword, Code, Completion, Earlier, Fetched, Reply, Status, parse};
-use super::uid_set::UidSet;
+use super::reply::{Completion, Earlier, Reply, Status, parse};
 use super::wire::{NoTap, Tap, Wire};
-use crate::model::{Flags, UidValidity};
 use crate::store::StoreError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Commands on their way at once. Their answers are small, so neither side ever waits for the
-/// other to read.
+/// Commands on their way at once; some servers end sessions that send more.
 const WINDOW: usize = 40;
 
 /// A session after login.
 #[derive(Debug)]
 pub struct Session {
-    wire: Wire,
+    pub(super) wire: Wire,
     tags: u32,
     /// Commands whose end has not been seen.
     outstanding: usize,
+    /// What was sent before it was asked for.
+    pub(super) ahead: Ahead,
     capabilities: BTreeSet<String>,
     /// Whether the server said that it does QRESYNC in this session.
     pub qresync: bool,
@@ -39,51 +40,22 @@ pub struct Session {
     heard: Instant,
 }
 
-/// An open mailbox.
-#[derive(Clone, Debug)]
-pub struct Selected {
-    /// Its wire name.
-    pub name: Vec<u8>,
-    /// How it was opened.
-    pub access: Access,
-    /// UIDVALIDITY.
-    pub epoch: UidValidity,
-    /// UIDNEXT, if told.
-    pub uid_next: Option<u32>,
-    /// HIGHESTMODSEQ, if it has one.
-    pub modseq: Option<u64>,
-    /// How many messages it holds now.
-    pub exists: u32,
-    /// Whether it refuses changes.
-    pub read_only: bool,
-    /// What can be stored, if told.
-    pub permanent: Option<(Flags, AnyKeyword)>,
-    /// Messages that left since it was opened or last listed.
-    pub expunged: u32,
-    /// UIDs that left since then, where the server says so.
-    pub vanished: UidSet,
-}
-
-/// What SELECT with QRESYNC told of the past.
-#[derive(Debug, Default)]
-pub struct Past {
-    /// Messages that left.
-    pub vanished: UidSet,
-    /// Messages whose flags changed, and new ones.
-    pub changed: Vec<Fetched>,
-}
+/// What the caller will ask of a new session.
+pub type First = fn(&Session) -> Result<Vec<Command>, StoreError>;
 
 /// What came before the end of a command.
 pub type Answer = (Vec<Reply>, Completion);
 
 impl Session {
-    /// Connects, logs in, and learns what the server can.
-    pub async fn open(server: &Server) -> Result<Session, StoreError> {
+    /// Connects, logs in, and learns what the server can. What the caller will ask first goes out
+    /// with what we ask ourselves.
+    pub async fn open(server: &Server, first: First) -> Result<Session, StoreError> {
         let (wire, announced) = connect(server).await?;
         let mut session = Session {
             wire,
             tags: 0,
             outstanding: 0,
+            ahead: Ahead::default(),
             capabilities: BTreeSet::new(),
             qresync: false,
             naming: Naming::default(),
@@ -103,7 +75,7 @@ impl Session {
                 }
             }
         }
-        session.introduce().await?;
+        session.introduce(first).await?;
         Ok(session)
     }
 
@@ -117,7 +89,7 @@ impl Session {
 
     /// ID, ENABLE and NAMESPACE in one go. Servers that do not know one of them say so, and that
     /// is that.
-    async fn introduce(&mut self) -> Result<(), StoreError> {
+    async fn introduce(&mut self, first: First) -> Result<(), StoreError> {
         let mut commands = Vec::new();
         self.mailbox_ids = self.can("OBJECTID");
         if self.can("ID") {
@@ -131,7 +103,17 @@ impl Session {
         if self.can("NAMESPACE") {
             commands.push(Command::namespace());
         }
-        for (replies, _) in self.run_all(&commands).await? {
+        let mut tags = Vec::new();
+        for command in &commands {
+            tags.push(self.send(command).await?);
+        }
+        // What it will most likely say.
+        self.qresync = self.can("ENABLE") && self.can("QRESYNC");
+        let next = first(self)?;
+        self.qresync = false;
+        self.foresee(next).await?;
+        for tag in tags {
+            let (replies, _) = self.answer(&tag).await?;
             for reply in replies {
                 match reply {
                     Reply::Enabled(names) => {
@@ -169,13 +151,20 @@ impl Session {
         }
     }
 
-    /// Whether nothing is under way, so that another command can be sent.
+    /// Whether nothing is under way but what was sent ahead, so that another command can be sent.
     pub fn is_idle(&self) -> bool {
-        self.outstanding == 0
+        self.outstanding == self.ahead.sent()
     }
 
-    /// Sends a command into the buffer; answers with its tag.
+    /// Sends a command into the buffer, unless it was sent ahead; answers with its tag.
     pub async fn send(&mut self, command: &Command) -> Result<String, StoreError> {
+        match self.foreseen(command).await? {
+            Some(tag) => Ok(tag),
+            None => self.transmit(command).await,
+        }
+    }
+
+    pub(super) async fn transmit(&mut self, command: &Command) -> Result<String, StoreError> {
         self.tags += 1;
         let tag = format!("T{}", self.tags);
         tracing::trace!(%tag, command = %command.bytes().escape_ascii(), "send");
@@ -249,7 +238,7 @@ impl Session {
         Ok(answers)
     }
 
-    async fn answer(&mut self, tag: &str) -> Result<Answer, StoreError> {
+    pub(super) async fn answer(&mut self, tag: &str) -> Result<Answer, StoreError> {
         let (mut replies, mut unreadable) = (Vec::new(), None::<String>);
         loop {
             match self.next(&mut NoTap).await? {
@@ -317,73 +306,10 @@ impl Session {
         }
     }
 
-    /// Opens a mailbox.
-    pub async fn select(
-        &mut self,
-        name: &[u8],
-        access: Access,
-        since: Since,
-    ) -> Result<Past, StoreError> {
-        self.selected = None;
-        let (replies, done) = self.run(&Command::select(name, access, since)?).await?;
-        let done = must(done, &format!("open {}", shown(name)))?;
-        let mut past = Past::default();
-        let (mut epoch, mut exists) = (None, None);
-        let mut open = Selected {
-            name: name.to_vec(),
-            access,
-            epoch: UidValidity(0),
-            uid_next: None,
-            modseq: None,
-            exists: 0,
-            read_only: done.code == Some(Code::ReadOnly),
-            permanent: None,
-            expunged: 0,
-            vanished: UidSet::default(),
-        };
-        for reply in replies {
-            match reply {
-                Reply::Exists(count) => exists = Some(count),
-                Reply::Vanished(set, Earlier::Yes) => past.vanished = past.vanished.union(&set),
-                Reply::Fetch(fetched) => past.changed.push(*fetched),
-                Reply::Untagged(Completion {
-                    code: Some(code), ..
-                }) => match code {
-                    Code::UidValidity(value) => epoch = Some(UidValidity(value)),
-                    Code::UidNext(next) => open.uid_next = Some(next),
-                    // 0 and NOMODSEQ mean that there is none (RFC 7162, 3.1.2).
-                    Code::HighestModSeq(value) => open.modseq = (value > 0).then_some(value),
-                    Code::NoModSeq => open.modseq = None,
-                    Code::PermanentFlags(flags, any) => open.permanent = Some((flags, any)),
-                    // What was said until now was about the mailbox that was open before.
-                    Code::Closed => past = Past::default(),
-                    _ => {}
-                },
-                _ => {}
-            }
-        }
-        let (Some(epoch), Some(exists)) = (epoch, exists) else {
-            let what = format!(
-                "{}: the server gave no UIDVALIDITY or no EXISTS",
-                shown(name)
-            );
-            return Err(StoreError::Mailbox(what));
-        };
-        (open.epoch, open.exists) = (epoch, exists);
-        self.selected = Some(open);
-        Ok(past)
-    }
-
-    /// The mailbox that is open.
-    pub fn open_mailbox(&self) -> Result<&Selected, StoreError> {
-        self.selected
-            .as_ref()
-            .ok_or_else(|| StoreError::Bug("no mailbox is open".into()))
-    }
-
-    /// Ends the session politely; errors do not matter any more.
+    /// Ends the session politely. The answer is not waited for: it would say nothing.
     pub async fn log_out(mut self) {
-        if let Err(error) = self.run(&Command::logout()).await {
+        let sent = self.transmit(&Command::logout()).await;
+        if let Err(error) = sent.and(self.wire.close().await) {
             tracing::trace!(%error, "logged out");
         }
     }

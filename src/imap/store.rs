@@ -2,13 +2,15 @@
 
 use super::append::AppendReceiver;
 pub use super::command::Access;
+use super::command::Door;
 use super::connect::Server;
-use super::session::{Session, WireNames};
+use super::session::{First, Session, WireNames};
+use super::tier::{Tier, plain, tier};
 use super::transfer::Objects;
 use crate::model::{Excerpt, Fingerprint, Kin, MailboxBase, MailboxName, Uid, UidValidity};
 use crate::reconcile::{Cursor, Listed, Look};
 use crate::store::{
-    Ask, FlagEdit, Place, Removal, Removed, Serve, Shift, Sink, Store, StoreError, Transfer,
+    Ask, FlagEdit, Next, Place, Removal, Removed, Serve, Shift, Sink, Store, StoreError, Transfer,
 };
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,17 +26,6 @@ pub struct Settings {
     pub connections: usize,
     /// Where deleted messages go: a special use (`\Trash`) or a mailbox; `None`: expunged.
     pub trash: Option<String>,
-}
-
-/// How changes are learned, by what the server can.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Tier {
-    /// All UIDs and flags each time.
-    Plain,
-    /// Changed flags, and all UIDs (RFC 7162, CONDSTORE).
-    CondStore,
-    /// Changed flags and vanished UIDs (RFC 7162, QRESYNC).
-    QResync,
 }
 
 /// A connection that counts against the limit for as long as it is held.
@@ -119,10 +110,15 @@ impl ImapStore {
     }
 
     pub(super) async fn take(&mut self) -> Result<Session, StoreError> {
+        self.take_for(|_| Ok(Vec::new())).await
+    }
+
+    /// A session, and if it is a new one, with this asked for already.
+    async fn take_for(&mut self, first: First) -> Result<Session, StoreError> {
         let kept = self.slot.borrow_mut().take();
         match kept {
             Some(session) => Ok(session),
-            None => Session::open(&self.server).await,
+            None => Session::open(&self.server, first).await,
         }
     }
 
@@ -152,13 +148,11 @@ impl ImapStore {
     ) -> Result<(), StoreError> {
         let name = self.wire_name(&place.mailbox)?;
         let access = self.settings.access;
-        let ready = |open: &super::session::Selected| open.name == name && open.access == access;
-        if !session.selected.as_ref().is_some_and(ready) {
-            let since = match tier(session) {
-                Tier::Plain => super::command::Since::Nothing,
-                Tier::CondStore | Tier::QResync => super::command::Since::CondStore,
-            };
-            session.select(&name, access, since).await?;
+        let door = Door { name, access };
+        let open = session.selected.as_ref();
+        let ready = open.is_some_and(|open| open.door() == door);
+        if !ready || session.ahead.opens(&door) {
+            session.select(&door.name, access, plain(session)).await?;
         }
         let epoch: UidValidity = session.open_mailbox()?.epoch;
         if place.epoch.is_some_and(|planned| planned != epoch) {
@@ -186,6 +180,17 @@ impl Serve for ImapStore {
         self.objects.get() != Objects::None
     }
 
+    async fn foresee(&mut self, next: &[Next<'_>]) -> Result<(), StoreError> {
+        let mut session = self.take().await?;
+        let done = async {
+            let commands = self.foreseen(&session, next)?;
+            session.foresee(commands).await
+        }
+        .await;
+        self.put(session);
+        done
+    }
+
     async fn kin(&mut self, place: &Place, ids: &[Uid]) -> Result<Vec<(Uid, Kin)>, StoreError> {
         let mut session = self.take().await?;
         let kin = match self.open(&mut session, place).await {
@@ -204,14 +209,6 @@ pub(super) fn put_back(slot: &Rc<RefCell<Option<Session>>>, session: Session) {
     }
 }
 
-pub(super) fn tier(session: &Session) -> Tier {
-    match (session.qresync, session.can("CONDSTORE")) {
-        (true, _) => Tier::QResync,
-        (false, true) => Tier::CondStore,
-        (false, false) => Tier::Plain,
-    }
-}
-
 impl Store for ImapStore {
     type Id = Uid;
     type Receiver = AppendReceiver;
@@ -220,7 +217,8 @@ impl Store for ImapStore {
         &mut self,
         left: &BTreeMap<MailboxName, Cursor>,
     ) -> Result<Vec<Listed>, StoreError> {
-        let mut session = self.take().await?;
+        let list = |session: &Session| super::list::foreseen(session);
+        let mut session = self.take_for(list).await?;
         self.objects.set(Objects::of(&session));
         let listed = self.list_with(&mut session, left).await;
         self.put(session);

@@ -5,8 +5,12 @@
 
 use crate::store::StoreError;
 use bytes::BytesMut;
+use std::future::poll_fn;
+use std::io::ErrorKind::{UnexpectedEof, WriteZero};
+use std::pin::Pin;
+use std::task::{Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 /// A connection of any make.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + std::fmt::Debug {}
@@ -21,6 +25,8 @@ const LINE_LIMIT: usize = 16 << 20;
 const KEPT_LIMIT: u64 = 1 << 20;
 /// RFC 9051: number, below 4 GiB.
 const LITERAL_LIMIT: u64 = u32::MAX as u64;
+/// Answers held while the server does not read what we send.
+const TAKEN_IN: usize = 1 << 20;
 /// Read at once; also the largest chunk a tap sees.
 const CHUNK: usize = 64 << 10;
 
@@ -100,23 +106,47 @@ impl Wire {
         }
     }
 
-    /// Sends what is buffered.
+    /// Sends what is buffered. While the server does not take it, what it says is taken in: it may
+    /// be waiting for just that.
     pub async fn flush(&mut self) -> Result<(), StoreError> {
         if self.outgoing.is_empty() {
             return Ok(());
         }
-        let send = async {
-            self.stream.write_all(&self.outgoing).await?;
-            self.stream.flush().await
-        };
-        match tokio::time::timeout(self.timeout, send).await {
-            Ok(Ok(())) => {
-                self.outgoing.clear();
-                Ok(())
+        let (stream, incoming) = (&mut self.stream, &mut self.incoming);
+        let mut left = self.outgoing.as_slice();
+        let send = poll_fn(|cx| {
+            while !left.is_empty() {
+                match Pin::new(&mut *stream).poll_write(cx, left) {
+                    Poll::Ready(Ok(0)) => return Poll::Ready(Err(WriteZero.into())),
+                    Poll::Ready(Ok(count)) => left = left.get(count..).unwrap_or_default(),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending if incoming.len() >= TAKEN_IN => return Poll::Pending,
+                    Poll::Pending => {
+                        let mut piece = [0; 8 << 10];
+                        let mut piece = ReadBuf::new(&mut piece);
+                        ready!(Pin::new(&mut *stream).poll_read(cx, &mut piece))?;
+                        if piece.filled().is_empty() {
+                            return Poll::Ready(Err(UnexpectedEof.into()));
+                        }
+                        incoming.extend_from_slice(piece.filled());
+                    }
+                }
             }
-            Ok(Err(error)) => Err(self.lost(&error)),
-            Err(_) => Err(self.silent()),
-        }
+            Pin::new(&mut *stream).poll_flush(cx)
+        });
+        let sent = tokio::time::timeout(self.timeout, send).await;
+        let sent = sent.map_err(|_| self.silent())?;
+        sent.map_err(|error| self.lost(&error))?;
+        self.outgoing.clear();
+        Ok(())
+    }
+
+    /// Sends what is buffered, and that nothing more will come.
+    pub async fn close(&mut self) -> Result<(), StoreError> {
+        self.flush().await?;
+        let closed = tokio::time::timeout(self.timeout, self.stream.shutdown()).await;
+        let closed = closed.map_err(|_| self.silent())?;
+        closed.map_err(|error| self.lost(&error))
     }
 
     /// The next response; bodies in it go through the tap.

@@ -5,7 +5,8 @@
 //! [`matching`] (which two are the same message), [`moves`] (which was moved or copied, going by
 //! each [`sighting`]; what is [`settled`] then), [`messages`] (the table of one mailbox),
 //! [`mailboxes`] (the table of mailboxes, after their [`renames`]), [`guard`] (what has to wait for
-//! the user's word), [`reject`] (what becomes of it when that is no).
+//! the user's word), [`reject`] (what becomes of it when that is no), [`rest`] (whether all is
+//! done).
 
 pub mod policy;
 
@@ -38,6 +39,8 @@ pub mod renames;
 pub mod mailboxes;
 
 pub mod guard;
+
+pub mod rest;
 
 mod reject;
 

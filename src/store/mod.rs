@@ -134,6 +134,10 @@ pub trait Serve: Store {
     /// first listing.
     fn names_messages(&self) -> bool;
 
+    /// Tells what will be asked next, in this order, so that a far-away server can begin with it.
+    /// Answers may then be as old as this call.
+    async fn foresee(&mut self, next: &[Next<'_>]) -> Result<(), StoreError>;
+
     /// What messages are called wherever they lie; those that are gone are left out.
     async fn kin(
         &mut self,
@@ -205,6 +209,15 @@ pub struct Ask<'a> {
     pub cursor: Option<&'a Cursor>,
     /// How thorough the look shall be.
     pub depth: Depth,
+}
+
+/// A question that will be asked.
+#[derive(Debug)]
+pub enum Next<'a> {
+    /// [`Store::look`].
+    Look(Ask<'a>),
+    /// [`Store::read`].
+    Read(&'a Place, &'a [crate::model::Uid]),
 }
 
 /// How thorough a look is.

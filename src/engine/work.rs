@@ -1,0 +1,69 @@
+//! A mailbox in the works: what is known of it, and what is to be done and recorded.
+
+use crate::model::{AnyId, MailboxBase, MailboxName, Side};
+use crate::reconcile::{Cursor, FlagMask, MailboxPlan};
+use crate::state::Change;
+use crate::store::Place;
+use std::collections::BTreeMap;
+
+/// See the module's head.
+#[derive(Debug)]
+pub(super) struct Work {
+    /// What is to be done; taken out for the guard and given back by it.
+    pub plan: MailboxPlan,
+    /// How many actions were planned before the guard.
+    pub planned: usize,
+    /// What is known.
+    pub base: MailboxBase,
+    /// Where the looks ended.
+    pub remote_cursor: Cursor,
+    /// Where the looks ended.
+    pub local_cursor: Cursor,
+    /// The highest UID that was seen.
+    pub top: u32,
+    /// The flags the server can store.
+    pub stores: FlagMask,
+    /// Whether the mailbox was in step before, so that what comes is new.
+    pub known: bool,
+    /// Whether an upload may yet appear.
+    pub in_doubt: bool,
+    /// Whether both looks were complete.
+    pub complete: bool,
+    /// Whether the mailbox was compared message by message.
+    pub full: bool,
+    /// Whether all messages on the server were listed.
+    pub listed: bool,
+    /// Cleared when something could not be done.
+    pub sound: bool,
+}
+
+impl Work {
+    /// The mailbox in the UIDVALIDITY of the plan.
+    pub fn place(&self) -> Place {
+        Place {
+            mailbox: self.base.name.clone(),
+            epoch: self.base.epoch,
+        }
+    }
+
+    /// Whether everything is known, planned and done.
+    pub fn is_done(&self) -> bool {
+        let whole = self.planned == self.plan.actions.len();
+        self.sound && self.complete && whole && !self.in_doubt
+    }
+
+    /// A line of history.
+    pub fn change(&self, side: Side, what: &'static str, id: AnyId, why: String) -> Change {
+        Change {
+            mailbox: self.base.name.clone(),
+            side,
+            what,
+            message: Some(id),
+            why,
+            kept: None,
+        }
+    }
+}
+
+/// All of them.
+pub(super) type Works = BTreeMap<MailboxName, Work>;

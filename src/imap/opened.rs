@@ -1,0 +1,118 @@
+//! The mailbox that is open.
+
+use super::answer::{must, shown};
+use super::command::{Access, Command, Door, Since};
+use super::reply::{AnyKeyword, Code, Completion, Earlier, Fetched, Reply};
+use super::session::Session;
+use super::uid_set::UidSet;
+use crate::model::{Flags, UidValidity};
+use crate::store::StoreError;
+
+/// An open mailbox.
+#[derive(Clone, Debug)]
+pub struct Selected {
+    /// Its wire name.
+    pub name: Vec<u8>,
+    /// How it was opened.
+    pub access: Access,
+    /// UIDVALIDITY.
+    pub epoch: UidValidity,
+    /// UIDNEXT, if told.
+    pub uid_next: Option<u32>,
+    /// HIGHESTMODSEQ, if it has one.
+    pub modseq: Option<u64>,
+    /// How many messages it holds now.
+    pub exists: u32,
+    /// Whether it refuses changes.
+    pub read_only: bool,
+    /// What can be stored, if told.
+    pub permanent: Option<(Flags, AnyKeyword)>,
+    /// Messages that left since it was opened or last listed.
+    pub expunged: u32,
+    /// UIDs that left since then, where the server says so.
+    pub vanished: UidSet,
+}
+
+/// What SELECT with QRESYNC told of the past.
+#[derive(Debug, Default)]
+pub struct Past {
+    /// Messages that left.
+    pub vanished: UidSet,
+    /// Messages whose flags changed, and new ones.
+    pub changed: Vec<Fetched>,
+}
+
+impl Selected {
+    /// As a command names it.
+    pub fn door(&self) -> Door {
+        let (name, access) = (self.name.clone(), self.access);
+        Door { name, access }
+    }
+}
+
+impl Session {
+    /// Opens a mailbox.
+    pub async fn select(
+        &mut self,
+        name: &[u8],
+        access: Access,
+        since: Since,
+    ) -> Result<Past, StoreError> {
+        self.selected = None;
+        let command = Command::select(name, access, since)?;
+        let (replies, done) = self.run(&command).await?;
+        let done = must(done, &format!("open {}", shown(name)))?;
+        let mut past = Past::default();
+        let (mut epoch, mut exists) = (None, None);
+        let mut open = Selected {
+            name: name.to_vec(),
+            access,
+            epoch: UidValidity(0),
+            uid_next: None,
+            modseq: None,
+            exists: 0,
+            read_only: done.code == Some(Code::ReadOnly),
+            permanent: None,
+            expunged: 0,
+            vanished: UidSet::default(),
+        };
+        for reply in replies {
+            match reply {
+                Reply::Exists(count) => exists = Some(count),
+                Reply::Vanished(set, Earlier::Yes) => past.vanished = past.vanished.union(&set),
+                Reply::Fetch(fetched) => past.changed.push(*fetched),
+                Reply::Untagged(Completion {
+                    code: Some(code), ..
+                }) => match code {
+                    Code::UidValidity(value) => epoch = Some(UidValidity(value)),
+                    Code::UidNext(next) => open.uid_next = Some(next),
+                    // 0 and NOMODSEQ mean that there is none (RFC 7162, 3.1.2).
+                    Code::HighestModSeq(value) => open.modseq = (value > 0).then_some(value),
+                    Code::NoModSeq => open.modseq = None,
+                    Code::PermanentFlags(flags, any) => open.permanent = Some((flags, any)),
+                    // What was said until now was about the mailbox that was open before.
+                    Code::Closed => past = Past::default(),
+                    _ => {}
+                },
+                _ => {}
+            }
+        }
+        let (Some(epoch), Some(exists)) = (epoch, exists) else {
+            let what = format!(
+                "{}: the server gave no UIDVALIDITY or no EXISTS",
+                shown(name)
+            );
+            return Err(StoreError::Mailbox(what));
+        };
+        (open.epoch, open.exists) = (epoch, exists);
+        self.selected = Some(open);
+        Ok(past)
+    }
+
+    /// The mailbox that is open.
+    pub fn open_mailbox(&self) -> Result<&Selected, StoreError> {
+        self.selected
+            .as_ref()
+            .ok_or_else(|| StoreError::Bug("no mailbox is open".into()))
+    }
+}

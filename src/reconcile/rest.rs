@@ -1,0 +1,117 @@
+//! Whether a mailbox on disk is just what was recorded of it.
+
+use super::look::{Coverage, Look};
+use crate::model::{Flags, MailboxBase, MaildirId, Pair};
+use std::collections::BTreeMap;
+
+/// Whether a look shows what the base says, and nothing else. Where it does, nothing happened on
+/// disk beside what we did ourselves.
+pub fn agrees(base: &MailboxBase, look: &Look<MaildirId>) -> bool {
+    let odd = !look.remarks.is_empty() || !look.broken.is_empty() || !look.edited.is_empty();
+    if odd || !base.aside.is_empty() {
+        return false;
+    }
+    let pairs: BTreeMap<&MaildirId, &Pair> = base.pairs.iter().map(|p| (&p.file, p)).collect();
+    let as_agreed = |(file, flags): (&MaildirId, &Option<Flags>)| {
+        let pair = pairs.get(file);
+        pair.is_some_and(|pair| flags.as_ref().is_none_or(|flags| *flags == pair.flags))
+    };
+    let whole = match &look.coverage {
+        Coverage::Complete => pairs.keys().all(|file| look.seen.contains_key(*file)),
+        Coverage::Delta { gone } => !pairs.keys().any(|file| gone.contains(*file)),
+        Coverage::Partial => false,
+    };
+    let buried = base.pairs.iter().any(|pair| pair.tombstone.is_some());
+    whole && !buried && look.seen.iter().all(as_agreed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::*;
+    use crate::reconcile::Cursor;
+    use std::collections::BTreeSet;
+
+    fn file(name: &str) -> MaildirId {
+        MaildirId::new(name.to_owned())
+    }
+
+    fn base() -> MailboxBase {
+        let pair = Pair {
+            id: PairId(1),
+            uid: Uid::new(1).unwrap(),
+            file: file("a"),
+            flags: Flags::of(&[SystemFlag::Seen]),
+            hash: Canonical::of(b"x"),
+            size: 1,
+            tombstone: None,
+            kin: None,
+        };
+        MailboxBase {
+            key: MailboxKey(1),
+            name: MailboxName::inbox(),
+            tag: 1,
+            epoch: Some(UidValidity(1)),
+            pairs: vec![pair],
+            aside: Vec::new(),
+        }
+    }
+
+    fn listing(seen: &[(&str, &[SystemFlag])]) -> Look<MaildirId> {
+        let seen = seen
+            .iter()
+            .map(|(name, f)| (file(name), Some(Flags::of(f))));
+        Look {
+            coverage: Coverage::Complete,
+            seen: seen.collect(),
+            ..Look::unchanged(None, Cursor::default())
+        }
+    }
+
+    #[test]
+    fn what_was_recorded_and_nothing_else() {
+        const SEEN: &[SystemFlag] = &[SystemFlag::Seen];
+        let agrees = |look: &Look<MaildirId>| agrees(&base(), look);
+        assert!(agrees(&listing(&[("a", SEEN)])));
+        assert!(agrees(&Look::unchanged(None, Cursor::default())));
+        assert!(!agrees(&listing(&[("a", &[])])));
+        assert!(!agrees(&listing(&[])));
+        assert!(!agrees(&listing(&[("a", SEEN), ("b", SEEN)])));
+        let with = |change: fn(&mut Look<MaildirId>)| {
+            let mut look = listing(&[("a", SEEN)]);
+            change(&mut look);
+            agrees(&look)
+        };
+        assert!(with(|_| ()));
+        assert!(!with(|look| look.coverage = Coverage::Partial));
+        assert!(!with(|look| look.remarks.push("?".into())));
+        assert!(!with(|look| look.broken.extend([file("a")])));
+        assert!(!with(|look| look.edited.extend([file("a")])));
+        let gone = |name: &str| {
+            let gone = BTreeSet::from([file(name)]);
+            let mut look = Look::unchanged(None, Cursor::default());
+            look.coverage = Coverage::Delta { gone };
+            look
+        };
+        assert!(agrees(&gone("b")));
+        assert!(!agrees(&gone("a")));
+    }
+
+    #[test]
+    fn what_is_not_settled_does_not_agree() {
+        let look = listing(&[("a", &[SystemFlag::Seen])]);
+        let mut aside = base();
+        aside.aside.push(Aside {
+            id: AnyId::Remote(Uid::new(7).unwrap()),
+            reason: AsideReason::MarkedDeleted,
+            attempts: 0,
+            retry_at: None,
+            flags: Flags::default(),
+            detail: String::new(),
+        });
+        assert!(!agrees(&aside, &look));
+        let mut buried = base();
+        buried.pairs[0].tombstone = Some(Side::Remote);
+        assert!(!agrees(&buried, &look));
+    }
+}
