@@ -193,3 +193,7 @@ impl Session {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "ahead_tests.rs"]
+mod tests;

@@ -51,18 +51,7 @@ impl Session {
     /// with what we ask ourselves.
     pub async fn open(server: &Server, first: First) -> Result<Session, StoreError> {
         let (wire, announced) = connect(server).await?;
-        let mut session = Session {
-            wire,
-            tags: 0,
-            outstanding: 0,
-            ahead: Ahead::default(),
-            capabilities: BTreeSet::new(),
-            qresync: false,
-            naming: Naming::default(),
-            mailbox_ids: false,
-            selected: None,
-            heard: Instant::now(),
-        };
+        let mut session = Session::over(wire);
         match announced {
             Some(list) => session.learn(list, &server.disabled),
             None => {
@@ -77,6 +66,22 @@ impl Session {
         }
         session.introduce(first).await?;
         Ok(session)
+    }
+
+    /// A session of which nothing is known yet.
+    pub(super) fn over(wire: Wire) -> Session {
+        Session {
+            wire,
+            tags: 0,
+            outstanding: 0,
+            ahead: Ahead::default(),
+            capabilities: BTreeSet::new(),
+            qresync: false,
+            naming: Naming::default(),
+            mailbox_ids: false,
+            selected: None,
+            heard: Instant::now(),
+        }
     }
 
     fn learn(&mut self, list: Vec<String>, disabled: &[String]) {

@@ -1,7 +1,7 @@
 //! Changing files: flags by renaming, removal by moving into quarantine. Each looks at the very
 //! file first; one that another program renamed is looked for anew.
 
-use super::disk::unique;
+use super::disk::{Kind, unique};
 use super::file_name;
 use super::keywords::Keywords;
 use super::scan::{Entry, Sub};
@@ -11,7 +11,14 @@ use crate::reconcile::Coverage;
 use crate::store::{FlagEdit, Place, Removal, Removed, StoreError};
 use std::collections::BTreeSet;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+
+/// So often a directory is tried to be removed.
+const REMOVALS: u32 = 3;
+
+/// What a mailbox is made of; cur last: it is what makes a directory a mailbox.
+const PARTS: [&str; 4] = [super::keywords::FILE, "tmp", "new", "cur"];
 
 impl MaildirStore {
     pub(super) fn change_flags(
@@ -144,13 +151,9 @@ impl MaildirStore {
         self.disk
             .make_dirs(&shelf)
             .map_err(|error| failed(&shelf, &error))?;
-        // cur last: it is what makes a directory a mailbox.
-        for part in [super::keywords::FILE, "tmp", "new", "cur"] {
-            match self.disk.rename_new(&mailbox.join(part), &shelf.join(part)) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(failed(&mailbox.join(part), &error)),
-                Ok(()) => {}
-            }
+        if let Err(error) = self.shelve(&mailbox, &shelf, &known) {
+            self.put_back(&shelf, &mailbox);
+            return Err(error);
         }
         for directory in [&shelf, &inside, &mailbox] {
             self.sync_directory(directory)?;
@@ -158,6 +161,56 @@ impl MaildirStore {
         self.remove_empty_parents(&mailbox);
         self.forget_scan(name);
         Ok(())
+    }
+
+    /// Moves the parts of a mailbox away. `Stale` when a file lies in it by then that another
+    /// program put there after it was looked at.
+    fn shelve(
+        &self,
+        mailbox: &Path,
+        shelf: &Path,
+        known: &crate::reconcile::messages::Known<'_>,
+    ) -> Result<(), StoreError> {
+        for part in PARTS {
+            match self.disk.rename_new(&mailbox.join(part), &shelf.join(part)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(failed(&mailbox.join(part), &error)),
+                Ok(()) => {}
+            }
+        }
+        for sub in ["new", "cur"] {
+            let (directory, mut stranger) = (shelf.join(sub), None);
+            let listed = self.disk.list(&directory, &mut |name, kind| {
+                let (base, _) = file_name::split(name.as_bytes());
+                let ours = base.first() == Some(&b'.') || kind != Kind::File;
+                let file = MaildirId::new(base);
+                if !ours && !known.files.contains(&file) {
+                    stranger = Some(file);
+                }
+            });
+            match listed {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(failed(&directory, &error)),
+                Ok(()) => {}
+            }
+            if let Some(file) = stranger {
+                let what = format!("{}: {file} arrived in it", mailbox.display());
+                return Err(StoreError::Stale(what));
+            }
+        }
+        Ok(())
+    }
+
+    /// Undoes [`Self::shelve`], as far as it came.
+    fn put_back(&self, shelf: &Path, mailbox: &Path) {
+        for part in PARTS.iter().rev() {
+            match self.disk.rename_new(&shelf.join(part), &mailbox.join(part)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    tracing::error!(path = %mailbox.display(), %error, "{part} was not put back");
+                }
+                _ => {}
+            }
+        }
     }
 
     /// Directories that hold nothing any more go too, up to the root.
@@ -180,8 +233,14 @@ impl MaildirStore {
         self.make(path).inspect_err(|_| {
             // What is not sure to stay must not be taken for a mailbox by the next run.
             for sub in ["cur", "new", "tmp"] {
-                if let Err(error) = self.disk.remove_dir(&path.join(sub)) {
-                    tracing::debug!(path = %path.display(), %error, "{sub} was not removed");
+                let directory = path.join(sub);
+                let gone = || match self.disk.remove_dir(&directory) {
+                    Ok(()) => true,
+                    Err(error) => error.kind() == io::ErrorKind::NotFound,
+                };
+                // A disk that fails once may do it the next time.
+                if !(0..REMOVALS).any(|_| gone()) {
+                    tracing::warn!(path = %directory.display(), "half a mailbox was not removed");
                 }
             }
         })

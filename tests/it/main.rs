@@ -7,6 +7,7 @@ mod anywhere;
 mod cases;
 mod contract;
 mod convergence;
+mod cost;
 mod crash;
 mod daemon;
 mod dovecot;

@@ -32,6 +32,8 @@ pub struct Mail {
     pub boxes: BTreeMap<String, Mailbox>,
     profile: Profile,
     epochs: u64,
+    /// The UIDVALIDITY that a name had last.
+    former: BTreeMap<String, u64>,
     ids: u64,
     objects: u64,
 }
@@ -91,6 +93,7 @@ impl Mail {
             boxes: BTreeMap::new(),
             profile: *profile,
             epochs: 10,
+            former: BTreeMap::new(),
             ids: 0,
             objects: 0,
         };
@@ -119,7 +122,13 @@ impl Mail {
             return false;
         }
         self.ids += 1;
-        let (id, epoch) = (self.ids, self.epoch(seconds));
+        let (id, mut epoch) = (self.ids, self.epoch(seconds));
+        // A name that is given again within the second: the same UIDVALIDITY for other messages is
+        // forbidden (RFC 9051, 2.3.1.1), and cannot be told from the mailbox that was there.
+        if let Some(former) = self.former.get(name).filter(|_| self.profile.clock_epochs) {
+            epoch = epoch.max(former + 1);
+        }
+        self.former.insert(name.into(), epoch);
         let mailbox = Mailbox {
             id,
             epoch,

@@ -11,6 +11,10 @@ pub struct Passed {
     pub up: u64,
     /// Bytes from the server.
     pub down: u64,
+    /// How often the client said something after the server had: the most that it can have waited.
+    pub turns: u64,
+    /// Whether the server has said something since.
+    answered: bool,
     /// Commands, without their tags, as far as the first 80 characters.
     pub commands: Vec<String>,
 }
@@ -54,7 +58,9 @@ impl Proxy {
                 });
                 std::thread::spawn(move || {
                     pass(server, client, |bytes, _| {
-                        down.lock().unwrap().down += bytes.len() as u64
+                        let mut passed = down.lock().unwrap();
+                        passed.down += bytes.len() as u64;
+                        passed.answered = true;
                     });
                 });
             }
@@ -72,6 +78,7 @@ impl Proxy {
 fn up_passed(passed: &Mutex<Passed>, bytes: &[u8], line: &mut Vec<u8>) {
     let mut passed = passed.lock().unwrap();
     passed.up += bytes.len() as u64;
+    passed.turns += u64::from(std::mem::take(&mut passed.answered));
     for byte in bytes {
         if *byte != b'\n' {
             line.push(*byte);

@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+"""Writes docs/performance.md (between its marks) and docs/performance.svg from the lines of run.py
+and rawlimit.py: table.py RESULTS..."""
+import json
+import os
+import platform
+import statistics
+import sys
+
+SCENARIOS = {
+    "initial": "first sync", "noop": "nothing changed", "flags1": "1 flag there",
+    "flagsK": "1,000 flags there", "new100": "100 new there", "delete1000": "1,000 deleted there",
+    "localflags1000": "1,000 flags here", "upload1000": "1,000 uploads",
+    "localdelete1000": "1,000 deleted here"}
+# What the same bytes cost without any sync logic; where nothing of the kind was measured, none.
+FLOOR = {"initial": "pull-1c-syncfs", "noop": "noop-liststatus", "flags1": "noop-liststatus",
+         "flagsK": "noop-qresync", "delete1000": "noop-qresync", "upload1000": "append1000",
+         "localflags1000": "store1000", "localdelete1000": "store1000"}
+NAMES = {"mailtide": "mailtide", "mbsync": "mbsync", "mbsync-nofsync": "mbsync, FSync off",
+         "interimap": "interimap"}
+START, END = "<!-- measured -->", "<!-- end -->"
+HERE = os.path.dirname(os.path.abspath(__file__))
+DOCS = os.path.join(HERE, "..", "..", "docs")
+
+
+def median(rows, key):
+    values = [row[key] for row in rows if row.get(key) is not None]
+    return statistics.median(values) if values else None
+
+
+def seconds(value):
+    return "-" if value is None else f"{value:.3f}" if value < 1 else f"{value:.2f}"
+
+
+def size(value):
+    if value is None:
+        return "-"
+    return f"{value / 1e6:.1f} MB" if value >= 1e6 else f"{value / 1e3:.1f} kB"
+
+
+def ratio(one, other):
+    return "-" if not one or not other else f"{one / other:.2f}"
+
+
+def count(value):
+    return "-" if value is None else f"{value:.0f}"
+
+
+class Run:
+    """What was measured of one profile at one RTT."""
+
+    def __init__(self):
+        self.floor, self.tools = {}, {}
+
+    def add(self, row):
+        if "raw" in row:
+            self.floor.setdefault(row["raw"], []).append(row)
+        else:
+            self.tools.setdefault(row["tool"], {}).setdefault(row["scenario"], []).append(row)
+
+    def wall(self, tool, scenario):
+        rows = self.tools.get(tool, {}).get(scenario, [])
+        if not rows or not all(row["ok"] for row in rows):
+            return None
+        timed = [row for row in rows if not row["counted"]]
+        return median(timed, "wall")
+
+    def least(self, scenario):
+        return median(self.floor.get(FLOOR.get(scenario), []), "wall")
+
+    def tables(self):
+        peers = [tool for tool in NAMES if tool in self.tools and tool != "mailtide"]
+        head = ["", "floor", "mailtide"] + [NAMES[peer] for peer in peers] + ["to the floor", "to the best peer"]
+        yield line(head)
+        yield line(["---"] + ["---:"] * (len(head) - 1))
+        for scenario, title in SCENARIOS.items():
+            ours, least = self.wall("mailtide", scenario), self.least(scenario)
+            theirs = [self.wall(peer, scenario) for peer in peers]
+            best = min((wall for wall in theirs if wall), default=None)
+            yield line([title, seconds(least), f"**{seconds(ours)}**"] + [seconds(wall) for wall in theirs]
+                       + [ratio(ours, least), ratio(ours, best)])
+        yield ""
+        yield line(["", "turns", "up", "down", "client CPU s", "memory MB", "server CPU s"]
+                   + [f"turns of {NAMES[peer]}" for peer in peers])
+        yield line(["---"] + ["---:"] * (6 + len(peers)))
+        for scenario, title in SCENARIOS.items():
+            rows = self.tools.get("mailtide", {}).get(scenario, [])
+            timed = [row for row in rows if not row["counted"]]
+            counted = [row for row in rows if "up" in row]
+            cpu = [row["user"] + row["sys"] for row in timed]
+            cpu = f"{statistics.median(cpu):.2f}" if cpu else "-"
+            turns = [median([row for row in self.tools[peer].get(scenario, []) if "up" in row], "turns")
+                     for peer in peers]
+            yield line([title, count(median(counted, "turns")), size(median(counted, "up")),
+                        size(median(counted, "down")), cpu, count(median(timed, "rss_mb")),
+                        seconds(median(timed, "server_cpu"))] + [count(turn) for turn in turns])
+
+
+def line(cells):
+    return "| " + " | ".join(cells) + " |"
+
+
+def chart(run):
+    """Bars of seconds, as a share of the slowest in each row."""
+    tools = [tool for tool in NAMES if tool in run.tools]
+    colours = {"mailtide": "#1f6feb", "mbsync": "#8b949e", "mbsync-nofsync": "#b6bcc4", "interimap": "#d4a72c"}
+    rows, y = [], 34
+    for at, tool in enumerate(tools):
+        rows.append(f'<rect x="{150 + 140 * at}" y="8" width="10" height="10" fill="{colours[tool]}"/>'
+                    f'<text x="{165 + 140 * at}" y="17">{NAMES[tool]}</text>')
+    for scenario, title in SCENARIOS.items():
+        walls = {tool: run.wall(tool, scenario) for tool in tools}
+        most = max((wall for wall in walls.values() if wall), default=None)
+        if not most:
+            continue
+        rows.append(f'<text x="140" y="{y + 6 * len(tools)}" text-anchor="end">{title}</text>')
+        for tool, wall in walls.items():
+            if wall:
+                width = max(1, 440 * wall / most)
+                rows.append(f'<rect x="150" y="{y}" width="{width:.0f}" height="9" fill="{colours[tool]}"/>'
+                            f'<text x="{155 + width:.0f}" y="{y + 8}" font-size="9">{seconds(wall)} s</text>')
+            y += 11
+        y += 10
+    style = 'font-family="sans-serif" font-size="12" fill="#57606a"'
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="680" height="{y}" {style}>'
+            f'<rect width="680" height="{y}" fill="#ffffff"/>{"".join(rows)}</svg>\n')
+
+
+def main():
+    runs = {}
+    for path in sys.argv[1:]:
+        with open(path) as lines:
+            for text in lines:
+                row = json.loads(text)
+                runs.setdefault((row["profile"], row["rtt"]), Run()).add(row)
+    order = {"small": 0, "medium": 1, "large": 2}
+    keys = sorted(runs, key=lambda key: (order[key[0]], key[1]))
+    sizes = {"small": "1,000 messages, 8 mailboxes, 24 MB", "medium": "20,000 messages, 40 mailboxes, 487 MB",
+             "large": "200,000 messages, 300 mailboxes, 336 MB"}
+    out = [f"Measured on {os.cpu_count()} cores, {platform.system()} {platform.release()}."]
+    for profile, rtt in keys:
+        out += ["", f"### {sizes[profile]}, {rtt:g} ms to the server", ""] + list(runs[profile, rtt].tables())
+    path = os.path.join(DOCS, "performance.md")
+    with open(path) as file:
+        text = file.read()
+    before, rest = text.split(START)
+    after = rest.split(END)[1]
+    with open(path, "w") as file:
+        file.write(before + START + "\n" + "\n".join(out) + "\n" + END + after)
+    shown = [key for key in keys if key[1]] or keys
+    with open(os.path.join(DOCS, "performance.svg"), "w") as file:
+        file.write(chart(runs[shown[-1]]))
+    print("\n".join(out))
+
+
+if __name__ == "__main__":
+    main()

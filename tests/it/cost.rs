@@ -1,0 +1,205 @@
+//! What a run costs on the wire, counted and not timed: turns (each is a wait for a far-away
+//! server), commands, bytes. A change that makes a run dearer fails here.
+
+use crate::support::dovecot::*;
+use crate::support::proxy::{Passed, Proxy};
+
+const DATE: &str = "01-Feb-2024 08:00:00 +0000";
+/// Mailboxes besides INBOX.
+const MAILBOXES: usize = 40;
+/// Messages of each.
+const MESSAGES: usize = 5;
+
+struct World {
+    server: Dovecot,
+    home: Home,
+    proxy: Proxy,
+}
+
+/// What a run may cost at the most.
+struct Price {
+    turns: u64,
+    commands: usize,
+    down: u64,
+}
+
+fn name(n: usize) -> String {
+    format!("Lists/list {n:03}")
+}
+
+impl World {
+    fn new(mailboxes: usize) -> World {
+        let server = Dovecot::start(FULL);
+        let home = Home::new(&server, "u1", "connections = 1");
+        let proxy = Proxy::before(server.port);
+        let config = std::fs::read_to_string(home.config()).unwrap();
+        let there = format!("port = {}", server.port);
+        home.write_config(&config.replace(&there, &format!("port = {}", proxy.port)));
+        let mut phone = server.phone("u1");
+        for n in 0..mailboxes {
+            phone.on("CREATE", &[&name(n)]);
+            for m in 0..MESSAGES {
+                let body = format!("Subject: {n} {m}\r\nMessage-ID: <{n}.{m}@x>\r\n\r\nhello\r\n");
+                phone.append(&name(n), "", DATE, body.as_bytes());
+            }
+        }
+        World {
+            server,
+            home,
+            proxy,
+        }
+    }
+
+    /// A sync, and what passed.
+    fn sync(&self, what: &str, price: &Price) -> (serde_json::Value, Passed) {
+        self.proxy.take();
+        let (code, report) = self.home.sync();
+        let passed = self.proxy.take();
+        assert_eq!(code, 0, "{report:#}");
+        eprintln!(
+            "{what}: {} turns, {} commands, {} bytes up, {} down",
+            passed.turns,
+            passed.commands.len(),
+            passed.up,
+            passed.down
+        );
+        assert!(passed.turns <= price.turns, "{what}: {passed:?}");
+        assert!(
+            passed.commands.len() <= price.commands,
+            "{what}: {passed:?}"
+        );
+        assert!(passed.down <= price.down, "{what}: {passed:?}");
+        (report, passed)
+    }
+
+    /// Nothing is left to do, and to find that out is cheap.
+    fn at_rest(&self, what: &str) {
+        let rest = Price {
+            turns: 3,
+            commands: 6,
+            down: 200 * (MAILBOXES as u64 + 1) + 1500,
+        };
+        self.sync(what, &rest);
+        assert_same(&self.server, "u1", &self.home);
+    }
+}
+
+/// Turns: login, everything else, LOGOUT. Commands: login, ID, ENABLE, NAMESPACE, LIST, LOGOUT.
+#[test]
+fn what_changed_on_the_server_is_one_turn_more() {
+    let w = World::new(MAILBOXES);
+    let all = MAILBOXES * MESSAGES;
+    let first = Price {
+        turns: 12,
+        commands: 6 + 4 * (MAILBOXES + 1),
+        down: 150_000,
+    };
+    let (report, _) = w.sync("first sync", &first);
+    assert_eq!(report["downloaded"], all);
+    w.at_rest("nothing after it");
+    let mut phone = w.server.phone("u1");
+    let changed = |mailboxes: usize| Price {
+        turns: 4,
+        commands: 6 + 2 * mailboxes,
+        down: 10_000 + 1000 * mailboxes as u64,
+    };
+    phone.on("SELECT", &[&name(0)]);
+    phone.run("UID STORE 1 +FLAGS (\\Seen)");
+    let (report, _) = w.sync("one flag there", &changed(1));
+    assert_eq!(report["flags_local"], 1);
+    w.at_rest("nothing after it");
+    for n in 0..MAILBOXES {
+        phone.on("SELECT", &[&name(n)]);
+        phone.run("UID STORE 2:3 +FLAGS (\\Flagged)");
+    }
+    let (report, _) = w.sync("flags in all mailboxes there", &changed(MAILBOXES));
+    assert_eq!(report["flags_local"], 2 * MAILBOXES);
+    w.at_rest("nothing after it");
+    for n in 0..10 {
+        phone.on("SELECT", &[&name(n)]);
+        phone.run("UID STORE 4 +FLAGS (\\Deleted)");
+        phone.run("UID EXPUNGE 4");
+    }
+    let (report, _) = w.sync("deleted there", &changed(10));
+    assert_eq!(report["deleted_local"], 10);
+    w.at_rest("nothing after it");
+    for n in 0..10 {
+        for m in 0..5 {
+            let body = format!("Subject: new {n} {m}\r\n\r\nnew {n} {m}\r\n");
+            phone.append(&name(n), "", DATE, body.as_bytes());
+        }
+    }
+    let new = Price {
+        turns: 30,
+        commands: 6 + 6 * 10,
+        down: 60_000,
+    };
+    let (report, _) = w.sync("new there", &new);
+    assert_eq!(report["downloaded"], 50);
+    w.at_rest("nothing after it");
+}
+
+/// What is changed on the server is looked at again afterwards.
+#[test]
+fn what_changed_on_disk() {
+    let w = World::new(MAILBOXES);
+    w.home.sync_twice();
+    for n in 0..10 {
+        for m in 0..5 {
+            let body = format!("Subject: new {n} {m}\n\nnew {n} {m}\n");
+            w.home.deliver(
+                &name(n),
+                &format!("new/17000000{n}{m}.x.host"),
+                body.as_bytes(),
+            );
+        }
+    }
+    let uploads = Price {
+        turns: 20,
+        commands: 10 + 50 + 4 * 10,
+        down: 60_000,
+    };
+    let (report, _) = w.sync("uploads", &uploads);
+    assert_eq!(report["uploaded"], 50);
+    w.at_rest("nothing after it");
+    let changes = Price {
+        turns: 80,
+        commands: 10 + 10 * 10,
+        down: 60_000,
+    };
+    let files = |n: usize| {
+        let directory = w.home.mail().join(name(n)).join("cur");
+        let entries = std::fs::read_dir(directory).unwrap();
+        let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        paths
+    };
+    for n in 0..10 {
+        let path = files(n).remove(0);
+        let (stem, _) = path.to_str().unwrap().rsplit_once(":2,").unwrap();
+        std::fs::rename(&path, format!("{stem}:2,FS")).unwrap();
+    }
+    let (report, _) = w.sync("flags here", &changes);
+    assert_eq!(report["flags_remote"], 10);
+    w.at_rest("nothing after it");
+    for n in 0..10 {
+        std::fs::remove_file(files(n).remove(1)).unwrap();
+    }
+    let (report, passed) = w.sync("deleted here", &changes);
+    assert_eq!(report["deleted_remote"], 10);
+    assert_eq!(passed.count("UID EXPUNGE"), 10);
+    w.at_rest("nothing after it");
+}
+
+/// The number of mailboxes adds bytes, and nothing else.
+#[test]
+fn three_hundred_mailboxes_at_rest() {
+    let w = World::new(300);
+    w.home.sync_twice();
+    let rest = Price {
+        turns: 3,
+        commands: 6,
+        down: 200 * 301 + 1500,
+    };
+    w.sync("nothing changed in 300 mailboxes", &rest);
+}
