@@ -7,7 +7,7 @@ use super::command::{Access, Command, Since};
 use super::cursor::RemoteCursor;
 use super::opened::Past;
 use super::reply::{AnyKeyword, Fetched, Reply, Status};
-use super::session::{Answer, Session};
+use super::session::Session;
 use super::tier::{Tier, tier};
 use super::uid_set::UidSet;
 use super::wire::NoTap;
@@ -183,8 +183,7 @@ async fn by_past(
     }
     // In one question that could be asked before it was known which are gone.
     let asked = still_known(session, known).filter(|_| !gone.is_empty());
-    let answers = session.run_all(asked.as_slice()).await?;
-    if !found(answers, &gone)?.is_empty() {
+    if !found(session, asked.as_slice(), &gone).await?.is_empty() {
         tracing::warn!("the server reported messages as vanished that it still has");
         return Ok(false);
     }
@@ -198,22 +197,23 @@ pub async fn still_there(
     session: &mut Session,
     uids: &BTreeSet<Uid>,
 ) -> Result<BTreeSet<Uid>, StoreError> {
-    let searches = searches(session, uids);
-    found(session.run_all(&searches).await?, uids)
-}
-
-/// The questions for that.
-pub fn searches(session: &Session, uids: &BTreeSet<Uid>) -> Vec<Command> {
-    let pieces = UidSet::from_uids(uids).pieces();
     let compact = session.compact();
-    let search = |piece: &UidSet| Command::search_uids(piece, compact);
-    pieces.iter().map(search).collect()
+    let pieces = UidSet::from_uids(uids).pieces();
+    let commands: Vec<Command> = pieces
+        .iter()
+        .map(|piece| Command::search_uids(piece, compact))
+        .collect();
+    found(session, &commands, uids).await
 }
 
-/// Which of these are in the answers.
-pub fn found(answers: Vec<Answer>, uids: &BTreeSet<Uid>) -> Result<BTreeSet<Uid>, StoreError> {
+/// Which of these are in the answers to a search.
+async fn found(
+    session: &mut Session,
+    commands: &[Command],
+    uids: &BTreeSet<Uid>,
+) -> Result<BTreeSet<Uid>, StoreError> {
     let mut there = BTreeSet::new();
-    for (replies, done) in answers {
+    for (replies, done) in session.run_all(commands).await? {
         must(done, "say which messages it still has")?;
         for reply in replies {
             if let Reply::Search(set) = reply {

@@ -3,7 +3,7 @@
 
 use super::answer::{must, shown};
 use super::command::{Access, Command, Set, Since};
-use super::look::{found, searches, still_there};
+use super::look::still_there;
 use super::reply::{Code, Completion, Reply, Status};
 use super::session::Session;
 use super::store::ImapStore;
@@ -221,17 +221,12 @@ pub(super) async fn expunge(
         return Ok(uids.into_iter().map(|uid| (uid, Removed::Marked)).collect());
     }
     let pieces = UidSet::from_uids(&uids).pieces();
-    let expunge = pieces.iter().map(Command::expunge);
-    // Asked in one go. A server that would search first finds all of them, which proves nothing.
-    let commands: Vec<Command> = expunge.chain(searches(session, &uids)).collect();
-    let mut answers = session.run_all(&commands).await?;
-    let searched = answers.split_off(pieces.len());
-    for (_, done) in answers {
+    let commands: Vec<Command> = pieces.iter().map(Command::expunge).collect();
+    for (_, done) in session.run_all(&commands).await? {
         must(done, "expunge messages")?;
     }
-    let left = found(searched, &uids)?;
-    let gone = uids.difference(&left);
-    Ok(gone.map(|uid| (*uid, Removed::Gone)).collect())
+    // Not sent along with it: Dovecot answers the search first.
+    confirmed(session, uids, Removed::Gone).await
 }
 
 async fn to_trash(

@@ -50,6 +50,16 @@ impl World {
         }
     }
 
+    /// The messages of a mailbox on disk.
+    fn files(&self, n: usize) -> Vec<std::path::PathBuf> {
+        let mailbox = self.home.mail().join(name(n));
+        let list = |at| std::fs::read_dir(mailbox.join(at)).unwrap();
+        let entries = list("new").chain(list("cur"));
+        let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        paths
+    }
+
     /// A sync, and what passed.
     fn sync(&self, what: &str, price: &Price) -> (serde_json::Value, Passed) {
         self.proxy.take();
@@ -167,23 +177,18 @@ fn what_changed_on_disk() {
         commands: 10 + 10 * 10,
         down: 60_000,
     };
-    let files = |n: usize| {
-        let directory = w.home.mail().join(name(n)).join("cur");
-        let entries = std::fs::read_dir(directory).unwrap();
-        let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-        paths.sort();
-        paths
-    };
     for n in 0..10 {
-        let path = files(n).remove(0);
-        let (stem, _) = path.to_str().unwrap().rsplit_once(":2,").unwrap();
-        std::fs::rename(&path, format!("{stem}:2,FS")).unwrap();
+        let path = w.files(n).remove(0);
+        let base = path.file_name().unwrap().to_str().unwrap();
+        let base = base.split(":2,").next().unwrap();
+        let seen = w.home.mail().join(name(n)).join(format!("cur/{base}:2,FS"));
+        std::fs::rename(&path, seen).unwrap();
     }
     let (report, _) = w.sync("flags here", &changes);
     assert_eq!(report["flags_remote"], 10);
     w.at_rest("nothing after it");
     for n in 0..10 {
-        std::fs::remove_file(files(n).remove(1)).unwrap();
+        std::fs::remove_file(w.files(n).remove(1)).unwrap();
     }
     let (report, passed) = w.sync("deleted here", &changes);
     assert_eq!(report["deleted_remote"], 10);
