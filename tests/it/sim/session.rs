@@ -87,7 +87,9 @@ impl Session {
             self.over = true;
             return;
         }
-        if stage.chance(stage.chaos.refusals) {
+        // These are rare enough that they would hardly be met otherwise.
+        let rare = matches!(verb.as_str(), "UID EXPUNGE" | "UID MOVE" | "UID COPY");
+        if stage.chance(stage.chaos.refusals.div_ceil(if rare { 4 } else { 1 })) {
             return self.refuse(stage, &tag, &verb);
         }
         let orders = ["STORE", "EXPUNGE", "MOVE", "COPY"];
