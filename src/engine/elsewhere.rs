@@ -14,7 +14,7 @@ use crate::reconcile::moves;
 use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::{Kept, Known, Sighting, Whereabouts};
 use crate::state::{Buried, Relative};
-use crate::store::{Keep, Serve};
+use crate::store::{Keep, Next, Place, Serve};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// New messages on the server with what they are called everywhere.
@@ -106,15 +106,20 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         scenes: &Scenes,
         report: &mut Report,
     ) -> Result<Vec<NewUid>, Ended> {
-        let mut all = Vec::new();
+        let mut asked: Vec<(&MailboxName, Place, Vec<Uid>)> = Vec::new();
         for (name, scene) in scenes.iter().filter(|(_, s)| s.fate == Fate::Stays) {
             let claimed: BTreeSet<Uid> = half_recorded(scene).into_values().collect();
             let mut uids = scene.new_uids();
             uids.retain(|uid| !claimed.contains(uid));
-            if uids.is_empty() {
-                continue;
+            if !uids.is_empty() {
+                asked.push((name, scene.place(), uids));
             }
-            let kin = match self.remote.kin(&scene.place(), &uids).await {
+        }
+        let next = asked.iter().map(|(_, place, uids)| Next::Kin(place, uids));
+        self.remote.foresee(&next.collect::<Vec<_>>()).await?;
+        let mut all = Vec::new();
+        for (name, place, uids) in asked {
+            let kin = match self.remote.kin(&place, &uids).await {
                 Ok(kin) => kin,
                 Err(error) if error.is_local_to_mailbox() => {
                     report.note(format!("{name}: {error}"));

@@ -6,8 +6,15 @@ use super::report::{Ended, Report};
 use super::work::Work;
 use crate::model::{FlagChange, Id, MaildirId, Side, Uid};
 use crate::reconcile::{Action, Outcome};
-use crate::store::{FlagEdit, Keep, Serve};
+use crate::store::{FlagEdit, Keep, Place, Serve};
 use std::collections::BTreeSet;
+
+/// Where flags are to be set on the server.
+pub(super) fn flags_there(work: &Work) -> Option<Place> {
+    let there =
+        |action: &Action| matches!(action, Action::Flags { remote, .. } if !remote.is_empty());
+    work.plan.actions.iter().any(there).then(|| work.place())
+}
 
 type Edit = (Uid, MaildirId, FlagChange, FlagChange);
 

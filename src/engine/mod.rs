@@ -5,8 +5,9 @@
 //! place, with [`on_disk`] and [`probe`]; [`flux`] for what moves meanwhile, [`astray`] for files
 //! that moved while they were uploaded), [`rematch`] and [`renumber`] (finding the same message
 //! again), [`execute`] (doing and recording what is in the [`work`]s, with [`download`],
-//! [`upload`], [`shift`], [`duplicate`], [`flags`] and [`remove`]), [`rest`] (whether that was
-//! all), [`report`] (what is told about it). [`verify`] is asked for by `mailtide repair` only.
+//! [`upload`], [`shift`], [`duplicate`], [`flags`], [`doomed`] and [`remove`]), [`rest`] (whether
+//! that was all), [`report`] (what is told about it). [`verify`] is asked for by `mailtide repair`
+//! only.
 //!
 //! First run, daily run, repair, dry run: one path, this one.
 
@@ -54,6 +55,8 @@ mod shift;
 mod duplicate;
 
 mod flags;
+
+mod doomed;
 
 mod remove;
 

@@ -3,13 +3,14 @@
 //! and 2.6).
 
 use super::account::Account;
+use super::doomed::{BATCH, Doomed, DoomedLine, doomed};
 use super::report::{Ended, Report};
 use super::work::Work;
 use crate::model::{
     AnyId, Aside, AsideReason, Flags, Id, MailboxBase, MaildirId, Side, SystemFlag, Uid,
 };
-use crate::reconcile::plan::{DeleteWhy, PairRef};
-use crate::reconcile::{Action, MailboxAction, Outcome};
+use crate::reconcile::plan::DeleteWhy;
+use crate::reconcile::{MailboxAction, Outcome};
 use crate::state::{Buried, Change};
 use crate::store::{
     About, Ask, Delivered, Delivery, Depth, Keep, Place, Receiver, Removal, Removed, Serve, Sink,
@@ -17,43 +18,22 @@ use crate::store::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Deletions recorded together.
-const BATCH: usize = 500;
-
-struct Doomed {
-    pair: PairRef,
-    saw: Option<Flags>,
-    why: DeleteWhy,
-}
-
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// Carries out the deletions of a mailbox.
     pub(super) async fn delete(
         &mut self,
         work: &mut Work,
+        line: &mut DoomedLine,
         report: &mut Report,
     ) -> Result<(), Ended> {
-        let (mut there, mut here) = (Vec::new(), Vec::new());
-        for action in &work.plan.actions {
-            if let Action::Delete { on, pair, saw, why } = action {
-                let doomed = Doomed {
-                    pair: pair.clone(),
-                    saw: saw.clone(),
-                    why: *why,
-                };
-                match on {
-                    Side::Remote => there.push(doomed),
-                    Side::Local => here.push(doomed),
-                }
-            }
-        }
+        let (there, here) = (doomed(work, Side::Remote), doomed(work, Side::Local));
         for batch in here.chunks(BATCH) {
             self.check_stop()?;
             self.delete_local(work, batch, report).await?;
         }
         for batch in there.chunks(BATCH) {
             self.check_stop()?;
-            self.delete_remote(work, batch, report).await?;
+            self.delete_remote(work, batch, line, report).await?;
         }
         Ok(())
     }
@@ -114,10 +94,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         work: &mut Work,
         batch: &[Doomed],
+        line: &mut DoomedLine,
         report: &mut Report,
     ) -> Result<(), Ended> {
         let place = work.place();
         let uids: Vec<Uid> = batch.iter().map(|doomed| doomed.pair.uid).collect();
+        let next = line.after(&place, &uids);
         let kept = match self.remote.keeps_removed(&place.mailbox) {
             true => uids.into_iter().map(|uid| (uid, None)).collect(),
             false => self.keep_bytes(&work.base, &uids, report).await?,
@@ -139,6 +121,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             elsewhere: elsewhere.contains(&d.pair.id),
         };
         let removals: Vec<Removal<Uid>> = batch.iter().map(removal).collect();
+        self.foresee_deletion(next.as_ref()).await?;
         let removed = self.remote.remove(&place, &removals).await?;
         let (mut outcomes, mut changes) = (Vec::new(), Vec::new());
         for Doomed { pair, saw, .. } in &batch {

@@ -10,11 +10,9 @@
 
 use super::command::{Command, Door, Since};
 use super::reply::Reply;
-use super::session::Session;
-use super::store::ImapStore;
-use super::tier::plain;
+use super::session::{Answer, Session};
 use super::wire::NoTap;
-use crate::store::{Next, StoreError};
+use crate::store::StoreError;
 use std::collections::VecDeque;
 
 /// Commands on their way at once. The next ones go out when half of them are answered, so that they
@@ -62,42 +60,32 @@ impl Ahead {
     }
 }
 
-impl ImapStore {
-    /// The commands with which these questions will begin. A mailbox that cannot be asked for is
-    /// passed over: whoever asks will learn why.
-    pub(super) fn foreseen(
-        &self,
-        session: &Session,
-        next: &[Next<'_>],
-    ) -> Result<Vec<Command>, StoreError> {
-        let access = self.settings.access;
-        let mut commands: Vec<Command> = Vec::new();
-        for question in next {
-            match question {
-                Next::Look(ask) => {
-                    let Ok(name) = self.wire_name(&ask.base.name) else {
-                        continue;
-                    };
-                    commands.extend(super::look::foreseen(session, &name, access, ask)?);
-                }
-                Next::Read(place, uids) => {
-                    let Ok(name) = self.wire_name(&place.mailbox) else {
-                        continue;
-                    };
-                    commands.push(Command::select(&name, access, plain(session))?);
-                    commands.extend(super::read::foreseen(session, uids));
-                }
-            }
-        }
-        Ok(commands)
-    }
-}
-
 impl Session {
     /// Sends commands ahead, in this order, as many as may be on their way at once.
     pub async fn foresee(&mut self, commands: Vec<Command>) -> Result<(), StoreError> {
         self.ahead.waiting.extend(commands);
         self.fill().await
+    }
+
+    /// Runs commands that change something; what will be asked next is sent right behind them.
+    pub async fn run_then(
+        &mut self,
+        commands: &[Command],
+        next: Vec<Command>,
+    ) -> Result<Vec<Answer>, StoreError> {
+        if commands.is_empty() || commands.len() > WINDOW {
+            return self.run_all(commands).await;
+        }
+        let mut tags = Vec::with_capacity(commands.len());
+        for command in commands {
+            tags.push(self.send(command).await?);
+        }
+        self.foresee(next).await?;
+        let mut answers = Vec::with_capacity(commands.len());
+        for tag in tags {
+            answers.push(self.answer(&tag).await?);
+        }
+        Ok(answers)
     }
 
     async fn fill(&mut self) -> Result<(), StoreError> {

@@ -197,13 +197,16 @@ pub async fn still_there(
     session: &mut Session,
     uids: &BTreeSet<Uid>,
 ) -> Result<BTreeSet<Uid>, StoreError> {
-    let compact = session.compact();
+    let searches = searches(session, uids);
+    found(session, &searches, uids).await
+}
+
+/// The questions for that.
+pub fn searches(session: &Session, uids: &BTreeSet<Uid>) -> Vec<Command> {
     let pieces = UidSet::from_uids(uids).pieces();
-    let commands: Vec<Command> = pieces
-        .iter()
-        .map(|piece| Command::search_uids(piece, compact))
-        .collect();
-    found(session, &commands, uids).await
+    let compact = session.compact();
+    let search = |piece: &UidSet| Command::search_uids(piece, compact);
+    pieces.iter().map(search).collect()
 }
 
 /// Which of these are in the answers to a search.

@@ -30,6 +30,7 @@ mod patience;
 
 mod answer;
 
+mod serve;
 mod session;
 
 mod opened;

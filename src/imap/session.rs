@@ -92,8 +92,8 @@ impl Session {
         }
     }
 
-    /// ID, ENABLE and NAMESPACE in one go. Servers that do not know one of them say so, and that
-    /// is that.
+    /// ID, ENABLE and NAMESPACE in one go. Servers that do not know one of the first two say so,
+    /// and that is that; but a prefix that was not told is not the same as none.
     async fn introduce(&mut self, first: First) -> Result<(), StoreError> {
         let mut commands = Vec::new();
         self.mailbox_ids = self.can("OBJECTID");
@@ -109,16 +109,24 @@ impl Session {
             commands.push(Command::namespace());
         }
         let mut tags = Vec::new();
-        for command in &commands {
-            tags.push(self.send(command).await?);
+        for command in commands {
+            tags.push((self.send(&command).await?, command));
         }
         // What it will most likely say.
         self.qresync = self.can("ENABLE") && self.can("QRESYNC");
         let next = first(self)?;
         self.qresync = false;
         self.foresee(next).await?;
-        for tag in tags {
-            let (replies, _) = self.answer(&tag).await?;
+        for (tag, command) in tags {
+            let (replies, done) = self.answer(&tag).await?;
+            if command == Command::namespace() {
+                must(done, "tell its NAMESPACE").map_err(|error| match error {
+                    StoreError::Mailbox(what) => StoreError::Retry(format!(
+                        "{what}; if it never does, set disable_extensions = [\"NAMESPACE\"]"
+                    )),
+                    other => other,
+                })?;
+            }
             for reply in replies {
                 match reply {
                     Reply::Enabled(names) => {

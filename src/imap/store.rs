@@ -2,15 +2,15 @@
 
 use super::append::AppendReceiver;
 pub use super::command::Access;
-use super::command::Door;
+use super::command::{Command, Door};
 use super::connect::Server;
 use super::session::{First, Session, WireNames};
 use super::tier::{Tier, plain, tier};
 use super::transfer::Objects;
-use crate::model::{Excerpt, Fingerprint, Kin, MailboxBase, MailboxName, Uid, UidValidity};
+use crate::model::{Excerpt, Fingerprint, MailboxBase, MailboxName, Uid, UidValidity};
 use crate::reconcile::{Cursor, Listed, Look};
 use crate::store::{
-    Ask, FlagEdit, Next, Place, Removal, Removed, Serve, Shift, Sink, Store, StoreError, Transfer,
+    Ask, FlagEdit, Place, Removal, Removed, Shift, Sink, Store, StoreError, Transfer,
 };
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,6 +47,8 @@ pub struct ImapStore {
     pub(super) objects: Rc<Cell<Objects>>,
     /// HIGHESTMODSEQ as of the last look, for UNCHANGEDSINCE.
     pub(super) looked: BTreeMap<MailboxName, u64>,
+    /// To be sent along with the next change.
+    pub(super) after: Vec<Command>,
     seats: Rc<Cell<usize>>,
     _seat: Seat,
 }
@@ -63,6 +65,7 @@ impl ImapStore {
             trash: Rc::default(),
             objects: Rc::default(),
             looked: BTreeMap::new(),
+            after: Vec::new(),
             seats: seats.clone(),
             _seat: Seat(seats),
         }
@@ -172,33 +175,6 @@ impl ImapStore {
                 "trash = \"{wanted}\": the server has no such mailbox; name one that exists"
             ))),
         }
-    }
-}
-
-impl Serve for ImapStore {
-    fn names_messages(&self) -> bool {
-        self.objects.get() != Objects::None
-    }
-
-    async fn foresee(&mut self, next: &[Next<'_>]) -> Result<(), StoreError> {
-        let mut session = self.take().await?;
-        let done = async {
-            let commands = self.foreseen(&session, next)?;
-            session.foresee(commands).await
-        }
-        .await;
-        self.put(session);
-        done
-    }
-
-    async fn kin(&mut self, place: &Place, ids: &[Uid]) -> Result<Vec<(Uid, Kin)>, StoreError> {
-        let mut session = self.take().await?;
-        let kin = match self.open(&mut session, place).await {
-            Ok(()) => super::transfer::kin(&mut session, ids).await,
-            Err(error) => Err(error),
-        };
-        self.put(session);
-        kin
     }
 }
 
@@ -358,6 +334,7 @@ impl Store for ImapStore {
         }
         self.seats.set(self.seats.get() + 1);
         let mut fork = ImapStore {
+            after: Vec::new(),
             server: self.server.clone(),
             settings: self.settings.clone(),
             slot: Rc::default(),

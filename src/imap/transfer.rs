@@ -9,7 +9,7 @@ use super::reply::{Code, Completion, Reply};
 use super::session::Session;
 use super::store::ImapStore;
 use super::uid_set::UidSet;
-use super::write::{expunge, list_one};
+use super::write::{Leaving, expunge, list_one};
 use crate::model::{Excerpt, Kin, MailboxName, Uid, UidValidity};
 use crate::store::{Place, Removed, StoreError, Transfer};
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,6 +45,14 @@ impl Objects {
             Objects::Gmail => "UID X-GM-MSGID",
         }
     }
+}
+
+/// What asking for that will say; see [`super::ahead`].
+pub fn kin_foreseen(session: &Session, ids: &[Uid]) -> Vec<Command> {
+    let items = Objects::of(session).items();
+    let pieces = UidSet::from_uids(ids).pieces();
+    let fetch = |piece: &UidSet| Command::fetch(piece, items);
+    pieces.iter().map(fetch).collect()
 }
 
 /// What messages of the mailbox that is open are called wherever they lie.
@@ -137,7 +145,12 @@ impl ImapStore {
                     if proven.is_empty() || !session.can("UIDPLUS") {
                         return Ok(Vec::new());
                     }
-                    let gone = expunge(&mut session, proven, None).await?;
+                    let leaving = Leaving {
+                        uids: proven,
+                        modseq: None,
+                        together: true,
+                    };
+                    let gone = expunge(&mut session, leaving, Vec::new()).await?;
                     let gone = gone.into_iter().filter(|(_, how)| *how == Removed::Gone);
                     Ok(gone
                         .map(|(uid, _)| (uid, copied.get(&uid).copied()))

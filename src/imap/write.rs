@@ -3,10 +3,11 @@
 
 use super::answer::{must, shown};
 use super::command::{Access, Command, Set, Since};
-use super::look::still_there;
+use super::look::{searches, still_there};
 use super::reply::{Code, Completion, Reply, Status};
-use super::session::Session;
+use super::session::{Answer, Session};
 use super::store::ImapStore;
+use super::tier::plain;
 use super::transfer::leave;
 use super::uid_set::UidSet;
 use crate::model::{AnyId, FlagChange, Flags, MailboxBase, MailboxName, SystemFlag, Uid};
@@ -36,11 +37,12 @@ impl ImapStore {
                 }
             }
         }
+        let after = std::mem::take(&mut self.after);
         let mut session = self.take().await?;
         let done = async {
             self.open(&mut session, place).await?;
             let mut refused = UidSet::default();
-            for (_, done) in session.run_all(&commands).await? {
+            for (_, done) in session.run_then(&commands, after).await? {
                 refused = refused.union(&modified(must(done, "change flags")?));
             }
             Ok(refused)
@@ -73,21 +75,25 @@ impl ImapStore {
             .filter(|removal| removal.elsewhere)
             .map(|removal| removal.id)
             .collect();
+        let after = std::mem::take(&mut self.after);
         let mut session = self.take().await?;
         let removed = async {
             self.open(&mut session, place).await?;
-            let uids = unchanged(&mut session, removals).await?;
+            let leaving = unchanged(&mut session, removals, modseq).await?;
             let Some(trash) = trash else {
-                return expunge(&mut session, uids, modseq).await;
+                return expunge(&mut session, leaving, after).await;
             };
-            let (leave, die): (BTreeSet<Uid>, BTreeSet<Uid>) =
-                uids.into_iter().partition(|uid| elsewhere.contains(uid));
-            let mut removed = match die.is_empty() {
+            let (leave, die) = leaving.split(&elsewhere);
+            let (first, last) = match leave.uids.is_empty() {
+                true => (after, Vec::new()),
+                false => (Vec::new(), after),
+            };
+            let mut removed = match die.uids.is_empty() {
                 true => Vec::new(),
-                false => to_trash(&mut session, die, &trash).await?,
+                false => to_trash(&mut session, die, &trash, first).await?,
             };
-            if !leave.is_empty() {
-                removed.extend(expunge(&mut session, leave, modseq).await?);
+            if !leave.uids.is_empty() {
+                removed.extend(expunge(&mut session, leave, last).await?);
             }
             Ok(removed)
         }
@@ -167,19 +173,46 @@ pub(super) async fn list_one(session: &mut Session, wire: &[u8]) -> Result<bool,
     }))
 }
 
+/// Messages that are to leave the mailbox that is open.
+pub(super) struct Leaving {
+    pub uids: BTreeSet<Uid>,
+    /// Only those that have not changed since.
+    pub modseq: Option<u64>,
+    /// Whether EXPUNGE may be sent along with the STORE: not where one that the STORE passes over
+    /// was marked before.
+    pub together: bool,
+}
+
+impl Leaving {
+    /// Those of a set, and the others.
+    fn split(self, set: &BTreeSet<Uid>) -> (Leaving, Leaving) {
+        let (inside, outside) = self.uids.into_iter().partition(|uid| set.contains(uid));
+        let (modseq, together) = (self.modseq, self.together);
+        let with = |uids| Leaving {
+            uids,
+            modseq,
+            together,
+        };
+        (with(inside), with(outside))
+    }
+}
+
+/// The question about flags that precedes a removal.
+pub(super) fn flags_of(uids: &[Uid]) -> Vec<Command> {
+    let pieces = UidSet::from_uids(uids).pieces();
+    let fetch = |piece: &UidSet| Command::fetch(piece, "UID FLAGS");
+    pieces.iter().map(fetch).collect()
+}
+
 /// Those of the messages that nobody has come to want since the plan.
 async fn unchanged(
     session: &mut Session,
     removals: &[Removal<Uid>],
-) -> Result<BTreeSet<Uid>, StoreError> {
+    modseq: Option<u64>,
+) -> Result<Leaving, StoreError> {
     let all: Vec<Uid> = removals.iter().map(|removal| removal.id).collect();
-    let pieces = UidSet::from_uids(&all).pieces();
-    let commands: Vec<Command> = pieces
-        .iter()
-        .map(|piece| Command::fetch(piece, "UID FLAGS"))
-        .collect();
     let mut now: BTreeMap<Uid, Flags> = BTreeMap::new();
-    for (replies, done) in session.run_all(&commands).await? {
+    for (replies, done) in session.run_all(&flags_of(&all)).await? {
         must(done, "tell flags")?;
         for reply in replies {
             if let Reply::Fetch(fetched) = reply
@@ -194,53 +227,101 @@ async fn unchanged(
         now.get(&removal.id)
             .is_none_or(|flags| removal.still_holds(flags))
     };
-    Ok(removals
-        .iter()
-        .filter(same)
-        .map(|removal| removal.id)
-        .collect())
+    let same = removals.iter().filter(same);
+    Ok(Leaving {
+        uids: same.map(|removal| removal.id).collect(),
+        modseq,
+        together: !now.values().any(|flags| flags.has(SystemFlag::Deleted)),
+    })
 }
 
 pub(super) async fn expunge(
     session: &mut Session,
-    mut uids: BTreeSet<Uid>,
-    modseq: Option<u64>,
+    leaving: Leaving,
+    after: Vec<Command>,
 ) -> Result<Vec<(Uid, Removed)>, StoreError> {
+    let Leaving {
+        mut uids,
+        modseq,
+        together,
+    } = leaving;
     let deleted = Flags::of(&[SystemFlag::Deleted]);
-    let commands: Vec<Command> = UidSet::from_uids(&uids)
-        .pieces()
-        .iter()
-        .map(|set| Command::store(set, modseq, Set::Add, &deleted))
-        .collect();
-    for (_, done) in session.run_all(&commands).await? {
-        let refused = modified(must(done, "mark messages deleted")?);
-        uids.retain(|uid| !refused.contains(*uid));
-    }
+    let mark = |set: &UidSet| Command::store(set, modseq, Set::Add, &deleted);
+    let marks: Vec<Command> = UidSet::from_uids(&uids).pieces().iter().map(mark).collect();
     // Without UIDPLUS only a plain EXPUNGE is left, which takes what others marked as well.
     if !session.can("UIDPLUS") {
-        return Ok(uids.into_iter().map(|uid| (uid, Removed::Marked)).collect());
+        let refused = refused(session.run_then(&marks, after).await?)?;
+        let marked = uids.into_iter().filter(|uid| !refused.contains(*uid));
+        return Ok(marked.map(|uid| (uid, Removed::Marked)).collect());
+    }
+    if !together {
+        let refused = refused(session.run_all(&marks).await?)?;
+        uids.retain(|uid| !refused.contains(*uid));
     }
     let pieces = UidSet::from_uids(&uids).pieces();
-    let commands: Vec<Command> = pieces.iter().map(Command::expunge).collect();
-    for (_, done) in session.run_all(&commands).await? {
+    let expunges = pieces.iter().map(Command::expunge);
+    let first = marks.into_iter().filter(|_| together);
+    let commands: Vec<Command> = first.chain(expunges).collect();
+    let (mut answers, left) = ask_after(session, &commands, &uids, after).await?;
+    let expunged = answers.split_off(answers.len().saturating_sub(pieces.len()));
+    let refused = refused(answers)?;
+    for (_, done) in expunged {
         must(done, "expunge messages")?;
     }
-    // Not sent along with it: Dovecot answers the search first.
-    confirmed(session, uids, Removed::Gone).await
+    uids.retain(|uid| !refused.contains(*uid) && !left.contains(uid));
+    Ok(uids.into_iter().map(|uid| (uid, Removed::Gone)).collect())
+}
+
+/// What a STORE passed over because it was changed meanwhile.
+fn refused(answers: Vec<Answer>) -> Result<UidSet, StoreError> {
+    let mut refused = UidSet::default();
+    for (_, done) in answers {
+        refused = refused.union(&modified(must(done, "change flags")?));
+    }
+    Ok(refused)
+}
+
+/// Runs commands with which messages leave, and asks which of them are still there: OK alone proves
+/// nothing (law, 1.6.6). The mailbox is opened anew in between, so that both can be sent in one go:
+/// Dovecot answers a search that follows an EXPUNGE before it.
+async fn ask_after(
+    session: &mut Session,
+    commands: &[Command],
+    uids: &BTreeSet<Uid>,
+    after: Vec<Command>,
+) -> Result<(Vec<Answer>, BTreeSet<Uid>), StoreError> {
+    let (open, since) = (session.open_mailbox()?.clone(), plain(session));
+    let mut next = vec![Command::select(&open.name, open.access, since)?];
+    next.extend(searches(session, uids));
+    next.extend(after);
+    let answers = session.run_then(commands, next).await?;
+    session.select(&open.name, open.access, since).await?;
+    if session.open_mailbox()?.epoch != open.epoch {
+        session.selected = None;
+        let what = format!("UIDVALIDITY of {} changed", shown(&open.name));
+        return Err(StoreError::Stale(what));
+    }
+    let left = still_there(session, uids).await?;
+    Ok((answers, left))
 }
 
 async fn to_trash(
     session: &mut Session,
-    uids: BTreeSet<Uid>,
+    leaving: Leaving,
     trash: &[u8],
+    after: Vec<Command>,
 ) -> Result<Vec<(Uid, Removed)>, StoreError> {
+    let uids = leaving.uids;
     let pieces = UidSet::from_uids(&uids).pieces();
     if session.can("MOVE") {
-        for set in &pieces {
-            let (_, done) = session.run(&Command::move_to(set, trash)?).await?;
+        let moves = pieces.iter().map(|set| Command::move_to(set, trash));
+        let moves = moves.collect::<Result<Vec<Command>, StoreError>>()?;
+        let (answers, left) = ask_after(session, &moves, &uids, after).await?;
+        for (_, done) in answers {
             must(done, "move messages to the trash")?;
         }
-        return confirmed(session, uids, Removed::Trashed).await;
+        let gone = uids.difference(&left);
+        return Ok(gone.map(|uid| (*uid, Removed::Trashed)).collect());
     }
     // RFC 4549, 5.1: never \Deleted before the copy is proven.
     let mut copied = BTreeSet::new();
@@ -259,25 +340,17 @@ async fn to_trash(
             _ => {}
         }
     }
-    let gone = expunge(session, copied, None).await?;
+    let leaving = Leaving {
+        uids: copied,
+        modseq: None,
+        together: true,
+    };
+    let gone = expunge(session, leaving, after).await?;
     let trashed = |(uid, how)| match how {
         Removed::Gone => (uid, Removed::Trashed),
         other => (uid, other),
     };
     Ok(gone.into_iter().map(trashed).collect())
-}
-
-/// Those that are really no longer there: OK alone proves nothing (law, 1.6.6).
-async fn confirmed(
-    session: &mut Session,
-    uids: BTreeSet<Uid>,
-    how: Removed,
-) -> Result<Vec<(Uid, Removed)>, StoreError> {
-    let left = still_there(session, &uids).await?;
-    Ok(uids
-        .difference(&left)
-        .map(|uid| (*uid, how.clone()))
-        .collect())
 }
 
 async fn delete(

@@ -228,22 +228,33 @@ impl MaildirStore {
             .try_for_each(|sub| self.sync_directory(&mailbox.join(sub)))
     }
 
-    /// Makes a mailbox, and the directories above it; or leaves nothing of it.
+    /// Makes a mailbox, and the directories above it; or leaves no mailbox.
     pub(super) fn create(&self, path: &Path) -> io::Result<()> {
-        self.make(path).inspect_err(|_| {
-            // What is not sure to stay must not be taken for a mailbox by the next run.
-            for sub in ["cur", "new", "tmp"] {
-                let directory = path.join(sub);
-                let gone = || match self.disk.remove_dir(&directory) {
-                    Ok(()) => true,
-                    Err(error) => error.kind() == io::ErrorKind::NotFound,
-                };
-                // A disk that fails once may do it the next time.
-                if !(0..REMOVALS).any(|_| gone()) {
-                    tracing::warn!(path = %directory.display(), "half a mailbox was not removed");
-                }
-            }
-        })
+        self.make(path).inspect_err(|_| self.unmake(path))
+    }
+
+    /// Undoes [`Self::make`]: what is not sure to stay must not be taken for a mailbox by the next
+    /// run. `cur` goes first, and the others only when it is sure not to come back at a crash:
+    /// `cur` alone would be half a mailbox for ever (F35), the others alone are one that is being
+    /// made.
+    fn unmake(&self, path: &Path) {
+        if self.remove_part(&path.join("cur")) && self.disk.sync(path).is_ok() {
+            self.remove_part(&path.join("new"));
+            self.remove_part(&path.join("tmp"));
+        }
+    }
+
+    fn remove_part(&self, directory: &Path) -> bool {
+        let gone = || match self.disk.remove_dir(directory) {
+            Ok(()) => true,
+            Err(error) => error.kind() == io::ErrorKind::NotFound,
+        };
+        // A disk that fails once may do it the next time.
+        let gone = (0..REMOVALS).any(|_| gone());
+        if !gone {
+            tracing::warn!(path = %directory.display(), "half a mailbox was not removed");
+        }
+        gone
     }
 
     /// `cur` comes last, and only when the others are sure to stay: it is what makes a directory a

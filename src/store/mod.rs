@@ -138,6 +138,10 @@ pub trait Serve: Store {
     /// Answers may then be as old as this call.
     async fn foresee(&mut self, next: &[Next<'_>]) -> Result<(), StoreError>;
 
+    /// Tells what will be asked after the next change of flags or removal, to be sent along with
+    /// it.
+    async fn afterwards(&mut self, next: &[Next<'_>]) -> Result<(), StoreError>;
+
     /// What messages are called wherever they lie; those that are gone are left out.
     async fn kin(
         &mut self,
@@ -218,6 +222,12 @@ pub enum Next<'a> {
     Look(Ask<'a>),
     /// [`Store::read`].
     Read(&'a Place, &'a [crate::model::Uid]),
+    /// [`Serve::kin`].
+    Kin(&'a Place, &'a [crate::model::Uid]),
+    /// [`Store::set_flags`], in which nothing but the opening is a question.
+    Flags(&'a Place),
+    /// [`Store::remove`].
+    Remove(&'a Place, &'a [crate::model::Uid]),
 }
 
 /// How thorough a look is.

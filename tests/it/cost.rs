@@ -174,7 +174,7 @@ fn what_changed_on_disk() {
     w.at_rest("nothing after it");
     let changes = Price {
         turns: 80,
-        commands: 10 + 10 * 10,
+        commands: 10 + 12 * 10,
         down: 60_000,
     };
     for n in 0..10 {

@@ -17,6 +17,10 @@ impl Serve for Memory<Uid> {
         Ok(())
     }
 
+    async fn afterwards(&mut self, _: &[Next<'_>]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     async fn kin(&mut self, place: &Place, ids: &[Uid]) -> Result<Vec<(Uid, Kin)>, StoreError> {
         self.step()?;
         let objects = self.inner.borrow().objects;

@@ -1,0 +1,79 @@
+//! What only a server can tell, and what of it can be foreseen.
+
+use super::command::Command;
+use super::session::Session;
+use super::store::ImapStore;
+use super::tier::{Tier, plain, tier};
+use super::transfer::Objects;
+use super::write::flags_of;
+use crate::model::{Kin, Uid};
+use crate::store::{Next, Place, Serve, StoreError};
+
+impl Serve for ImapStore {
+    fn names_messages(&self) -> bool {
+        self.objects.get() != Objects::None
+    }
+
+    async fn foresee(&mut self, next: &[Next<'_>]) -> Result<(), StoreError> {
+        let mut session = self.take().await?;
+        let done = async {
+            let commands = self.foreseen(&session, next)?;
+            session.foresee(commands).await
+        }
+        .await;
+        self.put(session);
+        done
+    }
+
+    async fn afterwards(&mut self, next: &[Next<'_>]) -> Result<(), StoreError> {
+        let session = self.take().await?;
+        let commands = self.foreseen(&session, next);
+        self.put(session);
+        self.after = commands?;
+        Ok(())
+    }
+
+    async fn kin(&mut self, place: &Place, ids: &[Uid]) -> Result<Vec<(Uid, Kin)>, StoreError> {
+        let mut session = self.take().await?;
+        let kin = match self.open(&mut session, place).await {
+            Ok(()) => super::transfer::kin(&mut session, ids).await,
+            Err(error) => Err(error),
+        };
+        self.put(session);
+        kin
+    }
+}
+
+impl ImapStore {
+    /// The commands with which these questions will begin. A mailbox that cannot be asked for is
+    /// passed over: whoever asks will learn why.
+    fn foreseen(&self, session: &Session, next: &[Next<'_>]) -> Result<Vec<Command>, StoreError> {
+        let access = self.settings.access;
+        let mut commands: Vec<Command> = Vec::new();
+        for question in next {
+            let mailbox = match question {
+                Next::Look(ask) => &ask.base.name,
+                Next::Flags(place)
+                | Next::Read(place, _)
+                | Next::Kin(place, _)
+                | Next::Remove(place, _) => &place.mailbox,
+            };
+            let Ok(name) = self.wire_name(mailbox) else {
+                continue;
+            };
+            if let Next::Look(ask) = question {
+                commands.extend(super::look::foreseen(session, &name, access, ask)?);
+                continue;
+            }
+            commands.push(Command::select(&name, access, plain(session))?);
+            commands.extend(match question {
+                Next::Read(_, uids) => super::read::foreseen(session, uids),
+                Next::Kin(_, uids) => super::transfer::kin_foreseen(session, uids),
+                // Without CONDSTORE nothing but the moment guards what was changed meanwhile.
+                Next::Remove(_, uids) if tier(session) != Tier::Plain => flags_of(uids),
+                Next::Remove(..) | Next::Flags(_) | Next::Look(_) => Vec::new(),
+            });
+        }
+        Ok(commands)
+    }
+}
