@@ -135,3 +135,30 @@ fn a_server_that_is_down_or_silent_is_temporary() {
         "{code} {text}"
     );
 }
+
+/// A prefix that was not told is not the same as none: mailboxes would be created beside their
+/// place, where they stand in the way for ever (seed 2956 of the simulator).
+#[test]
+fn a_namespace_that_is_refused_is_not_empty() {
+    for (refusal, says) in [
+        ("NO [UNAVAILABLE] later", "later"),
+        ("BAD what?", "disable_extensions"),
+    ] {
+        let (port, said) = serve("* OK hi\r\n", move |tag, command| match command {
+            "CAPABILITY" => format!("* CAPABILITY IMAP4rev1 NAMESPACE\r\n{tag} OK done\r\n"),
+            "NAMESPACE" => format!("{tag} {refusal}\r\n"),
+            _ => ordinary(tag, command),
+        });
+        let home = home(port, "tls = \"none\"\npassword = \"x\"");
+        for sub in ["cur", "new", "tmp"] {
+            std::fs::create_dir_all(home.mail().join("Work").join(sub)).unwrap();
+        }
+        let (code, text) = run(&home, &["sync"]);
+        assert!(
+            code == 75 && text.contains("tell its NAMESPACE") && text.contains(says),
+            "{code} {text}"
+        );
+        let said = said.lock().unwrap();
+        assert!(!said.iter().any(|line| line.contains("CREATE")), "{said:?}");
+    }
+}
