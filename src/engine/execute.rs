@@ -240,13 +240,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
         }
         let uploads: Vec<UploadJob> = works.values().filter_map(UploadJob::of).collect();
-        for job in uploads {
-            let name = job.place.mailbox.clone();
-            let mut complete = false;
-            let done = self.upload(job, &mut complete, report).await;
-            let done = self.tolerate(&name, done, report)?;
+        for name in self.upload(uploads, report).await? {
             if let Some(work) = works.get_mut(&name) {
-                work.sound &= complete && done.is_ok();
+                work.sound = false;
             }
         }
         Ok(())

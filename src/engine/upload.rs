@@ -7,15 +7,18 @@ use super::copy::{Wanted, change, copies, refusal, refused};
 use super::report::{Ended, Event, Observer, Report};
 use super::work::Work;
 use crate::model::{
-    AnyId, Canonical, ContentHash, Heading, Id, Kin, MailboxKey, MaildirId, Side, Uid,
+    AnyId, Canonical, ContentHash, Heading, Id, Kin, MailboxKey, MailboxName, MaildirId, Side, Uid,
 };
 use crate::reconcile::Outcome;
 use crate::state::State;
 use crate::store::{About, Delivered, Delivery, Keep, Place, Receiver, Serve, Sink, StoreError};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Uploads whose outcome may be unknown at once.
+/// Uploads that are noted and recorded together.
 const UP_BATCH: usize = 100;
+
+/// Uploads whose outcome may be unknown at once; so many are on their way to a far-away server.
+const IN_DOUBT: usize = 500;
 
 /// Messages of one mailbox to be uploaded.
 #[derive(Debug)]
@@ -48,28 +51,61 @@ impl UploadJob {
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// Uploads the new files of a mailbox. `complete` tells whether each is now a pair or set
-    /// aside; one that was stored under an unknown UID is neither.
+    /// Uploads new files, one mailbox after another; a batch is on its way while those before it
+    /// are answered. Answers with the mailboxes where something was left undone: refused for now,
+    /// or stored under an unknown UID.
     pub(super) async fn upload(
         &mut self,
-        job: UploadJob,
-        complete: &mut bool,
+        jobs: Vec<UploadJob>,
+        report: &mut Report,
+    ) -> Result<BTreeSet<MailboxName>, Ended> {
+        let (mut open, mut unsound) = (VecDeque::new(), BTreeSet::new());
+        let sent = self.post(&jobs, &mut open, &mut unsound, report).await;
+        // What was sent is recorded, whatever ended it.
+        while let Some(batch) = open.pop_front() {
+            self.take_answers(batch, &mut unsound, report).await?;
+        }
+        sent.map(|()| unsound)
+    }
+
+    async fn post<'j>(
+        &mut self,
+        jobs: &'j [UploadJob],
+        open: &mut VecDeque<Posted<'j, R::Receiver>>,
+        unsound: &mut BTreeSet<MailboxName>,
         report: &mut Report,
     ) -> Result<(), Ended> {
-        *complete = true;
-        for batch in job.wanted.chunks(UP_BATCH) {
-            self.check_stop()?;
-            *complete &= self.upload_batch(&job, batch, report).await?;
+        for job in jobs {
+            for batch in job.wanted.chunks(UP_BATCH) {
+                self.check_stop()?;
+                let on_their_way = |open: &VecDeque<Posted<'_, R::Receiver>>| {
+                    open.iter().map(|posted| posted.batch.len()).sum::<usize>()
+                };
+                while on_their_way(open) + batch.len() > IN_DOUBT
+                    && let Some(first) = open.pop_front()
+                {
+                    self.take_answers(first, unsound, report).await?;
+                }
+                let name = &job.place.mailbox;
+                match self.post_batch(job, batch, report).await {
+                    Ok(posted) => open.push_back(posted),
+                    Err(ended) => {
+                        let _reported = self.tolerate(name, Err(ended), report)?;
+                        unsound.insert(name.clone());
+                        break;
+                    }
+                }
+            }
         }
         Ok(())
     }
 
-    async fn upload_batch(
+    async fn post_batch<'j>(
         &mut self,
-        job: &UploadJob,
-        batch: &[(MaildirId, Wanted)],
+        job: &'j UploadJob,
+        batch: &'j [(MaildirId, Wanted)],
         report: &mut Report,
-    ) -> Result<bool, Ended> {
+    ) -> Result<Posted<'j, R::Receiver>, Ended> {
         let files: Vec<MaildirId> = batch.iter().map(|(file, _)| file.clone()).collect();
         let receiver = self.remote.receive(&job.place).await?;
         let now = (self.world.now)();
@@ -94,19 +130,54 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let Up {
             receiver,
             sent,
-            mut failed,
+            failed,
             bytes,
             ..
         } = up;
         read?;
-        let delivered = receiver.finish().await?;
         report.bytes_up += bytes;
-        let answers = Answers {
+        Ok(Posted {
+            job,
+            batch,
+            receiver,
             sent,
-            failed: std::mem::take(&mut failed),
-            delivered,
+            failed,
+        })
+    }
+
+    /// Records what became of a batch.
+    async fn take_answers(
+        &mut self,
+        posted: Posted<'_, R::Receiver>,
+        unsound: &mut BTreeSet<MailboxName>,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let Posted {
+            job,
+            batch,
+            receiver,
+            sent,
+            failed,
+        } = posted;
+        let name = &job.place.mailbox;
+        let complete = match receiver.finish().await {
+            Ok(delivered) => {
+                let answers = Answers {
+                    sent,
+                    failed,
+                    delivered,
+                };
+                self.record_uploads(job, batch, answers, report)?
+            }
+            Err(error) => {
+                let _reported = self.tolerate(name, Err(error.into()), report)?;
+                false
+            }
         };
-        self.record_uploads(job, batch, answers, report)
+        if !complete {
+            unsound.insert(name.clone());
+        }
+        Ok(())
     }
 
     /// Whether every message of the batch is now a pair or set aside.
@@ -195,6 +266,15 @@ impl Sent {
             replaces: want.replaces,
         }
     }
+}
+
+/// A batch on its way.
+struct Posted<'j, C> {
+    job: &'j UploadJob,
+    batch: &'j [(MaildirId, Wanted)],
+    receiver: C,
+    sent: Vec<Sent>,
+    failed: Vec<(MaildirId, String)>,
 }
 
 /// What became of a batch that was sent.

@@ -12,19 +12,59 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// Takes messages to the server by APPEND, several on their way at once where LITERAL+ allows it.
-/// A message counts as stored when its own command was answered with OK.
+/// Appends of a session whose answers nobody has taken yet.
+#[derive(Clone, Debug, Default)]
+pub struct Posted(Rc<RefCell<BTreeMap<String, Option<Completion>>>>);
+
+impl Posted {
+    /// How many have not been answered.
+    pub fn open(&self) -> usize {
+        self.0
+            .borrow()
+            .values()
+            .filter(|done| done.is_none())
+            .count()
+    }
+
+    /// Notes the end of a command, if it is one of these.
+    pub fn note(&self, tag: &str, done: &Completion) -> bool {
+        let mut posted = self.0.borrow_mut();
+        let waiting = posted.get_mut(tag);
+        waiting.is_some_and(|waiting| waiting.replace(done.clone()).is_none())
+    }
+
+    fn await_answer(&self, tag: &str) {
+        self.0.borrow_mut().insert(tag.to_owned(), None);
+    }
+
+    fn is_answered(&self, tag: &str) -> bool {
+        self.0.borrow().get(tag).is_some_and(Option::is_some)
+    }
+
+    fn take(&self, tag: &str) -> Option<Completion> {
+        self.0.borrow_mut().remove(tag).flatten()
+    }
+
+    fn is_of(&self, session: &Session) -> bool {
+        Rc::ptr_eq(&self.0, &session.posted.0)
+    }
+}
+
+/// Takes messages to the server by APPEND, several on their way at once where LITERAL+ allows it,
+/// also by several of these, one after another. A message counts as stored when its own command
+/// was answered with OK.
 pub struct AppendReceiver {
-    session: Option<Session>,
+    /// Where the session is while no message is under way.
     slot: Rc<RefCell<Option<Session>>>,
+    session: Option<Session>,
+    /// Of that very session: an answer of another is none.
+    posted: Posted,
     wire: Vec<u8>,
     place: Place,
     /// Commands sent: tag, the caller's number, bytes.
     sent: Vec<(String, usize, u64)>,
-    done: BTreeMap<String, Completion>,
-    /// The command of the message that has begun; `None`: it was refused at its announcement.
-    current: Option<String>,
-    size: u64,
+    /// Whether bytes of a message are wanted; not of one that was refused at its announcement.
+    wanted: bool,
 }
 
 impl AppendReceiver {
@@ -34,15 +74,30 @@ impl AppendReceiver {
         wire: Vec<u8>,
         place: Place,
     ) -> AppendReceiver {
+        let posted = session.posted.clone();
+        put_back(&slot, session);
         AppendReceiver {
-            session: Some(session),
             slot,
+            session: None,
+            posted,
             wire,
             place,
             sent: Vec::new(),
-            done: BTreeMap::new(),
-            current: None,
-            size: 0,
+            wanted: false,
+        }
+    }
+
+    /// Takes the session, if it is still the same.
+    fn take(&mut self) -> Result<(), StoreError> {
+        let mut slot = self.slot.borrow_mut();
+        self.session = slot.take_if(|session| self.posted.is_of(session));
+        drop(slot);
+        self.session().map(|_| ())
+    }
+
+    fn put(&mut self) {
+        if let Some(session) = self.session.take() {
+            put_back(&self.slot, session);
         }
     }
 
@@ -53,19 +108,12 @@ impl AppendReceiver {
 
     /// Reads until `+` or the end of this command.
     async fn invited(&mut self, tag: &str) -> Result<bool, StoreError> {
-        loop {
-            match self.session()?.next(&mut NoTap).await? {
-                Reply::Continue => return Ok(true),
-                Reply::Tagged(own, done) => {
-                    let over = own == tag;
-                    self.done.insert(own, done);
-                    if over {
-                        return Ok(false);
-                    }
-                }
-                _ => {}
+        while !self.posted.is_answered(tag) {
+            if let Reply::Continue = self.session()?.next(&mut NoTap).await? {
+                return Ok(true);
             }
         }
+        Ok(false)
     }
 
     fn outcome(&self, done: &Completion, stored: u64) -> Result<Delivered<Uid>, StoreError> {
@@ -95,6 +143,7 @@ impl Receiver for AppendReceiver {
         let unknown = || StoreError::Bug("an upload began without flags and date".into());
         let delivery = delivery.ok_or_else(unknown)?;
         let wire = self.wire.clone();
+        self.take()?;
         let session = self.session()?;
         let small = size <= 4096;
         let at_once = session.can("LITERAL+") || (session.can("LITERAL-") && small);
@@ -105,51 +154,54 @@ impl Receiver for AppendReceiver {
         };
         let command = Command::append(&wire, &delivery.flags, delivery.date, (size, kind))?;
         let tag = session.send(&command).await?;
-        (self.current, self.size) = (Some(tag.clone()), size);
+        self.posted.await_answer(&tag);
         self.sent.push((tag.clone(), delivery.tag, size));
-        if kind == LiteralKind::Waiting && !self.invited(&tag).await? {
-            self.current = None;
-        }
+        self.wanted = at_once || self.invited(&tag).await?;
         Ok(())
     }
 
     async fn chunk(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        match self.current {
-            Some(_) => self.session()?.write(bytes).await,
-            None => Ok(()),
+        match self.wanted {
+            true => self.session()?.write(bytes).await,
+            false => Ok(()),
         }
     }
 
     async fn end(&mut self, _: Delivery) -> Result<(), StoreError> {
-        // These two bytes are what makes the server store the message (law, 0.4).
-        match self.current.take() {
-            Some(_) => self.session()?.write(b"\r\n").await,
-            None => Ok(()),
+        if std::mem::take(&mut self.wanted) {
+            // These two bytes are what makes the server store the message (law, 0.4).
+            self.session()?.write(b"\r\n").await?;
         }
+        self.put();
+        Ok(())
     }
 
     async fn abandon(&mut self) -> Result<(), StoreError> {
-        // Half a literal cannot be taken back; without its end nothing is stored.
-        self.session = None;
+        // Half a literal cannot be taken back; without its end nothing is stored. What came before
+        // it is answered first, so that it is not in doubt.
+        if let Some(mut session) = self.session.take() {
+            while self.posted.open() > 1 && session.next(&mut NoTap).await.is_ok() {}
+        }
         let what = "a file changed while it was uploaded; it comes with the next run";
         Err(StoreError::Retry(what.into()))
     }
 
     async fn finish(mut self) -> Result<Vec<(usize, Delivered<Uid>)>, StoreError> {
-        let mut outcomes = Vec::new();
-        for (tag, number, size) in std::mem::take(&mut self.sent) {
-            while !self.done.contains_key(&tag) {
-                if let Reply::Tagged(own, done) = self.session()?.next(&mut NoTap).await? {
-                    self.done.insert(own, done);
+        let sent = std::mem::take(&mut self.sent);
+        let open = |tag: &String| !self.posted.is_answered(tag);
+        if sent.iter().any(|(tag, ..)| open(tag)) {
+            self.take()?;
+            for (tag, ..) in &sent {
+                while !self.posted.is_answered(tag) {
+                    self.session()?.next(&mut NoTap).await?;
                 }
             }
-            if let Some(done) = self.done.get(&tag) {
-                outcomes.push((number, self.outcome(done, size)?));
-            }
+            self.put();
         }
-        if let Some(session) = self.session.take() {
-            put_back(&self.slot, session);
-        }
-        Ok(outcomes)
+        let answers = sent.into_iter().filter_map(|(tag, number, size)| {
+            let done = self.posted.take(&tag)?;
+            Some(self.outcome(&done, size).map(|outcome| (number, outcome)))
+        });
+        answers.collect()
     }
 }

@@ -3,6 +3,7 @@
 
 use super::ahead::Ahead;
 use super::answer::{must, unknown};
+use super::append::Posted;
 use super::command::Command;
 use super::connect::{Server, clean, connect};
 use super::names::Naming;
@@ -27,6 +28,8 @@ pub struct Session {
     outstanding: usize,
     /// What was sent before it was asked for.
     pub(super) ahead: Ahead,
+    /// Messages that were sent, and whose answers are asked for later.
+    pub(super) posted: Posted,
     capabilities: BTreeSet<String>,
     /// Whether the server said that it does QRESYNC in this session.
     pub qresync: bool,
@@ -75,6 +78,7 @@ impl Session {
             tags: 0,
             outstanding: 0,
             ahead: Ahead::default(),
+            posted: Posted::default(),
             capabilities: BTreeSet::new(),
             qresync: false,
             naming: Naming::default(),
@@ -164,9 +168,10 @@ impl Session {
         }
     }
 
-    /// Whether nothing is under way but what was sent ahead, so that another command can be sent.
+    /// Whether nothing is under way but what was sent ahead and what was posted, so that another
+    /// command can be sent.
     pub fn is_idle(&self) -> bool {
-        self.outstanding == self.ahead.sent()
+        self.outstanding == self.ahead.sent() + self.posted.open()
     }
 
     /// Sends a command into the buffer, unless it was sent ahead; answers with its tag.
@@ -206,7 +211,12 @@ impl Session {
                     .broken(&format!("ended the session: {}", clean(text)));
                 return Err(patience(error, text));
             }
-            Reply::Tagged(..) => self.outstanding = self.outstanding.saturating_sub(1),
+            Reply::Tagged(tag, done) => {
+                self.outstanding = self.outstanding.saturating_sub(1);
+                if self.posted.note(tag, done) {
+                    return Ok(Reply::Other);
+                }
+            }
             Reply::Exists(count) => {
                 if let Some(open) = &mut self.selected {
                     open.exists = *count;

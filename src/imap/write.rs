@@ -266,10 +266,30 @@ pub(super) async fn expunge(
     let expunged = answers.split_off(answers.len().saturating_sub(pieces.len()));
     let refused = refused(answers)?;
     for (_, done) in expunged {
-        must(done, "expunge messages")?;
+        if let Err(error) = must(done, "expunge messages") {
+            if together {
+                unmark(session, &left).await;
+            }
+            return Err(error);
+        }
     }
     uids.retain(|uid| !refused.contains(*uid) && !left.contains(uid));
     Ok(uids.into_iter().map(|uid| (uid, Removed::Gone)).collect())
+}
+
+/// Takes our own marks back where the server would not expunge: left there, they would look like
+/// the user's, and travel with a message that is moved before the next try.
+async fn unmark(session: &mut Session, uids: &BTreeSet<Uid>) {
+    let deleted = Flags::of(&[SystemFlag::Deleted]);
+    let unmark = |set: &UidSet| Command::store(set, None, Set::Remove, &deleted);
+    let commands: Vec<Command> = UidSet::from_uids(uids)
+        .pieces()
+        .iter()
+        .map(unmark)
+        .collect();
+    if let Err(error) = session.run_all(&commands).await {
+        tracing::debug!(%error, "marks of deletion were left");
+    }
 }
 
 /// What a STORE passed over because it was changed meanwhile.

@@ -60,7 +60,8 @@ pub trait Store: Sized {
         sink: &mut S,
     ) -> Result<(), StoreError>;
 
-    /// Begins to take messages into a mailbox.
+    /// Begins to take messages into a mailbox. The server's side can take in more by another
+    /// receiver before the first is finished.
     async fn receive(&mut self, place: &Place) -> Result<Self::Receiver, StoreError>;
 
     /// Changes flags; answers with the messages for which the change now holds.
