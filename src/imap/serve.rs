@@ -1,11 +1,11 @@
 //! What only a server can tell, and what of it can be foreseen.
 
 use super::command::Command;
+use super::leave::flags_of;
 use super::session::Session;
 use super::store::ImapStore;
 use super::tier::{Tier, plain, tier};
 use super::transfer::Objects;
-use super::write::flags_of;
 use crate::model::{Kin, Uid};
 use crate::store::{Next, Place, Serve, StoreError};
 

@@ -3,13 +3,14 @@
 
 use super::answer::{must, shown};
 use super::command::{Access, Command, Since};
+use super::leave::{Leaving, expunge};
 use super::look::still_there;
 use super::read::ask;
 use super::reply::{Code, Completion, Reply};
 use super::session::Session;
 use super::store::ImapStore;
 use super::uid_set::UidSet;
-use super::write::{Leaving, expunge, list_one};
+use super::write::list_one;
 use crate::model::{Excerpt, Kin, MailboxName, Uid, UidValidity};
 use crate::store::{Place, Removed, StoreError, Transfer};
 use std::collections::{BTreeMap, BTreeSet};

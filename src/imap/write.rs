@@ -3,14 +3,13 @@
 
 use super::answer::{must, shown};
 use super::command::{Access, Command, Set, Since};
-use super::look::{searches, still_there};
-use super::reply::{Code, Completion, Reply, Status};
-use super::session::{Answer, Session};
+use super::leave::{expunge, modified, to_trash, unchanged};
+use super::reply::{Reply, Status};
+use super::session::Session;
 use super::store::ImapStore;
-use super::tier::plain;
 use super::transfer::leave;
 use super::uid_set::UidSet;
-use crate::model::{AnyId, FlagChange, Flags, MailboxBase, MailboxName, SystemFlag, Uid};
+use crate::model::{AnyId, FlagChange, MailboxBase, MailboxName, Uid};
 use crate::store::{FlagEdit, Place, Removal, Removed, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -155,13 +154,6 @@ impl ImapStore {
     }
 }
 
-fn modified(done: Completion) -> UidSet {
-    match done.code {
-        Some(Code::Modified(set)) => set,
-        _ => UidSet::default(),
-    }
-}
-
 /// Whether the server lists the name as a mailbox.
 pub(super) async fn list_one(session: &mut Session, wire: &[u8]) -> Result<bool, StoreError> {
     let (replies, done) = session.run(&Command::list_one(wire)?).await?;
@@ -171,206 +163,6 @@ pub(super) async fn list_one(session: &mut Session, wire: &[u8]) -> Result<bool,
         Reply::List(l) => l.name == wire && !l.attributes.iter().any(|a| no.contains(&a.as_str())),
         _ => false,
     }))
-}
-
-/// Messages that are to leave the mailbox that is open.
-pub(super) struct Leaving {
-    pub uids: BTreeSet<Uid>,
-    /// Only those that have not changed since.
-    pub modseq: Option<u64>,
-    /// Whether EXPUNGE may be sent along with the STORE: not where one that the STORE passes over
-    /// was marked before.
-    pub together: bool,
-}
-
-impl Leaving {
-    /// Those of a set, and the others.
-    fn split(self, set: &BTreeSet<Uid>) -> (Leaving, Leaving) {
-        let (inside, outside) = self.uids.into_iter().partition(|uid| set.contains(uid));
-        let (modseq, together) = (self.modseq, self.together);
-        let with = |uids| Leaving {
-            uids,
-            modseq,
-            together,
-        };
-        (with(inside), with(outside))
-    }
-}
-
-/// The question about flags that precedes a removal.
-pub(super) fn flags_of(uids: &[Uid]) -> Vec<Command> {
-    let pieces = UidSet::from_uids(uids).pieces();
-    let fetch = |piece: &UidSet| Command::fetch(piece, "UID FLAGS");
-    pieces.iter().map(fetch).collect()
-}
-
-/// Those of the messages that nobody has come to want since the plan.
-async fn unchanged(
-    session: &mut Session,
-    removals: &[Removal<Uid>],
-    modseq: Option<u64>,
-) -> Result<Leaving, StoreError> {
-    let all: Vec<Uid> = removals.iter().map(|removal| removal.id).collect();
-    let mut now: BTreeMap<Uid, Flags> = BTreeMap::new();
-    for (replies, done) in session.run_all(&flags_of(&all)).await? {
-        must(done, "tell flags")?;
-        for reply in replies {
-            if let Reply::Fetch(fetched) = reply
-                && let (Some(uid), Some(flags)) = (fetched.uid, fetched.flags)
-            {
-                now.insert(uid, flags);
-            }
-        }
-    }
-    // One that is gone already is found out by asking after the removal.
-    let same = |removal: &&Removal<Uid>| {
-        now.get(&removal.id)
-            .is_none_or(|flags| removal.still_holds(flags))
-    };
-    let same = removals.iter().filter(same);
-    Ok(Leaving {
-        uids: same.map(|removal| removal.id).collect(),
-        modseq,
-        together: !now.values().any(|flags| flags.has(SystemFlag::Deleted)),
-    })
-}
-
-pub(super) async fn expunge(
-    session: &mut Session,
-    leaving: Leaving,
-    after: Vec<Command>,
-) -> Result<Vec<(Uid, Removed)>, StoreError> {
-    let Leaving {
-        mut uids,
-        modseq,
-        together,
-    } = leaving;
-    let deleted = Flags::of(&[SystemFlag::Deleted]);
-    let mark = |set: &UidSet| Command::store(set, modseq, Set::Add, &deleted);
-    let marks: Vec<Command> = UidSet::from_uids(&uids).pieces().iter().map(mark).collect();
-    // Without UIDPLUS only a plain EXPUNGE is left, which takes what others marked as well.
-    if !session.can("UIDPLUS") {
-        let refused = refused(session.run_then(&marks, after).await?)?;
-        let marked = uids.into_iter().filter(|uid| !refused.contains(*uid));
-        return Ok(marked.map(|uid| (uid, Removed::Marked)).collect());
-    }
-    if !together {
-        let refused = refused(session.run_all(&marks).await?)?;
-        uids.retain(|uid| !refused.contains(*uid));
-    }
-    let pieces = UidSet::from_uids(&uids).pieces();
-    let expunges = pieces.iter().map(Command::expunge);
-    let first = marks.into_iter().filter(|_| together);
-    let commands: Vec<Command> = first.chain(expunges).collect();
-    let (mut answers, left) = ask_after(session, &commands, &uids, after).await?;
-    let expunged = answers.split_off(answers.len().saturating_sub(pieces.len()));
-    let refused = refused(answers)?;
-    for (_, done) in expunged {
-        if let Err(error) = must(done, "expunge messages") {
-            if together {
-                unmark(session, &left).await;
-            }
-            return Err(error);
-        }
-    }
-    uids.retain(|uid| !refused.contains(*uid) && !left.contains(uid));
-    Ok(uids.into_iter().map(|uid| (uid, Removed::Gone)).collect())
-}
-
-/// Takes our own marks back where the server would not expunge: left there, they would look like
-/// the user's, and travel with a message that is moved before the next try.
-async fn unmark(session: &mut Session, uids: &BTreeSet<Uid>) {
-    let deleted = Flags::of(&[SystemFlag::Deleted]);
-    let unmark = |set: &UidSet| Command::store(set, None, Set::Remove, &deleted);
-    let commands: Vec<Command> = UidSet::from_uids(uids)
-        .pieces()
-        .iter()
-        .map(unmark)
-        .collect();
-    if let Err(error) = session.run_all(&commands).await {
-        tracing::debug!(%error, "marks of deletion were left");
-    }
-}
-
-/// What a STORE passed over because it was changed meanwhile.
-fn refused(answers: Vec<Answer>) -> Result<UidSet, StoreError> {
-    let mut refused = UidSet::default();
-    for (_, done) in answers {
-        refused = refused.union(&modified(must(done, "change flags")?));
-    }
-    Ok(refused)
-}
-
-/// Runs commands with which messages leave, and asks which of them are still there: OK alone proves
-/// nothing (law, 1.6.6). The mailbox is opened anew in between, so that both can be sent in one go:
-/// Dovecot answers a search that follows an EXPUNGE before it.
-async fn ask_after(
-    session: &mut Session,
-    commands: &[Command],
-    uids: &BTreeSet<Uid>,
-    after: Vec<Command>,
-) -> Result<(Vec<Answer>, BTreeSet<Uid>), StoreError> {
-    let (open, since) = (session.open_mailbox()?.clone(), plain(session));
-    let mut next = vec![Command::select(&open.name, open.access, since)?];
-    next.extend(searches(session, uids));
-    next.extend(after);
-    let answers = session.run_then(commands, next).await?;
-    session.select(&open.name, open.access, since).await?;
-    if session.open_mailbox()?.epoch != open.epoch {
-        session.selected = None;
-        let what = format!("UIDVALIDITY of {} changed", shown(&open.name));
-        return Err(StoreError::Stale(what));
-    }
-    let left = still_there(session, uids).await?;
-    Ok((answers, left))
-}
-
-async fn to_trash(
-    session: &mut Session,
-    leaving: Leaving,
-    trash: &[u8],
-    after: Vec<Command>,
-) -> Result<Vec<(Uid, Removed)>, StoreError> {
-    let uids = leaving.uids;
-    let pieces = UidSet::from_uids(&uids).pieces();
-    if session.can("MOVE") {
-        let moves = pieces.iter().map(|set| Command::move_to(set, trash));
-        let moves = moves.collect::<Result<Vec<Command>, StoreError>>()?;
-        let (answers, left) = ask_after(session, &moves, &uids, after).await?;
-        for (_, done) in answers {
-            must(done, "move messages to the trash")?;
-        }
-        let gone = uids.difference(&left);
-        return Ok(gone.map(|uid| (*uid, Removed::Trashed)).collect());
-    }
-    // RFC 4549, 5.1: never \Deleted before the copy is proven.
-    let mut copied = BTreeSet::new();
-    for set in &pieces {
-        let (_, done) = session.run(&Command::copy_to(set, trash)?).await?;
-        let done = must(done, "copy messages to the trash")?;
-        let here = uids.iter().filter(|uid| set.contains(**uid));
-        match done.code {
-            Some(Code::CopyUid(_, from, to)) => {
-                let told = from.pairs(&to, uids.len() as u64);
-                let told: BTreeSet<Uid> = told.into_iter().map(|(old, _)| old).collect();
-                copied.extend(here.filter(|uid| told.contains(uid)).copied());
-            }
-            // Without UIDPLUS a COPY is all or nothing (RFC 9051, 6.4.7).
-            _ if !session.can("UIDPLUS") => copied.extend(here.copied()),
-            _ => {}
-        }
-    }
-    let leaving = Leaving {
-        uids: copied,
-        modseq: None,
-        together: true,
-    };
-    let gone = expunge(session, leaving, after).await?;
-    let trashed = |(uid, how)| match how {
-        Removed::Gone => (uid, Removed::Trashed),
-        other => (uid, other),
-    };
-    Ok(gone.into_iter().map(trashed).collect())
 }
 
 async fn delete(

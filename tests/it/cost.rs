@@ -140,7 +140,7 @@ fn what_changed_on_the_server_is_one_turn_more() {
         }
     }
     let new = Price {
-        turns: 30,
+        turns: 12,
         commands: 6 + 6 * 10,
         down: 60_000,
     };
@@ -165,7 +165,7 @@ fn what_changed_on_disk() {
         }
     }
     let uploads = Price {
-        turns: 20,
+        turns: 12,
         commands: 10 + 50 + 4 * 10,
         down: 60_000,
     };
@@ -173,7 +173,7 @@ fn what_changed_on_disk() {
     assert_eq!(report["uploaded"], 50);
     w.at_rest("nothing after it");
     let changes = Price {
-        turns: 80,
+        turns: 30,
         commands: 10 + 12 * 10,
         down: 60_000,
     };
