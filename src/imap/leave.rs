@@ -107,7 +107,9 @@ pub(super) async fn expunge(
     for (_, done) in expunged {
         if let Err(error) = must(done, "expunge messages") {
             if together {
-                unmark(session, &left).await;
+                // Not what the STORE passed over: a mark on it is somebody else's.
+                let ours = left.into_iter().filter(|uid| !refused.contains(*uid));
+                unmark(session, &ours.collect()).await;
             }
             return Err(error);
         }
