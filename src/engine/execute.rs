@@ -319,6 +319,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 Action::Link { .. }
                 | Action::Copy { .. }
                 | Action::Flags { .. }
+                | Action::Unmark { .. }
                 | Action::Delete { .. }
                 | Action::Move(_)
                 | Action::Rekey { .. }

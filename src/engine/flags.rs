@@ -4,19 +4,60 @@ use super::account::Account;
 use super::rematch::HashSink;
 use super::report::{Ended, Report};
 use super::work::Work;
-use crate::model::{FlagChange, Id, MaildirId, Side, Uid};
-use crate::reconcile::{Action, Outcome};
+use crate::model::{FlagChange, Flags, Id, MaildirId, Side, SystemFlag, Uid};
+use crate::reconcile::{Action, Outcome, PairRef};
 use crate::store::{FlagEdit, Keep, Place, Serve};
 use std::collections::BTreeSet;
 
 /// Where flags are to be set on the server.
 pub(super) fn flags_there(work: &Work) -> Option<Place> {
-    let there =
-        |action: &Action| matches!(action, Action::Flags { remote, .. } if !remote.is_empty());
-    work.plan.actions.iter().any(there).then(|| work.place())
+    let edits = work.plan.actions.iter().filter_map(Setting::of);
+    let mut there = edits.filter(|setting| !setting.remote.is_empty());
+    there.next().map(|_| work.place())
 }
 
 type Edit = (Uid, MaildirId, FlagChange, FlagChange);
+
+/// Flags that are to be set on a message that both sides have.
+struct Setting<'a> {
+    pair: &'a PairRef,
+    /// What the base holds then.
+    merged: &'a Flags,
+    remote: FlagChange,
+    local: FlagChange,
+    /// Whether there may be more to do with the message, once it is done.
+    first: bool,
+}
+
+impl Setting<'_> {
+    fn of(action: &Action) -> Option<Setting<'_>> {
+        match action {
+            Action::Flags {
+                pair,
+                merged,
+                remote,
+                local,
+            } => Some(Setting {
+                pair,
+                merged,
+                remote: remote.clone(),
+                local: local.clone(),
+                first: false,
+            }),
+            Action::Unmark { pair, agreed } => Some(Setting {
+                pair,
+                merged: agreed,
+                remote: FlagChange {
+                    add: Flags::default(),
+                    remove: Flags::of(&[SystemFlag::Deleted]),
+                },
+                local: FlagChange::default(),
+                first: true,
+            }),
+            _ => None,
+        }
+    }
+}
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     pub(super) async fn set_flags(
@@ -24,40 +65,33 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         work: &mut Work,
         report: &mut Report,
     ) -> Result<(), Ended> {
-        let mut wanted: Vec<Edit> = Vec::new();
-        for action in &work.plan.actions {
-            if let Action::Flags {
-                pair,
-                remote,
-                local,
-                ..
-            } = action
-            {
-                wanted.push((pair.uid, pair.file.clone(), remote.clone(), local.clone()));
-            }
-        }
+        let settings: Vec<Setting<'_>> = work.plan.actions.iter().filter_map(Setting::of).collect();
+        let edit = |s: &Setting<'_>| {
+            let (remote, local) = (s.remote.clone(), s.local.clone());
+            (s.pair.uid, s.pair.file.clone(), remote, local)
+        };
+        let wanted: Vec<Edit> = settings.iter().map(edit).collect();
         if wanted.is_empty() {
             return Ok(());
         }
         let done = self.edit(work, &wanted, report).await?;
-        let (mut outcomes, mut changes) = (Vec::new(), Vec::new());
-        for action in &work.plan.actions {
-            let Action::Flags {
-                pair,
-                merged,
-                remote,
-                local,
-            } = action
-            else {
-                continue;
-            };
+        let (mut outcomes, mut changes, mut sound) = (Vec::new(), Vec::new(), true);
+        for Setting {
+            pair,
+            merged,
+            remote,
+            local,
+            first,
+        } in &settings
+        {
+            // A look does not go on from here while there is more to see.
+            sound &= !first && done.contains(&pair.uid);
             if !done.contains(&pair.uid) {
-                work.sound = false;
                 continue;
             }
             outcomes.push(Outcome::Agreed {
                 pair: pair.id,
-                flags: merged.clone(),
+                flags: (*merged).clone(),
             });
             for (side, change) in [(Side::Remote, remote), (Side::Local, local)] {
                 if !change.is_empty() {
@@ -65,6 +99,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 }
             }
         }
+        work.sound &= sound;
         self.state.apply(work.base.key, &outcomes, &changes)?;
         Ok(())
     }

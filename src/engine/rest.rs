@@ -37,6 +37,7 @@ pub(super) fn leaves_nothing(verdict: &Verdict) -> bool {
         | Action::Duplicate(_)
         | Action::Recall(_)
         | Action::Detach { .. }
+        | Action::Unmark { .. }
         | Action::SetAside(_)
         | Action::Unaside(_) => false,
     };

@@ -290,6 +290,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         for remark in remote.remarks.iter().chain(&local.remarks) {
             report.trouble(Some(&base.name), &StoreError::Mailbox(remark.clone()));
         }
+        if let Some(why) = remote.why_frozen {
+            report.note(format!("{}: {why}", base.name));
+        }
         let mut plan = messages::decide(&messages::Case {
             base: &base,
             remote: &remote,

@@ -41,6 +41,8 @@ pub enum Code {
     PermanentFlags(Flags, AnyKeyword),
     /// The mailbox is selected read-only.
     ReadOnly,
+    /// The mailbox has no persistent UIDs.
+    UidNotSticky,
     /// UIDVALIDITY and UIDs of what was appended.
     AppendUid(u64, UidSet),
     /// UIDVALIDITY, source and target UIDs of what was copied or moved.
@@ -102,6 +104,7 @@ fn code_of(inner: &[u8]) -> Code {
         "HIGHESTMODSEQ" => number(argument).map(Code::HighestModSeq),
         "NOMODSEQ" => Some(Code::NoModSeq),
         "READ-ONLY" => Some(Code::ReadOnly),
+        "UIDNOTSTICKY" => Some(Code::UidNotSticky),
         "CLOSED" => Some(Code::Closed),
         "PERMANENTFLAGS" => permanent(argument),
         "MODIFIED" => UidSet::parse(argument).map(Code::Modified),

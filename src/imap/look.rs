@@ -19,6 +19,10 @@ use std::collections::{BTreeMap, BTreeSet};
 /// A listing is begun again when messages leave while it runs; so often.
 const TRIES: usize = 3;
 
+/// A UID that is named in a STORE or EXPUNGE could be another message's by then (law, H05).
+const UNSTABLE: &str = "the server gives its messages no lasting UIDs (UIDVALIDITY 0 or \
+                        UIDNOTSTICKY), so nothing is changed there; it is only copied from";
+
 /// Looks into a mailbox.
 pub async fn look(
     session: &mut Session,
@@ -41,6 +45,10 @@ pub async fn look(
     // EXAMINE is our own wish (a dry run, pulling only) and says nothing about the mailbox; the
     // plan of a dry run is the plan of a run.
     look.writable = access == Access::ReadOnly || !open.read_only;
+    if open.unstable {
+        look.writable = false;
+        look.why_frozen = Some(UNSTABLE);
+    }
     let went_back = |c: RemoteCursor| {
         c.epoch == open.epoch.0
             && open

@@ -25,6 +25,9 @@ pub struct Selected {
     pub exists: u32,
     /// Whether it refuses changes.
     pub read_only: bool,
+    /// Whether its UIDs may come to mean other messages unnoticed: UIDNOTSTICKY (RFC 4315, 3), or a
+    /// UIDVALIDITY of 0, which no mailbox may have (RFC 9051, 9: nz-number).
+    pub unstable: bool,
     /// What can be stored, if told.
     pub permanent: Option<(Flags, AnyKeyword)>,
     /// Messages that left since it was opened or last listed.
@@ -72,6 +75,7 @@ impl Session {
             modseq: None,
             exists: 0,
             read_only: done.code == Some(Code::ReadOnly),
+            unstable: false,
             permanent: None,
             expunged: 0,
             vanished: UidSet::default(),
@@ -89,6 +93,7 @@ impl Session {
                     // 0 and NOMODSEQ mean that there is none (RFC 7162, 3.1.2).
                     Code::HighestModSeq(value) => open.modseq = (value > 0).then_some(value),
                     Code::NoModSeq => open.modseq = None,
+                    Code::UidNotSticky => open.unstable = true,
                     Code::PermanentFlags(flags, any) => open.permanent = Some((flags, any)),
                     // What was said until now was about the mailbox that was open before.
                     Code::Closed => past = Past::default(),
@@ -105,6 +110,7 @@ impl Session {
             return Err(StoreError::Mailbox(what));
         };
         (open.epoch, open.exists) = (epoch, exists);
+        open.unstable |= epoch == UidValidity(0);
         self.selected = Some(open);
         Ok(past)
     }

@@ -96,6 +96,8 @@ pub struct Look<I: Ord> {
     pub stores: FlagMask,
     /// Whether changes are allowed at all (`false`: READ-ONLY).
     pub writable: bool,
+    /// Why not, where the user would not expect it.
+    pub why_frozen: Option<&'static str>,
     /// Where to go on from, once all of this has been acted on.
     pub cursor: Cursor,
     /// What the user should be told: files that were passed over, answers that did not add up.
@@ -133,6 +135,7 @@ impl<I: Ord> Look<I> {
             sees: FlagMask::All,
             stores: FlagMask::All,
             writable: true,
+            why_frozen: None,
             cursor,
             remarks: Vec::new(),
         }

@@ -143,6 +143,8 @@ mod tests {
         };
         let out = by_evidence(vec![(uid(1), traced)], vec![seeker("a", traced)]);
         assert_eq!(out.links, vec![(uid(1), MaildirId::new("a"))]);
+        let out = by_evidence(vec![(uid(1), traced)], vec![seeker("a", plain)]);
+        assert_eq!(out, Matches::default(), "what is alone is not unclear");
         for (remote, local) in [
             (vec![(uid(1), plain)], vec![seeker("a", plain)]),
             (

@@ -7,7 +7,7 @@ use super::look::Look;
 use super::plan::{Action, CopyWhy, DeleteWhy, MailboxPlan, Note};
 use super::policy::Policy;
 pub use super::seen::Known;
-use super::seen::{Seen, lone, name, opinion, see, state_of};
+use super::seen::{Seen, left_marked, lone, name, opinion, see, state_of, unmark};
 use super::settled::Settled;
 use super::three_way::{agree, first_meeting, merge, shows_interest};
 use crate::model::{
@@ -64,13 +64,19 @@ struct Table<'a> {
 impl Table<'_> {
     fn pair(&mut self, pair: &Pair) {
         if let Some((uid, file)) = self.linked(&AnyId::Remote(pair.uid), &pair.file) {
-            return self.relink(pair, uid, &file);
+            // A run was cut after it had put the message back and before it recorded that.
+            return self.link(uid, &file, Some(pair));
         }
         let remote = see(self.case.remote, &pair.uid, &pair.flags);
         let local = see(self.case.local, &pair.file, &pair.flags);
         match (local, remote) {
             // Rows 5, 11, 17, 23-25, 30, 36: what is not known is not acted on.
             (Seen::Unknown, _) | (_, Seen::Unknown) => {}
+            (local, Seen::Here(remote)) if left_marked(pair, &local, &remote) => {
+                if self.follows(Side::Remote) {
+                    self.act(unmark(pair));
+                }
+            }
             (Seen::Here(local), Seen::Here(remote)) => self.flags(pair, &remote, &local),
             (Seen::Here(local), Seen::Gone) => self.remote_gone(pair, local),
             // Rows 6 and 12: flags do not depend on the body.
@@ -261,11 +267,6 @@ impl Table<'_> {
         for (file, flags) in files.filter(|(file, _)| !linked.contains(file)) {
             self.new_local(file, flags.clone().unwrap_or_default());
         }
-    }
-
-    /// A run was cut after it had put a pair's message back and before it recorded that.
-    fn relink(&mut self, pair: &Pair, uid: Uid, file: &MaildirId) {
-        self.link(uid, file, Some(pair));
     }
 
     /// Row 40; with a pair: its flags are the base of the merge.

@@ -9,7 +9,7 @@
 use super::assign::{Prefer, Source, assign, marked, take};
 use super::plan::{Action, Duplicate, Move, PairRef, Recall};
 use super::policy::Policy;
-use super::seen::name;
+use super::seen::{marked_by_us, name, unmark};
 use super::settled::Moves;
 use super::sighting::{Kept, Known, Sighting, Whereabouts};
 use crate::model::{AnyId, ContentHash, Flags, Id, MailboxName, MaildirId, Side, Uid};
@@ -236,6 +236,11 @@ impl Table<'_> {
         if !self.may_leave_there(&known.mailbox, &g.mailbox) {
             return group.files.push(g);
         }
+        if marked_by_us(&known.pair, &known.flags) {
+            self.out.pairs.insert(pair.id);
+            self.out.files.insert((g.mailbox, g.id));
+            return self.act(known.mailbox.clone(), unmark(&known.pair));
+        }
         let arrived = take(&mut group.uids, &g.mailbox).map(|v| v.id.any());
         let from = (known.mailbox.clone(), pair.uid.any());
         self.travel(pair, from, (g.mailbox, g.id.any()), (arrived, g.size));
@@ -386,3 +391,7 @@ impl Table<'_> {
         self.out.actions.entry(mailbox).or_default().push(action);
     }
 }
+
+#[cfg(test)]
+#[path = "moves_tests.rs"]
+mod tests;

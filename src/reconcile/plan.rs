@@ -69,6 +69,14 @@ pub enum Action {
         /// What to change on disk.
         local: FlagChange,
     },
+    /// Take away the `\Deleted` that a deletion of ours left on the server when it was cut, since
+    /// the message is not to be deleted any more. The next pass decides what else there is to do.
+    Unmark {
+        /// The message.
+        pair: PairRef,
+        /// The flags that the base goes on to hold.
+        agreed: Flags,
+    },
     /// Delete on one side what the other no longer has.
     Delete {
         /// Where.
@@ -229,6 +237,7 @@ impl Action {
             Action::Flags { remote, local, .. } => !remote.is_empty() || !local.is_empty(),
             Action::Link { .. }
             | Action::Copy { .. }
+            | Action::Unmark { .. }
             | Action::Delete { .. }
             | Action::Split { .. }
             | Action::Discard { .. }
@@ -305,6 +314,13 @@ impl fmt::Display for Action {
                 }
                 Ok(())
             }
+            Action::Unmark { pair, .. } => {
+                write!(
+                    f,
+                    "unmark {}, which is not to be deleted any more",
+                    pair.uid
+                )
+            }
             Action::Delete { on, pair, .. } => write!(f, "delete {} on {on}", pair.on(*on)),
             Action::Forget { pair } => write!(f, "forget {}, deleted on both", pair.uid),
             Action::Detach { aside, .. } => write!(f, "leave {} alone", aside.id),
@@ -329,5 +345,46 @@ impl fmt::Display for Action {
             Action::SetAside(aside) => write!(f, "set {} aside", aside.id),
             Action::Unaside(id) => write!(f, "forget {id}, was set aside"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::SystemFlag;
+
+    fn flags(remote: &[SystemFlag], local: &[SystemFlag]) -> Action {
+        let add = |flags| FlagChange {
+            add: Flags::of(flags),
+            ..FlagChange::default()
+        };
+        Action::Flags {
+            pair: PairRef {
+                id: PairId(1),
+                uid: Uid::new(1).unwrap(),
+                file: MaildirId::new("a"),
+            },
+            merged: Flags::default(),
+            remote: add(remote),
+            local: add(local),
+        }
+    }
+
+    #[test]
+    fn only_the_flag_deleted_destroys() {
+        let (seen, deleted) = ([SystemFlag::Seen], [SystemFlag::Deleted]);
+        assert_eq!(flags(&seen, &seen).destroys_on(), None);
+        assert_eq!(flags(&deleted, &seen).destroys_on(), Some(Side::Remote));
+        assert_eq!(flags(&seen, &deleted).destroys_on(), Some(Side::Local));
+    }
+
+    #[test]
+    fn what_only_the_base_learns_changes_no_side() {
+        let seen = [SystemFlag::Seen];
+        assert!(!flags(&[], &[]).changes_a_side());
+        assert!(flags(&seen, &[]).changes_a_side());
+        assert!(flags(&[], &seen).changes_a_side());
+        let file = AnyId::Local(MaildirId::new("a"));
+        assert!(!Action::Unaside(file).changes_a_side());
     }
 }

@@ -182,6 +182,16 @@ mod tests {
     }
 
     #[test]
+    fn only_a_name_in_full_names_a_mailbox() {
+        let policy = Policy {
+            mailboxes: vec!["All*".into(), "Starred".into()],
+            ..Policy::default()
+        };
+        let names = |name: &str| policy.names(&MailboxName::parse(name).unwrap());
+        assert!(names("Starred") && !names("All Mail") && !names("INBOX"));
+    }
+
+    #[test]
     fn deletions_go_where_they_may() {
         let may = |direction, delete| {
             let policy = Policy {

@@ -1,9 +1,11 @@
 //! How the two sides see one message of the base, as the table of `messages` asks for it.
 
 use super::look::Look;
-use super::plan::PairRef;
-use super::three_way::Opinion;
-use crate::model::{AnyId, Aside, AsideReason, Flags, MailboxBase, MaildirId, Pair, Uid};
+use super::plan::{Action, PairRef};
+use super::three_way::{Opinion, shows_interest};
+use crate::model::{
+    AnyId, Aside, AsideReason, Flags, MailboxBase, MaildirId, Pair, Side, SystemFlag, Uid,
+};
 use std::collections::BTreeSet;
 
 /// How a side sees one message of the base.
@@ -81,6 +83,27 @@ pub(super) fn opinion<'a, I: Ord>(
         sees: &look.sees,
         stores: &look.stores,
         follows,
+    }
+}
+
+/// Whether the `\Deleted` that a message carries there is the mark of a deletion of ours that was
+/// cut before its EXPUNGE. Where the message is not deleted after all, it is nobody's wish.
+pub(super) fn marked_by_us(pair: &Pair, there: &Flags) -> bool {
+    let deleted = SystemFlag::Deleted;
+    pair.tombstone == Some(Side::Remote) && there.has(deleted) && !pair.flags.has(deleted)
+}
+
+/// Whether such a mark is on a message that is not to be deleted any more.
+pub(super) fn left_marked(pair: &Pair, here: &Seen, there: &Flags) -> bool {
+    let again = matches!(here, Seen::Gone) && !shows_interest(&pair.flags, there);
+    !again && marked_by_us(pair, there)
+}
+
+/// Takes that mark away.
+pub(super) fn unmark(pair: &Pair) -> Action {
+    Action::Unmark {
+        pair: name(pair),
+        agreed: pair.flags.clone(),
     }
 }
 

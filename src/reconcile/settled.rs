@@ -88,3 +88,25 @@ impl Settled<'_> {
         (actions, self.uids.len() > before)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_in_a_mailbox_waits_there_only_and_not_where_it_is_linked() {
+        let (a, b) = (MailboxName::inbox(), MailboxName::parse("B").unwrap());
+        let uid = |n| Uid::new(n).unwrap();
+        let moves = Moves {
+            waiting: [(a.clone(), uid(1)), (a.clone(), uid(2))].into(),
+            ..Moves::default()
+        };
+        let links = [(uid(2), MaildirId::new("x"))];
+        let mut settled = moves.settled(&a);
+        assert!(settled.rest(&a, &moves, &links).1, "one waits");
+        assert_eq!(settled.uids, [uid(1)].into());
+        let mut settled = moves.settled(&b);
+        assert!(!settled.rest(&b, &moves, &[]).1, "none waits");
+        assert!(settled.uids.is_empty());
+    }
+}

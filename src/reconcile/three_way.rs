@@ -188,6 +188,15 @@ mod tests {
     }
 
     #[test]
+    fn where_no_side_follows_the_base_stays() {
+        let base = Flags::of(&[SystemFlag::Seen]);
+        let none = Flags::default();
+        let out = sides((false, false), (&none, &none), &base);
+        assert_eq!(out.merged, base);
+        assert!(out.remote.is_empty() && out.local.is_empty());
+    }
+
+    #[test]
     fn pulling_keeps_local_changes_and_does_not_push_them() {
         let base = Flags::default();
         let (remote, local) = (

@@ -269,6 +269,12 @@ fn flag_law(start: &World, end: &World, keywords: bool) {
         let (Some((_, there)), Some((_, here))) = (there, here) else {
             continue;
         };
+        // The mark of a deletion of ours that was cut is nobody's wish.
+        let ours = pair.tombstone == Some(Side::Remote) && !pair.flags.has(SystemFlag::Deleted);
+        let there = &match ours {
+            true => there.clone().without(SystemFlag::Deleted),
+            false => there.clone(),
+        };
         if start.edited.contains(&pair.file) || start.broken.contains(&pair.file) {
             continue;
         }

@@ -1,6 +1,7 @@
 //! Files that are broken or were edited in place.
 
 use super::*;
+use mailtide::reconcile::Outcome;
 
 #[test]
 fn rows_26_to_31_broken_files() {
@@ -77,4 +78,42 @@ fn rows_32_to_37_edited_files() {
         body,
         r"INBOX: msg(\Seen) other() | INBOX: edited(\Seen) other()",
     );
+}
+
+/// A deletion on the server that was cut between STORE `\\Deleted` and EXPUNGE.
+fn half_deleted() -> TwoSides {
+    let mut w = base();
+    w.remote.create(&mb("A"));
+    w.sync_ok();
+    let u = uid(&w);
+    let key = w.state.mailboxes().unwrap()[&inbox()];
+    let pair = w.state.base(key).unwrap().pairs[0].id;
+    let side = Side::Remote;
+    let tombstone = Outcome::Tombstone { pair, side };
+    w.state.apply(key, &[tombstone], &[]).unwrap();
+    w.remote.edit(&inbox(), &u, |flags| flags.insert(Deleted));
+    w
+}
+
+#[test]
+fn our_own_mark_is_nobody_s_wish() {
+    let stays = r"A: ; INBOX: msg(\Seen) other()";
+    row("still here", half_deleted, |_| {}, stays);
+    let gone = |w: &mut TwoSides| gone(w, Side::Local);
+    row("deleted", half_deleted, gone, "A: ; INBOX: other()");
+    let wanted = |w: &mut TwoSides| {
+        flag(w, Some(Flagged), None);
+        let f = file(w);
+        w.local.delete(&inbox(), &f);
+    };
+    let want = r"A: ; INBOX: msg(\Flagged \Seen) other()";
+    row("wanted there", half_deleted, wanted, want);
+    let moved = |w: &mut TwoSides| {
+        let f = file(w);
+        w.local.shift(&inbox(), &f, &mb("A"));
+    };
+    let want = r"A: msg(\Seen); INBOX: other()";
+    row("moved", half_deleted, moved, want);
+    let broken = |w: &mut TwoSides| broken(w, Side::Local);
+    row("broken here", half_deleted, broken, stays);
 }

@@ -197,6 +197,14 @@ impl World {
                     (own.flags, own.tombstone) = (merged.clone(), None);
                 }
             }
+            Action::Unmark { pair, agreed } => {
+                if let Some((_, flags)) = self.there.get_mut(&pair.uid) {
+                    *flags = flags.clone().without(SystemFlag::Deleted);
+                }
+                if let Some(own) = self.pair(pair.id) {
+                    (own.flags, own.tombstone) = (agreed.clone(), None);
+                }
+            }
             Action::Delete { on, pair, .. } => {
                 let gone = match on {
                     Side::Remote => self.there.remove(&pair.uid),

@@ -278,3 +278,44 @@ fn walk(directory: &std::path::Path) -> Vec<std::path::PathBuf> {
     }
     all
 }
+
+/// A STORE that names a UID could hit another message there (H05, H14).
+#[test]
+fn where_uids_do_not_last_nothing_is_changed() {
+    for unstable in ["OK [UIDVALIDITY 0]", "NO [UIDNOTSTICKY]"] {
+        let (port, said) = serve("* OK hi\r\n", move |tag, command| {
+            let one = "* 1 FETCH (UID 1 FLAGS ()";
+            match command.split(' ').next() {
+                Some("SELECT") => format!(
+                    "* 1 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\n* {unstable} x\r\n\
+                     * OK [UIDNEXT 2] x\r\n{tag} OK done\r\n"
+                ),
+                Some("UID") if command.contains("BODY.PEEK[]") => format!(
+                    "{one} RFC822.SIZE 14 BODY[] {{14}}\r\nSubject: a\r\n\r\n)\r\n{tag} OK done\r\n"
+                ),
+                Some("UID") => format!("{one})\r\n{tag} OK done\r\n"),
+                _ => ordinary(tag, command),
+            }
+        });
+        let home = home(port, "tls = \"none\"\npassword = \"x\"");
+        let (code, text) = run(&home, &["sync", "-v"]);
+        assert!(
+            code == 0 && text.contains("no lasting UIDs"),
+            "{code} {text}"
+        );
+        let new = home.mail().join("INBOX/new");
+        let file = std::fs::read_dir(&new).unwrap().next().unwrap().unwrap();
+        std::fs::remove_file(file.path()).unwrap();
+        std::fs::write(new.join("mine"), "Subject: mine\r\n\r\nmine\r\n").unwrap();
+        let (code, text) = run(&home, &["sync", "-v"]);
+        assert!(
+            code == 0 && text.contains("no lasting UIDs"),
+            "{code} {text}"
+        );
+        assert!(new.join("mine").exists());
+        let said = said.lock().unwrap().join("\n");
+        for change in ["STORE", "EXPUNGE", "APPEND"] {
+            assert!(!said.contains(change), "{unstable}: {said}");
+        }
+    }
+}

@@ -264,6 +264,19 @@ impl Stage {
                 all.retain(|(_, flags)| !flags.contains("\\Deleted"));
             }
         }
+        if self.profile.no_epoch {
+            // One way only: what came, was not recorded and is gone there by now stays here; and
+            // flags are judged by P8 alone.
+            there = bare(there);
+            let flagged = std::mem::replace(&mut here, View::new());
+            for (name, all) in bare(flagged.clone()) {
+                let known = |one: &_| there.get(&name).is_some_and(|there| there.contains(one));
+                here.insert(name.clone(), all.into_iter().filter(known).collect());
+            }
+            if there == here {
+                (there, here) = (flagged.clone(), flagged);
+            }
+        }
         if there != here {
             self.broken(&format!("P3: there {there:?}, here {here:?}"));
         }
@@ -324,6 +337,14 @@ impl Stage {
         content.rested = now;
         content.moved &= at.0 > 1;
     }
+}
+
+/// Contents without flags.
+fn bare(mut view: View) -> View {
+    for (_, flags) in view.values_mut().flatten() {
+        flags.clear();
+    }
+    view
 }
 
 fn mailboxes(stage: &Stage, directory: &Path, name: &str, view: &mut View) {

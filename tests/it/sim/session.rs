@@ -101,6 +101,9 @@ impl Session {
             true => {
                 let what = shown.clone();
                 let mut done = Err(String::new());
+                if stage.profile.no_epoch && (verb.starts_with("UID ") || verb == "APPEND") {
+                    stage.broken(&format!("changed, though UIDs do not last: {what}"));
+                }
                 stage.judged(&what, |stage| done = self.run(stage, &verb, &rest));
                 done
             }

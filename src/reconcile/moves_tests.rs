@@ -1,0 +1,170 @@
+//! Which of several equal messages is which.
+
+use super::*;
+use crate::model::{Canonical, Kin, Pair, PairId, SystemFlag};
+use Whereabouts::{Broken, Edited, Gone, Here};
+
+fn mailbox(name: &str) -> MailboxName {
+    MailboxName::parse(name).unwrap()
+}
+
+fn kin(number: u32) -> Option<Kin> {
+    Some(Kin::object(&number.to_be_bytes()))
+}
+
+/// Pair `n` in a mailbox, with the UID `n` and the file `f<n>`.
+fn known(n: u32, place: &str, remote: Whereabouts, local: Whereabouts) -> Known {
+    Known {
+        mailbox: mailbox(place),
+        pair: Pair {
+            id: PairId(n.into()),
+            uid: Uid::new(n).unwrap(),
+            file: MaildirId::new(format!("f{n}")),
+            flags: Flags::default(),
+            hash: Canonical::of(b"x"),
+            size: 1,
+            kin: kin(n),
+            tombstone: None,
+        },
+        remote,
+        local,
+        flags: Flags::default(),
+    }
+}
+
+fn new<I>(place: &str, id: I, kin: Option<Kin>) -> Sighting<I> {
+    Sighting {
+        mailbox: mailbox(place),
+        id,
+        hash: Canonical::of(b"x"),
+        kin,
+        flags: Flags::default(),
+        size: None,
+    }
+}
+
+fn there(place: &str, number: Option<u32>) -> Sighting<Uid> {
+    new(place, Uid::new(9).unwrap(), number.and_then(kin))
+}
+
+fn here(place: &str, name: &str) -> Sighting<MaildirId> {
+    new(place, MaildirId::new(name), None)
+}
+
+fn moves(known: &[Known], uids: Vec<Sighting<Uid>>, files: Vec<Sighting<MaildirId>>) -> Moves {
+    decide(Case {
+        known,
+        uids,
+        files,
+        kept: Vec::new(),
+        frozen: &BTreeSet::new(),
+        policy: &Policy::default(),
+    })
+}
+
+/// What is done, a line each: the mailbox and the action.
+fn lines(moves: &Moves) -> Vec<String> {
+    let all = moves.actions.iter();
+    let all = all.flat_map(|(name, actions)| actions.iter().map(move |a| (name, a)));
+    all.map(|(name, action)| match action {
+        Action::Rekey { pair, .. } => format!("{name}: {} is {action}", pair.id.0),
+        Action::Move(step) => format!("{name}: {} is {action}", step.pair.id.0),
+        _ => format!("{name}: {action}"),
+    })
+    .collect()
+}
+
+#[test]
+fn a_message_that_the_disk_still_has_was_moved_rather_than_one_that_it_lost() {
+    for lost in [Gone, Edited, Broken] {
+        let pairs = [known(1, "A", Gone, lost), known(2, "B", Gone, Here)];
+        let out = moves(&pairs, vec![there("C", None)], Vec::new());
+        assert_eq!(lines(&out), ["C: 2 is move file f2 here from B on local"]);
+    }
+}
+
+#[test]
+fn what_the_server_calls_a_message_tells_which_was_moved() {
+    let pairs = [known(1, "A", Gone, Here), known(2, "B", Gone, Here)];
+    let out = moves(&pairs, vec![there("C", Some(2))], Vec::new());
+    assert_eq!(lines(&out), ["C: 2 is move file f2 here from B on local"]);
+    let out = moves(&pairs, vec![there("C", Some(7))], Vec::new());
+    assert_eq!(lines(&out), ["C: 1 is move file f1 here from A on local"]);
+}
+
+#[test]
+fn a_new_uid_in_its_own_mailbox_comes_first() {
+    let pairs = [known(1, "A", Gone, Here), known(2, "B", Gone, Here)];
+    let out = moves(&pairs, vec![there("B", None)], Vec::new());
+    assert_eq!(lines(&out), ["B: 2 is note that UID 9 is file f2 here"]);
+}
+
+#[test]
+fn a_message_that_the_server_still_has_was_moved_rather_than_one_that_it_lost() {
+    let pairs = [known(1, "A", Gone, Gone), known(2, "B", Here, Gone)];
+    let out = moves(&pairs, Vec::new(), vec![here("C", "new")]);
+    assert_eq!(lines(&out), ["C: 2 is move UID 2 here from B on remote"]);
+}
+
+#[test]
+fn a_message_that_moved_on_the_server_counts_as_one_that_it_has() {
+    let pairs = [known(1, "A", Gone, Gone), known(2, "B", Gone, Gone)];
+    let out = moves(&pairs, vec![there("D", Some(2))], vec![here("C", "new")]);
+    let want = ["D: 2 is move file new here from C on local"];
+    assert_eq!(lines(&out), want);
+}
+
+#[test]
+fn a_file_keeps_its_name_when_it_is_moved() {
+    let pairs = [known(1, "A", Here, Gone), known(2, "B", Here, Gone)];
+    let files = vec![here("C", "f2"), here("D", "f1")];
+    let out = moves(&pairs, Vec::new(), files);
+    let want = [
+        "C: 2 is move UID 2 here from B on remote",
+        "D: 1 is move UID 1 here from A on remote",
+    ];
+    assert_eq!(lines(&out), want);
+}
+
+#[test]
+fn a_file_with_another_name_is_first_sought_where_the_message_is() {
+    let pairs = [known(1, "A", Here, Gone), known(2, "B", Here, Gone)];
+    let out = moves(&pairs, Vec::new(), vec![here("B", "new")]);
+    assert_eq!(lines(&out), ["B: 2 is note that UID 2 is file new here"]);
+    // Moved in the same way on both sides.
+    let pairs = [known(1, "A", Here, Gone), known(2, "B", Gone, Gone)];
+    let out = moves(&pairs, vec![there("C", Some(2))], vec![here("C", "new")]);
+    assert_eq!(lines(&out), ["C: 2 is note that UID 9 is file new here"]);
+}
+
+#[test]
+fn what_is_marked_is_neither_a_copy_nor_copied() {
+    let pairs = [known(1, "A", Here, Here)];
+    let mut copy = there("B", None);
+    copy.flags = Flags::of(&[SystemFlag::Deleted]);
+    let out = moves(&pairs, vec![copy], Vec::new());
+    assert!(out.actions.is_empty() && out.uids.is_empty(), "{out:?}");
+    let mut copy = here("B", "new");
+    copy.flags = Flags::of(&[SystemFlag::Deleted]);
+    let out = moves(&pairs, Vec::new(), vec![copy]);
+    assert!(out.copies.is_empty(), "{out:?}");
+    let mut pairs = pairs;
+    pairs[0].flags = Flags::of(&[SystemFlag::Deleted]);
+    let out = moves(&pairs, Vec::new(), vec![here("B", "new")]);
+    assert!(out.copies.is_empty(), "a copy would be marked, too");
+}
+
+#[test]
+fn our_own_mark_is_taken_away_before_a_message_is_moved() {
+    let mut pairs = [known(1, "A", Here, Gone)];
+    pairs[0].flags = Flags::of(&[SystemFlag::Deleted]);
+    let out = moves(&pairs, Vec::new(), vec![here("B", "new")]);
+    assert_eq!(lines(&out), ["B: 1 is move UID 1 here from A on remote"]);
+    pairs[0].pair.tombstone = Some(Side::Remote);
+    let out = moves(&pairs, Vec::new(), vec![here("B", "new")]);
+    assert_eq!(
+        lines(&out),
+        ["A: unmark UID 1, which is not to be deleted any more"]
+    );
+    assert!(out.pairs.contains(&PairId(1)) && out.files.len() == 1);
+}
