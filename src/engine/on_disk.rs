@@ -154,6 +154,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
 /// recorded what it fetched: no user put them there.
 pub(super) fn half_recorded(scene: &Scene) -> BTreeMap<MaildirId, Uid> {
     let new: BTreeSet<Uid> = scene.new_uids().into_iter().collect();
+    if new.is_empty() {
+        return BTreeMap::new();
+    }
     let mut claims = hints(&scene.base, &scene.local);
     claims.retain(|_, uid| new.contains(uid));
     claims

@@ -60,7 +60,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let again = open
             .iter()
             .map(|up| &up.file)
-            .filter(|file| known.files.contains(file));
+            .filter(|file| known.file(file));
         files.extend(again.filter(|file| !local.shows_gone(file)).cloned());
         let place = Place {
             mailbox: base.name.clone(),
@@ -238,11 +238,8 @@ fn half_recorded(
 /// The UIDs that names of our own files claim, for this mailbox in this UIDVALIDITY.
 pub(super) fn hints(base: &MailboxBase, local: &Look<MaildirId>) -> BTreeMap<MaildirId, Uid> {
     let ours = |origin: &Origin| origin.mailbox == base.tag && Some(origin.epoch) == base.epoch;
-    let known = Known::of(base).files;
-    let new = local
-        .origins
-        .iter()
-        .filter(|(file, _)| !known.contains(file));
+    let known = Known::of(base);
+    let new = local.origins.iter().filter(|(file, _)| !known.file(file));
     let claims = new.filter(|(_, origin)| ours(origin));
     claims
         .map(|(file, origin)| (file.clone(), origin.uid))

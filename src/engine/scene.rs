@@ -54,19 +54,21 @@ impl Scene {
 
     /// Messages on the server that the base does not know.
     pub fn new_uids(&self) -> Vec<Uid> {
-        let mut known = Known::of(&self.base).uids;
-        known.extend(self.forgotten.iter().map(|pair| &pair.uid));
-        unknown(&self.remote, &known).into_iter().copied().collect()
+        let known = Known::of(&self.base);
+        let forgotten: BTreeSet<&Uid> = self.forgotten.iter().map(|pair| &pair.uid).collect();
+        let seen = self.remote.seen.keys();
+        let new = seen.filter(|uid| !known.uid(uid) && !forgotten.contains(uid));
+        new.copied().collect()
     }
 
     /// Messages on disk that the base does not know.
     pub fn new_files(&self) -> Vec<MaildirId> {
-        let mut known = Known::of(&self.base).files;
-        known.extend(self.forgotten.iter().map(|pair| &pair.file));
-        let new = unknown(&self.local, &known).into_iter();
-        new.filter(|file| !self.local.broken.contains(*file))
-            .cloned()
-            .collect()
+        let known = Known::of(&self.base);
+        let forgotten: BTreeSet<&MaildirId> = self.forgotten.iter().map(|p| &p.file).collect();
+        let seen = self.local.seen.keys();
+        let new = seen.filter(|file| !known.file(file) && !forgotten.contains(file));
+        let whole = new.filter(|file| !self.local.broken.contains(*file));
+        whole.cloned().collect()
     }
 }
 
@@ -83,9 +85,4 @@ pub(super) fn whereabouts<I: Id>(look: &Look<I>, id: &I) -> Whereabouts {
     } else {
         Whereabouts::Here
     }
-}
-
-/// New messages of a look: those that the base does not know.
-pub(super) fn unknown<'a, I: Id>(look: &'a Look<I>, known: &BTreeSet<&I>) -> Vec<&'a I> {
-    look.seen.keys().filter(|id| !known.contains(id)).collect()
 }

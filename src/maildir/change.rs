@@ -139,7 +139,7 @@ impl MaildirStore {
         self.forget_scan(name);
         let look = self.look_at(base, None, crate::store::Depth::Changes)?;
         let known = crate::reconcile::messages::Known::of(base);
-        let unknown = look.seen.keys().any(|file| !known.files.contains(file));
+        let unknown = look.seen.keys().any(|file| !known.file(file));
         if look.coverage != Coverage::Complete || unknown {
             return Err(StoreError::Stale(format!("{name}: new mail arrived in it")));
         }
@@ -184,7 +184,7 @@ impl MaildirStore {
                 let (base, _) = file_name::split(name.as_bytes());
                 let ours = base.first() == Some(&b'.') || kind != Kind::File;
                 let file = MaildirId::new(base);
-                if !ours && !known.files.contains(&file) {
+                if !ours && !known.file(&file) {
                     stranger = Some(file);
                 }
             });

@@ -49,28 +49,42 @@ pub enum Dropped {
 impl ToDisk {
     /// Converts the next piece.
     pub fn convert(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Dropped {
-        for (at, byte) in piece.iter().enumerate() {
-            match (*byte, self.held) {
+        let mut rest = piece;
+        while let Some(first) = rest.first() {
+            // Nearly all of it is plain, and goes over in runs.
+            let plain = memchr::memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
+            let (run, tail) = rest.split_at(plain);
+            if !run.is_empty() {
+                if self.held {
+                    out.push(b'\r');
+                }
+                out.extend_from_slice(run);
+                (self.held, self.wrote_cr) = (false, false);
+                if let Some(next) = tail.strip_prefix(b"\r\n") {
+                    out.push(b'\n');
+                    rest = next;
+                } else {
+                    rest = tail;
+                }
+                continue;
+            }
+            match (*first, self.held) {
                 // A bare LF, or CR CR LF: a CR would be added, or one be missing.
-                (b'\n', false) => return Dropped::Stuck(at),
-                (b'\n', true) if self.wrote_cr => return Dropped::Stuck(at),
+                (b'\n', false) => return Dropped::Stuck(piece.len() - rest.len()),
+                (b'\n', true) if self.wrote_cr => {
+                    return Dropped::Stuck(piece.len() - rest.len());
+                }
                 (b'\n', true) => {
                     out.push(b'\n');
                     (self.held, self.wrote_cr) = (false, false);
                 }
-                (b'\r', false) => self.held = true,
-                (b'\r', true) => {
+                (_, false) => self.held = true,
+                (_, true) => {
                     out.push(b'\r');
                     self.wrote_cr = true;
                 }
-                (other, held) => {
-                    if held {
-                        out.push(b'\r');
-                    }
-                    out.push(other);
-                    (self.held, self.wrote_cr) = (false, false);
-                }
             }
+            rest = rest.get(1..).unwrap_or_default();
         }
         Dropped::All
     }

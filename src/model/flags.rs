@@ -87,12 +87,8 @@ impl PartialOrd for Keyword {
 
 impl Ord for Keyword {
     fn cmp(&self, other: &Self) -> Ordering {
-        let lower = |k: &Self| {
-            k.0.bytes()
-                .map(|b| b.to_ascii_lowercase())
-                .collect::<Vec<_>>()
-        };
-        lower(self).cmp(&lower(other))
+        let own = self.0.bytes().map(|b| b.to_ascii_lowercase());
+        own.cmp(other.0.bytes().map(|b| b.to_ascii_lowercase()))
     }
 }
 

@@ -159,6 +159,16 @@ impl<I: Ord> Look<I> {
         }
     }
 
+    /// Whether a message that was there surely still is, whole and with these flags.
+    pub fn shows_as(&self, id: &I, flags: &Flags) -> bool {
+        let there = match (self.seen.get(id), &self.coverage) {
+            (Some(seen), _) => seen.as_ref().is_none_or(|seen| seen == flags),
+            (None, Coverage::Delta { gone }) => !gone.contains(id),
+            (None, Coverage::Complete | Coverage::Partial) => false,
+        };
+        there && !self.broken.contains(id) && !self.edited.contains(id)
+    }
+
     /// Whether a message that was there may or may not be.
     pub fn leaves_open(&self, id: &I) -> bool {
         self.coverage == Coverage::Partial && !self.seen.contains_key(id)

@@ -150,7 +150,7 @@ fn gone(policy: &Policy, from: Side, name: MailboxName) -> Step {
 /// is known, and comes back otherwise.
 pub fn gone_from_disk(base: &MailboxBase, remote: &Look<Uid>) -> MailboxAction {
     let known = Known::of(base);
-    let unknown = remote.seen.keys().any(|uid| !known.uids.contains(uid));
+    let unknown = remote.seen.keys().any(|uid| !known.uid(uid));
     verdict(
         Side::Local,
         base,
@@ -161,7 +161,7 @@ pub fn gone_from_disk(base: &MailboxBase, remote: &Look<Uid>) -> MailboxAction {
 /// F6 and F7: the mailbox is gone from the server.
 pub fn gone_from_server(base: &MailboxBase, local: &Look<MaildirId>) -> MailboxAction {
     let known = Known::of(base);
-    let unknown = local.seen.keys().any(|file| !known.files.contains(file));
+    let unknown = local.seen.keys().any(|file| !known.file(file));
     verdict(
         Side::Remote,
         base,

@@ -7,13 +7,15 @@ use super::look::Look;
 use super::plan::{Action, CopyWhy, DeleteWhy, MailboxPlan, Note};
 use super::policy::Policy;
 pub use super::seen::Known;
-use super::seen::{Seen, left_marked, lone, name, opinion, see, state_of, unmark};
+use super::seen::{
+    Links, Seen, is_as_agreed, left_marked, lone, name, opinion, see, state_of, unmark,
+};
 use super::settled::Settled;
 use super::three_way::{agree, first_meeting, merge, shows_interest};
 use crate::model::{
     AnyId, AsideReason, Flags, Id, MailboxBase, MaildirId, Pair, Side, SystemFlag, Uid,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 const IN_DOUBT: &str = "its upload was cut; waiting to see whether it arrived";
 
@@ -44,6 +46,7 @@ pub struct Case<'a> {
 pub fn decide(case: &Case<'_>) -> MailboxPlan {
     let mut table = Table {
         case,
+        links: Links::of(case.links),
         plan: MailboxPlan::default(),
     };
     for pair in &case.base.pairs {
@@ -58,14 +61,18 @@ pub fn decide(case: &Case<'_>) -> MailboxPlan {
 
 struct Table<'a> {
     case: &'a Case<'a>,
+    links: Links<'a>,
     plan: MailboxPlan,
 }
 
 impl Table<'_> {
     fn pair(&mut self, pair: &Pair) {
-        if let Some((uid, file)) = self.linked(&AnyId::Remote(pair.uid), &pair.file) {
+        if let Some((uid, file)) = self.links.with_one_of(pair) {
             // A run was cut after it had put the message back and before it recorded that.
             return self.link(uid, &file, Some(pair));
+        }
+        if is_as_agreed(pair, self.case.remote, self.case.local) {
+            return;
         }
         let remote = see(self.case.remote, &pair.uid, &pair.flags);
         let local = see(self.case.local, &pair.file, &pair.flags);
@@ -219,7 +226,7 @@ impl Table<'_> {
                 self.act(Action::Unaside(aside.id.clone()));
                 continue;
             }
-            if let Some((uid, file)) = self.link_of(&aside.id) {
+            if let Some((uid, file)) = self.links.with(&aside.id) {
                 self.link(uid, &file, None);
                 continue;
             }
@@ -243,29 +250,29 @@ impl Table<'_> {
     /// Rows 38 to 45: messages that the base does not know.
     fn new_messages(&mut self) {
         let case = self.case;
-        let partners: BTreeMap<&Uid, &MaildirId> =
-            case.links.iter().map(|(uid, file)| (uid, file)).collect();
-        let linked: BTreeSet<&MaildirId> = case.links.iter().map(|(_, file)| file).collect();
         let known = Known::of(case.base);
         for (uid, flags) in case
             .remote
             .seen
             .iter()
-            .filter(|(uid, _)| !known.uids.contains(uid) && !case.settled.uids.contains(uid))
+            .filter(|(uid, _)| !known.uid(uid) && !case.settled.uids.contains(uid))
         {
-            match partners.get(uid) {
+            match self.links.file_of(uid) {
                 // A link with a message that the base knows is dealt with there.
-                Some(file) if known.files.contains(file) => {}
+                Some(file) if known.file(file) => {}
                 Some(file) => self.link(*uid, file, None),
                 None => self.new_remote(*uid, flags.clone().unwrap_or_default()),
             }
         }
-        let files =
-            case.local.seen.iter().filter(|(file, _)| {
-                !known.files.contains(file) && !case.settled.files.contains(file)
-            });
-        for (file, flags) in files.filter(|(file, _)| !linked.contains(file)) {
-            self.new_local(file, flags.clone().unwrap_or_default());
+        let files = case
+            .local
+            .seen
+            .iter()
+            .filter(|(file, _)| !known.file(file) && !case.settled.files.contains(file));
+        for (file, flags) in files {
+            if self.links.uid_of(file).is_none() {
+                self.new_local(file, flags.clone().unwrap_or_default());
+            }
         }
     }
 
@@ -365,20 +372,6 @@ impl Table<'_> {
             Side::Local => self.case.local.writable,
         };
         writable && self.case.policy.flows_to(side)
-    }
-
-    /// A link that gives a pair a new name on one side.
-    fn linked(&self, uid: &AnyId, file: &MaildirId) -> Option<(Uid, MaildirId)> {
-        self.link_of(uid)
-            .or_else(|| self.link_of(&AnyId::Local(file.clone())))
-    }
-
-    fn link_of(&self, id: &AnyId) -> Option<(Uid, MaildirId)> {
-        let found = self.case.links.iter().find(|(uid, file)| match id {
-            AnyId::Remote(own) => own == uid,
-            AnyId::Local(own) => own == file,
-        });
-        found.cloned()
     }
 
     fn act(&mut self, action: Action) {

@@ -2,7 +2,7 @@
 
 use super::look::{Coverage, Look};
 use crate::model::{Flags, MailboxBase, MaildirId, Pair};
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 /// Whether a look shows what the base says, and nothing else. Where it does, nothing happened on
 /// disk beside what we did ourselves.
@@ -11,13 +11,14 @@ pub fn agrees(base: &MailboxBase, look: &Look<MaildirId>) -> bool {
     if odd || !base.aside.is_empty() {
         return false;
     }
-    let pairs: BTreeMap<&MaildirId, &Pair> = base.pairs.iter().map(|p| (&p.file, p)).collect();
+    let pairs: HashMap<&MaildirId, &Pair> = base.pairs.iter().map(|p| (&p.file, p)).collect();
     let as_agreed = |(file, flags): (&MaildirId, &Option<Flags>)| {
         let pair = pairs.get(file);
         pair.is_some_and(|pair| flags.as_ref().is_none_or(|flags| *flags == pair.flags))
     };
     let whole = match &look.coverage {
-        Coverage::Complete => pairs.keys().all(|file| look.seen.contains_key(*file)),
+        // All that is seen is known, so this many are all.
+        Coverage::Complete => pairs.len() == look.seen.len(),
         Coverage::Delta { gone } => !pairs.keys().any(|file| gone.contains(*file)),
         Coverage::Partial => false,
     };

@@ -6,7 +6,8 @@ use super::three_way::{Opinion, shows_interest};
 use crate::model::{
     AnyId, Aside, AsideReason, Flags, MailboxBase, MaildirId, Pair, Side, SystemFlag, Uid,
 };
-use std::collections::BTreeSet;
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, HashSet};
 
 /// How a side sees one message of the base.
 pub(super) enum Seen {
@@ -17,28 +18,101 @@ pub(super) enum Seen {
     Edited(Flags),
 }
 
-/// The messages that the base knows, by either name.
+/// Which messages the base knows, by either name. Made only when it is asked, and only once.
 #[derive(Debug)]
 pub struct Known<'a> {
-    /// On the server.
-    pub uids: BTreeSet<&'a Uid>,
-    /// On disk.
-    pub files: BTreeSet<&'a MaildirId>,
+    base: &'a MailboxBase,
+    uids: OnceCell<HashSet<Uid>>,
+    files: OnceCell<HashSet<&'a MaildirId>>,
 }
 
 impl<'a> Known<'a> {
     /// Of one mailbox: its pairs and what was set aside.
     pub fn of(base: &'a MailboxBase) -> Known<'a> {
-        let mut uids: BTreeSet<&Uid> = base.pairs.iter().map(|pair| &pair.uid).collect();
-        let mut files: BTreeSet<&MaildirId> = base.pairs.iter().map(|pair| &pair.file).collect();
-        for aside in &base.aside {
-            match &aside.id {
-                AnyId::Remote(uid) => uids.insert(uid),
-                AnyId::Local(file) => files.insert(file),
-            };
+        Known {
+            base,
+            uids: OnceCell::new(),
+            files: OnceCell::new(),
         }
-        Known { uids, files }
     }
+
+    /// Whether it knows a message on the server.
+    pub fn uid(&self, uid: &Uid) -> bool {
+        let all = || {
+            let aside = self.base.aside.iter().filter_map(|aside| match &aside.id {
+                AnyId::Remote(uid) => Some(*uid),
+                AnyId::Local(_) => None,
+            });
+            self.base.pairs.iter().map(|p| p.uid).chain(aside).collect()
+        };
+        self.uids.get_or_init(all).contains(uid)
+    }
+
+    /// Whether it knows a message on disk.
+    pub fn file(&self, file: &MaildirId) -> bool {
+        let all = || {
+            let aside = self.base.aside.iter().filter_map(|aside| match &aside.id {
+                AnyId::Remote(_) => None,
+                AnyId::Local(file) => Some(file),
+            });
+            self.base
+                .pairs
+                .iter()
+                .map(|p| &p.file)
+                .chain(aside)
+                .collect()
+        };
+        self.files.get_or_init(all).contains(file)
+    }
+}
+
+/// New messages that are one and the same, by either name.
+pub(super) struct Links<'a> {
+    by_uid: BTreeMap<&'a Uid, &'a MaildirId>,
+    by_file: BTreeMap<&'a MaildirId, &'a Uid>,
+}
+
+impl<'a> Links<'a> {
+    pub fn of(links: &'a [(Uid, MaildirId)]) -> Links<'a> {
+        Links {
+            by_uid: links.iter().map(|(uid, file)| (uid, file)).collect(),
+            by_file: links.iter().map(|(uid, file)| (file, uid)).collect(),
+        }
+    }
+
+    /// The file that a message on the server is.
+    pub fn file_of(&self, uid: &Uid) -> Option<&'a MaildirId> {
+        self.by_uid.get(uid).copied()
+    }
+
+    /// The message on the server that a file is.
+    pub fn uid_of(&self, file: &MaildirId) -> Option<Uid> {
+        self.by_file.get(file).map(|uid| **uid)
+    }
+
+    /// The link of a message.
+    pub fn with(&self, id: &AnyId) -> Option<(Uid, MaildirId)> {
+        match id {
+            AnyId::Remote(uid) => Some((*uid, self.file_of(uid)?.clone())),
+            AnyId::Local(file) => Some((self.uid_of(file)?, file.clone())),
+        }
+    }
+
+    /// A link that gives a pair a new name on one side.
+    pub fn with_one_of(&self, pair: &Pair) -> Option<(Uid, MaildirId)> {
+        if self.by_uid.is_empty() {
+            return None;
+        }
+        let there = self.with(&AnyId::Remote(pair.uid));
+        there.or_else(|| self.with(&AnyId::Local(pair.file.clone())))
+    }
+}
+
+/// Row 1 of nearly all messages, nearly always: nothing happened.
+pub(super) fn is_as_agreed(pair: &Pair, remote: &Look<Uid>, local: &Look<MaildirId>) -> bool {
+    pair.tombstone.is_none()
+        && remote.shows_as(&pair.uid, &pair.flags)
+        && local.shows_as(&pair.file, &pair.flags)
 }
 
 pub(super) fn see<I: Ord + Clone>(look: &Look<I>, id: &I, base: &Flags) -> Seen {

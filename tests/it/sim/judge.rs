@@ -268,7 +268,7 @@ impl Stage {
             // One way only: what came, was not recorded and is gone there by now stays here; and
             // flags are judged by P8 alone.
             there = bare(there);
-            let flagged = std::mem::replace(&mut here, View::new());
+            let flagged = std::mem::take(&mut here);
             for (name, all) in bare(flagged.clone()) {
                 let known = |one: &_| there.get(&name).is_some_and(|there| there.contains(one));
                 here.insert(name.clone(), all.into_iter().filter(known).collect());
