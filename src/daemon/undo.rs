@@ -208,6 +208,7 @@ pub async fn carry_out(
                 let edit = FlagEdit {
                     id: file.clone(),
                     change: change.clone(),
+                    saw: None,
                 };
                 done += local.set_flags(&place(mailbox), &[edit]).await?.len();
             }

@@ -338,15 +338,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         if !work.is_done() {
             return Ok(());
         }
-        let (key, name) = (work.base.key, &work.base.name);
+        let key = work.base.key;
         let sides = [
             (Side::Remote, &work.remote_cursor),
             (Side::Local, &work.local_cursor),
         ];
         for (side, cursor) in sides {
             // A mailbox that was created a moment ago has not been looked at on that side.
-            let looked = *cursor != Cursor::default();
-            if looked && self.state.cursors(side)?.get(name) != Some(cursor) {
+            if *cursor != Cursor::default() {
                 self.state.set_cursor(key, side, cursor)?;
             }
         }

@@ -16,7 +16,8 @@ pub(super) fn flags_there(work: &Work) -> Option<Place> {
     there.next().map(|_| work.place())
 }
 
-type Edit = (Uid, MaildirId, FlagChange, FlagChange);
+/// A message by both names, what to change on both sides, and what both hold then.
+type Edit = (Uid, MaildirId, FlagChange, FlagChange, Flags);
 
 /// Flags that are to be set on a message that both sides have.
 struct Setting<'a> {
@@ -68,7 +69,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let settings: Vec<Setting<'_>> = work.plan.actions.iter().filter_map(Setting::of).collect();
         let edit = |s: &Setting<'_>| {
             let (remote, local) = (s.remote.clone(), s.local.clone());
-            (s.pair.uid, s.pair.file.clone(), remote, local)
+            (
+                s.pair.uid,
+                s.pair.file.clone(),
+                remote,
+                local,
+                s.merged.clone(),
+            )
         };
         let wanted: Vec<Edit> = settings.iter().map(edit).collect();
         if wanted.is_empty() {
@@ -113,17 +120,19 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     ) -> Result<BTreeSet<Uid>, Ended> {
         let place = work.place();
         let (mut remote, mut local) = (Vec::new(), Vec::new());
-        for (uid, file, there, here) in wanted {
+        for (uid, file, there, here, merged) in wanted {
             if !there.is_empty() {
                 remote.push(FlagEdit {
                     id: *uid,
                     change: there.clone(),
+                    saw: None,
                 });
             }
             if !here.is_empty() {
                 local.push(FlagEdit {
                     id: file.clone(),
                     change: here.clone(),
+                    saw: Some(merged.difference(&here.add).union(&here.remove)),
                 });
             }
         }
@@ -137,7 +146,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             local_done.extend(self.local.set_flags(&place, &local).await?);
             report.flags_local += local_done.len();
         }
-        let holds = |(uid, file, there, here): &&Edit| {
+        let holds = |(uid, file, there, here, _): &&Edit| {
             (there.is_empty() || remote_done.contains(uid))
                 && (here.is_empty() || local_done.contains(file))
         };
@@ -154,10 +163,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 file,
                 remote,
                 local,
+                flags,
                 ..
             } = action
             {
-                wanted.push((*uid, file.clone(), remote.clone(), local.clone()));
+                let (remote, local) = (remote.clone(), local.clone());
+                wanted.push((*uid, file.clone(), remote, local, flags.clone()));
             }
         }
         if wanted.is_empty() {

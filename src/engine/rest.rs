@@ -5,10 +5,10 @@
 use super::account::Account;
 use super::report::Ended;
 use super::work::{Work, Works};
-use crate::model::{MaildirId, Side, Uid};
+use crate::model::{MailboxBase, MaildirId, Side, Uid};
 use crate::reconcile::guard::Verdict;
 use crate::reconcile::renames::Home;
-use crate::reconcile::rest::agrees;
+use crate::reconcile::rest::{after, agrees};
 use crate::reconcile::{Action, Coverage, Cursor, Listed, MailboxAction};
 use crate::store::{Ask, Depth, Keep, Serve};
 
@@ -67,9 +67,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 tracing::debug!(mailbox = %work.base.name, "not done");
                 return Ok(false);
             }
-            let base = self.state.base(work.base.key)?;
             // What had not been looked at before is compared as a whole.
             let cursor = Some(&work.local_cursor).filter(|cursor| **cursor != Cursor::default());
+            // What was changed in this very moment is not waited for: the next run looks there.
+            if cursor.is_some() && !self.local.is_at_rest(&work.base.name) {
+                continue;
+            }
+            let base = self.base_after(work)?;
             let depth = match cursor {
                 Some(_) => Depth::Changes,
                 None => Depth::Everything,
@@ -105,5 +109,20 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             self.note_identities(homes, (remote, &local))?;
         }
         Ok(true)
+    }
+
+    /// What is known of a mailbox now that its plan was carried out.
+    fn base_after(&self, work: &Work) -> Result<MailboxBase, Ended> {
+        let Some(base) = after(&work.base, &work.plan) else {
+            return Ok(self.state.base(work.base.key)?);
+        };
+        if cfg!(debug_assertions) {
+            let recorded = self.state.base(work.base.key)?;
+            assert_eq!(
+                (&base.pairs, &base.aside),
+                (&recorded.pairs, &recorded.aside)
+            );
+        }
+        Ok(base)
     }
 }

@@ -202,7 +202,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let edit = |(id, meant): (MaildirId, Flags)| {
             let now = read.get(&id)?;
             let change = FlagChange::between(now, &meant);
-            (!change.is_empty()).then_some(FlagEdit { id, change })
+            (!change.is_empty()).then_some(FlagEdit {
+                id,
+                change,
+                saw: None,
+            })
         };
         let edits: Vec<FlagEdit<MaildirId>> = edits.into_iter().filter_map(edit).collect();
         if !edits.is_empty() {

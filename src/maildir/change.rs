@@ -6,7 +6,7 @@ use super::file_name;
 use super::keywords::Keywords;
 use super::scan::{Entry, Sub};
 use super::store::MaildirStore;
-use crate::model::{MailboxBase, MailboxName, MaildirId};
+use crate::model::{FlagChange, Flags, MailboxBase, MailboxName, MaildirId};
 use crate::reconcile::Coverage;
 use crate::store::{FlagEdit, Place, Removal, Removed, StoreError};
 use std::collections::BTreeSet;
@@ -28,19 +28,11 @@ impl MaildirStore {
     ) -> Result<Vec<MaildirId>, StoreError> {
         let name = &place.mailbox;
         let mailbox = self.directory(name)?;
-        let letters = self.scan_of(name)?.letters();
-        let keywords = (|| -> io::Result<Keywords> {
-            let mut keywords = Keywords::load(&*self.disk, &mailbox)?;
-            let wanted = edits.iter().flat_map(|edit| edit.change.add.keywords());
-            if keywords.assign(wanted, &letters) {
-                keywords.save(&*self.disk, &mailbox)?;
-            }
-            Ok(keywords)
-        })()
-        .map_err(|error| failed(&mailbox, &error))?;
+        let keywords = self.keywords_for(name, &mailbox, edits)?;
         let (mut done, mut touched) = (Vec::new(), BTreeSet::new());
         for edit in edits {
-            let Some(entry) = self.find(name, &edit.id)? else {
+            let saw = edit.saw.as_ref();
+            let Some(entry) = self.find_as((name, &mailbox), &edit.id, (saw, &keywords))? else {
                 continue;
             };
             let changed = changed(&entry, edit, &keywords);
@@ -69,6 +61,26 @@ impl MaildirStore {
         Ok(done)
     }
 
+    /// The letters of keywords, those included that are about to be set.
+    fn keywords_for(
+        &mut self,
+        name: &MailboxName,
+        mailbox: &Path,
+        edits: &[FlagEdit<MaildirId>],
+    ) -> Result<Keywords, StoreError> {
+        let io = |error: io::Error| failed(mailbox, &error);
+        let mut keywords = Keywords::load(&*self.disk, mailbox).map_err(io)?;
+        let wanted = || edits.iter().flat_map(|edit| edit.change.add.keywords());
+        if wanted().all(|keyword| keywords.has(keyword)) {
+            return Ok(keywords);
+        }
+        let letters = self.scan_of(name)?.letters();
+        if keywords.assign(wanted(), &letters) {
+            keywords.save(&*self.disk, mailbox).map_err(io)?;
+        }
+        Ok(keywords)
+    }
+
     pub(super) fn remove_files(
         &mut self,
         place: &Place,
@@ -80,7 +92,9 @@ impl MaildirStore {
             Keywords::load(&*self.disk, &mailbox).map_err(|error| failed(&mailbox, &error))?;
         let (mut done, mut touched, mut kept) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
         for removal in removals {
-            let Some(entry) = self.find(name, &removal.id)? else {
+            let saw = removal.saw.as_ref();
+            let found = self.find_as((name, &mailbox), &removal.id, (saw, &keywords))?;
+            let Some(entry) = found else {
                 done.push((removal.id.clone(), Removed::Gone));
                 continue;
             };
@@ -295,6 +309,25 @@ impl MaildirStore {
         Ok(())
     }
 
+    /// The entry of a file that most likely has these flags still: a file with just that name is
+    /// looked for before the directory is read.
+    fn find_as(
+        &mut self,
+        (name, mailbox): (&MailboxName, &Path),
+        id: &MaildirId,
+        (flags, keywords): (Option<&Flags>, &Keywords),
+    ) -> Result<Option<Entry>, StoreError> {
+        let Some(flags) = flags.filter(|_| !self.scans.contains_key(name)) else {
+            return self.find(name, id);
+        };
+        let likely = likely_entries(flags, keywords);
+        let there = |entry: &Entry| self.disk.about(&entry.path(mailbox, id)).is_ok();
+        match likely.into_iter().find(there) {
+            Some(entry) => Ok(Some(entry)),
+            None => self.find(name, id),
+        }
+    }
+
     /// The entry of a file, looked for on disk when it is not where it was.
     pub(super) fn find(
         &mut self,
@@ -310,6 +343,27 @@ impl MaildirStore {
         }
         self.forget_scan(name);
         Ok(self.scan_of(name)?.entries.get(id).cloned())
+    }
+}
+
+/// Where and under which names a message with these flags lies.
+fn likely_entries(flags: &Flags, keywords: &Keywords) -> Vec<Entry> {
+    let add = FlagChange {
+        add: flags.clone(),
+        ..FlagChange::default()
+    };
+    let info = file_name::change(b"", &add, |keyword| keywords.letter(keyword));
+    let entry = |sub: Sub, suffix: &[u8]| Entry {
+        sub,
+        suffix: suffix.into(),
+    };
+    match info.is_empty() {
+        true => vec![
+            entry(Sub::New, b""),
+            entry(Sub::Cur, b":2,"),
+            entry(Sub::Cur, b""),
+        ],
+        false => vec![entry(Sub::Cur, &[b":2,", &*info].concat())],
     }
 }
 

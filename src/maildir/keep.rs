@@ -6,6 +6,7 @@ use super::file_name;
 use super::keywords::Keywords;
 use super::marker::{claim_root, open_root};
 use super::read::Message;
+use super::scan::Times;
 use super::store::MaildirStore;
 use crate::model::{Excerpt, Flags, MailboxName, MaildirId};
 use crate::store::{Delivery, Keep, Place, StoreError};
@@ -44,6 +45,11 @@ impl Keep for MaildirStore {
             &self.host,
             There::default(),
         ))
+    }
+
+    fn is_at_rest(&self, mailbox: &MailboxName) -> bool {
+        let times = Times::of(&*self.disk, &self.path(mailbox));
+        times.is_ok_and(|times| times.blur(self.disk.now()) == 0)
     }
 
     async fn split(&mut self, place: &Place, id: &MaildirId) -> Result<MaildirId, StoreError> {

@@ -56,6 +56,11 @@ impl Keywords {
         u8::try_from(index).ok().map(|index| b'a' + index)
     }
 
+    /// Whether a keyword has a letter, that of the standard included.
+    pub fn has(&self, keyword: &Keyword) -> bool {
+        *keyword == Keyword::forwarded() || self.letter(keyword).is_some()
+    }
+
     /// All that have a letter.
     pub fn all(&self) -> Flags {
         Flags::from_parts(0, self.names.iter().flatten().cloned())

@@ -168,31 +168,42 @@ pub fn scan(disk: &dyn Disk, mailbox: &Path) -> io::Result<Scan> {
 
 fn pass(disk: &dyn Disk, mailbox: &Path) -> io::Result<Scan> {
     let mut scan = Scan::default();
+    let mut found: Vec<(MaildirId, Entry)> = Vec::new();
     for sub in [Sub::New, Sub::Cur] {
         let directory = mailbox.join(sub.name());
         disk.list(&directory, &mut |name, kind| {
-            if name.as_bytes().first() == Some(&b'.') || kind == Kind::Directory {
+            let name = name.as_bytes();
+            if name.first() == Some(&b'.') || kind == Kind::Directory {
                 return;
             }
-            let mut remark = |what: &str| {
-                let path = directory.join(name);
-                scan.remarks.push(format!("{} {what}", path.display()));
-            };
-            if kind == Kind::Other {
-                return remark("is no regular file (a link, a pipe?) and is left alone");
-            }
-            let (base, _) = split(name.as_bytes());
-            let suffix = name.as_bytes().get(base.len()..).unwrap_or_default().into();
+            let (base, _) = split(name);
+            let suffix = name.get(base.len()..).unwrap_or_default().into();
+            let entry = Entry { sub, suffix };
             let base = MaildirId::new(base);
-            let twin = scan.entries.insert(base.clone(), Entry { sub, suffix });
-            if let Some(twin) = twin {
-                remark("has the same base name as another file; rename one of them");
-                // The one seen first is the message; which does not matter, but it must stay so.
-                scan.entries.insert(base, twin);
+            match kind {
+                Kind::Other => {
+                    let what = "is no regular file (a link, a pipe?) and is left alone";
+                    scan.remarks.push(remark(&entry.path(mailbox, &base), what));
+                }
+                _ => found.push((base, entry)),
             }
         })?;
     }
+    // The one seen first is the message; which does not matter, but it must stay so.
+    found.sort_by(|(one, _), (other, _)| one.cmp(other));
+    found.dedup_by(|(twin, entry), (first, _)| {
+        if twin == first {
+            let what = "has the same base name as another file; rename one of them";
+            scan.remarks.push(remark(&entry.path(mailbox, twin), what));
+        }
+        twin == first
+    });
+    scan.entries = found.into_iter().collect();
     Ok(scan)
+}
+
+fn remark(path: &Path, what: &str) -> String {
+    format!("{} {what}", path.display())
 }
 
 #[cfg(test)]

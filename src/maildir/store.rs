@@ -17,7 +17,7 @@ use crate::store::{
     About, Ask, Depth, FlagEdit, Place, Removal, Removed, Shift, Sink, Store, StoreError, Transfer,
 };
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -141,9 +141,11 @@ impl MaildirStore {
             return Ok(look);
         }
         self.forget_scan(&base.name);
-        let scan = self.scan_of(&base.name)?.clone();
+        self.scan_of(&base.name)?;
+        let lost = || StoreError::Bug("a scan was lost".into());
+        let scan = self.scans.get(&base.name).ok_or_else(lost)?;
         (look.sees, look.stores) = masks(&keywords, &scan.letters());
-        let pairs: BTreeMap<&MaildirId, &Pair> =
+        let pairs: HashMap<&MaildirId, &Pair> =
             base.pairs.iter().map(|pair| (&pair.file, pair)).collect();
         for (id, entry) in &scan.entries {
             let flags = file_name::flags(entry.info(), |letter| keywords.name(letter));

@@ -1,8 +1,9 @@
 //! Whether a mailbox on disk is just what was recorded of it.
 
 use super::look::{Coverage, Look};
+use super::plan::{Action, MailboxPlan};
 use crate::model::{Flags, MailboxBase, MaildirId, Pair};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Whether a look shows what the base says, and nothing else. Where it does, nothing happened on
 /// disk beside what we did ourselves.
@@ -24,6 +25,27 @@ pub fn agrees(base: &MailboxBase, look: &Look<MaildirId>) -> bool {
     };
     let buried = base.pairs.iter().any(|pair| pair.tombstone.is_some());
     whole && !buried && look.seen.iter().all(as_agreed)
+}
+
+/// What the base holds once the plan of a mailbox was carried out as a whole, where that can be told
+/// without asking the state: it set flags and deleted.
+pub fn after(base: &MailboxBase, plan: &MailboxPlan) -> Option<MailboxBase> {
+    let (mut flags, mut gone) = (HashMap::new(), HashSet::new());
+    for action in &plan.actions {
+        match action {
+            Action::Flags { pair, merged, .. } => drop(flags.insert(pair.id, merged)),
+            Action::Delete { pair, .. } | Action::Forget { pair } => drop(gone.insert(pair.id)),
+            _ => return None,
+        }
+    }
+    let mut base = base.clone();
+    base.pairs.retain(|pair| !gone.contains(&pair.id));
+    for pair in &mut base.pairs {
+        if let Some(merged) = flags.get(&pair.id) {
+            (pair.flags, pair.tombstone) = ((*merged).clone(), None);
+        }
+    }
+    Some(base)
 }
 
 #[cfg(test)]

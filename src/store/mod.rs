@@ -160,6 +160,10 @@ pub trait Keep: Store {
     /// Begins to take messages into the quarantine of a mailbox, out of the user's sight.
     async fn quarantine(&mut self, place: &Place) -> Result<Self::Receiver, StoreError>;
 
+    /// Whether what others change in a mailbox from now on surely shows in its time stamps. Right
+    /// after a change it does not, for a moment.
+    fn is_at_rest(&self, mailbox: &MailboxName) -> bool;
+
     /// Gives a message that was edited in place a new name, and says which.
     async fn split(&mut self, place: &Place, id: &Self::Id) -> Result<Self::Id, StoreError>;
 
@@ -336,6 +340,8 @@ pub struct FlagEdit<I> {
     pub id: I,
     /// What to change.
     pub change: crate::model::FlagChange,
+    /// The flags it has, as far as that is known. Helps to find it.
+    pub saw: Option<Flags>,
 }
 
 /// Whether the message stays where it was.

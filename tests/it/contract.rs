@@ -242,6 +242,7 @@ async fn changes<S: Store>(
         .map(|id| FlagEdit {
             id: id.clone(),
             change: change.clone(),
+            saw: None,
         })
         .collect();
     let mut done = store.set_flags(place, &edits).await.unwrap();

@@ -112,6 +112,10 @@ impl Keep for Memory<MaildirId> {
         Ok(self.receiver(place, Target::Quarantine))
     }
 
+    fn is_at_rest(&self, _: &MailboxName) -> bool {
+        true
+    }
+
     async fn split(&mut self, place: &Place, id: &MaildirId) -> Result<MaildirId, StoreError> {
         self.step()?;
         self.wrote();
