@@ -10,7 +10,7 @@ use crate::store::{Keep, Next, Place, Serve};
 use std::collections::VecDeque;
 
 /// Deletions recorded together.
-pub(super) const BATCH: usize = 500;
+pub(super) const BATCH: usize = 1000;
 
 /// A message that is to go on one side.
 pub(super) struct Doomed {

@@ -4,11 +4,11 @@
 
 use super::account::Account;
 use super::on_disk::half_recorded;
+use super::overview::Overview;
 use super::probe::{Likely, passable, sources};
 use super::rematch::HashSink;
 use super::report::{Ended, Report};
 use super::scene::{Fate, Scene, Scenes, whereabouts};
-use super::survey::Overview;
 use crate::model::{ContentHash, Kin, MailboxName, MaildirId, PairId, Side, SystemFlag, Uid};
 use crate::reconcile::moves;
 use crate::reconcile::settled::Moves;

@@ -5,7 +5,6 @@
 use super::account::Account;
 use super::doomed::DoomedLine;
 use super::download::DownloadJob;
-use super::flags::flags_there;
 use super::report::{Ended, Event, Report};
 use super::upload::UploadJob;
 use super::work::{Work, Works};
@@ -13,8 +12,7 @@ use crate::model::{Id, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::mailbox_action::Forget;
 use crate::reconcile::{Action, Cursor, MailboxAction, Outcome, Plan};
 use crate::state::Change;
-use crate::store::{Ask, Depth, Keep, Next, Place, Removal, Serve, StoreError};
-use std::collections::VecDeque;
+use crate::store::{Ask, Depth, Keep, Removal, Serve, StoreError};
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     pub(super) async fn execute(
@@ -55,20 +53,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         self.announce(&works);
         self.copy_mail(&mut works, report).await?;
         self.duplicate_mail(&mut works, report).await?;
-        let mut line: VecDeque<Place> = works.values().filter_map(flags_there).collect();
-        for (name, work) in &mut works {
-            self.check_stop()?;
-            if line.front().is_some_and(|first| first.mailbox == *name) {
-                line.pop_front();
-                let next: Vec<Next<'_>> = line.front().map(Next::Flags).into_iter().collect();
-                self.remote.afterwards(&next).await?;
-            }
-            let done = self.flag_mail(work, report).await;
-            if self.tolerate(name, done, report)?.is_err() {
-                work.sound = false;
-            }
-        }
+        self.flag_mail(&mut works, report).await?;
         self.move_mail(&mut works, report).await?;
+        self.delete_here(&mut works, report).await?;
         let mut line = DoomedLine::of(&works);
         for (name, work) in &mut works {
             self.check_stop()?;
@@ -281,11 +268,6 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             self.state.apply(key, &[], &[change])?;
         }
         Ok(())
-    }
-
-    async fn flag_mail(&mut self, work: &mut Work, report: &mut Report) -> Result<(), Ended> {
-        self.set_flags(work, report).await?;
-        self.link(work, report).await
     }
 
     async fn delete_mail(

@@ -3,14 +3,15 @@
 use super::account::Account;
 use super::rematch::HashSink;
 use super::report::{Ended, Report};
-use super::work::Work;
-use crate::model::{FlagChange, Flags, Id, MaildirId, Side, SystemFlag, Uid};
+use super::work::{Work, Works};
+use crate::model::{FlagChange, Flags, Id, MailboxName, MaildirId, Side, SystemFlag, Uid};
 use crate::reconcile::{Action, Outcome, PairRef};
-use crate::store::{FlagEdit, Keep, Place, Serve};
-use std::collections::BTreeSet;
+use crate::state::Done;
+use crate::store::{FlagEdit, Keep, Next, Place, Serve};
+use std::collections::{BTreeSet, VecDeque};
 
 /// Where flags are to be set on the server.
-pub(super) fn flags_there(work: &Work) -> Option<Place> {
+fn flags_there(work: &Work) -> Option<Place> {
     let edits = work.plan.actions.iter().filter_map(Setting::of);
     let mut there = edits.filter(|setting| !setting.remote.is_empty());
     there.next().map(|_| work.place())
@@ -60,10 +61,93 @@ impl Setting<'_> {
     }
 }
 
+/// Flags that were set and are not recorded yet: those of several mailboxes are made durable and
+/// recorded together.
+#[derive(Default)]
+pub(super) struct Agreed {
+    done: Vec<(MailboxName, Done)>,
+    messages: usize,
+    /// Mailboxes in which it could not be made durable.
+    failed: Vec<MailboxName>,
+}
+
+/// So many messages at the most are recorded together.
+const TOGETHER: usize = 1000;
+
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    pub(super) async fn set_flags(
+    /// Sets all flags, and takes messages for one.
+    pub(super) async fn flag_mail(
+        &mut self,
+        works: &mut Works,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let mut agreed = Agreed::default();
+        let flagged = self.flag_all(works, &mut agreed, report).await;
+        // What was done is recorded, whatever ended it.
+        let recorded = self.agree(&mut agreed, report).await;
+        for name in agreed.failed {
+            if let Some(work) = works.get_mut(&name) {
+                work.sound = false;
+            }
+        }
+        recorded.and(flagged)
+    }
+
+    async fn flag_all(
+        &mut self,
+        works: &mut Works,
+        agreed: &mut Agreed,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let mut line: VecDeque<Place> = works.values().filter_map(flags_there).collect();
+        for (name, work) in works {
+            self.check_stop()?;
+            if line.front().is_some_and(|first| first.mailbox == *name) {
+                line.pop_front();
+                let next: Vec<Next<'_>> = line.front().map(Next::Flags).into_iter().collect();
+                self.remote.afterwards(&next).await?;
+            }
+            let done = self.flag_one(work, agreed, report).await;
+            if self.tolerate(name, done, report)?.is_err() {
+                work.sound = false;
+            }
+        }
+        Ok(())
+    }
+
+    async fn flag_one(
         &mut self,
         work: &mut Work,
+        agreed: &mut Agreed,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        self.set_flags(work, agreed, report).await?;
+        // What a server holds by now is recorded at once.
+        if flags_there(work).is_some() || agreed.messages > TOGETHER || links(work) {
+            self.agree(agreed, report).await?;
+        }
+        self.link(work, report).await
+    }
+
+    async fn agree(&mut self, agreed: &mut Agreed, report: &mut Report) -> Result<(), Ended> {
+        let settled = self.local.settle().await.map_err(Ended::from);
+        agreed.messages = 0;
+        let (names, done): (Vec<_>, Vec<_>) = agreed.done.drain(..).unzip();
+        let Some(name) = names.first() else {
+            return settled;
+        };
+        match self.tolerate(name, settled, report)? {
+            Ok(()) => self.state.record(&done)?,
+            // The next pass tries the sync again before it agrees on anything.
+            Err(_) => agreed.failed.extend(names),
+        }
+        Ok(())
+    }
+
+    async fn set_flags(
+        &mut self,
+        work: &mut Work,
+        agreed: &mut Agreed,
         report: &mut Report,
     ) -> Result<(), Ended> {
         let settings: Vec<Setting<'_>> = work.plan.actions.iter().filter_map(Setting::of).collect();
@@ -81,8 +165,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         if wanted.is_empty() {
             return Ok(());
         }
-        let done = self.edit(work, &wanted, report).await?;
-        let (mut outcomes, mut changes, mut sound) = (Vec::new(), Vec::new(), true);
+        self.local.hold_syncs();
+        let set = self.edit(work, &wanted, report).await?;
+        let (mut done, mut sound) = (Done::of(work.base.key), true);
         for Setting {
             pair,
             merged,
@@ -92,22 +177,24 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         } in &settings
         {
             // A look does not go on from here while there is more to see.
-            sound &= !first && done.contains(&pair.uid);
-            if !done.contains(&pair.uid) {
+            sound &= !first && set.contains(&pair.uid);
+            if !set.contains(&pair.uid) {
                 continue;
             }
-            outcomes.push(Outcome::Agreed {
+            done.outcomes.push(Outcome::Agreed {
                 pair: pair.id,
                 flags: (*merged).clone(),
             });
             for (side, change) in [(Side::Remote, remote), (Side::Local, local)] {
                 if !change.is_empty() {
-                    changes.push(work.change(side, "flags", pair.on(side), change.to_string()));
+                    let change = work.change(side, "flags", pair.on(side), change.to_string());
+                    done.changes.push(change);
                 }
             }
         }
         work.sound &= sound;
-        self.state.apply(work.base.key, &outcomes, &changes)?;
+        agreed.messages += done.outcomes.len();
+        agreed.done.push((work.base.name.clone(), done));
         Ok(())
     }
 
@@ -155,7 +242,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
 
     /// Rows 40 and 42: flags first, the pair after them; the other way round a cut in between
     /// would make the base say more than both sides hold.
-    pub(super) async fn link(&mut self, work: &mut Work, report: &mut Report) -> Result<(), Ended> {
+    async fn link(&mut self, work: &mut Work, report: &mut Report) -> Result<(), Ended> {
         let mut wanted: Vec<Edit> = Vec::new();
         for action in &work.plan.actions {
             if let Action::Link {
@@ -212,4 +299,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         self.state.apply(work.base.key, &outcomes, &changes)?;
         Ok(())
     }
+}
+
+/// Whether messages are to be taken for one.
+fn links(work: &Work) -> bool {
+    let link = |action: &Action| matches!(action, Action::Link { .. });
+    work.plan.actions.iter().any(link)
 }

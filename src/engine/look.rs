@@ -1,12 +1,14 @@
 //! Looking into one mailbox, on both sides, to the depth that is called for.
 
 use super::account::Account;
+use super::overview::Overview;
 use super::report::{Ended, Report};
 use super::scene::{Fate, Scene};
-use super::survey::{Looked, Overview};
+use super::survey::Looked;
 use crate::model::{MailboxBase, MailboxKey, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::mailbox_action::Forget;
 use crate::reconcile::mailboxes::{self, Step};
+use crate::reconcile::rest::agrees;
 use crate::reconcile::{Cursor, Look, MailboxAction};
 use crate::store::{Ask, Depth, Keep, Serve, StoreError};
 
@@ -91,6 +93,24 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             depth,
             full,
         }))
+    }
+
+    /// Whether a mailbox was changed on disk only by what was recorded of it, as by our own last
+    /// run, and nothing happened on the server: then that is all there is to know.
+    pub(super) fn is_only_touched(
+        &mut self,
+        here: &Asked,
+        overview: &Overview,
+    ) -> Result<bool, Ended> {
+        let same = here.depth == Depth::Changes
+            && here.action.is_none()
+            && overview.is_still_there(here.name())
+            && agrees(&here.base, &here.local);
+        let cursor = &here.local.cursor;
+        if same && !self.options.dry_run {
+            self.state.set_cursor(here.base.key, Side::Local, cursor)?;
+        }
+        Ok(same)
     }
 
     /// Looks into the mailbox on the server, after the disk: what the disk showed can only be

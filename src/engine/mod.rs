@@ -1,17 +1,19 @@
 //! Runs one cycle of one account: look, decide, do, record.
 //!
 //! Reading order: [`account`] (the cycle and its passes), [`survey`] (looking and planning, with
-//! [`rename`], [`alias`], [`look`] and [`scene`]), [`elsewhere`] (the same message in another
-//! place, with [`on_disk`] and [`probe`]; [`flux`] for what moves meanwhile, [`astray`] for files
-//! that moved while they were uploaded), [`rematch`] and [`renumber`] (finding the same message
-//! again), [`execute`] (doing and recording what is in the [`work`]s, with [`download`],
-//! [`upload`], [`shift`], [`duplicate`], [`flags`], [`doomed`] and [`remove`]), [`rest`] (whether
-//! that was all), [`report`] (what is told about it). [`verify`] is asked for by `mailtide repair`
-//! only.
+//! [`overview`], [`rename`], [`alias`], [`look`] and [`scene`]), [`elsewhere`] (the same message in
+//! another place, with [`on_disk`] and [`probe`]; [`flux`] for what moves meanwhile, [`astray`] for
+//! files that moved while they were uploaded), [`rematch`] and [`renumber`] (finding the same
+//! message again), [`execute`] (doing and recording what is in the [`work`]s, with [`download`],
+//! [`upload`], [`shift`], [`duplicate`], [`flags`], [`doomed`], [`remove`] and [`remove_here`]),
+//! [`rest`] (whether that was all), [`report`] (what is told about it). [`verify`] is asked for by
+//! `mailtide repair` only.
 //!
 //! First run, daily run, repair, dry run: one path, this one.
 
 pub mod account;
+
+mod overview;
 
 mod survey;
 
@@ -59,6 +61,8 @@ mod flags;
 mod doomed;
 
 mod remove;
+
+mod remove_here;
 
 pub mod report;
 

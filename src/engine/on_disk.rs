@@ -2,11 +2,11 @@
 
 use super::account::Account;
 use super::elsewhere::Candidates;
+use super::overview::Overview;
 use super::probe::passable;
 use super::rematch::{HashSink, hints};
 use super::report::Ended;
 use super::scene::{Fate, Scene, Scenes};
-use super::survey::Overview;
 use crate::model::{ContentHash, MailboxName, MaildirId, PairId, Uid};
 use crate::reconcile::sighting::Sighting;
 use crate::state::Relative;

@@ -9,9 +9,8 @@ use super::work::Work;
 use crate::model::{
     AnyId, Aside, AsideReason, Flags, Id, MailboxBase, MaildirId, Side, SystemFlag, Uid,
 };
-use crate::reconcile::plan::DeleteWhy;
 use crate::reconcile::{MailboxAction, Outcome};
-use crate::state::{Buried, Change};
+use crate::state::Change;
 use crate::store::{
     About, Ask, Delivered, Delivery, Depth, Keep, Place, Receiver, Removal, Removed, Serve, Sink,
     StoreError,
@@ -26,67 +25,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         line: &mut DoomedLine,
         report: &mut Report,
     ) -> Result<(), Ended> {
-        let (there, here) = (doomed(work, Side::Remote), doomed(work, Side::Local));
-        for batch in here.chunks(BATCH) {
-            self.check_stop()?;
-            self.delete_local(work, batch, report).await?;
-        }
+        let there = doomed(work, Side::Remote);
         for batch in there.chunks(BATCH) {
             self.check_stop()?;
             self.delete_remote(work, batch, line, report).await?;
         }
-        Ok(())
-    }
-
-    async fn delete_local(
-        &mut self,
-        work: &mut Work,
-        batch: &[Doomed],
-        report: &mut Report,
-    ) -> Result<(), Ended> {
-        self.bury(work, batch, Side::Local)?;
-        let removal = |d: &Doomed| Removal {
-            id: d.pair.file.clone(),
-            saw: d.saw.clone(),
-            elsewhere: false,
-        };
-        let removals: Vec<Removal<MaildirId>> = batch.iter().map(removal).collect();
-        let gone = self.local.remove(&work.place(), &removals).await?;
-        let gone: BTreeMap<MaildirId, Removed> = gone.into_iter().collect();
-        let (mut outcomes, mut changes) = (Vec::new(), Vec::new());
-        let mut buried = Vec::new();
-        let known: BTreeMap<_, _> = work.base.pairs.iter().map(|p| (p.id, p)).collect();
-        for Doomed { pair, why, saw } in batch {
-            let Some(how) = gone.get(&pair.file) else {
-                work.sound = false;
-                continue;
-            };
-            if let (Some(known), Removed::Kept(path)) = (known.get(&pair.id), how)
-                && let Some(kin) = known.kin
-                && *why == DeleteWhy::DeletedAcross
-            {
-                buried.push(Buried {
-                    kin,
-                    hash: known.hash,
-                    agreed: known.flags.clone(),
-                    here: saw.clone().unwrap_or_else(|| known.flags.clone()),
-                    path: path.clone(),
-                });
-            }
-            let why = match why {
-                DeleteWhy::DeletedAcross => format!("{} was deleted on the server", pair.uid),
-                DeleteWhy::Broken => format!("broken, and {} was deleted there", pair.uid),
-            };
-            let mut change = work.change(Side::Local, "deleted", pair.file.any(), why);
-            if let Removed::Kept(path) = how {
-                change.kept = Some(path.clone());
-            }
-            changes.push(change);
-            outcomes.push(Outcome::Dropped { pair: pair.id });
-        }
-        report.deleted_local += outcomes.len();
-        self.state.bury(&buried, (self.world.now)())?;
-        self.state.apply(work.base.key, &outcomes, &changes)?;
         Ok(())
     }
 
@@ -156,10 +99,6 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         report.deleted_remote += outcomes.len();
         self.state.apply(work.base.key, &outcomes, &changes)?;
         Ok(())
-    }
-
-    fn bury(&mut self, work: &Work, batch: &[Doomed], side: Side) -> Result<(), Ended> {
-        self.bury_refs(work, &batch.iter().collect::<Vec<_>>(), side)
     }
 
     fn bury_refs(&mut self, work: &Work, batch: &[&Doomed], side: Side) -> Result<(), Ended> {

@@ -5,7 +5,7 @@
 use super::account::Account;
 use super::report::Ended;
 use super::work::{Work, Works};
-use crate::model::{MailboxBase, MaildirId, Side, Uid};
+use crate::model::{MailboxBase, MaildirId, Pair, Side, Uid};
 use crate::reconcile::guard::Verdict;
 use crate::reconcile::renames::Home;
 use crate::reconcile::rest::{after, agrees};
@@ -118,9 +118,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         };
         if cfg!(debug_assertions) {
             let recorded = self.state.base(work.base.key)?;
+            let shown = |base: &MailboxBase| -> Vec<_> {
+                let pair = |p: &Pair| (p.uid, p.file.clone(), p.flags.clone(), p.tombstone);
+                base.pairs.iter().map(pair).collect()
+            };
             assert_eq!(
-                (&base.pairs, &base.aside),
-                (&recorded.pairs, &recorded.aside)
+                (shown(&base), &base.aside),
+                (shown(&recorded), &recorded.aside)
             );
         }
         Ok(base)

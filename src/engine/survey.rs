@@ -2,6 +2,7 @@
 //! be done. Changes neither side; the state only where a UIDVALIDITY changed.
 
 use super::account::{Account, Reach};
+use super::overview::Overview;
 use super::report::{Ended, Event, Report};
 use super::scene::{Fate, Scene, Scenes};
 use super::work::{Work, Works};
@@ -9,48 +10,13 @@ use crate::model::{MailboxBase, MailboxKey, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::mailboxes::{self, Step};
 use crate::reconcile::plan::Move;
 use crate::reconcile::settled::Moves;
-use crate::reconcile::{Action, Coverage, Cursor, Listed, Look, MailboxAction, News, messages};
+use crate::reconcile::{Action, Coverage, Listed, Look, MailboxAction, News, messages};
 use crate::store::{Keep, Next, Serve, StoreError};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// A mailbox is compared message by message at least this often, seconds: deltas are an
 /// optimisation, the full compare is the guarantee.
 const FULL_EVERY: i64 = 24 * 3600;
-
-/// What the cheap look at both sides showed.
-pub(super) struct Overview {
-    pub keys: BTreeMap<MailboxName, MailboxKey>,
-    cursors: [BTreeMap<MailboxName, Cursor>; 2],
-    quiet: BTreeSet<MailboxName>,
-    /// Mailboxes of which the server tells nothing without a closer look, and that nobody named.
-    left: BTreeSet<MailboxName>,
-    restless: BTreeSet<MailboxKey>,
-    /// What the server listed.
-    listed: Vec<Listed>,
-}
-
-impl Overview {
-    pub fn cursor(&self, side: Side, name: &MailboxName) -> Option<&Cursor> {
-        let [remote, local] = &self.cursors;
-        match side {
-            Side::Remote => remote.get(name),
-            Side::Local => local.get(name),
-        }
-    }
-
-    /// The mailbox with this row.
-    pub fn name_of(&self, key: MailboxKey) -> Option<&MailboxName> {
-        self.keys
-            .iter()
-            .find(|(_, own)| **own == key)
-            .map(|(name, _)| name)
-    }
-
-    /// Whether nothing can have changed in it.
-    pub fn is_quiet(&self, name: &MailboxName) -> bool {
-        self.quiet.contains(name)
-    }
-}
 
 /// Where the look at everything leads.
 enum Overlook {
@@ -66,7 +32,7 @@ pub(super) type Survey = (Vec<MailboxAction>, Works, Vec<Listed>);
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// Looks at everything cheaply, then into what changed, and plans.
     pub(super) async fn survey(&mut self, report: &mut Report) -> Result<Survey, Ended> {
-        let (overview, steps) = match self.overview(report).await? {
+        let (mut overview, steps) = match self.overview(report).await? {
             Overlook::Clear(overview, steps) => (overview, steps),
             Overlook::Renames(actions) => return Ok((actions, Works::new(), Vec::new())),
         };
@@ -75,7 +41,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             .filter(|step| !matches!(step, Step::Leave(..)))
             .count();
         let mut actions = Vec::new();
-        let scenes = self.scenes(steps, &overview, &mut actions, report).await?;
+        let scenes = self
+            .scenes(steps, &mut overview, &mut actions, report)
+            .await?;
         let astray = self.find_astray(&scenes, report).await?;
         let moves = self
             .find_moves((&scenes, astray), &overview, report)
@@ -89,7 +57,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     async fn scenes(
         &mut self,
         steps: Vec<Step>,
-        overview: &Overview,
+        overview: &mut Overview,
         actions: &mut Vec<MailboxAction>,
         report: &mut Report,
     ) -> Result<Scenes, Ended> {
@@ -112,6 +80,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
             let looked = self.look_here(&step, overview).await;
             match passed_over(step.name(), looked, report)? {
+                Some(Some(here)) if self.is_only_touched(&here, overview)? => {
+                    overview.quiet.insert(here.name().clone());
+                }
                 Some(Some(here)) => asked.push(here),
                 Some(None) => rest.push(step),
                 None => {}
@@ -223,7 +194,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 .collect()
         };
         let here = still(&local);
-        let quiet = still(&remote).intersection(&here).cloned().collect();
+        let there = still(&remote);
+        let quiet = there.intersection(&here).cloned().collect();
         let left = match &self.options.reach {
             Reach::Woken(named) => remote
                 .iter()
@@ -238,6 +210,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             keys,
             cursors,
             quiet,
+            still: there,
             left,
             restless,
             listed: remote,

@@ -44,6 +44,9 @@ impl MaildirStore {
                 entry.path(&mailbox, &edit.id),
                 changed.path(&mailbox, &edit.id),
             );
+            for sub in [entry.sub, changed.sub] {
+                self.touch(&mailbox.join(sub.name()));
+            }
             match self.disk.rename_new(&from, &to) {
                 Ok(()) => {}
                 // Renamed by another program meanwhile, or the name is taken: look again later.
@@ -90,7 +93,10 @@ impl MaildirStore {
         let mailbox = self.directory(name)?;
         let keywords =
             Keywords::load(&*self.disk, &mailbox).map_err(|error| failed(&mailbox, &error))?;
-        let (mut done, mut touched, mut kept) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+        let (mut done, mut touched) = (Vec::new(), BTreeSet::new());
+        let shelf = self.quarantine.directory(name);
+        let shelf = shelf.map_err(|error| failed(&mailbox, &error))?;
+        self.touch(&shelf);
         for removal in removals {
             let saw = removal.saw.as_ref();
             let found = self.find_as((name, &mailbox), &removal.id, (saw, &keywords))?;
@@ -103,7 +109,8 @@ impl MaildirStore {
                 continue;
             }
             let from = entry.path(&mailbox, &removal.id);
-            let to = match self.quarantine.take(&from, name) {
+            self.touch(&mailbox.join(entry.sub.name()));
+            let to = match self.quarantine.take_into(&shelf, &from) {
                 Ok(to) => to,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     self.forget_scan(name);
@@ -111,14 +118,13 @@ impl MaildirStore {
                 }
                 Err(error) => return Err(failed(&from, &error)),
             };
-            kept.extend(to.parent().map(Path::to_owned));
             touched.insert(entry.sub.name());
             self.note_entry(name, &removal.id, None);
             let below = self.quarantine.below(&to);
             done.push((removal.id.clone(), Removed::Kept(below)));
         }
-        for directory in kept {
-            self.sync_directory(&directory)?;
+        if !touched.is_empty() {
+            self.sync_directory(&shelf)?;
         }
         self.sync(&mailbox, &touched)?;
         Ok(done)
@@ -237,11 +243,6 @@ impl MaildirStore {
         }
     }
 
-    fn sync(&self, mailbox: &Path, subs: &BTreeSet<&'static str>) -> Result<(), StoreError> {
-        subs.iter()
-            .try_for_each(|sub| self.sync_directory(&mailbox.join(sub)))
-    }
-
     /// Makes a mailbox, and the directories above it; or leaves no mailbox.
     pub(super) fn create(&self, path: &Path) -> io::Result<()> {
         self.make(path).inspect_err(|_| self.unmake(path))
@@ -285,28 +286,6 @@ impl MaildirStore {
                 return Ok(());
             }
         }
-    }
-
-    pub(super) fn sync_directory(&self, directory: &Path) -> Result<(), StoreError> {
-        let synced = self.disk.sync(directory);
-        synced.map_err(|error| {
-            self.unsure.borrow_mut().insert(directory.to_owned());
-            failed(directory, &error)
-        })
-    }
-
-    /// What is seen after a sync that failed may be gone after a crash; nothing is agreed on it
-    /// before another sync has succeeded.
-    pub(super) fn make_sure(&self) -> Result<(), StoreError> {
-        for directory in self.unsure.take() {
-            match self.disk.sync(&directory) {
-                // It was removed meanwhile.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(_) => self.sync_directory(&directory)?,
-                Ok(()) => {}
-            }
-        }
-        Ok(())
     }
 
     /// The entry of a file that most likely has these flags still: a file with just that name is

@@ -147,6 +147,8 @@ pub struct About {
     pub modified: i64,
     /// Its number.
     pub inode: u64,
+    /// The file system it lies on.
+    pub device: u64,
     /// When it was made, ns since 1970, where that is told.
     pub born: Option<i64>,
 }
@@ -322,6 +324,7 @@ fn about(meta: &Metadata) -> About {
             .saturating_mul(1_000_000_000)
             .saturating_add(meta.mtime_nsec()),
         inode: meta.ino(),
+        device: meta.dev(),
         born: meta.created().ok().map(nanos),
     }
 }

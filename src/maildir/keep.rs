@@ -47,6 +47,14 @@ impl Keep for MaildirStore {
         ))
     }
 
+    fn hold_syncs(&mut self) {
+        self.hold();
+    }
+
+    async fn settle(&mut self) -> Result<(), StoreError> {
+        self.sync_held()
+    }
+
     fn is_at_rest(&self, mailbox: &MailboxName) -> bool {
         let times = Times::of(&*self.disk, &self.path(mailbox));
         times.is_ok_and(|times| times.blur(self.disk.now()) == 0)

@@ -4,9 +4,9 @@
 //! [`file_name`] (what a file's name says), [`keywords`] (letters a to z), [`line_ends`] (LF on
 //! disk, CRLF on the wire), [`scan`] (looking, so that absence means something), [`deliver`] (a
 //! file appears only whole and durable), [`marker`] (whose Maildir this is), [`quarantine`]
-//! (deleted bytes), [`store`] (all of it as a store; with [`list`], [`read`], [`change`],
-//! [`transfer`], [`keep`], [`kept`] and [`cursor`]), [`watch`] (being woken by what other programs
-//! do).
+//! (deleted bytes), [`store`] (all of it as a store; with [`list`], [`look`], [`read`], [`change`],
+//! [`durable`], [`transfer`], [`keep`], [`kept`] and [`cursor`]), [`watch`] (being woken by what
+//! other programs do).
 //!
 //! The `maildir` crate is not used to read or write mail (decision 0005); `inspect` lets it count
 //! messages as an independent reader.
@@ -33,7 +33,11 @@ mod read;
 
 mod change;
 
+mod durable;
+
 mod store;
+
+mod look;
 
 mod list;
 

@@ -40,9 +40,9 @@ impl Quarantine {
         Ok(directory)
     }
 
-    /// Moves a file (or a directory) there under its own name, or one like it that is free.
-    pub fn take(&self, from: &Path, mailbox: &MailboxName) -> io::Result<PathBuf> {
-        let directory = self.directory(mailbox)?;
+    /// Moves a file (or a directory) into a directory that [`Quarantine::directory`] gave, under
+    /// its own name, or one like it that is free.
+    pub fn take_into(&self, directory: &Path, from: &Path) -> io::Result<PathBuf> {
         let name = from
             .file_name()
             .map(|name| name.as_bytes().to_vec())
@@ -52,7 +52,7 @@ impl Quarantine {
             if n > 0 {
                 free.splice(0..0, format!("{n}.").into_bytes());
             }
-            let to = join(&directory, &free);
+            let to = join(directory, &free);
             match self.disk.rename_new(from, &to) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
@@ -120,7 +120,8 @@ mod tests {
         for n in 0..3 {
             let file = dir.path().join("m:2,S");
             std::fs::write(&file, n.to_string()).unwrap();
-            quarantine.take(&file, &inbox).unwrap();
+            let shelf = quarantine.directory(&inbox).unwrap();
+            quarantine.take_into(&shelf, &file).unwrap();
         }
         let kept = quarantine.directory(&inbox).unwrap();
         assert_eq!(std::fs::read_dir(&kept).unwrap().count(), 3);

@@ -27,8 +27,8 @@ pub fn agrees(base: &MailboxBase, look: &Look<MaildirId>) -> bool {
     whole && !buried && look.seen.iter().all(as_agreed)
 }
 
-/// What the base holds once the plan of a mailbox was carried out as a whole, where that can be told
-/// without asking the state: it set flags and deleted.
+/// What the base holds once the plan of a mailbox was carried out as a whole, where that can be
+/// told without asking the state: it set flags and deleted.
 pub fn after(base: &MailboxBase, plan: &MailboxPlan) -> Option<MailboxBase> {
     let (mut flags, mut gone) = (HashMap::new(), HashSet::new());
     for action in &plan.actions {

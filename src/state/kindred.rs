@@ -4,7 +4,7 @@
 use super::base::{flags_from, keyword_text, pair_from};
 use super::{State, StateError, doing};
 use crate::model::{ContentHash, Flags, Kin, MailboxKey, Pair, PairId, Uid};
-use rusqlite::{Row, ToSql, params};
+use rusqlite::{Connection, Row, ToSql, params};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A pair that a new message may be the same as.
@@ -29,6 +29,26 @@ pub struct Buried {
     pub here: Flags,
     /// Where its bytes are, below the quarantine.
     pub path: Vec<u8>,
+}
+
+/// Remembers messages whose bytes went to quarantine.
+pub(super) fn bury(db: &Connection, buried: &[Buried], now: i64) -> Result<(), rusqlite::Error> {
+    for one in buried {
+        let sql = "INSERT OR REPLACE INTO buried (kin, hash, flags, keywords, flags_here,
+                                                  keywords_here, path, at)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+        db.prepare_cached(sql)?.execute(params![
+            one.kin.number(),
+            one.hash.0,
+            one.agreed.bits(),
+            keyword_text(&one.agreed),
+            one.here.bits(),
+            keyword_text(&one.here),
+            one.path,
+            now
+        ])?;
+    }
+    Ok(())
 }
 
 impl State {
@@ -106,33 +126,6 @@ impl State {
             all.entry(mailbox).or_default().insert(uid, pair);
         }
         Ok(all)
-    }
-
-    /// Remembers messages whose bytes went to quarantine.
-    pub fn bury(&mut self, buried: &[Buried], now: i64) -> Result<(), StateError> {
-        if buried.is_empty() {
-            return Ok(());
-        }
-        let what = doing("remember what went to quarantine");
-        let tx = self.db.transaction().map_err(&what)?;
-        for one in buried {
-            let sql = "INSERT OR REPLACE INTO buried (kin, hash, flags, keywords, flags_here,
-                                                      keywords_here, path, at)
-                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-            let values = params![
-                one.kin.number(),
-                one.hash.0,
-                one.agreed.bits(),
-                keyword_text(&one.agreed),
-                one.here.bits(),
-                keyword_text(&one.here),
-                one.path,
-                now
-            ];
-            let mut insert = tx.prepare_cached(sql).map_err(&what)?;
-            insert.execute(values).map_err(&what)?;
-        }
-        tx.commit().map_err(what)
     }
 
     /// Messages in quarantine that the server calls so.

@@ -32,7 +32,7 @@ pub use history::{Change, HistoryRow, RunRow};
 pub use intents::Upload;
 pub use kindred::{Buried, Relative};
 pub use lock::Lock;
-pub use outcome::Moved;
+pub use outcome::{Done, Moved};
 
 use crate::model::{MailboxName, Side};
 use rusqlite::{Connection, OpenFlags};

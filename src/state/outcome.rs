@@ -1,7 +1,8 @@
 //! How the base changes: by outcomes, a batch in one transaction, with the history of it.
 
 use super::base::{id_bytes, keyword_text, pair_from, reason_name, side_number};
-use super::{Change, State, StateError, doing};
+use super::kindred::bury;
+use super::{Buried, Change, State, StateError, doing};
 use crate::model::{
     AnyId, Aside, Kin, MailboxKey, MaildirId, Pair, PairId, Side, Uid, UidValidity,
 };
@@ -23,6 +24,35 @@ pub struct Moved {
     pub size: Option<u64>,
 }
 
+/// What was done in a mailbox.
+#[derive(Clone, Debug)]
+pub struct Done {
+    /// The mailbox.
+    pub key: MailboxKey,
+    /// What the base learns.
+    pub outcomes: Vec<Outcome>,
+    /// What history tells.
+    pub changes: Vec<Change>,
+    /// What went to quarantine and can be known again.
+    pub buried: Vec<Buried>,
+    /// When, seconds since 1970.
+    pub at: i64,
+}
+
+impl Done {
+    /// Nothing yet.
+    pub fn of(key: MailboxKey) -> Done {
+        let (outcomes, changes, buried) = (Vec::new(), Vec::new(), Vec::new());
+        Done {
+            key,
+            outcomes,
+            changes,
+            buried,
+            at: 0,
+        }
+    }
+}
+
 impl State {
     /// Records what happened in a mailbox.
     pub fn apply(
@@ -31,24 +61,39 @@ impl State {
         outcomes: &[Outcome],
         changes: &[Change],
     ) -> Result<(), StateError> {
-        if outcomes.is_empty() && changes.is_empty() {
+        let (outcomes, changes) = (outcomes.to_vec(), changes.to_vec());
+        self.record(&[Done {
+            outcomes,
+            changes,
+            ..Done::of(key)
+        }])
+    }
+
+    /// Records what happened in several mailboxes, in one transaction.
+    pub fn record(&mut self, all: &[Done]) -> Result<(), StateError> {
+        let idle = |done: &Done| done.outcomes.is_empty() && done.changes.is_empty();
+        if all.iter().all(idle) {
             return Ok(());
         }
         let what = doing("record what was done");
-        let run = if changes.is_empty() {
-            None
-        } else {
-            Some(self.run_row()?)
+        let run = match all.iter().all(|done| done.changes.is_empty()) {
+            true => None,
+            false => Some(self.run_row()?),
         };
         let tx = self.db.transaction().map_err(&what)?;
-        for outcome in outcomes {
-            record(&tx, key, outcome).map_err(&what)?;
-        }
-        if let Some(run) = run {
-            super::history::write(&tx, run, changes).map_err(&what)?;
+        for done in all {
+            for outcome in &done.outcomes {
+                record(&tx, done.key, outcome).map_err(&what)?;
+            }
+            bury(&tx, &done.buried, done.at).map_err(&what)?;
+            if let Some(run) = run {
+                super::history::write(&tx, run, &done.changes).map_err(&what)?;
+            }
         }
         tx.commit().map_err(what)?;
-        self.note_changes(changes);
+        for done in all {
+            self.note_changes(&done.changes);
+        }
         Ok(())
     }
 

@@ -10,14 +10,16 @@
 //!
 //! Futures here are not `Send`: an account lives on one thread (decision 0003).
 
+mod edit;
+
 pub mod error;
 
+pub use edit::{FlagEdit, Removal, Removed};
 pub use error::StoreError;
 
 use crate::model::{
     Excerpt, Fingerprint, Flags, Id, Kin, MailboxBase, MailboxName, Origin, Timestamp, UidValidity,
 };
-use crate::reconcile::three_way::shows_interest;
 use crate::reconcile::{Cursor, Listed, Look};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -159,6 +161,13 @@ pub trait Serve: Store {
 pub trait Keep: Store {
     /// Begins to take messages into the quarantine of a mailbox, out of the user's sight.
     async fn quarantine(&mut self, place: &Place) -> Result<Self::Receiver, StoreError>;
+
+    /// Flags that are set and messages that are removed from now on need not be durable before
+    /// [`Keep::settle`]: until then nothing may be agreed on them.
+    fn hold_syncs(&mut self);
+
+    /// Makes all that durable, and ends the holding.
+    async fn settle(&mut self) -> Result<(), StoreError>;
 
     /// Whether what others change in a mailbox from now on surely shows in its time stamps. Right
     /// after a change it does not, for a moment.
@@ -333,17 +342,6 @@ pub enum Delivered<I> {
     Refused(String),
 }
 
-/// A change of one message's flags.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FlagEdit<I> {
-    /// The message.
-    pub id: I,
-    /// What to change.
-    pub change: crate::model::FlagChange,
-    /// The flags it has, as far as that is known. Helps to find it.
-    pub saw: Option<Flags>,
-}
-
 /// Whether the message stays where it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Transfer {
@@ -362,38 +360,4 @@ pub struct Shift<I> {
     pub delivery: Option<Delivery>,
     /// For a copy on disk: the bytes that the file must have, or it was edited meanwhile.
     pub size: Option<u64>,
-}
-
-/// A message to be taken away.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Removal<I> {
-    /// The message.
-    pub id: I,
-    /// The flags it had when the removal was decided. `None`: it goes whatever they are by now.
-    pub saw: Option<Flags>,
-    /// Whether the same message lies in another mailbox too, so that only its place here goes.
-    pub elsewhere: bool,
-}
-
-impl<I> Removal<I> {
-    /// Whether the message may go although it has these flags by now: nobody has shown since that
-    /// they want it. Flags that the side cannot hold are no change of mind.
-    pub fn still_holds(&self, now: &Flags) -> bool {
-        self.saw
-            .as_ref()
-            .is_none_or(|saw| !shows_interest(saw, now))
-    }
-}
-
-/// What became of a message that was taken away.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Removed {
-    /// It is gone from the mailbox.
-    Gone,
-    /// It is gone from the mailbox, and its bytes are in quarantine, there.
-    Kept(Vec<u8>),
-    /// It was moved to the trash mailbox.
-    Trashed,
-    /// It carries `\Deleted`; the server cannot expunge single messages (no UIDPLUS).
-    Marked,
 }

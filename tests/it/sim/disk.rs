@@ -33,6 +33,7 @@ fn about(inode: u64, node: &Node) -> About {
             size: 0,
             modified: *modified,
             inode,
+            device: 1,
             born: Some(*born),
         },
         Node::File { bytes, modified } => About {
@@ -40,6 +41,7 @@ fn about(inode: u64, node: &Node) -> About {
             size: bytes.len() as u64,
             modified: *modified,
             inode,
+            device: 1,
             born: None,
         },
     }

@@ -329,8 +329,9 @@ fn touched(change: &Change) -> Vec<u64> {
 fn apply(names: &mut Names, change: &Change) {
     match change {
         Change::Add(directory, name, inode) => {
+            // Where the name is taken, what freed it was lost; but it came before in the journal.
             let inside = names.entry(*directory).or_default();
-            inside.entry(name.clone()).or_insert(*inode);
+            inside.insert(name.clone(), *inode);
         }
         Change::Remove(directory, name) => {
             names.entry(*directory).or_default().remove(name);

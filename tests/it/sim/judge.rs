@@ -270,8 +270,13 @@ impl Stage {
             there = bare(there);
             let flagged = std::mem::take(&mut here);
             for (name, all) in bare(flagged.clone()) {
-                let known = |one: &_| there.get(&name).is_some_and(|there| there.contains(one));
-                here.insert(name.clone(), all.into_iter().filter(known).collect());
+                let mut known = there.get(&name).cloned().unwrap_or_default();
+                let mut is_there = |one: &_| {
+                    let at = known.iter().position(|known| known == one);
+                    at.map(|at| known.swap_remove(at)).is_some()
+                };
+                let common = all.into_iter().filter(|one| is_there(one)).collect();
+                here.insert(name.clone(), common);
             }
             if there == here {
                 (there, here) = (flagged.clone(), flagged);

@@ -112,6 +112,12 @@ impl Keep for Memory<MaildirId> {
         Ok(self.receiver(place, Target::Quarantine))
     }
 
+    fn hold_syncs(&mut self) {}
+
+    async fn settle(&mut self) -> Result<(), StoreError> {
+        self.step()
+    }
+
     fn is_at_rest(&self, _: &MailboxName) -> bool {
         true
     }

@@ -1,0 +1,152 @@
+//! Deleting on disk. What goes in several mailboxes goes together: one transaction says beforehand
+//! that the absence to come is our own doing, one sync makes it durable, and one transaction drops
+//! the pairs (law, 2.5 and 2.6).
+
+use super::account::Account;
+use super::doomed::{BATCH, Doomed, doomed};
+use super::report::{Ended, Report};
+use super::work::{Work, Works};
+use crate::model::{Id, MailboxName, MaildirId, PairId, Side, Uid};
+use crate::reconcile::Outcome;
+use crate::reconcile::plan::DeleteWhy;
+use crate::state::{Buried, Done};
+use crate::store::{Keep, Removal, Removed, Serve};
+use std::collections::BTreeMap;
+
+type Batch = Vec<(MailboxName, Vec<Doomed>)>;
+
+impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+    /// Carries out all deletions on disk.
+    pub(super) async fn delete_here(
+        &mut self,
+        works: &mut Works,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        for batch in batches(works) {
+            self.check_stop()?;
+            self.delete_batch(works, &batch, report).await?;
+        }
+        Ok(())
+    }
+
+    async fn delete_batch(
+        &mut self,
+        works: &mut Works,
+        batch: &Batch,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let tombstone = |doomed: &Doomed| Outcome::Tombstone {
+            pair: doomed.pair.id,
+            side: Side::Local,
+        };
+        let buried = batch.iter().filter_map(|(name, doomed)| {
+            let key = works.get(name)?.base.key;
+            let outcomes = doomed.iter().map(tombstone).collect();
+            Some(Done {
+                outcomes,
+                ..Done::of(key)
+            })
+        });
+        self.state.record(&buried.collect::<Vec<_>>())?;
+        self.local.hold_syncs();
+        let (mut all, mut ended) = (Vec::new(), Ok(()));
+        for (name, doomed) in batch {
+            let Some(work) = works.get_mut(name) else {
+                continue;
+            };
+            let removed = self.remove_here(work, doomed).await;
+            let removed = removed.map(|done| all.push(done));
+            match self.tolerate(name, removed, report) {
+                Ok(done) => work.sound &= done.is_ok(),
+                Err(error) => {
+                    ended = Err(error);
+                    break;
+                }
+            }
+        }
+        // What was done is recorded, whatever ended it.
+        let settled = self.local.settle().await.map_err(Ended::from);
+        let first = batch.iter().map(|(name, _)| name).next();
+        let settled = match first {
+            Some(name) => self.tolerate(name, settled, report)?,
+            None => Ok(()),
+        };
+        if settled.is_err() {
+            // The next pass tries the sync again, and finds them gone.
+            for (name, _) in batch {
+                works
+                    .entry(name.clone())
+                    .and_modify(|work| work.sound = false);
+            }
+            return ended;
+        }
+        self.state.record(&all)?;
+        report.deleted_local += all.iter().map(|done| done.outcomes.len()).sum::<usize>();
+        ended
+    }
+
+    async fn remove_here(&mut self, work: &mut Work, doomed: &[Doomed]) -> Result<Done, Ended> {
+        let removal = |d: &Doomed| Removal {
+            id: d.pair.file.clone(),
+            saw: d.saw.clone(),
+            elsewhere: false,
+        };
+        let removals: Vec<Removal<MaildirId>> = doomed.iter().map(removal).collect();
+        let gone = self.local.remove(&work.place(), &removals).await?;
+        let gone: BTreeMap<MaildirId, Removed> = gone.into_iter().collect();
+        let known: BTreeMap<PairId, _> = work.base.pairs.iter().map(|p| (p.id, p)).collect();
+        let mut done = Done {
+            at: (self.world.now)(),
+            ..Done::of(work.base.key)
+        };
+        for Doomed { pair, why, saw } in doomed {
+            let Some(how) = gone.get(&pair.file) else {
+                work.sound = false;
+                continue;
+            };
+            if let (Some(known), Removed::Kept(path)) = (known.get(&pair.id), how)
+                && let Some(kin) = known.kin
+                && *why == DeleteWhy::DeletedAcross
+            {
+                done.buried.push(Buried {
+                    kin,
+                    hash: known.hash,
+                    agreed: known.flags.clone(),
+                    here: saw.clone().unwrap_or_else(|| known.flags.clone()),
+                    path: path.clone(),
+                });
+            }
+            let why = match why {
+                DeleteWhy::DeletedAcross => format!("{} was deleted on the server", pair.uid),
+                DeleteWhy::Broken => format!("broken, and {} was deleted there", pair.uid),
+            };
+            let mut change = work.change(Side::Local, "deleted", pair.file.any(), why);
+            if let Removed::Kept(path) = how {
+                change.kept = Some(path.clone());
+            }
+            done.changes.push(change);
+            done.outcomes.push(Outcome::Dropped { pair: pair.id });
+        }
+        Ok(done)
+    }
+}
+
+/// All that goes on disk, in batches of about [`BATCH`] messages.
+fn batches(works: &Works) -> Vec<Batch> {
+    let (mut all, mut batch, mut count) = (Vec::new(), Batch::new(), 0);
+    for (name, work) in works {
+        let mut doomed = doomed(work, Side::Local);
+        while !doomed.is_empty() {
+            let rest = doomed.split_off(doomed.len().min(BATCH));
+            count += doomed.len();
+            batch.push((name.clone(), std::mem::replace(&mut doomed, rest)));
+            if count >= BATCH {
+                all.push(std::mem::take(&mut batch));
+                count = 0;
+            }
+        }
+    }
+    all.push(batch);
+    all.retain(|batch| !batch.is_empty());
+    all
+}

@@ -1,0 +1,93 @@
+//! What a mailbox on disk looks like.
+
+use super::change::failed;
+use super::cursor::Left;
+use super::disk::About;
+use super::file_name;
+use super::keywords::{Keywords, masks};
+use super::scan::Times;
+use super::store::MaildirStore;
+use crate::model::{MailboxBase, MaildirId, Pair};
+use crate::reconcile::{Coverage, Cursor, Look};
+use crate::store::{Depth, StoreError};
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+
+impl MaildirStore {
+    pub(super) fn look_at(
+        &mut self,
+        base: &MailboxBase,
+        cursor: Option<&Cursor>,
+        depth: Depth,
+    ) -> Result<Look<MaildirId>, StoreError> {
+        let mailbox = self.directory(&base.name)?;
+        let io = |error: io::Error| failed(&mailbox, &error);
+        let keywords = Keywords::load(&*self.disk, &mailbox).map_err(io)?;
+        let before = Times::of(&*self.disk, &mailbox).map_err(io)?;
+        let left = cursor
+            .and_then(Left::read)
+            .filter(|left| left.surely(&before));
+        let mut look = Look::unchanged(None, Cursor::default());
+        if let (Some(left), Depth::Changes) = (left, depth) {
+            look.cursor = left.write();
+            (look.sees, look.stores) = masks(&keywords, &BTreeSet::new());
+            return Ok(look);
+        }
+        self.forget_scan(&base.name);
+        self.scan_of(&base.name)?;
+        let lost = || StoreError::Bug("a scan was lost".into());
+        let scan = self.scans.get(&base.name).ok_or_else(lost)?;
+        (look.sees, look.stores) = masks(&keywords, &scan.letters());
+        let pairs: HashMap<&MaildirId, &Pair> =
+            base.pairs.iter().map(|pair| (&pair.file, pair)).collect();
+        for (id, entry) in &scan.entries {
+            let flags = file_name::flags(entry.info(), |letter| keywords.name(letter));
+            look.seen.insert(id.clone(), Some(flags));
+            let pair = pairs.get(id).copied();
+            if pair.is_none() {
+                look.origins
+                    .extend(file_name::origin(id).map(|origin| (id.clone(), origin)));
+            }
+            if pair.is_none() || depth == Depth::Everything {
+                let about = self.disk.about(&entry.path(&mailbox, id));
+                inspect(&mut look, about, id, pair);
+            }
+        }
+        look.coverage = if scan.stable {
+            Coverage::Complete
+        } else {
+            Coverage::Partial
+        };
+        look.remarks = scan.remarks.clone();
+        let fresh = Left {
+            times: scan.times,
+            at: scan.at,
+        };
+        // A cursor that says no less is kept: with a stamp in the future, none is sure.
+        let says_less = |left: &Left| left.times != scan.times || fresh.surely(&fresh.times);
+        let same = cursor
+            .and_then(Left::read)
+            .filter(|left| left.surely(&scan.times) || !says_less(left));
+        look.cursor = same.unwrap_or(fresh).write();
+        Ok(look)
+    }
+}
+
+/// Empty files are broken; files of another size than they had were edited.
+fn inspect(
+    look: &mut Look<MaildirId>,
+    about: io::Result<About>,
+    id: &MaildirId,
+    pair: Option<&Pair>,
+) {
+    match about {
+        Ok(meta) if meta.size == 0 => drop(look.broken.insert(id.clone())),
+        Ok(meta) if pair.is_none() => drop(look.sizes.insert(id.clone(), meta.size)),
+        Ok(meta) if pair.is_some_and(|pair| pair.size != meta.size) => {
+            look.edited.insert(id.clone());
+        }
+        Ok(_) => {}
+        // Renamed since the scan: it is looked at again with the next look.
+        Err(_) => look.coverage = Coverage::Partial,
+    }
+}
