@@ -1,6 +1,6 @@
-//! Deleting, the last thing a cycle does. The bytes are kept first; a tombstone says beforehand
-//! that the absence to come is our own doing; the pair goes when the message is gone (law, 2.5
-//! and 2.6).
+//! Deleting on the server, the last thing a cycle does. The bytes are kept first; a tombstone says
+//! beforehand that the absence to come is our own doing; the pair goes when the message is gone (law,
+//! 2.5 and 2.6).
 
 use super::account::Account;
 use super::doomed::{BATCH, Doomed, DoomedLine, doomed};
@@ -18,7 +18,7 @@ use crate::store::{
 use std::collections::{BTreeMap, BTreeSet};
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// Carries out the deletions of a mailbox.
+    /// Carries out the deletions of a mailbox on the server.
     pub(super) async fn delete(
         &mut self,
         work: &mut Work,

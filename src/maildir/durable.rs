@@ -82,12 +82,15 @@ impl MaildirStore {
     /// What is seen after a sync that failed may be gone after a crash; nothing is agreed on it
     /// before another sync has succeeded.
     pub(super) fn make_sure(&self) -> Result<(), StoreError> {
-        for directory in self.unsure.take() {
+        let unsure = self.unsure.borrow().clone();
+        for directory in unsure {
             match self.disk.sync(&directory) {
-                // It was removed meanwhile.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                // Synced, or removed meanwhile. Any other stays unsure until it is synced.
+                Ok(()) => drop(self.unsure.borrow_mut().remove(&directory)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    self.unsure.borrow_mut().remove(&directory);
+                }
                 Err(_) => self.sync_directory(&directory)?,
-                Ok(()) => {}
             }
         }
         Ok(())
