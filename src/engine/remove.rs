@@ -1,6 +1,6 @@
 //! Deleting on the server, the last thing a cycle does. The bytes are kept first; a tombstone says
-//! beforehand that the absence to come is our own doing; the pair goes when the message is gone (law,
-//! 2.5 and 2.6).
+//! beforehand that the absence to come is our own doing; the pair goes when the message is gone
+//! (law, 2.5 and 2.6).
 
 use super::account::Account;
 use super::doomed::{BATCH, Doomed, DoomedLine, doomed};
