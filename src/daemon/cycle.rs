@@ -147,7 +147,7 @@ impl Opened {
         if self.writes == Writes::Allowed {
             let uuid = self.local.take_possession()?;
             open::note_account(&mut self.state, self.keyring.account(), uuid)?;
-            if let Some(what) = open::same_age(&mut self.state, &self.local)? {
+            if let Some(what) = open::same_age(&mut self.state, &mut self.local)? {
                 tracing::warn!("{what}");
                 notes.push(what);
             }

@@ -136,15 +136,35 @@ pub fn fits(state: &State, marker: Option<u64>) -> Result<bool> {
     Ok(marker.is_none_or(|marker| marker == own || (cut && marker + 1 == own)))
 }
 
-/// Writes into the marker how many runs have changed something.
+/// Writes into the marker how many runs have changed something. Where a directory could not be
+/// synced, the next run is told of it.
 pub fn settle(state: &mut State, local: &MaildirStore) -> Result<()> {
     local.note_generation(state.generation()?.0)?;
-    Ok(state.settle()?)
+    match local.make_sure() {
+        Ok(()) => Ok(state.settle()?),
+        Err(error) => {
+            state.unsettle()?;
+            Err(error.into())
+        }
+    }
+}
+
+/// Makes durable what a run before this one left on disk when it was cut: it is about to be seen,
+/// and agreed on.
+fn make_durable(state: &mut State, local: &mut MaildirStore) -> Result<()> {
+    if state.was_cut()? {
+        local.recover()?;
+        state.set_cut(false);
+    }
+    Ok(())
 }
 
 /// Whether state and Maildir are of the same age. One that was put back from a copy does not know
 /// what happened since, and would take that for deletions: it starts over, and says so.
-pub fn same_age(state: &mut State, local: &MaildirStore) -> Result<Option<String>> {
+///
+/// Before that, what a run that was cut left on disk is made durable.
+pub fn same_age(state: &mut State, local: &mut MaildirStore) -> Result<Option<String>> {
+    make_durable(state, local)?;
     let (own, _) = state.generation()?;
     let marker = local.generation()?;
     if fits(state, marker)? {

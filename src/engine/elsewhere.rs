@@ -5,7 +5,7 @@
 use super::account::Account;
 use super::on_disk::half_recorded;
 use super::overview::Overview;
-use super::probe::{Likely, passable, sources};
+use super::probe::{Compared, Likely, passable, sources};
 use super::rematch::HashSink;
 use super::report::{Ended, Report};
 use super::scene::{Fate, Scene, Scenes, whereabouts};
@@ -59,7 +59,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 .or_default()
                 .push(buried);
         }
-        let (mut uids, strangers) = self.sight_uids(new, (scenes, &files), &candidates).await?;
+        let sighted = self.sight_uids(new, (scenes, &files), &candidates).await?;
+        let mut uids = sighted.uids;
         let places = uids.iter().map(|v| v.mailbox.clone());
         let places = places.chain(files.iter().map(|g| g.mailbox.clone()));
         let sent = self.sent(scenes, places.collect()).await?;
@@ -74,10 +75,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 && !astray.files.contains(&(g.mailbox.clone(), g.id.clone()))
                 && !astray.astray.contains_key(&g.id)
         });
-        let twins = self.twins(scenes, strangers);
+        let twins = self.twins(scenes, sighted.strangers);
         let present = self.present(scenes, overview, &candidates).await?;
         let mut known = known(scenes, overview, (&candidates, &present));
-        let flux = self.in_flux(scenes, &known, (&uids, &files)).await?;
+        let mut flux = self.in_flux(scenes, &known, (&uids, &files)).await?;
+        flux.extend(sighted.waits);
         let waits = set_aside(&flux, (&mut known, &mut uids, &mut files), report);
         let kept = candidates.buried.into_values().flatten().map(|b| Kept {
             hash: b.hash,
@@ -144,17 +146,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         new: Vec<NewUid>,
         (scenes, files): (&Scenes, &[Sighting<MaildirId>]),
         candidates: &Candidates,
-    ) -> Result<(Vec<Sighting<Uid>>, Vec<NewUid>), Ended> {
-        let mut hashes: BTreeMap<Kin, BTreeSet<ContentHash>> = BTreeMap::new();
-        for (_, relative) in candidates.pairs.values() {
-            if let Some(kin) = relative.pair.kin {
-                hashes.entry(kin).or_default().insert(relative.pair.hash);
-            }
-        }
-        for (kin, buried) in &candidates.buried {
-            let own = buried.iter().map(|b| b.hash);
-            hashes.entry(*kin).or_default().extend(own);
-        }
+    ) -> Result<Sighted, Ended> {
+        let hashes = candidates.hashes();
         let (mut proven, mut likely, mut unclear) = (Vec::new(), Vec::new(), Vec::new());
         let mut strangers = Vec::new();
         for new in new {
@@ -180,9 +173,18 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 proven.push((new, hash));
             }
         }
-        let fit = self.probe(&pieces).await?;
-        let asked = asked.into_iter().enumerate();
-        proven.extend(asked.filter(|(at, _)| fit.contains(at)).map(|(_, one)| one));
+        let Compared { fit, untold } = self.probe(&pieces).await?;
+        let mut waits = BTreeSet::new();
+        for (at, (new, hash)) in asked.into_iter().enumerate() {
+            // Perhaps nothing but its UID is new: its file is not to be taken for deleted there.
+            let waiting = untold.contains(&at) && candidates.has(&new.mailbox, &hash);
+            if waiting {
+                waits.insert(hash);
+            }
+            if waiting || fit.contains(&at) {
+                proven.push((new, hash));
+            }
+        }
         for new in unclear {
             let Some(scene) = scenes.get(&new.mailbox) else {
                 continue;
@@ -194,19 +196,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let fits = |hash: &ContentHash| hashes.get(&new.kin).is_some_and(|h| h.contains(hash));
             proven.extend(hash.filter(fits).map(|hash| (new, hash)));
         }
-        let sighting = |(new, hash): (NewUid, ContentHash)| {
-            let seen = scenes.get(&new.mailbox);
-            let flags = seen.and_then(|scene| scene.remote.seen.get(&new.uid).cloned().flatten());
-            Sighting {
-                mailbox: new.mailbox,
-                id: new.uid,
-                hash,
-                kin: Some(new.kin),
-                flags: flags.unwrap_or_default(),
-                size: None,
-            }
-        };
-        Ok((proven.into_iter().map(sighting).collect(), strangers))
+        let sighting = |(new, hash)| sighting(scenes, new, hash);
+        let uids = proven.into_iter().map(sighting).collect();
+        Ok(Sighted {
+            uids,
+            strangers,
+            waits,
+        })
     }
 
     /// Messages that are new in several mailboxes: one of them is fetched, the others wait until
@@ -235,7 +231,38 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 }
 
+/// New messages on the server.
+struct Sighted {
+    /// Those with a content that is known.
+    uids: Vec<Sighting<Uid>>,
+    /// The others.
+    strangers: Vec<NewUid>,
+    /// Contents of which it could not be told now.
+    waits: BTreeSet<ContentHash>,
+}
+
 impl Candidates {
+    /// The contents of what the server calls so.
+    fn hashes(&self) -> BTreeMap<Kin, BTreeSet<ContentHash>> {
+        let mut hashes: BTreeMap<Kin, BTreeSet<ContentHash>> = BTreeMap::new();
+        for (_, relative) in self.pairs.values() {
+            if let Some(kin) = relative.pair.kin {
+                hashes.entry(kin).or_default().insert(relative.pair.hash);
+            }
+        }
+        for (kin, buried) in &self.buried {
+            let own = buried.iter().map(|b| b.hash);
+            hashes.entry(*kin).or_default().extend(own);
+        }
+        hashes
+    }
+
+    /// Whether a mailbox has a pair with this content.
+    fn has(&self, mailbox: &MailboxName, hash: &ContentHash) -> bool {
+        let mut pairs = self.pairs.values();
+        pairs.any(|(name, relative)| name == mailbox && relative.pair.hash == *hash)
+    }
+
     pub(super) fn take(&mut self, relatives: Vec<Relative>, overview: &Overview) {
         for relative in relatives {
             if let Some(name) = overview.name_of(relative.mailbox) {
@@ -282,6 +309,19 @@ fn set_aside(
         !waiting
     });
     waits
+}
+
+fn sighting(scenes: &Scenes, new: NewUid, hash: ContentHash) -> Sighting<Uid> {
+    let seen = scenes.get(&new.mailbox);
+    let flags = seen.and_then(|scene| scene.remote.seen.get(&new.uid).cloned().flatten());
+    Sighting {
+        mailbox: new.mailbox,
+        id: new.uid,
+        hash,
+        kin: Some(new.kin),
+        flags: flags.unwrap_or_default(),
+        size: None,
+    }
 }
 
 /// Contents of which it cannot be told whether they are still here.

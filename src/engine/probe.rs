@@ -67,15 +67,24 @@ pub(super) struct Likely {
     pub here: Bytes,
 }
 
+/// What a comparison showed, by the places in the list.
+pub(super) struct Compared {
+    /// These have the same pieces.
+    pub fit: BTreeSet<usize>,
+    /// Of these it is not known: one side would not say.
+    pub untold: BTreeSet<usize>,
+}
+
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// Of messages whose envelopes fit, those (by their place in the list) whose pieces do too. Of
     /// one that the server lists and cannot deliver, the envelope has to do.
-    pub(super) async fn probe(&mut self, likely: &[Likely]) -> Result<BTreeSet<usize>, Ended> {
+    pub(super) async fn probe(&mut self, likely: &[Likely]) -> Result<Compared, Ended> {
         let all: BTreeSet<usize> = (0..likely.len()).collect();
         let step = likely.len().div_ceil(PROBES).max(1);
         let sample: BTreeSet<usize> = all.iter().copied().step_by(step).collect();
-        if self.compare(likely, &sample, true).await? == sample {
-            return Ok(all);
+        if self.compare(likely, &sample, true).await?.fit == sample {
+            let untold = BTreeSet::new();
+            return Ok(Compared { fit: all, untold });
         }
         self.compare(likely, &all, true).await
     }
@@ -87,7 +96,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         likely: &[Likely],
         which: &BTreeSet<usize>,
         trusting: bool,
-    ) -> Result<BTreeSet<usize>, Ended> {
+    ) -> Result<Compared, Ended> {
         let mut asked: Vec<(&Place, Sized)> = Vec::new();
         let chosen = |at: &usize| likely.get(*at);
         for one in which.iter().filter_map(chosen) {
@@ -97,13 +106,16 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
         }
         let mut there: BTreeMap<(MailboxName, Uid), Excerpt> = BTreeMap::new();
+        let mut refused: BTreeSet<Place> = BTreeSet::new();
         for (place, ids) in asked {
-            let told = passable(self.remote.excerpts(place, &ids).await)?;
-            let told = told.unwrap_or_default();
+            let Some(told) = passable(self.remote.excerpts(place, &ids).await)? else {
+                refused.insert(place.clone());
+                continue;
+            };
             let name = |(uid, excerpt)| ((place.mailbox.clone(), uid), excerpt);
             there.extend(told.into_iter().map(name));
         }
-        let mut fit = BTreeSet::new();
+        let (mut fit, mut untold) = (BTreeSet::new(), BTreeSet::new());
         for at in which {
             let Some(one) = likely.get(*at) else {
                 continue;
@@ -114,16 +126,19 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 Bytes::File(place, file) => {
                     let ids = [(file.clone(), size)];
                     let here = passable(self.local.excerpts(place, &ids).await)?;
-                    here.unwrap_or_default().pop().map(|(_, excerpt)| excerpt)
+                    here.map(|mut here| here.pop().map(|(_, excerpt)| excerpt))
                 }
-                Bytes::Quarantine(path) => {
-                    passable(self.local.kept_excerpt(path, size).await)?.flatten()
-                }
+                Bytes::Quarantine(path) => passable(self.local.kept_excerpt(path, size).await)?,
+            };
+            let refused = told.is_none() && refused.contains(&one.there);
+            let Some(here) = here.filter(|_| !refused) else {
+                untold.insert(*at);
+                continue;
             };
             if here.is_some() && told.map_or(trusting, |told| here.as_ref() == Some(told)) {
                 fit.insert(*at);
             }
         }
-        Ok(fit)
+        Ok(Compared { fit, untold })
     }
 }

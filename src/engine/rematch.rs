@@ -167,7 +167,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let pieces: Vec<Likely> = single.iter().map(likely).collect();
         let fit = self
             .compare(&pieces, &(0..pieces.len()).collect(), false)
-            .await?;
+            .await?
+            .fit;
         for (at, (uid, file)) in single.into_iter().enumerate() {
             match fit.contains(&at) {
                 true => links.push((uid, file)),

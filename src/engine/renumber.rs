@@ -136,7 +136,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 _ => unclear.push((uids, pairs)),
             }
         }
-        let fit = self.probe(&pieces).await?;
+        let fit = self.probe(&pieces).await?.fit;
         let likely = likely.into_iter().enumerate();
         found.extend(
             likely

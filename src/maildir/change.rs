@@ -44,9 +44,6 @@ impl MaildirStore {
                 entry.path(&mailbox, &edit.id),
                 changed.path(&mailbox, &edit.id),
             );
-            for sub in [entry.sub, changed.sub] {
-                self.touch(&mailbox.join(sub.name()));
-            }
             match self.disk.rename_new(&from, &to) {
                 Ok(()) => {}
                 // Renamed by another program meanwhile, or the name is taken: look again later.
@@ -96,7 +93,6 @@ impl MaildirStore {
         let (mut done, mut touched) = (Vec::new(), BTreeSet::new());
         let shelf = self.quarantine.directory(name);
         let shelf = shelf.map_err(|error| failed(&mailbox, &error))?;
-        self.touch(&shelf);
         for removal in removals {
             let saw = removal.saw.as_ref();
             let found = self.find_as((name, &mailbox), &removal.id, (saw, &keywords))?;
@@ -109,7 +105,6 @@ impl MaildirStore {
                 continue;
             }
             let from = entry.path(&mailbox, &removal.id);
-            self.touch(&mailbox.join(entry.sub.name()));
             let to = match self.quarantine.take_into(&shelf, &from) {
                 Ok(to) => to,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -167,9 +162,12 @@ impl MaildirStore {
             .quarantine
             .directory(name)
             .map_err(|error| failed(&mailbox, &error))?;
-        let shelf = inside.join(format!("mailbox.{}", unique(&*self.disk, "m")));
+        let shelf = self.quarantine.shelf(&inside);
+        // Sure to be there before anything is moved into it: when the run is cut in between, the
+        // next puts it back (`recover`).
         self.disk
             .make_dirs(&shelf)
+            .and_then(|()| self.sync_up(&inside))
             .map_err(|error| failed(&shelf, &error))?;
         if let Err(error) = self.shelve(&mailbox, &shelf, &known) {
             self.put_back(&shelf, &mailbox);
@@ -222,7 +220,7 @@ impl MaildirStore {
     }
 
     /// Undoes [`Self::shelve`], as far as it came.
-    fn put_back(&self, shelf: &Path, mailbox: &Path) {
+    pub(super) fn put_back(&self, shelf: &Path, mailbox: &Path) {
         for part in PARTS.iter().rev() {
             match self.disk.rename_new(&shelf.join(part), &mailbox.join(part)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -245,7 +243,13 @@ impl MaildirStore {
 
     /// Makes a mailbox, and the directories above it; or leaves no mailbox.
     pub(super) fn create(&self, path: &Path) -> io::Result<()> {
-        self.make(path).inspect_err(|_| self.unmake(path))
+        // One that the user made meanwhile is not ours to take away.
+        let ours = !self.disk.is_dir(&path.join("cur"));
+        self.make(path).inspect_err(|_| {
+            if ours {
+                self.unmake(path);
+            }
+        })
     }
 
     /// Undoes [`Self::make`]: what is not sure to stay must not be taken for a mailbox by the next
@@ -279,6 +283,11 @@ impl MaildirStore {
         self.disk.make_dirs(&path.join("new"))?;
         self.disk.sync(path)?;
         self.disk.make_dirs(&path.join("cur"))?;
+        self.sync_up(path)
+    }
+
+    /// Syncs a directory and those above it, up to the root.
+    fn sync_up(&self, path: &Path) -> io::Result<()> {
         let mut directory = path.to_owned();
         loop {
             self.disk.sync(&directory)?;

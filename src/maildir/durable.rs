@@ -3,6 +3,7 @@
 
 use super::change::failed;
 use super::store::MaildirStore;
+use crate::reconcile::{Listed, Presence};
 use crate::store::StoreError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -21,29 +22,14 @@ impl MaildirStore {
             .try_for_each(|sub| self.sync_directory(&mailbox.join(sub)))
     }
 
-    /// A directory is about to be changed: whatever comes between, it is synced before anything is
-    /// agreed on what lies in it.
-    pub(super) fn touch(&self, directory: &Path) {
-        self.unsure.borrow_mut().insert(directory.to_owned());
-    }
-
     /// Syncs a directory; while syncs are held, [`Self::sync_held`] does it.
     pub(super) fn sync_directory(&self, directory: &Path) -> Result<(), StoreError> {
         if let Some(held) = self.held.borrow_mut().as_mut() {
-            self.touch(directory);
             held.push(directory.to_owned());
             return Ok(());
         }
-        match self.disk.sync(directory) {
-            Ok(()) => {
-                self.unsure.borrow_mut().remove(directory);
-                Ok(())
-            }
-            Err(error) => {
-                self.touch(directory);
-                Err(failed(directory, &error))
-            }
-        }
+        let synced = self.disk.sync(directory);
+        synced.map_err(|error| failed(directory, &error))
     }
 
     /// From now on directories are synced later, all together.
@@ -59,36 +45,62 @@ impl MaildirStore {
         if held.len() <= MANY {
             return held.iter().try_for_each(|path| self.sync_directory(path));
         }
-        let mut devices: BTreeMap<u64, PathBuf> = BTreeMap::new();
-        for directory in &held {
-            // One that is gone by now has nothing to sync.
-            if let Ok(about) = self.disk.about(directory) {
-                devices
-                    .entry(about.device)
-                    .or_insert_with(|| directory.clone());
+        self.sync_devices(&held)
+    }
+
+    /// Makes durable all that lies in the Maildir, whoever changed it, for a run that was cut may
+    /// have left changes that are seen, and that a power failure would take back. A mailbox that it
+    /// was putting into quarantine is put back before that.
+    pub fn recover(&mut self) -> Result<(), StoreError> {
+        let listed = self.listed(&BTreeMap::new())?;
+        let half = |one: &&Listed| matches!(one.presence, Presence::Unknown(_));
+        for one in listed.iter().filter(half) {
+            let mailbox = self.path(&one.name);
+            let shelves = self.quarantine.half_shelves(&one.name);
+            for shelf in shelves.map_err(|error| failed(&mailbox, &error))? {
+                self.put_back(&shelf, &mailbox);
             }
         }
-        for directory in devices.values() {
+        let inside = |one: &Listed| self.path(&one.name).join("cur");
+        let mut all: Vec<PathBuf> = listed.iter().map(inside).collect();
+        all.push(self.root.clone());
+        self.sync_devices(&all)?;
+        for directory in self.unsure.directories() {
+            self.unsure.is_sure(&directory);
+        }
+        Ok(())
+    }
+
+    /// Syncs the file systems of these directories, and with them these.
+    fn sync_devices(&self, directories: &[PathBuf]) -> Result<(), StoreError> {
+        let mut devices: BTreeMap<u64, &Path> = BTreeMap::new();
+        for directory in directories {
+            // One that is gone by now has nothing to sync.
+            if let Ok(about) = self.disk.about(directory) {
+                devices.entry(about.device).or_insert(directory);
+            }
+        }
+        for directory in devices.into_values() {
             let synced = self.disk.sync_all(directory);
             synced.map_err(|error| failed(directory, &error))?;
         }
-        let mut unsure = self.unsure.borrow_mut();
-        for directory in &held {
-            unsure.remove(directory);
+        for directory in directories {
+            self.unsure.is_sure(directory);
         }
         Ok(())
     }
 
     /// What is seen after a sync that failed may be gone after a crash; nothing is agreed on it
     /// before another sync has succeeded.
-    pub(super) fn make_sure(&self) -> Result<(), StoreError> {
-        let unsure = self.unsure.borrow().clone();
-        for directory in unsure {
+    pub fn make_sure(&self) -> Result<(), StoreError> {
+        // Held by a cycle that was dropped; its directories are unsure.
+        drop(self.held.take());
+        for directory in self.unsure.directories() {
             match self.disk.sync(&directory) {
-                // Synced, or removed meanwhile. Any other stays unsure until it is synced.
-                Ok(()) => drop(self.unsure.borrow_mut().remove(&directory)),
+                Ok(()) => {}
+                // Removed meanwhile. Any other stays unsure until it is synced.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    self.unsure.borrow_mut().remove(&directory);
+                    self.unsure.is_sure(&directory);
                 }
                 Err(_) => self.sync_directory(&directory)?,
             }

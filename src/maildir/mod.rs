@@ -13,6 +13,8 @@
 
 mod disk;
 
+mod unsure;
+
 mod layout;
 
 mod file_name;

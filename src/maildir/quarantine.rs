@@ -1,7 +1,7 @@
 //! Where deleted bytes go: a directory a day below the root's own, on the same file system, so
 //! that putting something there is one rename. Emptied after so many days.
 
-use super::disk::{Disk, Kind};
+use super::disk::{Disk, Kind, unique};
 use super::layout::{Layout, join};
 use crate::model::MailboxName;
 use std::ffi::OsStr;
@@ -9,6 +9,9 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
+
+/// What the directory of a mailbox that was put here as a whole is called, and a unique name.
+const SHELF: &str = "mailbox.";
 
 /// The quarantine of a Maildir.
 #[derive(Clone, Debug)]
@@ -31,13 +34,53 @@ impl Quarantine {
     /// Today's directory for a mailbox, created if need be.
     pub fn directory(&self, mailbox: &MailboxName) -> io::Result<PathBuf> {
         let day = self.today().strftime("%Y-%m-%d").to_string();
-        let below: PathBuf = match self.layout {
-            Layout::MaildirPlusPlus if mailbox.is_inbox() => PathBuf::from("INBOX"),
-            layout => layout.path(mailbox),
-        };
-        let directory = self.root.join(day).join(below);
+        let directory = self.root.join(day).join(self.of(mailbox));
         self.disk.make_dirs(&directory)?;
         Ok(directory)
+    }
+
+    /// Where the messages of a mailbox lie below the directory of a day.
+    fn of(&self, mailbox: &MailboxName) -> PathBuf {
+        match self.layout {
+            Layout::MaildirPlusPlus if mailbox.is_inbox() => PathBuf::from("INBOX"),
+            layout => layout.path(mailbox),
+        }
+    }
+
+    /// Where a new shelf for a mailbox as a whole is to be, in a directory that
+    /// [`Quarantine::directory`] gave.
+    pub fn shelf(&self, directory: &Path) -> PathBuf {
+        directory.join(format!("{SHELF}{}", unique(&*self.disk, "m")))
+    }
+
+    /// Shelves of a mailbox on which only one of `cur` and `new` lies: a run was cut while it moved
+    /// the mailbox there.
+    pub fn half_shelves(&self, mailbox: &MailboxName) -> io::Result<Vec<PathBuf>> {
+        let mut half = Vec::new();
+        for day in self.below_or_none(&self.root)? {
+            for shelf in self.below_or_none(&day.join(self.of(mailbox)))? {
+                let name = shelf.file_name().unwrap_or_default();
+                let has = |sub| self.disk.is_dir(&shelf.join(sub));
+                if name.as_bytes().starts_with(SHELF.as_bytes()) && has("cur") != has("new") {
+                    half.push(shelf);
+                }
+            }
+        }
+        Ok(half)
+    }
+
+    /// The directories in a directory; none where there is none.
+    fn below_or_none(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
+        let mut found = Vec::new();
+        let listed = self.disk.list(directory, &mut |name, kind| {
+            if kind == Kind::Directory {
+                found.push(directory.join(name));
+            }
+        });
+        match listed {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            other => other.map(|()| found),
+        }
     }
 
     /// Moves a file (or a directory) into a directory that [`Quarantine::directory`] gave, under

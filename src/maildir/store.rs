@@ -10,6 +10,7 @@ use super::marker::{Claim, claim_root, open_root};
 use super::quarantine::Quarantine;
 use super::read::Message;
 use super::scan::{Entry, SECOND, Scan, Times, scan};
+use super::unsure::Unsure;
 use crate::model::{Excerpt, Fingerprint, MailboxBase, MailboxName, MaildirId};
 use crate::reconcile::{Cursor, Listed, Look};
 use crate::store::{
@@ -31,8 +32,8 @@ pub struct MaildirStore {
     pub(super) paths: BTreeMap<MailboxName, PathBuf>,
     pub(super) scans: BTreeMap<MailboxName, Scan>,
     swept: BTreeSet<MailboxName>,
-    /// Directories that were changed and not synced since, or whose last sync failed.
-    pub(super) unsure: RefCell<BTreeSet<PathBuf>>,
+    /// The disk again: it knows what is not durable.
+    pub(super) unsure: Rc<Unsure>,
     /// Directories that are to be synced together.
     pub(super) held: RefCell<Option<Vec<PathBuf>>>,
     pub(super) quarantine: Quarantine,
@@ -48,6 +49,8 @@ impl MaildirStore {
     /// The same on another disk.
     pub fn on(disk: Rc<dyn Disk>, root: &Path, layout: Layout, claim: Claim) -> MaildirStore {
         let host = disk.host().replace(['/', ':', ','], "_");
+        let unsure = Rc::new(Unsure::on(disk));
+        let disk: Rc<dyn Disk> = unsure.clone();
         MaildirStore {
             disk: disk.clone(),
             root: root.to_owned(),
@@ -56,7 +59,7 @@ impl MaildirStore {
             paths: BTreeMap::new(),
             scans: BTreeMap::new(),
             swept: BTreeSet::new(),
-            unsure: RefCell::default(),
+            unsure,
             held: RefCell::default(),
             quarantine: Quarantine::new(disk, root, layout),
             host,

@@ -98,10 +98,7 @@ impl Table<'_> {
             (known.local == Whereabouts::Gone).then_some(wanted)
         };
         let same_name = |known: &Known, new: &Sighting<MaildirId>| known.pair.file == new.id;
-        let same_place = |known: &Known, new: &Sighting<MaildirId>| {
-            let with_it = there.get(&known.pair.id);
-            known.mailbox == new.mailbox || with_it.is_some_and(|v| v.mailbox == new.mailbox)
-        };
+        let same_place = |known: &Known, new: &Sighting<MaildirId>| known.mailbox == new.mailbox;
         let prefer: [Prefer<'_, MaildirId>; 2] = [&same_name, &same_place];
         let mut here = assign(&group.known, &mut group.files, &lost_here, &prefer);
         for known in std::mem::take(&mut group.known) {
@@ -195,13 +192,12 @@ impl Table<'_> {
         source
     }
 
+    /// Moved on both sides, to different places (see [`Self::meet`]).
     fn both(&mut self, known: &Known, v: Sighting<Uid>, g: Sighting<MaildirId>) {
         let pair = name(&known.pair);
         // One that only got another UID was not moved there.
         let stays = v.mailbox == known.mailbox && self.may_leave_there(&v.mailbox, &g.mailbox);
-        if v.mailbox == g.mailbox {
-            self.rekey(pair, v, g);
-        } else if stays {
+        if stays {
             let size = (None, g.size);
             self.travel(pair, (v.mailbox, v.id.any()), (g.mailbox, g.id.any()), size);
         } else if self.policy.flows_to(Side::Local) && self.policy.deletes_on(Side::Local) {

@@ -24,6 +24,13 @@ impl State {
         Ok(())
     }
 
+    /// The disk may not hold for ever what was changed on it: the next run is to see to that.
+    pub fn unsettle(&mut self) -> Result<(), StateError> {
+        let sql = "UPDATE account SET settled = 0 WHERE settled != 0";
+        self.db.execute(sql, []).map_err(doing("note the run"))?;
+        Ok(())
+    }
+
     /// Forgets all mailboxes and messages: what both sides have is matched anew, and nothing is
     /// taken for deleted.
     pub fn start_over(&mut self, generation: u64) -> Result<(), StateError> {

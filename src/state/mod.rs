@@ -100,6 +100,8 @@ pub struct State {
     run: Option<i64>,
     /// What this run has changed.
     touched: BTreeSet<(Side, MailboxName)>,
+    /// Whether the run before was cut.
+    cut: bool,
 }
 
 impl State {
@@ -119,7 +121,21 @@ impl State {
                 Err(error) => return Err(damaged(path, &error)),
             }
         }
-        State::prepare(db, &path.display().to_string())
+        let mut state = State::prepare(db, &path.display().to_string())?;
+        state.cut = unclean;
+        Ok(state)
+    }
+
+    /// Whether the process that had it open before was killed, or could not make durable what it
+    /// had changed on disk: what is seen there may be taken back by a power failure.
+    pub fn was_cut(&self) -> Result<bool, StateError> {
+        let (own, settled) = self.generation()?;
+        Ok(self.cut || settled < own)
+    }
+
+    /// As [`State::was_cut`] from now on, or no longer.
+    pub fn set_cut(&mut self, cut: bool) {
+        self.cut = cut;
     }
 
     /// A state that is forgotten when dropped: tests, and dry runs of accounts never synced.
@@ -166,6 +182,7 @@ impl State {
             db,
             run: None,
             touched: BTreeSet::new(),
+            cut: false,
         })
     }
 
@@ -180,6 +197,7 @@ impl State {
             db,
             run: None,
             touched: BTreeSet::new(),
+            cut: false,
         })
     }
 
@@ -192,6 +210,7 @@ impl State {
             db,
             run: None,
             touched: BTreeSet::new(),
+            cut: false,
         })
     }
 

@@ -210,7 +210,7 @@ pub trait Keep: Store {
 }
 
 /// A mailbox in the UIDVALIDITY that the plan was made in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// The mailbox.
     pub mailbox: MailboxName,

@@ -121,8 +121,12 @@ impl Play {
                 Some(report)
             }
             Err(thrown) if thrown.is::<Killed>() => {
+                let power = stage.random.one_in(2);
                 drop(stage);
-                self.crash();
+                match power {
+                    true => self.crash(),
+                    false => self.killed(),
+                }
                 None
             }
             Err(thrown) => std::panic::resume_unwind(thrown),
@@ -135,10 +139,18 @@ impl Play {
         let mut random = stage.random.clone();
         stage.fs.crash(&mut random);
         stage.random = random;
+        drop(stage);
+        self.killed();
+    }
+
+    /// The program is no more; what it did is seen, and may not be durable.
+    fn killed(&mut self) {
+        let mut stage = self.stage.lock();
         (stage.dead, stage.kill_at) = (false, None);
         stage.serial += 1000;
         self.lives += 1;
         self.state.end_run();
+        self.state.set_cut(true);
         stage.nothing_is_lost("a crash");
     }
 
@@ -251,7 +263,7 @@ async fn one(
             let config = String::new();
             state.set_account(&Memory { uuid, config }, 1)?;
         }
-        daemon::same_age(state, &local)?;
+        daemon::same_age(state, &mut local)?;
         Ok(())
     })();
     if let Err(error) = ready {
@@ -354,6 +366,9 @@ pub fn play(seed: u64, only: Option<&str>) -> Outcome {
             }
             if play.run(Reach::Due).is_none() {
                 kills += 1;
+            } else if kills_too && play.stage.lock().random.one_in(4) {
+                // What was agreed on is durable.
+                play.crash();
             }
             play.stage.lock().kill_at = None;
         }

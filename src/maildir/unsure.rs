@@ -1,0 +1,134 @@
+//! A disk that remembers which directories were changed and not synced since. What lies in them is
+//! seen, and may be gone after a power failure: nothing is agreed on it before they are synced
+//! (`durable`).
+
+use super::disk::{About, Create, Disk, Input, Kind, Output, Space};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// See above. Names that are made and taken away in `tmp` are nobody's mail and are not counted.
+#[derive(Debug)]
+pub struct Unsure {
+    disk: Rc<dyn Disk>,
+    directories: RefCell<BTreeSet<PathBuf>>,
+}
+
+impl Unsure {
+    /// On this disk; all of it is sure.
+    pub fn on(disk: Rc<dyn Disk>) -> Unsure {
+        Unsure {
+            disk,
+            directories: RefCell::default(),
+        }
+    }
+
+    /// The directories that are not sure.
+    pub fn directories(&self) -> BTreeSet<PathBuf> {
+        self.directories.borrow().clone()
+    }
+
+    /// Was synced in another way, or is no more.
+    pub fn is_sure(&self, directory: &Path) {
+        self.directories.borrow_mut().remove(directory);
+    }
+
+    /// The directory of this name is about to be changed. From now on, for an error tells nothing
+    /// of what was done.
+    fn touch(&self, path: &Path) {
+        let Some(directory) = path.parent() else {
+            return;
+        };
+        let mut directories = self.directories.borrow_mut();
+        if !directory.ends_with("tmp") && !directories.contains(directory) {
+            directories.insert(directory.to_owned());
+        }
+    }
+}
+
+impl Disk for Unsure {
+    fn sync(&self, path: &Path) -> io::Result<()> {
+        self.disk.sync(path)?;
+        self.is_sure(path);
+        Ok(())
+    }
+
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.touch(from);
+        self.touch(to);
+        self.disk.rename_new(from, to)
+    }
+
+    fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.touch(to);
+        self.disk.replace(from, to)
+    }
+
+    fn link(&self, old: &Path, new: &Path) -> io::Result<()> {
+        self.touch(new);
+        self.disk.link(old, new)
+    }
+
+    fn sync_all(&self, directory: &Path) -> io::Result<()> {
+        self.disk.sync_all(directory)
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Input>> {
+        self.disk.open(path)
+    }
+
+    fn create(&self, path: &Path, how: Create) -> io::Result<Box<dyn Output>> {
+        self.disk.create(path, how)
+    }
+
+    fn list(&self, directory: &Path, show: &mut dyn FnMut(&OsStr, Kind)) -> io::Result<()> {
+        self.disk.list(directory, show)
+    }
+
+    fn about(&self, path: &Path) -> io::Result<About> {
+        self.disk.about(path)
+    }
+
+    fn is_dir(&self, path: &Path) -> bool {
+        self.disk.is_dir(path)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.disk.remove(path)
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        self.disk.remove_dir(path)
+    }
+
+    fn remove_all(&self, path: &Path) -> io::Result<()> {
+        self.disk.remove_all(path)
+    }
+
+    fn make_dirs(&self, path: &Path) -> io::Result<()> {
+        self.disk.make_dirs(path)
+    }
+
+    fn space(&self, directory: &Path) -> io::Result<Space> {
+        self.disk.space(directory)
+    }
+
+    fn now(&self) -> i64 {
+        self.disk.now()
+    }
+
+    fn serial(&self) -> (u32, u64) {
+        self.disk.serial()
+    }
+
+    fn host(&self) -> String {
+        self.disk.host()
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.disk.read(path)
+    }
+}
