@@ -5,9 +5,10 @@ environment says which is meant. So a mutant costs a run of the tests, and no co
   mutants.py TREE RESULTS JOBS DIRECTORY...
 
 TREE is a clone that is spoilt by this. RESULTS gets a line for each mutant; those that are in it
-already are not tried again. Mutants that do not compile are left out; what cannot be held in this
+already are not tried again, but for those that no stage noticed and that were not asked of all stages. Mutants that do not compile are left out; what cannot be held in this
 way (const functions, functions that return `impl`) is named as not tried.
 """
+import collections
 import concurrent.futures
 import json
 import os
@@ -16,6 +17,7 @@ import subprocess
 import sys
 
 # From the quickest to the dearest; the first that fails ends it. Seconds are for a hang.
+# MAILTIDE_STAGES names those that are asked, with commas between them: all by default.
 STAGES = [
     ("unit", "lib", ["reconcile", "engine"], 60),
     ("plans", "it", ["planner::plans"], 60),
@@ -24,12 +26,12 @@ STAGES = [
     ("convergence", "it", ["convergence::"], 120),
     ("tables", "it", ["cases::"], 120),
     ("units", "lib", [], 120),
-    ("servers", "it", ["anywhere", "dovecot", "scripted", "planner::small"], 600),
+    ("cost", "it", ["cost::"], 180),
+    ("scripted", "it", ["scripted", "planner::small"], 300),
+    ("servers", "it", ["anywhere", "dovecot", "files::"], 600),
 ]
-# With MAILTIDE_QUICK the last and dearest stage is left out; what is not noticed then is tried again
-# without it.
-if os.environ.get("MAILTIDE_QUICK"):
-    STAGES.pop()
+WANTED = os.environ.get("MAILTIDE_STAGES", ",".join(stage[0] for stage in STAGES)).split(",")
+STAGES = [stage for stage in STAGES if stage[0] in WANTED]
 SIZES = {"MAILTIDE_CASES": "3000", "MAILTIDE_RUNS": "500", "MAILTIDE_SIM": "60", "RUST_BACKTRACE": "0"}
 BUILD = {"CARGO_PROFILE_DEV_OPT_LEVEL": "1", "CARGO_PROFILE_TEST_OPT_LEVEL": "1",
          "CARGO_PROFILE_DEV_DEBUG": "0", "CARGO_INCREMENTAL": "0", "RUSTFLAGS": "-Awarnings"}
@@ -177,32 +179,55 @@ def fate(number, tree, tests):
     return None
 
 
+def name_all(mutants):
+    """Names that hold when lines are added above: what is changed in which function, and its number
+    among those of the same words."""
+    seen = collections.Counter()
+    for number, mutant in enumerate(mutants, 1):
+        place, words = re.match(r"([^:]+):\d+:\d+: (.*)", mutant["name"]).groups()
+        seen[place, words] += 1
+        mutant["id"], mutant["words"] = number, f"{place}: {words} ({seen[place, words]})"
+
+
+def results_of(path):
+    """The stages that did not notice it are told behind the name."""
+    known = {}
+    if os.path.exists(path):
+        with open(path) as lines:
+            for line in lines:
+                end, name, *asked = line.rstrip("\n").split("\t")
+                before = known.get(name, (end, set()))[1]
+                known[name] = end, before | set(asked[0].split(",") if asked else [])
+    return known
+
+
 def main():
     tree, results, jobs, *directories = sys.argv[1:]
     wanted = [word for directory in directories for word in ("-f", f"{directory}/*.rs")]
     listed = subprocess.run(["cargo", "mutants", "--list", "--json", *wanted], cwd=tree,
                             stdout=subprocess.PIPE, text=True, check=True)
     mutants = json.loads(listed.stdout)
-    for number, mutant in enumerate(mutants, 1):
-        mutant["id"] = number
+    name_all(mutants)
+    known = results_of(results)
     dead, not_tried = hold(tree, mutants)
     tests = programs(tree)
     if fate(0, tree, tests):
         raise SystemExit("the tests fail without a mutant")
-    known = set()
-    if os.path.exists(results):
-        with open(results) as lines:
-            ends = [line.rstrip("\n").split("\t") for line in lines]
-            known = {name for end, name in ends if end != "QUICK" or os.environ.get("MAILTIDE_QUICK")}
-    todo = [m for m in mutants if m["id"] not in dead | not_tried and m["name"] not in known]
+    asked = {stage[0] for stage in STAGES}
+    open_ones = {name for name, (end, before) in known.items() if end == "MISSED" and asked - before}
+    todo = [m for m in mutants if m["id"] not in dead | not_tried
+            and (m["words"] not in known or m["words"] in open_ones)]
     print(f"{len(mutants)} mutants: {len(dead)} do not compile, {len(not_tried)} not tried, "
           f"{len(known)} known, {len(todo)} to try", flush=True)
     with concurrent.futures.ThreadPoolExecutor(int(jobs)) as pool:
-        tries = {pool.submit(fate, mutant["id"], tree, tests): mutant["name"] for mutant in todo}
+        tries = {pool.submit(fate, mutant["id"], tree, tests): mutant["words"] for mutant in todo}
         for one in concurrent.futures.as_completed(tries):
             with open(results, "a") as out:
-                missed = "QUICK" if os.environ.get("MAILTIDE_QUICK") else "MISSED"
-                out.write(f"{one.result() or missed}\t{tries[one]}\n")
+                words = tries[one]
+                before = known.get(words, ("", set()))[1]
+                stages = ",".join(sorted(asked | before))
+                out.write(f"{one.result()}\t{words}\n" if one.result() else f"MISSED\t{words}\t{stages}\n")
 
 
-main()
+if __name__ == "__main__":
+    main()
