@@ -167,10 +167,12 @@ def programs(tree):
     return found
 
 
-def fate(number, tree, tests):
-    """Which stage noticed it; `None`: none."""
+def fate(number, tree, tests, asked=frozenset()):
+    """Which stage noticed it, of those that were not asked before; `None`: none."""
     environment = {**os.environ, **SIZES, "MUTANT": str(number)}
     for name, program, wanted, limit in STAGES:
+        if name in asked:
+            continue
         command = ["timeout", "-k", "5", str(limit), tests[program], *wanted]
         silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         ended = subprocess.run(command, cwd=tree, env=environment, **silent).returncode
@@ -214,19 +216,21 @@ def main():
     if fate(0, tree, tests):
         raise SystemExit("the tests fail without a mutant")
     asked = {stage[0] for stage in STAGES}
-    open_ones = {name for name, (end, before) in known.items() if end == "MISSED" and asked - before}
+    before = {name: stages if end == "MISSED" else asked for name, (end, stages) in known.items()}
     todo = [m for m in mutants if m["id"] not in dead | not_tried
-            and (m["words"] not in known or m["words"] in open_ones)]
+            and asked - before.get(m["words"], set())]
     print(f"{len(mutants)} mutants: {len(dead)} do not compile, {len(not_tried)} not tried, "
           f"{len(known)} known, {len(todo)} to try", flush=True)
     with concurrent.futures.ThreadPoolExecutor(int(jobs)) as pool:
-        tries = {pool.submit(fate, mutant["id"], tree, tests): mutant["words"] for mutant in todo}
+        tries = {}
+        for mutant in todo:
+            done = before.get(mutant["words"], set())
+            tries[pool.submit(fate, mutant["id"], tree, tests, done)] = mutant["words"], done
         for one in concurrent.futures.as_completed(tries):
+            words, done = tries[one]
+            end = f"MISSED\t{words}\t{','.join(sorted(asked | done))}"
             with open(results, "a") as out:
-                words = tries[one]
-                before = known.get(words, ("", set()))[1]
-                stages = ",".join(sorted(asked | before))
-                out.write(f"{one.result()}\t{words}\n" if one.result() else f"MISSED\t{words}\t{stages}\n")
+                out.write((f"{one.result()}\t{words}" if one.result() else end) + "\n")
 
 
 if __name__ == "__main__":
