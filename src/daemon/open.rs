@@ -3,7 +3,8 @@
 use super::secret::Keyring;
 use crate::config::{self, Config, ConfigError, Security};
 use crate::imap::{
-    Access, Auth, Compress, ImapStore, Plaintext, Road, Secret, Server, Settings, TlsMode, Trust,
+    Access, Auth, Beside, Compress, ImapStore, Plaintext, Road, Secret, Server, Settings, TlsMode,
+    Trust,
 };
 use crate::maildir::{Claim, Layout, MaildirStore};
 use crate::reconcile::Direction;
@@ -262,6 +263,7 @@ pub async fn remote(keyring: &Keyring, writes: Writes, connections: usize) -> Re
     let settings = Settings {
         access,
         connections,
+        beside: Beside::default(),
         trash: account.trash.clone(),
     };
     Ok(ImapStore::new(keyring.server().await?, settings))

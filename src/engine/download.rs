@@ -3,6 +3,7 @@
 
 use super::account::Account;
 use super::copy::{Wanted, change, copies, refusal, refused};
+use super::lanes::side_by_side;
 use super::report::{Ended, Event, Observer, Report};
 use super::work::Work;
 use crate::model::{
@@ -14,7 +15,6 @@ use crate::state::State;
 use crate::store::{
     About, Delivered, Delivery, Keep, Next, Place, Receiver, Serve, Sink, StoreError,
 };
-use futures_util::future::join_all;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -90,15 +90,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         jobs: Vec<DownloadJob>,
         report: &mut Report,
     ) -> Result<BTreeSet<MailboxName>, Ended> {
-        let mut forks = Vec::new();
         let messages: usize = jobs.iter().map(|job| job.wanted.len()).sum();
         let lanes = jobs.len().min(messages.div_ceil(LOAD));
-        while forks.len() + 1 < lanes {
-            match self.remote.fork().await? {
-                Some(fork) => forks.push(fork),
-                None => break,
-            }
-        }
         let shared = Shared {
             local: tokio::sync::Mutex::new(&mut *self.local),
             state: RefCell::new(self.state),
@@ -109,9 +102,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             stop: &self.stop,
             now: &*self.world.now,
         };
-        let lanes = std::iter::once(&mut *self.remote).chain(forks.iter_mut());
-        let ends = join_all(lanes.map(|remote| lane(remote, &shared))).await;
-        ends.into_iter().collect::<Result<(), Ended>>()?;
+        side_by_side(&mut *self.remote, lanes, async |remote: &mut R| {
+            lane(remote, &shared).await
+        })
+        .await?;
         Ok(shared.unsound.into_inner())
     }
 }

@@ -3,7 +3,6 @@
 //! cursors where they were, so that the next look shows it again.
 
 use super::account::Account;
-use super::doomed::DoomedLine;
 use super::download::DownloadJob;
 use super::report::{Ended, Event, Report};
 use super::upload::UploadJob;
@@ -56,13 +55,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         self.flag_mail(&mut works, report).await?;
         self.move_mail(&mut works, report).await?;
         self.delete_here(&mut works, report).await?;
-        let mut line = DoomedLine::of(&works);
-        for (name, work) in &mut works {
-            self.check_stop()?;
-            let done = self.delete_mail(work, &mut line, report).await;
-            if self.tolerate(name, done, report)?.is_ok() {
-                self.remember_cursors(work)?;
-            }
+        let failed = self.delete_there(&mut works, report).await?;
+        for work in works
+            .values_mut()
+            .filter(|work| !failed.contains(&work.base.name))
+        {
+            self.bookkeeping(work)?;
+            self.remember_cursors(work)?;
         }
         for action in deletions {
             let name = action.name().clone();
@@ -268,16 +267,6 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             self.state.apply(key, &[], &[change])?;
         }
         Ok(())
-    }
-
-    async fn delete_mail(
-        &mut self,
-        work: &mut Work,
-        line: &mut DoomedLine,
-        report: &mut Report,
-    ) -> Result<(), Ended> {
-        self.delete(work, line, report).await?;
-        self.bookkeeping(work)
     }
 
     fn bookkeeping(&mut self, work: &Work) -> Result<(), Ended> {

@@ -1,38 +1,32 @@
 //! Setting flags, on both sides of a message, and taking two messages for one.
 
 use super::account::Account;
+use super::flags_there::There;
 use super::rematch::HashSink;
 use super::report::{Ended, Report};
 use super::work::{Work, Works};
 use crate::model::{FlagChange, Flags, Id, MailboxName, MaildirId, Side, SystemFlag, Uid};
 use crate::reconcile::{Action, Outcome, PairRef};
 use crate::state::Done;
-use crate::store::{FlagEdit, Keep, Next, Place, Serve};
-use std::collections::{BTreeSet, VecDeque};
-
-/// Where flags are to be set on the server.
-fn flags_there(work: &Work) -> Option<Place> {
-    let edits = work.plan.actions.iter().filter_map(Setting::of);
-    let mut there = edits.filter(|setting| !setting.remote.is_empty());
-    there.next().map(|_| work.place())
-}
+use crate::store::{FlagEdit, Keep, Serve};
+use std::collections::BTreeSet;
 
 /// A message by both names, what to change on both sides, and what both hold then.
 type Edit = (Uid, MaildirId, FlagChange, FlagChange, Flags);
 
 /// Flags that are to be set on a message that both sides have.
-struct Setting<'a> {
-    pair: &'a PairRef,
+pub(super) struct Setting<'a> {
+    pub pair: &'a PairRef,
     /// What the base holds then.
-    merged: &'a Flags,
-    remote: FlagChange,
-    local: FlagChange,
+    pub merged: &'a Flags,
+    pub remote: FlagChange,
+    pub local: FlagChange,
     /// Whether there may be more to do with the message, once it is done.
-    first: bool,
+    pub first: bool,
 }
 
 impl Setting<'_> {
-    fn of(action: &Action) -> Option<Setting<'_>> {
+    pub fn of(action: &Action) -> Option<Setting<'_>> {
         match action {
             Action::Flags {
                 pair,
@@ -57,6 +51,25 @@ impl Setting<'_> {
                 first: true,
             }),
             _ => None,
+        }
+    }
+
+    /// Whether all that is to be done is done on the server, and recorded with it.
+    pub fn is_there_only(&self) -> bool {
+        self.local.is_empty() && !self.remote.is_empty()
+    }
+
+    /// Records that both sides hold the flags.
+    pub fn record(&self, work: &Work, done: &mut Done) {
+        done.outcomes.push(Outcome::Agreed {
+            pair: self.pair.id,
+            flags: self.merged.clone(),
+        });
+        for (side, change) in [(Side::Remote, &self.remote), (Side::Local, &self.local)] {
+            if !change.is_empty() {
+                let change = work.change(side, "flags", self.pair.on(side), change.to_string());
+                done.changes.push(change);
+            }
         }
     }
 }
@@ -99,15 +112,16 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         agreed: &mut Agreed,
         report: &mut Report,
     ) -> Result<(), Ended> {
-        let mut line: VecDeque<Place> = works.values().filter_map(flags_there).collect();
+        let there = self.flags_there(works, report).await?;
         for (name, work) in works {
             self.check_stop()?;
-            if line.front().is_some_and(|first| first.mailbox == *name) {
-                line.pop_front();
-                let next: Vec<Next<'_>> = line.front().map(Next::Flags).into_iter().collect();
-                self.remote.afterwards(&next).await?;
-            }
-            let done = self.flag_one(work, agreed, report).await;
+            let done = match there.failed.contains(name) {
+                false => self.flag_one(work, agreed, &there, report).await,
+                true => {
+                    work.sound = false;
+                    continue;
+                }
+            };
             if self.tolerate(name, done, report)?.is_err() {
                 work.sound = false;
             }
@@ -119,11 +133,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         work: &mut Work,
         agreed: &mut Agreed,
+        there: &There,
         report: &mut Report,
     ) -> Result<(), Ended> {
-        self.set_flags(work, agreed, report).await?;
-        // What a server holds by now is recorded at once.
-        if flags_there(work).is_some() || agreed.messages > TOGETHER || links(work) {
+        self.set_flags(work, agreed, there, report).await?;
+        if agreed.messages > TOGETHER || links(work) {
             self.agree(agreed, report).await?;
         }
         self.link(work, report).await
@@ -148,49 +162,30 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         work: &mut Work,
         agreed: &mut Agreed,
+        there: &There,
         report: &mut Report,
     ) -> Result<(), Ended> {
         let settings: Vec<Setting<'_>> = work.plan.actions.iter().filter_map(Setting::of).collect();
-        let edit = |s: &Setting<'_>| {
-            let (remote, local) = (s.remote.clone(), s.local.clone());
-            (
-                s.pair.uid,
-                s.pair.file.clone(),
-                remote,
-                local,
-                s.merged.clone(),
-            )
-        };
-        let wanted: Vec<Edit> = settings.iter().map(edit).collect();
-        if wanted.is_empty() {
+        if settings.is_empty() {
             return Ok(());
         }
+        let set = |setting: &&Setting<'_>| setting.remote.is_empty() || there.has(work, setting);
+        let edit = |s: &Setting<'_>| FlagEdit {
+            id: s.pair.file.clone(),
+            change: s.local.clone(),
+            saw: Some(likely(s.merged, &s.local)),
+        };
+        let here = settings.iter().filter(|s| !s.local.is_empty());
+        let edits: Vec<FlagEdit<MaildirId>> = here.map(edit).collect();
         self.local.hold_syncs();
-        let set = self.edit(work, &wanted, report).await?;
-        let (mut done, mut sound) = (Done::of(work.base.key), true);
-        for Setting {
-            pair,
-            merged,
-            remote,
-            local,
-            first,
-        } in &settings
-        {
-            // A look does not go on from here while there is more to see.
-            sound &= !first && set.contains(&pair.uid);
-            if !set.contains(&pair.uid) {
-                continue;
-            }
-            done.outcomes.push(Outcome::Agreed {
-                pair: pair.id,
-                flags: (*merged).clone(),
-            });
-            for (side, change) in [(Side::Remote, remote), (Side::Local, local)] {
-                if !change.is_empty() {
-                    let change = work.change(side, "flags", pair.on(side), change.to_string());
-                    done.changes.push(change);
-                }
-            }
+        let local = self.edit_here(work, &edits, report).await?;
+        let holds = |s: &&Setting<'_>| s.local.is_empty() || local.contains(&s.pair.file);
+        // A look does not go on from here while there is more to see.
+        let sound = settings.iter().all(|s| !s.first && set(&s) && holds(&s));
+        let mut done = Done::of(work.base.key);
+        let open = settings.iter().filter(|s| !s.is_there_only());
+        for setting in open.filter(set).filter(holds) {
+            setting.record(work, &mut done);
         }
         work.sound &= sound;
         agreed.messages += done.outcomes.len();
@@ -205,7 +200,6 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         wanted: &[Edit],
         report: &mut Report,
     ) -> Result<BTreeSet<Uid>, Ended> {
-        let place = work.place();
         let (mut remote, mut local) = (Vec::new(), Vec::new());
         for (uid, file, there, here, merged) in wanted {
             if !there.is_empty() {
@@ -219,25 +213,35 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 local.push(FlagEdit {
                     id: file.clone(),
                     change: here.clone(),
-                    saw: Some(merged.difference(&here.add).union(&here.remove)),
+                    saw: Some(likely(merged, here)),
                 });
             }
         }
         let mut remote_done = BTreeSet::new();
         if !remote.is_empty() {
-            remote_done.extend(self.remote.set_flags(&place, &remote).await?);
+            remote_done.extend(self.remote.set_flags(&work.place(), &remote).await?);
             report.flags_remote += remote_done.len();
         }
-        let mut local_done = BTreeSet::new();
-        if !local.is_empty() {
-            local_done.extend(self.local.set_flags(&place, &local).await?);
-            report.flags_local += local_done.len();
-        }
+        let local_done = self.edit_here(work, &local, report).await?;
         let holds = |(uid, file, there, here, _): &&Edit| {
             (there.is_empty() || remote_done.contains(uid))
                 && (here.is_empty() || local_done.contains(file))
         };
         Ok(wanted.iter().filter(holds).map(|(uid, ..)| *uid).collect())
+    }
+
+    async fn edit_here(
+        &mut self,
+        work: &Work,
+        edits: &[FlagEdit<MaildirId>],
+        report: &mut Report,
+    ) -> Result<BTreeSet<MaildirId>, Ended> {
+        if edits.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let done = self.local.set_flags(&work.place(), edits).await?;
+        report.flags_local += done.len();
+        Ok(done.into_iter().collect())
     }
 
     /// Rows 40 and 42: flags first, the pair after them; the other way round a cut in between
@@ -299,6 +303,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         self.state.apply(work.base.key, &outcomes, &changes)?;
         Ok(())
     }
+}
+
+/// The flags that a file has now, most likely.
+fn likely(merged: &Flags, change: &FlagChange) -> Flags {
+    merged.difference(&change.add).union(&change.remove)
 }
 
 /// Whether messages are to be taken for one.

@@ -58,11 +58,17 @@ mod duplicate;
 
 mod flags;
 
+mod flags_there;
+
+mod lanes;
+
 mod doomed;
 
 mod remove;
 
 mod remove_here;
+
+mod remove_there;
 
 pub mod report;
 

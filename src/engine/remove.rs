@@ -1,120 +1,23 @@
-//! Deleting on the server, the last thing a cycle does. The bytes are kept first; a tombstone says
-//! beforehand that the absence to come is our own doing; the pair goes when the message is gone
-//! (law, 2.5 and 2.6).
+//! Keeping the bytes of what is to leave the server, and deleting mailboxes.
 
 use super::account::Account;
-use super::doomed::{BATCH, Doomed, DoomedLine, doomed};
 use super::report::{Ended, Report};
-use super::work::Work;
-use crate::model::{
-    AnyId, Aside, AsideReason, Flags, Id, MailboxBase, MaildirId, Side, SystemFlag, Uid,
-};
-use crate::reconcile::{MailboxAction, Outcome};
+use crate::model::{Id, MailboxBase, MaildirId, Side, Uid};
+use crate::reconcile::MailboxAction;
 use crate::state::Change;
 use crate::store::{
-    About, Ask, Delivered, Delivery, Depth, Keep, Place, Receiver, Removal, Removed, Serve, Sink,
-    StoreError,
+    About, Ask, Delivered, Delivery, Depth, Keep, Place, Receiver, Serve, Sink, StoreError,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Messages whose bytes are kept together.
+const KEPT_BATCH: usize = 1000;
+
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// Carries out the deletions of a mailbox on the server.
-    pub(super) async fn delete(
-        &mut self,
-        work: &mut Work,
-        line: &mut DoomedLine,
-        report: &mut Report,
-    ) -> Result<(), Ended> {
-        let there = doomed(work, Side::Remote);
-        for batch in there.chunks(BATCH) {
-            self.check_stop()?;
-            self.delete_remote(work, batch, line, report).await?;
-        }
-        Ok(())
-    }
-
-    async fn delete_remote(
-        &mut self,
-        work: &mut Work,
-        batch: &[Doomed],
-        line: &mut DoomedLine,
-        report: &mut Report,
-    ) -> Result<(), Ended> {
-        let place = work.place();
-        let uids: Vec<Uid> = batch.iter().map(|doomed| doomed.pair.uid).collect();
-        let next = line.after(&place, &uids);
-        let kept = match self.remote.keeps_removed(&place.mailbox) {
-            true => uids.into_iter().map(|uid| (uid, None)).collect(),
-            false => self.keep_bytes(&work.base, &uids, report).await?,
-        };
-        // What stays is looked at again by the next run.
-        work.sound &= batch.iter().all(|d| kept.contains_key(&d.pair.uid));
-        let batch: Vec<&Doomed> = batch
-            .iter()
-            .filter(|d| kept.contains_key(&d.pair.uid))
-            .collect();
-        self.bury_refs(work, &batch, Side::Remote)?;
-        let elsewhere = match self.remote.names_messages() {
-            true => self.state.in_several_places(work.base.key)?,
-            false => BTreeSet::new(),
-        };
-        let removal = |d: &&Doomed| Removal {
-            id: d.pair.uid,
-            saw: d.saw.clone(),
-            elsewhere: elsewhere.contains(&d.pair.id),
-        };
-        let removals: Vec<Removal<Uid>> = batch.iter().map(removal).collect();
-        self.foresee_deletion(next.as_ref()).await?;
-        let removed = self.remote.remove(&place, &removals).await?;
-        let (mut outcomes, mut changes) = (Vec::new(), Vec::new());
-        for Doomed { pair, saw, .. } in &batch {
-            let Some((_, how)) = removed.iter().find(|(uid, _)| *uid == pair.uid) else {
-                work.sound = false;
-                continue;
-            };
-            outcomes.push(match how {
-                Removed::Gone | Removed::Kept(_) | Removed::Trashed => {
-                    Outcome::Dropped { pair: pair.id }
-                }
-                Removed::Marked => {
-                    let mut flags = saw.clone().unwrap_or_default();
-                    flags.insert(SystemFlag::Deleted);
-                    let aside = marked(pair.uid, flags);
-                    Outcome::Alone {
-                        pair: Some(pair.id),
-                        aside,
-                    }
-                }
-            });
-            let how = match how {
-                Removed::Gone | Removed::Kept(_) => "expunged",
-                Removed::Trashed => "moved to the trash",
-                Removed::Marked => "marked only, the server cannot expunge single messages",
-            };
-            let why = format!("{} was deleted here; {how}", pair.file);
-            let mut change = work.change(Side::Remote, "deleted", pair.uid.any(), why);
-            change.kept = kept.get(&pair.uid).cloned().flatten();
-            changes.push(change);
-        }
-        report.deleted_remote += outcomes.len();
-        self.state.apply(work.base.key, &outcomes, &changes)?;
-        Ok(())
-    }
-
-    fn bury_refs(&mut self, work: &Work, batch: &[&Doomed], side: Side) -> Result<(), Ended> {
-        let tombstone = |d: &&Doomed| Outcome::Tombstone {
-            pair: d.pair.id,
-            side,
-        };
-        let outcomes: Vec<Outcome> = batch.iter().map(tombstone).collect();
-        self.state.apply(work.base.key, &outcomes, &[])?;
-        Ok(())
-    }
-
     /// Puts the bytes of messages that are about to leave the server into quarantine; answers with
     /// those that are safe there, with the names of their files, or that a listing shows to be gone
     /// anyway. One that the server merely passed over is neither.
-    async fn keep_bytes(
+    pub(super) async fn keep_bytes(
         &mut self,
         base: &MailboxBase,
         uids: &[Uid],
@@ -212,7 +115,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             return Ok(changes);
         }
         let uids: Vec<Uid> = base.pairs.iter().map(|pair| pair.uid).collect();
-        for batch in uids.chunks(BATCH) {
+        for batch in uids.chunks(KEPT_BATCH) {
             let kept = self.keep_bytes(base, batch, report).await?;
             if kept.len() < batch.len() {
                 let name = &base.name;
@@ -230,17 +133,6 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         self.remote.delete_mailbox(base).await?;
         Ok(changes)
-    }
-}
-
-pub(super) fn marked(uid: Uid, flags: Flags) -> Aside {
-    Aside {
-        id: AnyId::Remote(uid),
-        reason: AsideReason::MarkedDeleted,
-        attempts: 0,
-        retry_at: None,
-        flags,
-        detail: String::new(),
     }
 }
 

@@ -3,17 +3,15 @@
 //! the pairs (law, 2.5 and 2.6).
 
 use super::account::Account;
-use super::doomed::{BATCH, Doomed, doomed};
+use super::doomed::{Batch, Doomed, batches};
 use super::report::{Ended, Report};
 use super::work::{Work, Works};
-use crate::model::{Id, MailboxName, MaildirId, PairId, Side, Uid};
+use crate::model::{Id, MaildirId, PairId, Side, Uid};
 use crate::reconcile::Outcome;
 use crate::reconcile::plan::DeleteWhy;
 use crate::state::{Buried, Done};
 use crate::store::{Keep, Removal, Removed, Serve};
 use std::collections::BTreeMap;
-
-type Batch = Vec<(MailboxName, Vec<Doomed>)>;
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// Carries out all deletions on disk.
@@ -22,7 +20,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         works: &mut Works,
         report: &mut Report,
     ) -> Result<(), Ended> {
-        for batch in batches(works) {
+        for batch in batches(works, Side::Local) {
             self.check_stop()?;
             self.delete_batch(works, &batch, report).await?;
         }
@@ -129,24 +127,4 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         Ok(done)
     }
-}
-
-/// All that goes on disk, in batches of about [`BATCH`] messages.
-fn batches(works: &Works) -> Vec<Batch> {
-    let (mut all, mut batch, mut count) = (Vec::new(), Batch::new(), 0);
-    for (name, work) in works {
-        let mut doomed = doomed(work, Side::Local);
-        while !doomed.is_empty() {
-            let rest = doomed.split_off(doomed.len().min(BATCH));
-            count += doomed.len();
-            batch.push((name.clone(), std::mem::replace(&mut doomed, rest)));
-            if count >= BATCH {
-                all.push(std::mem::take(&mut batch));
-                count = 0;
-            }
-        }
-    }
-    all.push(batch);
-    all.retain(|batch| !batch.is_empty());
-    all
 }

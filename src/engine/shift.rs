@@ -284,7 +284,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         if let Some(key) = key {
             let aside = |uid| Outcome::Alone {
                 pair: None,
-                aside: super::remove::marked(uid, crate::model::Flags::default()),
+                aside: super::remove_there::marked(uid, crate::model::Flags::default()),
             };
             let outcomes: Vec<Outcome> = marked.into_iter().map(aside).collect();
             self.state.apply(key, &outcomes, &[])?;

@@ -6,7 +6,7 @@ use super::names::{Naming, decode_utf7, encode_utf7};
 use super::road::{Dial, Road};
 use super::uid_set::{UidList, UidSet};
 use super::wire::{NoTap, Stream, Wire};
-use super::{Auth, Compress, ImapStore, Plaintext, Secret, Server, Settings, TlsMode, Trust};
+use super::{Auth, Beside, Compress, ImapStore, Plaintext, Secret, Server, Settings, TlsMode, Trust};
 use super::{code, date, reply};
 use crate::model::{Flags, Keyword, MailboxBase, MailboxKey, Uid};
 use crate::reconcile::Cursor;
@@ -174,6 +174,7 @@ pub fn session(data: &[u8]) {
     let settings = Settings {
         access: Access::ReadWrite,
         connections: 1,
+        beside: Beside::default(),
         trash: Some("\\Trash".into()),
     };
     let mut store = ImapStore::new(server, settings);

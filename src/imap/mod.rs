@@ -72,7 +72,7 @@ pub mod claims;
 pub use connect::{Auth, Compress, Plaintext, Secret, Server, TELLTALES, TlsMode};
 pub use listen::{Ear, Heard, Listener};
 pub use road::{Dial, Road};
-pub use store::{Access, ImapStore, Settings};
+pub use store::{Access, Beside, ImapStore, Settings};
 pub use tier::Tier;
 pub use tls::Trust;
 pub use wire::Stream;

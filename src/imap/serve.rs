@@ -33,6 +33,33 @@ impl Serve for ImapStore {
         Ok(())
     }
 
+    fn lanes(&self, changes: usize) -> usize {
+        let beside = &self.settings.beside;
+        match self.turn() >= beside.near {
+            true => changes
+                .div_ceil(beside.worth.max(1))
+                .min(self.settings.connections),
+            false => 1,
+        }
+    }
+
+    fn fork(&mut self) -> Option<ImapStore> {
+        self.beside()
+    }
+
+    async fn connect(&mut self) -> bool {
+        match self.take().await {
+            Ok(session) => {
+                self.put(session);
+                true
+            }
+            Err(error) => {
+                tracing::info!(%error, "no further connection; going on with those there are");
+                false
+            }
+        }
+    }
+
     async fn kin(&mut self, place: &Place, ids: &[Uid]) -> Result<Vec<(Uid, Kin)>, StoreError> {
         let mut session = self.take().await?;
         let kin = match self.open(&mut session, place).await {

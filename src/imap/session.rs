@@ -41,6 +41,10 @@ pub struct Session {
     pub selected: Option<Selected>,
     /// When the server last said something.
     heard: Instant,
+    /// Since when a command waits for the first word of its answer, with nothing before it.
+    asked: Option<Instant>,
+    /// The shortest such wait.
+    turn: Option<Duration>,
 }
 
 /// What the caller will ask of a new session.
@@ -85,6 +89,8 @@ impl Session {
             mailbox_ids: false,
             selected: None,
             heard: Instant::now(),
+            asked: None,
+            turn: None,
         }
     }
 
@@ -186,6 +192,9 @@ impl Session {
         self.tags += 1;
         let tag = format!("T{}", self.tags);
         tracing::trace!(%tag, command = %command.bytes().escape_ascii(), "send");
+        if self.outstanding == 0 {
+            self.asked = Some(Instant::now());
+        }
         self.outstanding += 1;
         self.wire.write(tag.as_bytes()).await?;
         self.wire.write(b" ").await?;
@@ -204,6 +213,10 @@ impl Session {
         self.wire.flush().await?;
         let reply = parse(self.wire.frame(tap).await?);
         self.heard = Instant::now();
+        if let Some(asked) = self.asked.take() {
+            let waited = self.heard.duration_since(asked);
+            self.turn = Some(self.turn.map_or(waited, |turn| turn.min(waited)));
+        }
         match &reply {
             Reply::Bye(text) => {
                 let error = self
@@ -286,6 +299,11 @@ impl Session {
         self.wire.set_timeout(usual);
         self.heard = Instant::now();
         answer.is_ok_and(|(_, done)| done.status == Status::Ok)
+    }
+
+    /// How long the server takes to answer, at least.
+    pub fn turn(&self) -> Duration {
+        self.turn.unwrap_or_default()
     }
 
     /// Since when nothing has passed.

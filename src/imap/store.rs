@@ -24,8 +24,26 @@ pub struct Settings {
     pub access: Access,
     /// Connections at once, at the most.
     pub connections: usize,
+    /// When further connections are opened to wait for several answers at once.
+    pub beside: Beside,
     /// Where deleted messages go: a special use (`\Trash`) or a mailbox; `None`: expunged.
     pub trash: Option<String>,
+}
+
+/// When it is worth a connection to wait for several answers at once.
+#[derive(Clone, Debug)]
+pub struct Beside {
+    /// Not with a server that answers sooner than this.
+    pub near: Duration,
+    /// So many answers one after another: to connect and log in takes about as long.
+    pub worth: usize,
+}
+
+impl Default for Beside {
+    fn default() -> Beside {
+        let near = Duration::from_millis(5);
+        Beside { near, worth: 4 }
+    }
 }
 
 /// A connection that counts against the limit for as long as it is held.
@@ -123,6 +141,32 @@ impl ImapStore {
             Some(session) => Ok(session),
             None => Session::open(&self.server, first).await,
         }
+    }
+
+    /// A second handle on the server, if there may be another connection.
+    pub(super) fn beside(&mut self) -> Option<ImapStore> {
+        if self.seats.get() >= self.settings.connections {
+            return None;
+        }
+        self.seats.set(self.seats.get() + 1);
+        Some(ImapStore {
+            after: Vec::new(),
+            server: self.server.clone(),
+            settings: self.settings.clone(),
+            slot: Rc::default(),
+            names: self.names.clone(),
+            trash: self.trash.clone(),
+            objects: self.objects.clone(),
+            looked: self.looked.clone(),
+            seats: self.seats.clone(),
+            _seat: Seat(self.seats.clone()),
+        })
+    }
+
+    /// How long the server takes to answer, at least.
+    pub(super) fn turn(&self) -> Duration {
+        let slot = self.slot.borrow();
+        slot.as_ref().map_or(Duration::ZERO, Session::turn)
     }
 
     /// Keeps the session for the next question, unless it was left in the middle of something.
@@ -326,35 +370,5 @@ impl Store for ImapStore {
 
     async fn confirm_absent(&mut self, name: &MailboxName) -> Result<bool, StoreError> {
         self.confirm_absent_with(name).await
-    }
-
-    async fn fork(&mut self) -> Result<Option<ImapStore>, StoreError> {
-        if self.seats.get() >= self.settings.connections {
-            return Ok(None);
-        }
-        self.seats.set(self.seats.get() + 1);
-        let mut fork = ImapStore {
-            after: Vec::new(),
-            server: self.server.clone(),
-            settings: self.settings.clone(),
-            slot: Rc::default(),
-            names: self.names.clone(),
-            trash: self.trash.clone(),
-            objects: self.objects.clone(),
-            looked: self.looked.clone(),
-            seats: self.seats.clone(),
-            _seat: Seat(self.seats.clone()),
-        };
-        // A server that allows fewer connections than we would like is no failure.
-        match fork.take().await {
-            Ok(session) => {
-                fork.put(session);
-                Ok(Some(fork))
-            }
-            Err(error) => {
-                tracing::info!(%error, "no further connection; going on with those there are");
-                Ok(None)
-            }
-        }
     }
 }

@@ -91,8 +91,7 @@ impl MaildirStore {
         let keywords =
             Keywords::load(&*self.disk, &mailbox).map_err(|error| failed(&mailbox, &error))?;
         let (mut done, mut touched) = (Vec::new(), BTreeSet::new());
-        let shelf = self.quarantine.directory(name);
-        let shelf = shelf.map_err(|error| failed(&mailbox, &error))?;
+        let shelf = self.shelf_for(name)?;
         for removal in removals {
             let saw = removal.saw.as_ref();
             let found = self.find_as((name, &mailbox), &removal.id, (saw, &keywords))?;

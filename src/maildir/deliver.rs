@@ -3,6 +3,7 @@
 //! the directories synced after it.
 
 use super::disk::{Create, Disk, Output, unique};
+use super::durable::Held;
 use super::file_name;
 use super::keywords::Keywords;
 use super::layout::join;
@@ -46,8 +47,8 @@ pub struct There {
 pub enum Target {
     /// In `new` or `cur`.
     Mailbox,
-    /// In this directory, flat.
-    Quarantine(PathBuf),
+    /// In this directory, flat; made durable with all that is held, if syncs are.
+    Quarantine(PathBuf, Held),
 }
 
 /// The message that has begun.
@@ -81,7 +82,7 @@ impl MaildirReceiver {
     fn tmp(&self) -> PathBuf {
         match &self.target {
             Target::Mailbox => self.mailbox.join("tmp"),
-            Target::Quarantine(directory) => directory.clone(),
+            Target::Quarantine(directory, _) => directory.clone(),
         }
     }
 
@@ -165,7 +166,13 @@ impl MaildirReceiver {
     }
 
     fn publish(&mut self) -> io::Result<Vec<(usize, Delivered<MaildirId>)>> {
-        self.sync()?;
+        let held = match &self.target {
+            Target::Quarantine(_, held) => held.clone(),
+            Target::Mailbox => Held::default(),
+        };
+        if !held.is_on() {
+            self.sync()?;
+        }
         let mut keywords = Keywords::default();
         if matches!(self.target, Target::Mailbox) {
             keywords = Keywords::load(&*self.disk, &self.mailbox)?;
@@ -180,8 +187,9 @@ impl MaildirReceiver {
         let mut outcomes = Vec::with_capacity(self.whole.len());
         let mut touched = BTreeSet::new();
         for (path, delivery, stored) in &std::mem::take(&mut self.whole) {
-            let (id, directory) = self.place(path, delivery, &keywords)?;
+            let (id, directory, placed) = self.place(path, delivery, &keywords)?;
             self.made.remove(path);
+            held.add(&placed);
             touched.insert(directory);
             let outcome = Delivered::Stored {
                 id: Some(id),
@@ -190,7 +198,9 @@ impl MaildirReceiver {
             outcomes.push((delivery.tag, outcome));
         }
         for directory in touched {
-            self.disk.sync(&directory)?;
+            if !held.add(&directory) {
+                self.disk.sync(&directory)?;
+            }
         }
         Ok(outcomes)
     }
@@ -210,7 +220,7 @@ impl MaildirReceiver {
         path: &Path,
         delivery: &Delivery,
         keywords: &Keywords,
-    ) -> io::Result<(MaildirId, PathBuf)> {
+    ) -> io::Result<(MaildirId, PathBuf, PathBuf)> {
         let add = delivery.flags.clone();
         let change = FlagChange {
             add,
@@ -218,7 +228,7 @@ impl MaildirReceiver {
         };
         let info = file_name::change(b"", &change, |keyword| keywords.letter(keyword));
         let (directory, suffix) = match &self.target {
-            Target::Quarantine(directory) => (directory.clone(), [b":2,", &*info].concat()),
+            Target::Quarantine(directory, _) => (directory.clone(), [b":2,", &*info].concat()),
             // Mail that nobody has seen and that carries no flags is new mail.
             Target::Mailbox if info.is_empty() => (self.mailbox.join(Sub::New.name()), Vec::new()),
             Target::Mailbox => (
@@ -240,7 +250,7 @@ impl MaildirReceiver {
             match self.disk.rename_new(path, &free) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
-                Ok(()) => return Ok((id, directory)),
+                Ok(()) => return Ok((id, directory, free)),
             }
         }
         Err(io::ErrorKind::AlreadyExists.into())

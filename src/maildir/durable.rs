@@ -3,14 +3,45 @@
 
 use super::change::failed;
 use super::store::MaildirStore;
+use crate::model::MailboxName;
 use crate::reconcile::{Listed, Presence};
 use crate::store::StoreError;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// From so many directories on, a file system is synced as a whole (syncfs).
 const MANY: usize = 8;
+
+/// Paths that are to be synced together; while there are none to be held, each is synced at once.
+#[derive(Clone, Debug, Default)]
+pub struct Held(Rc<RefCell<Option<Vec<PathBuf>>>>);
+
+impl Held {
+    fn begin(&self) {
+        self.0.borrow_mut().get_or_insert_default();
+    }
+
+    fn take(&self) -> Option<Vec<PathBuf>> {
+        self.0.take()
+    }
+
+    /// Whether syncs are held.
+    pub fn is_on(&self) -> bool {
+        self.0.borrow().is_some()
+    }
+
+    /// Has this synced with the others, if syncs are held.
+    pub fn add(&self, path: &Path) -> bool {
+        let mut held = self.0.borrow_mut();
+        held.as_mut().is_some_and(|held| {
+            held.push(path.to_owned());
+            true
+        })
+    }
+}
 
 impl MaildirStore {
     pub(super) fn sync(
@@ -24,8 +55,7 @@ impl MaildirStore {
 
     /// Syncs a directory; while syncs are held, [`Self::sync_held`] does it.
     pub(super) fn sync_directory(&self, directory: &Path) -> Result<(), StoreError> {
-        if let Some(held) = self.held.borrow_mut().as_mut() {
-            held.push(directory.to_owned());
+        if self.held.add(directory) {
             return Ok(());
         }
         let synced = self.disk.sync(directory);
@@ -34,10 +64,25 @@ impl MaildirStore {
 
     /// From now on directories are synced later, all together.
     pub(super) fn hold(&self) {
-        self.held.borrow_mut().get_or_insert_default();
+        self.held.begin();
     }
 
-    /// Syncs the directories whose sync was held, in the order in which they were changed.
+    /// Today's place in quarantine for a mailbox. The directories down to it are made durable with
+    /// what is put there.
+    pub(super) fn shelf_for(&mut self, name: &MailboxName) -> Result<PathBuf, StoreError> {
+        let shelf = self.quarantine.directory(name);
+        let shelf = shelf.map_err(|error| failed(&self.root, &error))?;
+        if !self.shelves.contains(&shelf) {
+            let above = shelf.ancestors().skip(1);
+            for directory in above.take_while(|path| path.starts_with(&self.root)) {
+                self.sync_directory(directory)?;
+            }
+            self.shelves.insert(shelf.clone());
+        }
+        Ok(shelf)
+    }
+
+    /// Syncs what was held, in the order in which it was changed.
     pub(super) fn sync_held(&self) -> Result<(), StoreError> {
         let mut held = self.held.take().unwrap_or_default();
         let mut once = BTreeSet::new();

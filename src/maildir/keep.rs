@@ -35,10 +35,8 @@ impl MaildirStore {
 
 impl Keep for MaildirStore {
     async fn quarantine(&mut self, place: &Place) -> Result<MaildirReceiver, StoreError> {
-        let root = self.root.clone();
-        let directory = self.quarantine.directory(&place.mailbox);
-        let directory = directory.map_err(|error| failed(&root, &error))?;
-        let target = Target::Quarantine(directory);
+        let directory = self.shelf_for(&place.mailbox)?;
+        let target = Target::Quarantine(directory, self.held.clone());
         Ok(MaildirReceiver::new(
             self.disk.clone(),
             (&self.root, target),

@@ -3,6 +3,7 @@
 use super::change::failed;
 use super::deliver::{MaildirReceiver, Target, There, sweep};
 use super::disk::{Disk, Kernel};
+use super::durable::Held;
 use super::file_name;
 use super::keywords::Keywords;
 use super::layout::Layout;
@@ -16,7 +17,6 @@ use crate::reconcile::{Cursor, Listed, Look};
 use crate::store::{
     About, Ask, FlagEdit, Place, Removal, Removed, Shift, Sink, Store, StoreError, Transfer,
 };
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -34,8 +34,10 @@ pub struct MaildirStore {
     swept: BTreeSet<MailboxName>,
     /// The disk again: it knows what is not durable.
     pub(super) unsure: Rc<Unsure>,
-    /// Directories that are to be synced together.
-    pub(super) held: RefCell<Option<Vec<PathBuf>>>,
+    /// What is to be synced together.
+    pub(super) held: Held,
+    /// Places in quarantine that are sure to be found again after a power failure.
+    pub(super) shelves: BTreeSet<PathBuf>,
     pub(super) quarantine: Quarantine,
     pub(super) host: String,
 }
@@ -60,7 +62,8 @@ impl MaildirStore {
             scans: BTreeMap::new(),
             swept: BTreeSet::new(),
             unsure,
-            held: RefCell::default(),
+            held: Held::default(),
+            shelves: BTreeSet::new(),
             quarantine: Quarantine::new(disk, root, layout),
             host,
         }
@@ -321,9 +324,5 @@ impl Store for MaildirStore {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
             Err(error) => Err(failed(&path, &error)),
         }
-    }
-
-    async fn fork(&mut self) -> Result<Option<MaildirStore>, StoreError> {
-        Ok(None)
     }
 }

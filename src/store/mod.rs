@@ -121,10 +121,6 @@ pub trait Store: Sized {
     /// Asks a second time, and differently, whether a mailbox that was not listed is surely not
     /// there.
     async fn confirm_absent(&mut self, name: &MailboxName) -> Result<bool, StoreError>;
-
-    /// A second, independent handle on the same side for reading beside the first; `None` when
-    /// there are to be no more.
-    async fn fork(&mut self) -> Result<Option<Self>, StoreError>;
 }
 
 /// What only a server can tell.
@@ -144,6 +140,17 @@ pub trait Serve: Store {
     /// Tells what will be asked after the next change of flags or removal, to be sent along with
     /// it.
     async fn afterwards(&mut self, next: &[Next<'_>]) -> Result<(), StoreError>;
+
+    /// Over how many connections changes are best made that each wait for the server once.
+    fn lanes(&self, changes: usize) -> usize;
+
+    /// A second, independent handle on the server, not connected yet; `None` when there are to be
+    /// no more.
+    fn fork(&mut self) -> Option<Self>;
+
+    /// Connects a handle that was forked. `false`: the server does not allow it, which is no
+    /// failure.
+    async fn connect(&mut self) -> bool;
 
     /// What messages are called wherever they lie; those that are gone are left out.
     async fn kin(

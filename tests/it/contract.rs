@@ -358,6 +358,7 @@ fn imap() {
         let settings = Settings {
             access: Access::ReadWrite,
             connections: 2,
+            beside: mailtide::imap::Beside::default(),
             trash: None,
         };
         block_on(suite(ImapStore::new(server, settings)));

@@ -7,7 +7,8 @@ use super::users;
 use mailtide::daemon;
 use mailtide::engine::{Account, Options, Reach, Report, Silent, Stop, World};
 use mailtide::imap::{
-    Access, Auth, Compress, ImapStore, Plaintext, Road, Secret, Server, Settings, TlsMode, Trust,
+    Access, Auth, Beside, Compress, ImapStore, Plaintext, Road, Secret, Server, Settings, TlsMode,
+    Trust,
 };
 use mailtide::maildir::{Claim, Layout, MaildirStore};
 use mailtide::model::{MailboxKey, MailboxName, Side};
@@ -278,7 +279,11 @@ async fn one(
     }
     let settings = Settings {
         access: Access::ReadWrite,
-        connections: 2,
+        connections: 3,
+        beside: Beside {
+            near: Duration::ZERO,
+            worth: 1,
+        },
         trash: None,
     };
     let mut remote = ImapStore::new(server, settings);

@@ -21,6 +21,18 @@ impl Serve for Memory<Uid> {
         Ok(())
     }
 
+    fn lanes(&self, _: usize) -> usize {
+        1
+    }
+
+    fn fork(&mut self) -> Option<Self> {
+        None
+    }
+
+    async fn connect(&mut self) -> bool {
+        false
+    }
+
     async fn kin(&mut self, place: &Place, ids: &[Uid]) -> Result<Vec<(Uid, Kin)>, StoreError> {
         self.step()?;
         let objects = self.inner.borrow().objects;

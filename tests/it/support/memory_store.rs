@@ -335,8 +335,4 @@ impl<I: MemoryId> Store for Memory<I> {
         self.step()?;
         Ok(!self.inner.borrow().boxes.contains_key(name))
     }
-
-    async fn fork(&mut self) -> Result<Option<Self>, StoreError> {
-        Ok(None)
-    }
 }

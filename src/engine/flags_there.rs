@@ -1,0 +1,161 @@
+//! Setting flags on the server. Each mailbox costs a turn, so that a far-away server is asked over
+//! several connections.
+
+use super::account::Account;
+use super::flags::Setting;
+use super::lanes::spread;
+use super::report::{Ended, Report};
+use super::work::{Work, Works};
+use crate::model::{MailboxName, MaildirId, Uid};
+use crate::state::{Done, State};
+use crate::store::{FlagEdit, Keep, Next, Place, Serve, StoreError};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// What a server holds is recorded after this time at the latest, with all else that is there to be
+/// recorded: until then a change back by somebody else could not be told from no change.
+const LAG: Duration = Duration::from_millis(100);
+
+/// What became of the flags that were to be set on the server.
+#[derive(Default)]
+pub(super) struct There {
+    set: BTreeMap<MailboxName, BTreeSet<Uid>>,
+    /// Mailboxes where that failed.
+    pub failed: BTreeSet<MailboxName>,
+}
+
+impl There {
+    /// Whether the server holds the flags of this message.
+    pub fn has(&self, work: &Work, setting: &Setting<'_>) -> bool {
+        let set = self.set.get(&work.base.name);
+        set.is_some_and(|set| set.contains(&setting.pair.uid))
+    }
+}
+
+/// The flags of one mailbox.
+struct Job<'w> {
+    work: &'w Work,
+    place: Place,
+    settings: Vec<Setting<'w>>,
+    edits: Vec<FlagEdit<Uid>>,
+}
+
+impl<'w> Job<'w> {
+    fn of(work: &'w Work) -> Option<Job<'w>> {
+        let settings = work.plan.actions.iter().filter_map(Setting::of);
+        let settings: Vec<Setting<'_>> = settings.filter(|s| !s.remote.is_empty()).collect();
+        let edit = |setting: &Setting<'_>| FlagEdit {
+            id: setting.pair.uid,
+            change: setting.remote.clone(),
+            saw: None,
+        };
+        let edits: Vec<FlagEdit<Uid>> = settings.iter().map(edit).collect();
+        let place = work.place();
+        (!edits.is_empty()).then_some(Job {
+            work,
+            place,
+            settings,
+            edits,
+        })
+    }
+
+    /// What is recorded when these are set.
+    fn done(&self, set: &BTreeSet<Uid>) -> Done {
+        let mut done = Done::of(self.work.base.key);
+        let settings = self.settings.iter().filter(|s| set.contains(&s.pair.uid));
+        for setting in settings.filter(|s| s.is_there_only()) {
+            setting.record(self.work, &mut done);
+        }
+        done
+    }
+}
+
+/// What is to be recorded soon.
+struct Soon<'s> {
+    state: &'s mut State,
+    open: Vec<Done>,
+    since: Instant,
+}
+
+impl Soon<'_> {
+    fn add(&mut self, done: Done) -> Result<(), Ended> {
+        if self.open.is_empty() {
+            self.since = Instant::now();
+        }
+        self.open.push(done);
+        match self.since.elapsed() < LAG {
+            true => Ok(()),
+            false => self.record(),
+        }
+    }
+
+    fn record(&mut self) -> Result<(), Ended> {
+        Ok(self.state.record(&std::mem::take(&mut self.open))?)
+    }
+}
+
+impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+    /// Sets all flags on the server, and records what needs nothing else.
+    pub(super) async fn flags_there(
+        &mut self,
+        works: &Works,
+        report: &mut Report,
+    ) -> Result<There, Ended> {
+        let jobs: Vec<Job<'_>> = works.values().filter_map(Job::of).collect();
+        if jobs.is_empty() {
+            return Ok(There::default());
+        }
+        let (results, stop) = (RefCell::new(Vec::new()), &self.stop);
+        let soon = RefCell::new(Soon {
+            state: &mut *self.state,
+            open: Vec::new(),
+            since: Instant::now(),
+        });
+        let work = async |remote: &mut R, job: &Job<'_>, next: Option<&Job<'_>>| {
+            if stop.requested() {
+                return Err(Ended::Stopped);
+            }
+            let next = next.map(|next| Next::Flags(&next.place));
+            remote.afterwards(next.as_slice()).await?;
+            let result = match remote.set_flags(&job.place, &job.edits).await {
+                Err(error) if !error.is_local_to_mailbox() => return Err(error.into()),
+                result => result.map(BTreeSet::from_iter),
+            };
+            if let Ok(set) = &result {
+                soon.borrow_mut().add(job.done(set))?;
+            }
+            let name = job.work.base.name.clone();
+            results.borrow_mut().push((name, result));
+            Ok(())
+        };
+        let ended = spread(&mut *self.remote, jobs, work).await;
+        // What was done is recorded, whatever ended it.
+        let recorded = soon.into_inner().record();
+        let there = self.gather(results.into_inner(), report)?;
+        recorded.and(ended)?;
+        Ok(there)
+    }
+
+    fn gather(
+        &self,
+        results: Vec<(MailboxName, Result<BTreeSet<Uid>, StoreError>)>,
+        report: &mut Report,
+    ) -> Result<There, Ended> {
+        let mut there = There::default();
+        for (name, result) in results {
+            match result {
+                Ok(set) => {
+                    report.flags_remote += set.len();
+                    there.set.insert(name, set);
+                }
+                Err(error) => {
+                    let _reported = self.tolerate(&name, Err(error.into()), report)?;
+                    there.failed.insert(name);
+                }
+            }
+        }
+        Ok(there)
+    }
+}

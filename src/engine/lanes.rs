@@ -1,0 +1,62 @@
+//! Work on the server over several connections at once. One thread runs them all, in turns.
+
+use super::report::Ended;
+use crate::store::Serve;
+use futures_util::future::join_all;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use tokio::sync::watch;
+
+/// Runs this on the connection that there is, and on others beside it, up to so many in all.
+/// Those that are not open when the first has done are not waited for.
+pub(super) async fn side_by_side<R: Serve>(
+    remote: &mut R,
+    count: usize,
+    lane: impl AsyncFn(&mut R) -> Result<(), Ended>,
+) -> Result<(), Ended> {
+    let mut forks: Vec<R> = (1..count).map_while(|_| remote.fork()).collect();
+    let over = watch::Sender::new(false);
+    let first = async {
+        let end = lane(remote).await;
+        over.send_replace(true);
+        end
+    };
+    let others = forks.iter_mut().map(async |fork| {
+        let mut over = over.subscribe();
+        let open = tokio::select! {
+            biased;
+            _ = over.wait_for(|over| *over) => false,
+            open = fork.connect() => open,
+        };
+        match open {
+            true => lane(fork).await,
+            false => Ok(()),
+        }
+    });
+    let (end, ends) = tokio::join!(first, join_all(others));
+    end.and(ends.into_iter().collect())
+}
+
+/// Does jobs that each wait for the server, over as many connections as that is worth; each is told
+/// which will be the next on its connection. The first that fails ends it.
+pub(super) async fn spread<R: Serve, J>(
+    remote: &mut R,
+    jobs: Vec<J>,
+    work: impl AsyncFn(&mut R, &J, Option<&J>) -> Result<(), Ended>,
+) -> Result<(), Ended> {
+    let count = remote.lanes(jobs.len());
+    let jobs = RefCell::new(VecDeque::from(jobs));
+    let take = || jobs.borrow_mut().pop_front();
+    side_by_side(remote, count, async |remote: &mut R| {
+        let mut next = take();
+        while let Some(job) = next.take() {
+            next = take();
+            if let Err(ended) = work(remote, &job, next.as_ref()).await {
+                jobs.borrow_mut().clear();
+                return Err(ended);
+            }
+        }
+        Ok(())
+    })
+    .await
+}

@@ -1,0 +1,249 @@
+//! Deleting on the server, the last thing a cycle does. The bytes are kept first; a tombstone says
+//! beforehand that the absence to come is our own doing; the pair goes when the message is gone
+//! (law, 2.5 and 2.6). What goes in several mailboxes is kept, buried and recorded together; and
+//! each mailbox costs a turn, so that a far-away server is asked over several connections.
+
+use super::account::Account;
+use super::doomed::{Batch, Doomed, batches};
+use super::lanes::spread;
+use super::report::{Ended, Report};
+use super::work::{Work, Works};
+use crate::model::{
+    AnyId, Aside, AsideReason, Flags, Id, MailboxName, MaildirId, Side, SystemFlag, Uid,
+};
+use crate::reconcile::Outcome;
+use crate::state::Done;
+use crate::store::{Keep, Next, Place, Removal, Removed, Serve, StoreError};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Messages of a mailbox that are to go, and where their bytes are.
+struct Going {
+    name: MailboxName,
+    place: Place,
+    doomed: Vec<Doomed>,
+    uids: Vec<Uid>,
+    kept: BTreeMap<Uid, Option<Vec<u8>>>,
+    removals: Vec<Removal<Uid>>,
+}
+
+/// What became of them.
+type Gone = (MailboxName, Result<Vec<(Uid, Removed)>, StoreError>);
+
+impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+    /// Carries out all deletions on the server; answers with the mailboxes where that failed.
+    pub(super) async fn delete_there(
+        &mut self,
+        works: &mut Works,
+        report: &mut Report,
+    ) -> Result<BTreeSet<MailboxName>, Ended> {
+        let mut failed = BTreeSet::new();
+        for batch in batches(works, Side::Remote) {
+            self.check_stop()?;
+            let going = self.keep_all(works, batch, &mut failed, report).await?;
+            self.bury(works, &going)?;
+            let (gone, ended) = self.remove_there(&going).await;
+            self.record_gone(works, (&going, gone), &mut failed, report)?;
+            ended?;
+        }
+        Ok(failed)
+    }
+
+    /// Keeps the bytes of a batch, and makes them durable; what cannot be kept stays there.
+    async fn keep_all(
+        &mut self,
+        works: &mut Works,
+        batch: Batch,
+        failed: &mut BTreeSet<MailboxName>,
+        report: &mut Report,
+    ) -> Result<Vec<Going>, Ended> {
+        let mut all = Vec::new();
+        for (name, doomed) in batch {
+            if let Some(work) = works.get(&name) {
+                all.push(self.going(work, doomed)?);
+            }
+        }
+        let mut next = Vec::new();
+        for going in &all {
+            if !self.remote.keeps_removed(&going.name) {
+                next.push(Next::Read(&going.place, &going.uids));
+            }
+        }
+        next.extend(
+            all.first()
+                .map(|going| Next::Remove(&going.place, &going.uids)),
+        );
+        self.remote.foresee(&next).await?;
+        self.local.hold_syncs();
+        for going in &mut all {
+            let Some(work) = works.get_mut(&going.name) else {
+                continue;
+            };
+            let kept = match self.remote.keeps_removed(&going.name) {
+                true => Ok(going.uids.iter().map(|uid| (*uid, None)).collect()),
+                false => self.keep_bytes(&work.base, &going.uids, report).await,
+            };
+            let kept = kept.map(|kept| going.keep(kept));
+            if self.tolerate(&going.name, kept, report)?.is_err() {
+                going.keep(BTreeMap::new());
+                failed.insert(going.name.clone());
+            }
+            // What stays is looked at again by the next run.
+            work.sound &= going.doomed.len() == going.uids.len();
+        }
+        let settled = self.local.settle().await.map_err(Ended::from);
+        if let Some(first) = all.first()
+            && self.tolerate(&first.name, settled, report)?.is_err()
+        {
+            failed.extend(all.drain(..).map(|going| going.name));
+        }
+        all.retain(|going| !going.removals.is_empty());
+        Ok(all)
+    }
+
+    fn going(&self, work: &Work, doomed: Vec<Doomed>) -> Result<Going, Ended> {
+        let elsewhere = match self.remote.names_messages() {
+            true => self.state.in_several_places(work.base.key)?,
+            false => BTreeSet::new(),
+        };
+        let removal = |d: &Doomed| Removal {
+            id: d.pair.uid,
+            saw: d.saw.clone(),
+            elsewhere: elsewhere.contains(&d.pair.id),
+        };
+        Ok(Going {
+            name: work.base.name.clone(),
+            place: work.place(),
+            uids: doomed.iter().map(|d| d.pair.uid).collect(),
+            removals: doomed.iter().map(removal).collect(),
+            kept: BTreeMap::new(),
+            doomed,
+        })
+    }
+
+    fn bury(&mut self, works: &Works, going: &[Going]) -> Result<(), Ended> {
+        let tombstone = |d: &Doomed| Outcome::Tombstone {
+            pair: d.pair.id,
+            side: Side::Remote,
+        };
+        let done = |going: &Going| {
+            let outcomes = going.doomed.iter().map(tombstone).collect();
+            let key = works.get(&going.name)?.base.key;
+            Some(Done {
+                outcomes,
+                ..Done::of(key)
+            })
+        };
+        let all: Vec<Done> = going.iter().filter_map(done).collect();
+        Ok(self.state.record(&all)?)
+    }
+
+    /// Has a batch removed; answers with what became of it, whatever ended it.
+    async fn remove_there(&mut self, going: &[Going]) -> (Vec<Gone>, Result<(), Ended>) {
+        let (gone, stop) = (RefCell::new(Vec::new()), &self.stop);
+        let jobs: Vec<&Going> = going.iter().collect();
+        let ended = spread(
+            &mut *self.remote,
+            jobs,
+            async |remote: &mut R, going, next| {
+                if stop.requested() {
+                    return Err(Ended::Stopped);
+                }
+                let next = next.map(|next| Next::Remove(&next.place, &next.uids));
+                remote.afterwards(next.as_slice()).await?;
+                let removed = remote.remove(&going.place, &going.removals).await;
+                match removed {
+                    Err(error) if !error.is_local_to_mailbox() => return Err(error.into()),
+                    removed => gone.borrow_mut().push((going.name.clone(), removed)),
+                }
+                Ok(())
+            },
+        );
+        let ended = ended.await;
+        (gone.into_inner(), ended)
+    }
+
+    fn record_gone(
+        &mut self,
+        works: &mut Works,
+        (going, gone): (&[Going], Vec<Gone>),
+        failed: &mut BTreeSet<MailboxName>,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let mut all = Vec::new();
+        for (name, removed) in gone {
+            let going = going.iter().find(|going| going.name == name);
+            let (Some(going), Some(work)) = (going, works.get_mut(&name)) else {
+                continue;
+            };
+            match removed {
+                Ok(removed) => all.push(going.done(work, &removed)),
+                Err(error) => {
+                    let _reported = self.tolerate(&name, Err(error.into()), report)?;
+                    failed.insert(name);
+                }
+            }
+        }
+        self.state.record(&all)?;
+        report.deleted_remote += all.iter().map(|done| done.outcomes.len()).sum::<usize>();
+        Ok(())
+    }
+}
+
+impl Going {
+    /// Only what was kept goes.
+    fn keep(&mut self, kept: BTreeMap<Uid, Option<Vec<u8>>>) {
+        self.doomed.retain(|d| kept.contains_key(&d.pair.uid));
+        self.removals
+            .retain(|removal| kept.contains_key(&removal.id));
+        self.kept = kept;
+    }
+
+    /// What is recorded when this became of the messages.
+    fn done(&self, work: &mut Work, removed: &[(Uid, Removed)]) -> Done {
+        let removed: BTreeMap<Uid, &Removed> =
+            removed.iter().map(|(uid, how)| (*uid, how)).collect();
+        let mut done = Done::of(work.base.key);
+        for Doomed { pair, saw, .. } in &self.doomed {
+            let Some(how) = removed.get(&pair.uid) else {
+                work.sound = false;
+                continue;
+            };
+            done.outcomes.push(match how {
+                Removed::Gone | Removed::Kept(_) | Removed::Trashed => {
+                    Outcome::Dropped { pair: pair.id }
+                }
+                Removed::Marked => {
+                    let mut flags = saw.clone().unwrap_or_default();
+                    flags.insert(SystemFlag::Deleted);
+                    let aside = marked(pair.uid, flags);
+                    Outcome::Alone {
+                        pair: Some(pair.id),
+                        aside,
+                    }
+                }
+            });
+            let how = match how {
+                Removed::Gone | Removed::Kept(_) => "expunged",
+                Removed::Trashed => "moved to the trash",
+                Removed::Marked => "marked only, the server cannot expunge single messages",
+            };
+            let why = format!("{} was deleted here; {how}", pair.file);
+            let mut change = work.change(Side::Remote, "deleted", pair.uid.any(), why);
+            change.kept = self.kept.get(&pair.uid).cloned().flatten();
+            done.changes.push(change);
+        }
+        done
+    }
+}
+
+pub(super) fn marked(uid: Uid, flags: Flags) -> Aside {
+    Aside {
+        id: AnyId::Remote(uid),
+        reason: AsideReason::MarkedDeleted,
+        attempts: 0,
+        retry_at: None,
+        flags,
+        detail: String::new(),
+    }
+}
