@@ -6,7 +6,9 @@ use super::names::{Naming, decode_utf7, encode_utf7};
 use super::road::{Dial, Road};
 use super::uid_set::{UidList, UidSet};
 use super::wire::{NoTap, Stream, Wire};
-use super::{Auth, Beside, Compress, ImapStore, Plaintext, Secret, Server, Settings, TlsMode, Trust};
+use super::{
+    Auth, Beside, Compress, ImapStore, Plaintext, Secret, Server, Settings, TlsMode, Trust,
+};
 use super::{code, date, reply};
 use crate::model::{Flags, Keyword, MailboxBase, MailboxKey, Uid};
 use crate::reconcile::Cursor;

@@ -176,6 +176,11 @@ impl Command {
         Command::plain(format!("UID FETCH {set} (UID{pieces})"))
     }
 
+    /// Whether FETCH answers it.
+    pub fn fetches(&self) -> bool {
+        self.bytes().starts_with(b"UID FETCH ")
+    }
+
     /// UID FETCH of what changed.
     pub fn fetch_changed(set: &UidSet, modseq: u64) -> Command {
         Command::plain(format!(

@@ -246,13 +246,15 @@ async fn by_changes(
     if open.exists == 0 {
         return Ok(false);
     }
-    let answers = session.run_all(&changes(session, left)).await?;
+    let commands = changes(session, left);
+    let answers = session.run_all(&commands).await?;
     let (mut changed, mut listed) = (BTreeMap::new(), UidSet::default());
-    for (replies, done) in answers {
+    for (command, (replies, done)) in commands.iter().zip(answers) {
         must(done, "list changes")?;
         for reply in replies {
             match reply {
-                Reply::Fetch(f) => {
+                // What is said beside another answer is newer than this look: the next shows it.
+                Reply::Fetch(f) if command.fetches() => {
                     if let Fetched {
                         uid: Some(uid),
                         flags: Some(flags),

@@ -3,6 +3,7 @@
 
 use crate::support::dovecot::*;
 use crate::support::proxy::{Passed, Proxy};
+use std::time::Duration;
 
 const DATE: &str = "01-Feb-2024 08:00:00 +0000";
 /// Mailboxes besides INBOX.
@@ -29,9 +30,13 @@ fn name(n: usize) -> String {
 
 impl World {
     fn new(mailboxes: usize) -> World {
+        World::far(mailboxes, 1, Duration::ZERO)
+    }
+
+    fn far(mailboxes: usize, connections: usize, delay: Duration) -> World {
         let server = Dovecot::start(FULL);
-        let home = Home::new(&server, "u1", "connections = 1");
-        let proxy = Proxy::before(server.port);
+        let home = Home::new(&server, "u1", &format!("connections = {connections}"));
+        let proxy = Proxy::far_from(server.port, delay);
         let config = std::fs::read_to_string(home.config()).unwrap();
         let there = format!("port = {}", server.port);
         home.write_config(&config.replace(&there, &format!("port = {}", proxy.port)));
@@ -58,6 +63,15 @@ impl World {
         let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
         paths.sort();
         paths
+    }
+
+    /// Flags the last message of a mailbox that is still in `new`.
+    fn flag(&self, n: usize) {
+        let path = self.files(n).pop().unwrap();
+        let base = path.file_name().unwrap().to_str().unwrap();
+        let base = base.split(":2,").next().unwrap();
+        let mailbox = self.home.mail().join(name(n));
+        std::fs::rename(&path, mailbox.join(format!("cur/{base}:2,FS"))).unwrap();
     }
 
     /// A sync, and what passed.
@@ -177,13 +191,7 @@ fn what_changed_on_disk() {
         commands: 10 + 12 * 10,
         down: 60_000,
     };
-    for n in 0..10 {
-        let path = w.files(n).remove(0);
-        let base = path.file_name().unwrap().to_str().unwrap();
-        let base = base.split(":2,").next().unwrap();
-        let seen = w.home.mail().join(name(n)).join(format!("cur/{base}:2,FS"));
-        std::fs::rename(&path, seen).unwrap();
-    }
+    (0..10).for_each(|n| w.flag(n));
     let (report, _) = w.sync("flags here", &changes);
     assert_eq!(report["flags_remote"], 10);
     w.at_rest("nothing after it");
@@ -193,7 +201,39 @@ fn what_changed_on_disk() {
     let (report, passed) = w.sync("deleted here", &changes);
     assert_eq!(report["deleted_remote"], 10);
     assert_eq!(passed.count("UID EXPUNGE"), 10);
+    assert_eq!(passed.connections, 1);
     w.at_rest("nothing after it");
+}
+
+/// What waits for a far-away server mailbox by mailbox waits on all connections at once; few
+/// mailboxes are not worth another connection.
+#[test]
+fn a_far_away_server_is_written_to_over_several_connections() {
+    let w = World::far(20, 3, Duration::from_millis(20));
+    w.home.sync_twice();
+    let price = Price {
+        turns: 60,
+        commands: 20 * 12 + 3 * 10,
+        down: 200_000,
+    };
+    (0..20).for_each(|n| w.flag(n));
+    let (report, passed) = w.sync("flags here, far away", &price);
+    assert_eq!(report["flags_remote"], 20);
+    assert_eq!(passed.connections, 3);
+    assert_same(&w.server, "u1", &w.home);
+    for n in 0..20 {
+        std::fs::remove_file(w.files(n).remove(1)).unwrap();
+    }
+    let (report, passed) = w.sync("deleted here, far away", &price);
+    assert_eq!(report["deleted_remote"], 20);
+    assert_eq!(passed.count("UID EXPUNGE"), 20);
+    assert_eq!(passed.connections, 3);
+    assert_same(&w.server, "u1", &w.home);
+    (0..4).for_each(|n| w.flag(n));
+    let (report, passed) = w.sync("flags in four mailboxes, far away", &price);
+    assert_eq!(report["flags_remote"], 4);
+    assert_eq!(passed.connections, 1);
+    assert_same(&w.server, "u1", &w.home);
 }
 
 /// The number of mailboxes adds bytes, and nothing else.

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// What passed since it was last asked.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +18,8 @@ pub struct Passed {
     answered: bool,
     /// Commands, without their tags, as far as the first 80 characters.
     pub commands: Vec<String>,
+    /// Connections that were opened.
+    pub connections: usize,
 }
 
 impl Passed {
@@ -41,12 +44,18 @@ pub struct Proxy {
 
 impl Proxy {
     pub fn before(server: u16) -> Proxy {
+        Proxy::far_from(server, Duration::ZERO)
+    }
+
+    /// What the server says takes this long to arrive.
+    pub fn far_from(server: u16, delay: Duration) -> Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let passed = Arc::new(Mutex::new(Passed::default()));
         let counter = passed.clone();
         std::thread::spawn(move || {
             while let Ok((client, _)) = listener.accept() {
+                counter.lock().unwrap().connections += 1;
                 let server = TcpStream::connect(("127.0.0.1", server)).unwrap();
                 for stream in [&client, &server] {
                     stream.set_nodelay(true).unwrap();
@@ -58,6 +67,7 @@ impl Proxy {
                 });
                 std::thread::spawn(move || {
                     pass(server, client, |bytes, _| {
+                        std::thread::sleep(delay);
                         let mut passed = down.lock().unwrap();
                         passed.down += bytes.len() as u64;
                         passed.answered = true;
