@@ -8,6 +8,7 @@ mod mailboxes;
 mod moves;
 mod new_messages;
 mod renames;
+mod verify;
 
 use crate::support::world::TwoSides;
 use mailtide::model::*;

@@ -3,6 +3,7 @@
 //! mount namespace of its own.
 
 mod others;
+mod recovery;
 
 use crate::support::dovecot::*;
 use crate::watching::machine::in_own;

@@ -1,7 +1,8 @@
 //! A server and a Maildir in memory, with the state between them.
 
 use super::memory::{Fuse, Memory};
-use mailtide::engine::{Account, Options, Report, Silent, Stop, World};
+use mailtide::engine::report::Ended;
+use mailtide::engine::{Account, Options, Report, Silent, Stop, Verified, World};
 use mailtide::model::{MaildirId, Uid};
 use mailtide::reconcile::Policy;
 use mailtide::state::{Memory as AccountRow, State};
@@ -52,6 +53,18 @@ impl TwoSides {
 
     /// One run, which may be cut at a step of either side.
     pub fn sync(&mut self) -> Report {
+        self.run(async |account| account.sync().await)
+    }
+
+    /// A look at all pairs.
+    pub fn verify(&mut self) -> Result<Verified, Ended> {
+        self.run(async |account| account.verify().await)
+    }
+
+    fn run<T>(
+        &mut self,
+        act: impl AsyncFnOnce(&mut Account<'_, Memory<Uid>, Memory<MaildirId>>) -> T,
+    ) -> T {
         let now = self.now.clone();
         let random = self.random.clone();
         self.runtime.block_on(async {
@@ -72,7 +85,7 @@ impl TwoSides {
                 observer: &Silent,
                 stop: Stop::default(),
             };
-            account.sync().await
+            act(&mut account).await
         })
     }
 
