@@ -5,6 +5,7 @@
 mod damaged;
 mod guards;
 mod mailboxes;
+mod meanwhile;
 mod moves;
 mod new_messages;
 mod renames;

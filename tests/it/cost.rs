@@ -34,7 +34,18 @@ impl World {
     }
 
     fn far(mailboxes: usize, connections: usize, delay: Duration) -> World {
-        let server = Dovecot::start(FULL);
+        World::with(FULL, mailboxes, connections, delay)
+    }
+
+    /// With a server that cannot do these.
+    fn without(missing: &[&str]) -> World {
+        let all = NO_QRESYNC.iter().chain(&["QRESYNC", "SASL-IR"]).copied();
+        let can: Vec<&str> = all.filter(|name| !missing.contains(name)).collect();
+        World::with(&can, MAILBOXES, 1, Duration::ZERO)
+    }
+
+    fn with(can: &[&str], mailboxes: usize, connections: usize, delay: Duration) -> World {
+        let server = Dovecot::start(can);
         let home = Home::new(&server, "u1", &format!("connections = {connections}"));
         let proxy = Proxy::far_from(server.port, delay);
         let config = std::fs::read_to_string(home.config()).unwrap();
@@ -233,6 +244,59 @@ fn a_far_away_server_is_written_to_over_several_connections() {
     let (report, passed) = w.sync("flags in four mailboxes, far away", &price);
     assert_eq!(report["flags_remote"], 4);
     assert_eq!(passed.connections, 1);
+    assert_same(&w.server, "u1", &w.home);
+}
+
+/// Without CONDSTORE all flags are listed, in one burst: one turn more than where nothing is to be
+/// looked at.
+#[test]
+fn without_condstore() {
+    let w = World::without(&["CONDSTORE", "QRESYNC"]);
+    w.home.sync_twice();
+    let price = Price {
+        turns: 4,
+        commands: 6 + 3 * (MAILBOXES + 1),
+        down: 60_000,
+    };
+    w.sync("nothing changed, no CONDSTORE", &price);
+    let mut phone = w.server.phone("u1");
+    phone.on("SELECT", &[&name(0)]);
+    phone.run("UID STORE 1 +FLAGS (\\Seen)");
+    let (report, _) = w.sync("one flag there, no CONDSTORE", &price);
+    assert_eq!(report["flags_local"], 1);
+    assert_same(&w.server, "u1", &w.home);
+}
+
+/// Without LIST-STATUS each mailbox is asked, forty in one burst: 41 are two.
+#[test]
+fn without_list_status() {
+    let w = World::without(&["LIST-STATUS"]);
+    w.home.sync_twice();
+    let price = Price {
+        turns: 5,
+        commands: 6 + MAILBOXES + 1,
+        down: 200 * (MAILBOXES as u64 + 1) + 1500,
+    };
+    w.sync("nothing changed, no LIST-STATUS", &price);
+}
+
+/// Without LITERAL+ an upload waits for the server's leave, once a message.
+#[test]
+fn without_literal_plus() {
+    let w = World::without(&["LITERAL+"]);
+    w.home.sync_twice();
+    for m in 0..50 {
+        let body = format!("Subject: new {m}\n\nnew {m}\n");
+        let file = format!("new/17000000{m:02}.x.host");
+        w.home.deliver(&name(m % 10), &file, body.as_bytes());
+    }
+    let price = Price {
+        turns: 12 + 50,
+        commands: 10 + 50 + 4 * 10,
+        down: 60_000,
+    };
+    let (report, _) = w.sync("uploads, no LITERAL+", &price);
+    assert_eq!(report["uploaded"], 50);
     assert_same(&w.server, "u1", &w.home);
 }
 

@@ -52,15 +52,34 @@ pub struct Fuse {
     pub steps: u32,
     pub cut_at: Option<u32>,
     pub writes: u32,
+    /// What somebody else does just before this step.
+    pub act_at: Option<(u32, Act)>,
+}
+
+/// What somebody else does.
+pub struct Act(pub Box<dyn FnOnce()>);
+
+impl std::fmt::Debug for Act {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Act")
+    }
 }
 
 impl Fuse {
     pub fn step(fuse: &Rc<RefCell<Fuse>>) -> Result<(), StoreError> {
-        let mut fuse = fuse.borrow_mut();
-        fuse.steps += 1;
-        match fuse.cut_at {
-            Some(at) if fuse.steps >= at => Err(StoreError::Retry("cut".into())),
-            _ => Ok(()),
+        let (cut, act) = {
+            let mut fuse = fuse.borrow_mut();
+            fuse.steps += 1;
+            let steps = fuse.steps;
+            let act = fuse.act_at.take_if(|(at, _)| *at <= steps);
+            (fuse.cut_at.is_some_and(|at| steps >= at), act)
+        };
+        if let Some((_, act)) = act {
+            (act.0)();
+        }
+        match cut {
+            true => Err(StoreError::Retry("cut".into())),
+            false => Ok(()),
         }
     }
 }

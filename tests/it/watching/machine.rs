@@ -139,7 +139,11 @@ fn logind_tells_that_a_sleep_is_over() {
         eprintln!("no dbus-daemon here: skipped");
         return;
     };
-    wait_for("the bus is there", || home.dir.path().join("bus").exists());
+    // The socket is there before anybody listens on it.
+    let socket = home.dir.path().join("bus");
+    wait_for("the bus is there", || {
+        std::os::unix::net::UnixStream::connect(&socket).is_ok()
+    });
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
