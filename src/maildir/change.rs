@@ -151,12 +151,6 @@ impl MaildirStore {
             return Ok(());
         };
         self.forget_scan(name);
-        let look = self.look_at(base, None, crate::store::Depth::Changes)?;
-        let known = crate::reconcile::messages::Known::of(base);
-        let unknown = look.seen.keys().any(|file| !known.file(file));
-        if look.coverage != Coverage::Complete || unknown {
-            return Err(StoreError::Stale(format!("{name}: new mail arrived in it")));
-        }
         let inside = self
             .quarantine
             .directory(name)
@@ -168,6 +162,15 @@ impl MaildirStore {
             .make_dirs(&shelf)
             .and_then(|()| self.sync_up(&inside))
             .map_err(|error| failed(&shelf, &error))?;
+        // Now, and not before the syncs: the less can arrive before it is moved away.
+        let look = self.look_at(base, None, crate::store::Depth::Changes)?;
+        let known = crate::reconcile::messages::Known::of(base);
+        let unknown = look.seen.keys().any(|file| !known.file(file));
+        if look.coverage != Coverage::Complete || unknown {
+            // Nothing lies on the shelf; one that stays does no harm.
+            let _removed = self.disk.remove_dir(&shelf);
+            return Err(StoreError::Stale(format!("{name}: new mail arrived in it")));
+        }
         if let Err(error) = self.shelve(&mailbox, &shelf, &known) {
             self.put_back(&shelf, &mailbox);
             return Err(error);
@@ -282,6 +285,10 @@ impl MaildirStore {
         self.disk.make_dirs(&path.join("new"))?;
         self.disk.sync(path)?;
         self.disk.make_dirs(&path.join("cur"))?;
+        // Somebody may have renamed what is above it in between: then this is half a mailbox.
+        if !self.disk.is_dir(&path.join("new")) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         self.sync_up(path)
     }
 
