@@ -4,18 +4,8 @@
 use super::*;
 use crate::support::memory::Act;
 
-/// INBOX: msg, other. A: a. B: nothing.
 fn begin(objects: bool) -> TwoSides {
-    let mut w = TwoSides::new();
-    w.remote.inner.borrow_mut().objects = objects;
-    w.remote.add(&inbox(), BODY, seen());
-    w.remote.add(&inbox(), OTHER, Flags::default());
-    for name in ["A", "B"] {
-        w.remote.create(&mb(name));
-    }
-    w.remote.add(&mb("A"), b"Subject: a\r\n\r\n1", seen());
-    w.sync_ok();
-    w
+    super::moves::begin(|w| w.remote.inner.borrow_mut().objects = objects)
 }
 
 /// What the run has to do by itself: nothing, or something on each side.

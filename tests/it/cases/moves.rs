@@ -6,7 +6,7 @@ use super::*;
 use mailtide::engine::Report;
 
 /// The sides a row begins with; B is there and empty.
-fn begin(change: impl FnOnce(&TwoSides)) -> TwoSides {
+pub(super) fn begin(change: impl FnOnce(&TwoSides)) -> TwoSides {
     let mut w = TwoSides::new();
     change(&w);
     w.remote.add(&inbox(), BODY, seen());
