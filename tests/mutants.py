@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 """All mutants of cargo-mutants in one build: each function holds all of its mutants, and the
-environment says which is meant. So a mutant costs a run of the tests, and no compilation.
+environment says which is meant. So a mutant costs no compilation, and only those tests are asked that
+reach its function, the quickest first.
 
   mutants.py TREE RESULTS JOBS DIRECTORY...
 
-TREE is a clone that is spoilt by this. RESULTS gets a line for each mutant; those that are in it
-already are not tried again, but for those that no stage noticed and that were not asked of all stages. Mutants that do not compile are left out; what cannot be held in this
-way (const functions, functions that return `impl`) is named as not tried.
+TREE is a clone that is spoilt by this. RESULTS gets a line for each mutant: the test that noticed it, or MISSED and
+the tests that were asked. Those that are in it are not tried again, but for what was missed, which is asked of new
+tests. Mutants that do not compile are left out; what cannot be held in this way (const functions, functions that
+return `impl`) is counted as not tried.
 """
 import collections
 import concurrent.futures
@@ -15,33 +17,35 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
+import time
 
-# From the quickest to the dearest; the first that fails ends it. Seconds are for a hang.
-# MAILTIDE_STAGES names those that are asked, with commas between them: all by default.
-STAGES = [
-    ("unit", "lib", ["reconcile", "engine"], 60),
-    ("plans", "it", ["planner::plans"], 60),
-    ("simulator", "it", ["simulated::nothing"], 120),
-    ("contract", "it", ["contract::"], 120),
-    ("convergence", "it", ["convergence::"], 120),
-    ("tables", "it", ["cases::"], 120),
-    ("units", "lib", [], 120),
-    ("cost", "it", ["cost::"], 180),
-    ("scripted", "it", ["scripted", "planner::small"], 300),
-    ("servers", "it", ["anywhere", "dovecot", "files::"], 600),
-]
-WANTED = os.environ.get("MAILTIDE_STAGES", ",".join(stage[0] for stage in STAGES)).split(",")
-STAGES = [stage for stage in STAGES if stage[0] in WANTED]
-SIZES = {"MAILTIDE_CASES": "3000", "MAILTIDE_RUNS": "500", "MAILTIDE_SIM": "60", "RUST_BACKTRACE": "0"}
+# What the tests are to do less of, a mutant.
+SIZES = {"MAILTIDE_CASES": "3000", "MAILTIDE_RUNS": "500", "MAILTIDE_SIM": "60", "MAILTIDE_KILLS": "5",
+         "MAILTIDE_SOAK": "10", "MAILTIDE_RENAMES": "5", "RUST_BACKTRACE": "0"}
+# Tests that take longer than so many seconds are not asked.
+LIMIT = float(os.environ.get("MAILTIDE_LIMIT", "60"))
+# So many seconds of tests are asked in one process.
+GROUP = 2.0
 BUILD = {"CARGO_PROFILE_DEV_OPT_LEVEL": "1", "CARGO_PROFILE_TEST_OPT_LEVEL": "1",
          "CARGO_PROFILE_DEV_DEBUG": "0", "CARGO_INCREMENTAL": "0", "RUSTFLAGS": "-Awarnings"}
+# A function tells, where that is asked for, that a test reached it.
 SWITCH = """
 #[allow(missing_docs)]
 pub mod mutants {
-    static MEANT: std::sync::LazyLock<u32> = std::sync::LazyLock::new(|| {
+    use std::io::Write;
+    use std::sync::LazyLock;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    static MEANT: LazyLock<u32> = LazyLock::new(|| {
         std::env::var("MUTANT").ok().and_then(|text| text.parse().ok()).unwrap_or(0)
     });
-    pub fn meant() -> u32 {
+    static TOLD: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("MUTANT_SEEN").ok());
+    static SEEN: [AtomicBool; %d] = [const { AtomicBool::new(false) }; %d];
+    pub fn meant(place: usize) -> u32 {
+        if let Some(path) = &*TOLD && !SEEN[place].swap(true, Ordering::Relaxed) {
+            let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
+            let _ = file.and_then(|mut file| file.write_all(format!("{place}\\n").as_bytes()));
+        }
         *MEANT
     }
 }
@@ -95,8 +99,10 @@ class File:
             if "const fn" in head or "impl " in head.rpartition("->")[2] and "->" in head:
                 not_tried.update(mutant["id"] for mutant in mutants)
                 continue
-            out += self.text[done:block] + "{ match crate::mutants::meant() {\n"
+            place = mutants[0]["id"]
+            out += self.text[done:block] + f"{{ match crate::mutants::meant({place}) {{\n"
             for mutant in mutants:
+                mutant["place"] = place
                 if mutant["id"] not in dead:
                     at, to = self.span(mutant["span"])
                     first = out.count("\n") + 1
@@ -136,7 +142,7 @@ def hold(tree, mutants):
             continue
         files.setdefault(mutant["file"], File(f"{tree}/{mutant['file']}")).add(mutant)
     with open(f"{tree}/src/lib.rs", "a") as lib:
-        lib.write(SWITCH)
+        lib.write(SWITCH % (len(mutants) + 1, len(mutants) + 1))
     while True:
         where = {}
         for name, file in files.items():
@@ -167,17 +173,65 @@ def programs(tree):
     return found
 
 
-def fate(number, tree, tests, asked=frozenset()):
-    """Which stage noticed it, of those that were not asked before; `None`: none."""
-    environment = {**os.environ, **SIZES, "MUTANT": str(number)}
-    for name, program, wanted, limit in STAGES:
-        if name in asked:
-            continue
-        command = ["timeout", "-k", "5", str(limit), tests[program], *wanted]
-        silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        ended = subprocess.run(command, cwd=tree, env=environment, **silent).returncode
-        if ended:
-            return f"{name}, hung" if ended in (124, 137) else name
+def ask(program, tests, tree, limit, **environment):
+    """How the tests end: 0, or 124 when they hang."""
+    command = ["timeout", "-k", "5", str(limit), program, "--exact", *tests]
+    silent = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    environment = {**os.environ, **SIZES, "RUST_TEST_THREADS": "1", **environment}
+    return subprocess.run(command, cwd=tree, env=environment, **silent).returncode
+
+
+class Test:
+    """A test: which functions it reaches, and how long it takes."""
+
+    def __init__(self, kind, program, name):
+        self.kind, self.program, self.name = kind, program, name
+        self.reaches, self.seconds, self.holds = set(), 0.0, False
+
+    def look(self, tree):
+        told = tempfile.NamedTemporaryFile(delete=False).name
+        began = time.monotonic()
+        ended = ask(self.program, [self.name], tree, 2 * LIMIT + 10, MUTANT_SEEN=told)
+        self.seconds, self.holds = time.monotonic() - began, ended == 0
+        with open(told) as lines:
+            self.reaches = {int(line) for line in lines if line.strip()}
+        os.unlink(told)
+        return self
+
+
+def all_tests(tree, built, jobs):
+    found = []
+    for kind, program in built.items():
+        listed = subprocess.run([program, "--list", "--format", "terse"], cwd=tree, text=True,
+                                stdout=subprocess.PIPE, check=True).stdout
+        names = [line[: -len(": test")] for line in listed.splitlines() if line.endswith(": test")]
+        found += [Test(kind, program, name) for name in names if not name.startswith("tidy::")]
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        for test in pool.map(lambda test: test.look(tree), found):
+            if not test.holds:
+                print(f"fails without a mutant, not asked: {test.kind} {test.name}", flush=True)
+    kept = [test for test in found if test.holds and test.seconds <= LIMIT]
+    return sorted(kept, key=lambda test: test.seconds)
+
+
+def fate(mutant, tree, tests):
+    """Which test noticed it, or the first of those asked together; `None`: none. What real servers are
+    asked has to fail twice: a slow machine is not the mutant's doing."""
+    while tests:
+        group, seconds = [], 0.0
+        for test in tests:
+            if group and (seconds + test.seconds > GROUP or test.program != group[0].program):
+                break
+            group.append(test)
+            seconds += test.seconds
+        tests = tests[len(group):]
+        for _ in range(2 if seconds > 0.5 else 1):
+            names = [test.name for test in group]
+            ended = ask(group[0].program, names, tree, 20 + 5 * seconds, MUTANT=str(mutant["id"]))
+            if not ended:
+                break
+        else:
+            return f"{group[0].name}{', hung' if ended in (124, 137) else ''}"
     return None
 
 
@@ -192,7 +246,7 @@ def name_all(mutants):
 
 
 def results_of(path):
-    """The stages that did not notice it are told behind the name."""
+    """How each ended; of those that were missed also the tests that were asked."""
     known = {}
     if os.path.exists(path):
         with open(path) as lines:
@@ -212,25 +266,27 @@ def main():
     name_all(mutants)
     known = results_of(results)
     dead, not_tried = hold(tree, mutants)
-    tests = programs(tree)
-    if fate(0, tree, tests):
-        raise SystemExit("the tests fail without a mutant")
-    asked = {stage[0] for stage in STAGES}
-    before = {name: stages if end == "MISSED" else asked for name, (end, stages) in known.items()}
-    todo = [m for m in mutants if m["id"] not in dead | not_tried
-            and asked - before.get(m["words"], set())]
+    tests = all_tests(tree, programs(tree), int(jobs))
+    todo = []
+    for mutant in mutants:
+        end, asked = known.get(mutant["words"], ("MISSED", set()))
+        if mutant["id"] in dead | not_tried or end != "MISSED":
+            continue
+        new = [test for test in tests
+               if mutant["place"] in test.reaches and test.name not in asked]
+        if new or mutant["words"] not in known:
+            todo.append((mutant, new, asked))
     print(f"{len(mutants)} mutants: {len(dead)} do not compile, {len(not_tried)} not tried, "
-          f"{len(known)} known, {len(todo)} to try", flush=True)
+          f"{len(tests)} tests, {len(known)} known, {len(todo)} to try", flush=True)
     with concurrent.futures.ThreadPoolExecutor(int(jobs)) as pool:
-        tries = {}
-        for mutant in todo:
-            done = before.get(mutant["words"], set())
-            tries[pool.submit(fate, mutant["id"], tree, tests, done)] = mutant["words"], done
+        tries = {pool.submit(fate, mutant, tree, new): (mutant["words"], new, asked)
+                 for mutant, new, asked in todo}
         for one in concurrent.futures.as_completed(tries):
-            words, done = tries[one]
-            end = f"MISSED\t{words}\t{','.join(sorted(asked | done))}"
+            words, new, asked = tries[one]
+            everybody = ",".join(sorted(asked | {test.name for test in new}))
             with open(results, "a") as out:
-                out.write((f"{one.result()}\t{words}" if one.result() else end) + "\n")
+                out.write((f"{one.result()}\t{words}" if one.result()
+                           else f"MISSED\t{words}\t{everybody}") + "\n")
 
 
 if __name__ == "__main__":

@@ -4,11 +4,11 @@
 #
 #   bash tests/mutants.sh [DIRECTORY...]     src/reconcile src/engine by default
 #   MAILTIDE_JOBS=N                          so many at once (default 2)
-#   MAILTIDE_STAGES=unit,plans,...           only these stages of mutants.py, all by default; what they miss
-#                                            is asked of the others by a later run
+#   MAILTIDE_LIMIT=S                         tests that take longer than S seconds are not asked (default 60)
 #
 # What was tried is remembered in target/mutants/results, with the test that noticed it; remove it to
-# begin anew. Takes some hours on two cores.
+# begin anew. Takes some hours on two cores. Those that no test can notice are in mutants.explained, with
+# the reason; ends with 1 when there are others.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tests/install.sh
@@ -19,12 +19,4 @@ rm -rf target/mutants/tree
 git clone --quiet . target/mutants/tree
 export CARGO_TARGET_DIR=$PWD/target/mutants/build
 python3 tests/mutants.py target/mutants/tree target/mutants/results "${MAILTIDE_JOBS:-2}" "$@"
-echo "not noticed:"
-python3 - target/mutants/results <<'END'
-import sys
-ends = {}
-for line in open(sys.argv[1]):
-    end, name, *_ = line.rstrip("\n").split("\t")
-    ends[name] = end
-print(*sorted(name for name, end in ends.items() if end == "MISSED"), sep="\n")
-END
+python3 tests/mutants_left.py target/mutants/results tests/mutants.explained
