@@ -115,6 +115,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         while pass < PASSES {
             let held = std::mem::take(&mut report.held);
             report.unsettled.clear();
+            report.hidden.clear();
             let passed = self.pass(report).await;
             if passed.is_err() {
                 report.held = held;
@@ -126,7 +127,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             if passed.in_doubt {
                 // Nothing else is left to wait for: look again until the doubt is over.
                 tokio::time::sleep(Duration::from_secs(1)).await;
-            } else if passed.changed || !report.unsettled.is_empty() {
+            } else if passed.changed || !report.unsettled.is_empty() && report.hidden.is_empty() {
                 pass += 1;
             } else {
                 return Ok(());

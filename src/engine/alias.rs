@@ -3,7 +3,7 @@
 
 use super::account::Account;
 use super::report::{Ended, Report};
-use crate::model::{Kin, MailboxName, MaildirId, Uid};
+use crate::model::{Kin, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::Listed;
 use crate::store::{Keep, Place, Serve};
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,9 +44,21 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     .as_ref()
                     .is_some_and(|identity| identity.proves);
                 if !proved {
-                    let own = self.last(first).await?;
-                    if own.is_empty() || self.last(other).await? != own {
-                        continue;
+                    let own = self.last(first, report).await?;
+                    let same = match &own {
+                        Some(own) if own.is_empty() => Some(false),
+                        Some(own) => self.last(other, report).await?.map(|last| last == *own),
+                        None => None,
+                    };
+                    match same {
+                        Some(true) => {}
+                        Some(false) => continue,
+                        // A copy that turned out to be one would stay for ever.
+                        None => {
+                            report.hide(&other.name, &Side::BOTH);
+                            aliases.insert(other.name.clone());
+                            continue;
+                        }
                     }
                 }
                 let (name, alias) = (&first.name, &other.name);
@@ -59,10 +71,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(aliases)
     }
 
-    /// What the last messages of a mailbox are.
-    async fn last(&mut self, listed: &Listed) -> Result<Vec<(Uid, Kin)>, Ended> {
+    /// What the last messages of a mailbox are; `None`: it would not say, which is reported.
+    async fn last(
+        &mut self,
+        listed: &Listed,
+        report: &mut Report,
+    ) -> Result<Option<Vec<(Uid, Kin)>>, Ended> {
         let Some(census) = &listed.census else {
-            return Ok(Vec::new());
+            return Ok(None);
         };
         let uids = census.next.saturating_sub(WITNESSES)..census.next;
         let uids: Vec<Uid> = uids.filter_map(Uid::new).collect();
@@ -70,9 +86,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         match self.remote.kin(&Place { mailbox, epoch }, &uids).await {
             Ok(mut kin) => {
                 kin.sort();
-                Ok(kin)
+                Ok(Some(kin))
             }
-            Err(error) if error.is_local_to_mailbox() => Ok(Vec::new()),
+            Err(error) if error.is_local_to_mailbox() => {
+                report.trouble(Some(&listed.name), &error);
+                Ok(None)
+            }
             Err(error) => Err(error.into()),
         }
     }

@@ -3,7 +3,8 @@
 //! unique, by content. What cannot be shown is new.
 
 use super::account::Account;
-use super::on_disk::half_recorded;
+use super::on_disk::{half_recorded, leave_sent};
+use super::out_of_sight::{hidden_contents, leave_out};
 use super::overview::Overview;
 use super::probe::{Compared, Likely, passable, sources};
 use super::rematch::HashSink;
@@ -14,7 +15,7 @@ use crate::reconcile::moves;
 use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::{Kept, Known, Sighting, Whereabouts};
 use crate::state::{Buried, Relative};
-use crate::store::{Keep, Next, Place, Serve};
+use crate::store::{Keep, Next, Place, Serve, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// New messages on the server with what they are called everywhere.
@@ -35,7 +36,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// What was moved and copied since the base, in the whole account, besides what is settled.
     pub(super) async fn find_moves(
         &mut self,
-        (scenes, astray): (&Scenes, Moves),
+        (scenes, astray): (&mut Scenes, Moves),
         overview: &Overview,
         report: &mut Report,
     ) -> Result<Moves, Ended> {
@@ -45,54 +46,42 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         let mut candidates = Candidates::default();
         let mut files = match knows {
-            true => self.sight_files(scenes, overview, &mut candidates).await?,
+            true => {
+                let place = (&*scenes, overview);
+                self.sight_files(place, &mut candidates, report).await?
+            }
             false => Vec::new(),
         };
-        let new = self.new_uids(scenes, report).await?;
+        let mut new = self.new_uids(scenes, report).await?;
+        leave_out(scenes, report);
+        let scenes = &*scenes;
+        files.retain(|file| scenes.contains_key(&file.mailbox));
+        new.retain(|new| scenes.contains_key(&new.mailbox));
         let kin: BTreeSet<Kin> = new.iter().map(|new| new.kin).collect();
         let relatives = self.state.pairs_by_kin(&kin)?;
         candidates.take(relatives, overview);
-        for buried in self.state.buried(&kin)? {
-            candidates
-                .buried
-                .entry(buried.kin)
-                .or_default()
-                .push(buried);
-        }
-        let sighted = self.sight_uids(new, (scenes, &files), &candidates).await?;
+        candidates.take_buried(self.state.buried(&kin)?);
+        let looks = (scenes, &files[..]);
+        let sighted = self.sight_uids(new, looks, &candidates, report).await?;
         let mut uids = sighted.uids;
         let places = uids.iter().map(|v| v.mailbox.clone());
         let places = places.chain(files.iter().map(|g| g.mailbox.clone()));
         let sent = self.sent(scenes, places.collect()).await?;
-        uids.retain(|v| {
-            let sent = sent.get(&(v.mailbox.clone(), v.hash));
-            sent.is_none_or(|(above, _)| v.id.get() <= *above)
-                && !astray.uids.contains(&(v.mailbox.clone(), v.id))
-        });
-        files.retain(|g| {
-            let sent = sent.get(&(g.mailbox.clone(), g.hash));
-            sent.is_none_or(|(_, files)| !files.contains(&g.id))
-                && !astray.files.contains(&(g.mailbox.clone(), g.id.clone()))
-                && !astray.astray.contains_key(&g.id)
-        });
+        leave_sent((&sent, &astray), &mut uids, &mut files);
         let twins = self.twins(scenes, sighted.strangers);
         let present = self.present(scenes, overview, &candidates).await?;
-        let mut known = known(scenes, overview, (&candidates, &present));
-        let mut flux = self.in_flux(scenes, &known, (&uids, &files)).await?;
+        let mut known = known(scenes, overview, (&candidates, &present), report);
+        let seen = (&uids[..], &files[..]);
+        let mut flux = self.in_flux(scenes, &known, seen, report).await?;
         flux.extend(sighted.waits);
         let waits = set_aside(&flux, (&mut known, &mut uids, &mut files), report);
-        let kept = candidates.buried.into_values().flatten().map(|b| Kept {
-            hash: b.hash,
-            flags: (b.agreed, b.here),
-            path: b.path,
-        });
         let writable = |(_, scene): &(&MailboxName, &Scene)| !scene.remote.writable;
         let frozen = scenes.iter().filter(writable).map(|(name, _)| name.clone());
         let mut moves = moves::decide(moves::Case {
             known: &known,
             uids,
             files,
-            kept: kept.collect(),
+            kept: candidates.kept(),
             frozen: &frozen.collect(),
             policy: &self.policy,
         });
@@ -124,7 +113,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let kin = match self.remote.kin(&place, &uids).await {
                 Ok(kin) => kin,
                 Err(error) if error.is_local_to_mailbox() => {
-                    report.note(format!("{name}: {error}"));
+                    report.trouble(Some(name), &error);
+                    report.hide(name, &Side::BOTH);
                     continue;
                 }
                 Err(error) => return Err(error.into()),
@@ -146,6 +136,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         new: Vec<NewUid>,
         (scenes, files): (&Scenes, &[Sighting<MaildirId>]),
         candidates: &Candidates,
+        report: &mut Report,
     ) -> Result<Sighted, Ended> {
         let hashes = candidates.hashes();
         let (mut proven, mut likely, mut unclear) = (Vec::new(), Vec::new(), Vec::new());
@@ -160,9 +151,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 },
             }
         }
-        let sources = sources(scenes, files, candidates);
-        let (mut asked, mut pieces) = (Vec::new(), Vec::new());
+        let sources = sources(scenes, files, candidates, report);
+        let (mut asked, mut pieces, mut waits) = (Vec::new(), Vec::new(), BTreeSet::new());
         let unseen = unseen(scenes, candidates);
+        let out_of_sight = hidden_contents(candidates, report);
         for (new, hash) in likely {
             if let (Some(here), Some(scene)) = (sources.get(&hash), scenes.get(&new.mailbox)) {
                 let (there, uid, here) = (scene.place(), new.uid, here.clone());
@@ -171,14 +163,21 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             } else if unseen.contains(&hash) {
                 // It cannot be compared now; what is decided of it is only to wait.
                 proven.push((new, hash));
+            } else if report.hides(Side::Local) {
+                waits.insert(hash);
+                proven.push((new, hash));
             }
         }
         let Compared { fit, untold } = self.probe(&pieces).await?;
-        let mut waits = BTreeSet::new();
         for (at, (new, hash)) in asked.into_iter().enumerate() {
-            // Perhaps nothing but its UID is new: its file is not to be taken for deleted there.
-            let waiting = untold.contains(&at) && candidates.has(&new.mailbox, &hash);
+            // Perhaps it was moved, or nothing but its UID is new: its file is not to be taken for
+            // deleted there.
+            let waiting =
+                untold.contains(&at) || !fit.contains(&at) && out_of_sight.contains(&hash);
             if waiting {
+                let what = "a message that may have been moved cannot be compared now; it waits";
+                report.trouble(Some(&new.mailbox), &StoreError::Mailbox(what.into()));
+                report.hide(&new.mailbox, &[Side::Remote]);
                 waits.insert(hash);
             }
             if waiting || fit.contains(&at) {
@@ -186,13 +185,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
         }
         for new in unclear {
-            let Some(scene) = scenes.get(&new.mailbox) else {
-                continue;
-            };
-            let mut sink = HashSink::default();
-            let uids = [new.uid];
-            passable(self.remote.read(&scene.place(), &uids, &mut sink).await)?;
-            let hash = sink.hashes.get(&new.uid).map(|(hash, _)| *hash);
+            let hash = self.read_hash(scenes, &new).await?;
             let fits = |hash: &ContentHash| hashes.get(&new.kin).is_some_and(|h| h.contains(hash));
             proven.extend(hash.filter(fits).map(|hash| (new, hash)));
         }
@@ -203,6 +196,20 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             strangers,
             waits,
         })
+    }
+
+    /// The content of a message on the server, where it can be had.
+    async fn read_hash(
+        &mut self,
+        scenes: &Scenes,
+        new: &NewUid,
+    ) -> Result<Option<ContentHash>, Ended> {
+        let mut sink = HashSink::default();
+        if let Some(scene) = scenes.get(&new.mailbox) {
+            let uids = [new.uid];
+            passable(self.remote.read(&scene.place(), &uids, &mut sink).await)?;
+        }
+        Ok(sink.hashes.get(&new.uid).map(|(hash, _)| *hash))
     }
 
     /// Messages that are new in several mailboxes: one of them is fetched, the others wait until
@@ -257,10 +264,20 @@ impl Candidates {
         hashes
     }
 
-    /// Whether a mailbox has a pair with this content.
-    fn has(&self, mailbox: &MailboxName, hash: &ContentHash) -> bool {
-        let mut pairs = self.pairs.values();
-        pairs.any(|(name, relative)| name == mailbox && relative.pair.hash == *hash)
+    fn take_buried(&mut self, all: Vec<Buried>) {
+        for buried in all {
+            self.buried.entry(buried.kin).or_default().push(buried);
+        }
+    }
+
+    /// What can be taken out of quarantine.
+    fn kept(self) -> Vec<Kept> {
+        let kept = self.buried.into_values().flatten().map(|b| Kept {
+            hash: b.hash,
+            flags: (b.agreed, b.here),
+            path: b.path,
+        });
+        kept.collect()
     }
 
     pub(super) fn take(&mut self, relatives: Vec<Relative>, overview: &Overview) {
@@ -340,6 +357,7 @@ fn known(
     scenes: &Scenes,
     overview: &Overview,
     (candidates, present): (&Candidates, &BTreeSet<PairId>),
+    report: &Report,
 ) -> Vec<Known> {
     let mut all = Vec::new();
     let looked: BTreeSet<PairId> = scenes
@@ -354,6 +372,10 @@ fn known(
                 let remote = whereabouts(&scene.remote, &pair.uid);
                 let local = whereabouts(&scene.local, &pair.file);
                 (remote, local, flags.unwrap_or_else(|| pair.flags.clone()))
+            }
+            None if report.is_hidden(name) => {
+                let unknown = Whereabouts::Unknown;
+                (unknown, unknown, pair.flags.clone())
             }
             None if overview.is_quiet(name) => {
                 let here = Whereabouts::Here;

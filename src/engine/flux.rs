@@ -6,12 +6,12 @@
 //! not, nothing is decided until the next pass sees it gone.
 
 use super::account::Account;
+use super::out_of_sight::{await_sight, out_of_sight, rests_on_absence};
 use super::probe::passable;
 use super::report::{Ended, Report};
 use super::scene::Scenes;
 use super::work::Works;
 use crate::model::{ContentHash, MailboxName, MaildirId, Side, Uid};
-use crate::reconcile::plan::CopyWhy;
 use crate::reconcile::sighting::{Known, Sighting, Whereabouts};
 use crate::reconcile::{Action, Cursor, Listed, News, Plan, Presence};
 use crate::store::{Keep, Place, Serve};
@@ -35,6 +35,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     ) -> Result<(), Ended> {
         let patient = report.restless < PATIENCE;
         for side in [Side::Local, Side::Remote] {
+            await_sight(side, plan, report);
             let rests = |action: &Action| rests_on_absence(action) == Some(side);
             let mut plans = plan.messages.iter();
             let any = plans.any(|(_, plan)| plan.actions.iter().any(rests));
@@ -90,6 +91,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         scenes: &Scenes,
         known: &[Known],
         (uids, files): Sightings<'_>,
+        report: &Report,
     ) -> Result<BTreeSet<ContentHash>, Ended> {
         let place = |name: &MailboxName| match scenes.get(name) {
             Some(scene) => scene.place(),
@@ -98,7 +100,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 epoch: None,
             },
         };
-        let mut flux = unclear(scenes, known, (uids, files));
+        let mut flux = unclear(scenes, known, (uids, files), report);
+        flux.extend(out_of_sight(known, (uids, files), report));
         let mut there: BTreeMap<&MailboxName, BTreeMap<Uid, ContentHash>> = BTreeMap::new();
         for one in known.iter().filter(|k| k.remote == Whereabouts::Here) {
             let hash = one.pair.hash;
@@ -115,9 +118,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         for (name, mut asked) in there {
             let ids: Vec<Uid> = asked.keys().copied().collect();
             // Where it cannot be asked, the mailbox says why when it is worked on.
-            let Some(kin) = passable(self.remote.kin(&place(name), &ids).await)? else {
-                continue;
-            };
+            let told = passable(self.remote.kin(&place(name), &ids).await)?;
+            let kin = told.unwrap_or_default();
             asked.retain(|uid, _| !kin.iter().any(|(there, _)| there == uid));
             flux.extend(asked.into_values());
         }
@@ -131,7 +133,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
             let ids = [(one.pair.file.clone(), None)];
             let told = self.local.excerpts(&place(&one.mailbox), &ids).await;
-            if passable(told)?.is_some_and(|told| told.is_empty()) {
+            if passable(told)?.is_none_or(|told| told.is_empty()) {
                 flux.insert(hash);
             }
         }
@@ -140,13 +142,16 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
 }
 
 /// The contents of which an original may or may not be where it was, because its mailbox kept
-/// changing while it was looked at.
+/// changing while it was looked at, or could not be looked into.
 fn unclear(
     scenes: &Scenes,
     known: &[Known],
     (uids, files): Sightings<'_>,
+    report: &Report,
 ) -> BTreeSet<ContentHash> {
-    let looked = known.iter().filter(|one| scenes.contains_key(&one.mailbox));
+    let looked = known
+        .iter()
+        .filter(|one| scenes.contains_key(&one.mailbox) || report.is_hidden(&one.mailbox));
     let unclear = looked.filter(|one| {
         let hash = one.pair.hash;
         let there = one.remote == Whereabouts::Unknown && uids.iter().any(|v| v.hash == hash);
@@ -154,17 +159,4 @@ fn unclear(
         there || here
     });
     unclear.map(|one| one.pair.hash).collect()
-}
-
-/// The side on which something is gone, if it is done because of that, and would double a message
-/// or cost work if it was moved: deletions on disk are not among them, for what is moved is taken
-/// out of quarantine.
-fn rests_on_absence(action: &Action) -> Option<Side> {
-    match action {
-        Action::Delete { on, .. } => (*on == Side::Remote).then_some(Side::Local),
-        // Deleted on one side and wanted on the other: it would come back beside the one that was
-        // moved.
-        Action::Copy { from, why, .. } => (*why == CopyWhy::Wanted).then_some(from.side().other()),
-        _ => None,
-    }
 }

@@ -8,6 +8,7 @@ use super::survey::Looked;
 use crate::model::{MailboxBase, MailboxKey, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::mailbox_action::Forget;
 use crate::reconcile::mailboxes::{self, Step};
+use crate::reconcile::messages::Known;
 use crate::reconcile::rest::agrees;
 use crate::reconcile::{Cursor, Look, MailboxAction};
 use crate::store::{Ask, Depth, Keep, Serve, StoreError};
@@ -30,6 +31,15 @@ impl Asked {
             base: &self.base,
             cursor: self.cursor.as_ref(),
             depth: self.depth,
+        }
+    }
+
+    /// Where something may have moved to it: on disk only if it shows new files.
+    pub fn sides_with_news(&self) -> &'static [Side] {
+        let known = Known::of(&self.base);
+        match self.local.seen.keys().any(|file| !known.file(file)) {
+            true => &Side::BOTH,
+            false => &[Side::Remote],
         }
     }
 

@@ -2,8 +2,9 @@
 //!
 //! Reading order: [`account`] (the cycle and its passes), [`survey`] (looking and planning, with
 //! [`overview`], [`rename`], [`alias`], [`look`] and [`scene`]), [`elsewhere`] (the same message in
-//! another place, with [`on_disk`] and [`probe`]; [`flux`] for what moves meanwhile, [`astray`] for
-//! files that moved while they were uploaded), [`rematch`] and [`renumber`] (finding the same
+//! another place, with [`on_disk`] and [`probe`]; [`flux`] for what moves meanwhile,
+//! [`out_of_sight`] for what cannot be looked into, [`astray`] for files that moved while they were
+//! uploaded), [`rematch`] and [`renumber`] (finding the same
 //! message again), [`execute`] (doing and recording what is in the [`work`]s, with [`download`],
 //! [`upload`], [`shift`], [`duplicate`], [`flags`], [`doomed`], [`remove`] and [`remove_here`]),
 //! [`rest`] (whether that was all), [`report`] (what is told about it). [`verify`] is asked for by
@@ -33,6 +34,8 @@ mod on_disk;
 mod probe;
 
 mod flux;
+
+mod out_of_sight;
 
 mod rematch;
 

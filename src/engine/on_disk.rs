@@ -5,24 +5,25 @@ use super::elsewhere::Candidates;
 use super::overview::Overview;
 use super::probe::passable;
 use super::rematch::{HashSink, hints};
-use super::report::Ended;
+use super::report::{Ended, Report};
 use super::scene::{Fate, Scene, Scenes};
-use crate::model::{ContentHash, MailboxName, MaildirId, PairId, Uid};
+use crate::model::{ContentHash, MailboxName, MaildirId, PairId, Side, Uid};
+use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::Sighting;
 use crate::state::Relative;
 use crate::store::{Keep, Place, Serve};
 use std::collections::{BTreeMap, BTreeSet};
 
 type Places = BTreeSet<MailboxName>;
-type Sent = BTreeMap<(MailboxName, ContentHash), (u32, BTreeSet<MaildirId>)>;
+pub(super) type Sent = BTreeMap<(MailboxName, ContentHash), (u32, BTreeSet<MaildirId>)>;
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// New files with the content of a pair: those of the same size are read and hashed.
     pub(super) async fn sight_files(
         &mut self,
-        scenes: &Scenes,
-        overview: &Overview,
+        (scenes, overview): (&Scenes, &Overview),
         candidates: &mut Candidates,
+        report: &mut Report,
     ) -> Result<Vec<Sighting<MaildirId>>, Ended> {
         let mut new: BTreeMap<&MailboxName, Vec<(MaildirId, u64)>> = BTreeMap::new();
         for (name, scene) in scenes.iter().filter(|(_, s)| s.fate == Fate::Stays) {
@@ -53,7 +54,15 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 continue;
             };
             let mut sink = HashSink::default();
-            passable(self.local.read(&scene.place(), &files, &mut sink).await)?;
+            match self.local.read(&scene.place(), &files, &mut sink).await {
+                Ok(()) => {}
+                Err(error) if error.is_local_to_mailbox() => {
+                    report.trouble(Some(name), &error);
+                    report.hide(name, &Side::BOTH);
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            }
             for (id, (hash, stored)) in sink.hashes {
                 let size = Some(stored);
                 let flags = scene.local.seen.get(&id).cloned().flatten();
@@ -148,6 +157,25 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         Ok(present)
     }
+}
+
+/// Takes out what may be an upload that was cut.
+pub(super) fn leave_sent(
+    (sent, astray): (&Sent, &Moves),
+    uids: &mut Vec<Sighting<Uid>>,
+    files: &mut Vec<Sighting<MaildirId>>,
+) {
+    uids.retain(|v| {
+        let sent = sent.get(&(v.mailbox.clone(), v.hash));
+        sent.is_none_or(|(above, _)| v.id.get() <= *above)
+            && !astray.uids.contains(&(v.mailbox.clone(), v.id))
+    });
+    files.retain(|g| {
+        let sent = sent.get(&(g.mailbox.clone(), g.hash));
+        sent.is_none_or(|(_, files)| !files.contains(&g.id))
+            && !astray.files.contains(&(g.mailbox.clone(), g.id.clone()))
+            && !astray.astray.contains_key(&g.id)
+    });
 }
 
 /// Files of messages that are new on the server, left behind by a run that was cut before it

@@ -2,7 +2,7 @@
 
 use super::account::Account;
 use super::elsewhere::Candidates;
-use super::report::Ended;
+use super::report::{Ended, Report};
 use super::scene::{Scenes, whereabouts};
 use crate::model::{ContentHash, Excerpt, MailboxName, MaildirId, Uid};
 use crate::reconcile::sighting::{Sighting, Whereabouts};
@@ -26,6 +26,7 @@ pub(super) fn sources(
     scenes: &Scenes,
     files: &[Sighting<MaildirId>],
     candidates: &Candidates,
+    report: &Report,
 ) -> BTreeMap<ContentHash, Bytes> {
     let mut sources: BTreeMap<ContentHash, Bytes> = BTreeMap::new();
     for buried in candidates.buried.values().flatten() {
@@ -39,10 +40,12 @@ pub(super) fn sources(
     for (name, Relative { pair, .. }) in candidates.pairs.values() {
         let look = scenes.get(name).map(|scene| &scene.local);
         let here = look.is_none_or(|look| whereabouts(look, &pair.file) == Whereabouts::Here);
-        if here {
-            let (mailbox, epoch) = (name.clone(), None);
-            let place = Place { mailbox, epoch };
-            sources.insert(pair.hash, Bytes::File(place, pair.file.clone()));
+        let (mailbox, epoch) = (name.clone(), None);
+        let file = Bytes::File(Place { mailbox, epoch }, pair.file.clone());
+        if here && !report.is_hidden(name) {
+            sources.insert(pair.hash, file);
+        } else if here {
+            sources.entry(pair.hash).or_insert(file);
         }
     }
     sources

@@ -7,20 +7,27 @@ use crate::model::{MailboxBase, MailboxName, MaildirId, Pair, Side, Uid};
 use crate::reconcile::renames::{self, Home, Suspect};
 use crate::reconcile::{Listed, MailboxAction};
 use crate::state::Change;
-use crate::store::{Keep, Place, Serve};
+use crate::store::{Keep, Place, Serve, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// So many messages show that a mailbox is the one it seems to be.
 const WITNESSES: usize = 64;
 
+/// Mailboxes of which it could not be told whether they have another name, with that name.
+type Untold = BTreeSet<(MailboxName, MailboxName)>;
+
+/// A mailbox that was renamed on a side, from and to.
+type Renamed<'a> = (Side, &'a MailboxName, &'a MailboxName);
+
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// What is to be renamed before anything else; where that is nothing, what each side calls the
-    /// mailboxes is remembered.
+    /// mailboxes is remembered. Also names that are to be left alone, because it cannot be told now
+    /// what they are.
     pub(super) async fn find_renames(
         &mut self,
         (remote, local): (&[Listed], &[Listed]),
-        report: &Report,
-    ) -> Result<Vec<MailboxAction>, Ended> {
+        report: &mut Report,
+    ) -> Result<(Vec<MailboxAction>, BTreeSet<MailboxName>), Ended> {
         let homes = self.state.homes()?;
         // That both sides seem to call it the same now, as after a run that was cut, is evidence.
         let seem = renames::suspects(Side::Remote, &homes, remote);
@@ -37,8 +44,35 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         };
         let there: Vec<Suspect> = seem.iter().map(prove).collect();
         let here: Vec<Suspect> = seem_here.iter().map(prove).collect();
-        let there = self.confirmed(Side::Remote, &homes, there).await?;
-        let here = self.confirmed(Side::Local, &homes, here).await?;
+        let (mut untold, mut left, mut apart) = (Untold::new(), BTreeSet::new(), Vec::new());
+        let there = (Side::Remote, there, &mut untold);
+        let mut there = self.confirmed(&homes, there, report).await?;
+        let here = (Side::Local, here, &mut untold);
+        let mut here = self.confirmed(&homes, here, report).await?;
+        for (name, now) in untold {
+            left.extend(there.remove(&name));
+            left.extend(here.remove(&name));
+            left.extend([name, now]);
+        }
+        // Under which of its names should its messages be looked for?
+        for name in &report.unnamed {
+            if let (Some(one), Some(other)) = (there.get(name), here.get(name))
+                && one != other
+            {
+                left.extend([name.clone(), one.clone(), other.clone()]);
+                let what = format!(
+                    "it was renamed to {one} on the server and to {other} on disk, where it \
+                     cannot be renamed"
+                );
+                apart.push((name.clone(), StoreError::Mailbox(what)));
+            }
+        }
+        for (name, error) in apart {
+            report.trouble(Some(&name), &error);
+        }
+        for name in &left {
+            report.hide(name, &Side::BOTH);
+        }
         let names = |listed: &[Listed]| listed.iter().map(|one| one.name.clone()).collect();
         let base = homes.iter().map(|home| home.name.clone());
         let actions = renames::decide(&renames::Case {
@@ -53,14 +87,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         if actions.is_empty() && !self.options.dry_run {
             self.note_identities(homes, (remote, local))?;
         }
-        Ok(actions)
+        Ok((actions, left))
     }
 
     async fn confirmed(
         &mut self,
-        side: Side,
         homes: &[Home],
-        suspects: Vec<Suspect>,
+        (side, suspects, untold): (Side, Vec<Suspect>, &mut Untold),
+        report: &mut Report,
     ) -> Result<BTreeMap<MailboxName, MailboxName>, Ended> {
         let mut all = BTreeMap::new();
         for Suspect { name, now, proved } in suspects {
@@ -71,11 +105,18 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             if !proved {
                 let base = self.state.base(home.key)?;
                 let vouched = match side {
-                    Side::Remote => self.vouched_there(&base, &now).await?,
-                    Side::Local => self.vouched_here(&base, &now).await?,
+                    Side::Remote => self.vouched_there(&base, &now).await,
+                    Side::Local => self.vouched_here(&base, &now).await,
                 };
-                if !vouched {
-                    continue;
+                match vouched {
+                    Ok(true) => {}
+                    Ok(false) => continue,
+                    Err(error) if error.is_local_to_mailbox() => {
+                        report.trouble(Some(&now), &error);
+                        untold.insert((name, now));
+                        continue;
+                    }
+                    Err(error) => return Err(error.into()),
                 }
             }
             all.insert(name, now);
@@ -88,15 +129,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         base: &MailboxBase,
         now: &MailboxName,
-    ) -> Result<bool, Ended> {
+    ) -> Result<bool, StoreError> {
         let (mailbox, epoch) = (now.clone(), base.epoch);
         let pairs: BTreeMap<Uid, &Pair> = witnesses(base).map(|pair| (pair.uid, pair)).collect();
         let uids: Vec<Uid> = pairs.keys().copied().collect();
-        let told = match self.remote.kin(&Place { mailbox, epoch }, &uids).await {
-            Ok(told) => told,
-            Err(error) if error.is_local_to_mailbox() => return Ok(false),
-            Err(error) => return Err(error.into()),
-        };
+        let told = self.remote.kin(&Place { mailbox, epoch }, &uids).await?;
         let mut fits = told.iter().map(|(uid, kin)| {
             let pair = pairs.get(uid);
             pair.is_some_and(|pair| pair.kin == Some(*kin))
@@ -105,16 +142,17 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 
     /// Whether the files of a mailbox lie under this name on disk.
-    async fn vouched_here(&mut self, base: &MailboxBase, now: &MailboxName) -> Result<bool, Ended> {
+    async fn vouched_here(
+        &mut self,
+        base: &MailboxBase,
+        now: &MailboxName,
+    ) -> Result<bool, StoreError> {
         let (mailbox, epoch) = (now.clone(), None);
         let files: Vec<_> = witnesses(base)
             .map(|pair| (pair.file.clone(), None))
             .collect();
-        let told = match self.local.excerpts(&Place { mailbox, epoch }, &files).await {
-            Ok(told) => told,
-            Err(error) if error.is_local_to_mailbox() => return Ok(false),
-            Err(error) => return Err(error.into()),
-        };
+        let place = Place { mailbox, epoch };
+        let told = self.local.excerpts(&place, &files).await?;
         Ok(told.len() * 2 > files.len())
     }
 
@@ -151,23 +189,21 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         actions: &[MailboxAction],
         report: &mut Report,
     ) -> Result<(), Ended> {
-        let mut changes = Vec::new();
+        let (mut changes, mut renamed) = (Vec::new(), Vec::new());
         for action in actions {
             self.check_stop()?;
             match action {
                 MailboxAction::Rename { on, from, to } => {
-                    let done = match on {
-                        Side::Remote => self.remote.rename_mailbox(from, to).await,
-                        Side::Local => self.local.rename_mailbox(from, to).await,
-                    };
+                    let done = self.rename_on(*on, from, to).await;
                     if let Err(error) = &done
                         && error.is_local_to_mailbox()
                     {
                         report.note(format!("{from} is not renamed to {to} on {on}: {error}"));
                         report.unnamed.extend(concerned(actions, from, to));
-                        return Ok(());
+                        return self.name_back(renamed, (*on, from, to), report).await;
                     }
                     done?;
+                    renamed.push((*on, from, to));
                     match on {
                         Side::Remote => report.mailboxes_renamed_remote += 1,
                         Side::Local => report.mailboxes_renamed_local += 1,
@@ -192,6 +228,54 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         });
         let names: Vec<_> = names.collect();
         self.state.rename_mailboxes(&names, &changes)?;
+        Ok(())
+    }
+
+    async fn rename_on(
+        &mut self,
+        on: Side,
+        from: &MailboxName,
+        to: &MailboxName,
+    ) -> Result<(), StoreError> {
+        match on {
+            Side::Remote => self.remote.rename_mailbox(from, to).await,
+            Side::Local => self.local.rename_mailbox(from, to).await,
+        }
+    }
+
+    /// Where names could not be exchanged, a mailbox must not keep the name that it had in passing:
+    /// it would be taken for a new one. What was renamed without that is recorded by the next pass.
+    async fn name_back(
+        &mut self,
+        renamed: Vec<Renamed<'_>>,
+        refused: Renamed<'_>,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let both = || renamed.iter().chain([&refused]);
+        let entered = both().filter(|(_, _, to)| renames::is_passing(to)).count();
+        let left = renamed
+            .iter()
+            .filter(|(_, from, _)| renames::is_passing(from));
+        if entered == left.count() {
+            return Ok(());
+        }
+        // Who refused may have done it all the same; mostly there is nothing to take back.
+        let (on, from, to) = refused;
+        match self.rename_on(on, to, from).await {
+            Err(error) if !error.is_local_to_mailbox() => return Err(error.into()),
+            _ => {}
+        }
+        for (on, from, to) in renamed.into_iter().rev() {
+            match self.rename_on(on, to, from).await {
+                Ok(()) => {}
+                Err(error) if error.is_local_to_mailbox() => report.trouble(Some(to), &error),
+                Err(error) => return Err(error.into()),
+            }
+            match on {
+                Side::Remote => report.mailboxes_renamed_remote -= 1,
+                Side::Local => report.mailboxes_renamed_local -= 1,
+            }
+        }
         Ok(())
     }
 }

@@ -73,6 +73,9 @@ pub struct Report {
     pub drift: usize,
     /// Mailboxes that the pass under way could not see as a whole.
     pub(crate) unsettled: BTreeSet<MailboxName>,
+    /// Mailboxes that the pass under way could not look into, and on which side: what vanished
+    /// elsewhere may lie there.
+    pub(crate) hidden: BTreeSet<(Side, MailboxName)>,
     /// Passes that waited for the disk to come to rest.
     pub(crate) restless: usize,
     /// Mailboxes that a side refused to rename.
@@ -103,6 +106,35 @@ impl Report {
     /// Whether the account is in step: nothing failed, nothing is held.
     pub fn ok(&self) -> bool {
         self.errors.is_empty() && self.held.is_empty()
+    }
+
+    /// A mailbox could not be looked into on these sides.
+    pub(crate) fn hide(&mut self, mailbox: &MailboxName, sides: &[Side]) {
+        let hidden = sides.iter().map(|side| (*side, mailbox.clone()));
+        self.hidden.extend(hidden);
+    }
+
+    /// Whether something on this side could not be looked into.
+    pub(crate) fn hides(&self, side: Side) -> bool {
+        self.hidden.iter().any(|(on, _)| *on == side)
+    }
+
+    /// Whether this mailbox could not be looked into.
+    pub(crate) fn is_hidden(&self, mailbox: &MailboxName) -> bool {
+        Side::BOTH
+            .iter()
+            .any(|side| self.hidden.contains(&(*side, mailbox.clone())))
+    }
+
+    /// Says what waits for mailboxes that could not be looked into.
+    pub(crate) fn note_waiting(&mut self, mailbox: &MailboxName) {
+        let hidden: BTreeSet<&MailboxName> = self.hidden.iter().map(|(_, name)| name).collect();
+        let names: Vec<String> = hidden.into_iter().map(MailboxName::to_string).collect();
+        let names = names.join(", ");
+        self.note(format!(
+            "{mailbox}: what vanished may have moved to {names}, which cannot be looked into now, \
+             so it waits"
+        ));
     }
 
     /// Counts messages deleted on a side so far.

@@ -2,6 +2,7 @@
 //! be done. Changes neither side; the state only where a UIDVALIDITY changed.
 
 use super::account::{Account, Reach};
+use super::out_of_sight::{may_lie_elsewhere, wait_for_sight};
 use super::overview::Overview;
 use super::report::{Ended, Event, Report};
 use super::scene::{Fate, Scene, Scenes};
@@ -41,12 +42,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             .filter(|step| !matches!(step, Step::Leave(..)))
             .count();
         let mut actions = Vec::new();
-        let scenes = self
+        let mut scenes = self
             .scenes(steps, &mut overview, &mut actions, report)
             .await?;
         let astray = self.find_astray(&scenes, report).await?;
         let moves = self
-            .find_moves((&scenes, astray), &overview, report)
+            .find_moves((&mut scenes, astray), &overview, report)
             .await?;
         let (actions, works) = self.plan(scenes, &moves, actions, report).await?;
         Ok((actions, works, overview.listed))
@@ -79,7 +80,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 _ => {}
             }
             let looked = self.look_here(&step, overview).await;
-            match passed_over(step.name(), looked, report)? {
+            match passed_over(step.name(), looked, &Side::BOTH, report)? {
                 Some(Some(here)) if self.is_only_touched(&here, overview)? => {
                     overview.quiet.insert(here.name().clone());
                 }
@@ -93,30 +94,46 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let mut looks = Vec::new();
         for here in asked {
             self.check_stop()?;
-            let name = here.name().clone();
+            let (name, sides) = (here.name().clone(), here.sides_with_news());
             self.observer.event(Event::Looking(&name));
             let looked = self.look_there(here).await;
-            looks.extend(passed_over(&name, looked, report)?);
+            looks.extend(passed_over(&name, looked, sides, report)?);
         }
         for step in rest {
             self.check_stop()?;
+            if let Step::Missing(from, name) | Step::Recreate(from, name) = &step
+                && report.hides(*from)
+            {
+                wait_for_sight(name, report);
+                continue;
+            }
             self.observer.event(Event::Looking(step.name()));
             let looked = self.look_into(&step, overview).await;
-            looks.extend(passed_over(step.name(), looked, report)?);
+            looks.extend(passed_over(step.name(), looked, &Side::BOTH, report)?);
         }
-        for (action, mut scene) in looks {
-            let settled = match scene.fate {
-                Fate::Stays => self.settle_epoch(&mut scene, report).await,
-                Fate::Goes(_) => Ok(()),
-            };
-            let name = scene.base.name.clone();
-            if passed_over(&name, settled, report)?.is_some() {
-                scene.quiet = scene.full && overview.is_quiet(&name);
+        for look in looks {
+            if let Some((action, scene)) = self.settle_look(look, overview, report).await? {
                 actions.extend(action);
-                scenes.insert(name, scene);
+                scenes.insert(scene.base.name.clone(), scene);
             }
         }
         Ok(scenes)
+    }
+
+    async fn settle_look(
+        &mut self,
+        (action, mut scene): Looked,
+        overview: &Overview,
+        report: &mut Report,
+    ) -> Result<Option<Looked>, Ended> {
+        let settled = match scene.fate {
+            Fate::Stays => self.settle_epoch(&mut scene, report).await,
+            Fate::Goes(_) => Ok(()),
+        };
+        let name = &scene.base.name;
+        let settled = passed_over(name, settled, &Side::BOTH, report)?;
+        scene.quiet = scene.full && overview.is_quiet(name);
+        Ok(settled.map(|()| (action, scene)))
     }
 
     /// Plans mailbox by mailbox what was not settled for the whole account.
@@ -140,15 +157,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     .retain(|a| !matches!(a, MailboxAction::Create { name: n, .. } if *n == name));
                 continue;
             }
-            match self.plan_messages(scene, moves, report).await {
-                Ok(mut work) => {
-                    work.complete &= !touched.contains(&name);
-                    works.insert(name, work);
-                }
-                Err(Ended::Store(error)) if error.is_local_to_mailbox() => {
-                    report.trouble(Some(&name), &error);
-                }
-                Err(ended) => return Err(ended),
+            let planned = self.plan_messages(scene, moves, report).await;
+            if let Some(mut work) = passed_over(&name, planned, &Side::BOTH, report)? {
+                work.complete &= !touched.contains(&name);
+                works.insert(name, work);
             }
         }
         Ok((actions, works))
@@ -162,7 +174,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let [left_remote, left_local] = &cursors;
         let local = self.local.list(left_local).await?;
         let remote = self.remote.list(left_remote).await?;
-        let renames = self.find_renames((&remote, &local), report).await?;
+        let (renames, untold) = self.find_renames((&remote, &local), report).await?;
         if !renames.is_empty() {
             return Ok(Overlook::Renames(renames));
         }
@@ -183,7 +195,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let aliases = self.aliases(synced, &base, report).await?;
         steps.retain(|step| self.concerns(step.name()));
         for step in &mut steps {
-            if aliases.contains(step.name()) {
+            if aliases.contains(step.name()) || untold.contains(step.name()) {
                 *step = Step::Leave(step.name().clone(), None);
             }
         }
@@ -252,14 +264,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let mut settled = moves.settled(&scene.base.name);
         let found = self.find_links(&scene, &settled, moves).await?;
         let (copies, waits) = settled.rest(&scene.base.name, moves, &found.links);
-        let Scene {
-            base,
-            remote,
-            local,
-            full,
-            quiet,
-            ..
-        } = scene;
+        let lost = may_lie_elsewhere(&scene, report);
+        let (base, remote, local) = (scene.base, scene.remote, scene.local);
         for remark in remote.remarks.iter().chain(&local.remarks) {
             report.trouble(Some(&base.name), &StoreError::Mailbox(remark.clone()));
         }
@@ -279,7 +285,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         });
         plan.actions
             .extend(moves.actions.get(&base.name).into_iter().flatten().cloned());
-        if quiet {
+        if scene.quiet {
             report.compared(&base.name, &plan);
         }
         for note in &plan.notes {
@@ -291,7 +297,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         // What was passed over shall be named by every run, so the mailbox is looked at again.
         let moving = waits || !copies.is_empty();
-        let complete = !partial && !moving && remote.remarks.is_empty() && local.remarks.is_empty();
+        let remarks = !remote.remarks.is_empty() || !local.remarks.is_empty();
+        let complete = !lost && !partial && !moving && !remarks;
         plan.actions.extend(copies);
         let top = top(&base, &remote);
         let listed = remote.coverage == Coverage::Complete;
@@ -307,7 +314,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             stores: remote.stores,
             in_doubt: !found.in_doubt.is_empty(),
             complete,
-            full,
+            full: scene.full,
             listed,
             sound: true,
             base,
@@ -315,16 +322,19 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 }
 
-/// A failure that concerns one mailbox is reported, and the mailbox passed over.
+/// A failure that concerns one mailbox is reported, and the mailbox passed over; what vanished on
+/// these sides may lie in it.
 fn passed_over<T>(
     name: &MailboxName,
     looked: Result<T, Ended>,
+    sides: &[Side],
     report: &mut Report,
 ) -> Result<Option<T>, Ended> {
     match looked {
         Ok(looked) => Ok(Some(looked)),
         Err(Ended::Store(error)) if error.is_local_to_mailbox() => {
             report.trouble(Some(name), &error);
+            report.hide(name, sides);
             Ok(None)
         }
         Err(ended) => Err(ended),

@@ -12,6 +12,11 @@ pub enum Side {
 }
 
 impl Side {
+    /// Both of them.
+    pub const BOTH: [Side; 2] = [Side::Remote, Side::Local];
+}
+
+impl Side {
     /// The side across.
     pub fn other(self) -> Side {
         match self {

@@ -272,7 +272,8 @@ impl Order<'_> {
     }
 }
 
-fn is_passing(name: &MailboxName) -> bool {
+/// Whether a mailbox has this name only while names are exchanged.
+pub fn is_passing(name: &MailboxName) -> bool {
     let last = name.components().last();
     last.is_some_and(|last| last.starts_with(PASSING))
 }

@@ -2,18 +2,22 @@
 //! (1.4) that the spine decides. Each row runs, runs again (nothing to do), and is cut at every
 //! step of the sides and at every transaction, resumed, and must end the same.
 
+mod aliases;
 mod damaged;
 mod guards;
+mod looks;
 mod mailboxes;
 mod meanwhile;
 mod moves;
 mod new_messages;
 mod renames;
+mod renames_asked;
 mod verify;
 
 use crate::support::world::TwoSides;
 use mailtide::model::*;
 use mailtide::reconcile::{Direction, FlagMask, Travel};
+use mailtide::store::StoreError;
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -67,8 +71,9 @@ fn show(view: &std::collections::BTreeMap<String, Vec<(String, String)>>) -> Str
 }
 
 /// Runs a row: `act` makes the states of the sides, `want` is what both sides then hold (local
-/// after `|` where it differs).
+/// after `|` where it differs; after `||` what they may hold when a step was refused).
 fn row(name: &str, prepare: fn() -> TwoSides, act: fn(&mut TwoSides), want: &str) {
+    let (want, refused) = want.split_once(" || ").unwrap_or((want, want));
     let (want_remote, want_local) = want.split_once(" | ").unwrap_or((want, want));
     let verify = |w: &mut TwoSides, how: &str| {
         assert_eq!(show(&w.remote.view()), want_remote, "{name}, remote, {how}");
@@ -85,7 +90,7 @@ fn row(name: &str, prepare: fn() -> TwoSides, act: fn(&mut TwoSides), want: &str
     for cut in 1..=steps {
         let mut w = prepare();
         act(&mut w);
-        w.sync_cut(cut);
+        assert!(!w.sync_cut(cut).ok(), "{name}: cut at step {cut}");
         w.sync();
         verify(&mut w, &format!("cut at step {cut} of {steps}"));
         for (body, count) in &whole {
@@ -96,7 +101,32 @@ fn row(name: &str, prepare: fn() -> TwoSides, act: fn(&mut TwoSides), want: &str
             );
         }
     }
+    let verify_refused = |w: &mut TwoSides, how: &str| match show(&w.remote.view()) == refused {
+        true => w.assert_equal_sides(how),
+        false => verify(w, how),
+    };
+    failing_steps(steps, (prepare, act), &verify_refused);
     cut_at_commits(name, prepare, act, &verify);
+}
+
+/// How a row begins, and what happens then.
+type Scene = (fn() -> TwoSides, fn(&mut TwoSides));
+
+/// One step fails: as when the line breaks, which ends the run; and in one mailbox only.
+fn failing_steps(steps: u32, (prepare, act): Scene, verify: &dyn Fn(&mut TwoSides, &str)) {
+    for step in 1..=steps {
+        let mut w = prepare();
+        act(&mut w);
+        let report = w.sync_failing(step, StoreError::Retry("the line broke".into()));
+        assert!(report.halted.is_some(), "{report:?}");
+        w.sync();
+        verify(&mut w, &format!("the line broke at step {step} of {steps}"));
+        let mut w = prepare();
+        act(&mut w);
+        w.sync_failing(step, StoreError::Mailbox("this one failed".into()));
+        w.sync();
+        verify(&mut w, &format!("one failed at step {step} of {steps}"));
+    }
 }
 
 /// The state database fails at its n-th transaction, for every n.

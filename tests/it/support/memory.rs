@@ -1,7 +1,8 @@
 //! One side in memory: the same contract as the real stores, and it can fail at any step.
 
+pub use super::fuse::{Act, Fuse};
 use mailtide::model::*;
-use mailtide::reconcile::{Cursor, FlagMask};
+use mailtide::reconcile::{Census, Cursor, FlagMask};
 use mailtide::store::*;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +29,12 @@ pub struct Box_<I: Ord> {
     pub read_only: bool,
     /// Looks answer "unknown".
     pub blind: bool,
+    /// Questions about its messages fail.
+    pub deaf: bool,
+    /// Another identity than its epoch.
+    pub called: Option<&'static str>,
+    /// What is counted of it.
+    pub census: Option<Census>,
     pub(super) modseq: u64,
     pub(super) expunged: Vec<(u64, I)>,
 }
@@ -40,46 +47,11 @@ impl<I: Ord> Box_<I> {
             messages: BTreeMap::new(),
             read_only: false,
             blind: false,
+            deaf: false,
+            called: None,
+            census: None,
             modseq: 1,
             expunged: Vec::new(),
-        }
-    }
-}
-
-/// Counts steps, and fails from a certain one on, as a killed process does.
-#[derive(Debug, Default)]
-pub struct Fuse {
-    pub steps: u32,
-    pub cut_at: Option<u32>,
-    pub writes: u32,
-    /// What somebody else does just before this step.
-    pub act_at: Option<(u32, Act)>,
-}
-
-/// What somebody else does.
-pub struct Act(pub Box<dyn FnOnce()>);
-
-impl std::fmt::Debug for Act {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Act")
-    }
-}
-
-impl Fuse {
-    pub fn step(fuse: &Rc<RefCell<Fuse>>) -> Result<(), StoreError> {
-        let (cut, act) = {
-            let mut fuse = fuse.borrow_mut();
-            fuse.steps += 1;
-            let steps = fuse.steps;
-            let act = fuse.act_at.take_if(|(at, _)| *at <= steps);
-            (fuse.cut_at.is_some_and(|at| steps >= at), act)
-        };
-        if let Some((_, act)) = act {
-            (act.0)();
-        }
-        match cut {
-            true => Err(StoreError::Retry("cut".into())),
-            false => Ok(()),
         }
     }
 }
@@ -104,6 +76,10 @@ pub struct Inner<I: Ord> {
     pub objects: bool,
     /// Moves in two steps, a copy and an expunge.
     pub moves_by_copy: bool,
+    /// No other mailbox can have the identity of one.
+    pub proves: bool,
+    /// Mailboxes that are not renamed.
+    pub stuck: BTreeSet<MailboxName>,
     /// How many bodies were read in full.
     pub reads: u32,
     epochs: u64,
@@ -171,6 +147,8 @@ impl<I: MemoryId> Memory<I> {
             lose_reply: false,
             objects: false,
             moves_by_copy: false,
+            proves: I::SIDE == Side::Local,
+            stuck: BTreeSet::new(),
             reads: 0,
             epochs: 1,
             next_object: 1,
@@ -202,7 +180,7 @@ impl<I: MemoryId> Memory<I> {
         b.put(message, None)
     }
 
-    pub(super) fn fresh(&self, body: Vec<u8>, flags: Flags, date: i64) -> Message {
+    pub fn fresh(&self, body: Vec<u8>, flags: Flags, date: i64) -> Message {
         let mut inner = self.inner.borrow_mut();
         inner.next_object += 1;
         Message {
@@ -325,6 +303,18 @@ impl<I: MemoryId> Memory<I> {
 
     pub(super) fn wrote(&self) {
         self.fuse.borrow_mut().writes += 1;
+    }
+
+    /// As `at`, where a mailbox may refuse to tell.
+    pub(super) fn told<T>(
+        &self,
+        place: &Place,
+        act: impl FnOnce(&mut Box_<I>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.at(place, |b| match b.deaf {
+            true => Err(StoreError::Mailbox(format!("{} is deaf", place.mailbox))),
+            false => act(b),
+        })
     }
 
     pub(super) fn at<T>(

@@ -36,7 +36,7 @@ impl Serve for Memory<Uid> {
     async fn kin(&mut self, place: &Place, ids: &[Uid]) -> Result<Vec<(Uid, Kin)>, StoreError> {
         self.step()?;
         let objects = self.inner.borrow().objects;
-        self.at(place, |b| {
+        self.told(place, |b| {
             let there = ids.iter().filter_map(|id| Some((*id, b.messages.get(id)?)));
             let kin = |m: &Message| {
                 let mut heading = Heading::default();

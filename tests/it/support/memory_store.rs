@@ -27,10 +27,10 @@ impl<I: MemoryId> Store for Memory<I> {
                 (true, false) => News::Some,
             },
             special_use: None,
-            census: None,
+            census: b.census.clone(),
             identity: Some(Identity {
-                text: b.epoch.to_string(),
-                proves: I::SIDE == Side::Local,
+                text: b.called.map_or(b.epoch.to_string(), str::to_owned),
+                proves: inner.proves,
             }),
         });
         Ok(listed.collect())
@@ -59,6 +59,10 @@ impl<I: MemoryId> Store for Memory<I> {
         if !delta {
             look.coverage = Coverage::Complete;
         }
+        let pairs = ask.base.pairs.iter();
+        let sizes: BTreeMap<AnyId, u64> = pairs
+            .map(|pair| (AnyId::Local(pair.file.clone()), pair.size))
+            .collect();
         for (id, message) in &b.messages {
             if delta && message.modseq <= since.unwrap() && !message.broken && !message.edited {
                 continue;
@@ -68,7 +72,8 @@ impl<I: MemoryId> Store for Memory<I> {
             if message.broken {
                 look.broken.insert(id.clone());
             }
-            if message.edited {
+            let size = message.body.len() as u64;
+            if message.edited && sizes.get(&id.any()).is_some_and(|known| *known != size) {
                 look.edited.insert(id.clone());
             }
             look.origins
@@ -89,7 +94,7 @@ impl<I: MemoryId> Store for Memory<I> {
         sizes: Option<&BTreeSet<u64>>,
     ) -> Result<Vec<(I, Fingerprint)>, StoreError> {
         self.step()?;
-        self.at(place, |b| {
+        self.told(place, |b| {
             let there = ids
                 .iter()
                 .filter_map(|id| b.messages.get(id).map(|m| (id, m)));
@@ -130,9 +135,9 @@ impl<I: MemoryId> Store for Memory<I> {
             sink.begin(message.body.len() as u64, Some(&about)).await?;
             let (left, right) = message.body.split_at(message.body.len() / 2);
             sink.chunk(left).await?;
-            if self.step().is_err() {
+            if let Err(error) = self.step() {
                 sink.abandon().await?;
-                return Err(StoreError::Retry("cut".into()));
+                return Err(error);
             }
             sink.chunk(right).await?;
             sink.end(about).await?;
@@ -146,7 +151,7 @@ impl<I: MemoryId> Store for Memory<I> {
         ids: &[(I, Option<u64>)],
     ) -> Result<Vec<(I, Excerpt)>, StoreError> {
         self.step()?;
-        self.at(place, |b| {
+        self.told(place, |b| {
             let there = ids
                 .iter()
                 .filter_map(|(id, _)| Some((id.clone(), b.messages.get(id)?)));
@@ -213,6 +218,9 @@ impl<I: MemoryId> Store for Memory<I> {
         self.step()?;
         let there = {
             let inner = self.inner.borrow();
+            if inner.stuck.contains(from) {
+                return Err(StoreError::Mailbox(format!("{from} is not renamed")));
+            }
             (inner.boxes.contains_key(from), inner.boxes.contains_key(to))
         };
         match there {

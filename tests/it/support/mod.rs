@@ -1,6 +1,7 @@
 //! What the tests share: stores in memory that can fail, and worlds made of two of them.
 
 pub mod dovecot;
+pub mod fuse;
 pub mod kept;
 pub mod line;
 pub mod memory;

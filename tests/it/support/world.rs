@@ -6,6 +6,7 @@ use mailtide::engine::{Account, Options, Report, Silent, Stop, Verified, World};
 use mailtide::model::{MaildirId, Uid};
 use mailtide::reconcile::Policy;
 use mailtide::state::{Memory as AccountRow, State};
+use mailtide::store::StoreError;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -104,6 +105,17 @@ impl TwoSides {
         }
         let report = self.sync();
         self.fuse.borrow_mut().cut_at = None;
+        report
+    }
+
+    /// A run of which one step fails.
+    pub fn sync_failing(&mut self, at: u32, error: StoreError) -> Report {
+        {
+            let mut fuse = self.fuse.borrow_mut();
+            fuse.fail_at = Some((fuse.steps + at, error));
+        }
+        let report = self.sync();
+        self.fuse.borrow_mut().fail_at = None;
         report
     }
 

@@ -1,0 +1,103 @@
+//! What vanished may lie in a mailbox that cannot be looked into now: the server refuses to open
+//! it, a directory cannot be read. Whoever takes it for deleted deletes or doubles what was moved.
+//! So what rests on its absence waits, and everything else goes on (decision 0018).
+
+use super::elsewhere::Candidates;
+use super::flux::Sightings;
+use super::report::Report;
+use super::scene::{Fate, Scene, Scenes};
+use crate::model::{ContentHash, MailboxName, Pair, Side};
+use crate::reconcile::plan::CopyWhy;
+use crate::reconcile::sighting::{Known, Whereabouts};
+use crate::reconcile::{Action, Plan};
+use std::collections::BTreeSet;
+
+/// What vanished may lie in a mailbox that could not be looked into: then it is not acted on.
+pub(super) fn await_sight(side: Side, plan: &mut Plan, report: &mut Report) {
+    if !report.hides(side) {
+        return;
+    }
+    for (name, plan) in &mut plan.messages {
+        let before = plan.actions.len();
+        plan.actions.retain(|action| {
+            // What is gone on both sides may have moved to either.
+            let gone = matches!(action, Action::Forget { .. });
+            !gone && rests_on_absence(action) != Some(side)
+        });
+        if plan.actions.len() < before {
+            report.note_waiting(name);
+        }
+    }
+}
+
+/// Takes out what could not be told apart; and then mailboxes that are gone on one side: what was
+/// in them may have moved to what cannot be looked into, so they neither go nor come back.
+pub(super) fn leave_out(scenes: &mut Scenes, report: &mut Report) {
+    scenes.retain(|name, _| !report.is_hidden(name));
+    if report.hidden.is_empty() {
+        return;
+    }
+    let gone = |scene: &Scene| scene.fate != Fate::Stays || !scene.forgotten.is_empty();
+    scenes.retain(|name, scene| {
+        let gone = gone(scene);
+        if gone {
+            wait_for_sight(name, report);
+        }
+        !gone
+    });
+}
+
+/// A mailbox that is gone on one side is left as it is in this pass.
+pub(super) fn wait_for_sight(name: &MailboxName, report: &mut Report) {
+    report.note_waiting(name);
+    report.hide(name, &Side::BOTH);
+}
+
+/// Whether something that the mailbox held may lie where it cannot be seen: then the mailbox is
+/// looked at again.
+pub(super) fn may_lie_elsewhere(scene: &Scene, report: &Report) -> bool {
+    let mut pairs = scene.base.pairs.iter();
+    let gone = |pair: &Pair| {
+        report.hides(Side::Local) && scene.local.shows_gone(&pair.file)
+            || report.hides(Side::Remote) && scene.remote.shows_gone(&pair.uid)
+    };
+    pairs.any(gone)
+}
+
+/// Contents of pairs in mailboxes that cannot be looked into: what fits nothing may be those.
+pub(super) fn hidden_contents(candidates: &Candidates, report: &Report) -> BTreeSet<ContentHash> {
+    let pairs = candidates.pairs.values();
+    let hidden = pairs.filter(|(name, _)| report.is_hidden(name));
+    hidden.map(|(_, relative)| relative.pair.hash).collect()
+}
+
+/// The contents of messages that are gone from one side, nobody knows where to, as not all of it
+/// could be looked into, and that are new on the other.
+pub(super) fn out_of_sight<'k>(
+    known: &'k [Known],
+    (uids, files): Sightings<'k>,
+    report: &Report,
+) -> impl Iterator<Item = ContentHash> + 'k {
+    let (there, here) = (report.hides(Side::Remote), report.hides(Side::Local));
+    let lost = move |one: &&Known| {
+        let hash = one.pair.hash;
+        let new_there = uids.iter().any(|v| v.hash == hash);
+        let new_here = files.iter().any(|g| g.hash == hash);
+        there && one.remote == Whereabouts::Gone && !new_there && new_here
+            || here && one.local == Whereabouts::Gone && !new_here && new_there
+    };
+    known.iter().filter(lost).map(|one| one.pair.hash)
+}
+
+/// The side on which something is gone, if it is done because of that, and would double a message
+/// or cost work if it was moved: deletions on disk are not among them, for what is moved is taken
+/// out of quarantine.
+pub(super) fn rests_on_absence(action: &Action) -> Option<Side> {
+    match action {
+        Action::Delete { on, .. } => (*on == Side::Remote).then_some(Side::Local),
+        // Deleted on one side and wanted on the other: it would come back beside the one that was
+        // moved.
+        Action::Copy { from, why, .. } => (*why == CopyWhy::Wanted).then_some(from.side().other()),
+        _ => None,
+    }
+}

@@ -1,0 +1,175 @@
+//! What a run looks into, and what it leaves alone.
+
+use super::*;
+use mailtide::engine::Reach;
+use mailtide::model::Scope;
+
+/// So many steps a run takes; it changes nothing.
+fn steps(w: &mut TwoSides) -> u32 {
+    let before = w.fuse.borrow().steps;
+    let report = w.sync_ok();
+    assert_eq!(report.changes(), 0, "{report:?}");
+    w.fuse.borrow().steps - before
+}
+
+/// Both listings, and what the disk has to settle.
+const NOTHING: u32 = 3;
+
+fn with_mailboxes() -> TwoSides {
+    let mut w = base();
+    for name in ["A", "B"] {
+        w.remote.create(&mb(name));
+        w.remote.add(&mb(name), b"Subject: n\r\n\r\n1", seen());
+    }
+    w.sync_ok();
+    // What was fetched a moment ago is compared once more.
+    w.now.set(w.now.get() + 1);
+    w.sync_ok();
+    w
+}
+
+#[test]
+fn what_did_not_change_is_not_looked_into_for_a_day() {
+    let mut w = with_mailboxes();
+    assert_eq!(steps(&mut w), NOTHING);
+    let now = w.now.get();
+    w.options.reach = Reach::Everything(now + 1);
+    let all = steps(&mut w);
+    assert!(all >= NOTHING + 6, "{all}");
+    w.options.reach = Reach::Due;
+    // All were compared now; before and after that the clock may say what it likes.
+    for (later, want) in [
+        (0, NOTHING),
+        (86_399, NOTHING),
+        (-86_399, NOTHING),
+        (86_400, all),
+        (-100_000, all),
+    ] {
+        let mut w = with_mailboxes();
+        w.options.reach = Reach::Everything(now + 1);
+        w.sync_ok();
+        w.options.reach = Reach::Due;
+        w.now.set(now + later);
+        assert_eq!(steps(&mut w), want, "{later} seconds later");
+        assert_eq!(steps(&mut w), NOTHING, "{later} seconds later, again");
+    }
+}
+
+#[test]
+fn everything_is_what_was_not_compared_since() {
+    let mut w = with_mailboxes();
+    let now = w.now.get();
+    w.options.reach = Reach::Everything(now);
+    w.sync_ok();
+    for (since, compared) in [(now, 0), (now + 1, 3)] {
+        w.options.reach = Reach::Everything(since);
+        assert_eq!(w.sync_ok().compared, compared, "since {since}");
+    }
+    // Compared at a time that is still to come.
+    w.now.set(now - 10);
+    w.options.reach = Reach::Everything(now - 20);
+    assert_eq!(w.sync_ok().compared, 3);
+}
+
+#[test]
+fn who_was_woken_looks_where_it_was_named() {
+    let mut w = with_mailboxes();
+    w.remote.inner.borrow_mut().deltas = false;
+    let now = w.now.get();
+    w.now.set(now + 100_000);
+    for (scope, looks) in [
+        (Scope::Nothing, 0),
+        (Scope::of(mb("A")), 1),
+        (Scope::of(mb("none")), 0),
+        (Scope::Everywhere, 3),
+    ] {
+        w.options.reach = Reach::Woken(scope.clone());
+        // A mailbox is looked at on disk and there.
+        assert_eq!(steps(&mut w), NOTHING + 2 * looks, "{scope:?}");
+    }
+    w.options.reach = Reach::Woken(Scope::of(mb("A")));
+    let b = w.local.ids(&mb("B"))[0].clone();
+    w.local.edit(&mb("B"), &b, |flags| flags.insert(Flagged));
+    assert_eq!(w.sync_ok().flags_remote, 1, "what changed on disk");
+}
+
+/// Where a refused message waits for its time, the mailbox is looked at when it has come.
+#[test]
+fn what_waits_is_looked_at_in_its_time() {
+    let mut w = with_mailboxes();
+    let body = b"Subject: bad\r\n\r\n1".to_vec();
+    w.remote.inner.borrow_mut().refuses.insert(body.clone());
+    w.local.add(&mb("A"), &body, Flags::default());
+    assert!(!w.sync().ok());
+    let before = w.fuse.borrow().steps;
+    assert!(!w.sync().ok());
+    assert_eq!(w.fuse.borrow().steps - before, NOTHING);
+    w.remote.inner.borrow_mut().refuses.clear();
+    w.now.set(w.now.get() + 3601);
+    w.options.reach = Reach::Woken(Scope::Nothing);
+    assert_eq!(w.sync_ok().uploaded, 1);
+}
+
+/// New mail is what comes, unread, into a mailbox that was compared as a whole before.
+#[test]
+fn what_comes_is_new_where_the_mailbox_was_known() {
+    let mut w = base();
+    w.remote.create(&mb("A"));
+    w.remote
+        .add(&mb("A"), b"Subject: n\r\n\r\n1", Flags::default());
+    w.remote
+        .add(&inbox(), b"Subject: n\r\n\r\n2", Flags::default());
+    w.remote.add(&inbox(), b"Subject: n\r\n\r\n3", seen());
+    let report = w.sync_ok();
+    assert_eq!(report.downloaded, 3);
+    let arrived: Vec<_> = report.arrived.into_iter().collect();
+    assert_eq!(arrived, [(inbox(), 1)]);
+}
+
+/// Messages that were moved out of a mailbox do not count when it is deleted.
+#[test]
+fn what_was_moved_out_does_not_die_with_its_mailbox() {
+    for side in [Side::Remote, Side::Local] {
+        let mut w = with_mailboxes();
+        for number in 0..40 {
+            let body = format!("Subject: {number}\r\n\r\n{number}");
+            w.remote.add(&mb("A"), body.as_bytes(), seen());
+        }
+        w.sync_ok();
+        match side {
+            Side::Remote => {
+                for id in w.remote.ids(&mb("A")) {
+                    w.remote.shift(&mb("A"), &id, &mb("B"));
+                }
+                w.remote.inner.borrow_mut().boxes.remove(&mb("A"));
+            }
+            Side::Local => {
+                for id in w.local.ids(&mb("A")) {
+                    w.local.shift(&mb("A"), &id, &mb("B"));
+                }
+                w.local.inner.borrow_mut().boxes.remove(&mb("A"));
+            }
+        }
+        let report = w.sync_ok();
+        assert_eq!(report.moved_local + report.moved_remote, 41, "{report:?}");
+        w.assert_equal_sides("moved out");
+    }
+}
+
+/// A mailbox that fails is named and passed over; the others are worked on.
+#[test]
+fn a_mailbox_that_fails_stops_no_other() {
+    for at in 3..=8 {
+        let mut w = with_mailboxes();
+        for name in ["A", "B"] {
+            let id = w.remote.ids(&mb(name))[0];
+            w.remote.edit(&mb(name), &id, |flags| flags.insert(Flagged));
+        }
+        flag(&mut w, Some(Flagged), None);
+        let report = w.sync_failing(at, StoreError::Mailbox("this one failed".into()));
+        assert!(report.flags_local >= 2, "step {at}: {report:?}");
+        let w2 = w.sync();
+        assert!(w2.ok(), "{w2:?}");
+        w.assert_equal_sides("in the end");
+    }
+}

@@ -1,0 +1,47 @@
+//! Where a run is cut, or a step fails, or somebody else does something.
+
+use mailtide::store::StoreError;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// Counts steps, and fails from a certain one on, as a killed process does.
+#[derive(Debug, Default)]
+pub struct Fuse {
+    pub steps: u32,
+    pub cut_at: Option<u32>,
+    /// This step fails, and no other.
+    pub fail_at: Option<(u32, StoreError)>,
+    pub writes: u32,
+    /// What somebody else does just before this step.
+    pub act_at: Option<(u32, Act)>,
+}
+
+/// What somebody else does.
+pub struct Act(pub Box<dyn FnOnce()>);
+
+impl std::fmt::Debug for Act {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Act")
+    }
+}
+
+impl Fuse {
+    pub fn step(fuse: &Rc<RefCell<Fuse>>) -> Result<(), StoreError> {
+        let (cut, failed, act) = {
+            let mut fuse = fuse.borrow_mut();
+            fuse.steps += 1;
+            let steps = fuse.steps;
+            let act = fuse.act_at.take_if(|(at, _)| *at <= steps);
+            let failed = fuse.fail_at.take_if(|(at, _)| *at <= steps);
+            (fuse.cut_at.is_some_and(|at| steps >= at), failed, act)
+        };
+        if let Some((_, act)) = act {
+            (act.0)();
+        }
+        match (cut, failed) {
+            (true, _) => Err(StoreError::Retry("cut".into())),
+            (false, Some((_, error))) => Err(error),
+            (false, None) => Ok(()),
+        }
+    }
+}
