@@ -110,7 +110,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 };
                 match vouched {
                     Ok(true) => {}
-                    Ok(false) => continue,
+                    // Another UIDVALIDITY is an answer, too.
+                    Ok(false) | Err(StoreError::Stale(_)) => continue,
                     Err(error) if error.is_local_to_mailbox() => {
                         report.trouble(Some(&now), &error);
                         untold.insert((name, now));

@@ -13,6 +13,9 @@ fn taken(w: &TwoSides) -> Box_<Uid> {
 fn unproved(messages: u32) -> TwoSides {
     let mut w = begin();
     w.local.inner.borrow_mut().proves = false;
+    let mut inner = w.remote.inner.borrow_mut();
+    inner.boxes.get_mut(&mb("C")).unwrap().called = Some("C's");
+    drop(inner);
     for number in 1..messages {
         let body = format!("Subject: c{number}\r\n\r\n{number}");
         w.remote.add(&mb("C"), body.as_bytes(), Flags::default());
@@ -25,7 +28,7 @@ fn unproved(messages: u32) -> TwoSides {
 #[test]
 fn what_seems_to_be_renamed_there_is_asked_for_its_messages() {
     type Change = fn(&TwoSides, &mut Box_<Uid>);
-    let acts: [(&str, Change, usize); 5] = [
+    let acts: [(&str, Change, usize); 6] = [
         ("the same", |_, _| {}, 1),
         (
             "new mail",
@@ -41,6 +44,7 @@ fn what_seems_to_be_renamed_there_is_asked_for_its_messages() {
             0,
         ),
         ("none", |_, b| b.messages.clear(), 0),
+        ("another UIDVALIDITY", |_, b| b.epoch += 100, 0),
         ("it does not tell", |_, b| b.deaf = true, 0),
     ];
     for (name, act, want) in acts {
