@@ -6,8 +6,7 @@ use super::account::Account;
 use super::on_disk::{half_recorded, leave_sent};
 use super::out_of_sight::{hidden_contents, leave_out};
 use super::overview::Overview;
-use super::probe::{Compared, Likely, passable, sources};
-use super::rematch::HashSink;
+use super::probe::{Compared, Likely, sources};
 use super::report::{Ended, Report};
 use super::scene::{Fate, Scene, Scenes, whereabouts};
 use crate::model::{ContentHash, Kin, MailboxName, MaildirId, PairId, Side, SystemFlag, Uid};
@@ -184,11 +183,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 proven.push((new, hash));
             }
         }
-        for new in unclear {
-            let hash = self.read_hash(scenes, &new).await?;
-            let fits = |hash: &ContentHash| hashes.get(&new.kin).is_some_and(|h| h.contains(hash));
-            proven.extend(hash.filter(fits).map(|hash| (new, hash)));
-        }
+        let (told, open) = self.tell_apart(unclear, scenes, &hashes, report).await?;
+        proven.extend(told);
+        waits.extend(open);
         let sighting = |(new, hash)| sighting(scenes, new, hash);
         let uids = proven.into_iter().map(sighting).collect();
         Ok(Sighted {
@@ -196,20 +193,6 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             strangers,
             waits,
         })
-    }
-
-    /// The content of a message on the server, where it can be had.
-    async fn read_hash(
-        &mut self,
-        scenes: &Scenes,
-        new: &NewUid,
-    ) -> Result<Option<ContentHash>, Ended> {
-        let mut sink = HashSink::default();
-        if let Some(scene) = scenes.get(&new.mailbox) {
-            let uids = [new.uid];
-            passable(self.remote.read(&scene.place(), &uids, &mut sink).await)?;
-        }
-        Ok(sink.hashes.get(&new.uid).map(|(hash, _)| *hash))
     }
 
     /// Messages that are new in several mailboxes: one of them is fetched, the others wait until

@@ -132,7 +132,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 // Forgotten first: a run cut after the creation would see a mailbox without the
                 // messages that the base knows, and take that for deletions.
                 if forget == Forget::Messages {
-                    self.state.forget_messages(work.base.key)?;
+                    self.state.forget_messages(work.base.key, &work.kept)?;
                     report.note(format!(
                         "mailbox {name} was gone on {on} and is created there again"
                     ));

@@ -1,10 +1,12 @@
 //! Comparing pieces: whether two messages that look alike are one, without fetching either.
 
 use super::account::Account;
-use super::elsewhere::Candidates;
+use super::elsewhere::{Candidates, NewUid};
+use super::rematch::HashSink;
 use super::report::{Ended, Report};
 use super::scene::{Scenes, whereabouts};
-use crate::model::{ContentHash, Excerpt, MailboxName, MaildirId, Uid};
+use super::survey::passed_over;
+use crate::model::{ContentHash, Excerpt, Kin, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::sighting::{Sighting, Whereabouts};
 use crate::state::Relative;
 use crate::store::{Keep, Place, Serve, StoreError};
@@ -90,6 +92,36 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             return Ok(Compared { fit: all, untold });
         }
         self.compare(likely, &all, true).await
+    }
+
+    /// Of new messages on the server that may be one of several, which they are by their content,
+    /// and the contents of which it could not be told now.
+    pub(super) async fn tell_apart(
+        &mut self,
+        unclear: Vec<NewUid>,
+        scenes: &Scenes,
+        hashes: &BTreeMap<Kin, BTreeSet<ContentHash>>,
+        report: &mut Report,
+    ) -> Result<(Vec<(NewUid, ContentHash)>, BTreeSet<ContentHash>), Ended> {
+        let (mut told, mut open) = (Vec::new(), BTreeSet::new());
+        for new in unclear {
+            let likely = hashes.get(&new.kin).cloned().unwrap_or_default();
+            let Some(scene) = scenes.get(&new.mailbox) else {
+                continue;
+            };
+            let (place, uids) = (scene.place(), [new.uid]);
+            let mut sink = HashSink::default();
+            let read = self.remote.read(&place, &uids, &mut sink).await;
+            let read = read.map_err(Ended::from);
+            if passed_over(&new.mailbox, read, &[Side::Remote], report)?.is_some() {
+                let hash = sink.hashes.get(&new.uid).map(|(hash, _)| *hash);
+                told.extend(hash.filter(|h| likely.contains(h)).map(|hash| (new, hash)));
+            } else {
+                told.extend(likely.first().map(|hash| (new, *hash)));
+                open.extend(likely);
+            }
+        }
+        Ok((told, open))
     }
 
     /// Which of these have the same pieces here and there; `trusting`: those too of which there are

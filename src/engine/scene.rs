@@ -1,7 +1,8 @@
 //! What is known of one mailbox before anything is decided: the base, and a look at each side.
 
-use crate::model::{Id, MailboxBase, MailboxName, MaildirId, Pair, Side, Uid};
+use crate::model::{Id, MailboxBase, MailboxName, MaildirId, Pair, PairId, Side, Uid};
 use crate::reconcile::messages::Known;
+use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::Whereabouts;
 use crate::reconcile::{Look, MailboxAction};
 use crate::store::Place;
@@ -52,6 +53,29 @@ impl Scene {
         self.base.pairs.iter().chain(&self.forgotten)
     }
 
+    /// Of the pairs that went with the mailbox, those that were moved out of it.
+    pub fn moved_out(&self, moves: &Moves) -> BTreeSet<PairId> {
+        let ids = self.forgotten.iter().map(|pair| pair.id);
+        ids.filter(|id| moves.pairs.contains(id)).collect()
+    }
+
+    /// Whether it is to be created anew on disk.
+    pub fn is_gone_here(&self, actions: &[MailboxAction]) -> bool {
+        actions.iter().any(|action| {
+            matches!(
+                action,
+                MailboxAction::Create { on: Side::Local, name, .. } if *name == self.base.name
+            )
+        })
+    }
+
+    /// These stay as they are.
+    pub fn leave_out(&mut self, kept: &BTreeSet<PairId>) {
+        for pair in self.forgotten.iter().filter(|pair| kept.contains(&pair.id)) {
+            self.remote.seen.remove(&pair.uid);
+        }
+    }
+
     /// Messages on the server that the base does not know.
     pub fn new_uids(&self) -> Vec<Uid> {
         let known = Known::of(&self.base);
@@ -70,6 +94,17 @@ impl Scene {
         let whole = new.filter(|file| !self.local.broken.contains(*file));
         whole.cloned().collect()
     }
+}
+
+/// Whether all that was moved out of mailboxes that are to be created anew went to others that are:
+/// then each would wait for the other.
+pub(super) fn wait_for_each_other(scenes: &Scenes, moves: &Moves) -> bool {
+    let waiting = scenes
+        .iter()
+        .filter(|(_, s)| !s.moved_out(moves).is_empty());
+    let waiting: BTreeSet<&MailboxName> = waiting.map(|(name, _)| name).collect();
+    let mut ends = moves.actions.iter().filter(|(_, all)| !all.is_empty());
+    !waiting.is_empty() && ends.all(|(to, _)| waiting.contains(to))
 }
 
 /// Whether a message is where the base has it.

@@ -5,7 +5,7 @@ use super::account::{Account, Reach};
 use super::out_of_sight::{may_lie_elsewhere, wait_for_sight};
 use super::overview::Overview;
 use super::report::{Ended, Event, Report};
-use super::scene::{Fate, Scene, Scenes};
+use super::scene::{Fate, Scene, Scenes, wait_for_each_other};
 use super::work::{Work, Works};
 use crate::model::{MailboxBase, MailboxKey, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::mailboxes::{self, Step};
@@ -145,21 +145,29 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         report: &mut Report,
     ) -> Result<(Vec<MailboxAction>, Works), Ended> {
         let touched = touched(moves, &scenes);
+        let crosswise = wait_for_each_other(&scenes, moves);
         let mut works = Works::new();
-        for (name, scene) in scenes {
+        for (name, mut scene) in scenes {
             if let Fate::Goes(action) = scene.fate {
                 actions.push(without(action, &scene.base, moves));
                 continue;
             }
-            if scene.forgotten.iter().any(|p| moves.pairs.contains(&p.id)) {
-                // First what was moved out of it, by what the base knows; then it is created anew.
-                actions
-                    .retain(|a| !matches!(a, MailboxAction::Create { name: n, .. } if *n == name));
-                continue;
+            let kept = scene.moved_out(moves);
+            if !kept.is_empty() {
+                // On the server it is the one that it was, and the UIDs hold.
+                if crosswise && scene.is_gone_here(&actions) {
+                    scene.leave_out(&kept);
+                } else {
+                    // First what was moved out of it, by what the base knows; then it is created
+                    // anew.
+                    actions.retain(|action| !creates(action, &name));
+                    continue;
+                }
             }
             let planned = self.plan_messages(scene, moves, report).await;
             if let Some(mut work) = passed_over(&name, planned, &Side::BOTH, report)? {
                 work.complete &= !touched.contains(&name);
+                work.kept = kept;
                 works.insert(name, work);
             }
         }
@@ -312,6 +320,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             local_cursor: local.cursor,
             top,
             stores: remote.stores,
+            kept: BTreeSet::new(),
             in_doubt: !found.in_doubt.is_empty(),
             complete,
             full: scene.full,
@@ -324,7 +333,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
 
 /// A failure that concerns one mailbox is reported, and the mailbox passed over; what vanished on
 /// these sides may lie in it.
-fn passed_over<T>(
+pub(super) fn passed_over<T>(
     name: &MailboxName,
     looked: Result<T, Ended>,
     sides: &[Side],
@@ -362,6 +371,10 @@ fn touched(moves: &Moves, scenes: &Scenes) -> BTreeSet<MailboxName> {
     });
     let homes = homes.map(|(name, _)| name.clone());
     places.chain(sources).chain(homes).collect()
+}
+
+fn creates(action: &MailboxAction, mailbox: &MailboxName) -> bool {
+    matches!(action, MailboxAction::Create { name, .. } if name == mailbox)
 }
 
 /// What was moved out of a mailbox does not die with it.

@@ -1,10 +1,10 @@
 //! A mailbox in the works: what is known of it, and what is to be done and recorded.
 
-use crate::model::{AnyId, MailboxBase, MailboxName, Side};
+use crate::model::{AnyId, MailboxBase, MailboxName, PairId, Side};
 use crate::reconcile::{Cursor, FlagMask, MailboxPlan};
 use crate::state::Change;
 use crate::store::Place;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// See the module's head.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub(super) struct Work {
     pub stores: FlagMask,
     /// Whether the mailbox was in step before, so that what comes is new.
     pub known: bool,
+    /// Pairs that stay when the mailbox is created anew, because their message was moved out of it.
+    pub kept: BTreeSet<PairId>,
     /// Whether an upload may yet appear.
     pub in_doubt: bool,
     /// Whether both looks were complete.

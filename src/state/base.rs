@@ -174,17 +174,36 @@ impl State {
         Ok(())
     }
 
-    /// Forgets the messages of a mailbox, so that they are copied again.
-    pub fn forget_messages(&mut self, key: MailboxKey) -> Result<(), StateError> {
+    /// Forgets the messages of a mailbox but these, so that they are copied again.
+    pub fn forget_messages(
+        &mut self,
+        key: MailboxKey,
+        kept: &BTreeSet<PairId>,
+    ) -> Result<(), StateError> {
         let what = doing("forget the messages of a mailbox");
         let tx = self.db.transaction().map_err(&what)?;
+        let pairs: Vec<PairId> = {
+            let sql = "SELECT id FROM pair WHERE mailbox = ?1";
+            let mut query = tx.prepare_cached(sql).map_err(&what)?;
+            let ids = query.query_map([key.0], |row| Ok(PairId(row.get(0)?)));
+            ids.and_then(Iterator::collect).map_err(&what)?
+        };
+        for pair in pairs.iter().filter(|pair| !kept.contains(pair)) {
+            let mut delete = tx
+                .prepare_cached("DELETE FROM pair WHERE id = ?1")
+                .map_err(&what)?;
+            delete.execute([pair.0]).map_err(&what)?;
+        }
         for sql in [
-            "DELETE FROM pair WHERE mailbox = ?1",
             "DELETE FROM aside WHERE mailbox = ?1",
             "DELETE FROM upload WHERE mailbox = ?1",
-            "UPDATE mailbox SET epoch = NULL, remote_cursor = NULL, local_cursor = NULL
-             WHERE id = ?1",
+            "UPDATE mailbox SET remote_cursor = NULL, local_cursor = NULL WHERE id = ?1",
         ] {
+            tx.execute(sql, [key.0]).map_err(&what)?;
+        }
+        // The UIDs of what is kept mean something in this UIDVALIDITY only.
+        if kept.is_empty() {
+            let sql = "UPDATE mailbox SET epoch = NULL WHERE id = ?1";
             tx.execute(sql, [key.0]).map_err(&what)?;
         }
         tx.commit().map_err(what)

@@ -35,6 +35,38 @@ pub fn with_a() -> TwoSides {
     w
 }
 
+/// Each was emptied into the other, one on disk and one on the server, and deleted there.
+#[test]
+fn mailboxes_emptied_into_each_other() {
+    let prepare = || {
+        let mut w = with_a();
+        w.remote.create(&mb("C"));
+        w.remote.add(&mb("C"), b"Subject: c\r\n\r\n1", seen());
+        w.sync_ok();
+        w
+    };
+    let crosswise = |w: &mut TwoSides| {
+        let (a, c) = (w.local.ids(&mb("A")), w.remote.ids(&mb("C")));
+        w.local.shift(&mb("A"), &a[0], &mb("C"));
+        w.remote.shift(&mb("C"), &c[0], &mb("A"));
+        w.local.inner.borrow_mut().boxes.remove(&mb("A"));
+        w.remote.inner.borrow_mut().boxes.remove(&mb("C"));
+    };
+    let want = format!(r"A: c(\Seen); C: a(\Seen); {SAME}");
+    row("crosswise", prepare, crosswise, &want);
+    let with_new_mail = |w: &mut TwoSides| {
+        let (a, c) = (w.local.ids(&mb("A")), w.remote.ids(&mb("C")));
+        w.local.shift(&mb("A"), &a[0], &mb("C"));
+        w.remote.shift(&mb("C"), &c[0], &mb("A"));
+        w.local.inner.borrow_mut().boxes.remove(&mb("A"));
+        w.remote.inner.borrow_mut().boxes.remove(&mb("C"));
+        w.remote.add(&mb("A"), b"Subject: n\r\n\r\n1", seen());
+        w.local.add(&mb("C"), b"Subject: m\r\n\r\n1", seen());
+    };
+    let want = format!(r"A: c(\Seen) n(\Seen); C: a(\Seen) m(\Seen); {SAME}");
+    row("crosswise, new mail", prepare, with_new_mail, &want);
+}
+
 fn drop_box(w: &mut TwoSides, side: Side) {
     match side {
         Side::Remote => drop(w.remote.inner.borrow_mut().boxes.remove(&mb("A"))),

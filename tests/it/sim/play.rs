@@ -119,6 +119,7 @@ impl Play {
                 for trouble in &report.errors {
                     stage.note(&format!("error {:?} {}", trouble.mailbox, trouble.text));
                 }
+                report.notes.iter().for_each(|note| stage.note(note));
                 Some(report)
             }
             Err(thrown) if thrown.is::<Killed>() => {
