@@ -201,3 +201,39 @@ impl FlagMask {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Uid;
+
+    #[test]
+    fn what_is_shown_as_agreed_is_there_whole_and_has_these_flags() {
+        let (uid, seen) = (
+            Uid::new(1).unwrap(),
+            Flags::of(&[crate::model::SystemFlag::Seen]),
+        );
+        let mut look: Look<Uid> = Look::empty();
+        assert!(!look.shows_as(&uid, &seen), "not there");
+        look.seen.insert(uid, Some(seen.clone()));
+        assert!(look.shows_as(&uid, &seen));
+        assert!(!look.shows_as(&uid, &Flags::default()), "other flags");
+        look.seen.insert(uid, None);
+        assert!(look.shows_as(&uid, &seen), "flags that are not told");
+        look.broken.insert(uid);
+        assert!(!look.shows_as(&uid, &seen), "broken");
+        look.broken.clear();
+        look.edited.insert(uid);
+        assert!(!look.shows_as(&uid, &seen), "edited");
+        look.edited.clear();
+        look.seen.clear();
+        let gone = BTreeSet::new();
+        look.coverage = Coverage::Delta { gone };
+        assert!(look.shows_as(&uid, &seen), "not among what changed");
+        let gone = BTreeSet::from([uid]);
+        look.coverage = Coverage::Delta { gone };
+        assert!(!look.shows_as(&uid, &seen), "gone");
+        look.coverage = Coverage::Partial;
+        assert!(!look.shows_as(&uid, &seen), "not known");
+    }
+}

@@ -200,7 +200,7 @@ impl Table<'_> {
         if stays {
             let size = (None, g.size);
             self.travel(pair, (v.mailbox, v.id.any()), (g.mailbox, g.id.any()), size);
-        } else if self.policy.flows_to(Side::Local) && self.policy.deletes_on(Side::Local) {
+        } else if self.policy.deletes_on(Side::Local) {
             // The server decides where it ends.
             let size = (None, g.size);
             self.travel(pair, (g.mailbox, g.id.any()), (v.mailbox, v.id.any()), size);
@@ -260,7 +260,7 @@ impl Table<'_> {
             };
             return self.rekey(pair, v, g);
         }
-        if !(self.policy.flows_to(Side::Local) && self.policy.deletes_on(Side::Local)) {
+        if !self.policy.deletes_on(Side::Local) {
             return group.uids.push(v);
         }
         let arrived = take(&mut group.files, &v.mailbox);

@@ -52,13 +52,22 @@ fn here(place: &str, name: &str) -> Sighting<MaildirId> {
 }
 
 fn moves(known: &[Known], uids: Vec<Sighting<Uid>>, files: Vec<Sighting<MaildirId>>) -> Moves {
+    moves_by(&Policy::default(), known, uids, files)
+}
+
+fn moves_by(
+    policy: &Policy,
+    known: &[Known],
+    uids: Vec<Sighting<Uid>>,
+    files: Vec<Sighting<MaildirId>>,
+) -> Moves {
     decide(Case {
         known,
         uids,
         files,
         kept: Vec::new(),
         frozen: &BTreeSet::new(),
-        policy: &Policy::default(),
+        policy,
     })
 }
 
@@ -167,4 +176,55 @@ fn our_own_mark_is_taken_away_before_a_message_is_moved() {
         ["A: unmark UID 1, which is not to be deleted any more"]
     );
     assert!(out.pairs.contains(&PairId(1)) && out.files.len() == 1);
+}
+
+#[test]
+fn what_both_sides_moved_to_one_place_is_told_apart_by_name_first() {
+    let pairs = [known(1, "A", Gone, Gone), known(2, "B", Gone, Gone)];
+    let uids = || {
+        let mut second = there("C", None);
+        second.id = Uid::new(10).unwrap();
+        vec![there("C", None), second]
+    };
+    let out = moves(&pairs, uids(), vec![here("C", "f2"), here("C", "new")]);
+    let want = [
+        "C: 2 is note that UID 9 is file f2 here",
+        "C: 1 is note that UID 10 is file new here",
+    ];
+    assert_eq!(lines(&out), want);
+}
+
+#[test]
+fn what_both_sides_moved_is_copied_on_from_there_unless_it_is_marked() {
+    let pairs = [known(1, "A", Gone, Gone)];
+    for marked in [false, true] {
+        let mut v = there("C", Some(1));
+        if marked {
+            v.flags = Flags::of(&[SystemFlag::Deleted]);
+        }
+        let files = vec![here("C", "f1"), here("D", "copy")];
+        let out = moves(&pairs, vec![v], files);
+        assert_eq!(lines(&out), ["C: 1 is note that UID 9 is file f1 here"]);
+        let copies: Vec<String> = out.copies.keys().map(ToString::to_string).collect();
+        assert_eq!(copies.len(), usize::from(!marked), "{copies:?}");
+    }
+}
+
+#[test]
+fn what_may_not_be_taken_away_on_disk_is_moved_there_or_stays() {
+    let policy = Policy {
+        delete: crate::reconcile::Travel::Remote,
+        ..Policy::default()
+    };
+    let pairs = [known(1, "A", Gone, Gone)];
+    let uids = vec![there("D", Some(1))];
+    let out = moves_by(&policy, &pairs, uids, vec![here("C", "new")]);
+    assert_eq!(lines(&out), ["C: 1 is move UID 9 here from D on remote"]);
+    let pairs = [known(1, "A", Gone, Here)];
+    let out = moves_by(&policy, &pairs, vec![there("D", Some(1))], Vec::new());
+    assert!(
+        !lines(&out).iter().any(|l| l.contains("move ")),
+        "{:?}",
+        lines(&out)
+    );
 }
