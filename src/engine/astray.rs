@@ -4,11 +4,12 @@
 //! be there twice.
 
 use super::account::Account;
-use super::probe::passable;
+use super::out_of_sight::wait_for_sight;
 use super::rematch::HashSink;
 use super::report::{Ended, Report};
 use super::scene::{Fate, Scene, Scenes};
-use crate::model::{Id, MailboxName, MaildirId, Side, Uid};
+use super::survey::passed_over;
+use crate::model::{Id, MailboxKey, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::Outcome;
 use crate::reconcile::settled::Moves;
 use crate::state::{Change, Upload};
@@ -20,6 +21,16 @@ struct Stray<'a> {
     upload: Upload,
     was: &'a Scene,
     now: &'a Scene,
+}
+
+/// What became of such an upload.
+enum Became {
+    /// This message, and the pair that it makes with its file.
+    Message(Uid, Outcome),
+    /// Nothing that is there yet.
+    Nothing,
+    /// One side would not say.
+    Untold,
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
@@ -44,6 +55,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let was = scenes.values().find(|scene| scene.base.key == key);
             let now = homes.get(&upload.file).and_then(|name| scenes.get(*name));
             let (Some(was), Some(now)) = (was, now) else {
+                self.await_file((key, &upload), (was, now), report)?;
                 continue;
             };
             // A copy of the same name is no move.
@@ -57,6 +69,30 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(moves)
     }
 
+    /// One of its two mailboxes was not looked into: if it could not be, then what is new in the
+    /// other may be what the upload became, or what it was made of.
+    fn await_file(
+        &mut self,
+        (key, upload): (MailboxKey, &Upload),
+        (was, now): (Option<&Scene>, Option<&Scene>),
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let known = self.state.mailboxes()?;
+        let unseen = known
+            .iter()
+            .any(|(name, of)| *of == key && report.is_hidden(name));
+        match (was, now) {
+            (Some(was), None)
+                if report.hides(Side::Local) && !was.new_files().contains(&upload.file) =>
+            {
+                wait_for_sight(&was.base.name, report);
+            }
+            (None, Some(now)) if unseen => wait_for_sight(&now.base.name, report),
+            _ => {}
+        }
+        Ok(())
+    }
+
     async fn settle_stray(
         &mut self,
         stray: &Stray<'_>,
@@ -65,9 +101,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     ) -> Result<(), Ended> {
         let Stray { upload, was, now } = stray;
         let file = &upload.file;
-        let arrived = self.arrived(stray, moves).await?;
         let (name, place) = (&was.base.name, &now.base.name);
-        if let Some((uid, outcome)) = arrived {
+        let became = self.became(stray, moves, report).await?;
+        if let Became::Message(uid, outcome) = became {
             moves.uids.insert((name.clone(), uid));
             moves.files.insert((place.clone(), file.clone()));
             report.unsettled.extend([name.clone(), place.clone()]);
@@ -86,18 +122,22 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 // Where neither side changes any more, a look would take the file to be there.
                 self.state.look_anew(was.base.key)?;
             }
+        } else if matches!(became, Became::Untold) {
+            report.hide(name, &Side::BOTH);
+            report.hide(place, &Side::BOTH);
         } else if (self.world.now)() - upload.at < self.options.grace {
             moves.astray.insert(file.clone(), place.clone());
         }
         Ok(())
     }
 
-    /// The message that the upload became, as a pair with its file.
-    async fn arrived(
+    /// What the upload became.
+    async fn became(
         &mut self,
         stray: &Stray<'_>,
         moves: &Moves,
-    ) -> Result<Option<(Uid, Outcome)>, Ended> {
+        report: &mut Report,
+    ) -> Result<Became, Ended> {
         let Stray { upload, was, now } = stray;
         let mut uids = was.new_uids();
         uids.retain(|uid| {
@@ -105,17 +145,22 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             uid.get() > upload.above && !taken
         });
         if uids.is_empty() {
-            return Ok(None);
+            return Ok(Became::Nothing);
         }
         let files = [upload.file.clone()];
         let (mut there, mut here) = (HashSink::default(), HashSink::default());
-        passable(self.local.read(&now.place(), &files, &mut here).await)?;
-        passable(self.remote.read(&was.place(), &uids, &mut there).await)?;
+        let read = self.local.read(&now.place(), &files, &mut here).await;
+        let told_here = passed_over(&now.base.name, read, &Side::BOTH, report)?.is_some();
+        let read = self.remote.read(&was.place(), &uids, &mut there).await;
+        let told_there = passed_over(&was.base.name, read, &Side::BOTH, report)?.is_some();
+        if !told_here || !told_there {
+            return Ok(Became::Untold);
+        }
         let Some((hash, size)) = here.hashes.get(&upload.file) else {
-            return Ok(None);
+            return Ok(Became::Nothing);
         };
         let same = there.hashes.iter().find(|(_, (other, _))| other == hash);
-        Ok(same.map(|(uid, _)| {
+        Ok(same.map_or(Became::Nothing, |(uid, _)| {
             let flags = was.remote.seen.get(uid).cloned().flatten();
             let outcome = Outcome::Paired {
                 uid: *uid,
@@ -126,7 +171,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 kin: None,
                 replaces: None,
             };
-            (*uid, outcome)
+            Became::Message(*uid, outcome)
         }))
     }
 }

@@ -9,6 +9,7 @@ use super::overview::Overview;
 use super::probe::{Compared, Likely, sources};
 use super::report::{Ended, Report};
 use super::scene::{Fate, Scene, Scenes, whereabouts};
+use super::survey::passed_over;
 use crate::model::{ContentHash, Kin, MailboxName, MaildirId, PairId, Side, SystemFlag, Uid};
 use crate::reconcile::moves;
 use crate::reconcile::settled::Moves;
@@ -41,6 +42,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     ) -> Result<Moves, Ended> {
         let knows = self.state.knows_messages()?;
         if !knows && !self.remote.names_messages() {
+            leave_out(scenes, report);
             return Ok(astray);
         }
         let mut candidates = Candidates::default();
@@ -52,6 +54,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             false => Vec::new(),
         };
         let mut new = self.new_uids(scenes, report).await?;
+        let sent = self.sent(scenes, report).await?;
         leave_out(scenes, report);
         let scenes = &*scenes;
         files.retain(|file| scenes.contains_key(&file.mailbox));
@@ -63,9 +66,6 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let looks = (scenes, &files[..]);
         let sighted = self.sight_uids(new, looks, &candidates, report).await?;
         let mut uids = sighted.uids;
-        let places = uids.iter().map(|v| v.mailbox.clone());
-        let places = places.chain(files.iter().map(|g| g.mailbox.clone()));
-        let sent = self.sent(scenes, places.collect()).await?;
         leave_sent((&sent, &astray), &mut uids, &mut files);
         let twins = self.twins(scenes, sighted.strangers);
         let present = self.present(scenes, overview, &candidates).await?;
@@ -109,14 +109,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         self.remote.foresee(&next.collect::<Vec<_>>()).await?;
         let mut all = Vec::new();
         for (name, place, uids) in asked {
-            let kin = match self.remote.kin(&place, &uids).await {
-                Ok(kin) => kin,
-                Err(error) if error.is_local_to_mailbox() => {
-                    report.trouble(Some(name), &error);
-                    report.hide(name, &Side::BOTH);
-                    continue;
-                }
-                Err(error) => return Err(error.into()),
+            let kin = self.remote.kin(&place, &uids).await;
+            let Some(kin) = passed_over(name, kin, &Side::BOTH, report)? else {
+                continue;
             };
             let mailbox = name.clone();
             let new = |(uid, kin): (Uid, Kin)| NewUid {

@@ -7,14 +7,14 @@ use super::probe::passable;
 use super::rematch::{HashSink, hints};
 use super::report::{Ended, Report};
 use super::scene::{Fate, Scene, Scenes};
-use crate::model::{ContentHash, MailboxName, MaildirId, PairId, Side, Uid};
+use super::survey::passed_over;
+use crate::model::{ContentHash, MailboxKey, MailboxName, MaildirId, PairId, Side, Uid};
 use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::Sighting;
 use crate::state::Relative;
 use crate::store::{Keep, Place, Serve};
 use std::collections::{BTreeMap, BTreeSet};
 
-type Places = BTreeSet<MailboxName>;
 pub(super) type Sent = BTreeMap<(MailboxName, ContentHash), (u32, BTreeSet<MaildirId>)>;
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
@@ -37,7 +37,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         let sizes: BTreeSet<u64> = new.values().flatten().map(|(_, size)| *size).collect();
         let mut relatives = self.state.pairs_by_size(&sizes)?;
-        let bare = self.bare_sizes(scenes, &new, &relatives).await?;
+        let bare = self.bare_sizes(scenes, &new, &relatives, report).await?;
         let sizes: BTreeSet<u64> = bare.values().copied().collect();
         relatives.extend(self.state.pairs_by_size(&sizes)?);
         let known: BTreeSet<u64> = relatives.iter().map(|r| r.pair.size).collect();
@@ -54,14 +54,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 continue;
             };
             let mut sink = HashSink::default();
-            match self.local.read(&scene.place(), &files, &mut sink).await {
-                Ok(()) => {}
-                Err(error) if error.is_local_to_mailbox() => {
-                    report.trouble(Some(name), &error);
-                    report.hide(name, &Side::BOTH);
-                    continue;
-                }
-                Err(error) => return Err(error.into()),
+            let read = self.local.read(&scene.place(), &files, &mut sink).await;
+            if passed_over(name, read, &Side::BOTH, report)?.is_none() {
+                continue;
             }
             for (id, (hash, stored)) in sink.hashes {
                 let size = Some(stored);
@@ -88,6 +83,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         scenes: &Scenes,
         new: &BTreeMap<&MailboxName, Vec<(MaildirId, u64)>>,
         relatives: &[Relative],
+        report: &mut Report,
     ) -> Result<BTreeMap<(MailboxName, MaildirId), u64>, Ended> {
         let known: BTreeSet<u64> = relatives.iter().map(|r| r.pair.size).collect();
         let mut bare = BTreeMap::new();
@@ -95,7 +91,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let other = files.iter().filter(|(_, size)| !known.contains(size));
             let other: Vec<MaildirId> = other.map(|(file, _)| file.clone()).collect();
             if let Some(scene) = scenes.get(*name).filter(|_| !other.is_empty()) {
-                let told = passable(self.local.bare_sizes(&scene.place(), &other).await)?;
+                let told = self.local.bare_sizes(&scene.place(), &other).await;
+                let told = passed_over(name, told, &Side::BOTH, report)?;
                 for (file, size) in told.unwrap_or_default() {
                     bare.insert(((*name).clone(), file), size);
                 }
@@ -107,27 +104,28 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// Contents of which an upload was cut when it may have been stored already, the highest UID
     /// that was there before, and the files. What is new there with such a content, above this UID,
     /// may be that upload; only the table of the mailbox finds out.
-    pub(super) async fn sent(&mut self, scenes: &Scenes, places: Places) -> Result<Sent, Ended> {
+    pub(super) async fn sent(
+        &mut self,
+        scenes: &Scenes,
+        report: &mut Report,
+    ) -> Result<Sent, Ended> {
+        let mut open: BTreeMap<MailboxKey, BTreeMap<MaildirId, u32>> = BTreeMap::new();
+        for (key, upload) in self.state.uploads_in_doubt()? {
+            let files = open.entry(key).or_default();
+            files.insert(upload.file, upload.above);
+        }
         let mut sent = Sent::new();
-        for scene in places.iter().filter_map(|name| scenes.get(name)) {
-            let open = match scene.base.key.0 {
-                0 => Vec::new(),
-                _ => self.state.open_uploads(scene.base.key)?,
-            };
-            let open: BTreeMap<MaildirId, u32> = open
-                .into_iter()
-                .filter(|upload| upload.committing)
-                .map(|upload| (upload.file, upload.above))
-                .collect();
-            let files: Vec<MaildirId> = open.keys().cloned().collect();
-            if files.is_empty() {
+        for (name, scene) in scenes {
+            let Some(open) = open.get(&scene.base.key) else {
                 continue;
-            }
+            };
+            let files: Vec<MaildirId> = open.keys().cloned().collect();
             let mut sink = HashSink::default();
-            passable(self.local.read(&scene.place(), &files, &mut sink).await)?;
+            let read = self.local.read(&scene.place(), &files, &mut sink).await;
+            passed_over(name, read, &Side::BOTH, report)?;
             for (file, (hash, _)) in sink.hashes {
                 let above = open.get(&file).copied().unwrap_or(0);
-                let entry = sent.entry((scene.base.name.clone(), hash));
+                let entry = sent.entry((name.clone(), hash));
                 let (lowest, files) = entry.or_insert((above, BTreeSet::new()));
                 *lowest = above.min(*lowest);
                 files.insert(file);

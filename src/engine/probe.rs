@@ -112,7 +112,6 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let (place, uids) = (scene.place(), [new.uid]);
             let mut sink = HashSink::default();
             let read = self.remote.read(&place, &uids, &mut sink).await;
-            let read = read.map_err(Ended::from);
             if passed_over(&new.mailbox, read, &[Side::Remote], report)?.is_some() {
                 let hash = sink.hashes.get(&new.uid).map(|(hash, _)| *hash);
                 told.extend(hash.filter(|h| likely.contains(h)).map(|hash| (new, hash)));

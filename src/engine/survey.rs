@@ -335,11 +335,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
 /// these sides may lie in it.
 pub(super) fn passed_over<T>(
     name: &MailboxName,
-    looked: Result<T, Ended>,
+    looked: Result<T, impl Into<Ended>>,
     sides: &[Side],
     report: &mut Report,
 ) -> Result<Option<T>, Ended> {
-    match looked {
+    match looked.map_err(Into::into) {
         Ok(looked) => Ok(Some(looked)),
         Err(Ended::Store(error)) if error.is_local_to_mailbox() => {
             report.trouble(Some(name), &error);

@@ -3,6 +3,7 @@
 //! step of the sides and at every transaction, resumed, and must end the same.
 
 mod aliases;
+mod astray;
 mod damaged;
 mod guards;
 mod looks;
