@@ -68,7 +68,7 @@ fn states(data: &[u8]) {
         return;
     };
     drop(state.account());
-    drop(state.history(10));
+    drop(state.history(0, 10, |_| true));
     drop(state.held());
     drop(state.integrity());
     for key in state.mailboxes().into_iter().flatten().map(|(_, key)| key) {

@@ -63,6 +63,8 @@ pub enum Command {
     Repair(Repair),
     /// Bring back what a run deleted on either side, and the flags it changed; shown first
     Undo(Undo),
+    /// Show what was changed, on which side, and why
+    History(History),
     /// Write a configuration from that of mbsync or OfflineIMAP
     Import(Import),
 }
@@ -162,6 +164,26 @@ pub struct Undo {
     /// Do it, and sync; without this it is only shown
     #[arg(long)]
     pub yes: bool,
+}
+
+/// `history`
+#[derive(Debug, Args)]
+pub struct History {
+    /// Accounts [default: all]
+    #[arg(value_name = "ACCOUNT")]
+    pub accounts: Vec<String>,
+    /// Only mailboxes that match (`*` anything, `%` anything but `/`); may be given several times
+    #[arg(long, value_name = "PATTERN")]
+    pub mailbox: Vec<String>,
+    /// Only since then: 2026-11-23, "2026-11-23 14:00", or so long ago: 2h
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// The last so many changes of each account
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
+    pub last: u32,
+    /// Print one JSON object a line
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `import`

@@ -1,8 +1,8 @@
 //! Talks to people.
 //!
 //! Reading order: [`arguments`], [`log`], the commands [`sync`], [`check`], [`import`],
-//! [`repair`], [`undo`], [`watch`], [`show`] (status), [`ask`] (what is said to the watcher), and
-//! what they print with: [`progress`], [`mod@print`].
+//! [`repair`], [`undo`], [`history`], [`watch`], [`show`] (status), [`ask`] (what is said to the
+//! watcher), and what they print with: [`progress`], [`mod@print`].
 
 mod arguments;
 
@@ -17,6 +17,8 @@ mod import;
 mod repair;
 
 mod undo;
+
+mod history;
 
 mod watch;
 
@@ -70,6 +72,7 @@ pub fn main() -> ExitCode {
         Command::Reject(command) => ask::decide(&arguments, command, Word::No),
         Command::Repair(command) => repair::run(&arguments, command),
         Command::Undo(command) => undo::run(&arguments, command),
+        Command::History(command) => history::run(&arguments, command),
         Command::Import(command) => import::run(&arguments, command),
     };
     match done {

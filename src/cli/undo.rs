@@ -33,8 +33,9 @@ pub fn run(arguments: &Arguments, command: &Undo) -> Result<u8> {
     Ok(worst)
 }
 
-/// A time as people write it: `2026-11-23`, `2026-11-23 14:00`, or `2h ago` as `2h`.
-fn time(text: &str) -> Result<i64> {
+/// A time as people write it: `2026-11-23`, `2026-11-23 14:00`, or `2h ago` as `2h`; seconds since
+/// 1970.
+pub(super) fn time(text: &str) -> Result<i64> {
     let now = jiff::Zoned::now();
     if let Ok(at) = text.parse::<jiff::Timestamp>() {
         return Ok(at.as_second());

@@ -1,5 +1,6 @@
 //! The account, its mailboxes, their pairs and cursors.
 
+use super::names::Names;
 use super::{State, StateError, doing};
 use crate::model::{
     AnyId, Aside, AsideReason, ContentHash, Flags, Keyword, Kin, MailboxBase, MailboxKey,
@@ -245,7 +246,8 @@ impl State {
         let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin
                    FROM pair WHERE mailbox = ?1 ORDER BY uid";
         let mut query = self.db.prepare_cached(sql)?;
-        let rows = query.query_map([key.0], pair_from)?;
+        let names = Names::of(&self.db);
+        let rows = query.query_map([key.0], |row| pair_from(row, &names))?;
         rows.collect()
     }
 
@@ -270,11 +272,11 @@ impl State {
 }
 
 /// A pair from the columns id, uid, file, flags, keywords, hash, size, tombstone, kin.
-pub(super) fn pair_from(row: &Row<'_>) -> Result<Pair, rusqlite::Error> {
+pub(super) fn pair_from(row: &Row<'_>, names: &Names<'_>) -> Result<Pair, rusqlite::Error> {
     Ok(Pair {
         id: PairId(row.get(0)?),
         uid: Uid::new(row.get(1)?).ok_or(rusqlite::Error::InvalidQuery)?,
-        file: MaildirId::new(row.get::<_, Vec<u8>>(2)?),
+        file: names.unpack(row.get(2)?)?,
         flags: flags_from(row.get(3)?, row.get_ref(4)?.as_str()?),
         hash: ContentHash(row.get(5)?),
         size: row.get::<_, i64>(6)?.unsigned_abs(),

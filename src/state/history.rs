@@ -1,6 +1,7 @@
 //! Every change made: who, what, when, why.
 
 use super::base::{side_from, side_number};
+use super::names::Names;
 use super::{State, StateError, doing};
 use crate::model::{AnyId, MailboxName, Side};
 use rusqlite::{Connection, Row, params};
@@ -95,14 +96,24 @@ impl State {
         Ok(run)
     }
 
-    /// The last changes, newest first.
-    pub fn history(&self, most: u32) -> Result<Vec<HistoryRow>, StateError> {
+    /// The last changes of the wanted, so many at the most, by runs since then (seconds since
+    /// 1970); newest first.
+    pub fn history(
+        &self,
+        since: i64,
+        most: u32,
+        wanted: impl Fn(&HistoryRow) -> bool,
+    ) -> Result<Vec<HistoryRow>, StateError> {
         let what = doing("read the history");
         let sql = "SELECT run.at, mailbox, side, what, message, why, kept, run
                    FROM history JOIN run ON run.id = history.run
-                   ORDER BY history.id DESC LIMIT ?1";
+                   WHERE run.at >= ?1 ORDER BY history.id DESC";
         let mut query = self.db.prepare_cached(sql).map_err(&what)?;
-        let rows = query.query_map([most], history_row).map_err(&what)?;
+        let names = Names::of(&self.db);
+        let rows = query.query_map([since], |row| history_row(row, &names));
+        let wanted = |row: &Result<HistoryRow, _>| row.as_ref().map_or(true, &wanted);
+        let rows = rows.map_err(&what)?.filter(wanted);
+        let rows = rows.take(usize::try_from(most).unwrap_or(usize::MAX));
         rows.collect::<Result<_, _>>().map_err(what)
     }
 
@@ -113,7 +124,9 @@ impl State {
                    FROM history JOIN run ON run.id = history.run
                    WHERE run >= ?1 AND run.at >= ?2 ORDER BY history.id DESC";
         let mut query = self.db.prepare_cached(sql).map_err(&what)?;
-        let rows = query.query_map([run, at], history_row).map_err(&what)?;
+        let names = Names::of(&self.db);
+        let rows = query.query_map([run, at], |row| history_row(row, &names));
+        let rows = rows.map_err(&what)?;
         rows.collect::<Result<_, _>>().map_err(what)
     }
 
@@ -139,28 +152,33 @@ impl State {
     }
 }
 
-fn history_row(row: &Row<'_>) -> Result<HistoryRow, rusqlite::Error> {
-    let message: Vec<u8> = row.get(4)?;
+fn history_row(row: &Row<'_>, names: &Names<'_>) -> Result<HistoryRow, rusqlite::Error> {
+    let message = names.unpack(row.get(4)?)?;
     Ok(HistoryRow {
         run: row.get(7)?,
         at: row.get(0)?,
         mailbox: row.get(1)?,
         side: side_from(row.get(2)?),
         what: row.get(3)?,
-        message: message.escape_ascii().to_string(),
+        message: message.as_bytes().escape_ascii().to_string(),
         why: row.get(5)?,
         kept: row.get(6)?,
     })
 }
 
-pub(super) fn write(db: &Connection, run: i64, changes: &[Change]) -> Result<(), rusqlite::Error> {
+pub(super) fn write(
+    db: &Connection,
+    names: &Names<'_>,
+    run: i64,
+    changes: &[Change],
+) -> Result<(), rusqlite::Error> {
     let sql = "INSERT INTO history (run, mailbox, side, what, message, why, kept)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     let mut insert = db.prepare_cached(sql)?;
     for change in changes {
         let message = match &change.message {
             Some(AnyId::Remote(uid)) => uid.get().to_string().into_bytes(),
-            Some(AnyId::Local(file)) => file.as_bytes().to_vec(),
+            Some(AnyId::Local(file)) => names.pack(file)?,
             None => Vec::new(),
         };
         let mailbox = change.mailbox.to_string();

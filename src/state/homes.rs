@@ -1,5 +1,6 @@
 //! The names of mailboxes, and what each side calls them whatever their names.
 
+use super::names::Names;
 use super::{Change, State, StateError, doing};
 use crate::model::{MailboxKey, MailboxName};
 use crate::reconcile::renames::Home;
@@ -102,7 +103,7 @@ impl State {
             Ok(())
         };
         go().map_err(&what)?;
-        super::history::write(&tx, run, changes).map_err(&what)?;
+        super::history::write(&tx, &Names::of(&tx), run, changes).map_err(&what)?;
         tx.commit().map_err(what)?;
         self.note_changes(changes);
         Ok(())

@@ -2,6 +2,7 @@
 //! that were deleted here and may turn up again.
 
 use super::base::{flags_from, keyword_text, pair_from};
+use super::names::Names;
 use super::{State, StateError, doing};
 use crate::model::{ContentHash, Flags, Kin, MailboxKey, Pair, PairId, Uid};
 use rusqlite::{Connection, Row, ToSql, params};
@@ -82,11 +83,12 @@ impl State {
     ) -> Result<Vec<Relative>, StateError> {
         let what = doing("look for a message elsewhere");
         let mut query = self.db.prepare_cached(sql).map_err(&what)?;
+        let names = Names::of(&self.db);
         let mut all = Vec::new();
         for value in values {
             let read = |row: &Row<'_>| {
                 Ok(Relative {
-                    pair: pair_from(row)?,
+                    pair: pair_from(row, &names)?,
                     mailbox: MailboxKey(row.get(9)?),
                 })
             };

@@ -1,6 +1,7 @@
 //! The schema and how a database gets to it.
 
-use super::{StateError, doing};
+use super::names::pack_all;
+use super::{StateError, copy_into, doing};
 use rusqlite::Connection;
 
 /// "mtde": says that a file is ours.
@@ -9,9 +10,13 @@ const APPLICATION_ID: i64 = 0x6d74_6465;
 /// The schema as it is now.
 const SCHEMA: &str = include_str!("schema.sql");
 
+/// SQL, and what has to be done beside it.
+type Step = (&'static str, fn(&Connection) -> rusqlite::Result<()>);
+
 /// What leads from each older version to the next; the first from version 1 to 2.
-const STEPS: &[&str] = &[
-    "
+const STEPS: &[Step] = &[
+    (
+        "
     ALTER TABLE account ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE account ADD COLUMN settled INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE mailbox ADD COLUMN remote_id TEXT;
@@ -33,9 +38,26 @@ const STEPS: &[&str] = &[
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX buried_kin ON buried (kin);
 ",
-    "
+        |_| Ok(()),
+    ),
+    (
+        "
     ALTER TABLE history ADD COLUMN kept BLOB;
 ",
+        |_| Ok(()),
+    ),
+    (
+        "
+    CREATE TABLE origin (
+        id    INTEGER PRIMARY KEY,
+        tag   INTEGER NOT NULL,
+        epoch INTEGER NOT NULL,
+        host  TEXT NOT NULL,
+        UNIQUE (tag, epoch, host)
+    ) STRICT;
+",
+        pack_all,
+    ),
 ];
 
 /// The version that [`SCHEMA`] is.
@@ -68,6 +90,17 @@ pub fn check(db: &Connection, name: &str) -> Result<usize, StateError> {
     }
 }
 
+/// The database, or where it is older and may not be written to, a newer one in memory.
+pub fn newest(db: Connection, name: &str) -> Result<Connection, StateError> {
+    if check(&db, name)? == VERSION {
+        return Ok(db);
+    }
+    let mut memory = Connection::open_in_memory().map_err(doing("open a copy"))?;
+    copy_into(&db, &mut memory)?;
+    run(&mut memory, ":memory:")?;
+    Ok(memory)
+}
+
 /// Brings the database to the newest schema, in one transaction. An older one is copied first.
 pub fn run(db: &mut Connection, name: &str) -> Result<(), StateError> {
     let version = check(db, name)?;
@@ -83,8 +116,9 @@ pub fn run(db: &mut Connection, name: &str) -> Result<(), StateError> {
     match version.checked_sub(1) {
         None => tx.execute_batch(SCHEMA).map_err(doing(what))?,
         Some(done) => {
-            for step in STEPS.iter().skip(done) {
-                tx.execute_batch(step).map_err(doing(what))?;
+            for (sql, and) in STEPS.iter().skip(done) {
+                tx.execute_batch(sql).map_err(doing(what))?;
+                and(&tx).map_err(doing(what))?;
             }
         }
     }
@@ -97,7 +131,10 @@ pub fn run(db: &mut Connection, name: &str) -> Result<(), StateError> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::State;
+    use super::super::names::Names;
     use super::*;
+    use crate::model::MailboxKey;
 
     /// Tables, columns with their types, and indexes; the order of columns does not matter.
     fn shape(db: &Connection) -> Vec<String> {
@@ -110,15 +147,55 @@ mod tests {
         rows.collect::<Result<_, _>>().unwrap()
     }
 
+    /// The name of a downloaded file.
+    const NAME: &str = "1764170000.000000be_00000001_1.laptop";
+
+    /// A database of the first version, with one message.
+    fn first_version(db: &Connection) {
+        db.execute_batch(include_str!("../../tests/it/old/state-v1.sql"))
+            .unwrap();
+        db.pragma_update(None, "application_id", APPLICATION_ID)
+            .unwrap();
+        db.pragma_update(None, "user_version", 1).unwrap();
+        let sql = "INSERT INTO mailbox (id, name, tag) VALUES (1, 'INBOX', 190)";
+        db.execute(sql, []).unwrap();
+        let sql = "INSERT INTO pair (mailbox, uid, file, flags, keywords, hash, size)
+                   VALUES (1, 1, ?1, 0, '', zeroblob(32), 7)";
+        db.execute(sql, [NAME.as_bytes()]).unwrap();
+    }
+
+    #[test]
+    fn an_old_database_is_read_as_it_is_and_copied_before_it_is_changed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state.db");
+        let old = Connection::open(&path).unwrap();
+        first_version(&old);
+        old.close().unwrap();
+        let before = std::fs::read(&path).unwrap();
+        let holds_it = |state: &State| {
+            let base = state.base(MailboxKey(1)).unwrap();
+            base.pairs[0].file.as_bytes() == NAME.as_bytes()
+        };
+        assert!(holds_it(&State::open_read_only(&path).unwrap()));
+        assert!(holds_it(&State::open_beside(&path).unwrap()));
+        assert_eq!(std::fs::read(&path).unwrap(), before, "not changed");
+        assert!(holds_it(&State::open(&path).unwrap()));
+        let copy = format!("{}.before-{VERSION}", path.display());
+        assert!(holds_it(&State::open_read_only(copy.as_ref()).unwrap()));
+        let copy = Connection::open(copy).unwrap();
+        assert_eq!(number(&copy, "user_version").unwrap(), 1);
+    }
+
     #[test]
     fn an_old_database_becomes_what_a_new_one_is() {
         let mut old = Connection::open_in_memory().unwrap();
-        old.execute_batch(include_str!("../../tests/it/old/state-v1.sql"))
-            .unwrap();
-        old.pragma_update(None, "application_id", APPLICATION_ID)
-            .unwrap();
-        old.pragma_update(None, "user_version", 1).unwrap();
+        first_version(&old);
         run(&mut old, ":memory:").unwrap();
+        let stored = old.query_row("SELECT file FROM pair", [], |row| row.get(0));
+        let stored: Vec<u8> = stored.unwrap();
+        assert_ne!(stored, NAME.as_bytes(), "in fewer bytes");
+        let file = Names::of(&old).unpack(stored).unwrap();
+        assert_eq!(file.as_bytes(), NAME.as_bytes());
         let mut new = Connection::open_in_memory().unwrap();
         run(&mut new, ":memory:").unwrap();
         assert_eq!(shape(&old), shape(&new));

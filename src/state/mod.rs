@@ -1,9 +1,9 @@
 //! Remembers the base: what both sides of an account last agreed on, in one SQLite database.
 //!
 //! Reading order: [`migrate`] (the schema and how a database gets to it), [`base`] (mailboxes,
-//! pairs, cursors), [`homes`] (their names), [`outcome`] (how they change), [`kindred`] (the same
-//! message elsewhere), [`intents`] (uploads under way), [`held`] (what waits for the user),
-//! [`history`], [`lock`] (one process per account).
+//! pairs, cursors), [`names`] (of files, in fewer bytes), [`homes`] (names of mailboxes),
+//! [`outcome`] (how they change), [`kindred`] (the same message elsewhere), [`intents`] (uploads
+//! under way), [`held`] (what waits for the user), [`history`], [`lock`] (one process per account).
 //!
 //! Calls block; an account lives on a thread of its own (decision 0003). Every public method that
 //! writes is one transaction.
@@ -11,6 +11,8 @@
 mod migrate;
 
 mod base;
+
+mod names;
 
 mod homes;
 
@@ -177,9 +179,8 @@ impl State {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
             Connection::open_with_flags(uri, flags).map_err(doing("open it"))?
         };
-        migrate::check(&db, &path.display().to_string())?;
         Ok(State {
-            db,
+            db: migrate::newest(db, &path.display().to_string())?,
             run: None,
             touched: BTreeSet::new(),
             cut: false,
@@ -192,9 +193,8 @@ impl State {
         let db = Connection::open_with_flags(path, flags).map_err(doing("open it"))?;
         db.execute_batch("PRAGMA query_only = ON; PRAGMA busy_timeout = 5000;")
             .map_err(doing("open it"))?;
-        migrate::check(&db, &path.display().to_string())?;
         Ok(State {
-            db,
+            db: migrate::newest(db, &path.display().to_string())?,
             run: None,
             touched: BTreeSet::new(),
             cut: false,

@@ -2,6 +2,7 @@
 
 use super::base::{id_bytes, keyword_text, pair_from, reason_name, side_number};
 use super::kindred::bury;
+use super::names::Names;
 use super::{Buried, Change, State, StateError, doing};
 use crate::model::{
     AnyId, Aside, Kin, MailboxKey, MaildirId, Pair, PairId, Side, Uid, UidValidity,
@@ -81,13 +82,14 @@ impl State {
             false => Some(self.run_row()?),
         };
         let tx = self.db.transaction().map_err(&what)?;
+        let names = Names::of(&tx);
         for done in all {
             for outcome in &done.outcomes {
-                record(&tx, done.key, outcome).map_err(&what)?;
+                record(&tx, &names, done.key, outcome).map_err(&what)?;
             }
             bury(&tx, &done.buried, done.at).map_err(&what)?;
             if let Some(run) = run {
-                super::history::write(&tx, run, &done.changes).map_err(&what)?;
+                super::history::write(&tx, &names, run, &done.changes).map_err(&what)?;
             }
         }
         tx.commit().map_err(what)?;
@@ -106,7 +108,7 @@ impl State {
         let run = self.run_row()?;
         let tx = self.db.transaction().map_err(&what)?;
         rewrite(&tx, moved).map_err(&what)?;
-        super::history::write(&tx, run, changes).map_err(&what)?;
+        super::history::write(&tx, &Names::of(&tx), run, changes).map_err(&what)?;
         tx.commit().map_err(what)?;
         self.note_changes(changes);
         Ok(())
@@ -243,11 +245,12 @@ impl State {
 fn rewrite(db: &Connection, moved: &[Moved]) -> Result<(), rusqlite::Error> {
     let columns = "id, uid, file, flags, keywords, hash, size, tombstone, kin";
     let mut rows: Vec<(&Moved, Pair)> = Vec::new();
+    let names = Names::of(db);
     for one in moved {
         let sql = format!("SELECT {columns} FROM pair WHERE id = ?1");
         let row = db
             .prepare_cached(&sql)?
-            .query_row([one.pair.0], pair_from)
+            .query_row([one.pair.0], |row| pair_from(row, &names))
             .optional()?;
         db.prepare_cached("DELETE FROM pair WHERE id = ?1")?
             .execute([one.pair.0])?;
@@ -265,7 +268,7 @@ fn rewrite(db: &Connection, moved: &[Moved]) -> Result<(), rusqlite::Error> {
             pair.id.0,
             one.to.0,
             one.uid.get(),
-            file.as_bytes(),
+            names.pack(&file)?,
             pair.flags.bits(),
             keyword_text(&pair.flags),
             pair.hash.0,
@@ -276,7 +279,12 @@ fn rewrite(db: &Connection, moved: &[Moved]) -> Result<(), rusqlite::Error> {
     Ok(())
 }
 
-fn record(db: &Connection, key: MailboxKey, outcome: &Outcome) -> Result<(), rusqlite::Error> {
+fn record(
+    db: &Connection,
+    names: &Names<'_>,
+    key: MailboxKey,
+    outcome: &Outcome,
+) -> Result<(), rusqlite::Error> {
     match outcome {
         Outcome::Paired {
             uid,
@@ -301,7 +309,7 @@ fn record(db: &Connection, key: MailboxKey, outcome: &Outcome) -> Result<(), rus
             db.prepare_cached(sql)?.execute(params![
                 key.0,
                 uid.get(),
-                file.as_bytes(),
+                names.pack(file)?,
                 flags.bits(),
                 keyword_text(flags),
                 hash.0,

@@ -45,7 +45,8 @@ CREATE TABLE pair (
     id        INTEGER PRIMARY KEY,
     mailbox   INTEGER NOT NULL REFERENCES mailbox (id) ON DELETE CASCADE,
     uid       INTEGER NOT NULL CHECK (uid BETWEEN 1 AND 4294967295),
-    -- The base name of its file (all before ':2,').
+    -- The base name of its file (all before ':2,'); that of a downloaded one in fewer bytes: 0, the
+    -- number of its origin, and the rest of its numbers (`names.rs`).
     file      BLOB NOT NULL,
     -- System flags as bits: 1 \Answered, 2 \Deleted, 4 \Draft, 8 \Flagged, 16 \Seen.
     flags     INTEGER NOT NULL,
@@ -67,6 +68,17 @@ CREATE TABLE pair (
 CREATE INDEX pair_nameless ON pair (mailbox) WHERE kin IS NULL;
 CREATE INDEX pair_kin ON pair (kin) WHERE kin IS NOT NULL;
 CREATE INDEX pair_size ON pair (size);
+
+-- What the names of downloaded files have in common.
+CREATE TABLE origin (
+    id    INTEGER PRIMARY KEY,
+    -- The mailbox, by the number that names it there.
+    tag   INTEGER NOT NULL,
+    -- UIDVALIDITY.
+    epoch INTEGER NOT NULL,
+    host  TEXT NOT NULL,
+    UNIQUE (tag, epoch, host)
+) STRICT;
 
 -- A message that was deleted here because it was gone there, and whose bytes are in quarantine:
 -- when it appears elsewhere on the server, it was moved, and is taken from there.
@@ -148,7 +160,7 @@ CREATE TABLE history (
     side    INTEGER NOT NULL,
     -- 'new', 'flags', 'deleted', 'linked', 'mailbox-created', 'mailbox-deleted', 'refused', ...
     what    TEXT NOT NULL,
-    -- The message: its UID in decimal or its base name; empty for a mailbox.
+    -- The message: its UID in decimal or its base name (as in `pair`); empty for a mailbox.
     message BLOB NOT NULL,
     -- The details and the reason.
     why     TEXT NOT NULL,

@@ -173,7 +173,7 @@ impl Run {
         side(&self.w.remote.inner.borrow());
         eprintln!("here:");
         side(&self.w.local.inner.borrow());
-        for line in self.w.state.history(50).unwrap() {
+        for line in self.w.state.history(0, 50, |_| true).unwrap() {
             eprintln!("     {line:?}");
         }
     }

@@ -3,6 +3,9 @@
 
 use crate::support::dovecot::*;
 use crate::support::proxy::{Passed, Proxy};
+use mailtide::model::*;
+use mailtide::reconcile::Outcome;
+use mailtide::state::{Change, Done, State};
 use std::time::Duration;
 
 const DATE: &str = "01-Feb-2024 08:00:00 +0000";
@@ -311,4 +314,51 @@ fn three_hundred_mailboxes_at_rest() {
         down: 200 * 301 + 1500,
     };
     w.sync("nothing changed in 300 mailboxes", &rest);
+}
+
+/// What is remembered of a message takes less than 200 bytes on disk, its line of history included.
+#[test]
+fn what_is_remembered_of_a_message_is_small() {
+    const EACH: u32 = 500;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("state.db");
+    let mut state = State::open(&path).unwrap();
+    let mut random = 1u64;
+    for n in 0..MAILBOXES {
+        let mailbox = MailboxName::parse(&name(n)).unwrap();
+        let key = state.add_mailbox(&mailbox, 0x1234_5678 + n as u32).unwrap();
+        let uids: Vec<u32> = (1..=EACH).collect();
+        for some in uids.chunks(100) {
+            let mut done = Done::of(key);
+            for uid in some {
+                random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+                let (at, tag) = (1_700_000_000 + (random >> 40), 0x1234_5678 + n);
+                let file = format!("{at}.{tag:08x}_{uid:08x}_65a1b2c3.mail.example.org");
+                let file = MaildirId::new(file.into_bytes());
+                let uid = Uid::new(*uid).unwrap();
+                done.outcomes.push(Outcome::Paired {
+                    uid,
+                    file: file.clone(),
+                    flags: Flags::default(),
+                    hash: ContentHash(*blake3::hash(&random.to_be_bytes()).as_bytes()),
+                    size: random >> 46,
+                    kin: Some(Kin::from_number(random as i64)),
+                    replaces: None,
+                });
+                done.changes.push(Change {
+                    mailbox: mailbox.clone(),
+                    side: Side::Local,
+                    what: "new",
+                    message: Some(file.any()),
+                    why: format!("from {uid}"),
+                    kept: None,
+                });
+            }
+            state.record(&[done]).unwrap();
+        }
+    }
+    drop(state);
+    let each = path.metadata().unwrap().len() / (u64::from(EACH) * MAILBOXES as u64);
+    eprintln!("{each} bytes of state a message");
+    assert!(each < 200, "{each} bytes");
 }

@@ -92,3 +92,49 @@ fn what_is_no_time_or_no_run_is_said() {
     );
     assert!(undo(&home, &["--run", "4711"]).contains("nothing to undo"));
 }
+
+#[test]
+fn history_tells_what_was_changed_and_why() {
+    let server = Server::start();
+    let home = Home::new(&server, "u1", "");
+    let mut phone = server.phone("u1");
+    phone.on("CREATE", &["Work"]);
+    phone.append("INBOX", "", DATE, &mail(1));
+    phone.append("Work", "", DATE, &mail(2));
+    let history = |arguments: &[&str]| {
+        let out = home.run(&[&["history"], arguments].concat());
+        assert!(out.status.success(), "{out:?}");
+        String::from_utf8(out.stdout).unwrap()
+    };
+    assert_eq!(history(&[]).trim(), "test: nothing was changed");
+    home.sync_twice();
+    phone.run("SELECT INBOX");
+    phone.run("UID STORE 1 +FLAGS (\\Flagged)");
+    home.sync_twice();
+
+    let all = history(&[]);
+    let files = [holding(&home.mail().join("INBOX"), "message 1")];
+    let named = |path: &std::path::PathBuf| {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        name.split(":2,").next().unwrap().to_owned()
+    };
+    let name = named(&files[0]);
+    assert!(
+        all.contains(&format!("local: INBOX new {name} (from UID 1)")),
+        "{all}"
+    );
+    let last = history(&["-n", "1"]);
+    assert!(
+        last.contains("flags") && last.contains(r"(+(\Flagged))") && last.lines().count() == 1,
+        "{last}"
+    );
+    let work = history(&["--mailbox", "W*", "--json"]);
+    let objects = work.lines().map(|line| serde_json::from_str(line).unwrap());
+    let objects: Vec<serde_json::Value> = objects.collect();
+    assert!(objects.iter().all(|one| one["mailbox"] == "Work"), "{work}");
+    assert!(objects.iter().any(|one| one["what"] == "new"), "{work}");
+    assert_eq!(
+        history(&["--since", "2100-01-01"]).trim(),
+        "test: nothing was changed"
+    );
+}

@@ -1,0 +1,258 @@
+//! Names of downloaded files, in fewer bytes. Such a name says when the message came and from which
+//! mailbox, UIDVALIDITY and UID, and ends in the host's name (`maildir::file_name`): most of it is
+//! the same for all files of a mailbox, and kept once in the table `origin`. All other names are
+//! kept as they are.
+
+use crate::model::MaildirId;
+use rusqlite::{Connection, OptionalExtension, params};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+/// The first byte of a name in fewer bytes: no file's name holds it.
+const PACKED: u8 = 0;
+
+/// What names of files have in common.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Origin {
+    tag: u32,
+    epoch: i64,
+    host: String,
+}
+
+/// What is left of a name without it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Rest {
+    at: u64,
+    uid: u32,
+    again: u32,
+}
+
+/// Packs and unpacks names, and remembers the origins that it met: for one query or transaction.
+pub(super) struct Names<'c> {
+    db: &'c Connection,
+    numbers: RefCell<BTreeMap<Origin, i64>>,
+    origins: RefCell<BTreeMap<i64, Origin>>,
+}
+
+impl<'c> Names<'c> {
+    pub fn of(db: &'c Connection) -> Names<'c> {
+        Names {
+            db,
+            numbers: RefCell::default(),
+            origins: RefCell::default(),
+        }
+    }
+
+    /// The name as it is stored.
+    pub fn pack(&self, file: &MaildirId) -> Result<Vec<u8>, rusqlite::Error> {
+        let Some((origin, rest)) = split(file.as_bytes()) else {
+            return Ok(file.as_bytes().to_vec());
+        };
+        let mut packed = vec![PACKED];
+        let number = u64::try_from(self.number(origin)?).unwrap_or(0);
+        for value in [number, rest.at, rest.uid.into(), rest.again.into()] {
+            put(value, &mut packed);
+        }
+        Ok(packed)
+    }
+
+    /// The name that was stored.
+    pub fn unpack(&self, stored: Vec<u8>) -> Result<MaildirId, rusqlite::Error> {
+        let Some((PACKED, mut values)) = stored.split_first().map(|(first, rest)| (*first, rest))
+        else {
+            return Ok(MaildirId::new(stored));
+        };
+        let wrong = || rusqlite::Error::InvalidQuery;
+        let mut next = || take(&mut values).ok_or_else(wrong);
+        let number = i64::try_from(next()?).map_err(|_| wrong())?;
+        let (at, uid, again) = (next()?, next()?, next()?);
+        let rest = Rest {
+            at,
+            uid: u32::try_from(uid).map_err(|_| wrong())?,
+            again: u32::try_from(again).map_err(|_| wrong())?,
+        };
+        Ok(MaildirId::new(join(&self.origin(number)?, rest)))
+    }
+
+    fn number(&self, origin: Origin) -> Result<i64, rusqlite::Error> {
+        if let Some(number) = self.numbers.borrow().get(&origin) {
+            return Ok(*number);
+        }
+        let values = params![origin.tag, origin.epoch, origin.host];
+        let sql = "SELECT id FROM origin WHERE tag = ?1 AND epoch = ?2 AND host = ?3";
+        let mut select = self.db.prepare_cached(sql)?;
+        let known = select.query_row(values, |row| row.get(0)).optional()?;
+        let number = if let Some(number) = known {
+            number
+        } else {
+            let sql = "INSERT INTO origin (tag, epoch, host) VALUES (?1, ?2, ?3)";
+            self.db.prepare_cached(sql)?.execute(values)?;
+            self.db.last_insert_rowid()
+        };
+        self.numbers.borrow_mut().insert(origin, number);
+        Ok(number)
+    }
+
+    fn origin(&self, number: i64) -> Result<Origin, rusqlite::Error> {
+        if let Some(origin) = self.origins.borrow().get(&number) {
+            return Ok(origin.clone());
+        }
+        let sql = "SELECT tag, epoch, host FROM origin WHERE id = ?1";
+        let mut select = self.db.prepare_cached(sql)?;
+        let origin = select.query_row([number], |row| {
+            Ok(Origin {
+                tag: row.get(0)?,
+                epoch: row.get(1)?,
+                host: row.get(2)?,
+            })
+        })?;
+        self.origins.borrow_mut().insert(number, origin.clone());
+        Ok(origin)
+    }
+}
+
+/// Packs the names of all pairs, for databases that have them as they are.
+pub(super) fn pack_all(db: &Connection) -> Result<(), rusqlite::Error> {
+    let names = Names::of(db);
+    let mut select = db.prepare("SELECT id, file FROM pair")?;
+    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let rows = select.query_map([], read)?;
+    let rows: Vec<(i64, Vec<u8>)> = rows.collect::<Result<_, _>>()?;
+    for (id, file) in rows {
+        let packed = names.pack(&MaildirId::new(file))?;
+        let mut update = db.prepare_cached("UPDATE pair SET file = ?2 WHERE id = ?1")?;
+        update.execute(params![id, packed])?;
+    }
+    Ok(())
+}
+
+/// The parts of the name of a downloaded file: only where they make the same name again.
+fn split(name: &[u8]) -> Option<(Origin, Rest)> {
+    let text = std::str::from_utf8(name).ok()?;
+    let (at, others) = text.split_once('.')?;
+    let (token, host) = others.split_once('.')?;
+    let mut parts = token.split('_');
+    let (tag, uid, epoch) = (parts.next()?, parts.next()?, parts.next()?);
+    let again = parts.next().map_or(Some(0), |text| text.parse().ok())?;
+    let origin = Origin {
+        tag: u32::from_str_radix(tag, 16).ok()?,
+        epoch: i64::from_str_radix(epoch, 16).ok()?,
+        host: host.to_owned(),
+    };
+    let rest = Rest {
+        at: at.parse().ok()?,
+        uid: u32::from_str_radix(uid, 16).ok()?,
+        again,
+    };
+    (join(&origin, rest) == name).then_some((origin, rest))
+}
+
+fn join(origin: &Origin, rest: Rest) -> Vec<u8> {
+    let Rest { at, uid, again } = rest;
+    let Origin { tag, epoch, host } = origin;
+    let again = match again {
+        0 => String::new(),
+        again => format!("_{again}"),
+    };
+    format!("{at}.{tag:08x}_{uid:08x}_{epoch:x}{again}.{host}").into_bytes()
+}
+
+/// A number, 7 bits a byte, the lowest first; all bytes but the last have the highest bit.
+fn put(mut value: u64, to: &mut Vec<u8>) {
+    while value > 0x7f {
+        to.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    to.push(value as u8);
+}
+
+fn take(from: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = from.split_first()?;
+        *from = rest;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::State;
+
+    /// As `maildir::file_name` makes them.
+    fn downloaded(uid: u32, epoch: u64, again: u32) -> MaildirId {
+        let again = if again == 0 {
+            String::new()
+        } else {
+            format!("_{again}")
+        };
+        let text = format!("1764170000.000000be_{uid:08x}_{epoch:x}{again}.laptop.home");
+        MaildirId::new(text.into_bytes())
+    }
+
+    #[test]
+    fn names_of_downloaded_files_take_few_bytes_and_come_back() {
+        let state = State::in_memory().unwrap();
+        let names = Names::of(&state.db);
+        for file in [
+            downloaded(1, 1, 0),
+            downloaded(u32::MAX, 0x7fff_ffff_ffff_ffff, u32::MAX),
+            downloaded(70_000, 1_700_000_000, 3),
+        ] {
+            let packed = names.pack(&file).unwrap();
+            assert!(packed.len() < 20, "{packed:?}");
+            assert_eq!(names.unpack(packed.clone()).unwrap(), file);
+            assert_eq!(Names::of(&state.db).unpack(packed).unwrap(), file);
+        }
+        let count = |sql| state.db.query_row(sql, [], |row| row.get::<_, i64>(0));
+        assert_eq!(count("SELECT count(*) FROM origin").unwrap(), 3);
+        let again = Names::of(&state.db).pack(&downloaded(9, 1, 0)).unwrap();
+        assert_eq!(
+            count("SELECT count(*) FROM origin").unwrap(),
+            3,
+            "{again:?}"
+        );
+        assert!(again.len() < 10, "{again:?}");
+    }
+
+    #[test]
+    fn other_names_stay_as_they_are() {
+        let state = State::in_memory().unwrap();
+        let names = Names::of(&state.db);
+        for text in [
+            "1764170000.M1P2Q3.laptop",
+            "01764170000.000000be_00000001_1.laptop",
+            "1764170000.be_1_1.laptop",
+            "1764170000.000000BE_00000001_1.laptop",
+            "1764170000.000000be_00000001_01.laptop",
+            "1764170000.000000be_00000001_1_0.laptop",
+            "1764170000.000000be_00000001_1_2_3.laptop",
+            "1764170000.000000be_00000001_+1.laptop",
+            "1764170000.000000be_00000001_ffffffffffffffff.laptop",
+            "1764170000.000000be_00000001_1",
+            "+1.000000be_00000001_1.laptop",
+            "x",
+            "",
+        ] {
+            let file = MaildirId::new(text.as_bytes().to_vec());
+            assert_eq!(names.pack(&file).unwrap(), text.as_bytes(), "{text}");
+            assert_eq!(names.unpack(text.as_bytes().to_vec()).unwrap(), file);
+        }
+    }
+
+    #[test]
+    fn what_is_stored_wrongly_is_an_error() {
+        let state = State::in_memory().unwrap();
+        let names = Names::of(&state.db);
+        let packed = names.pack(&downloaded(1, 1, 0)).unwrap();
+        for end in 1..packed.len() {
+            assert!(names.unpack(packed[..end].to_vec()).is_err(), "{end}");
+        }
+        assert!(names.unpack(vec![PACKED, 99, 1, 1, 0]).is_err());
+    }
+}
