@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """All mutants of cargo-mutants in one build: each function holds all of its mutants, and the
 environment says which is meant. So a mutant costs no compilation, and only those tests are asked that
-reach its function, the quickest first.
+reach its function, first those that are likely to notice.
 
   mutants.py TREE RESULTS JOBS DIRECTORY...
 
@@ -214,23 +214,45 @@ def all_tests(tree, built, jobs):
     return sorted(kept, key=lambda test: test.seconds)
 
 
-def fate(mutant, tree, tests):
+class Order:
+    """Which tests to ask first: those that noticed another change of the same function, then those that
+    noticed many for the time they take."""
+
+    def __init__(self):
+        self.of, self.all = collections.defaultdict(list), collections.Counter()
+
+    def noticed(self, mutant, name):
+        self.all[name] += 1
+        if name not in self.of[mutant["place"]]:
+            self.of[mutant["place"]].insert(0, name)
+
+    def sort(self, mutant, tests):
+        known = list(self.of[mutant["place"]])
+        rank = {name: number for number, name in enumerate(known)}
+        return sorted(tests, key=lambda test: (rank.get(test.name, len(known)),
+                                               test.seconds / (1 + self.all[test.name])))
+
+
+def fate(mutant, tree, tests, order):
     """Which test noticed it, or the first of those asked together; `None`: none. What real servers are
     asked has to fail twice: a slow machine is not the mutant's doing."""
+    tests = order.sort(mutant, tests)
     while tests:
         group, seconds = [], 0.0
         for test in tests:
-            if group and (seconds + test.seconds > GROUP or test.program != group[0].program):
+            known = group and group[0].name in order.of[mutant["place"]]
+            if group and (known or seconds + test.seconds > GROUP or test.program != group[0].program):
                 break
             group.append(test)
             seconds += test.seconds
         tests = tests[len(group):]
         for _ in range(2 if seconds > 0.5 else 1):
             names = [test.name for test in group]
-            ended = ask(group[0].program, names, tree, 20 + 5 * seconds, MUTANT=str(mutant["id"]))
+            ended = ask(group[0].program, names, tree, 8 + 5 * seconds, MUTANT=str(mutant["id"]))
             if not ended:
                 break
         else:
+            order.noticed(mutant, group[0].name)
             return f"{group[0].name}{', hung' if ended in (124, 137) else ''}"
     return None
 
@@ -278,8 +300,9 @@ def main():
             todo.append((mutant, new, asked))
     print(f"{len(mutants)} mutants: {len(dead)} do not compile, {len(not_tried)} not tried, "
           f"{len(tests)} tests, {len(known)} known, {len(todo)} to try", flush=True)
+    order = Order()
     with concurrent.futures.ThreadPoolExecutor(int(jobs)) as pool:
-        tries = {pool.submit(fate, mutant, tree, new): (mutant["words"], new, asked)
+        tries = {pool.submit(fate, mutant, tree, new, order): (mutant["words"], new, asked)
                  for mutant, new, asked in todo}
         for one in concurrent.futures.as_completed(tries):
             words, new, asked = tries[one]
