@@ -120,6 +120,7 @@ async fn check(state_dir: &Path, account: &config::Account) -> Result<(Vec<Strin
         "to be created"
     };
     lines.push(format!("Maildir {} ({state})", account.maildir.display()));
+    lines.extend(daemon::on_network(state_dir));
     let mapping = mapping(account, &here, &there, &local);
     lines.extend(mapping.iter().map(Row::line));
     let mailboxes: Vec<Value> = mapping.iter().map(Row::object).collect();

@@ -66,8 +66,8 @@ pub use desk::{Desk, Thorough, Verdict, Wish};
 pub use hooks::Facts;
 pub use keeper::{Keeper, Lines, Order};
 pub use open::{
-    OpenError, OpenState, Writes, chosen, local, new_state, now, open_state, remote, same_age,
-    settle, state_path,
+    OpenError, OpenState, Writes, chosen, local, new_state, now, on_network, open_state, remote,
+    same_age, settle, state_path,
 };
 pub use protocol::{Answer, AskError, Request, ask};
 pub use pulse::Pulse;

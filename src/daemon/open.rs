@@ -8,7 +8,7 @@ use crate::imap::{
 };
 use crate::maildir::{Claim, Layout, MaildirStore};
 use crate::reconcile::Direction;
-use crate::state::{Lock, Memory, State, StateError};
+use crate::state::{Lock, Memory, State, StateError, network_drive};
 use crate::store::StoreError;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -100,6 +100,9 @@ pub fn open_state(state_dir: &Path, account: &str, writes: Writes) -> Result<Ope
                     source,
                 })?;
             let lock = Lock::take(&lock_path)?;
+            if let Some(warning) = on_network(state_dir).filter(|_| !path.exists()) {
+                tracing::warn!("{warning}");
+            }
             (Some(lock), State::open(&path)?)
         }
         Writes::None => match Lock::take_quietly(&lock_path) {
@@ -112,6 +115,16 @@ pub fn open_state(state_dir: &Path, account: &str, writes: Writes) -> Result<Ope
     };
     let claim = claim_of(&state)?;
     Ok(OpenState { state, lock, claim })
+}
+
+/// What is to be said of a state directory that other machines may have, too.
+pub fn on_network(state_dir: &Path) -> Option<String> {
+    let kind = network_drive(state_dir)?;
+    let path = state_dir.display();
+    Some(format!(
+        "state_dir {path} lies on a network drive ({kind}): only one machine may ever use it; \
+         better set state_dir to a directory on a disk of this machine"
+    ))
 }
 
 /// Opens a state whose lock is held.

@@ -2,6 +2,7 @@
 //!
 //! Does not know what the sides are; both come as stores ([`crate::store`]).
 
+use super::out_of_sight::await_sight;
 use super::report::{Ended, Observer, Report, Severity, Stop, Trouble};
 use super::rest::leaves_nothing;
 use super::work::Work;
@@ -177,6 +178,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let mut verdict = guard::check(plan, &context);
         let settles = leaves_nothing(&verdict);
         report.held = verdict.held;
+        for side in Side::BOTH {
+            await_sight(side, &mut verdict.plan, report);
+        }
         if self.options.dry_run {
             report.plan = Some(verdict.plan);
             return Ok(Passed {

@@ -6,7 +6,7 @@
 //! not, nothing is decided until the next pass sees it gone.
 
 use super::account::Account;
-use super::out_of_sight::{await_sight, out_of_sight, rests_on_absence};
+use super::out_of_sight::{out_of_sight, rests_on_absence};
 use super::probe::passable;
 use super::report::{Ended, Report};
 use super::scene::Scenes;
@@ -35,7 +35,6 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     ) -> Result<(), Ended> {
         let patient = report.restless < PATIENCE;
         for side in [Side::Local, Side::Remote] {
-            await_sight(side, plan, report);
             let rests = |action: &Action| rests_on_absence(action) == Some(side);
             let mut plans = plan.messages.iter();
             let any = plans.any(|(_, plan)| plan.actions.iter().any(rests));

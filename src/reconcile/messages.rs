@@ -382,3 +382,7 @@ impl Table<'_> {
         self.plan.notes.push(Note { id: id.any(), text });
     }
 }
+
+#[cfg(test)]
+#[path = "messages_tests.rs"]
+mod tests;

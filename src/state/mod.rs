@@ -3,7 +3,8 @@
 //! Reading order: [`migrate`] (the schema and how a database gets to it), [`base`] (mailboxes,
 //! pairs, cursors), [`names`] (of files, in fewer bytes), [`homes`] (names of mailboxes),
 //! [`outcome`] (how they change), [`kindred`] (the same message elsewhere), [`intents`] (uploads
-//! under way), [`held`] (what waits for the user), [`history`], [`lock`] (one process per account).
+//! under way), [`held`] (what waits for the user), [`history`], [`lock`] (one process per account),
+//! [`drive`] (where it lies).
 //!
 //! Calls block; an account lives on a thread of its own (decision 0003). Every public method that
 //! writes is one transaction.
@@ -28,7 +29,10 @@ mod history;
 
 mod lock;
 
+mod drive;
+
 pub use base::Memory;
+pub use drive::network_drive;
 pub use held::HeldRow;
 pub use history::{Change, HistoryRow, RunRow};
 pub use intents::Upload;

@@ -229,3 +229,27 @@ fn dry_run_shows_the_plan_and_writes_nothing() {
     );
     assert_eq!(report.mailboxes_created_remote, 1);
 }
+
+/// What waits for a mailbox that cannot be looked into is in no plan, as it is not done either.
+#[test]
+fn dry_run_leaves_out_what_would_wait() {
+    let mut waited = false;
+    for step in 1..=30 {
+        let mut w = with_a();
+        gone(&mut w, Side::Local);
+        w.local
+            .add(&mb("A"), b"Subject: n\r\n\r\n1", Flags::default());
+        w.options.dry_run = true;
+        let report = w.sync_failing(step, StoreError::Mailbox("this one failed".into()));
+        let Some(plan) = report.plan else {
+            continue;
+        };
+        let mut actions = plan.messages.iter().flat_map(|(_, plan)| &plan.actions);
+        let deletes = actions.any(|action| action.to_string().starts_with("delete"));
+        if report.notes.iter().any(|note| note.contains("so it waits")) {
+            assert!(!deletes, "step {step}");
+            waited = true;
+        }
+    }
+    assert!(waited, "no step was that of a mailbox");
+}
