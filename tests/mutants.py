@@ -25,6 +25,8 @@ SIZES = {"MAILTIDE_CASES": "3000", "MAILTIDE_RUNS": "500", "MAILTIDE_SIM": "60",
          "MAILTIDE_SOAK": "10", "MAILTIDE_RENAMES": "5", "RUST_BACKTRACE": "0"}
 # Tests that take longer than so many seconds are not asked.
 LIMIT = float(os.environ.get("MAILTIDE_LIMIT", "60"))
+# So many seconds of tests are asked about one mutant; others are asked by the next run.
+BUDGET = float(os.environ.get("MAILTIDE_BUDGET", "inf"))
 # So many seconds of tests are asked in one process.
 GROUP = 2.0
 BUILD = {"CARGO_PROFILE_DEV_OPT_LEVEL": "1", "CARGO_PROFILE_TEST_OPT_LEVEL": "1",
@@ -234,10 +236,10 @@ class Order:
 
 
 def fate(mutant, tree, tests, order):
-    """Which test noticed it, or the first of those asked together; `None`: none. What real servers are
-    asked has to fail twice: a slow machine is not the mutant's doing."""
-    tests = order.sort(mutant, tests)
-    while tests:
+    """Which test noticed it, or the first of those asked together; `None`: none; and who was asked. What
+    real servers are asked has to fail twice: a slow machine is not the mutant's doing."""
+    tests, asked, spent = order.sort(mutant, tests), [], 0.0
+    while tests and spent < BUDGET:
         group, seconds = [], 0.0
         for test in tests:
             known = group and group[0].name in order.of[mutant["place"]]
@@ -246,6 +248,8 @@ def fate(mutant, tree, tests, order):
             group.append(test)
             seconds += test.seconds
         tests = tests[len(group):]
+        asked += [test.name for test in group]
+        spent += seconds
         for _ in range(2 if seconds > 0.5 else 1):
             names = [test.name for test in group]
             ended = ask(group[0].program, names, tree, 8 + 5 * seconds, MUTANT=str(mutant["id"]))
@@ -253,8 +257,8 @@ def fate(mutant, tree, tests, order):
                 break
         else:
             order.noticed(mutant, group[0].name)
-            return f"{group[0].name}{', hung' if ended in (124, 137) else ''}"
-    return None
+            return f"{group[0].name}{', hung' if ended in (124, 137) else ''}", asked
+    return None, asked
 
 
 def name_all(mutants):
@@ -302,14 +306,14 @@ def main():
           f"{len(tests)} tests, {len(known)} known, {len(todo)} to try", flush=True)
     order = Order()
     with concurrent.futures.ThreadPoolExecutor(int(jobs)) as pool:
-        tries = {pool.submit(fate, mutant, tree, new, order): (mutant["words"], new, asked)
+        tries = {pool.submit(fate, mutant, tree, new, order): (mutant["words"], asked)
                  for mutant, new, asked in todo}
         for one in concurrent.futures.as_completed(tries):
-            words, new, asked = tries[one]
-            everybody = ",".join(sorted(asked | {test.name for test in new}))
+            words, before = tries[one]
+            noticed, asked = one.result()
+            everybody = ",".join(sorted({*before, *asked}))
             with open(results, "a") as out:
-                out.write((f"{one.result()}\t{words}" if one.result()
-                           else f"MISSED\t{words}\t{everybody}") + "\n")
+                out.write((f"{noticed}\t{words}" if noticed else f"MISSED\t{words}\t{everybody}") + "\n")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 #   bash tests/mutants.sh [DIRECTORY...]     src/reconcile src/engine by default
 #   MAILTIDE_JOBS=N                          so many at once (default 2)
 #   MAILTIDE_LIMIT=S                         tests that take longer than S seconds are not asked (default 60)
+#   MAILTIDE_BUDGET=S                        so many seconds of tests about one mutant (default: all)
 #
 # What was tried is remembered in target/mutants/results, with the test that noticed it; remove it to
 # begin anew. Takes some hours on two cores. Those that no test can notice are in mutants.explained, with

@@ -178,97 +178,142 @@ fn change(case: &Case<'_>, name: &MailboxName) -> Option<Change> {
     (!same && may && case.policy.chooses(&to)).then_some(Change { remote, local, to })
 }
 
-/// Puts the renames of a side in an order in which no name is in the way. The error is the mailbox
-/// that stands in the way of that.
+/// Puts the renames of a side in an order in which no name is in the way, and no mailbox comes
+/// along with another to where it is not wanted. The error is the mailbox that stands in the way.
 fn order(
     case: &Case<'_>,
     side: Side,
     changes: &BTreeMap<MailboxName, Change>,
     actions: &mut Vec<MailboxAction>,
 ) -> Result<(), MailboxName> {
+    let now = |name: &MailboxName| match changes.get(name) {
+        Some(change) => Some((name.clone(), change.now(side).clone())),
+        None => Some((name.clone(), case.now(side, name)?)),
+    };
     let mut order = Order {
-        case,
         side,
         changes,
         taken: case.names(side).clone(),
+        now: case.base.iter().filter_map(now).collect(),
         pending: Vec::new(),
+        actions,
     };
-    for (name, change) in changes {
-        let (from, to) = (change.now(side).clone(), change.to.clone());
-        if from != to {
-            order.pending.push((name.clone(), from, to));
-        }
-    }
-    order
-        .pending
-        .sort_by_key(|(_, from, _)| (from.depth(), from.clone()));
+    let pending = changes.iter().filter(|(_, c)| *c.now(side) != c.to);
+    order.pending = pending.map(|(name, _)| name.clone()).collect();
+    let sort = |name: &MailboxName| order.now.get(name).map(|now| (now.depth(), now.clone()));
+    order.pending.sort_by_key(sort);
     while !order.pending.is_empty() {
-        actions.push(order.next()?);
+        order.next()?;
     }
     Ok(())
 }
 
 struct Order<'a> {
-    case: &'a Case<'a>,
     side: Side,
     changes: &'a BTreeMap<MailboxName, Change>,
     /// The names that the side has by then.
     taken: BTreeSet<MailboxName>,
-    /// Name in the base, name now, name wanted.
-    pending: Vec<(MailboxName, MailboxName, MailboxName)>,
+    /// What the mailboxes of the base are called by then.
+    now: BTreeMap<MailboxName, MailboxName>,
+    /// Mailboxes of the base that have another name than they should.
+    pending: Vec<MailboxName>,
+    actions: &'a mut Vec<MailboxAction>,
 }
 
 impl Order<'_> {
-    fn next(&mut self) -> Result<MailboxAction, MailboxName> {
-        let free = self
-            .pending
-            .iter()
-            .position(|(_, from, to)| !self.taken.contains(to) && self.follow(from, to));
-        if let Some(at) = free {
-            let (_, from, to) = self.pending.remove(at);
-            return Ok(self.rename(from, to));
-        }
-        // All names that are wanted are taken: one makes room, if that helps.
-        let leaves = |to: &MailboxName| self.pending.iter().any(|(_, from, _)| from == to);
-        let alone = |from: &MailboxName| !self.taken.iter().any(|n| n.below(from).is_some());
-        let fits = |(_, from, to): &&mut (MailboxName, MailboxName, MailboxName)| {
-            leaves(to) && alone(from) && !is_passing(from)
+    fn next(&mut self) -> Result<(), MailboxName> {
+        let free = |name: &&MailboxName| {
+            let to = self.wanted(name);
+            to.is_some_and(|to| !self.is_taken(to) && !self.leads_away(to) && self.follow(name, to))
         };
+        if let Some(name) = self.pending.iter().find(free).cloned() {
+            self.finish(&name);
+            return Ok(());
+        }
+        // All names that are wanted are taken, or go away: one makes room, if that helps.
+        let alone = |name: &&MailboxName| {
+            let now = self.now.get(*name).filter(|now| !is_passing(now));
+            now.is_some_and(|now| !self.taken.iter().any(|n| n.below(now).is_some()))
+        };
+        let leaves = |to: &MailboxName| self.pending_names().any(|now| now == to);
+        let waits_for = |leaves: &dyn Fn(&MailboxName) -> bool| {
+            let fits = |name: &&MailboxName| alone(name) && self.wanted(name).is_some_and(leaves);
+            self.pending.iter().find(fits).cloned()
+        };
+        let chosen = waits_for(&leaves).or_else(|| waits_for(&|to| self.leads_away(to)));
         let mut numbers = (1..).map(|n| format!("{PASSING}{n}"));
         let passing = numbers.find_map(|name| {
             let name = MailboxName::parse(&name)?;
-            (!self.taken.contains(&name)).then_some(name)
+            (!self.is_taken(&name)).then_some(name)
         });
-        let mut pending = self.pending.clone();
-        let chosen = pending.iter_mut().find(fits).zip(passing);
-        let Some(((_, from, _), passing)) = chosen else {
-            let first = self.pending.first().map(|(name, ..)| name.clone());
+        let Some((name, passing)) = chosen.zip(passing) else {
+            let first = self.pending.first().cloned();
             return Err(first.unwrap_or_else(MailboxName::inbox));
         };
-        let old = std::mem::replace(from, passing.clone());
-        self.pending = pending;
-        Ok(self.rename(old, passing))
+        self.rename(&name, passing);
+        Ok(())
     }
 
-    fn rename(&mut self, from: MailboxName, to: MailboxName) -> MailboxAction {
+    fn wanted(&self, name: &MailboxName) -> Option<&MailboxName> {
+        self.changes.get(name).map(|change| &change.to)
+    }
+
+    fn is_taken(&self, name: &MailboxName) -> bool {
+        self.taken.contains(name)
+    }
+
+    /// What mailboxes that are to get another name are called.
+    fn pending_names(&self) -> impl Iterator<Item = &MailboxName> {
+        self.pending.iter().filter_map(|name| self.now.get(name))
+    }
+
+    /// Whether a name lies below one that goes away: what has it then would come along.
+    fn leads_away(&self, name: &MailboxName) -> bool {
+        self.pending_names().any(|now| name.below(now).is_some())
+    }
+
+    /// Mailboxes of the base below this one, the upper first, and the rest of their names.
+    fn below(&self, name: &MailboxName) -> Vec<(&MailboxName, &[String])> {
+        let Some(above) = self.now.get(name) else {
+            return Vec::new();
+        };
+        let all = self.now.iter().filter(|(_, now)| self.is_taken(now));
+        let below = all.filter_map(|(name, now)| Some((name, now.below(above)?)));
+        let mut all: Vec<_> = below.collect();
+        all.sort_by_key(|(_, rest)| rest.len());
+        all
+    }
+
+    /// Whether the mailboxes of the base that lie below go where they are wanted, and may.
+    fn follow(&self, name: &MailboxName, to: &MailboxName) -> bool {
+        let mut below = self.below(name).into_iter();
+        below.all(|(name, rest)| {
+            let wanted = self.wanted(name).filter(|wanted| !self.is_taken(wanted));
+            wanted.is_some_and(|wanted| wanted.below(to) == Some(rest))
+        })
+    }
+
+    /// Gives a mailbox the name that is wanted, and those below. They come along with it, or not:
+    /// in a Maildir++ nothing lies within anything.
+    fn finish(&mut self, name: &MailboxName) {
+        let below = self.below(name).into_iter();
+        let all: Vec<MailboxName> = below.map(|(name, _)| name.clone()).collect();
+        for name in [name.clone()].into_iter().chain(all) {
+            if let Some(to) = self.wanted(&name).cloned() {
+                self.rename(&name, to);
+            }
+            self.pending.retain(|pending| *pending != name);
+        }
+    }
+
+    fn rename(&mut self, name: &MailboxName, to: MailboxName) {
+        let Some(from) = self.now.insert(name.clone(), to.clone()) else {
+            return;
+        };
         self.taken.remove(&from);
         self.taken.insert(to.clone());
         let on = self.side;
-        MailboxAction::Rename { on, from, to }
-    }
-
-    /// Whether the mailboxes of the base that lie below go where they are wanted.
-    fn follow(&self, from: &MailboxName, to: &MailboxName) -> bool {
-        self.case.base.iter().all(|name| {
-            let change = self.changes.get(name);
-            let now = match change {
-                Some(change) => Some(change.now(self.side).clone()),
-                None => self.case.now(self.side, name),
-            };
-            let now = now.filter(|now| self.taken.contains(now));
-            let rest = now.as_ref().and_then(|now| now.below(from));
-            rest.is_none() || change.is_some_and(|change| change.to.below(to) == rest)
-        })
+        self.actions.push(MailboxAction::Rename { on, from, to });
     }
 }
 
@@ -279,101 +324,5 @@ pub fn is_passing(name: &MailboxName) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn mb(name: &str) -> MailboxName {
-        MailboxName::parse(name).unwrap()
-    }
-
-    fn names(text: &str) -> BTreeSet<MailboxName> {
-        text.split(' ').map(mb).collect()
-    }
-
-    fn map(pairs: &[(&str, &str)]) -> BTreeMap<MailboxName, MailboxName> {
-        pairs.iter().map(|(a, b)| (mb(a), mb(b))).collect()
-    }
-
-    /// Decides where the base has these names, and the sides have these changes.
-    fn decided(base: &str, remote: &[(&str, &str)], local: &[(&str, &str)]) -> String {
-        let base = names(base);
-        let (remote, local) = (map(remote), map(local));
-        let side = |renamed: &BTreeMap<MailboxName, MailboxName>| -> BTreeSet<MailboxName> {
-            let now = |name: &MailboxName| renamed.get(name).unwrap_or(name).clone();
-            base.iter().map(now).collect()
-        };
-        let case = Case {
-            base: &base,
-            remote: &remote,
-            local: &local,
-            remote_names: &side(&remote),
-            local_names: &side(&local),
-            refused: &BTreeSet::new(),
-            policy: &Policy::default(),
-        };
-        let lines: Vec<String> = decide(&case).iter().map(ToString::to_string).collect();
-        lines.join("; ")
-    }
-
-    #[test]
-    fn one_side_follows_the_other() {
-        let here = decided("INBOX A", &[], &[("A", "B")]);
-        assert_eq!(
-            here,
-            "rename mailbox A to B on remote; note that mailbox A is called B"
-        );
-        let there = decided("INBOX A", &[("A", "B")], &[]);
-        assert_eq!(
-            there,
-            "rename mailbox A to B on local; note that mailbox A is called B"
-        );
-        let both = decided("INBOX A", &[("A", "B")], &[("A", "B")]);
-        assert_eq!(both, "note that mailbox A is called B");
-        let apart = decided("INBOX A", &[("A", "B")], &[("A", "C")]);
-        assert_eq!(
-            apart,
-            "rename mailbox C to B on local; note that mailbox A is called B"
-        );
-    }
-
-    #[test]
-    fn what_is_below_comes_along_or_nothing_does() {
-        let all = decided("INBOX A A/x", &[], &[("A", "B"), ("A/x", "B/x")]);
-        let want = "rename mailbox A to B on remote; rename mailbox A/x to B/x on remote; \
-                    note that mailbox A is called B; note that mailbox A/x is called B/x";
-        assert_eq!(all, want);
-        assert_eq!(decided("INBOX A A/x", &[], &[("A", "B")]), "");
-    }
-
-    #[test]
-    fn names_are_exchanged() {
-        let swapped = decided("INBOX A B", &[("A", "B"), ("B", "A")], &[]);
-        let want = "rename mailbox A to mailtide-renaming-1 on local; \
-                    rename mailbox B to A on local; \
-                    rename mailbox mailtide-renaming-1 to B on local; \
-                    note that mailbox A is called B; note that mailbox B is called A";
-        assert_eq!(swapped, want);
-        // A run was cut in the middle of it.
-        let passing = "mailtide-renaming-1";
-        let cut = decided("INBOX A B", &[("A", "B"), ("B", "A")], &[("A", passing)]);
-        let want = "rename mailbox B to A on local; \
-                    rename mailbox mailtide-renaming-1 to B on local; \
-                    note that mailbox A is called B; note that mailbox B is called A";
-        assert_eq!(cut, want);
-    }
-
-    #[test]
-    fn a_name_in_the_way_stays() {
-        let base = names("INBOX A B");
-        let case = Case {
-            base: &base,
-            remote: &map(&[]),
-            local: &map(&[("A", "B")]),
-            remote_names: &base,
-            local_names: &names("INBOX B"),
-            refused: &BTreeSet::new(),
-            policy: &Policy::default(),
-        };
-        assert!(decide(&case).is_empty());
-    }
-}
+#[path = "renames_tests.rs"]
+mod tests;
