@@ -389,3 +389,7 @@ fn without(action: MailboxAction, base: &MailboxBase, moves: &Moves) -> MailboxA
         other => other,
     }
 }
+
+#[cfg(test)]
+#[path = "survey_tests.rs"]
+mod tests;

@@ -334,3 +334,7 @@ fn id_of(kind: HeldKind, lines: &[String]) -> String {
     let hex = hasher.finalize().to_hex();
     hex.chars().take(8).collect()
 }
+
+#[cfg(test)]
+#[path = "guard_tests.rs"]
+mod tests;

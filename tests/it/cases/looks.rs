@@ -173,3 +173,125 @@ fn a_mailbox_that_fails_stops_no_other() {
         w.assert_equal_sides("in the end");
     }
 }
+
+/// A directory whose time stamp moved, and in which all is as it was, is nothing to ask about.
+#[test]
+fn what_was_only_touched_on_disk_is_not_looked_at_there() {
+    let mut w = with_mailboxes();
+    let id = w.local.ids(&mb("A"))[0].clone();
+    w.local.edit(&mb("A"), &id, |flags| flags.insert(Flagged));
+    w.local.edit(&mb("A"), &id, |flags| *flags = seen());
+    assert_eq!(steps(&mut w), NOTHING + 1, "the look at the disk");
+    assert_eq!(steps(&mut w), NOTHING);
+    // What waits for its time is asked for.
+    let mut w = with_mailboxes();
+    let key = *w.state.mailboxes().unwrap().get(&mb("A")).unwrap();
+    w.state
+        .begin_uploads(key, &[MaildirId::new("gone")], 9, w.now.get())
+        .unwrap();
+    let id = w.local.ids(&mb("A"))[0].clone();
+    w.local.edit(&mb("A"), &id, |flags| flags.insert(Flagged));
+    w.local.edit(&mb("A"), &id, |flags| *flags = seen());
+    assert!(steps(&mut w) > NOTHING + 1, "the upload is looked for");
+}
+
+/// Where only the disk changed, and as it was planned, nothing is asked again.
+#[test]
+fn what_only_came_here_takes_one_pass() {
+    let passes = |act: fn(&mut TwoSides)| {
+        let mut w = with_mailboxes();
+        act(&mut w);
+        let before = w.remote.inner.borrow().lists;
+        assert_eq!(w.sync_ok().changes(), 1);
+        let passes = w.remote.inner.borrow().lists - before;
+        w.sync_idle();
+        passes
+    };
+    const NEW: &[u8] = b"Subject: k\r\n\r\n1";
+    assert_eq!(passes(|w| drop(w.remote.add(&mb("A"), NEW, seen()))), 1);
+    assert_eq!(passes(|w| flag(w, Some(Flagged), None)), 1);
+    assert_eq!(passes(|w| gone(w, Side::Remote)), 1);
+    assert_eq!(passes(|w| drop(w.local.add(&mb("A"), NEW, seen()))), 2);
+    assert_eq!(passes(|w| flag(w, None, Some(Flagged))), 2);
+}
+
+/// What a full comparison finds counts as missed only where the cheap look showed nothing.
+#[test]
+fn what_the_cheap_look_showed_was_not_missed() {
+    let mut w = with_mailboxes();
+    w.remote.add(&mb("A"), b"Subject: k\r\n\r\n1", seen());
+    w.options.reach = Reach::Everything(w.now.get() + 1);
+    let report = w.sync_ok();
+    assert_eq!((report.downloaded, report.drift), (1, 0), "{report:?}");
+    assert_eq!(report.compared, 2, "INBOX and B");
+}
+
+/// A mailbox whose first sync was cut holds no new mail yet.
+#[test]
+fn what_a_first_sync_brings_is_not_new_even_if_it_was_cut() {
+    let begin = || {
+        let mut w = base();
+        w.remote.create(&mb("A"));
+        for body in [b"Subject: n\r\n\r\n1", b"Subject: n\r\n\r\n2"] {
+            w.remote.add(&mb("A"), body, Flags::default());
+        }
+        let before = w.fuse.borrow().steps;
+        (w, before)
+    };
+    let (mut w, before) = begin();
+    w.sync_ok();
+    let steps = w.fuse.borrow().steps - before;
+    for cut in 1..=steps {
+        let (mut w, _) = begin();
+        w.sync_cut(cut);
+        let report = w.sync_ok();
+        assert!(report.arrived.is_empty(), "step {cut}: {report:?}");
+        w.remote
+            .add(&mb("A"), b"Subject: n\r\n\r\n3", Flags::default());
+        let arrived: Vec<_> = w.sync_ok().arrived.into_iter().collect();
+        assert_eq!(arrived, [(mb("A"), 1)], "step {cut}");
+    }
+}
+
+#[test]
+fn a_run_that_is_to_stop_does_nothing_more() {
+    let mut w = with_mailboxes();
+    flag(&mut w, Some(Flagged), None);
+    w.stop.request();
+    let before = w.fuse.borrow().steps;
+    let report = w.sync();
+    assert!(!report.ok() && report.changes() == 0, "{report:?}");
+    assert_eq!(w.fuse.borrow().steps, before, "nobody is asked");
+}
+
+/// A run that is about some mailboxes leaves alone what is held of others, and only that.
+#[test]
+fn what_is_held_elsewhere_stays_held() {
+    let mut w = with_mailboxes();
+    for name in ["A", "B"] {
+        for n in 0..40 {
+            let body = format!("Subject: {name}{n}\r\n\r\n");
+            w.remote.add(&mb(name), body.as_bytes(), seen());
+        }
+    }
+    w.sync_ok();
+    for name in ["A", "B"] {
+        for id in w.local.ids(&mb(name)) {
+            w.local.delete(&mb(name), &id);
+        }
+    }
+    let held = |w: &TwoSides| -> Vec<String> {
+        let rows = w.state.held().unwrap().into_iter();
+        rows.map(|row| row.mailbox).collect()
+    };
+    assert_eq!(w.sync().held.len(), 2);
+    assert_eq!(held(&w).len(), 2);
+    // What led to it in A is taken back.
+    w.options.only = vec!["A".into()];
+    for n in 0..40 {
+        let body = format!("Subject: A{n}\r\n\r\n");
+        w.local.add(&mb("A"), body.as_bytes(), seen());
+    }
+    w.sync();
+    assert_eq!(held(&w), ["B"]);
+}

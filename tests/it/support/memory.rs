@@ -82,6 +82,8 @@ pub struct Inner<I: Ord> {
     pub stuck: BTreeSet<MailboxName>,
     /// How many bodies were read in full.
     pub reads: u32,
+    /// How often it was listed.
+    pub lists: u32,
     epochs: u64,
     next_object: u64,
 }
@@ -150,6 +152,7 @@ impl<I: MemoryId> Memory<I> {
             proves: I::SIDE == Side::Local,
             stuck: BTreeSet::new(),
             reads: 0,
+            lists: 0,
             epochs: 1,
             next_object: 1,
         };

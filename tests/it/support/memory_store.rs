@@ -16,6 +16,7 @@ impl<I: MemoryId> Store for Memory<I> {
         left: &BTreeMap<MailboxName, Cursor>,
     ) -> Result<Vec<Listed>, StoreError> {
         self.step()?;
+        self.inner.borrow_mut().lists += 1;
         let inner = self.inner.borrow();
         let listed = inner.boxes.iter().map(|(name, b)| Listed {
             name: name.clone(),

@@ -19,6 +19,7 @@ pub struct TwoSides {
     pub policy: Policy,
     pub now: Rc<Cell<i64>>,
     pub options: Options,
+    pub stop: Stop,
     runtime: tokio::runtime::Runtime,
     random: Rc<Cell<u32>>,
 }
@@ -43,6 +44,7 @@ impl TwoSides {
                 grace: 5,
                 ..Options::default()
             },
+            stop: Stop::default(),
             runtime: tokio::runtime::Builder::new_current_thread()
                 .enable_time()
                 .start_paused(true)
@@ -67,7 +69,7 @@ impl TwoSides {
         act: impl AsyncFnOnce(&mut Account<'_, Memory<Uid>, Memory<MaildirId>>) -> T,
     ) -> T {
         let now = self.now.clone();
-        let random = self.random.clone();
+        let (random, stop) = (self.random.clone(), self.stop.clone());
         self.runtime.block_on(async {
             let begin = tokio::time::Instant::now();
             let mut account = Account {
@@ -84,7 +86,7 @@ impl TwoSides {
                     }),
                 },
                 observer: &Silent,
-                stop: Stop::default(),
+                stop,
             };
             act(&mut account).await
         })
