@@ -283,6 +283,15 @@ def results_of(path):
     return known
 
 
+def forget_others(path, names):
+    """Takes out of the results what the program no longer has."""
+    if os.path.exists(path):
+        with open(path) as lines:
+            kept = [line for line in lines if line.rstrip("\n").split("\t")[1] in names]
+        with open(path, "w") as out:
+            out.writelines(kept)
+
+
 def main():
     tree, results, jobs, *directories = sys.argv[1:]
     wanted = [word for directory in directories for word in ("-f", f"{directory}/*.rs")]
@@ -290,6 +299,7 @@ def main():
                             stdout=subprocess.PIPE, text=True, check=True)
     mutants = json.loads(listed.stdout)
     name_all(mutants)
+    forget_others(results, {mutant["words"] for mutant in mutants})
     known = results_of(results)
     dead, not_tried = hold(tree, mutants)
     tests = all_tests(tree, programs(tree), int(jobs))

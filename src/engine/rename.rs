@@ -306,3 +306,26 @@ fn concerned(
         false => own,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rename_that_failed_is_about_where_it_began_or_was_to_end() {
+        let mb = |name: &str| MailboxName::parse(name).unwrap();
+        let follow = |from: &str, to: &str| MailboxAction::Follow {
+            from: mb(from),
+            to: mb(to),
+        };
+        let actions = [follow("A", "B"), follow("C", "D")];
+        let about = |from: &str, to: &str| {
+            let all = concerned(&actions, &mb(from), &mb(to));
+            all.iter().map(MailboxName::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(about("A", "B"), ["A"]);
+        assert_eq!(about("C", "x"), ["C"]);
+        assert_eq!(about("x", "B"), ["A"]);
+        assert_eq!(about("x", "y"), ["A", "C"], "names are exchanged");
+    }
+}

@@ -121,3 +121,104 @@ pub(super) fn whereabouts<I: Id>(look: &Look<I>, id: &I) -> Whereabouts {
         Whereabouts::Here
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Canonical, Flags, MailboxKey};
+    use crate::reconcile::{Action, Coverage, Cursor};
+
+    fn mb(name: &str) -> MailboxName {
+        MailboxName::parse(name).unwrap()
+    }
+
+    fn pair(n: u32) -> Pair {
+        Pair {
+            id: PairId(n.into()),
+            uid: Uid::new(n).unwrap(),
+            file: MaildirId::new(format!("f{n}")),
+            flags: Flags::default(),
+            hash: Canonical::of(b"x"),
+            size: 1,
+            kin: None,
+            tombstone: None,
+        }
+    }
+
+    /// A mailbox that comes back, and the pairs that went with it.
+    fn scene(name: &str, forgotten: &[u32]) -> (MailboxName, Scene) {
+        let base = MailboxBase {
+            key: MailboxKey(1),
+            name: mb(name),
+            tag: 1,
+            epoch: None,
+            pairs: Vec::new(),
+            aside: Vec::new(),
+        };
+        let scene = Scene {
+            base,
+            remote: Look::unchanged(None, Cursor::default()),
+            local: Look::unchanged(None, Cursor::default()),
+            full: false,
+            quiet: false,
+            fate: Fate::Stays,
+            forgotten: forgotten.iter().map(|n| pair(*n)).collect(),
+        };
+        (mb(name), scene)
+    }
+
+    /// Pairs that were moved, and where something is to be done.
+    fn moves(pairs: &[u32], ends: &[(&str, usize)]) -> Moves {
+        let forget = |n: u32| Action::Unaside(Uid::new(n).unwrap().any());
+        let end = |(name, count): &(&str, usize)| (mb(name), (1..=*count as u32).map(forget));
+        let ends = ends.iter().map(end);
+        Moves {
+            pairs: pairs.iter().map(|n| PairId((*n).into())).collect(),
+            actions: ends.map(|(name, all)| (name, all.collect())).collect(),
+            ..Moves::default()
+        }
+    }
+
+    #[test]
+    fn what_was_moved_out_is_what_went_with_the_mailbox_and_was_moved() {
+        let (_, one) = scene("A", &[1, 2]);
+        assert_eq!(one.moved_out(&moves(&[2, 3], &[])), [PairId(2)].into());
+    }
+
+    #[test]
+    fn mailboxes_wait_for_each_other_when_all_that_moves_ends_in_them() {
+        let both: Scenes = [scene("A", &[1]), scene("B", &[2])].into();
+        assert!(wait_for_each_other(
+            &both,
+            &moves(&[1, 2], &[("A", 1), ("B", 1)])
+        ));
+        let idle = moves(&[1, 2], &[("A", 1), ("B", 1), ("C", 0)]);
+        assert!(wait_for_each_other(&both, &idle), "nothing is done in C");
+        let out = moves(&[1, 2], &[("A", 1), ("C", 1)]);
+        assert!(!wait_for_each_other(&both, &out), "C does not wait");
+        let other = moves(&[3], &[]);
+        assert!(!wait_for_each_other(&both, &other), "nothing waits");
+    }
+
+    #[test]
+    fn where_a_message_is_by_a_look() {
+        let (uid, file) = (Uid::new(1).unwrap(), MaildirId::new("f1"));
+        let (_, mut one) = scene("A", &[]);
+        assert_eq!(whereabouts(&one.remote, &uid), Whereabouts::Here);
+        assert_eq!(whereabouts(&one.local, &file), Whereabouts::Here);
+        // Content is fixed per UID: only a file is edited, and a body that the server does not give
+        // is no message that is gone.
+        one.remote.edited.insert(uid);
+        one.remote.broken.insert(uid);
+        assert_eq!(whereabouts(&one.remote, &uid), Whereabouts::Here);
+        one.local.broken.insert(file.clone());
+        assert_eq!(whereabouts(&one.local, &file), Whereabouts::Broken);
+        one.local.edited.insert(file.clone());
+        assert_eq!(whereabouts(&one.local, &file), Whereabouts::Edited);
+        one.local.coverage = Coverage::Partial;
+        assert_eq!(whereabouts(&one.local, &file), Whereabouts::Unknown);
+        let gone = BTreeSet::from([file.clone()]);
+        one.local.coverage = Coverage::Delta { gone };
+        assert_eq!(whereabouts(&one.local, &file), Whereabouts::Gone);
+    }
+}

@@ -11,6 +11,7 @@ mod mailboxes;
 mod meanwhile;
 mod moves;
 mod new_messages;
+mod objects;
 mod renames;
 mod renames_asked;
 mod verify;

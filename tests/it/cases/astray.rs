@@ -3,6 +3,7 @@
 
 use super::mailboxes::with_a;
 use super::*;
+use crate::support::memory::Act;
 
 const NEW: &[u8] = b"Subject: n\r\n\r\n1";
 
@@ -94,4 +95,118 @@ fn what_arrived_is_not_what_vanished_elsewhere() {
         w.remote.delete(&mb("A"), uid);
     };
     row("twice, one deleted there", twice, expunged, want);
+}
+
+/// The last byte of the upload arrives while the next run waits to see whether it does.
+#[test]
+fn moved_here_and_it_arrives_late() {
+    for step in 1..=20 {
+        let mut w = with_a();
+        in_doubt(&mut w);
+        moved(&mut w);
+        let remote = w.remote.clone();
+        let arrives = Act(Box::new(move || {
+            drop(remote.add(&inbox(), NEW, Flags::default()))
+        }));
+        let at = w.fuse.borrow().steps + step;
+        w.fuse.borrow_mut().act_at = Some((at, arrives));
+        w.sync_ok();
+        assert_eq!(
+            show(&w.remote.view()),
+            r"A: a(\Seen) n(); INBOX: msg(\Seen) other()",
+            "step {step}"
+        );
+        w.assert_equal_sides("it came late");
+    }
+}
+
+#[test]
+fn what_was_there_before_the_upload_is_not_it() {
+    let before = || {
+        let mut w = with_a();
+        w.remote.add(&inbox(), NEW, Flags::default());
+        in_doubt(&mut w);
+        w
+    };
+    let want = r"A: a(\Seen) n(); INBOX: msg(\Seen) n() other()";
+    row("an equal one was there", before, moved, want);
+}
+
+#[test]
+fn two_equal_uploads_are_two_messages() {
+    let two = || {
+        let mut w = with_a();
+        in_doubt(&mut w);
+        in_doubt(&mut w);
+        for _ in 0..2 {
+            w.remote.add(&inbox(), NEW, Flags::default());
+        }
+        w
+    };
+    let both = |w: &mut TwoSides| {
+        moved(w);
+        moved(w);
+    };
+    let want = r"A: a(\Seen) n() n(); INBOX: msg(\Seen) other()";
+    row("two arrived, both moved here", two, both, want);
+    let want = r"A: a(\Seen) n(); INBOX: msg(\Seen) n() other()";
+    row("two arrived, one moved here", two, moved, want);
+}
+
+#[test]
+fn a_copy_of_the_same_name_is_no_move() {
+    let arrived = || {
+        let mut w = with_a();
+        in_doubt(&mut w);
+        w.remote.add(&inbox(), NEW, Flags::default());
+        w
+    };
+    let copied = |w: &mut TwoSides| {
+        let mut inner = w.local.inner.borrow_mut();
+        let all = inner.boxes[&inbox()].messages.clone();
+        let (file, message) = all.into_iter().find(|(_, m)| m.body == NEW).unwrap();
+        inner.boxes.get_mut(&mb("A")).unwrap().put_as(file, message);
+    };
+    let want = r"A: a(\Seen) n(); INBOX: msg(\Seen) n() other()";
+    row("arrived, copied here", arrived, copied, want);
+}
+
+#[test]
+fn deleted_here_after_it_arrived() {
+    let arrived = || {
+        let mut w = with_a();
+        in_doubt(&mut w);
+        w.remote.add(&inbox(), NEW, Flags::default());
+        w
+    };
+    let deleted = |w: &mut TwoSides| {
+        let all = w.local.inner.borrow().boxes[&inbox()].messages.clone();
+        let (file, _) = all.iter().find(|(_, m)| m.body == NEW).unwrap();
+        w.local.delete(&inbox(), file);
+    };
+    // It never was on both sides.
+    let want = r"A: a(\Seen); INBOX: msg(\Seen) n() other()";
+    row("arrived, deleted here", arrived, deleted, want);
+}
+
+#[test]
+fn moved_here_out_of_a_mailbox_that_is_gone_on_both_sides() {
+    let lost = || {
+        let mut w = with_a();
+        w.remote.create(&mb("B"));
+        w.sync_ok();
+        let file = w.local.add(&mb("B"), NEW, Flags::default());
+        let key = *w.state.mailboxes().unwrap().get(&mb("B")).unwrap();
+        w.state.begin_uploads(key, &[file], 0, w.now.get()).unwrap();
+        w.state.commit_uploads(key, w.now.get()).unwrap();
+        w
+    };
+    let gone = |w: &mut TwoSides| {
+        let file = w.local.ids(&mb("B"))[0].clone();
+        w.local.shift(&mb("B"), &file, &mb("A"));
+        w.local.inner.borrow_mut().boxes.remove(&mb("B"));
+        w.remote.inner.borrow_mut().boxes.remove(&mb("B"));
+    };
+    let want = r"A: a(\Seen) n(); INBOX: msg(\Seen) other()";
+    row("its mailbox is gone", lost, gone, want);
 }

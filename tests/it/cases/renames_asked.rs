@@ -222,6 +222,41 @@ fn a_rename_that_is_refused_concerns_no_other() {
     w.sync_idle();
 }
 
+/// Names that were half exchanged when the server refused go back, and a line that breaks then ends
+/// the run.
+#[test]
+fn names_that_were_half_exchanged_go_back() {
+    let half = || {
+        let w = begin();
+        w.local.rename(&mb("C"), &mb("K"));
+        w.local.rename(&mb("A/x"), &mb("C"));
+        w.local.rename(&mb("K"), &mb("A/x"));
+        w.remote.inner.borrow_mut().stuck.insert(mb("A/x"));
+        w
+    };
+    let mut w = half();
+    let before = w.fuse.borrow().steps;
+    let report = w.sync_ok();
+    let steps = w.fuse.borrow().steps - before;
+    assert_eq!(
+        (report.mailboxes_renamed_remote, report.moved_remote),
+        (0, 2)
+    );
+    w.assert_equal_sides("half exchanged");
+    w.sync_idle();
+    for step in 1..=steps {
+        let mut w = half();
+        let report = w.sync_failing(step, StoreError::Retry("the line broke".into()));
+        assert!(report.halted.is_some(), "step {step}: {report:?}");
+        w.sync();
+        w.assert_equal_sides(&format!("the line broke at step {step}"));
+        let mut w = half();
+        w.sync_failing(step, StoreError::Mailbox("this one failed".into()));
+        w.sync();
+        w.assert_equal_sides(&format!("one failed at step {step}"));
+    }
+}
+
 /// What each side calls a mailbox is noted again where it changes, but by no dry run.
 #[test]
 fn what_mailboxes_are_called_is_kept_up() {

@@ -1,0 +1,55 @@
+//! Servers that name each message wherever it lies (EMAILID, X-GM-MSGID).
+
+use super::moves::begin;
+use super::*;
+
+/// One message under three labels, and nothing here yet.
+fn labels() -> TwoSides {
+    let mut w = TwoSides::new();
+    w.remote.inner.borrow_mut().objects = true;
+    for name in ["A", "B"] {
+        w.remote.create(&mb(name));
+    }
+    w.sync_ok();
+    let id = w.remote.add(&inbox(), BODY, seen());
+    for name in ["A", "B"] {
+        w.remote.copy(&inbox(), &id, &mb(name));
+    }
+    w
+}
+
+#[test]
+fn a_message_under_several_labels_is_fetched_once_for_the_inbox() {
+    let mut w = labels();
+    let before = (w.fuse.borrow().steps, w.remote.inner.borrow().reads);
+    let report = w.sync_ok();
+    let steps = w.fuse.borrow().steps - before.0;
+    assert_eq!((report.downloaded, report.copied_local), (1, 2));
+    assert_eq!(w.remote.inner.borrow().reads - before.1, 1, "bodies");
+    w.assert_equal_sides("fetched once");
+    w.sync_idle();
+    for cut in 1..=steps {
+        let mut w = labels();
+        w.sync_cut(cut);
+        let count = |name: &str| w.local.ids(&mb(name)).len();
+        let copied = count("A") + count("B");
+        assert!(copied == 0 || count("INBOX") == 1, "cut at step {cut}");
+        w.sync_ok();
+        w.assert_equal_sides(&format!("cut at step {cut}"));
+    }
+}
+
+/// What it is called proves what it is: nothing of it has to be read.
+#[test]
+fn what_moved_there_is_known_without_a_look_into_it() {
+    let steps = |objects: bool| {
+        let mut w = begin(|w| w.remote.inner.borrow_mut().objects = objects);
+        let id = uid(&w);
+        w.remote.shift(&inbox(), &id, &mb("B"));
+        let before = w.fuse.borrow().steps;
+        assert_eq!(w.sync_ok().moved_local, 1);
+        w.fuse.borrow().steps - before
+    };
+    let (named, plain) = (steps(true), steps(false));
+    assert!(named < plain, "{named} steps, {plain} without names");
+}
