@@ -2,7 +2,8 @@
 //! left it, nothing is there twice, and no body has crossed that was on both sides already.
 
 use super::*;
-use crate::support::memory::Act;
+use crate::support::memory::{Act, Fuse, Memory};
+use std::cell::RefCell;
 
 fn begin(objects: bool) -> TwoSides {
     super::moves::begin(|w| w.remote.inner.borrow_mut().objects = objects)
@@ -110,4 +111,63 @@ fn deleted() {
         Box::new(move || local.delete(&inbox(), &file))
     };
     at_each_step("deleted here", here, r"A: a(\Seen); B: ; INBOX: other()");
+}
+
+/// A deletion waits while the disk has changed since it was looked at; the run that waits does it.
+#[test]
+fn what_waited_for_the_disk_is_done_by_the_same_run() {
+    let deleted = || {
+        let mut w = begin(false);
+        gone(&mut w, Side::Local);
+        w
+    };
+    let mut w = deleted();
+    let before = w.fuse.borrow().steps;
+    w.sync_ok();
+    let steps = w.fuse.borrow().steps - before;
+    let mut longest = 0;
+    for step in 1..=steps {
+        let mut w = deleted();
+        let local = w.local.clone();
+        let act = move || drop(local.add(&mb("B"), b"Subject: n\r\n\r\n1", seen()));
+        let before = w.fuse.borrow().steps;
+        w.fuse.borrow_mut().act_at = Some((before + step, Act(Box::new(act))));
+        assert_eq!(w.sync_ok().deleted_remote, 1, "step {step}");
+        longest = longest.max(w.fuse.borrow().steps - before);
+        w.sync_ok();
+        w.assert_equal_sides("in the end");
+    }
+    assert!(
+        longest > steps + 6,
+        "nothing waited: {longest} steps of {steps}"
+    );
+}
+
+/// Somebody touches a file before each step from now on.
+fn touch_on(local: Memory<MaildirId>, fuse: Rc<RefCell<Fuse>>) {
+    let next = fuse.borrow().steps + 1;
+    let again = (local, fuse.clone());
+    let act = move || {
+        let (local, fuse) = again;
+        let id = local.ids(&mb("A"))[0].clone();
+        local.edit(&mb("A"), &id, |_| {});
+        touch_on(local, fuse);
+    };
+    fuse.borrow_mut().act_at = Some((next, Act(Box::new(act))));
+}
+
+/// A disk that never comes to rest is not waited for without end.
+#[test]
+fn a_disk_that_never_rests_is_waited_for_three_times() {
+    let mut w = begin(false);
+    gone(&mut w, Side::Local);
+    touch_on(w.local.clone(), w.fuse.clone());
+    let before = w.remote.inner.borrow().lists;
+    let report = w.sync();
+    assert_eq!(report.deleted_remote, 1, "{report:?}");
+    let passes = w.remote.inner.borrow().lists - before;
+    assert!((4..=6).contains(&passes), "{passes} passes");
+    w.fuse.borrow_mut().act_at = None;
+    w.sync_ok();
+    w.assert_equal_sides("at rest");
 }
