@@ -106,7 +106,7 @@ fn moved_here_and_it_arrives_late() {
         moved(&mut w);
         let remote = w.remote.clone();
         let arrives = Act(Box::new(move || {
-            drop(remote.add(&inbox(), NEW, Flags::default()))
+            remote.add(&inbox(), NEW, Flags::default());
         }));
         let at = w.fuse.borrow().steps + step;
         w.fuse.borrow_mut().act_at = Some((at, arrives));

@@ -198,6 +198,12 @@ fn what_was_only_touched_on_disk_is_not_looked_at_there() {
 /// Where only the disk changed, and as it was planned, nothing is asked again.
 #[test]
 fn what_only_came_here_takes_one_pass() {
+    fn new_there(w: &mut TwoSides) {
+        w.remote.add(&mb("A"), b"Subject: k\r\n\r\n1", seen());
+    }
+    fn new_here(w: &mut TwoSides) {
+        w.local.add(&mb("A"), b"Subject: k\r\n\r\n1", seen());
+    }
     let passes = |act: fn(&mut TwoSides)| {
         let mut w = with_mailboxes();
         act(&mut w);
@@ -207,11 +213,10 @@ fn what_only_came_here_takes_one_pass() {
         w.sync_idle();
         passes
     };
-    const NEW: &[u8] = b"Subject: k\r\n\r\n1";
-    assert_eq!(passes(|w| drop(w.remote.add(&mb("A"), NEW, seen()))), 1);
+    assert_eq!(passes(new_there), 1);
     assert_eq!(passes(|w| flag(w, Some(Flagged), None)), 1);
     assert_eq!(passes(|w| gone(w, Side::Remote)), 1);
-    assert_eq!(passes(|w| drop(w.local.add(&mb("A"), NEW, seen()))), 2);
+    assert_eq!(passes(new_here), 2);
     assert_eq!(passes(|w| flag(w, None, Some(Flagged))), 2);
 }
 
@@ -230,7 +235,7 @@ fn what_the_cheap_look_showed_was_not_missed() {
 #[test]
 fn what_a_first_sync_brings_is_not_new_even_if_it_was_cut() {
     let begin = || {
-        let mut w = base();
+        let w = base();
         w.remote.create(&mb("A"));
         for body in [b"Subject: n\r\n\r\n1", b"Subject: n\r\n\r\n2"] {
             w.remote.add(&mb("A"), body, Flags::default());
