@@ -312,6 +312,8 @@ def main():
                if mutant["place"] in test.reaches and test.name not in asked]
         if new or mutant["words"] not in known:
             todo.append((mutant, new, asked))
+    # First those of which few tests are left to ask.
+    todo.sort(key=lambda one: len(one[1]))
     print(f"{len(mutants)} mutants: {len(dead)} do not compile, {len(not_tried)} not tried, "
           f"{len(tests)} tests, {len(known)} known, {len(todo)} to try", flush=True)
     order = Order()
