@@ -179,7 +179,8 @@ pub struct History {
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
     /// The last so many changes of each account
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 50,
+          value_parser = clap::value_parser!(u32).range(1..))]
     pub last: u32,
     /// Print one JSON object a line
     #[arg(long)]

@@ -128,6 +128,8 @@ fn history_tells_what_was_changed_and_why() {
         last.contains("flags") && last.contains(r"(+(\Flagged))") && last.lines().count() == 1,
         "{last}"
     );
+    let none = home.run(&["history", "-n", "0"]);
+    assert_eq!(none.status.code(), Some(2), "{none:?}");
     let work = history(&["--mailbox", "W*", "--json"]);
     let objects = work.lines().map(|line| serde_json::from_str(line).unwrap());
     let objects: Vec<serde_json::Value> = objects.collect();
