@@ -61,15 +61,15 @@ echo "== On the phone: mark ten messages read, star one, delete three, file mail
 phone change
 echo "== On disk, as a mail reader does: answer one, delete two, write a draft, make a mailbox"
 inbox=$work/Mail/INBOX
-answered=$(find "$inbox/cur" -type f -name '*:2,S' | sort | head -n 1)
+answered=$(find "$inbox/cur" -type f -name '*:2,S' | sort | sed -n 1p)
 mv "$answered" "${answered%:2,S}:2,RS"
-find "$work/Mail/Arbeit/Entwürfe" -type f | sort | head -n 2 | xargs -d '\n' rm
+find "$work/Mail/Arbeit/Entwürfe" -type f | sort | sed -n 1,2p | xargs -d '\n' rm
 mkdir -p "$work/Mail/Drafts/"{tmp,new,cur} "$work/Mail/Ideas/Später/"{tmp,new,cur}
 printf 'Subject: a draft\n\nto be continued\n' >"$work/Mail/Drafts/cur/1700000000.M1P1.desk:2,DS"
 printf 'Subject: an idea\n\nwrite it down\n' >"$work/Mail/Ideas/Später/new/1700000001.M1P1.desk"
 show
 echo "== mailtide sync --dry-run: the very plan that would run"
-mailtide sync --dry-run | sort | uniq -c -w 40 | sort -rn | head -n 12
+mailtide sync --dry-run | sort | uniq -c -w 40 | sort -rn | sed -n 1,12p
 echo
 echo "== mailtide sync"
 mailtide sync
@@ -117,7 +117,7 @@ echo "the server told of it after $told ms (Dovecot gathers changes for half a s
 echo "$((shown - told)) ms later it was on disk"
 echo "== On disk: mark a message answered"
 sleep 1
-file=$(find "$inbox/cur" -type f -name '*:2,S' | sort | head -n 1)
+file=$(find "$inbox/cur" -type f -name '*:2,S' | sort | sed -n 1p)
 answered_there=0
 while phone answered INBOX $((answered_there + 1)) 2>/dev/null; do
     answered_there=$((answered_there + 1))
@@ -139,4 +139,4 @@ watcher=
 
 echo
 echo "Deleted bytes are kept for 30 days:"
-(cd "$work/Mail" && find .mailtide/quarantine -type f | sed 's/^/    /' | head -n 6)
+(cd "$work/Mail" && find .mailtide/quarantine -type f | sed 's/^/    /' | sed -n 1,6p)
