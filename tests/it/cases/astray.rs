@@ -20,6 +20,14 @@ fn in_doubt(w: &mut TwoSides) -> MaildirId {
     file
 }
 
+/// One that arrived.
+fn arrived() -> TwoSides {
+    let mut w = with_a();
+    in_doubt(&mut w);
+    w.remote.add(&inbox(), NEW, Flags::default());
+    w
+}
+
 /// A user moves it to A.
 fn moved(w: &mut TwoSides) {
     let all = w.local.inner.borrow().boxes[&inbox()].messages.clone();
@@ -29,12 +37,6 @@ fn moved(w: &mut TwoSides) {
 
 #[test]
 fn moved_here_after_it_arrived() {
-    let arrived = || {
-        let mut w = with_a();
-        in_doubt(&mut w);
-        w.remote.add(&inbox(), NEW, Flags::default());
-        w
-    };
     let want = r"A: a(\Seen) n(); INBOX: msg(\Seen) other()";
     row("arrived, moved here", arrived, moved, want);
     let slow = || {
@@ -155,12 +157,6 @@ fn two_equal_uploads_are_two_messages() {
 
 #[test]
 fn a_copy_of_the_same_name_is_no_move() {
-    let arrived = || {
-        let mut w = with_a();
-        in_doubt(&mut w);
-        w.remote.add(&inbox(), NEW, Flags::default());
-        w
-    };
     let copied = |w: &mut TwoSides| {
         let mut inner = w.local.inner.borrow_mut();
         let all = inner.boxes[&inbox()].messages.clone();
@@ -173,12 +169,6 @@ fn a_copy_of_the_same_name_is_no_move() {
 
 #[test]
 fn deleted_here_after_it_arrived() {
-    let arrived = || {
-        let mut w = with_a();
-        in_doubt(&mut w);
-        w.remote.add(&inbox(), NEW, Flags::default());
-        w
-    };
     let deleted = |w: &mut TwoSides| {
         let all = w.local.inner.borrow().boxes[&inbox()].messages.clone();
         let (file, _) = all.iter().find(|(_, m)| m.body == NEW).unwrap();
