@@ -51,7 +51,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             .filter(|(_, scene)| scene.fate == Fate::Stays)
             .flat_map(|(name, scene)| scene.new_files().into_iter().map(move |f| (f, name)))
             .collect();
-        for (key, upload) in open {
+        for (key, upload) in open.clone() {
             let was = scenes.values().find(|scene| scene.base.key == key);
             let now = homes.get(&upload.file).and_then(|name| scenes.get(*name));
             let (Some(was), Some(now)) = (was, now) else {
@@ -66,6 +66,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 self.settle_stray(&stray, &mut moves, report).await?;
             }
         }
+        self.find_carried(&open, scenes, &mut moves, report).await?;
         Ok(moves)
     }
 
@@ -161,11 +162,15 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         };
         let same = there.hashes.iter().find(|(_, (other, _))| other == hash);
         Ok(same.map_or(Became::Nothing, |(uid, _)| {
-            let flags = was.remote.seen.get(uid).cloned().flatten();
+            let there = was.remote.seen.get(uid).cloned().flatten();
+            let here = now.local.seen.get(&upload.file).cloned().flatten();
             let outcome = Outcome::Paired {
                 uid: *uid,
                 file: upload.file.clone(),
-                flags: flags.unwrap_or_default(),
+                // What only one side has was set since.
+                flags: there
+                    .unwrap_or_default()
+                    .intersection(&here.unwrap_or_default()),
                 hash: *hash,
                 size: *size,
                 kin: None,

@@ -54,9 +54,10 @@ pub(super) fn change(
     }
 }
 
-/// A refused message is tried again after an hour, two, four, and then daily (row 46).
+/// A refused message is tried again after one hour, two, four, eight, sixteen, and then daily (row
+/// 46).
 pub(super) fn refused(id: AnyId, want: &Wanted, why: String, now: i64) -> Aside {
-    let wait = 3600_i64 << want.attempts.min(4);
+    let wait = 3600_i64 << want.attempts.min(5);
     Aside {
         id,
         reason: AsideReason::Refused,
@@ -75,4 +76,32 @@ pub(super) fn refusal(aside: &Aside) -> String {
         aside.attempts,
         aside.detail
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Id, Uid};
+
+    #[test]
+    fn what_is_refused_is_tried_again_ever_more_seldom_and_at_least_daily() {
+        let uid = Uid::new(7).unwrap().any();
+        let aside = |attempts| {
+            let (flags, replaces) = (Flags::default(), None);
+            let want = Wanted {
+                flags,
+                replaces,
+                attempts,
+            };
+            refused(uid.clone(), &want, "no".into(), 1000)
+        };
+        let hours = |attempts| (aside(attempts).retry_at.unwrap() - 1000) / 3600;
+        let all: Vec<i64> = (0..7).map(hours).collect();
+        assert_eq!(all, [1, 2, 4, 8, 16, 24, 24]);
+        assert_eq!(hours(u32::MAX), 24);
+        assert_eq!(aside(u32::MAX).attempts, u32::MAX);
+        let text = "UID 7 was refused by the local side and is set aside \
+                    (tried 1 times, tried again later): no";
+        assert_eq!(refusal(&aside(0)), text);
+    }
 }

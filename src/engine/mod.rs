@@ -26,6 +26,7 @@ mod rename;
 
 mod alias;
 mod astray;
+mod carried;
 
 mod elsewhere;
 

@@ -31,14 +31,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let mut keeper = Keeper {
             receiver,
             taken: Vec::new(),
-            failed: BTreeSet::new(),
             bytes: 0,
         };
         self.remote.read(place, uids, &mut keeper).await?;
         let Keeper {
             receiver,
             taken,
-            failed,
             bytes,
         } = keeper;
         let delivered = receiver.finish().await?;
@@ -49,7 +47,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 kept.insert(*uid, id.as_ref().map(|id| id.as_bytes().to_vec()));
             }
         }
-        let mut unsafe_: BTreeSet<Uid> = failed;
+        let mut unsafe_: BTreeSet<Uid> = BTreeSet::new();
         if uids.iter().any(|uid| !kept.contains_key(uid)) {
             let (cursor, depth) = (None, Depth::Everything);
             let now = self
@@ -140,7 +138,6 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
 struct Keeper<C> {
     receiver: C,
     taken: Vec<Uid>,
-    failed: BTreeSet<Uid>,
     bytes: u64,
 }
 
@@ -172,8 +169,8 @@ impl<C: Receiver<Id = MaildirId>> Sink<Uid> for Keeper<C> {
         self.receiver.abandon().await
     }
 
-    async fn fail(&mut self, id: Uid, _: String) -> Result<(), StoreError> {
-        self.failed.insert(id);
+    async fn fail(&mut self, _: Uid, _: String) -> Result<(), StoreError> {
+        // It is not among what was taken.
         Ok(())
     }
 }

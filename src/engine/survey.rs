@@ -306,6 +306,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         // What was passed over shall be named by every run, so the mailbox is looked at again.
         let moving = waits || !copies.is_empty();
         let remarks = !remote.remarks.is_empty() || !local.remarks.is_empty();
+        // What cannot be had there now is asked for again.
+        let remarks = remarks || !remote.broken.is_empty();
         let complete = !lost && !partial && !moving && !remarks;
         plan.actions.extend(copies);
         let top = top(&base, &remote);
@@ -350,11 +352,12 @@ pub(super) fn passed_over<T>(
     }
 }
 
-/// The highest UID that the mailbox surely had.
+/// The highest UID that the mailbox surely gave.
 fn top(base: &MailboxBase, remote: &Look<Uid>) -> u32 {
     let known = base.pairs.iter().map(|pair| pair.uid);
-    let all = known.chain(remote.seen.keys().copied());
-    all.map(Uid::get).max().unwrap_or(0)
+    let all = known.chain(remote.seen.keys().copied()).map(Uid::get);
+    let given = remote.next.map(|next| next.saturating_sub(1));
+    all.chain(given).max().unwrap_or(0)
 }
 
 /// Mailboxes whose cursors stay where they are until what moved in or out of them is recorded.

@@ -55,6 +55,7 @@ pub async fn look(
                 .uid_next
                 .is_some_and(|next| u64::from(next) < c.uid_next)
     };
+    look.next = open.uid_next;
     let cursor = ask.cursor.and_then(RemoteCursor::read);
     look.renumbered = cursor.is_some_and(went_back);
     let follows = |c: &RemoteCursor| {

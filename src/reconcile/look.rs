@@ -78,6 +78,8 @@ pub struct Look<I: Ord> {
     /// Whether the UIDs known from before mean nothing here any more, although the UIDVALIDITY is
     /// the same: UIDNEXT went back (F17).
     pub renumbered: bool,
+    /// UIDNEXT, if it is told; nothing on disk.
+    pub next: Option<u32>,
     /// How far the look reaches.
     pub coverage: Coverage<I>,
     /// The messages seen; `None`: there, with flags as they were.
@@ -124,6 +126,7 @@ impl<I: Ord> Look<I> {
         Look {
             epoch,
             renumbered: false,
+            next: None,
             coverage: Coverage::Delta {
                 gone: BTreeSet::new(),
             },

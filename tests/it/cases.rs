@@ -4,6 +4,7 @@
 
 mod aliases;
 mod astray;
+mod carried;
 mod damaged;
 mod guards;
 mod looks;
@@ -14,6 +15,8 @@ mod new_messages;
 mod objects;
 mod renames;
 mod renames_asked;
+mod renumbered;
+mod unreadable;
 mod verify;
 
 use crate::support::world::TwoSides;

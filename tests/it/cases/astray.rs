@@ -64,6 +64,22 @@ fn moved_here_after_it_arrived_at_the_first_run() {
 }
 
 #[test]
+fn what_was_flagged_meanwhile_stays_so_on_both_sides() {
+    let flagged = |w: &mut TwoSides| {
+        let all = w.remote.inner.borrow().boxes[&inbox()].messages.clone();
+        let (uid, _) = all.iter().find(|(_, m)| m.body == NEW).unwrap();
+        w.remote.edit(&inbox(), uid, |flags| *flags = seen());
+        let all = w.local.inner.borrow().boxes[&inbox()].messages.clone();
+        let (file, _) = all.iter().find(|(_, m)| m.body == NEW).unwrap();
+        let flagged = Flags::of(&[SystemFlag::Flagged]);
+        w.local.edit(&inbox(), file, |flags| *flags = flagged);
+        moved(w);
+    };
+    let want = r"A: a(\Seen) n(\Flagged \Seen); INBOX: msg(\Seen) other()";
+    row("arrived, flagged, moved here", arrived, flagged, want);
+}
+
+#[test]
 fn moved_here_and_it_never_arrived() {
     let lost = || {
         let mut w = with_a();

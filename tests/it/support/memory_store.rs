@@ -48,6 +48,7 @@ impl<I: MemoryId> Store for Memory<I> {
         look.stores = inner.stores.clone();
         look.sees = inner.stores.clone();
         look.writable = !b.read_only;
+        look.next = (I::SIDE == Side::Remote).then_some(b.next);
         if b.blind {
             look.coverage = Coverage::Partial;
             return Ok(look);

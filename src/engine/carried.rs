@@ -1,0 +1,334 @@
+//! An upload that was cut, and whose message another device has moved to another mailbox since.
+//! That it arrived shows in UIDs that went by and are not there, and in a new message elsewhere that
+//! has its content. File and message become a pair under one of these UIDs, and the next pass sees a
+//! move. Otherwise the file would be uploaded again, and the message be there twice.
+
+use super::account::Account;
+use super::out_of_sight::wait_for_sight;
+use super::rematch::HashSink;
+use super::report::{Ended, Report};
+use super::scene::{Fate, Scene, Scenes, whereabouts};
+use super::survey::passed_over;
+use crate::model::{
+    ContentHash, Id, Kin, MailboxKey, MailboxName, MaildirId, Side, SystemFlag, Uid,
+};
+use crate::reconcile::settled::Moves;
+use crate::reconcile::sighting::Whereabouts;
+use crate::reconcile::{Coverage, Outcome};
+use crate::state::{Change, Upload};
+use crate::store::{Keep, Place, Serve};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// An upload that may have arrived and left.
+struct Doubt<'a> {
+    upload: &'a Upload,
+    /// Where it was sent to.
+    home: Place,
+    /// That mailbox, if it could be looked into.
+    scene: Option<&'a Scene>,
+    hash: ContentHash,
+    /// As stored, bytes.
+    size: u64,
+    /// On the wire, bytes: also with a final line end that the server added.
+    sizes: [u64; 4],
+}
+
+/// More UIDs than uploads are in doubt at once; a server may claim that 4 billion went by.
+const ENOUGH: usize = 1000;
+
+/// While a file in doubt cannot be read, what is new on the server waits for so long, seconds: it
+/// may be what became of the upload.
+const PATIENCE: i64 = 3600;
+
+/// New messages on the server, by content and mailbox.
+type Places = BTreeMap<(ContentHash, MailboxName), Vec<Uid>>;
+
+impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+    /// Uploads whose message lies in another mailbox by now are recorded, and those of which that
+    /// is not known yet wait.
+    pub(super) async fn find_carried(
+        &mut self,
+        open: &[(MailboxKey, Upload)],
+        scenes: &Scenes,
+        moves: &mut Moves,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let doubts = self.doubts(open, scenes, report).await?;
+        if doubts.is_empty() {
+            return Ok(());
+        }
+        let sizes = doubts.iter().flat_map(|doubt| doubt.sizes).collect();
+        let mut free = self.there(&sizes, scenes, moves, report).await?;
+        let mut met = self.leave_met(&sizes, &mut free, scenes, report).await?;
+        self.leave_claimed(&doubts, &mut free, scenes, report)?;
+        for doubt in doubts {
+            let name = &doubt.home.mailbox;
+            if let Some(met) = met.get_mut(&(doubt.hash, name.clone()))
+                && *met > 0
+            {
+                *met -= 1;
+                continue;
+            }
+            let mut others = free.iter_mut().filter(|((hash, place), uids)| {
+                *hash == doubt.hash && place != name && !uids.is_empty()
+            });
+            let found = others.next();
+            let scene = doubt.scene.filter(|_| !report.is_hidden(name));
+            match (scene, found) {
+                (Some(scene), Some(((_, place), uids))) => {
+                    let found = (place.clone(), uids.remove(0));
+                    let place = (scene, found, scenes);
+                    self.record_carried(&doubt, place, moves, report).await?;
+                }
+                (Some(_), None) if report.hides(Side::Remote) => wait_for_sight(name, report),
+                (None, Some(((_, place), _))) => wait_for_sight(place, report),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Uploads whose file is where it was, and in whose mailbox UIDs went by since; or of which
+    /// that cannot be told.
+    async fn doubts<'a>(
+        &mut self,
+        open: &'a [(MailboxKey, Upload)],
+        scenes: &'a Scenes,
+        report: &mut Report,
+    ) -> Result<Vec<Doubt<'a>>, Ended> {
+        let names = self.state.mailboxes()?;
+        let sent = |key: MailboxKey| open.iter().filter(|(of, _)| *of == key).count();
+        let mut doubts = Vec::new();
+        for (key, upload) in open {
+            let Some((name, _)) = names.iter().find(|(_, of)| *of == key) else {
+                continue;
+            };
+            let scene = match scenes.get(name) {
+                None if report.is_hidden(name) => None,
+                None => continue,
+                Some(scene) if scene.remote.coverage == Coverage::Partial => None,
+                Some(scene) if may_have_left(scene, upload, sent(*key)) => Some(scene),
+                Some(_) => continue,
+            };
+            let home = Place {
+                mailbox: name.clone(),
+                epoch: scene.and_then(|scene| scene.base.epoch),
+            };
+            let mut sink = HashSink::default();
+            let files = std::slice::from_ref(&upload.file);
+            let prints = self.local.fingerprints(&home, files, None).await;
+            let prints = passed_over(name, prints, &Side::BOTH, report)?;
+            let read = self.local.read(&home, files, &mut sink).await;
+            let read = passed_over(name, read, &Side::BOTH, report)?;
+            if read.is_none() || prints.is_none() {
+                if (self.world.now)() - upload.at < PATIENCE {
+                    wait_for_all(scenes, report);
+                }
+                continue;
+            }
+            let print = prints.and_then(|prints| prints.into_iter().next());
+            let content = sink.hashes.into_values().next();
+            if let (Some((_, print)), Some((hash, size))) = (print, content) {
+                let sizes = [print.size, print.whole, print.size + 2, print.whole + 2];
+                doubts.push(Doubt {
+                    upload,
+                    home,
+                    scene,
+                    hash,
+                    size,
+                    sizes,
+                });
+            }
+        }
+        Ok(doubts)
+    }
+
+    /// New messages on the server of these sizes.
+    async fn there(
+        &mut self,
+        sizes: &BTreeSet<u64>,
+        scenes: &Scenes,
+        moves: &Moves,
+        report: &mut Report,
+    ) -> Result<Places, Ended> {
+        let mut all = Places::new();
+        for (name, scene) in scenes.iter().filter(|(_, s)| s.fate == Fate::Stays) {
+            let mut uids = scene.new_uids();
+            uids.retain(|uid| {
+                let flags = scene.remote.seen.get(uid).cloned().flatten();
+                let marked = flags.is_some_and(|flags| flags.has(SystemFlag::Deleted));
+                !marked && !moves.uids.contains(&(name.clone(), *uid))
+            });
+            if uids.is_empty() {
+                continue;
+            }
+            let place = scene.place();
+            let prints = self.remote.fingerprints(&place, &uids, Some(sizes)).await;
+            let prints = passed_over(name, prints, &Side::BOTH, report)?;
+            let alike: Vec<Uid> = prints.into_iter().flatten().map(|(uid, _)| uid).collect();
+            if !alike.is_empty() {
+                let mut sink = HashSink::default();
+                let read = self.remote.read(&place, &alike, &mut sink).await;
+                passed_over(name, read, &Side::BOTH, report)?;
+                for (uid, (hash, _)) in sink.hashes {
+                    all.entry((hash, name.clone())).or_default().push(uid);
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// Takes out what is new on both sides in one mailbox, which is one message; and answers with
+    /// how many there are of it.
+    async fn leave_met(
+        &mut self,
+        sizes: &BTreeSet<u64>,
+        free: &mut Places,
+        scenes: &Scenes,
+        report: &mut Report,
+    ) -> Result<BTreeMap<(ContentHash, MailboxName), usize>, Ended> {
+        let mut met = BTreeMap::new();
+        let names: BTreeSet<MailboxName> = free.keys().map(|(_, name)| name.clone()).collect();
+        for name in names {
+            let Some(scene) = scenes.get(&name) else {
+                continue;
+            };
+            let (place, files) = (scene.place(), scene.new_files());
+            let prints = self.local.fingerprints(&place, &files, Some(sizes)).await;
+            let prints = passed_over(&name, prints, &Side::BOTH, report)?;
+            let prints = prints.into_iter().flatten();
+            let alike: Vec<MaildirId> = prints.map(|(file, _)| file).collect();
+            let mut sink = HashSink::default();
+            let read = self.local.read(&place, &alike, &mut sink).await;
+            passed_over(&name, read, &Side::BOTH, report)?;
+            for (hash, _) in sink.hashes.into_values() {
+                let place = (hash, name.clone());
+                if free.get_mut(&place).and_then(Vec::pop).is_some() {
+                    *met.entry(place).or_default() += 1;
+                }
+            }
+            if report.is_hidden(&name) {
+                free.retain(|(_, place), _| *place != name);
+            }
+        }
+        Ok(met)
+    }
+
+    /// Takes out as many as pairs of the same content may have become; and all, where such a pair
+    /// is where it was: they may be copies of it.
+    fn leave_claimed(
+        &self,
+        doubts: &[Doubt<'_>],
+        free: &mut Places,
+        scenes: &Scenes,
+        report: &Report,
+    ) -> Result<(), Ended> {
+        let names = self.state.mailboxes()?;
+        let sizes = doubts.iter().map(|doubt| doubt.size).collect();
+        for relative in self.state.pairs_by_size(&sizes)? {
+            let (hash, uid) = (relative.pair.hash, relative.pair.uid);
+            let name = names.iter().find(|(_, key)| **key == relative.mailbox);
+            let stays = name.is_some_and(|(name, _)| match scenes.get(name) {
+                Some(scene) => whereabouts(&scene.remote, &uid) == Whereabouts::Here,
+                None => !report.is_hidden(name),
+            });
+            for (_, uids) in free.iter_mut().filter(|((of, _), _)| *of == hash) {
+                if stays {
+                    uids.clear();
+                } else if uids.pop().is_some() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn record_carried(
+        &mut self,
+        doubt: &Doubt<'_>,
+        (scene, (place, now), scenes): (&Scene, (MailboxName, Uid), &Scenes),
+        moves: &mut Moves,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let (name, file) = (&doubt.home.mailbox, &doubt.upload.file);
+        let free = |uid: &Uid| !moves.uids.contains(&(name.clone(), *uid));
+        let uid = went_by(scene, doubt.upload.above).into_iter().find(free);
+        let (Some(uid), Some(target)) = (uid, scenes.get(&place)) else {
+            return Ok(());
+        };
+        let kin = self.remote.kin(&target.place(), &[now]).await;
+        let Some(kin) = passed_over(&place, kin, &Side::BOTH, report)? else {
+            wait_for_sight(name, report);
+            return Ok(());
+        };
+        let kin = kin.into_iter().next().map(|(_, kin): (Uid, Kin)| kin);
+        let buried = self.state.buried(&kin.into_iter().collect())?;
+        if buried.iter().any(|buried| buried.hash == doubt.hash) {
+            // It was deleted here because it was gone there, and comes out of quarantine.
+            return Ok(());
+        }
+        moves.uids.insert((name.clone(), uid));
+        moves.uids.insert((place.clone(), now));
+        moves.files.insert((name.clone(), file.clone()));
+        report.unsettled.extend([name.clone(), place.clone()]);
+        if self.options.dry_run {
+            return Ok(());
+        }
+        let there = target.remote.seen.get(&now).cloned().flatten();
+        let here = scene.local.seen.get(file).cloned().flatten();
+        let outcome = Outcome::Paired {
+            uid,
+            file: file.clone(),
+            // What only one side has was set since.
+            flags: there
+                .unwrap_or_default()
+                .intersection(&here.unwrap_or_default()),
+            hash: doubt.hash,
+            size: doubt.size,
+            kin,
+            replaces: None,
+        };
+        let change = Change {
+            mailbox: name.clone(),
+            side: Side::Remote,
+            what: "new",
+            message: Some(uid.any()),
+            why: format!("from {file}, whose upload was cut; it was moved there to {place} since"),
+            kept: None,
+        };
+        self.state.apply(scene.base.key, &[outcome], &[change])?;
+        // Where neither side changes any more, a look would take the message to be there.
+        self.state.look_anew(scene.base.key)?;
+        Ok(())
+    }
+}
+
+/// What is new on the server is looked at later.
+fn wait_for_all(scenes: &Scenes, report: &mut Report) {
+    for (name, scene) in scenes {
+        if !scene.new_uids().is_empty() {
+            wait_for_sight(name, report);
+        }
+    }
+}
+
+/// Whether the file is where it was, and a UID that its message may have had went by. So many
+/// uploads to this mailbox are in doubt.
+fn may_have_left(scene: &Scene, upload: &Upload, sent: usize) -> bool {
+    let stays = scene.fate == Fate::Stays && scene.new_files().contains(&upload.file);
+    let went_by = went_by(scene, upload.above).len();
+    // Nothing was there before, or the UIDs began anew since: then most that went by say nothing.
+    let few = upload.above > 0 || went_by <= sent;
+    stays && went_by > 0 && few
+}
+
+/// UIDs that were given since the upload began, and that are not there.
+fn went_by(scene: &Scene, above: u32) -> Vec<Uid> {
+    let known = scene.pairs().map(|pair| pair.uid);
+    let there: BTreeSet<Uid> = scene.remote.seen.keys().copied().chain(known).collect();
+    let given = above.saturating_add(1)..scene.remote.next.unwrap_or(0);
+    let gone = given
+        .filter_map(Uid::new)
+        .filter(|uid| !there.contains(uid));
+    gone.take(ENOUGH).collect()
+}

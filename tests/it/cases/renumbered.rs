@@ -1,0 +1,61 @@
+//! A new UIDVALIDITY: which message is which (law, 1.5).
+
+use super::*;
+
+fn found_again(w: &mut TwoSides, found: usize, lost: usize) {
+    let want = format!("{found} messages were found again, {lost} were not");
+    let notes = w.sync().notes;
+    assert!(notes.iter().any(|note| note.ends_with(&want)), "{notes:?}");
+}
+
+/// A server that was put back from a backup may give other dates: then headers and sizes tell.
+#[test]
+fn dates_are_others() {
+    for all in [false, true] {
+        let mut w = base();
+        w.remote.renumber(&inbox(), 100);
+        for id in w.remote.ids(&inbox()).iter().skip(usize::from(!all)) {
+            w.remote.change(&inbox(), id, |m| m.date += 24 * 3600);
+        }
+        found_again(&mut w, 2, 0);
+        w.sync_ok();
+        w.assert_equal_sides("renumbered");
+        assert_eq!(show(&w.remote.view()), SAME);
+    }
+}
+
+/// What looks the same and is not is not taken for it.
+#[test]
+fn another_message_of_the_same_name_date_and_size() {
+    let mut w = base();
+    w.remote.renumber(&inbox(), 100);
+    let id = uid(&w);
+    w.remote.change(&inbox(), &id, |m| {
+        m.body = b"Subject: msg\r\n\r\nMSG\r\n".to_vec()
+    });
+    found_again(&mut w, 1, 1);
+    let here = w.local.inner.borrow().boxes[&inbox()].messages.clone();
+    assert!(here.values().any(|m| m.body == BODY), "kept");
+    assert!(
+        here.values().any(|m| m.body.ends_with(b"MSG\r\n")),
+        "fetched"
+    );
+}
+
+/// Where the server names messages, that is proof: nothing is read.
+#[test]
+fn names_that_prove_are_enough() {
+    let mut w = TwoSides::new();
+    w.remote.inner.borrow_mut().objects = true;
+    for body in [BODY, OTHER, b"Subject: n\r\n\r\n1"] {
+        w.remote.add(&inbox(), body, seen());
+    }
+    w.sync_ok();
+    w.remote.renumber(&inbox(), 100);
+    let new = w.local.ids(&inbox()).pop().unwrap();
+    w.local.delete(&inbox(), &new);
+    let before = w.remote.inner.borrow().reads;
+    found_again(&mut w, 3, 0);
+    let read = w.remote.inner.borrow().reads - before;
+    assert_eq!(read, 1, "one comes again, and no other is read");
+}

@@ -1,0 +1,88 @@
+//! Messages whose bytes cannot be had when they are to be copied or kept: they are named, set aside
+//! and tried again, and nothing else waits for them.
+
+use super::*;
+use crate::support::memory::Act;
+
+const NEW: &[u8] = b"Subject: n\r\n\r\n1";
+
+#[test]
+fn a_new_message_whose_body_the_server_does_not_give() {
+    let mut w = base();
+    let bad = w.remote.add(&inbox(), NEW, seen());
+    w.remote.add(&inbox(), b"Subject: o\r\n\r\n1", seen());
+    w.remote.change(&inbox(), &bad, |m| m.broken = true);
+    let report = w.sync();
+    assert_eq!(report.downloaded, 1, "the other one");
+    let named = |text: &str| text.contains(&bad.to_string()) && text.contains("cannot be had");
+    assert!(report.errors.iter().any(|t| named(&t.text)), "{report:?}");
+    // It is named by each run, and asked for again after an hour.
+    let report = w.sync();
+    assert!(report.errors.iter().any(|t| named(&t.text)), "{report:?}");
+    w.remote.change(&inbox(), &bad, |m| m.broken = false);
+    assert_eq!(w.sync().downloaded, 0, "too early");
+    w.now.set(w.now.get() + 3600);
+    assert_eq!(w.sync_ok().downloaded, 1);
+    w.assert_equal_sides("it could be read");
+}
+
+/// The file breaks at some step of the run that uploads it.
+#[test]
+fn a_file_that_cannot_be_read_when_it_is_to_be_uploaded() {
+    let mut refused = 0;
+    for step in 1..=20 {
+        let mut w = base();
+        let file = w.local.add(&inbox(), NEW, seen());
+        let (local, bad) = (w.local.clone(), file.clone());
+        let breaks = move || local.change(&inbox(), &bad, |m| m.broken = true);
+        let at = w.fuse.borrow().steps + step;
+        w.fuse.borrow_mut().act_at = Some((at, Act(Box::new(breaks))));
+        let report = w.sync();
+        if report.uploaded == 1 {
+            continue;
+        }
+        let named = |text: &str| text.contains(&file.to_string()) && text.contains("cannot be had");
+        refused += usize::from(report.errors.iter().any(|t| named(&t.text)));
+        w.local.change(&inbox(), &file, |m| m.broken = false);
+        w.local.edit(&inbox(), &file, |_| {});
+        w.now.set(w.now.get() + 3600);
+        assert_eq!(w.sync_ok().uploaded, 1, "step {step}");
+        w.assert_equal_sides("it could be read");
+    }
+    assert!(refused > 0, "the file is named");
+}
+
+/// The server does not give the body any more at some step of the run that deletes it.
+#[test]
+fn a_deleted_message_whose_body_cannot_be_kept_stays() {
+    let mut named = 0;
+    for step in 1..=20 {
+        let mut w = base();
+        let bad = uid(&w);
+        for id in w.local.ids(&inbox()) {
+            w.local.delete(&inbox(), &id);
+        }
+        let remote = w.remote.clone();
+        let breaks = move || {
+            if remote.ids(&inbox()).contains(&bad) {
+                remote.change(&inbox(), &bad, |m| m.broken = true);
+            }
+        };
+        let at = w.fuse.borrow().steps + step;
+        w.fuse.borrow_mut().act_at = Some((at, Act(Box::new(breaks))));
+        let report = w.sync();
+        let left = w.remote.ids(&inbox());
+        assert!(left.is_empty() || left == [bad], "{left:?}");
+        let says = |text: &str| text.contains(&bad.to_string()) && text.contains("cannot be kept");
+        if !report.errors.iter().any(|t| says(&t.text)) {
+            continue;
+        }
+        named += 1;
+        assert_eq!(left, [bad], "step {step}");
+        w.remote.change(&inbox(), &bad, |m| m.broken = false);
+        w.remote.edit(&inbox(), &bad, |_| {});
+        w.sync_ok();
+        w.assert_equal_sides("it could be kept");
+    }
+    assert!(named > 0, "the message is named");
+}
