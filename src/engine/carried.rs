@@ -1,7 +1,8 @@
 //! An upload that was cut, and whose message another device has moved to another mailbox since.
-//! That it arrived shows in UIDs that went by and are not there, and in a new message elsewhere that
-//! has its content. File and message become a pair under one of these UIDs, and the next pass sees a
-//! move. Otherwise the file would be uploaded again, and the message be there twice.
+//!
+//! That it arrived shows in UIDs that went by and are not there, and in a new message elsewhere
+//! that has its content. File and message become a pair under one of these UIDs, and the next pass
+//! sees a move. Otherwise the file would be uploaded again, and the message be there twice.
 
 use super::account::Account;
 use super::out_of_sight::wait_for_sight;

@@ -300,3 +300,34 @@ impl Stop {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Flags, Id, Uid};
+    use crate::reconcile::Action;
+    use crate::reconcile::plan::CopyWhy;
+
+    #[test]
+    fn only_what_was_missed_is_told() {
+        let copy = |n| Action::Copy {
+            from: Uid::new(n).unwrap().any(),
+            flags: Flags::default(),
+            replaces: None,
+            why: CopyWhy::New,
+        };
+        let plan = |n: u32| MailboxPlan {
+            actions: (1..=n).map(copy).collect(),
+            ..MailboxPlan::default()
+        };
+        let (mut report, inbox) = (Report::default(), MailboxName::inbox());
+        report.compared(&inbox, &plan(0));
+        assert_eq!((report.compared, report.drift), (1, 0));
+        assert!(report.notes.is_empty(), "{:?}", report.notes);
+        report.compared(&inbox, &plan(2));
+        report.compared(&inbox, &plan(1));
+        assert_eq!((report.compared, report.drift), (3, 3));
+        let began = |n: usize, text: &str| report.notes[n].starts_with(text);
+        assert!(began(0, "INBOX: 2 differences") && began(1, "INBOX: 1 "));
+    }
+}

@@ -342,8 +342,10 @@ impl<C: Receiver<Id = Uid>> Sink<MaildirId> for Up<'_, C> {
 
     async fn end(&mut self, about: About<MaildirId>) -> Result<(), StoreError> {
         if !self.marked {
-            let noted = self.state.commit_uploads(self.job.key, self.now);
-            noted.map_err(|error| StoreError::Retry(error.to_string()))?;
+            if let Err(error) = self.state.commit_uploads(self.job.key, self.now) {
+                self.receiver.abandon().await?;
+                return Err(StoreError::Retry(error.to_string()));
+            }
             self.marked = true;
         }
         let delivery = self.delivery(&about);

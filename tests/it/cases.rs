@@ -6,6 +6,7 @@ mod aliases;
 mod astray;
 mod carried;
 mod damaged;
+mod first_meeting;
 mod guards;
 mod looks;
 mod mailboxes;

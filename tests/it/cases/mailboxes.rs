@@ -127,12 +127,36 @@ fn mailboxes_deleted() {
 }
 
 #[test]
+fn what_became_of_mailboxes_is_counted() {
+    for side in Side::BOTH {
+        let mut w = with_a();
+        drop_box(&mut w, side);
+        let report = w.sync_ok();
+        let (here, there) = (
+            report.mailboxes_deleted_local,
+            report.mailboxes_deleted_remote,
+        );
+        let want = match side {
+            Side::Local => (0, 1),
+            Side::Remote => (1, 0),
+        };
+        assert_eq!((here, there), want, "deleted on the {side} side");
+    }
+}
+
+#[test]
 fn deleted_bytes_are_kept() {
     for side in [Side::Remote, Side::Local] {
         let mut w = with_a();
         drop_box(&mut w, side);
         gone(&mut w, side);
-        w.sync_ok();
+        let report = w.sync_ok();
+        // What was deleted here is fetched before it goes there.
+        let fetched = match side {
+            Side::Local => (BODY.len() + b"Subject: a\r\n\r\n1".len()) as u64,
+            Side::Remote => 0,
+        };
+        assert_eq!(report.bytes_down, fetched, "{side}");
         let kept = w.quarantined();
         assert!(kept.contains("Subject: a\r\n\r\n1"), "{side}: {kept:?}");
         assert!(

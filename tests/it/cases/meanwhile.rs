@@ -143,6 +143,41 @@ fn what_waited_for_the_disk_is_done_by_the_same_run() {
     );
 }
 
+/// How often each side is listed by a run: once for the look at everything, once before it is acted
+/// on what vanished, and for the passes after it.
+fn listed(w: &mut TwoSides) -> (u32, u32) {
+    let count = |w: &TwoSides| (w.remote.inner.borrow().lists, w.local.inner.borrow().lists);
+    let before = count(w);
+    w.sync_ok();
+    let after = count(w);
+    (after.0 - before.0, after.1 - before.1)
+}
+
+/// A server that never tells whether anything changed is looked at twice, and a disk is not.
+#[test]
+fn a_side_that_never_tells() {
+    let wanted = |tells: bool| {
+        let mut w = begin(false);
+        w.remote.inner.borrow_mut().deltas = tells;
+        gone(&mut w, Side::Remote);
+        let f = file(&w);
+        w.local
+            .edit(&inbox(), &f, |flags| flags.insert(SystemFlag::Flagged));
+        w
+    };
+    assert_eq!(listed(&mut wanted(true)), (3, 2));
+    // One pass more, and no third.
+    assert_eq!(listed(&mut wanted(false)), (5, 3));
+    let deleted = |tells: bool| {
+        let mut w = begin(false);
+        w.local.inner.borrow_mut().deltas = tells;
+        gone(&mut w, Side::Local);
+        w
+    };
+    assert_eq!(listed(&mut deleted(true)), (2, 3));
+    assert_eq!(listed(&mut deleted(false)), (2, 3));
+}
+
 /// Somebody touches a file before each step from now on.
 fn touch_on(local: Memory<MaildirId>, fuse: Rc<RefCell<Fuse>>) {
     let next = fuse.borrow().steps + 1;

@@ -159,6 +159,8 @@ pub struct MemoryReceiver<I: MemoryId> {
     target: Target,
     body: Vec<u8>,
     size: u64,
+    /// A message has begun.
+    open: bool,
     waiting: Vec<(Vec<u8>, Delivery)>,
     done: Vec<(usize, Delivered<I>)>,
 }
@@ -171,6 +173,7 @@ impl<I: MemoryId> Memory<I> {
             target,
             body: Vec::new(),
             size: 0,
+            open: false,
             waiting: Vec::new(),
             done: Vec::new(),
         }
@@ -224,7 +227,8 @@ impl<I: MemoryId> Receiver for MemoryReceiver<I> {
             I::SIDE == Side::Local || delivery.is_some(),
             "APPEND needs to know first"
         );
-        self.size = size;
+        assert!(!self.open, "the message before it did not end");
+        (self.size, self.open) = (size, true);
         self.body.clear();
         Ok(())
     }
@@ -236,6 +240,7 @@ impl<I: MemoryId> Receiver for MemoryReceiver<I> {
 
     async fn end(&mut self, delivery: Delivery) -> Result<(), StoreError> {
         let body = std::mem::take(&mut self.body);
+        self.open = false;
         assert_eq!(body.len() as u64, self.size);
         match I::SIDE {
             Side::Remote => self.store(body, delivery),
@@ -247,6 +252,7 @@ impl<I: MemoryId> Receiver for MemoryReceiver<I> {
     }
 
     async fn abandon(&mut self) -> Result<(), StoreError> {
+        self.open = false;
         self.body.clear();
         Ok(())
     }
@@ -256,6 +262,14 @@ impl<I: MemoryId> Receiver for MemoryReceiver<I> {
         for (body, delivery) in std::mem::take(&mut self.waiting) {
             self.store(body, delivery)?;
         }
-        Ok(self.done)
+        Ok(std::mem::take(&mut self.done))
+    }
+}
+
+/// Half a message must not be left: on a wire it would be taken for the beginning of what follows.
+impl<I: MemoryId> Drop for MemoryReceiver<I> {
+    fn drop(&mut self) {
+        let whole = !self.open || std::thread::panicking();
+        assert!(whole, "a message neither ended nor was abandoned");
     }
 }
