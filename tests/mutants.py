@@ -235,11 +235,11 @@ class Order:
                                                test.seconds / (1 + self.all[test.name])))
 
 
-def fate(mutant, tree, tests, order):
+def fate(mutant, tree, tests, order, budget):
     """Which test noticed it, or the first of those asked together; `None`: none; and who was asked. What
     real servers are asked has to fail twice: a slow machine is not the mutant's doing."""
     tests, asked, spent = order.sort(mutant, tests), [], 0.0
-    while tests and spent < BUDGET:
+    while tests and spent < budget:
         group, seconds = [], 0.0
         for test in tests:
             known = group and group[0].name in order.of[mutant["place"]]
@@ -312,14 +312,15 @@ def main():
                if mutant["place"] in test.reaches and test.name not in asked]
         if new or mutant["words"] not in known:
             todo.append((mutant, new, asked))
-    # First those of which few tests are left to ask.
-    todo.sort(key=lambda one: len(one[1]))
+    # First those that were missed before, and of them the quick tests that are new; then those of
+    # which few tests are to be asked.
+    todo.sort(key=lambda one: (not one[2], len(one[1])))
     print(f"{len(mutants)} mutants: {len(dead)} do not compile, {len(not_tried)} not tried, "
           f"{len(tests)} tests, {len(known)} known, {len(todo)} to try", flush=True)
     order = Order()
     with concurrent.futures.ThreadPoolExecutor(int(jobs)) as pool:
-        tries = {pool.submit(fate, mutant, tree, new, order): (mutant["words"], asked)
-                 for mutant, new, asked in todo}
+        tries = {pool.submit(fate, mutant, tree, new, order, BUDGET / 5 if asked else BUDGET):
+                 (mutant["words"], asked) for mutant, new, asked in todo}
         for one in concurrent.futures.as_completed(tries):
             words, before = tries[one]
             noticed, asked = one.result()

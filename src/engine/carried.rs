@@ -195,6 +195,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 continue;
             };
             let (place, files) = (scene.place(), scene.new_files());
+            if files.is_empty() {
+                // It may yet have to be made here.
+                continue;
+            }
             let prints = self.local.fingerprints(&place, &files, Some(sizes)).await;
             let prints = passed_over(&name, prints, &Side::BOTH, report)?;
             let prints = prints.into_iter().flatten();
@@ -326,7 +330,8 @@ fn may_have_left(scene: &Scene, upload: &Upload, sent: usize) -> bool {
 /// UIDs that were given since the upload began, and that are not there.
 fn went_by(scene: &Scene, above: u32) -> Vec<Uid> {
     let known = scene.pairs().map(|pair| pair.uid);
-    let there: BTreeSet<Uid> = scene.remote.seen.keys().copied().chain(known).collect();
+    let there = scene.remote.seen.keys().copied().chain(known);
+    let there: BTreeSet<Uid> = there.filter(|uid| uid.get() > above).collect();
     let given = above.saturating_add(1)..scene.remote.next.unwrap_or(0);
     let gone = given
         .filter_map(Uid::new)

@@ -159,3 +159,61 @@ fn unclear(
     });
     unclear.map(|one| one.pair.hash).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Canonical, Flags, Pair, PairId};
+
+    fn known(mailbox: &str, remote: Whereabouts, local: Whereabouts) -> Known {
+        Known {
+            mailbox: MailboxName::parse(mailbox).unwrap(),
+            pair: Pair {
+                id: PairId(1),
+                uid: Uid::new(1).unwrap(),
+                file: MaildirId::new("f"),
+                flags: Flags::default(),
+                hash: Canonical::of(b"x"),
+                size: 1,
+                kin: None,
+                tombstone: None,
+            },
+            remote,
+            local,
+            flags: Flags::default(),
+        }
+    }
+
+    fn new<I>(id: I, content: &[u8]) -> [Sighting<I>; 1] {
+        [Sighting {
+            mailbox: MailboxName::inbox(),
+            id,
+            hash: Canonical::of(content),
+            kin: None,
+            flags: Flags::default(),
+            size: None,
+        }]
+    }
+
+    #[test]
+    fn an_original_that_cannot_be_seen_makes_its_like_unclear() {
+        let (uid, file) = (Uid::new(9).unwrap(), MaildirId::new("g"));
+        let (scenes, mut report) = (Scenes::new(), Report::default());
+        report.hide(&MailboxName::inbox(), &Side::BOTH);
+        let (here, unknown) = (Whereabouts::Here, Whereabouts::Unknown);
+        let is_unclear = |one: Known, uids: &[Sighting<Uid>], files: &[Sighting<MaildirId>]| {
+            !unclear(&scenes, &[one], (uids, files), &report).is_empty()
+        };
+        let (equal_there, equal_here) = (new(uid, b"x"), new(file.clone(), b"x"));
+        let (other_there, other_here) = (new(uid, b"y"), new(file, b"y"));
+        let there = || known("INBOX", unknown, here);
+        let here = || known("INBOX", here, unknown);
+        assert!(is_unclear(there(), &equal_there, &[]));
+        assert!(is_unclear(here(), &[], &equal_here));
+        assert!(!is_unclear(there(), &other_there, &equal_here));
+        assert!(!is_unclear(here(), &equal_there, &other_here));
+        // Nobody meant to look into that one.
+        let elsewhere = known("A", unknown, unknown);
+        assert!(!is_unclear(elsewhere, &equal_there, &equal_here));
+    }
+}

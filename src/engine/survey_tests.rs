@@ -1,13 +1,21 @@
 //! What a survey goes by.
 
 use super::*;
-use crate::model::{Canonical, Flags, MaildirId, Pair, PairId};
+use crate::model::{Canonical, Flags, Id, MaildirId, Pair, PairId};
 use crate::reconcile::Cursor;
+use crate::reconcile::mailbox_action::Forget;
+use crate::reconcile::plan::PairRef;
 
-#[test]
-fn the_highest_uid_is_that_of_the_base_or_one_that_was_seen() {
-    let uid = |n| Uid::new(n).unwrap();
-    let pair = |n: u32| Pair {
+fn uid(n: u32) -> Uid {
+    Uid::new(n).unwrap()
+}
+
+fn mb(name: &str) -> MailboxName {
+    MailboxName::parse(name).unwrap()
+}
+
+fn pair(n: u32) -> Pair {
+    Pair {
         id: PairId(n.into()),
         uid: uid(n),
         file: MaildirId::new("f"),
@@ -16,19 +24,87 @@ fn the_highest_uid_is_that_of_the_base_or_one_that_was_seen() {
         size: 1,
         kin: None,
         tombstone: None,
-    };
-    let mut base = MailboxBase {
+    }
+}
+
+fn base(name: &str, pairs: &[u32]) -> MailboxBase {
+    MailboxBase {
         key: MailboxKey(1),
-        name: MailboxName::inbox(),
+        name: mb(name),
         tag: 1,
         epoch: None,
-        pairs: Vec::new(),
+        pairs: pairs.iter().copied().map(pair).collect(),
         aside: Vec::new(),
-    };
+    }
+}
+
+#[test]
+fn the_highest_uid_is_that_of_the_base_or_one_that_was_seen() {
+    let mut base = base("INBOX", &[]);
     let mut look = Look::unchanged(None, Cursor::default());
     assert_eq!(top(&base, &look), 0);
     base.pairs = vec![pair(7), pair(3)];
     assert_eq!(top(&base, &look), 7);
     look.seen.insert(uid(9), None);
     assert_eq!(top(&base, &look), 9);
+    // Messages that came and went had UIDs, too.
+    look.next = Some(9);
+    assert_eq!(top(&base, &look), 9);
+    look.next = Some(12);
+    assert_eq!(top(&base, &look), 11);
+}
+
+#[test]
+fn what_moved_in_or_out_of_a_mailbox_keeps_its_cursors_where_they_are() {
+    let scene = |name: &str, pairs: &[u32]| {
+        let scene = Scene {
+            base: base(name, pairs),
+            remote: Look::unchanged(None, Cursor::default()),
+            local: Look::unchanged(None, Cursor::default()),
+            full: false,
+            quiet: false,
+            fate: Fate::Stays,
+            forgotten: Vec::new(),
+        };
+        (mb(name), scene)
+    };
+    let scenes: Scenes = [scene("A", &[1]), scene("B", &[2]), scene("C", &[])].into();
+    let touched = |moves: &Moves| -> Vec<String> {
+        let all = touched(moves, &scenes).into_iter();
+        all.map(|name| name.to_string()).collect()
+    };
+    let mut moves = Moves::default();
+    assert!(touched(&moves).is_empty());
+    moves.pairs.insert(PairId(2));
+    assert_eq!(touched(&moves), ["B"], "a pair that is settled");
+    moves.uids.insert((mb("D"), uid(9)));
+    moves.files.insert((mb("E"), MaildirId::new("g")));
+    assert_eq!(touched(&moves), ["B", "D", "E"], "what is new");
+    // The mailbox that it leaves may have been looked at by another run.
+    let pair = PairRef {
+        id: PairId(7),
+        uid: uid(7),
+        file: MaildirId::new("f"),
+    };
+    let moved = Action::Move(Move {
+        pair,
+        from: mb("F"),
+        id: uid(7).any(),
+        partner: MaildirId::new("f").any(),
+        arrived: None,
+        size: None,
+    });
+    moves.actions.insert(mb("D"), vec![moved]);
+    assert_eq!(touched(&moves), ["B", "D", "E", "F"]);
+}
+
+#[test]
+fn who_makes_a_mailbox_makes_no_other() {
+    let create = MailboxAction::Create {
+        on: Side::Local,
+        name: mb("A"),
+        forget: Forget::Nothing,
+    };
+    assert!(creates(&create, &mb("A")) && !creates(&create, &mb("B")));
+    assert!(!creates(&MailboxAction::Forget(mb("A")), &mb("A")));
 }

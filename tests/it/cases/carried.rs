@@ -52,6 +52,13 @@ fn moved_there_after_it_arrived() {
         w
     };
     row("arrived, moved there, all is listed", slow, moved, want);
+    let new = |w: &mut TwoSides| {
+        w.remote.create(&mb("B"));
+        moved_to(w, "B");
+    };
+    let want = r"A: a(\Seen); B: n(); INBOX: msg(\Seen) other()";
+    row("moved there to a mailbox that is new", arrived, new, want);
+    let want = r"A: a(\Seen) n(); INBOX: msg(\Seen) other()";
     let named = || {
         let w = arrived();
         w.remote.inner.borrow_mut().objects = true;

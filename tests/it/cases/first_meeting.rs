@@ -41,6 +41,30 @@ fn equal_messages_meet_without_being_read() {
 }
 
 #[test]
+fn what_crosses_is_counted() {
+    let mut w = base();
+    let all: [&[u8]; 4] = [
+        b"Subject: 1\r\n\r\n1",
+        b"Subject: 2\r\n\r\n",
+        b"3: 3\r\n\r\n",
+        b"4: 4\r\n\r\n44",
+    ];
+    for (at, body) in all.into_iter().enumerate() {
+        match at % 2 {
+            0 => drop(w.local.add(&inbox(), body, seen())),
+            _ => drop([w.remote.add(&inbox(), body, seen())]),
+        }
+    }
+    let report = w.sync_ok();
+    assert_eq!((report.uploaded, report.downloaded), (2, 2));
+    let bytes = |first: usize, second: usize| (all[first].len() + all[second].len()) as u64;
+    assert_eq!(
+        (report.bytes_up, report.bytes_down),
+        (bytes(0, 2), bytes(1, 3))
+    );
+}
+
+#[test]
 fn flags_of_both_are_united_and_counted() {
     let flagged = Flags::of(&[SystemFlag::Flagged]);
     let mut w = meet((BODY, &seen()), (BODY, &flagged));
