@@ -50,7 +50,7 @@ fn main() {
     if arguments.scenes {
         let mut points = 0;
         for n in 0..sim::scenes::count() {
-            let cut = sim::scenes::cut_everywhere(n);
+            let cut = sim::scenes::cut_everywhere(n, 1);
             points += cut.points;
             cut.broken.iter().for_each(|what| println!("{n}: {what}"));
         }

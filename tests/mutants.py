@@ -3,15 +3,19 @@
 environment says which is meant. So a mutant costs no compilation, and only those tests are asked that
 reach its function, first those that are likely to notice.
 
-  mutants.py TREE RESULTS JOBS DIRECTORY...
+  mutants.py TREE NOTICED MISSED JOBS DIRECTORY...
 
-TREE is a clone that is spoilt by this. RESULTS gets a line for each mutant: the test that noticed it, or MISSED and
-the tests that were asked. Those that are in it are not tried again, but for what was missed, which is asked of new
-tests. Mutants that do not compile are left out; what cannot be held in this way (const functions, functions that
-return `impl`) is counted as not tried.
+TREE is a clone that is spoilt by this. NOTICED gets a line for each mutant that a test noticed: which mutant, the
+sum of its function's text, the test. MISSED gets the others, with the tests that were asked. What was noticed is
+not tried again while its function stays as it is; what was missed is asked of new tests. Mutants that do not compile
+are left out; what cannot be held in this way (const functions, functions that return `impl`) is counted as not tried.
+
+First all are asked of quick tests that are made quicker still (no step of a scene but the first is cut), then those
+that were missed are asked of the whole of them.
 """
 import collections
 import concurrent.futures
+import hashlib
 import json
 import os
 import re
@@ -20,15 +24,25 @@ import sys
 import tempfile
 import time
 
-# What the tests are to do less of, a mutant.
-SIZES = {"MAILTIDE_CASES": "3000", "MAILTIDE_RUNS": "500", "MAILTIDE_SIM": "60", "MAILTIDE_KILLS": "5",
-         "MAILTIDE_SOAK": "10", "MAILTIDE_RENAMES": "5", "RUST_BACKTRACE": "0"}
-# Tests that take longer than so many seconds are not asked.
 LIMIT = float(os.environ.get("MAILTIDE_LIMIT", "60"))
-# So many seconds of tests are asked about one mutant; others are asked by the next run.
 BUDGET = float(os.environ.get("MAILTIDE_BUDGET", "inf"))
-# So many seconds of tests are asked in one process.
-GROUP = 2.0
+
+
+class Round:
+    """What the tests are to do less of, a mutant; tests that take longer than `limit` seconds are not asked;
+    `budget` seconds of tests are asked about one mutant, others by the next call; `group` seconds of them in
+    one process."""
+
+    def __init__(self, limit, budget, group, **sizes):
+        self.limit, self.budget, self.group = limit, budget, group
+        self.sizes = {f"MAILTIDE_{name}": str(size) for name, size in sizes.items()}
+        self.tests = []
+
+
+ROUNDS = [
+    Round(1.0, float("inf"), 4.0, EACH=50, CASES=500, RUNS=50, SIM=8, KILLS=1, SOAK=10, RENAMES=5),
+    Round(LIMIT, BUDGET, 2.0, EACH=1, CASES=3000, RUNS=500, SIM=60, KILLS=5, SOAK=10, RENAMES=5),
+]
 BUILD = {"CARGO_PROFILE_DEV_OPT_LEVEL": "1", "CARGO_PROFILE_TEST_OPT_LEVEL": "1",
          "CARGO_PROFILE_DEV_DEBUG": "0", "CARGO_INCREMENTAL": "0", "RUSTFLAGS": "-Awarnings"}
 # A function tells, where that is asked for, that a test reached it.
@@ -176,11 +190,13 @@ def programs(tree):
 
 
 def ask(program, tests, tree, limit, **environment):
-    """How the tests end: 0, or 124 when they hang."""
+    """How the tests end: 0, or 124 when they hang; and those that failed."""
     command = ["timeout", "-k", "5", str(limit), program, "--exact", *tests]
-    silent = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    environment = {**os.environ, **SIZES, "RUST_TEST_THREADS": "1", **environment}
-    return subprocess.run(command, cwd=tree, env=environment, **silent).returncode
+    environment = {**os.environ, "RUST_BACKTRACE": "0", "RUST_TEST_THREADS": "1", **environment}
+    ended = subprocess.run(command, cwd=tree, env=environment, stdin=subprocess.DEVNULL,
+                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    said = ended.stdout.decode(errors="replace")
+    return ended.returncode, re.findall(r"^test (\S+)(?: - should panic)? \.\.\. FAILED", said, re.M)
 
 
 class Test:
@@ -190,10 +206,10 @@ class Test:
         self.kind, self.program, self.name = kind, program, name
         self.reaches, self.seconds, self.holds = set(), 0.0, False
 
-    def look(self, tree):
+    def look(self, tree, how):
         told = tempfile.NamedTemporaryFile(delete=False).name
         began = time.monotonic()
-        ended = ask(self.program, [self.name], tree, 2 * LIMIT + 10, MUTANT_SEEN=told)
+        ended, _ = ask(self.program, [self.name], tree, 2 * how.limit + 10, MUTANT_SEEN=told, **how.sizes)
         self.seconds, self.holds = time.monotonic() - began, ended == 0
         with open(told) as lines:
             self.reaches = {int(line) for line in lines if line.strip()}
@@ -201,7 +217,7 @@ class Test:
         return self
 
 
-def all_tests(tree, built, jobs):
+def all_tests(tree, built, jobs, how):
     found = []
     for kind, program in built.items():
         listed = subprocess.run([program, "--list", "--format", "terse"], cwd=tree, text=True,
@@ -209,10 +225,10 @@ def all_tests(tree, built, jobs):
         names = [line[: -len(": test")] for line in listed.splitlines() if line.endswith(": test")]
         found += [Test(kind, program, name) for name in names if not name.startswith("tidy::")]
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
-        for test in pool.map(lambda test: test.look(tree), found):
-            if not test.holds:
+        for test in pool.map(lambda test: test.look(tree, how), found):
+            if not test.holds and test.seconds <= how.limit:
                 print(f"fails without a mutant, not asked: {test.kind} {test.name}", flush=True)
-    kept = [test for test in found if test.holds and test.seconds <= LIMIT]
+    kept = [test for test in found if test.holds and test.seconds <= how.limit]
     return sorted(kept, key=lambda test: test.seconds)
 
 
@@ -235,15 +251,15 @@ class Order:
                                                test.seconds / (1 + self.all[test.name])))
 
 
-def fate(mutant, tree, tests, order, budget):
+def fate(mutant, tree, tests, order, how):
     """Which test noticed it, or the first of those asked together; `None`: none; and who was asked. What
     real servers are asked has to fail twice: a slow machine is not the mutant's doing."""
     tests, asked, spent = order.sort(mutant, tests), [], 0.0
-    while tests and spent < budget:
+    while tests and spent < how.budget:
         group, seconds = [], 0.0
         for test in tests:
             known = group and group[0].name in order.of[mutant["place"]]
-            if group and (known or seconds + test.seconds > GROUP or test.program != group[0].program):
+            if group and (known or seconds + test.seconds > how.group or test.program != group[0].program):
                 break
             group.append(test)
             seconds += test.seconds
@@ -252,12 +268,14 @@ def fate(mutant, tree, tests, order, budget):
         spent += seconds
         for _ in range(2 if seconds > 0.5 else 1):
             names = [test.name for test in group]
-            ended = ask(group[0].program, names, tree, 8 + 5 * seconds, MUTANT=str(mutant["id"]))
+            ended, failed = ask(group[0].program, names, tree, 8 + 5 * seconds, MUTANT=str(mutant["id"]),
+                                **how.sizes)
             if not ended:
                 break
         else:
-            order.noticed(mutant, group[0].name)
-            return f"{group[0].name}{', hung' if ended in (124, 137) else ''}", asked
+            name = (failed or names)[0]
+            order.noticed(mutant, name)
+            return f"{name}{', hung' if ended in (124, 137) else ''}", asked
     return None, asked
 
 
@@ -271,62 +289,95 @@ def name_all(mutants):
         mutant["id"], mutant["words"] = number, f"{place}: {words} ({seen[place, words]})"
 
 
-def results_of(path):
-    """How each ended; of those that were missed also the tests that were asked."""
-    known = {}
-    if os.path.exists(path):
+class Ledger:
+    """What is known of earlier calls, and what is found by this one. The file of what was noticed is kept in
+    order, so that changes of it can be read."""
+
+    def __init__(self, noticed, missed, mutants, tree):
+        self.paths, self.sums = (noticed, missed), {}
+        files = {mutant["file"]: File(f"{tree}/{mutant['file']}") for mutant in mutants}
+        for mutant in mutants:
+            file = files[mutant["file"]]
+            start, end = file.span(mutant["function"]["span"]) if mutant.get("function") else (0, 0)
+            text = " ".join(file.text[start:end].split())
+            self.sums[mutant["words"]] = hashlib.sha256(text.encode()).hexdigest()[:8]
+        self.noticed = {words: rest for words, *rest in self.read(noticed)}
+        self.missed = {words: set(rest[1].split(",")) for words, *rest in self.read(missed)}
+
+    def read(self, path):
+        if not os.path.exists(path):
+            return []
         with open(path) as lines:
-            for line in lines:
-                end, name, *asked = line.rstrip("\n").split("\t")
-                before = known.get(name, (end, set()))[1]
-                known[name] = end, before | set(asked[0].split(",") if asked else [])
-    return known
+            fields = [line.rstrip("\n").split("\t") for line in lines]
+        return [one for one in fields if self.sums.get(one[0]) == one[1]]
+
+    def add(self, words, test, asked):
+        if test:
+            self.noticed[words] = [self.sums[words], test]
+            self.missed.pop(words, None)
+        else:
+            self.missed[words] = self.missed.get(words, set()) | set(asked)
+
+    def write(self):
+        sums = self.sums
+        missed = {words: [sums[words], ",".join(sorted(asked))] for words, asked in self.missed.items()}
+        for path, all_of_it in zip(self.paths, (self.noticed, missed)):
+            with open(f"{path}.new", "w") as out:
+                out.writelines("\t".join([words, *rest]) + "\n" for words, rest in sorted(all_of_it.items()))
+            os.rename(f"{path}.new", path)
 
 
-def forget_others(path, names):
-    """Takes out of the results what the program no longer has."""
-    if os.path.exists(path):
-        with open(path) as lines:
-            kept = [line for line in lines if line.rstrip("\n").split("\t")[1] in names]
-        with open(path, "w") as out:
-            out.writelines(kept)
+def one_round(how, tree, todo, jobs, ledger, order):
+    """Asks the tests of a round; the mutants that none noticed come back."""
+    asks = []
+    for mutant in todo:
+        before = ledger.missed.get(mutant["words"], set())
+        last = how is ROUNDS[-1]
+        tests = [test for test in how.tests
+                 if mutant["place"] in test.reaches and not (last and test.name in before)]
+        asks.append((mutant, tests))
+    # First those of which few tests are to be asked.
+    asks.sort(key=lambda one: sum(test.seconds for test in one[1]))
+    left, written = [], time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+        tries = {pool.submit(fate, mutant, tree, tests, order, how): mutant for mutant, tests in asks}
+        for one in concurrent.futures.as_completed(tries):
+            mutant = tries[one]
+            noticed, asked = one.result()
+            if not noticed:
+                left.append(mutant)
+            if noticed or how is ROUNDS[-1]:
+                ledger.add(mutant["words"], noticed, asked)
+            if time.monotonic() - written > 10:
+                ledger.write()
+                written = time.monotonic()
+    ledger.write()
+    return left
 
 
 def main():
-    tree, results, jobs, *directories = sys.argv[1:]
+    tree, noticed, missed, jobs, *directories = sys.argv[1:]
+    jobs = int(jobs)
     wanted = [word for directory in directories for word in ("-f", f"{directory}/*.rs")]
     listed = subprocess.run(["cargo", "mutants", "--list", "--json", *wanted], cwd=tree,
                             stdout=subprocess.PIPE, text=True, check=True)
     mutants = json.loads(listed.stdout)
     name_all(mutants)
-    forget_others(results, {mutant["words"] for mutant in mutants})
-    known = results_of(results)
+    ledger = Ledger(noticed, missed, mutants, tree)
     dead, not_tried = hold(tree, mutants)
-    tests = all_tests(tree, programs(tree), int(jobs))
-    todo = []
-    for mutant in mutants:
-        end, asked = known.get(mutant["words"], ("MISSED", set()))
-        if mutant["id"] in dead | not_tried or end != "MISSED":
-            continue
-        new = [test for test in tests
-               if mutant["place"] in test.reaches and test.name not in asked]
-        if new or mutant["words"] not in known:
-            todo.append((mutant, new, asked))
-    # First those that were missed before, and of them the quick tests that are new; then those of
-    # which few tests are to be asked.
-    todo.sort(key=lambda one: (not one[2], len(one[1])))
-    print(f"{len(mutants)} mutants: {len(dead)} do not compile, {len(not_tried)} not tried, "
-          f"{len(tests)} tests, {len(known)} known, {len(todo)} to try", flush=True)
+    built = programs(tree)
     order = Order()
-    with concurrent.futures.ThreadPoolExecutor(int(jobs)) as pool:
-        tries = {pool.submit(fate, mutant, tree, new, order, BUDGET / 5 if asked else BUDGET):
-                 (mutant["words"], asked) for mutant, new, asked in todo}
-        for one in concurrent.futures.as_completed(tries):
-            words, before = tries[one]
-            noticed, asked = one.result()
-            everybody = ",".join(sorted({*before, *asked}))
-            with open(results, "a") as out:
-                out.write((f"{noticed}\t{words}" if noticed else f"MISSED\t{words}\t{everybody}") + "\n")
+    for mutant in mutants:
+        if mutant["words"] in ledger.noticed and "place" in mutant:
+            order.noticed(mutant, ledger.noticed[mutant["words"]][1].removesuffix(", hung"))
+    todo = [mutant for mutant in mutants
+            if mutant["id"] not in dead | not_tried and mutant["words"] not in ledger.noticed]
+    print(f"{len(mutants)} mutants: {len(dead)} do not compile, {len(not_tried)} not tried, "
+          f"{len(ledger.noticed)} known as noticed, {len(todo)} to try", flush=True)
+    for number, how in enumerate(ROUNDS, 1):
+        how.tests = all_tests(tree, built, jobs, how)
+        todo = one_round(how, tree, todo, jobs, ledger, order)
+        print(f"round {number}: {len(how.tests)} tests; {len(todo)} left", flush=True)
 
 
 if __name__ == "__main__":

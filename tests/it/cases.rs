@@ -20,6 +20,7 @@ mod renumbered;
 mod unreadable;
 mod verify;
 
+use crate::support::fuse::{each, each_step};
 use crate::support::world::TwoSides;
 use mailtide::model::*;
 use mailtide::reconcile::{Direction, FlagMask, Travel};
@@ -93,7 +94,7 @@ fn row(name: &str, prepare: fn() -> TwoSides, act: fn(&mut TwoSides), want: &str
     let steps = w.fuse.borrow().steps - before;
     verify(&mut w, "uncut");
     let whole = w.bodies();
-    for cut in 1..=steps {
+    for cut in each_step(steps) {
         let mut w = prepare();
         act(&mut w);
         assert!(!w.sync_cut(cut).ok(), "{name}: cut at step {cut}");
@@ -120,7 +121,7 @@ type Scene = (fn() -> TwoSides, fn(&mut TwoSides));
 
 /// One step fails: as when the line breaks, which ends the run; and in one mailbox only.
 fn failing_steps(steps: u32, (prepare, act): Scene, verify: &dyn Fn(&mut TwoSides, &str)) {
-    for step in 1..=steps {
+    for step in each_step(steps) {
         let mut w = prepare();
         act(&mut w);
         let report = w.sync_failing(step, StoreError::Retry("the line broke".into()));
@@ -142,7 +143,7 @@ fn cut_at_commits(
     act: fn(&mut TwoSides),
     verify: &dyn Fn(&mut TwoSides, &str),
 ) {
-    for n in 0..100 {
+    for n in (0..100).step_by(each()) {
         let mut w = prepare();
         act(&mut w);
         let left = std::sync::Arc::new(std::sync::atomic::AtomicI32::new(n));

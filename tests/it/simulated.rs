@@ -3,6 +3,7 @@
 
 use crate::sim::play::{Outcome, play};
 use crate::sim::{profile, scenes};
+use crate::support::fuse::each;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -108,7 +109,7 @@ fn nothing_is_lost_doubled_or_deleted_whatever_fails() {
 
 #[test]
 fn scenes_killed_at_every_step_end_as_if_they_were_not() {
-    let cuts = spread(scenes::count(), scenes::cut_everywhere);
+    let cuts = spread(scenes::count(), |n| scenes::cut_everywhere(n, each()));
     let points: u64 = cuts.iter().map(|cut| cut.points).sum();
     let broken: Vec<String> = cuts.into_iter().flat_map(|cut| cut.broken).collect();
     assert!(
@@ -119,7 +120,7 @@ fn scenes_killed_at_every_step_end_as_if_they_were_not() {
     );
     eprintln!("{} scenes, {points} points", scenes::count());
     assert!(
-        scenes::count() >= 120 && points >= 10_000,
+        scenes::count() >= 120 && points >= 10_000 / each() as u64,
         "{points} points"
     );
 }

@@ -33,7 +33,7 @@ fn at_each_step(name: &str, act: fn(&TwoSides) -> Box<dyn FnOnce()>, want: &str)
         let before = w.fuse.borrow().steps;
         w.sync_ok();
         let steps = w.fuse.borrow().steps - before;
-        for step in 1..=steps {
+        for step in each_step(steps) {
             let mut w = begin(objects);
             busy(&mut w);
             let at = w.fuse.borrow().steps + step;

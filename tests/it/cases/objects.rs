@@ -28,7 +28,7 @@ fn a_message_under_several_labels_is_fetched_once_for_the_inbox() {
     assert_eq!(w.remote.inner.borrow().reads - before.1, 1, "bodies");
     w.assert_equal_sides("fetched once");
     w.sync_idle();
-    for cut in 1..=steps {
+    for cut in each_step(steps) {
         let mut w = labels();
         w.sync_cut(cut);
         let count = |name: &str| w.local.ids(&mb(name)).len();

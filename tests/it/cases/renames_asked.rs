@@ -244,7 +244,7 @@ fn names_that_were_half_exchanged_go_back() {
     );
     w.assert_equal_sides("half exchanged");
     w.sync_idle();
-    for step in 1..=steps {
+    for step in each_step(steps) {
         let mut w = half();
         let report = w.sync_failing(step, StoreError::Retry("the line broke".into()));
         assert!(report.halted.is_some(), "step {step}: {report:?}");

@@ -236,8 +236,8 @@ fn filled(stage: &Stage) -> View {
     view
 }
 
-/// Plays a scene whole, and then once for each of its steps, killed there.
-pub fn cut_everywhere(n: usize) -> Cut {
+/// Plays a scene whole, and then once for each of its steps, or each `every`-th, killed there.
+pub fn cut_everywhere(n: usize, every: usize) -> Cut {
     let (there, here) = (THERE[n / HERE.len()], HERE[n % HERE.len()]);
     let server = SERVERS[n % SERVERS.len()];
     let name = format!("there {}, here {}, {server}", there.0, here.0);
@@ -254,7 +254,7 @@ pub fn cut_everywhere(n: usize) -> Cut {
         points: 0,
         broken: broken.iter().map(|b| format!("{name}: {b}")).collect(),
     };
-    for at in 1..=steps {
+    for at in (1..=steps).step_by(every) {
         let mut play = prepared(server, (there.1, here.1));
         {
             let mut stage = play.stage.lock();

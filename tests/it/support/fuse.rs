@@ -4,6 +4,18 @@ use mailtide::store::StoreError;
 use std::cell::RefCell;
 use std::rc::Rc;
 
+/// Of the steps at which something is to happen, each N-th only, where `MAILTIDE_EACH=N` asks for
+/// that, as `mutants.sh` does; else all of them.
+pub fn each() -> usize {
+    let set = std::env::var("MAILTIDE_EACH").ok();
+    set.and_then(|n| n.parse().ok()).unwrap_or(1)
+}
+
+/// The steps of a run at which something is to happen.
+pub fn each_step(steps: u32) -> impl Iterator<Item = u32> {
+    (1..=steps).step_by(each())
+}
+
 /// Counts steps, and fails from a certain one on, as a killed process does.
 #[derive(Debug, Default)]
 pub struct Fuse {
