@@ -190,13 +190,19 @@ def programs(tree):
 
 
 def ask(program, tests, tree, limit, **environment):
-    """How the tests end: 0, or 124 when they hang; and those that failed."""
+    """The first test that fails, or `None`; and whether it came to an end at all. The others are not waited for."""
     command = ["timeout", "-k", "5", str(limit), program, "--exact", *tests]
     environment = {**os.environ, "RUST_BACKTRACE": "0", "RUST_TEST_THREADS": "1", **environment}
-    ended = subprocess.run(command, cwd=tree, env=environment, stdin=subprocess.DEVNULL,
-                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    said = ended.stdout.decode(errors="replace")
-    return ended.returncode, re.findall(r"^test (\S+)(?: - should panic)? \.\.\. FAILED", said, re.M)
+    running = subprocess.Popen(command, cwd=tree, env=environment, stdin=subprocess.DEVNULL, text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, errors="replace")
+    with running:
+        for line in running.stdout:
+            failed = re.match(r"test (\S+)(?: - should panic)? \.\.\. FAILED", line)
+            if failed:
+                # `timeout` hands it on.
+                running.terminate()
+                return failed[1], True
+    return (tests[0] if running.returncode else None), running.returncode not in (124, 137)
 
 
 class Test:
@@ -209,8 +215,8 @@ class Test:
     def look(self, tree, how):
         told = tempfile.NamedTemporaryFile(delete=False).name
         began = time.monotonic()
-        ended, _ = ask(self.program, [self.name], tree, 2 * how.limit + 10, MUTANT_SEEN=told, **how.sizes)
-        self.seconds, self.holds = time.monotonic() - began, ended == 0
+        failed, _ = ask(self.program, [self.name], tree, how.limit + 3, MUTANT_SEEN=told, **how.sizes)
+        self.seconds, self.holds = time.monotonic() - began, failed is None
         with open(told) as lines:
             self.reaches = {int(line) for line in lines if line.strip()}
         os.unlink(told)
@@ -268,14 +274,13 @@ def fate(mutant, tree, tests, order, how):
         spent += seconds
         for _ in range(2 if seconds > 0.5 else 1):
             names = [test.name for test in group]
-            ended, failed = ask(group[0].program, names, tree, 8 + 5 * seconds, MUTANT=str(mutant["id"]),
+            failed, ended = ask(group[0].program, names, tree, 8 + 5 * seconds, MUTANT=str(mutant["id"]),
                                 **how.sizes)
-            if not ended:
+            if not failed:
                 break
         else:
-            name = (failed or names)[0]
-            order.noticed(mutant, name)
-            return f"{name}{', hung' if ended in (124, 137) else ''}", asked
+            order.noticed(mutant, failed)
+            return f"{failed}{'' if ended else ', hung'}", asked
     return None, asked
 
 

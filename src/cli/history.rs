@@ -75,7 +75,7 @@ fn object(account: &str, row: &HistoryRow) -> serde_json::Value {
     let kept = row
         .kept
         .as_ref()
-        .map(|kept| kept.escape_ascii().to_string());
+        .map(|kept| kept.file.escape_ascii().to_string());
     json!({
         "account": account,
         "run": row.run,

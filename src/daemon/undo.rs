@@ -99,17 +99,20 @@ fn deleted(
         Side::Remote => format!("UID {} on the server", row.message),
         Side::Local => format!("file {}", row.message),
     };
-    let Some(name) = &row.kept else {
+    let Some(remains) = &row.kept else {
         let what = format!(
             "{mailbox}: {which}: {}; nothing of it is in quarantine",
             row.why
         );
         return Ok(Step::Cannot { what });
     };
-    Ok(match found(&mailbox, local.find_kept(name))? {
+    Ok(match found(&mailbox, local.find_kept(&remains.file))? {
         Some(kept) => Step::PutBack {
             mailbox,
-            kept,
+            kept: Kept {
+                flags: kept.flags.union(&remains.flags),
+                path: kept.path,
+            },
             what: format!("{which}: {}", row.why),
         },
         None => Step::Cannot {

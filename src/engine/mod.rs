@@ -3,12 +3,13 @@
 //! Reading order: [`account`] (the cycle and its passes), [`survey`] (looking and planning, with
 //! [`overview`], [`rename`], [`alias`], [`look`] and [`scene`]), [`elsewhere`] (the same message in
 //! another place, with [`on_disk`] and [`probe`]; [`flux`] for what moves meanwhile,
-//! [`out_of_sight`] for what cannot be looked into, [`astray`] for files that moved while they were
-//! uploaded), [`rematch`] and [`renumber`] (finding the same
-//! message again), [`execute`] (doing and recording what is in the [`work`]s, with [`download`],
-//! [`upload`], [`shift`], [`duplicate`], [`flags`], [`doomed`], [`remove`] and [`remove_here`]),
-//! [`rest`] (whether that was all), [`report`] (what is told about it). [`verify`] is asked for by
-//! `mailtide repair` only.
+//! [`out_of_sight`] for what cannot be looked into, [`astray`] and [`carried`] for what moved while
+//! it was uploaded, here or there), [`rematch`] and [`renumber`] (finding the same message again),
+//! [`execute`] (doing and recording what is in the [`work`]s, with [`download`], [`upload`],
+//! [`shift`], [`duplicate`], [`copy`], [`flags`], [`flags_there`], [`doomed`], [`remove`],
+//! [`remove_here`] and [`remove_there`], on several connections by [`lanes`]), [`rest`] (whether
+//! that was all), [`report`] (what is told about it). [`verify`] is asked for by `mailtide repair`
+//! only.
 //!
 //! First run, daily run, repair, dry run: one path, this one.
 

@@ -2,9 +2,9 @@
 
 use super::account::Account;
 use super::report::{Ended, Report};
-use crate::model::{Id, MailboxBase, MaildirId, Side, Uid};
+use crate::model::{Flags, Id, MailboxBase, MaildirId, Side, Uid};
 use crate::reconcile::MailboxAction;
-use crate::state::Change;
+use crate::state::{Change, Remains};
 use crate::store::{
     About, Ask, Delivered, Delivery, Depth, Keep, Place, Receiver, Serve, Sink, StoreError,
 };
@@ -113,6 +113,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             return Ok(changes);
         }
         let uids: Vec<Uid> = base.pairs.iter().map(|pair| pair.uid).collect();
+        let had: BTreeMap<Uid, &Flags> = base.pairs.iter().map(|p| (p.uid, &p.flags)).collect();
         for batch in uids.chunks(KEPT_BATCH) {
             let kept = self.keep_bytes(base, batch, report).await?;
             if kept.len() < batch.len() {
@@ -126,7 +127,15 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 what: "deleted",
                 message: Some(uid.any()),
                 why: "with its mailbox".into(),
-                kept,
+                kept: kept.map(|file| {
+                    Remains {
+                        file,
+                        flags: had
+                            .get(&uid)
+                            .map(|flags| (*flags).clone())
+                            .unwrap_or_default(),
+                    }
+                }),
             }));
         }
         self.remote.delete_mailbox(base).await?;

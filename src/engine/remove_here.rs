@@ -9,7 +9,7 @@ use super::work::{Work, Works};
 use crate::model::{Id, MaildirId, PairId, Side, Uid};
 use crate::reconcile::Outcome;
 use crate::reconcile::plan::DeleteWhy;
-use crate::state::{Buried, Done};
+use crate::state::{Buried, Done, Remains};
 use crate::store::{Keep, Removal, Removed, Serve};
 use std::collections::BTreeMap;
 
@@ -120,7 +120,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             };
             let mut change = work.change(Side::Local, "deleted", pair.file.any(), why);
             if let Removed::Kept(path) = how {
-                change.kept = Some(path.clone());
+                change.kept = Some(Remains {
+                    file: path.clone(),
+                    flags: known
+                        .get(&pair.id)
+                        .map(|pair| pair.flags.clone())
+                        .unwrap_or_default(),
+                });
             }
             done.changes.push(change);
             done.outcomes.push(Outcome::Dropped { pair: pair.id });

@@ -9,10 +9,10 @@ use super::lanes::spread;
 use super::report::{Ended, Report};
 use super::work::{Work, Works};
 use crate::model::{
-    AnyId, Aside, AsideReason, Flags, Id, MailboxName, MaildirId, Side, SystemFlag, Uid,
+    AnyId, Aside, AsideReason, Flags, Id, MailboxName, MaildirId, PairId, Side, SystemFlag, Uid,
 };
 use crate::reconcile::Outcome;
-use crate::state::Done;
+use crate::state::{Done, Remains};
 use crate::store::{Keep, Next, Place, Removal, Removed, Serve, StoreError};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -204,6 +204,7 @@ impl Going {
         let removed: BTreeMap<Uid, &Removed> =
             removed.iter().map(|(uid, how)| (*uid, how)).collect();
         let mut done = Done::of(work.base.key);
+        let known: BTreeMap<PairId, _> = work.base.pairs.iter().map(|p| (p.id, p)).collect();
         for Doomed { pair, saw, .. } in &self.doomed {
             let Some(how) = removed.get(&pair.uid) else {
                 work.sound = false;
@@ -230,7 +231,12 @@ impl Going {
             };
             let why = format!("{} was deleted here; {how}", pair.file);
             let mut change = work.change(Side::Remote, "deleted", pair.uid.any(), why);
-            change.kept = self.kept.get(&pair.uid).cloned().flatten();
+            let file = self.kept.get(&pair.uid).cloned().flatten();
+            let flags = known.get(&pair.id).map(|pair| pair.flags.clone());
+            change.kept = file.map(|file| Remains {
+                file,
+                flags: flags.unwrap_or_default(),
+            });
             done.changes.push(change);
         }
         done

@@ -2,6 +2,7 @@
 
 use super::disk::Kind;
 use super::file_name;
+use super::keywords::Keywords;
 use super::layout::join;
 use super::store::MaildirStore;
 use crate::model::{Flags, MailboxName};
@@ -14,7 +15,8 @@ use std::path::{Path, PathBuf};
 pub struct Kept {
     /// Where, below the quarantine.
     pub path: Vec<u8>,
-    /// The flags in its name. Keywords are letters whose meaning is the mailbox's, and left out.
+    /// The flags in its name. Keywords are letters whose meaning is the mailbox's; they are left
+    /// out of single messages, but not where the whole mailbox lies there.
     pub flags: Flags,
 }
 
@@ -26,13 +28,13 @@ impl MaildirStore {
             let path = self.quarantine.path(name);
             let there = self.disk.about(&path);
             let file = there.is_ok_and(|about| about.kind == Kind::File);
-            return Ok(file.then(|| self.kept(&path)));
+            return Ok(file.then(|| self.kept(&path, &Keywords::default())));
         }
         let mut found = None;
         self.walk_kept(&self.quarantine.path(b""), &mut |path| {
             let own = path.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
             if file_name::split(own).0 == name {
-                found = Some(self.kept(path));
+                found = Some(self.kept(path, &Keywords::default()));
             }
         })?;
         Ok(found)
@@ -58,20 +60,22 @@ impl MaildirStore {
             let Some(shelf) = shelves.last() else {
                 continue;
             };
+            let keywords = Keywords::load(&*self.disk, shelf)?;
             let mut all = Vec::new();
             for sub in ["cur", "new"] {
-                self.walk_kept(&shelf.join(sub), &mut |path| all.push(self.kept(path)))?;
+                let mut show = |path: &Path| all.push(self.kept(path, &keywords));
+                self.walk_kept(&shelf.join(sub), &mut show)?;
             }
             return Ok(all);
         }
         Ok(Vec::new())
     }
 
-    fn kept(&self, path: &Path) -> Kept {
+    fn kept(&self, path: &Path, keywords: &Keywords) -> Kept {
         let name = path.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
         Kept {
             path: self.quarantine.below(path),
-            flags: file_name::flags(file_name::split(name).1, |_| None),
+            flags: file_name::flags(file_name::split(name).1, |letter| keywords.name(letter)),
         }
     }
 

@@ -1,9 +1,9 @@
 //! Every change made: who, what, when, why.
 
-use super::base::{side_from, side_number};
+use super::base::{flags_from, keyword_text, side_from, side_number};
 use super::names::Names;
 use super::{State, StateError, doing};
-use crate::model::{AnyId, MailboxName, Side};
+use crate::model::{AnyId, Flags, MailboxName, Side};
 use rusqlite::{Connection, Row, params};
 
 /// A change that was made.
@@ -19,8 +19,18 @@ pub struct Change {
     pub message: Option<AnyId>,
     /// Details and reason.
     pub why: String,
-    /// Of a deletion: the name of the file in quarantine, on disk with the path below it.
-    pub kept: Option<Vec<u8>>,
+    /// Of a deletion, where the bytes were kept.
+    pub kept: Option<Remains>,
+}
+
+/// What is kept of a message that was deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remains {
+    /// The name of the file in quarantine, on disk with the path below it.
+    pub file: Vec<u8>,
+    /// The flags that both sides last agreed on; of these the keywords are remembered, as others
+    /// are in the name.
+    pub flags: Flags,
 }
 
 impl Change {
@@ -50,8 +60,8 @@ pub struct HistoryRow {
     pub message: String,
     /// Details and reason.
     pub why: String,
-    /// Of a deletion: the name of the file in quarantine.
-    pub kept: Option<Vec<u8>>,
+    /// Of a deletion, where the bytes were kept.
+    pub kept: Option<Remains>,
 }
 
 /// A run that changed something, in short.
@@ -105,7 +115,8 @@ impl State {
         wanted: impl Fn(&HistoryRow) -> bool,
     ) -> Result<Vec<HistoryRow>, StateError> {
         let what = doing("read the history");
-        let sql = "SELECT run.at, mailbox, side, what, message, why, kept, run
+        let sql = "SELECT run.at, mailbox, side, what, message, why, kept, keywords,
+                          run
                    FROM history JOIN run ON run.id = history.run
                    WHERE run.at >= ?1 ORDER BY history.id DESC";
         let mut query = self.db.prepare_cached(sql).map_err(&what)?;
@@ -120,7 +131,8 @@ impl State {
     /// The changes of runs from this number, and this time (seconds since 1970) on, newest first.
     pub fn changes_since(&self, run: i64, at: i64) -> Result<Vec<HistoryRow>, StateError> {
         let what = doing("read the history");
-        let sql = "SELECT run.at, mailbox, side, what, message, why, kept, run
+        let sql = "SELECT run.at, mailbox, side, what, message, why, kept, keywords,
+                          run
                    FROM history JOIN run ON run.id = history.run
                    WHERE run >= ?1 AND run.at >= ?2 ORDER BY history.id DESC";
         let mut query = self.db.prepare_cached(sql).map_err(&what)?;
@@ -154,15 +166,17 @@ impl State {
 
 fn history_row(row: &Row<'_>, names: &Names<'_>) -> Result<HistoryRow, rusqlite::Error> {
     let message = names.unpack(row.get(4)?)?;
+    let (kept, keywords): (Option<Vec<u8>>, Option<String>) = (row.get(6)?, row.get(7)?);
+    let flags = flags_from(0, &keywords.unwrap_or_default());
     Ok(HistoryRow {
-        run: row.get(7)?,
+        run: row.get(8)?,
         at: row.get(0)?,
         mailbox: row.get(1)?,
         side: side_from(row.get(2)?),
         what: row.get(3)?,
         message: message.as_bytes().escape_ascii().to_string(),
         why: row.get(5)?,
-        kept: row.get(6)?,
+        kept: kept.map(|file| Remains { file, flags }),
     })
 }
 
@@ -172,8 +186,8 @@ pub(super) fn write(
     run: i64,
     changes: &[Change],
 ) -> Result<(), rusqlite::Error> {
-    let sql = "INSERT INTO history (run, mailbox, side, what, message, why, kept)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let sql = "INSERT INTO history (run, mailbox, side, what, message, why, kept, keywords)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     let mut insert = db.prepare_cached(sql)?;
     for change in changes {
         let message = match &change.message {
@@ -183,6 +197,8 @@ pub(super) fn write(
         };
         let mailbox = change.mailbox.to_string();
         let side = side_number(change.side);
+        let kept = change.kept.as_ref();
+        let keywords = kept.map(|kept| keyword_text(&kept.flags));
         insert.execute(params![
             run,
             mailbox,
@@ -190,7 +206,8 @@ pub(super) fn write(
             change.what,
             message,
             change.why,
-            change.kept
+            kept.map(|kept| &kept.file),
+            keywords.filter(|text| !text.is_empty()),
         ])?;
     }
     Ok(())

@@ -58,6 +58,12 @@ const STEPS: &[Step] = &[
 ",
         pack_all,
     ),
+    (
+        "
+    ALTER TABLE history ADD COLUMN keywords TEXT;
+",
+        |_| Ok(()),
+    ),
 ];
 
 /// The version that [`SCHEMA`] is.

@@ -34,7 +34,7 @@ mod drive;
 pub use base::Memory;
 pub use drive::network_drive;
 pub use held::HeldRow;
-pub use history::{Change, HistoryRow, RunRow};
+pub use history::{Change, HistoryRow, Remains, RunRow};
 pub use intents::Upload;
 pub use kindred::{Buried, Relative};
 pub use lock::Lock;

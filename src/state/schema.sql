@@ -166,5 +166,8 @@ CREATE TABLE history (
     why     TEXT NOT NULL,
     -- Where the bytes of a message that was deleted are: the name of its file in quarantine (on
     -- disk with the path below it). NULL: nothing was deleted, or it is in the trash.
-    kept    BLOB
+    kept    BLOB,
+    -- The keywords of a message that was deleted, separated by spaces: its name in quarantine has
+    -- no letters for them, or some whose meaning is lost with the mailbox. NULL: none.
+    keywords TEXT
 ) STRICT;

@@ -18,8 +18,8 @@ fn what_was_deleted_on_either_side_comes_back_on_both() {
     let server = Server::start();
     let home = Home::new(&server, "u1", "");
     let mut phone = server.phone("u1");
-    for n in 1..=4 {
-        phone.append("INBOX", "", DATE, &mail(n));
+    for (n, flags) in [(1, "$Later $Work"), (2, "\\Seen $Work"), (3, ""), (4, "")] {
+        phone.append("INBOX", flags, DATE, &mail(n));
     }
     home.sync_twice();
     let before = read_maildir(&home.mail());
@@ -62,7 +62,7 @@ fn mailboxes_that_were_deleted_come_back() {
     let mut phone = server.phone("u1");
     for name in ["Here", "There"] {
         phone.on("CREATE", &[name]);
-        phone.append(name, "", DATE, &mail(7));
+        phone.append(name, "$Work", DATE, &mail(7));
         phone.append(name, "\\Seen", DATE, &mail(8));
     }
     home.sync_twice();
