@@ -80,6 +80,7 @@ fn hand_over(
         accounts: theirs.into_iter().map(|account| account.name).collect(),
         mailboxes: command.mailbox.clone(),
         full: command.full,
+        undo: None,
     };
     let answer = super::ask::must(config, &request)?;
     Ok((answer.runs.unwrap_or_default(), ours))

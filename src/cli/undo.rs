@@ -4,12 +4,11 @@ use super::arguments::{Arguments, Undo};
 use super::print::{self, safe};
 use super::status;
 use crate::config;
-use crate::daemon::undo::{Step, carry_out, plan};
-use crate::daemon::{self, Errand, Keyring, Opened, Told, Writes};
+use crate::daemon::undo::{Step, What, plan, taken_back};
+use crate::daemon::{self, AskError, Errand, Keyring, Opened, Request, Told, Writes, ask};
 use crate::engine::{Silent, Stop};
 use crate::state::RunRow;
 use anyhow::{Context, Result, bail};
-use std::path::Path;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -27,7 +26,7 @@ pub fn run(arguments: &Arguments, command: &Undo) -> Result<u8> {
         .build()?;
     let mut worst = status::OK;
     for account in accounts {
-        let job = one(&config.state_dir, account, (command, since), &stop);
+        let job = one(&config, account, (command, since), &stop);
         worst = worst.max(runtime.block_on(job)?);
     }
     Ok(worst)
@@ -53,14 +52,15 @@ pub(super) fn time(text: &str) -> Result<i64> {
 }
 
 async fn one(
-    state_dir: &Path,
+    config: &config::Config,
     account: config::Account,
     (command, since): (&Undo, Option<i64>),
     stop: &Stop,
 ) -> Result<u8> {
     let name = account.name.clone();
-    let (keyring, connections) = (Rc::new(Keyring::new(account)), 1);
-    let mut opened = Opened::new(keyring, state_dir, Writes::Allowed, connections)?;
+    let keyring = Rc::new(Keyring::new(account));
+    // Beside a watcher, too.
+    let mut opened = Opened::new(keyring.clone(), &config.state_dir, Writes::None, 1)?;
     opened.make_ready()?;
     let runs = opened.state.runs(20)?;
     if command.list {
@@ -70,16 +70,12 @@ async fn one(
     }
     let takes_back = |run: &&RunRow| run.deleted + run.flags > 0;
     let last = runs.iter().find(takes_back).map(|run| run.run);
-    let (from, at) = match (command.run, since) {
-        (Some(run), _) => (run, 0),
-        (None, Some(at)) => (0, at),
-        (None, None) => (last.unwrap_or(i64::MAX), 0),
+    let what = match (command.run, since) {
+        (None, Some(at)) => What::Since(at),
+        (run, _) => What::Run(run.or(last).unwrap_or(i64::MAX)),
     };
-    let mut rows = opened.state.changes_since(from, at)?;
-    if since.is_none() {
-        rows.retain(|row| row.run == from);
-    }
-    let steps = plan(&rows, &opened.state, &opened.local)?;
+    let steps = plan(&what, &opened.state, &opened.local)?;
+    drop(opened);
     show(&name, &steps);
     let possible = |step: &&Step| !matches!(step, Step::Cannot { .. });
     if steps.iter().filter(possible).count() == 0 {
@@ -90,17 +86,57 @@ async fn one(
         println!("{name}: nothing was changed; do it with: mailtide undo --yes (same arguments)");
         return Ok(status::OK);
     }
-    let Opened { state, local, .. } = &mut opened;
-    let done = carry_out(&steps, state, local).await?;
-    println!("{name}: {done} taken back here; now the server:");
-    let began = Instant::now();
-    let report = opened.cycle(Errand::default(), &Silent, stop).await?;
-    opened.hang_up().await;
-    let told = Told::of(&name, &report, began.elapsed().as_secs_f64());
+    let told = match by_watcher(config, &name, &what)? {
+        Some(told) => told,
+        None => alone(config, keyring, &what, stop).await?,
+    };
+    for note in &told.notes {
+        println!("{name}: {}", safe(note));
+    }
     print::troubles(&told);
     print::held(&told);
     println!("{}", print::summary(&told));
     Ok(print::exit_status(&[told]))
+}
+
+/// An account that a watcher keeps is its affair.
+fn by_watcher(config: &config::Config, name: &str, what: &What) -> Result<Option<Told>> {
+    let watched = match ask(
+        &config.control_socket,
+        &Request::Status { accounts: vec![] },
+    ) {
+        Ok(answer) => answer.accounts.unwrap_or_default(),
+        Err(AskError::NotRunning(_)) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    if !watched.iter().any(|status| status.account == name) {
+        return Ok(None);
+    }
+    let request = Request::Sync {
+        accounts: vec![name.to_owned()],
+        mailboxes: Vec::new(),
+        full: false,
+        undo: Some(what.clone()),
+    };
+    let answer = super::ask::must(config, &request)?;
+    Ok(answer.runs.unwrap_or_default().pop())
+}
+
+async fn alone(
+    config: &config::Config,
+    keyring: Rc<Keyring>,
+    what: &What,
+    stop: &Stop,
+) -> Result<Told> {
+    let name = keyring.account().name.clone();
+    let connections = keyring.account().connections;
+    let mut opened = Opened::new(keyring, &config.state_dir, Writes::Allowed, connections)?;
+    let began = Instant::now();
+    let note = taken_back(opened.take_back(what).await?);
+    let mut report = opened.cycle(Errand::default(), &Silent, stop).await?;
+    report.notes.insert(0, note);
+    opened.hang_up().await;
+    Ok(Told::of(&name, &report, began.elapsed().as_secs_f64()))
 }
 
 fn shown(run: &RunRow) -> String {

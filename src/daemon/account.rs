@@ -12,6 +12,7 @@ use super::memory;
 use super::open::{self, OpenError, Writes};
 use super::secret::Keyring;
 use super::told::failed;
+use super::undo;
 use crate::config;
 use crate::engine::{Observer, Reach, Report, Stop};
 use crate::imap::Tier;
@@ -236,7 +237,17 @@ impl Desk for RealDesk {
             only: wish.only,
             reach: wish.depth.reach(),
         };
-        self.run(errand, observer, stop).await
+        let mut taken_back = None;
+        if let Some(what) = wish.undo {
+            let taking = async { self.open()?.take_back(&what).await };
+            taken_back = match taking.await {
+                Ok(count) => Some(undo::taken_back(count)),
+                Err(error) => return failed(&error),
+            };
+        }
+        let mut report = self.run(errand, observer, stop).await;
+        report.notes.splice(0..0, taken_back);
+        report
     }
 
     fn covered(&self) -> Option<(Scope, bool)> {

@@ -127,13 +127,15 @@ impl Answers for House {
                 accounts,
                 mailboxes,
                 full,
+                undo,
             } => {
                 let depth = match full {
                     true => Thorough::Everything,
                     false => Thorough::Changes,
                 };
                 let only = mailboxes;
-                self.sync(&accounts, &Wish { only, depth }).await
+                let wish = Wish { only, depth, undo };
+                self.sync(&accounts, &wish).await
             }
             Request::Approve { id } => self.decide(&id, Verdict::Approve).await,
             Request::Reject { id } => self.decide(&id, Verdict::Reject).await,

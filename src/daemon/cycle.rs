@@ -3,6 +3,7 @@
 
 use super::open::{self, OpenError, OpenState, Writes};
 use super::secret::Keyring;
+use super::undo;
 use crate::engine::report::Ended;
 use crate::engine::{Account, Observer, Options, Reach, Report, Silent, Stop, Verified, World};
 use crate::imap::ImapStore;
@@ -94,6 +95,14 @@ impl Opened {
             }
         }
         Ok(report)
+    }
+
+    /// Takes back on disk what runs did; answers with how many steps that were. The next cycle
+    /// carries it to the server.
+    pub async fn take_back(&mut self, what: &undo::What) -> Result<usize, OpenError> {
+        self.make_ready()?;
+        let steps = undo::plan(what, &self.state, &self.local)?;
+        undo::carry_out(&steps, &mut self.state, &mut self.local).await
     }
 
     /// Checks what is remembered against both sides; see [`Account::verify`].

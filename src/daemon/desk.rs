@@ -4,6 +4,7 @@
 use super::agenda::Task;
 use super::board::Mailbox;
 use super::hooks::Facts;
+use super::undo;
 use crate::engine::{Observer, Reach, Report, Stop};
 use crate::model::Scope;
 use std::time::Duration;
@@ -72,6 +73,8 @@ pub struct Wish {
     pub only: Vec<String>,
     /// How far to look.
     pub depth: Thorough,
+    /// What is to be taken back before.
+    pub undo: Option<undo::What>,
 }
 
 /// How far a sync is to look.

@@ -3,6 +3,7 @@
 
 use super::board::Status;
 use super::told::Told;
+use super::undo;
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -50,6 +51,9 @@ pub enum Request {
         /// Whether to compare every mailbox message by message.
         #[serde(default)]
         full: bool,
+        /// What runs did that is to be taken back before.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        undo: Option<undo::What>,
     },
     /// Let what is held run, once.
     Approve {

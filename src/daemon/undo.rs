@@ -7,6 +7,7 @@ use crate::maildir::{Kept, MaildirStore};
 use crate::model::{FlagChange, Flags, Keyword, MailboxName, MaildirId, Side, SystemFlag};
 use crate::state::{HistoryRow, State};
 use crate::store::{Delivery, FlagEdit, Keep, Place, Store, StoreError};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// One thing to be taken back.
@@ -37,16 +38,30 @@ pub enum Step {
     },
 }
 
-/// What it takes to undo these changes, the newest first. Looks into the quarantine and the state;
-/// changes nothing.
-pub fn plan(
-    rows: &[HistoryRow],
-    state: &State,
-    local: &MaildirStore,
-) -> Result<Vec<Step>, OpenError> {
+/// What is to be taken back.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum What {
+    /// What the run of this number changed.
+    Run(i64),
+    /// What was changed by runs since then, seconds since 1970.
+    Since(i64),
+}
+
+/// What it takes to undo it, the newest first. Looks into the quarantine and the state; changes
+/// nothing.
+pub fn plan(what: &What, state: &State, local: &MaildirStore) -> Result<Vec<Step>, OpenError> {
+    let rows = match *what {
+        What::Run(run) => {
+            let mut rows = state.changes_since(run, 0)?;
+            rows.retain(|row| row.run == run);
+            rows
+        }
+        What::Since(at) => state.changes_since(0, at)?,
+    };
     let mut steps = Vec::new();
     let mut back: BTreeMap<(MailboxName, MaildirId), FlagChange> = BTreeMap::new();
-    for row in rows {
+    for row in &rows {
         let Some(mailbox) = MailboxName::parse(&row.mailbox) else {
             continue;
         };
@@ -177,6 +192,11 @@ fn change(text: &str) -> Option<FlagChange> {
         rest = after.trim_start();
     }
     Some(change)
+}
+
+/// How it is told.
+pub fn taken_back(count: usize) -> String {
+    format!("{count} taken back here; now the server")
 }
 
 /// Does it; answers with how many steps were done.

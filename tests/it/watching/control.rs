@@ -163,6 +163,37 @@ fn sync_beside_a_watcher_is_done_by_it() {
 }
 
 #[test]
+fn a_watcher_takes_back_what_it_did() {
+    let (server, home) = world(FULL, "");
+    let watcher = Watcher::in_step(&home);
+    let before = read_maildir(&home.mail());
+    let mut phone = server.phone("u1");
+    phone.run("SELECT INBOX");
+    phone.run("UID STORE 2:4 +FLAGS (\\Deleted)");
+    phone.run("UID EXPUNGE 2:4");
+    wait_for("they are gone", || files(&home, "INBOX").len() == 17);
+    watcher.wait("it has told", |test| test["state"] == "in-step");
+    let undo = |arguments: &[&str]| {
+        let out = home.run(&[&["undo", "--since", "1h"], arguments].concat());
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        assert!(out.status.success(), "{text} {out:?}");
+        text
+    };
+    let shown = undo(&[]);
+    assert_eq!(shown.matches("put back").count(), 3, "{shown}");
+    assert_eq!(files(&home, "INBOX").len(), 17, "it is only shown");
+    let done = undo(&["--yes"]);
+    assert!(
+        done.contains("3 taken back here") && done.contains("3 uploaded"),
+        "{done}"
+    );
+    assert_eq!(read_maildir(&home.mail()), before);
+    assert_same(&server, "u1", &home);
+    assert!(undo(&["--yes"]).contains("nothing to undo"));
+    assert_eq!(watcher.status()["state"], "in-step");
+}
+
+#[test]
 fn what_is_held_is_shown_and_decided() {
     let (server, home) = world(FULL, "");
     let watcher = Watcher::in_step(&home);
