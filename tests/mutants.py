@@ -3,9 +3,10 @@
 environment says which is meant. So a mutant costs no compilation, and only those tests are asked that
 reach its function, first those that are likely to notice.
 
-  mutants.py TREE NOTICED MISSED JOBS DIRECTORY...
+  mutants.py SOURCE TREE NOTICED MISSED JOBS DIRECTORY...
 
-TREE is a clone that is spoilt by this. NOTICED gets a line for each mutant that a test noticed: which mutant, the
+SOURCE is a clone. TREE is the same with the mutants in it, and is only written to where it differs, so that what was
+built is used again. NOTICED gets a line for each mutant that a test noticed: which mutant, the
 sum of its function's text, the test. MISSED gets the others, with the tests that were asked. What was noticed is
 not tried again while its function stays as it is; what was missed is asked of new tests. Mutants that do not compile
 are left out; what cannot be held in this way (const functions, functions that return `impl`) is counted as not tried.
@@ -19,6 +20,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -29,19 +31,19 @@ BUDGET = float(os.environ.get("MAILTIDE_BUDGET", "inf"))
 
 
 class Round:
-    """What the tests are to do less of, a mutant; tests that take longer than `limit` seconds are not asked;
-    `budget` seconds of tests are asked about one mutant, others by the next call; `group` seconds of them in
-    one process."""
+    """What the tests are to do less of, a mutant; tests that take longer than `limit` seconds, or are `without`, are
+    not asked; `budget` seconds of tests are asked about one mutant, others by the next call; `group` seconds of
+    them in one process."""
 
-    def __init__(self, limit, budget, group, **sizes):
-        self.limit, self.budget, self.group = limit, budget, group
+    def __init__(self, without, limit, budget, group, **sizes):
+        self.without, self.limit, self.budget, self.group = without, limit, budget, group
         self.sizes = {f"MAILTIDE_{name}": str(size) for name, size in sizes.items()}
         self.tests = []
 
 
 ROUNDS = [
-    Round(1.0, float("inf"), 4.0, EACH=50, CASES=500, RUNS=50, SIM=8, KILLS=1, SOAK=10, RENAMES=5),
-    Round(LIMIT, BUDGET, 2.0, EACH=1, CASES=3000, RUNS=500, SIM=60, KILLS=5, SOAK=10, RENAMES=5),
+    Round(r"^(tidy|anywhere|dovecot|watching|files|crash|limits)\b", 1.0, 10.0, 3.0, EACH=50, CASES=500, RUNS=50, SIM=8, KILLS=1, SOAK=10, RENAMES=5),
+    Round("^tidy", LIMIT, BUDGET, 2.0, EACH=1, CASES=3000, RUNS=500, SIM=60, KILLS=5, SOAK=10, RENAMES=5),
 ]
 BUILD = {"CARGO_PROFILE_DEV_OPT_LEVEL": "1", "CARGO_PROFILE_TEST_OPT_LEVEL": "1",
          "CARGO_PROFILE_DEV_DEBUG": "0", "CARGO_INCREMENTAL": "0", "RUSTFLAGS": "-Awarnings"}
@@ -149,24 +151,54 @@ def unviable(output, where):
     return found
 
 
-def hold(tree, mutants):
+def write_tree(source, tree, changed):
+    """Makes the tree what the source is, but for what is changed."""
+    listed = subprocess.run(["git", "ls-files"], cwd=source, stdout=subprocess.PIPE, text=True, check=True)
+    wanted = set(listed.stdout.splitlines())
+    for name in wanted:
+        with open(f"{source}/{name}", "rb") as file:
+            text = file.read()
+        text = changed[name].encode() if name in changed else text
+        path = f"{tree}/{name}"
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        if os.path.exists(path):
+            with open(path, "rb") as file:
+                if file.read() == text:
+                    continue
+        with open(path, "wb") as out:
+            out.write(text)
+        shutil.copymode(f"{source}/{name}", path)
+    for directory, _, names in os.walk(tree):
+        for name in names:
+            path = os.path.join(directory, name)
+            if os.path.relpath(path, tree) not in wanted:
+                os.unlink(path)
+
+
+def hold(source, tree, mutants):
     """Writes the mutants into the tree; answers with those that do not compile, or are not held."""
     files, dead, not_tried = {}, set(), set()
+    remembered, known = f"{tree}.dead", set()
+    if os.path.exists(remembered):
+        with open(remembered) as lines:
+            known = {line.rstrip("\n") for line in lines}
+    dead.update(mutant["id"] for mutant in mutants if mutant["words"] in known)
     for mutant in mutants:
         if not mutant.get("function"):
             not_tried.add(mutant["id"])
             continue
-        files.setdefault(mutant["file"], File(f"{tree}/{mutant['file']}")).add(mutant)
-    with open(f"{tree}/src/lib.rs", "a") as lib:
-        lib.write(SWITCH % (len(mutants) + 1, len(mutants) + 1))
+        files.setdefault(mutant["file"], File(f"{source}/{mutant['file']}")).add(mutant)
+    with open(f"{source}/src/lib.rs") as lib:
+        changed = {"src/lib.rs": lib.read() + SWITCH % (len(mutants) + 1, len(mutants) + 1)}
     while True:
         where = {}
         for name, file in files.items():
-            text, where[name] = file.held(dead, not_tried)
-            with open(f"{tree}/{name}", "w") as out:
-                out.write(text)
+            changed[name], where[name] = file.held(dead, not_tried)
+        write_tree(source, tree, changed)
         check = cargo(tree, "check", "--lib")
         if check.returncode == 0:
+            with open(remembered, "w") as out:
+                out.writelines(f"{mutant['words']}\n" for mutant in mutants if mutant["id"] in dead)
             return dead, not_tried
         new = unviable(check.stdout, where) - dead
         if not new:
@@ -229,7 +261,7 @@ def all_tests(tree, built, jobs, how):
         listed = subprocess.run([program, "--list", "--format", "terse"], cwd=tree, text=True,
                                 stdout=subprocess.PIPE, check=True).stdout
         names = [line[: -len(": test")] for line in listed.splitlines() if line.endswith(": test")]
-        found += [Test(kind, program, name) for name in names if not name.startswith("tidy::")]
+        found += [Test(kind, program, name) for name in names if not re.search(how.without, name)]
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         for test in pool.map(lambda test: test.look(tree, how), found):
             if not test.holds and test.seconds <= how.limit:
@@ -298,9 +330,9 @@ class Ledger:
     """What is known of earlier calls, and what is found by this one. The file of what was noticed is kept in
     order, so that changes of it can be read."""
 
-    def __init__(self, noticed, missed, mutants, tree):
+    def __init__(self, noticed, missed, mutants, source):
         self.paths, self.sums = (noticed, missed), {}
-        files = {mutant["file"]: File(f"{tree}/{mutant['file']}") for mutant in mutants}
+        files = {mutant["file"]: File(f"{source}/{mutant['file']}") for mutant in mutants}
         for mutant in mutants:
             file = files[mutant["file"]]
             start, end = file.span(mutant["function"]["span"]) if mutant.get("function") else (0, 0)
@@ -361,15 +393,15 @@ def one_round(how, tree, todo, jobs, ledger, order):
 
 
 def main():
-    tree, noticed, missed, jobs, *directories = sys.argv[1:]
+    source, tree, noticed, missed, jobs, *directories = sys.argv[1:]
     jobs = int(jobs)
     wanted = [word for directory in directories for word in ("-f", f"{directory}/*.rs")]
-    listed = subprocess.run(["cargo", "mutants", "--list", "--json", *wanted], cwd=tree,
+    listed = subprocess.run(["cargo", "mutants", "--list", "--json", *wanted], cwd=source,
                             stdout=subprocess.PIPE, text=True, check=True)
     mutants = json.loads(listed.stdout)
     name_all(mutants)
-    ledger = Ledger(noticed, missed, mutants, tree)
-    dead, not_tried = hold(tree, mutants)
+    ledger = Ledger(noticed, missed, mutants, source)
+    dead, not_tried = hold(source, tree, mutants)
     built = programs(tree)
     order = Order()
     for mutant in mutants:

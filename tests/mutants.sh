@@ -17,9 +17,9 @@ cd "$(dirname "$0")/.."
 command -v cargo-mutants >/dev/null || cargo install --quiet --locked cargo-mutants
 [ $# -gt 0 ] || set -- src/reconcile src/engine
 mkdir -p target/mutants
-rm -rf target/mutants/tree
-git clone --quiet . target/mutants/tree
+rm -rf target/mutants/source
+git clone --quiet . target/mutants/source
 export CARGO_TARGET_DIR=$PWD/target/mutants/build
-python3 tests/mutants.py target/mutants/tree tests/mutants.noticed target/mutants/missed \
+python3 tests/mutants.py target/mutants/source target/mutants/tree tests/mutants.noticed target/mutants/missed \
     "${MAILTIDE_JOBS:-2}" "$@"
 python3 tests/mutants_left.py tests/mutants.noticed target/mutants/missed tests/mutants.explained
