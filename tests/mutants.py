@@ -42,8 +42,10 @@ class Round:
 
 
 ROUNDS = [
-    Round(r"^(tidy|anywhere|dovecot|watching|files|crash|limits)\b", 1.0, 10.0, 3.0, EACH=50, CASES=500, RUNS=50, SIM=8, KILLS=1, SOAK=10, RENAMES=5),
-    Round("^tidy", LIMIT, BUDGET, 2.0, EACH=1, CASES=3000, RUNS=500, SIM=60, KILLS=5, SOAK=10, RENAMES=5),
+    Round(r"^(tidy|anywhere|dovecot|watching|files|crash|limits)\b", 1.0, 10.0, 3.0,
+          EACH=50, CASES=500, RUNS=50, SIM=8, KILLS=1, SOAK=10, RENAMES=5),
+    Round("^tidy", LIMIT, BUDGET, 2.0,
+          EACH=1, CASES=3000, RUNS=500, SIM=60, KILLS=5, SOAK=10, RENAMES=5),
 ]
 BUILD = {"CARGO_PROFILE_DEV_OPT_LEVEL": "1", "CARGO_PROFILE_TEST_OPT_LEVEL": "1",
          "CARGO_PROFILE_DEV_DEBUG": "0", "CARGO_INCREMENTAL": "0", "RUSTFLAGS": "-Awarnings"}
@@ -272,21 +274,23 @@ def all_tests(tree, built, jobs, how):
 
 class Order:
     """Which tests to ask first: those that noticed another change of the same function, then those that
-    noticed many for the time they take."""
+    noticed many for the time they take, above all many of the same file."""
 
     def __init__(self):
         self.of, self.all = collections.defaultdict(list), collections.Counter()
 
     def noticed(self, mutant, name):
         self.all[name] += 1
+        self.all[mutant["file"], name] += 20
         if name not in self.of[mutant["place"]]:
             self.of[mutant["place"]].insert(0, name)
 
     def sort(self, mutant, tests):
         known = list(self.of[mutant["place"]])
         rank = {name: number for number, name in enumerate(known)}
+        worth = {test.name: 1 + self.all[test.name] + self.all[mutant["file"], test.name] for test in tests}
         return sorted(tests, key=lambda test: (rank.get(test.name, len(known)),
-                                               test.seconds / (1 + self.all[test.name])))
+                                               test.seconds / worth[test.name]))
 
 
 def fate(mutant, tree, tests, order, how):

@@ -338,3 +338,7 @@ fn went_by(scene: &Scene, above: u32) -> Vec<Uid> {
         .filter(|uid| !there.contains(uid));
     gone.take(ENOUGH).collect()
 }
+
+#[cfg(test)]
+#[path = "carried_tests.rs"]
+mod tests;

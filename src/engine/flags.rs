@@ -315,3 +315,37 @@ fn links(work: &Work) -> bool {
     let link = |action: &Action| matches!(action, Action::Link { .. });
     work.plan.actions.iter().any(link)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::plain::{download, work};
+    use super::*;
+    use crate::model::Uid;
+
+    #[test]
+    fn a_file_most_likely_has_what_leads_to_the_merged_flags() {
+        let flags = |all: &[SystemFlag]| Flags::of(all);
+        let (seen, flagged) = (SystemFlag::Seen, SystemFlag::Flagged);
+        let change = FlagChange {
+            add: flags(&[seen]),
+            remove: flags(&[flagged]),
+        };
+        let merged = flags(&[seen, SystemFlag::Answered]);
+        let want = flags(&[flagged, SystemFlag::Answered]);
+        assert_eq!(likely(&merged, &change), want);
+    }
+
+    #[test]
+    fn messages_are_taken_for_one_where_a_plan_links() {
+        let link = Action::Link {
+            uid: Uid::new(1).unwrap(),
+            file: MaildirId::new("f"),
+            flags: Flags::default(),
+            remote: FlagChange::default(),
+            local: FlagChange::default(),
+            replaces: None,
+        };
+        assert!(!links(&work("A", vec![download(1)])));
+        assert!(links(&work("A", vec![download(1), link])));
+    }
+}

@@ -159,3 +159,48 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(there)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::plain::{mb, pair_ref, uid, work};
+    use super::*;
+    use crate::model::{FlagChange, Flags};
+    use crate::reconcile::Action;
+
+    #[test]
+    fn what_the_server_holds_is_known_by_mailbox_and_uid() {
+        let flags = |n| Action::Flags {
+            pair: pair_ref(n),
+            merged: Flags::default(),
+            remote: FlagChange::default(),
+            local: FlagChange::default(),
+        };
+        let there = There {
+            set: [(mb("A"), BTreeSet::from([uid(1)]))].into(),
+            failed: BTreeSet::new(),
+        };
+        let has = |name: &str, n| {
+            let action = flags(n);
+            there.has(&work(name, Vec::new()), &Setting::of(&action).unwrap())
+        };
+        assert!(has("A", 1) && !has("A", 2) && !has("B", 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_held_is_recorded_together_and_soon() {
+        let mut state = State::in_memory().unwrap();
+        let mut soon = Soon {
+            state: &mut state,
+            open: Vec::new(),
+            since: Instant::now(),
+        };
+        let done = || Done::of(crate::model::MailboxKey(1));
+        tokio::time::advance(10 * LAG).await;
+        soon.add(done()).unwrap();
+        soon.add(done()).unwrap();
+        assert_eq!(soon.open.len(), 2, "nothing is due yet");
+        tokio::time::advance(LAG).await;
+        soon.add(done()).unwrap();
+        assert!(soon.open.is_empty());
+    }
+}

@@ -77,6 +77,12 @@ mod remove_there;
 
 pub mod report;
 
+#[cfg(test)]
+mod plain;
+
+#[cfg(test)]
+mod plain_tests;
+
 pub use account::{Account, Options, Reach, World};
 pub use report::{Event, Observer, Report, Severity, Silent, Stop, Trouble, severity};
 pub use verify::Verified;

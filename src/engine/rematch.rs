@@ -287,3 +287,7 @@ impl<I: Id> Sink<I> for HashSink<I> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "rematch_tests.rs"]
+mod tests;

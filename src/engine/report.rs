@@ -309,6 +309,53 @@ mod tests {
     use crate::reconcile::plan::CopyWhy;
 
     #[test]
+    fn every_change_counts() {
+        let bit = |n: u32| 1_usize << n;
+        let mut report = Report {
+            downloaded: bit(0),
+            uploaded: bit(1),
+            flags_local: bit(2),
+            flags_remote: bit(3),
+            moved_local: bit(4),
+            moved_remote: bit(5),
+            copied_local: bit(6),
+            copied_remote: bit(7),
+            mailboxes_renamed_local: bit(8),
+            mailboxes_renamed_remote: bit(9),
+            mailboxes_created_local: bit(10),
+            mailboxes_created_remote: bit(11),
+            mailboxes_deleted_local: bit(12),
+            mailboxes_deleted_remote: bit(13),
+            ..Report::default()
+        };
+        *report.deleted(Side::Local) += bit(14);
+        *report.deleted(Side::Remote) += bit(15);
+        assert_eq!(
+            (report.deleted_local, report.deleted_remote),
+            (bit(14), bit(15))
+        );
+        assert_eq!(report.changes(), bit(16) - 1);
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_hidden_on_its_side() {
+        let (mut report, inbox) = (Report::default(), MailboxName::inbox());
+        assert!(!report.is_hidden(&inbox));
+        report.hide(&inbox, &[Side::Local]);
+        assert!(report.hides(Side::Local) && !report.hides(Side::Remote));
+        assert!(report.is_hidden(&inbox));
+    }
+
+    #[test]
+    fn a_signal_stops() {
+        let flag = Arc::new(AtomicBool::new(false));
+        let stop = Stop::from_flag(flag.clone());
+        assert!(!stop.requested());
+        flag.store(true, Ordering::SeqCst);
+        assert!(stop.requested());
+    }
+
+    #[test]
     fn only_what_was_missed_is_told() {
         let copy = |n| Action::Copy {
             from: Uid::new(n).unwrap().any(),

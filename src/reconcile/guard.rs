@@ -237,10 +237,7 @@ impl Guard<'_> {
                 .map(|(_, p)| p.actions.iter().filter(|a| destroys(a)).count())
                 .sum();
             let already = self.context.already.get(&side).copied().unwrap_or(0);
-            if count > 0
-                && self.verdict.used.is_empty()
-                && count + already > self.context.limits.account
-            {
+            if self.verdict.used.is_empty() && count + already > self.context.limits.account {
                 self.hold(HeldKind::MassDeletionAccount, side, None, destroys);
             }
         }

@@ -4,6 +4,7 @@
 
 mod aliases;
 mod astray;
+mod buried;
 mod carried;
 mod damaged;
 mod first_meeting;
@@ -14,6 +15,7 @@ mod meanwhile;
 mod moves;
 mod new_messages;
 mod objects;
+mod progress;
 mod renames;
 mod renames_asked;
 mod renumbered;

@@ -40,6 +40,20 @@ fn equal_messages_meet_without_being_read() {
     w.assert_equal_sides("they met");
 }
 
+/// What only one side has is set on the other, and counted there.
+#[test]
+fn flags_of_those_that_meet_are_those_of_both() {
+    let flags = |flag| Flags::of(&[flag]);
+    let mut w = meet((BODY, &flags(Flagged)), (BODY, &flags(Answered)));
+    let report = w.sync_ok();
+    let counted = (report.linked, report.flags_remote, report.flags_local);
+    assert_eq!(counted, (1, 1, 1));
+    let want = r"INBOX: msg(\Answered \Flagged)";
+    assert_eq!(show(&w.remote.view()), want);
+    w.assert_equal_sides("both have both");
+    w.sync_idle();
+}
+
 #[test]
 fn what_crosses_is_counted() {
     let mut w = base();

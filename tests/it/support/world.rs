@@ -2,14 +2,38 @@
 
 use super::memory::{Fuse, Memory};
 use mailtide::engine::report::Ended;
-use mailtide::engine::{Account, Options, Report, Silent, Stop, Verified, World};
-use mailtide::model::{MaildirId, Uid};
+use mailtide::engine::{Account, Event, Observer, Options, Report, Stop, Verified, World};
+use mailtide::model::{MailboxName, MaildirId, Uid};
 use mailtide::reconcile::Policy;
 use mailtide::state::{Memory as AccountRow, State};
 use mailtide::store::StoreError;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+
+/// What an observer was told.
+#[derive(Debug, Default)]
+pub struct Told {
+    pub looked: RefCell<BTreeSet<MailboxName>>,
+    /// Messages to be copied, and mailboxes with something to do, of each pass.
+    pub planned: RefCell<Vec<(usize, usize)>>,
+    pub bytes: Cell<u64>,
+    pub copied: Cell<usize>,
+}
+
+impl Observer for Told {
+    fn event(&self, event: Event<'_>) {
+        match event {
+            Event::Looking(mailbox) => drop(self.looked.borrow_mut().insert(mailbox.clone())),
+            Event::Planned {
+                messages,
+                mailboxes,
+            } => self.planned.borrow_mut().push((messages, mailboxes)),
+            Event::Bytes(bytes) => self.bytes.set(self.bytes.get() + bytes),
+            Event::Copied(messages) => self.copied.set(self.copied.get() + messages),
+        }
+    }
+}
 
 pub struct TwoSides {
     pub remote: Memory<Uid>,
@@ -20,6 +44,8 @@ pub struct TwoSides {
     pub now: Rc<Cell<i64>>,
     pub options: Options,
     pub stop: Stop,
+    /// What was told while it ran.
+    pub told: Rc<Told>,
     runtime: tokio::runtime::Runtime,
     random: Rc<Cell<u32>>,
 }
@@ -45,6 +71,7 @@ impl TwoSides {
                 ..Options::default()
             },
             stop: Stop::default(),
+            told: Rc::default(),
             runtime: tokio::runtime::Builder::new_current_thread()
                 .enable_time()
                 .start_paused(true)
@@ -70,6 +97,7 @@ impl TwoSides {
     ) -> T {
         let now = self.now.clone();
         let (random, stop) = (self.random.clone(), self.stop.clone());
+        let told = self.told.clone();
         self.runtime.block_on(async {
             let begin = tokio::time::Instant::now();
             let mut account = Account {
@@ -85,7 +113,7 @@ impl TwoSides {
                         random.get()
                     }),
                 },
-                observer: &Silent,
+                observer: &*told,
                 stop,
             };
             act(&mut account).await

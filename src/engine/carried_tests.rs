@@ -1,0 +1,59 @@
+//! When an upload may have arrived and left.
+
+use super::super::plain::*;
+use super::*;
+use crate::reconcile::MailboxAction;
+
+/// A mailbox with the pairs 1 and 2 and a new file, as it is shown after UIDs went by.
+fn home(next: u32) -> Scene {
+    let mut scene = scene("A", &[1, 2]);
+    scene.local.seen.insert(file(9), None);
+    scene.remote.next = Some(next);
+    scene
+}
+
+fn upload(above: u32) -> Upload {
+    Upload {
+        file: file(9),
+        committing: true,
+        at: 0,
+        above,
+    }
+}
+
+#[test]
+fn what_went_by_was_given_since_and_is_not_there() {
+    let mut scene = home(9);
+    scene.remote.seen.insert(uid(5), None);
+    scene.base.pairs.push(pair(7));
+    assert_eq!(went_by(&scene, 2), [3, 4, 6, 8].map(uid));
+    assert_eq!(went_by(&scene, 5), [6, 8].map(uid));
+    // Those of pairs went by, too, if the mailbox had none before.
+    assert_eq!(went_by(&scene, 0), [3, 4, 6, 8].map(uid));
+    assert!(went_by(&scene, 8).is_empty());
+    assert!(went_by(&scene, u32::MAX).is_empty());
+    scene.remote.next = None;
+    assert!(went_by(&scene, 2).is_empty(), "no UIDNEXT, no proof");
+    scene.remote.next = Some(u32::MAX);
+    assert_eq!(went_by(&scene, 2).len(), ENOUGH);
+}
+
+#[test]
+fn an_upload_may_have_left_while_its_file_is_there_and_a_uid_went_by() {
+    assert!(may_have_left(&home(4), &upload(2), 1));
+    assert!(!may_have_left(&home(3), &upload(2), 1), "no UID went by");
+    let mut moved = home(4);
+    moved.local.seen.clear();
+    assert!(!may_have_left(&moved, &upload(2), 1), "the file is gone");
+    let mut gone = home(4);
+    gone.fate = Fate::Goes(MailboxAction::Forget(gone.base.name.clone()));
+    assert!(!may_have_left(&gone, &upload(2), 1), "so is the mailbox");
+}
+
+/// In a mailbox that was empty, or began anew, most UIDs that went by are others'.
+#[test]
+fn where_nothing_was_before_no_more_may_go_by_than_were_sent() {
+    assert!(may_have_left(&home(5), &upload(0), 2));
+    assert!(!may_have_left(&home(5), &upload(0), 1));
+    assert!(may_have_left(&home(5), &upload(2), 1));
+}

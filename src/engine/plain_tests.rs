@@ -1,0 +1,280 @@
+//! What is decided by plain values here.
+
+use super::copy::copies;
+use super::doomed::batches;
+use super::elsewhere::Candidates;
+use super::flags::Setting;
+use super::on_disk::{half_recorded, leave_sent};
+use super::out_of_sight::{
+    await_sight, hidden_contents, leave_out, may_lie_elsewhere, out_of_sight,
+};
+use super::overview::Overview;
+use super::plain::*;
+use super::report::Report;
+use super::scene::{Fate, Scenes};
+use super::work::Works;
+use crate::model::*;
+use crate::reconcile::settled::Moves;
+use crate::reconcile::sighting::{Known, Sighting, Whereabouts};
+use crate::reconcile::{Action, Coverage, Cursor, MailboxAction, Plan};
+use crate::state::Relative;
+use std::collections::{BTreeMap, BTreeSet};
+
+fn hiding(side: Side) -> Report {
+    let mut report = Report::default();
+    report.hide(&mb("hidden"), &[side]);
+    report
+}
+
+fn sighting<I>(id: I, content: u32) -> Sighting<I> {
+    Sighting {
+        mailbox: mb("B"),
+        id,
+        hash: pair(content).hash,
+        kin: None,
+        flags: Flags::default(),
+        size: None,
+    }
+}
+
+/// Gone on one side while not all of that side could be looked into, and new on the other only.
+#[test]
+fn what_is_out_of_sight_is_gone_from_one_side_and_new_on_the_other() {
+    let hidden: [&[Side]; 4] = [&[], &[Side::Remote], &[Side::Local], &Side::BOTH];
+    for case in 0..64_u32 {
+        let bit = |n: u32| case >> n & 1 == 1;
+        let place = |gone| match gone {
+            true => Whereabouts::Gone,
+            false => Whereabouts::Here,
+        };
+        let one = Known {
+            mailbox: mb("A"),
+            pair: pair(1),
+            remote: place(bit(0)),
+            local: place(bit(1)),
+            flags: Flags::default(),
+        };
+        let content = |there| if there { 1 } else { 2 };
+        let uids = [sighting(uid(7), content(bit(2)))];
+        let files = [sighting(file(7), content(bit(3)))];
+        let mut report = Report::default();
+        let sides = hidden[(case >> 4) as usize];
+        report.hide(&mb("C"), sides);
+        let want = match (bit(2), bit(3)) {
+            (true, false) => bit(1) && sides.contains(&Side::Local),
+            (false, true) => bit(0) && sides.contains(&Side::Remote),
+            _ => false,
+        };
+        let known = [one];
+        let found: Vec<ContentHash> = out_of_sight(&known, (&uids, &files), &report).collect();
+        let expected: &[ContentHash] = if want { &[pair(1).hash] } else { &[] };
+        assert_eq!(found, expected, "case {case}");
+    }
+}
+
+#[test]
+fn a_mailbox_of_which_something_is_gone_is_looked_at_again_while_that_side_is_hidden() {
+    let mut one = scene("A", &[1, 2]);
+    let gone = BTreeSet::from([uid(2)]);
+    one.remote.coverage = Coverage::Delta { gone };
+    assert!(may_lie_elsewhere(&one, &hiding(Side::Remote)));
+    assert!(!may_lie_elsewhere(&one, &hiding(Side::Local)));
+    assert!(!may_lie_elsewhere(&one, &Report::default()));
+    let mut one = scene("A", &[1, 2]);
+    let gone = BTreeSet::from([file(1)]);
+    one.local.coverage = Coverage::Delta { gone };
+    assert!(may_lie_elsewhere(&one, &hiding(Side::Local)));
+    assert!(!may_lie_elsewhere(&one, &hiding(Side::Remote)));
+}
+
+#[test]
+fn hidden_contents_are_those_of_mailboxes_that_cannot_be_looked_into() {
+    let relative = |name: &str, n: u32| {
+        let (mailbox, pair) = (MailboxKey(1), pair(n));
+        (PairId(n.into()), (mb(name), Relative { mailbox, pair }))
+    };
+    let candidates = Candidates {
+        pairs: [relative("hidden", 1), relative("seen", 2)].into(),
+        buried: BTreeMap::new(),
+    };
+    let found = hidden_contents(&candidates, &hiding(Side::Local));
+    assert_eq!(found, [pair(1).hash].into());
+}
+
+#[test]
+fn mailboxes_that_go_or_come_back_wait_for_what_is_hidden() {
+    let scenes = || -> Scenes {
+        let (mut back, mut gone) = (scene("back", &[]), scene("gone", &[]));
+        back.forgotten.push(pair(1));
+        gone.fate = Fate::Goes(MailboxAction::Delete {
+            on: Side::Local,
+            name: mb("gone"),
+            messages: 0,
+        });
+        let all = [scene("hidden", &[]), scene("stays", &[]), back, gone];
+        all.into_iter().map(|s| (s.base.name.clone(), s)).collect()
+    };
+    let names = |scenes: &Scenes| -> Vec<String> { scenes.keys().map(|n| n.to_string()).collect() };
+    let mut all = scenes();
+    leave_out(&mut all, &mut Report::default());
+    assert_eq!(names(&all), ["back", "gone", "hidden", "stays"]);
+    let mut report = hiding(Side::Remote);
+    leave_out(&mut all, &mut report);
+    assert_eq!(names(&all), ["stays"]);
+    assert!(report.is_hidden(&mb("back")) && report.is_hidden(&mb("gone")));
+}
+
+#[test]
+fn only_what_rests_on_absence_waits_and_is_named() {
+    let messages = |name: &str, actions: Vec<Action>| (mb(name), work(name, actions).plan);
+    let mut plan = Plan {
+        mailboxes: Vec::new(),
+        messages: vec![
+            messages("A", vec![delete(Side::Remote, 1), download(2)]),
+            messages("B", vec![download(3)]),
+        ],
+    };
+    await_sight(Side::Local, &mut plan, &mut Report::default());
+    assert_eq!(plan.messages[0].1.actions.len(), 2, "nothing is hidden");
+    let mut report = hiding(Side::Local);
+    await_sight(Side::Local, &mut plan, &mut report);
+    assert_eq!(plan.messages[0].1.actions, [download(2)]);
+    assert_eq!(plan.messages[1].1.actions, [download(3)]);
+    assert_eq!(report.notes.len(), 1, "{:?}", report.notes);
+    assert!(report.notes[0].starts_with("A: "), "{:?}", report.notes);
+}
+
+#[test]
+fn a_mailbox_has_the_pairs_that_went_with_it_and_some_are_left_as_they_are() {
+    let mut one = scene("A", &[1]);
+    one.forgotten = vec![pair(2), pair(3)];
+    let ids: Vec<PairId> = one.pairs().map(|pair| pair.id).collect();
+    assert_eq!(ids, [PairId(1), PairId(2), PairId(3)]);
+    for n in 1..=3 {
+        one.remote.seen.insert(uid(n), None);
+    }
+    one.leave_out(&[PairId(1), PairId(2)].into());
+    let left: Vec<Uid> = one.remote.seen.keys().copied().collect();
+    assert_eq!(left, [uid(1), uid(3)]);
+}
+
+#[test]
+fn what_is_copied_knows_how_often_it_was_refused() {
+    let mut work = work("A", vec![delete(Side::Local, 1), download(2), download(3)]);
+    work.base.aside = vec![Aside {
+        id: uid(3).any(),
+        reason: AsideReason::Refused,
+        attempts: 4,
+        retry_at: None,
+        flags: Flags::default(),
+        detail: String::new(),
+    }];
+    let found: Vec<(AnyId, u32)> = copies(&work)
+        .map(|(id, wanted)| (id.clone(), wanted.attempts))
+        .collect();
+    assert_eq!(found, [(uid(2).any(), 0), (uid(3).any(), 4)]);
+}
+
+#[test]
+fn deletions_go_in_batches_of_about_a_thousand() {
+    let many = |name: &str, count: u32| {
+        let all = (1..=count).map(|n| delete(Side::Local, n));
+        (mb(name), work(name, all.collect()))
+    };
+    let sizes = |works: &Works, side| -> Vec<Vec<usize>> {
+        let batches = batches(works, side).into_iter();
+        let sizes = |batch: super::doomed::Batch| batch.iter().map(|(_, all)| all.len()).collect();
+        batches.map(sizes).collect()
+    };
+    let works: Works = [
+        many("A", 400),
+        many("B", 600),
+        many("C", 1),
+        many("D", 2500),
+    ]
+    .into();
+    let want: [&[usize]; 4] = [&[400, 600], &[1, 1000], &[1000], &[500]];
+    assert_eq!(sizes(&works, Side::Local), want);
+    assert!(sizes(&works, Side::Remote).is_empty());
+}
+
+#[test]
+fn a_setting_is_there_only_when_nothing_is_to_be_done_here() {
+    let some = |yes: bool| FlagChange {
+        add: match yes {
+            true => Flags::of(&[SystemFlag::Seen]),
+            false => Flags::default(),
+        },
+        remove: Flags::default(),
+    };
+    for (there, here) in [(true, false), (true, true), (false, true), (false, false)] {
+        let action = Action::Flags {
+            pair: pair_ref(1),
+            merged: Flags::default(),
+            remote: some(there),
+            local: some(here),
+        };
+        let setting = Setting::of(&action).unwrap();
+        assert_eq!(setting.is_there_only(), there && !here);
+    }
+}
+
+#[test]
+fn each_side_was_left_somewhere_else() {
+    let left = |text: &str| [(mb("A"), Cursor(text.into()))].into();
+    let overview = Overview {
+        keys: BTreeMap::new(),
+        cursors: [left("there"), left("here")],
+        quiet: BTreeSet::new(),
+        still: BTreeSet::new(),
+        left: BTreeSet::new(),
+        restless: BTreeSet::new(),
+        listed: Vec::new(),
+    };
+    let cursor = |side, name: &str| overview.cursor(side, &mb(name)).map(|c| c.0.as_str());
+    assert_eq!(cursor(Side::Remote, "A"), Some("there"));
+    assert_eq!(cursor(Side::Local, "A"), Some("here"));
+    assert_eq!(cursor(Side::Local, "B"), None);
+}
+
+/// A file that names a message which is new there was left by a run that was cut.
+#[test]
+fn files_of_ours_that_name_what_is_new_there_are_half_recorded() {
+    let mut one = scene("A", &[1]);
+    one.base.epoch = Some(UidValidity(5));
+    let origin = |n: u32, mailbox: u32, epoch: u32| Origin {
+        mailbox,
+        epoch: UidValidity(epoch.into()),
+        uid: uid(n),
+    };
+    let names = [(1, 1, 5), (7, 1, 5), (8, 2, 5), (9, 1, 6), (10, 1, 5)];
+    for (n, mailbox, epoch) in names {
+        one.local.seen.insert(file(n), None);
+        one.local.origins.insert(file(n), origin(n, mailbox, epoch));
+    }
+    assert!(half_recorded(&one).is_empty(), "nothing is new there");
+    for n in 7..=9 {
+        one.remote.seen.insert(uid(n), None);
+    }
+    // 1 is known, 8 names another mailbox, 9 another UIDVALIDITY, 10 is not there.
+    assert_eq!(half_recorded(&one), [(file(7), uid(7))].into());
+}
+
+#[test]
+fn what_may_be_an_upload_is_no_sighting() {
+    let place = (mb("B"), pair(1).hash);
+    let sent = [(place, (5, BTreeSet::from([file(1)])))].into();
+    let mut moves = Moves::default();
+    moves.uids.insert((mb("B"), uid(8)));
+    moves.files.insert((mb("B"), file(3)));
+    moves.astray.insert(file(4), mb("B"));
+    let there = [(5, 1), (6, 1), (7, 2), (8, 2)];
+    let mut uids: Vec<_> = there.map(|(n, content)| sighting(uid(n), content)).into();
+    let here = [(1, 1), (2, 1), (3, 2), (4, 2), (5, 2)];
+    let mut files: Vec<_> = here.map(|(n, content)| sighting(file(n), content)).into();
+    leave_sent((&sent, &moves), &mut uids, &mut files);
+    let left: Vec<Uid> = uids.iter().map(|one| one.id).collect();
+    assert_eq!(left, [uid(5), uid(7)], "above what was there before");
+    let left: Vec<MaildirId> = files.iter().map(|one| one.id.clone()).collect();
+    assert_eq!(left, [file(2), file(5)]);
+}

@@ -1,0 +1,37 @@
+//! What is told while a run goes on.
+
+use super::*;
+use std::collections::BTreeSet;
+
+#[test]
+fn what_is_announced_is_what_is_copied() {
+    let mut w = base();
+    for name in ["A", "B"] {
+        w.remote.create(&mb(name));
+        w.remote.add(&mb(name), b"Subject: n\r\n\r\n1", seen());
+    }
+    w.sync_ok();
+    w.sync_ok();
+    w.told = Rc::default();
+    w.sync_idle();
+    let idle = w.told.clone();
+    assert_eq!((idle.bytes.get(), idle.copied.get()), (0, 0));
+    assert!(idle.looked.borrow().is_empty(), "{idle:?}");
+
+    for n in 0..3 {
+        let body = format!("Subject: n\r\n\r\nnew {n}");
+        w.remote.add(&mb("A"), body.as_bytes(), seen());
+    }
+    w.local.add(&inbox(), b"Subject: n\r\n\r\nmine", seen());
+    let there = w.remote.ids(&mb("B"))[0];
+    w.remote
+        .edit(&mb("B"), &there, |flags| flags.insert(Flagged));
+    w.told = Rc::default();
+    let report = w.sync_ok();
+    let told = &w.told;
+    assert_eq!(told.planned.borrow()[0], (4, 3), "{told:?}");
+    assert_eq!(told.copied.get(), report.downloaded + report.uploaded);
+    assert_eq!(told.bytes.get(), report.bytes_down + report.bytes_up);
+    let looked = BTreeSet::from([inbox(), mb("A"), mb("B")]);
+    assert_eq!(*told.looked.borrow(), looked);
+}
