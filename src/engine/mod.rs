@@ -78,6 +78,7 @@ mod remove_there;
 pub mod report;
 
 #[cfg(test)]
+#[path = "plain_values_tests.rs"]
 mod plain;
 
 #[cfg(test)]
