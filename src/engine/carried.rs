@@ -61,7 +61,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let sizes = doubts.iter().flat_map(|doubt| doubt.sizes).collect();
         let mut free = self.there(&sizes, scenes, moves, report).await?;
         let mut met = self.leave_met(&sizes, &mut free, scenes, report).await?;
-        self.leave_claimed(&doubts, &mut free, scenes, report)?;
+        self.leave_claimed(&doubts, &mut free, scenes)?;
         for doubt in doubts {
             let name = &doubt.home.mailbox;
             if let Some(met) = met.get_mut(&(doubt.hash, name.clone()))
@@ -226,7 +226,6 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         doubts: &[Doubt<'_>],
         free: &mut Places,
         scenes: &Scenes,
-        report: &Report,
     ) -> Result<(), Ended> {
         let names = self.state.mailboxes()?;
         let sizes = doubts.iter().map(|doubt| doubt.size).collect();
@@ -235,7 +234,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let name = names.iter().find(|(_, key)| **key == relative.mailbox);
             let stays = name.is_some_and(|(name, _)| match scenes.get(name) {
                 Some(scene) => whereabouts(&scene.remote, &uid) == Whereabouts::Here,
-                None => !report.is_hidden(name),
+                // Where it cannot be looked for, nobody knows what came of it.
+                None => true,
             });
             for (_, uids) in free.iter_mut().filter(|((of, _), _)| *of == hash) {
                 if stays {

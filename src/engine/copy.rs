@@ -14,8 +14,8 @@ pub(super) struct Wanted {
     pub attempts: u32,
 }
 
-pub(super) fn copies(work: &Work) -> impl Iterator<Item = (&AnyId, Wanted)> {
-    work.plan.actions.iter().filter_map(|action| match action {
+pub(super) fn copies(work: &Work) -> Vec<(&AnyId, Wanted)> {
+    let copies = work.plan.actions.iter().filter_map(|action| match action {
         Action::Copy {
             from,
             flags,
@@ -34,7 +34,8 @@ pub(super) fn copies(work: &Work) -> impl Iterator<Item = (&AnyId, Wanted)> {
             ))
         }
         _ => None,
-    })
+    });
+    copies.collect()
 }
 
 pub(super) fn change(

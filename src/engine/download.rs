@@ -53,6 +53,7 @@ impl DownloadJob {
     /// The downloads of a mailbox, newest first, in batches.
     pub fn of(work: &Work) -> Vec<DownloadJob> {
         let mut wanted: Vec<(Uid, Wanted)> = copies(work)
+            .into_iter()
             .filter_map(|(from, wanted)| match from {
                 AnyId::Remote(uid) => Some((*uid, wanted)),
                 AnyId::Local(_) => None,

@@ -73,20 +73,21 @@ pub(super) fn hidden_contents(candidates: &Candidates, report: &Report) -> BTree
 
 /// The contents of messages that are gone from one side, nobody knows where to, as not all of it
 /// could be looked into, and that are new on the other.
-pub(super) fn out_of_sight<'k>(
-    known: &'k [Known],
-    (uids, files): Sightings<'k>,
+pub(super) fn out_of_sight(
+    known: &[Known],
+    (uids, files): Sightings<'_>,
     report: &Report,
-) -> impl Iterator<Item = ContentHash> + 'k {
+) -> Vec<ContentHash> {
     let (there, here) = (report.hides(Side::Remote), report.hides(Side::Local));
-    let lost = move |one: &&Known| {
+    let lost = |one: &&Known| {
         let hash = one.pair.hash;
         let new_there = uids.iter().any(|v| v.hash == hash);
         let new_here = files.iter().any(|g| g.hash == hash);
         there && one.remote == Whereabouts::Gone && !new_there && new_here
             || here && one.local == Whereabouts::Gone && !new_here && new_there
     };
-    known.iter().filter(lost).map(|one| one.pair.hash)
+    let lost = known.iter().filter(lost);
+    lost.map(|one| one.pair.hash).collect()
 }
 
 /// The side on which something is gone, if it is done because of that, and would double a message

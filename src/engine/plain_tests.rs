@@ -12,8 +12,10 @@ use super::overview::Overview;
 use super::plain::*;
 use super::report::Report;
 use super::scene::{Fate, Scenes};
+use super::upload::UploadJob;
 use super::work::Works;
 use crate::model::*;
+use crate::reconcile::plan::CopyWhy;
 use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::{Known, Sighting, Whereabouts};
 use crate::reconcile::{Action, Coverage, Cursor, MailboxAction, Plan};
@@ -66,7 +68,7 @@ fn what_is_out_of_sight_is_gone_from_one_side_and_new_on_the_other() {
             _ => false,
         };
         let known = [one];
-        let found: Vec<ContentHash> = out_of_sight(&known, (&uids, &files), &report).collect();
+        let found = out_of_sight(&known, (&uids, &files), &report);
         let expected: &[ContentHash] = if want { &[pair(1).hash] } else { &[] };
         assert_eq!(found, expected, "case {case}");
     }
@@ -170,9 +172,26 @@ fn what_is_copied_knows_how_often_it_was_refused() {
         detail: String::new(),
     }];
     let found: Vec<(AnyId, u32)> = copies(&work)
+        .into_iter()
         .map(|(id, wanted)| (id.clone(), wanted.attempts))
         .collect();
     assert_eq!(found, [(uid(2).any(), 0), (uid(3).any(), 4)]);
+}
+
+#[test]
+fn nothing_is_uploaded_where_something_could_not_be_done() {
+    let mut one = work("A", vec![download(1)]);
+    assert!(UploadJob::of(&one).is_none(), "nothing is to be uploaded");
+    let upload = Action::Copy {
+        from: file(2).any(),
+        flags: Flags::default(),
+        replaces: None,
+        why: CopyWhy::New,
+    };
+    one.plan.actions.push(upload);
+    assert!(UploadJob::of(&one).is_some());
+    one.sound = false;
+    assert!(UploadJob::of(&one).is_none(), "the mailbox is not sound");
 }
 
 #[test]

@@ -132,7 +132,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         now: &MailboxName,
     ) -> Result<bool, StoreError> {
         let (mailbox, epoch) = (now.clone(), base.epoch);
-        let pairs: BTreeMap<Uid, &Pair> = witnesses(base).map(|pair| (pair.uid, pair)).collect();
+        let pairs: BTreeMap<Uid, &Pair> = witnesses(base)
+            .into_iter()
+            .map(|pair| (pair.uid, pair))
+            .collect();
         let uids: Vec<Uid> = pairs.keys().copied().collect();
         let told = self.remote.kin(&Place { mailbox, epoch }, &uids).await?;
         let mut fits = told.iter().map(|(uid, kin)| {
@@ -150,6 +153,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     ) -> Result<bool, StoreError> {
         let (mailbox, epoch) = (now.clone(), None);
         let files: Vec<_> = witnesses(base)
+            .into_iter()
             .map(|pair| (pair.file.clone(), None))
             .collect();
         let place = Place { mailbox, epoch };
@@ -282,9 +286,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
 }
 
 /// Messages of a mailbox, evenly spread.
-fn witnesses(base: &MailboxBase) -> impl Iterator<Item = &Pair> {
+fn witnesses(base: &MailboxBase) -> Vec<&Pair> {
     let step = base.pairs.len().div_ceil(WITNESSES).max(1);
-    base.pairs.iter().step_by(step)
+    base.pairs.iter().step_by(step).collect()
 }
 
 /// Which mailboxes of the base a rename that failed is about: those that were to end there, and

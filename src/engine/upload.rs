@@ -34,6 +34,7 @@ impl UploadJob {
     /// The uploads of a mailbox, if there are any.
     pub fn of(work: &Work) -> Option<UploadJob> {
         let wanted: Vec<(MaildirId, Wanted)> = copies(work)
+            .into_iter()
             .filter_map(|(from, wanted)| match from {
                 AnyId::Local(file) => Some((file.clone(), wanted)),
                 AnyId::Remote(_) => None,

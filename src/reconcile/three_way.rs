@@ -188,6 +188,20 @@ mod tests {
     }
 
     #[test]
+    fn interest_is_a_star_a_keyword_or_a_mark_taken_back() {
+        let flags = |all: &[SystemFlag]| Flags::of(all);
+        let (seen, starred) = (flags(&[SystemFlag::Seen]), flags(&[SystemFlag::Flagged]));
+        let (none, marked) = (Flags::default(), flags(&[SystemFlag::Deleted]));
+        let mut labelled = Flags::default();
+        labelled.insert_keyword(Keyword::new("$Work").unwrap());
+        for (base, now) in [(&none, &starred), (&none, &labelled), (&marked, &none)] {
+            assert!(shows_interest(base, now), "{base} and then {now}");
+            assert!(!shows_interest(now, base), "{now} and then {base}");
+        }
+        assert!(!shows_interest(&none, &seen) && !shows_interest(&seen, &none));
+    }
+
+    #[test]
     fn where_no_side_follows_the_base_stays() {
         let base = Flags::of(&[SystemFlag::Seen]);
         let none = Flags::default();

@@ -8,6 +8,7 @@ mod buried;
 mod carried;
 mod damaged;
 mod first_meeting;
+mod flags;
 mod guards;
 mod looks;
 mod mailboxes;

@@ -113,6 +113,66 @@ fn it_arrived_and_stays_and_an_equal_one_came_elsewhere() {
         w.remote.add(&mb("A"), NEW, Flags::default());
     };
     row("it stays, another went by", arrived, passed_by, want);
+    let mut w = arrived();
+    passed_by(&mut w);
+    let report = w.sync_ok();
+    assert_eq!((report.downloaded, report.moved_local), (1, 0));
+}
+
+/// Servers end the last line, mail readers note what they did in the header.
+#[test]
+fn what_is_added_to_it_makes_no_other_message() {
+    let (plain, noted) = ("Subject: n\r\n\r\n1", "Subject: n\r\nStatus: RO\r\n\r\n1");
+    let ended = |body: &str| format!("{body}\r\n");
+    for (here, there) in [
+        (plain, ended(plain)),
+        (noted, noted.to_owned()),
+        (noted, ended(noted)),
+        (noted, plain.to_owned()),
+        (noted, ended(plain)),
+    ] {
+        let mut w = with_a();
+        let file = w.local.add(&inbox(), here.as_bytes(), Flags::default());
+        note(&mut w, &inbox(), &file);
+        let uid = w.remote.add(&inbox(), there.as_bytes(), Flags::default());
+        w.remote.shift(&inbox(), &uid, &mb("A"));
+        let report = w.sync_ok();
+        assert_eq!(report.uploaded, 0, "{here:?} is {there:?} there");
+        let want = r"A: a(\Seen) n(); INBOX: msg(\Seen) other()";
+        assert_eq!(show(&w.remote.view()), want);
+        assert_eq!(show(&w.local.view()), want);
+    }
+}
+
+/// What is new elsewhere may be copies of a pair of the same content: as many as there are.
+#[test]
+fn copies_of_a_pair_that_stays_are_not_it() {
+    let pair = || {
+        let mut w = with_a();
+        w.remote.create(&mb("B"));
+        w.remote.add(&mb("B"), NEW, Flags::default());
+        w.sync_ok();
+        in_doubt(&mut w);
+        w
+    };
+    fn copied(w: &mut TwoSides) {
+        let uid = w
+            .remote
+            .add(&inbox(), b"Subject: o\r\n\r\n", Flags::default());
+        w.remote.delete(&inbox(), &uid);
+        for _ in 0..2 {
+            w.remote.add(&mb("A"), NEW, Flags::default());
+        }
+    }
+    let want = r"A: a(\Seen) n() n(); B: n(); INBOX: msg(\Seen) n() other()";
+    row("copied twice", pair, copied, want);
+    let looked_at = |w: &mut TwoSides| {
+        copied(w);
+        let uid = w.remote.ids(&mb("B"))[0];
+        w.remote.edit(&mb("B"), &uid, |flags| *flags = seen());
+    };
+    let want = r"A: a(\Seen) n() n(); B: n(\Seen); INBOX: msg(\Seen) n() other()";
+    row("copied twice, and flagged", pair, looked_at, want);
 }
 
 #[test]

@@ -104,7 +104,7 @@ impl<I: MemoryId> Store for Memory<I> {
                 .filter(|(_, m)| !m.broken)
                 .map(|(id, m)| (id.clone(), Fingerprint::of_wire(&m.body)));
             Ok(prints
-                .filter(|(_, f)| sizes.is_none_or(|s| s.contains(&f.size)))
+                .filter(|(_, f)| sizes.is_none_or(|s| s.contains(&f.whole)))
                 .collect())
         })
     }
