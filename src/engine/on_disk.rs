@@ -119,7 +119,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let Some(open) = open.get(&scene.base.key) else {
                 continue;
             };
-            let files: Vec<MaildirId> = open.keys().cloned().collect();
+            // The mailbox may be gone here, and yet to be made anew.
+            let there = open.keys().filter(|file| !scene.local.shows_gone(file));
+            let files: Vec<MaildirId> = there.cloned().collect();
+            if files.is_empty() {
+                continue;
+            }
             let mut sink = HashSink::default();
             let read = self.local.read(&scene.place(), &files, &mut sink).await;
             passed_over(name, read, &Side::BOTH, report)?;

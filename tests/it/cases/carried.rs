@@ -343,3 +343,21 @@ fn a_server_that_claims_that_four_billion_uids_went_by() {
     let want = r"A: a(\Seen); INBOX: msg(\Seen) n() other()";
     row("UIDNEXT jumped", lost, claims, want);
 }
+
+/// Its mailbox is gone here, and comes back for what is new in it (simulator, seed 90550).
+#[test]
+fn its_mailbox_is_gone_here_and_comes_back() {
+    let sent = || {
+        let mut w = with_a();
+        let file = w.local.add(&mb("A"), NEW, Flags::default());
+        note(&mut w, &mb("A"), &file);
+        w
+    };
+    let gone = |w: &mut TwoSides| {
+        w.local.inner.borrow_mut().boxes.remove(&mb("A"));
+        let uid = uid(w);
+        w.remote.shift(&inbox(), &uid, &mb("A"));
+    };
+    let want = r"A: a(\Seen) msg(\Seen); INBOX: other()";
+    row("gone here, moved into it there", sent, gone, want);
+}
