@@ -132,9 +132,9 @@ async fn alone(
     let connections = keyring.account().connections;
     let mut opened = Opened::new(keyring, &config.state_dir, Writes::Allowed, connections)?;
     let began = Instant::now();
-    let note = taken_back(opened.take_back(what).await?);
-    let mut report = opened.cycle(Errand::default(), &Silent, stop).await?;
-    report.notes.insert(0, note);
+    // Said before the server is asked: that may fail.
+    println!("{name}: {}", taken_back(opened.take_back(what).await?));
+    let report = opened.cycle(Errand::default(), &Silent, stop).await?;
     opened.hang_up().await;
     Ok(Told::of(&name, &report, began.elapsed().as_secs_f64()))
 }

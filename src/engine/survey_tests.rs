@@ -1,42 +1,11 @@
 //! What a survey goes by.
 
+use super::super::plain::{base, mb, pair, uid};
 use super::*;
-use crate::model::{Canonical, Flags, Id, MaildirId, Pair, PairId};
+use crate::model::{Id, MaildirId, PairId};
 use crate::reconcile::Cursor;
 use crate::reconcile::mailbox_action::Forget;
 use crate::reconcile::plan::PairRef;
-
-fn uid(n: u32) -> Uid {
-    Uid::new(n).unwrap()
-}
-
-fn mb(name: &str) -> MailboxName {
-    MailboxName::parse(name).unwrap()
-}
-
-fn pair(n: u32) -> Pair {
-    Pair {
-        id: PairId(n.into()),
-        uid: uid(n),
-        file: MaildirId::new("f"),
-        flags: Flags::default(),
-        hash: Canonical::of(b"x"),
-        size: 1,
-        kin: None,
-        tombstone: None,
-    }
-}
-
-fn base(name: &str, pairs: &[u32]) -> MailboxBase {
-    MailboxBase {
-        key: MailboxKey(1),
-        name: mb(name),
-        tag: 1,
-        epoch: None,
-        pairs: pairs.iter().copied().map(pair).collect(),
-        aside: Vec::new(),
-    }
-}
 
 #[test]
 fn the_highest_uid_is_that_of_the_base_or_one_that_was_seen() {

@@ -22,6 +22,14 @@ fn note(w: &mut TwoSides, name: &MailboxName, file: &MaildirId) {
     w.state.commit_uploads(key, now).unwrap();
 }
 
+/// A UID of INBOX that goes by, and is not that of the upload.
+fn another_went_by(w: &mut TwoSides) {
+    let uid = w
+        .remote
+        .add(&inbox(), b"Subject: o\r\n\r\n", Flags::default());
+    w.remote.delete(&inbox(), &uid);
+}
+
 /// One that arrived.
 fn arrived() -> TwoSides {
     let mut w = with_a();
@@ -106,10 +114,7 @@ fn it_arrived_and_stays_and_an_equal_one_came_elsewhere() {
     row("it stays", arrived, came, want);
     // A UID went by, but the upload is there.
     let passed_by = |w: &mut TwoSides| {
-        let uid = w
-            .remote
-            .add(&inbox(), b"Subject: o\r\n\r\n", Flags::default());
-        w.remote.delete(&inbox(), &uid);
+        another_went_by(w);
         w.remote.add(&mb("A"), NEW, Flags::default());
     };
     row("it stays, another went by", arrived, passed_by, want);
@@ -156,10 +161,7 @@ fn copies_of_a_pair_that_stays_are_not_it() {
         w
     };
     fn copied(w: &mut TwoSides) {
-        let uid = w
-            .remote
-            .add(&inbox(), b"Subject: o\r\n\r\n", Flags::default());
-        w.remote.delete(&inbox(), &uid);
+        another_went_by(w);
         for _ in 0..2 {
             w.remote.add(&mb("A"), NEW, Flags::default());
         }
@@ -185,11 +187,7 @@ fn two_files_of_one_content_and_one_of_them_arrived() {
         w
     };
     let one = |w: &mut TwoSides| {
-        // The UID that went by in INBOX was another's.
-        let uid = w
-            .remote
-            .add(&inbox(), b"Subject: o\r\n\r\n", Flags::default());
-        w.remote.delete(&inbox(), &uid);
+        another_went_by(w);
         w.remote.add(&mb("A"), NEW, Flags::default());
     };
     let want = r"A: a(\Seen) n(); INBOX: msg(\Seen) n() other()";
@@ -207,10 +205,7 @@ fn what_a_pair_of_the_same_content_left_is_not_it() {
         w
     };
     let moved = |w: &mut TwoSides| {
-        let uid = w
-            .remote
-            .add(&inbox(), b"Subject: o\r\n\r\n", Flags::default());
-        w.remote.delete(&inbox(), &uid);
+        another_went_by(w);
         let all = w.remote.inner.borrow().boxes[&mb("A")].messages.clone();
         let (uid, _) = all.iter().find(|(_, m)| m.body == NEW).unwrap();
         w.remote.shift(&mb("A"), uid, &mb("B"));
