@@ -59,9 +59,9 @@ async fn one(
 ) -> Result<u8> {
     let name = account.name.clone();
     let keyring = Rc::new(Keyring::new(account));
-    // Beside a watcher, too.
-    let mut opened = Opened::new(keyring.clone(), &config.state_dir, Writes::None, 1)?;
-    opened.make_ready()?;
+    // Beside a watcher, too: whether state and Maildir are of one age is not asked, as it may write
+    // the one and then the other just now. What is done asks.
+    let opened = Opened::new(keyring.clone(), &config.state_dir, Writes::None, 1)?;
     let runs = opened.state.runs(20)?;
     if command.list {
         runs.iter()
@@ -74,6 +74,7 @@ async fn one(
         (None, Some(at)) => What::Since(at),
         (run, _) => What::Run(run.or(last).unwrap_or(i64::MAX)),
     };
+    opened.local.generation()?; // a Maildir that is not there has nothing in quarantine
     let steps = plan(&what, &opened.state, &opened.local)?;
     drop(opened);
     show(&name, &steps);

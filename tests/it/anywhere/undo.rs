@@ -79,6 +79,73 @@ fn mailboxes_that_were_deleted_come_back() {
     assert_eq!(read_maildir(&other.mail()), before, "on the server too");
 }
 
+/// Whose three messages are in step; then one is deleted there, which is in step, too.
+fn one_deleted(server: &Server) -> Home {
+    let home = Home::new(server, "u1", "");
+    let mut phone = server.phone("u1");
+    for n in 1..=3 {
+        phone.append("INBOX", "", DATE, &mail(n));
+    }
+    home.sync_twice();
+    phone.run("SELECT INBOX");
+    phone.run("UID STORE 2 +FLAGS (\\Deleted)");
+    phone.run("UID EXPUNGE 2");
+    home.sync_twice();
+    home
+}
+
+#[test]
+fn it_is_shown_while_a_run_ends_beside_it() {
+    let server = Server::start();
+    let home = one_deleted(&server);
+    // Between the two moments at which a run writes how many there were.
+    let marker = home.mail().join(".mailtide/account");
+    let text = std::fs::read_to_string(&marker).unwrap();
+    let (uuid, runs) = text.trim().split_once('\n').unwrap();
+    let next = runs.parse::<u64>().unwrap() + 1;
+    std::fs::write(&marker, format!("{uuid}\n{next}\n")).unwrap();
+    let plan = undo(&home, &[]);
+    assert_eq!(plan.matches("put back").count(), 1, "{plan}");
+}
+
+#[test]
+fn what_was_taken_back_is_said_though_the_server_is_down() {
+    let server = Server::start();
+    let home = one_deleted(&server);
+    let config = std::fs::read_to_string(home.config()).unwrap();
+    let port = format!("port = {}", server.port);
+    home.write_config(&config.replace(&port, "port = 1")); // where nobody listens
+    let out = home.run(&["undo", "--yes"]);
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    let error = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(text.contains("1 taken back here"), "{text}");
+    assert!(
+        out.status.code() == Some(75) && error.contains("127.0.0.1"),
+        "{out:?}"
+    );
+    assert_eq!(read_maildir(&home.mail())["INBOX"].len(), 3);
+    // When it is up again, any run carries it there, and once.
+    home.write_config(&config);
+    home.sync_twice();
+    let other = Home::new(&server, "u1", "");
+    other.sync_twice();
+    assert_eq!(read_maildir(&other.mail()), read_maildir(&home.mail()));
+}
+
+#[test]
+fn without_its_maildir_it_is_refused_and_the_list_is_shown() {
+    let server = Server::start();
+    let home = one_deleted(&server);
+    std::fs::rename(home.mail(), home.dir.path().join("Unmounted")).unwrap();
+    let out = home.run(&["undo"]);
+    let error = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(
+        !out.status.success() && error.contains("is the disk mounted?"),
+        "{error}"
+    );
+    assert!(undo(&home, &["--list"]).contains("1 deleted"));
+}
+
 #[test]
 fn what_is_no_time_or_no_run_is_said() {
     let server = Server::start();
