@@ -15,6 +15,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::Error;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 /// Log targets of libraries that print what they send, passwords among it; to be kept silent.
@@ -99,8 +100,15 @@ pub async fn connect(server: &Server) -> Result<(Wire, Option<Vec<String>>), Sto
     let attempt = tokio::time::timeout(server.timeout, enter(server, &peer));
     let (gate, capabilities) = attempt.await.map_err(|_| {
         let seconds = server.timeout.as_secs();
+        let hint = match server.tls {
+            TlsMode::Implicit => "",
+            // It waits for the client to begin.
+            TlsMode::StartTls | TlsMode::None => {
+                "; if it speaks TLS from the start, as on port 993, leave `tls` out"
+            }
+        };
         StoreError::Retry(format!(
-            "connecting to {peer} took more than {seconds} s (timeout)"
+            "connecting to {peer} took more than {seconds} s (timeout){hint}"
         ))
     })??;
     Ok((Wire::new(gate, peer, server.timeout), capabilities))
@@ -157,6 +165,10 @@ async fn shake_hands(
                 Some(reason) if is_for_another(reason) => StoreError::Retry(format!(
                     "{what}. Another machine answered in the server's place: a network that wants \
                      a login of its own (hotel, train)? Otherwise check host in the configuration"
+                )),
+                Some(Error::InvalidMessage(_)) => StoreError::NeedsUser(format!(
+                    "{what}. What answers there does not speak TLS from the start; on port 143 \
+                     it takes tls = \"starttls\""
                 )),
                 Some(_) => StoreError::NeedsUser(format!(
                     "{what}. If this is the right server, set tls_ca_file or tls_pin_sha256"

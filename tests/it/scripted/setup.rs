@@ -85,6 +85,7 @@ fn certificates_are_checked() {
     ok(tls, &ca_file);
     ok(plain, &format!("tls = \"starttls\"\n{ca_file}"));
     refused(tls, "", "UnknownIssuer");
+    refused(plain, "", "it takes tls = \"starttls\"");
     refused(tls, "tls_ca_file = \"/nowhere\"", "tls_ca_file /nowhere");
     refused(
         tls,
@@ -131,7 +132,7 @@ fn a_server_that_is_down_or_silent_is_temporary() {
     config.write_config(&text);
     let (code, text) = run(&config, &["sync"]);
     assert!(
-        code == 75 && text.contains("took more than 1 s"),
+        code == 75 && text.contains("took more than 1 s") && text.contains("as on port 993"),
         "{code} {text}"
     );
 }
