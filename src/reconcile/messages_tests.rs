@@ -4,8 +4,8 @@
 mod new;
 
 use super::*;
-use crate::model::{Aside, Canonical, MailboxKey, MailboxName, PairId};
-use crate::reconcile::look::{Coverage, Cursor};
+use crate::model::{Aside, Canonical, Keyword, MailboxKey, MailboxName, PairId};
+use crate::reconcile::look::{Coverage, Cursor, FlagMask};
 use crate::reconcile::policy::{Direction, Travel};
 
 /// A mailbox that holds one message, UID 1 and the file `f1`, with `\Seen`, as both agreed.
@@ -142,8 +142,7 @@ fn what_both_changed_in_the_same_way_only_the_base_learns() {
 }
 
 #[test]
-fn what_one_side_lacks_of_the_base_is_given_to_it() {
-    // The base has it, and one side could not store it when it was agreed on.
+fn what_one_side_lacks_is_given_to_it() {
     let mut w = world();
     w.there(1, &[SEEN]);
     w.here("f1", &[SEEN, FLAGGED]);
@@ -152,6 +151,21 @@ fn what_one_side_lacks_of_the_base_is_given_to_it() {
     w.there(1, &[SEEN, FLAGGED]);
     w.here("f1", &[SEEN]);
     assert_eq!(w.decided(), r"flags of UID 1 f1: local +(\Flagged)");
+}
+
+/// Where a side does not know a keyword (its list of them was lost, say), that it lacks it is no
+/// opinion; where it can have it, it is given back.
+#[test]
+fn what_a_side_cannot_tell_of_is_given_back_to_it() {
+    let mut w = world();
+    let work = Keyword::new("$Work").unwrap();
+    w.base.pairs[0].flags.insert_keyword(work.clone());
+    w.here("f1", &[SEEN]);
+    assert_eq!(w.decided(), "flags of UID 1 f1: remote -($Work)");
+    w.local.sees = FlagMask::Only(Flags::of(&SystemFlag::ALL));
+    assert_eq!(w.decided(), "flags of UID 1 f1: local +($Work)");
+    w.local.stores = FlagMask::Only(Flags::of(&SystemFlag::ALL));
+    assert_eq!(w.decided(), "");
 }
 
 #[test]

@@ -222,36 +222,53 @@ struct Order<'a> {
 
 impl Order<'_> {
     fn next(&mut self) -> Result<(), MailboxName> {
-        let free = |name: &&MailboxName| {
-            let to = self.wanted(name);
-            to.is_some_and(|to| !self.is_taken(to) && !self.leads_away(to) && self.follow(name, to))
-        };
-        if let Some(name) = self.pending.iter().find(free).cloned() {
+        if let Some(name) = self.free(|to| self.is_clear(to)) {
             self.finish(&name);
-            return Ok(());
+        } else if let Some((name, passing)) = self.room() {
+            self.rename(&name, passing);
+        } else if let Some(name) = self.free(|_| true) {
+            // What lies below stays there: not all stores mind (Maildir++).
+            self.finish(&name);
+        } else {
+            let first = self.pending.first().cloned();
+            return Err(first.unwrap_or_else(MailboxName::inbox));
         }
-        // All names that are wanted are taken, or go away: one makes room, if that helps.
+        Ok(())
+    }
+
+    /// A mailbox that can get its name now.
+    fn free(&self, may: impl Fn(&MailboxName) -> bool) -> Option<MailboxName> {
+        let free = |to: &MailboxName| !self.is_taken(to) && !self.leads_away(to) && may(to);
+        let fits = |name: &&MailboxName| {
+            let to = self.wanted(name);
+            to.is_some_and(|to| free(to) && self.follow(name, to))
+        };
+        self.pending.iter().find(fits).cloned()
+    }
+
+    /// Where all names that are wanted are taken, or go away: which mailbox makes room, if that
+    /// helps, and what it is called in passing.
+    fn room(&self) -> Option<(MailboxName, MailboxName)> {
         let alone = |name: &&MailboxName| {
             let now = self.now.get(*name).filter(|now| !is_passing(now));
             now.is_some_and(|now| !self.taken.iter().any(|n| n.below(now).is_some()))
         };
-        let leaves = |to: &MailboxName| self.pending_names().any(|now| now == to);
+        // It has the name that is wanted, or lies below that.
+        let leaves = |to: &MailboxName| {
+            let mut pending = self.pending_names();
+            pending.any(|now| now == to || now.below(to).is_some())
+        };
         let waits_for = |leaves: &dyn Fn(&MailboxName) -> bool| {
             let fits = |name: &&MailboxName| alone(name) && self.wanted(name).is_some_and(leaves);
             self.pending.iter().find(fits).cloned()
         };
-        let chosen = waits_for(&leaves).or_else(|| waits_for(&|to| self.leads_away(to)));
+        let chosen = waits_for(&leaves).or_else(|| waits_for(&|to| self.leads_away(to)))?;
         let mut numbers = (1..).map(|n| format!("{PASSING}{n}"));
         let passing = numbers.find_map(|name| {
             let name = MailboxName::parse(&name)?;
             (!self.is_taken(&name)).then_some(name)
         });
-        let Some((name, passing)) = chosen.zip(passing) else {
-            let first = self.pending.first().cloned();
-            return Err(first.unwrap_or_else(MailboxName::inbox));
-        };
-        self.rename(&name, passing);
-        Ok(())
+        Some((chosen, passing?))
     }
 
     fn wanted(&self, name: &MailboxName) -> Option<&MailboxName> {
@@ -265,6 +282,14 @@ impl Order<'_> {
     /// What mailboxes that are to get another name are called.
     fn pending_names(&self) -> impl Iterator<Item = &MailboxName> {
         self.pending.iter().filter_map(|name| self.now.get(name))
+    }
+
+    /// Whether nothing lies below a name, and none above it is yet to be given: few stores give a
+    /// name that has others below it.
+    fn is_clear(&self, name: &MailboxName) -> bool {
+        let mut wanted = self.pending.iter().filter_map(|name| self.wanted(name));
+        wanted.all(|upper| name.below(upper).is_none())
+            && !self.taken.iter().any(|taken| taken.below(name).is_some())
     }
 
     /// Whether a name lies below one that goes away: what has it then would come along.

@@ -183,6 +183,31 @@ fn a_copy_of_the_same_name_is_no_move() {
     row("arrived, copied here", arrived, copied, want);
 }
 
+/// Wherever the copy comes in the order of mailboxes.
+#[test]
+fn a_copy_is_not_told_as_a_move() {
+    for place in ["A", "Z"] {
+        let mut w = with_a();
+        w.remote.create(&mb("Z"));
+        w.sync_ok();
+        let file = in_doubt(&mut w);
+        w.remote.add(&inbox(), NEW, Flags::default());
+        {
+            let mut inner = w.local.inner.borrow_mut();
+            let all = inner.boxes[&inbox()].messages.clone();
+            let message = all[&file].clone();
+            let copy = inner.boxes.get_mut(&mb(place)).unwrap();
+            copy.put_as(file.clone(), message);
+        }
+        w.sync_ok();
+        let told = w.state.changes_since(0, 0).unwrap();
+        let told: Vec<&str> = told.iter().map(|change| change.why.as_str()).collect();
+        assert!(!told.iter().any(|why| why.contains("moved")), "{told:?}");
+        w.assert_equal_sides(place);
+        assert_eq!(w.bodies()[NEW], 4, "two on each side");
+    }
+}
+
 #[test]
 fn deleted_here_after_it_arrived() {
     let deleted = |w: &mut TwoSides| {

@@ -83,3 +83,34 @@ fn moves_on_servers_with_less() {
         assert_same(&w.server, "u1", &w.home);
     }
 }
+
+/// A directory that is not empty cannot be the end of a rename, and Dovecot says ALREADYEXISTS to a
+/// name that has others below it: so the upper of two new names is given first.
+#[test]
+fn renamed_to_below_a_name_that_is_new_too() {
+    let server = Dovecot::start(FULL);
+    let home = Home::new(&server, "u1", "");
+    let mut phone = server.phone("u1");
+    for (n, name) in ["Alpha", "Work", "First", "Second"].iter().enumerate() {
+        phone.on("CREATE", &[name]);
+        phone.append(
+            name,
+            "",
+            "",
+            format!("Subject: {n}\r\n\r\n{n}\r\n").as_bytes(),
+        );
+    }
+    home.sync_twice();
+    phone.on("RENAME", &["Work", "Archive"]);
+    phone.on("RENAME", &["Alpha", "Archive/Alpha"]);
+    let report = home.sync_twice();
+    assert_eq!(report["mailboxes_renamed_local"], 2, "{report:#}");
+    assert_eq!(report["changes"], 2, "{report:#}");
+    let mail = home.mail();
+    std::fs::rename(mail.join("Second"), mail.join("Top")).unwrap();
+    std::fs::rename(mail.join("First"), mail.join("Top/First")).unwrap();
+    let report = home.sync_twice();
+    assert_eq!(report["mailboxes_renamed_remote"], 2, "{report:#}");
+    assert_eq!(report["changes"], 2, "{report:#}");
+    assert_same(&server, "u1", &home);
+}
