@@ -331,7 +331,7 @@ fn unseen(scenes: &Scenes, candidates: &Candidates) -> BTreeSet<ContentHash> {
 
 /// The pairs that may have been moved or copied, and how each side sees them. A mailbox that was
 /// not looked at because nothing can have changed in it holds what the base says.
-fn known(
+pub(super) fn known(
     scenes: &Scenes,
     overview: &Overview,
     (candidates, present): (&Candidates, &BTreeSet<PairId>),

@@ -2,7 +2,7 @@
 
 use super::copy::copies;
 use super::doomed::batches;
-use super::elsewhere::Candidates;
+use super::elsewhere::{Candidates, known};
 use super::flags::Setting;
 use super::on_disk::{half_recorded, leave_sent};
 use super::out_of_sight::{
@@ -10,6 +10,7 @@ use super::out_of_sight::{
 };
 use super::overview::Overview;
 use super::plain::*;
+use super::probe::{Bytes, sources};
 use super::report::Report;
 use super::scene::{Fate, Scenes};
 use super::upload::UploadJob;
@@ -89,16 +90,81 @@ fn a_mailbox_of_which_something_is_gone_is_looked_at_again_while_that_side_is_hi
     assert!(!may_lie_elsewhere(&one, &hiding(Side::Remote)));
 }
 
+/// The pairs of these numbers, in these mailboxes.
+fn candidates(all: &[(&str, u32)]) -> Candidates {
+    let relative = |(name, n): &(&str, u32)| {
+        let (mailbox, pair) = (MailboxKey(1), pair(*n));
+        (pair.id, (mb(name), Relative { mailbox, pair }))
+    };
+    Candidates {
+        pairs: all.iter().map(relative).collect(),
+        buried: BTreeMap::new(),
+    }
+}
+
+/// What was looked into is where it was seen, what cannot be looked into is nowhere, and elsewhere
+/// it is where it was.
+#[test]
+fn pairs_are_where_they_were_seen_or_where_nothing_changed() {
+    let mut seen = scene("seen", &[1, 2]);
+    let gone = BTreeSet::from([uid(2)]);
+    seen.remote.coverage = Coverage::Delta { gone };
+    // Another mailbox of the name of one that is gone: its pairs are none of it.
+    let scenes: Scenes = [seen, scene("again", &[])]
+        .into_iter()
+        .map(|scene| (scene.base.name.clone(), scene))
+        .collect();
+    let all = [
+        ("seen", 1),
+        ("seen", 2),
+        ("again", 3),
+        ("hidden", 4),
+        ("quiet", 5),
+        ("left", 6),
+        ("left", 7),
+    ];
+    let overview = Overview {
+        quiet: [mb("quiet")].into(),
+        ..nothing()
+    };
+    let present = [PairId(3), PairId(7)].into();
+    let report = hiding(Side::Remote);
+    let candidates = candidates(&all);
+    let found = known(&scenes, &overview, (&candidates, &present), &report);
+    let told: BTreeMap<i64, (Whereabouts, Whereabouts)> = found
+        .iter()
+        .map(|one| (one.pair.id.0, (one.remote, one.local)))
+        .collect();
+    use Whereabouts::{Gone, Here, Unknown};
+    let want = [
+        (1, (Here, Here)),
+        (2, (Gone, Here)),
+        (4, (Unknown, Unknown)),
+        (5, (Here, Here)),
+        (7, (Unknown, Here)),
+    ];
+    assert_eq!(told, want.into());
+}
+
+/// Where a content lies in several mailboxes, it is read in one that can be read.
+#[test]
+fn what_can_be_seen_is_read_rather_than_what_is_hidden() {
+    for all in [["hidden", "seen"], ["seen", "hidden"]] {
+        let mut candidates = candidates(&[(all[0], 1), (all[1], 2)]);
+        for (_, relative) in candidates.pairs.values_mut() {
+            relative.pair.hash = pair(1).hash;
+        }
+        let found = sources(&Scenes::new(), &[], &candidates, &hiding(Side::Local));
+        let Some(Bytes::File(place, _)) = found.get(&pair(1).hash) else {
+            panic!("it lies nowhere");
+        };
+        assert_eq!(place.mailbox, mb("seen"), "{all:?}");
+    }
+}
+
 #[test]
 fn hidden_contents_are_those_of_mailboxes_that_cannot_be_looked_into() {
-    let relative = |name: &str, n: u32| {
-        let (mailbox, pair) = (MailboxKey(1), pair(n));
-        (PairId(n.into()), (mb(name), Relative { mailbox, pair }))
-    };
-    let candidates = Candidates {
-        pairs: [relative("hidden", 1), relative("seen", 2)].into(),
-        buried: BTreeMap::new(),
-    };
+    let candidates = candidates(&[("hidden", 1), ("seen", 2)]);
     let found = hidden_contents(&candidates, &hiding(Side::Local));
     assert_eq!(found, [pair(1).hash].into());
 }
@@ -238,17 +304,24 @@ fn a_setting_is_there_only_when_nothing_is_to_be_done_here() {
     }
 }
 
-#[test]
-fn each_side_was_left_somewhere_else() {
-    let left = |text: &str| [(mb("A"), Cursor(text.into()))].into();
-    let overview = Overview {
+fn nothing() -> Overview {
+    Overview {
         keys: BTreeMap::new(),
-        cursors: [left("there"), left("here")],
+        cursors: [BTreeMap::new(), BTreeMap::new()],
         quiet: BTreeSet::new(),
         still: BTreeSet::new(),
         left: BTreeSet::new(),
         restless: BTreeSet::new(),
         listed: Vec::new(),
+    }
+}
+
+#[test]
+fn each_side_was_left_somewhere_else() {
+    let left = |text: &str| [(mb("A"), Cursor(text.into()))].into();
+    let overview = Overview {
+        cursors: [left("there"), left("here")],
+        ..nothing()
     };
     let cursor = |side, name: &str| overview.cursor(side, &mb(name)).map(|c| c.0.as_str());
     assert_eq!(cursor(Side::Remote, "A"), Some("there"));

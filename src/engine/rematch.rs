@@ -9,10 +9,10 @@ use super::scene::Scene;
 use crate::model::{
     AnyId, AsideReason, Canonical, ContentHash, Id, MailboxBase, MaildirId, Origin, SystemFlag, Uid,
 };
-use crate::reconcile::Look;
 use crate::reconcile::matching::{Matches, Seeker, by_content, by_evidence};
 use crate::reconcile::messages::Known;
 use crate::reconcile::settled::{Moves, Settled};
+use crate::reconcile::{Coverage, Look};
 use crate::state::Upload;
 use crate::store::{About, Keep, Place, Serve, Sink, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
@@ -76,7 +76,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         let stays = |upload: &Upload| !moves.astray.contains_key(&upload.file);
         let open = open.into_iter().filter(stays).collect();
-        self.settle_uploads((&place, base), open, (&uids, &files), &mut found)
+        self.settle_uploads((&place, scene), open, (&uids, &files), &mut found)
             .await?;
         let here = moves.astray.iter().filter(|(_, name)| **name == base.name);
         found.in_doubt.extend(here.map(|(file, _)| file.clone()));
@@ -87,7 +87,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// Uploads that a cut run left behind: on the server by now, surely not, or in doubt.
     async fn settle_uploads(
         &mut self,
-        (place, base): (&Place, &MailboxBase),
+        (place, scene): (&Place, &Scene),
         open: Vec<Upload>,
         (uids, files): (&[Uid], &[MaildirId]),
         found: &mut Found,
@@ -105,8 +105,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             .map(|up| up.file)
             .filter(|file| !linked.contains(file))
             .collect();
-        if !orphaned.is_empty() && !self.options.dry_run {
-            self.state.end_uploads(base.key, &orphaned)?;
+        // A file that was not seen may be there.
+        let gone = scene.local.coverage != Coverage::Partial;
+        if gone && !orphaned.is_empty() && !self.options.dry_run {
+            self.state.end_uploads(scene.base.key, &orphaned)?;
         }
         // Servers may add a final newline, so sizes differ and cheap evidence misses: by content.
         let window: Vec<Uid> = uids
@@ -123,7 +125,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         for upload in waiting {
             let arrived = links.iter().any(|(_, file)| *file == upload.file);
             let fresh = now - upload.at < self.options.grace;
-            if !arrived && upload.committing && fresh {
+            // However late it is: what was not seen may have arrived.
+            let unseen = scene.remote.coverage == Coverage::Partial;
+            if !arrived && upload.committing && (fresh || unseen) {
                 found.in_doubt.insert(upload.file);
             }
         }

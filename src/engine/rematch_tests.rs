@@ -76,3 +76,26 @@ fn a_hint_is_the_name_of_a_new_file_of_this_mailbox_in_this_uidvalidity() {
     one.local.origins.insert(file(2), origin(1, 5));
     assert_eq!(hints(&one.base, &one.local), [(file(107), uid(7))].into());
 }
+
+/// What began and broke off is no part of what comes next.
+#[tokio::test]
+async fn each_message_is_hashed_by_itself() {
+    let about = |n: u32| About {
+        id: uid(n),
+        flags: Flags::default(),
+        date: None,
+        stored: 3,
+        kin: None,
+    };
+    let mut sink = HashSink::default();
+    sink.begin(3, None).await.unwrap();
+    sink.chunk(b"x").await.unwrap();
+    sink.abandon().await.unwrap();
+    for n in [1, 2] {
+        sink.begin(3, None).await.unwrap();
+        sink.chunk(b"abc").await.unwrap();
+        sink.end(about(n)).await.unwrap();
+    }
+    let all: Vec<(ContentHash, u64)> = sink.hashes.into_values().collect();
+    assert_eq!(all, [(Canonical::of(b"abc"), 3); 2]);
+}

@@ -323,7 +323,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             top,
             stores: remote.stores,
             kept: BTreeSet::new(),
-            in_doubt: !found.in_doubt.is_empty(),
+            // Where it cannot be seen, waiting does not end the doubt.
+            in_doubt: !found.in_doubt.is_empty() && remote.coverage != Coverage::Partial,
             complete,
             full: scene.full,
             listed,

@@ -107,7 +107,9 @@ fn what_cannot_be_asked_waits() {
             .get_mut(&mb(deaf))
             .unwrap()
             .deaf = true;
+        w.remote.add(&inbox(), b"Subject: new\r\n\r\n1", seen());
         assert!(!w.sync().ok(), "{deaf} is deaf");
+        assert_eq!(w.local.ids(&inbox()).len(), 3, "others do not wait");
         assert!(!w.local.names().contains(&mb("B")), "{deaf} is deaf");
         w.remote
             .inner

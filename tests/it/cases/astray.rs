@@ -208,6 +208,88 @@ fn a_copy_is_not_told_as_a_move() {
     }
 }
 
+/// What is kept in step no more is not waited for.
+#[test]
+fn moved_here_out_of_a_mailbox_that_is_chosen_no_more() {
+    let mut w = with_a();
+    w.remote.create(&mb("Z"));
+    w.sync_ok();
+    let file = in_doubt(&mut w);
+    w.policy.mailboxes = vec!["!INBOX".into()];
+    w.local.shift(&inbox(), &file, &mb("A"));
+    w.sync_ok();
+    assert_eq!(w.remote.ids(&mb("A")).len(), 2, "it is uploaded");
+}
+
+fn notes(w: &TwoSides) -> usize {
+    let key = w.state.mailboxes().unwrap()[&inbox()];
+    w.state.open_uploads(key).unwrap().len()
+}
+
+/// The note on an upload ends with its file, though not in a dry run.
+#[test]
+fn nothing_is_noted_of_a_file_that_is_gone() {
+    let mut w = with_a();
+    let file = in_doubt(&mut w);
+    w.local.delete(&inbox(), &file);
+    w.options.dry_run = true;
+    let rows = w.state.writes();
+    w.sync_ok();
+    assert_eq!((w.state.writes(), notes(&w)), (rows, 1), "a dry run");
+    w.options.dry_run = false;
+    blind(&mut w, Side::Local);
+    w.sync();
+    assert_eq!(notes(&w), 1, "it may be there");
+    w.local
+        .inner
+        .borrow_mut()
+        .boxes
+        .get_mut(&inbox())
+        .unwrap()
+        .blind = false;
+    w.sync_ok();
+    assert_eq!(notes(&w), 0);
+}
+
+/// Two uploads are in doubt: one has arrived, and the other may yet.
+#[test]
+fn each_upload_is_waited_for_by_itself() {
+    const OTHER_NEW: &[u8] = b"Subject: m\r\n\r\n1";
+    for step in each_step(30) {
+        for late in [NEW, OTHER_NEW] {
+            let mut w = with_a();
+            let first = w.local.add(&inbox(), NEW, Flags::default());
+            let second = w.local.add(&inbox(), OTHER_NEW, Flags::default());
+            let key = w.state.mailboxes().unwrap()[&inbox()];
+            let above = w.remote.inner.borrow().boxes[&inbox()].next - 1;
+            let (files, now) = ([first, second], w.now.get());
+            w.state.begin_uploads(key, &files, above, now).unwrap();
+            w.state.commit_uploads(key, now).unwrap();
+            let early = if late == NEW { OTHER_NEW } else { NEW };
+            w.remote.add(&inbox(), early, Flags::default());
+            let remote = w.remote.clone();
+            // Unless it took so long that it was sent again.
+            let arrives = move || {
+                let there = remote.inner.borrow().boxes[&inbox()].messages.clone();
+                if there.values().all(|message| message.body != late) {
+                    remote.add(&inbox(), late, Flags::default());
+                }
+            };
+            let at = w.fuse.borrow().steps + step;
+            w.fuse.borrow_mut().act_at = Some((at, Act(Box::new(arrives))));
+            w.sync_ok();
+            w.sync_ok();
+            if w.fuse.borrow().act_at.is_some() {
+                continue;
+            }
+            w.sync_ok();
+            let want = r"A: a(\Seen); INBOX: m() msg(\Seen) n() other()";
+            assert_eq!(show(&w.remote.view()), want, "step {step}");
+            w.assert_equal_sides(&format!("step {step}"));
+        }
+    }
+}
+
 #[test]
 fn deleted_here_after_it_arrived() {
     let deleted = |w: &mut TwoSides| {

@@ -4,16 +4,16 @@
 use super::mailboxes::with_a;
 use super::*;
 
-const NEW: &[u8] = b"Subject: n\r\n\r\n1";
+pub(super) const NEW: &[u8] = b"Subject: n\r\n\r\n1";
 
 /// A file in INBOX of which an upload was begun, and its last byte has left.
-fn in_doubt(w: &mut TwoSides) -> MaildirId {
+pub(super) fn in_doubt(w: &mut TwoSides) -> MaildirId {
     let file = w.local.add(&inbox(), NEW, Flags::default());
     note(w, &inbox(), &file);
     file
 }
 
-fn note(w: &mut TwoSides, name: &MailboxName, file: &MaildirId) {
+pub(super) fn note(w: &mut TwoSides, name: &MailboxName, file: &MaildirId) {
     let key = *w.state.mailboxes().unwrap().get(name).unwrap();
     let above = w.remote.inner.borrow().boxes[name].next - 1;
     let files = std::slice::from_ref(file);
@@ -23,7 +23,7 @@ fn note(w: &mut TwoSides, name: &MailboxName, file: &MaildirId) {
 }
 
 /// A UID of INBOX that goes by, and is not that of the upload.
-fn another_went_by(w: &mut TwoSides) {
+pub(super) fn another_went_by(w: &mut TwoSides) {
     let uid = w
         .remote
         .add(&inbox(), b"Subject: o\r\n\r\n", Flags::default());
@@ -31,7 +31,7 @@ fn another_went_by(w: &mut TwoSides) {
 }
 
 /// One that arrived.
-fn arrived() -> TwoSides {
+pub(super) fn arrived() -> TwoSides {
     let mut w = with_a();
     in_doubt(&mut w);
     w.remote.add(&inbox(), NEW, Flags::default());
@@ -39,11 +39,11 @@ fn arrived() -> TwoSides {
 }
 
 /// Another device moves it to A.
-fn moved(w: &mut TwoSides) {
+pub(super) fn moved(w: &mut TwoSides) {
     moved_to(w, "A");
 }
 
-fn moved_to(w: &mut TwoSides, to: &str) {
+pub(super) fn moved_to(w: &mut TwoSides, to: &str) {
     let all = w.remote.inner.borrow().boxes[&inbox()].messages.clone();
     let (uid, _) = all.iter().find(|(_, m)| m.body == NEW).unwrap();
     w.remote.shift(&inbox(), uid, &mb(to));

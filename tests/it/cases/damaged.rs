@@ -117,3 +117,28 @@ fn our_own_mark_is_nobody_s_wish() {
     let broken = |w: &mut TwoSides| broken(w, Side::Local);
     row("broken here", half_deleted, broken, stays);
 }
+
+/// A deletion here that was carried across, when the run was cut, and the user puts the file back.
+#[test]
+fn what_was_deleted_here_and_is_put_back_after_a_cut_is_there_again() {
+    let deleted = || {
+        let w = base();
+        let f = file(&w);
+        let message = w.local.inner.borrow().boxes[&inbox()].messages[&f].clone();
+        w.local.delete(&inbox(), &f);
+        (w, f, message)
+    };
+    let (mut w, ..) = deleted();
+    let before = w.fuse.borrow().steps;
+    w.sync_ok();
+    for step in each_step(w.fuse.borrow().steps - before) {
+        let (mut w, f, message) = deleted();
+        assert!(!w.sync_cut(step).ok());
+        let mut inner = w.local.inner.borrow_mut();
+        inner.boxes.get_mut(&inbox()).unwrap().put_as(f, message);
+        drop(inner);
+        w.sync_ok();
+        assert_eq!(show(&w.remote.view()), SAME, "cut at step {step}");
+        w.assert_equal_sides(&format!("cut at step {step}"));
+    }
+}

@@ -5,7 +5,7 @@ use crate::support::memory::Act;
 
 /// Without a delivery trace and with equal pieces, as two states of a draft.
 fn draft(middle: char) -> Vec<u8> {
-    let (before, after) = ("a".repeat(1500), "b".repeat(1500));
+    let (before, after) = ("a".repeat(1080), "b".repeat(1920));
     let middle = middle.to_string().repeat(200);
     format!("Subject: draft\r\n\r\n{before}{middle}{after}\r\n").into_bytes()
 }
@@ -20,6 +20,7 @@ fn meet(there: (&[u8], &Flags), here: (&[u8], &Flags)) -> TwoSides {
 /// Pieces do not tell two states of a draft apart, so it is read.
 #[test]
 fn two_states_of_a_draft_are_two_messages() {
+    assert_eq!(Excerpt::of_wire(&draft('1')), Excerpt::of_wire(&draft('2')));
     let (flags, plain) = (Flags::of(&[SystemFlag::Draft]), Flags::default());
     for (there, here) in [(&flags, &flags), (&flags, &plain), (&plain, &flags)] {
         let mut w = meet((&draft('1'), there), (&draft('2'), here));
@@ -128,4 +129,69 @@ fn a_mailbox_that_was_made_there_meanwhile() {
         }
     }
     assert!(before_us > 3, "{before_us} of {step} steps");
+}
+
+/// They are linked when their flags are the same; one that is gone by then is no pair, so the other
+/// is a message that is new.
+#[test]
+fn one_of_two_that_meet_goes_before_their_flags_are_the_same() {
+    let mut before = 0;
+    for (step, side) in (1..=20).flat_map(|step| Side::BOTH.map(|side| (step, side))) {
+        let flags = |flag| Flags::of(&[flag]);
+        let mut w = meet((BODY, &flags(Flagged)), (BODY, &flags(Answered)));
+        let (remote, local, same) = (w.remote.clone(), w.local.clone(), Rc::new(Cell::new(true)));
+        let merged = same.clone();
+        let act = move || {
+            let view = match side {
+                Side::Remote => show(&remote.view()),
+                Side::Local => show(&local.view()),
+            };
+            merged.set(view.contains(r"\Answered") && view.contains(r"\Flagged"));
+            match side {
+                Side::Remote => remote.delete(&inbox(), &remote.ids(&inbox())[0]),
+                Side::Local => local.delete(&inbox(), &local.ids(&inbox())[0]),
+            }
+        };
+        let at = w.fuse.borrow().steps + step;
+        w.fuse.borrow_mut().act_at = Some((at, Act(Box::new(act))));
+        w.sync();
+        if w.fuse.borrow().act_at.is_some() {
+            continue;
+        }
+        w.sync();
+        w.assert_equal_sides(&format!("{side}, step {step}"));
+        if !same.get() {
+            before += 1;
+            assert_eq!(w.remote.ids(&inbox()).len(), 1, "{side}, step {step}");
+        }
+    }
+    assert!(before > 6, "{before}");
+}
+
+/// The mail of an account is nothing new, however often its first run is cut.
+#[test]
+fn what_is_fetched_at_first_has_not_just_arrived() {
+    let begin = || {
+        let w = TwoSides::new();
+        for name in ["INBOX", "A"] {
+            w.remote.create(&mb(name));
+            w.remote.add(&mb(name), BODY, Flags::default());
+            w.remote.add(&mb(name), OTHER, Flags::default());
+        }
+        w
+    };
+    let mut w = begin();
+    let report = w.sync_ok();
+    assert!(report.arrived.is_empty());
+    assert_eq!(report.mailboxes_created_local, 1);
+    let told = w.state.changes_since(0, 0).unwrap();
+    let first = told.iter().rev().find(|change| change.what == "new");
+    assert_eq!(first.unwrap().mailbox, "INBOX", "it comes first");
+    for step in each_step(w.fuse.borrow().steps) {
+        let mut w = begin();
+        let arrived = w.sync_cut(step).arrived;
+        assert!(arrived.is_empty(), "{arrived:?}, cut at step {step}");
+        let arrived = w.sync_ok().arrived;
+        assert!(arrived.is_empty(), "{arrived:?} after a cut at step {step}");
+    }
 }

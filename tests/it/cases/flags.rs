@@ -23,3 +23,43 @@ fn what_both_did_and_one_takes_back_is_taken_back() {
         w.sync_idle();
     }
 }
+
+/// In one mailbox flags are set and messages are taken for one; in another there are flags, one
+/// comes, one goes on each side, and one moves.
+#[test]
+fn nothing_is_recorded_before_it_is_durable() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let new = |n: u32| format!("Message-ID: <new{n}@x>\r\n\r\n{n}");
+    let mut w = super::mailboxes::with_a();
+    for n in 1..=5 {
+        w.remote.add(&mb("A"), new(n).as_bytes(), seen());
+    }
+    w.sync_ok();
+    let all = w.remote.ids(&mb("A"));
+    for uid in [all[0], all[1]] {
+        w.remote.edit(&mb("A"), &uid, |flags| flags.insert(Flagged));
+    }
+    w.remote.delete(&mb("A"), &all[2]);
+    w.remote.shift(&mb("A"), &all[3], &inbox());
+    let file = w.local.ids(&mb("A")).pop().unwrap();
+    w.local.delete(&mb("A"), &file);
+    flag(&mut w, Some(Flagged), None);
+    for (n, name) in [(6, inbox()), (7, mb("A"))] {
+        w.remote.add(&name, new(n).as_bytes(), seen());
+        w.local
+            .add(&name, new(n).as_bytes(), Flags::of(&[Answered]));
+    }
+    let early = std::sync::Arc::new(AtomicBool::new(false));
+    let unsynced = w.local.inner.borrow().unsynced.clone();
+    let noted = early.clone();
+    w.state.fail_commits(move || {
+        noted.fetch_or(unsynced.load(Ordering::SeqCst), Ordering::SeqCst);
+        false
+    });
+    let report = w.sync_ok();
+    let done = (report.flags_local, report.deleted_local, report.moved_local);
+    assert_eq!((done, report.linked), ((5, 1, 1), 2), "{report:?}");
+    assert!(!early.load(Ordering::SeqCst));
+    w.state.fail_commits(|| false);
+    w.assert_equal_sides("done");
+}

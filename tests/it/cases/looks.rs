@@ -1,6 +1,7 @@
 //! What a run looks into, and what it leaves alone.
 
 use super::*;
+use crate::support::memory::Act;
 use mailtide::engine::Reach;
 use mailtide::model::Scope;
 
@@ -299,4 +300,33 @@ fn what_is_held_elsewhere_stays_held() {
     }
     w.sync();
     assert_eq!(held(&w), ["B"]);
+}
+
+/// Only what was compared as a whole on both sides counts as compared.
+#[test]
+fn a_disk_that_is_listed_is_no_server_that_was_compared() {
+    let mut w = base();
+    w.local.inner.borrow_mut().deltas = false;
+    let key = w.state.mailboxes().unwrap()[&inbox()];
+    let compared = w.state.full_at(key).unwrap();
+    w.now.set(w.now.get() + 3600);
+    flag(&mut w, Some(Flagged), None);
+    assert_eq!(w.sync_ok().flags_local, 1);
+    assert_eq!(w.state.full_at(key).unwrap(), compared);
+}
+
+/// What happened during a long pass is not left to the next run.
+#[test]
+fn a_pass_that_took_long_is_followed_by_another() {
+    let passes = |seconds: i64| {
+        let mut w = base();
+        w.remote.add(&inbox(), b"Subject: k\r\n\r\n1", seen());
+        let (now, before) = (w.now.clone(), w.remote.inner.borrow().lists);
+        let takes = move || now.set(now.get() + seconds);
+        let at = w.fuse.borrow().steps + 3;
+        w.fuse.borrow_mut().act_at = Some((at, Act(Box::new(takes))));
+        w.sync_ok();
+        w.remote.inner.borrow().lists - before
+    };
+    assert_eq!((passes(29), passes(30), passes(31)), (1, 2, 2));
 }

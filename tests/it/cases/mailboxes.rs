@@ -232,3 +232,33 @@ fn a_mailbox_goes_although_one_of_its_messages_went_before() {
     w.sync_ok();
     assert_eq!(show(&w.remote.view()), SAME);
 }
+
+/// Names of files tell of which mailbox they are: the one that the state knows.
+#[test]
+fn what_is_made_again_has_the_number_that_it_had() {
+    use crate::support::memory::MemoryId;
+    let mut w = with_a();
+    w.local.inner.borrow_mut().boxes.remove(&mb("A"));
+    w.remote.add(&mb("A"), b"Subject: n\r\n\r\n1", seen());
+    w.sync_ok();
+    let key = w.state.mailboxes().unwrap()[&mb("A")];
+    let tag = w.state.base(key).unwrap().tag;
+    let files = w.local.ids(&mb("A"));
+    assert_eq!(files.len(), 2);
+    for file in files {
+        assert_eq!(file.origin().unwrap().mailbox, tag, "{file}");
+    }
+}
+
+/// And what the disk calls it is noted at once: it may be renamed before the next run.
+#[test]
+fn what_is_made_again_is_known_when_it_is_renamed() {
+    let mut w = with_a();
+    w.local.inner.borrow_mut().boxes.remove(&mb("A"));
+    w.remote.add(&mb("A"), b"Subject: n\r\n\r\n1", seen());
+    w.sync_ok();
+    w.local.rename(&mb("A"), &mb("B"));
+    let report = w.sync_ok();
+    assert_eq!(report.mailboxes_renamed_remote, 1, "{report:?}");
+    assert_eq!(report.moved_remote, 0, "{report:?}");
+}

@@ -35,3 +35,26 @@ fn what_is_announced_is_what_is_copied() {
     let looked = BTreeSet::from([inbox(), mb("A"), mb("B")]);
     assert_eq!(*told.looked.borrow(), looked);
 }
+
+/// So many uploads are on their way at once, and no more: their answers may all be lost.
+#[test]
+fn no_more_than_five_hundred_uploads_are_in_doubt() {
+    let begin = || {
+        let w = TwoSides::new();
+        for n in 0..700 {
+            let body = format!("Subject: {n}\r\n\r\n{n}");
+            w.local.add(&inbox(), body.as_bytes(), seen());
+        }
+        w
+    };
+    let mut w = begin();
+    w.sync_ok();
+    let steps = w.fuse.borrow().steps;
+    let mut most = 0;
+    for step in (1..=steps).step_by(47) {
+        let mut w = begin();
+        w.sync_cut(step);
+        most = most.max(w.state.uploads_in_doubt().unwrap().len());
+    }
+    assert_eq!(most, 500);
+}

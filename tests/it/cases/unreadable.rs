@@ -26,6 +26,46 @@ fn a_new_message_whose_body_the_server_does_not_give() {
     w.assert_equal_sides("it could be read");
 }
 
+/// It is there, and nothing changes any more; another run asks for it all the same.
+#[test]
+fn a_new_message_that_the_server_passes_over_in_silence() {
+    let mut w = base();
+    w.remote.add(&inbox(), NEW, seen());
+    w.remote.inner.borrow_mut().mute.insert(NEW.to_vec());
+    assert_eq!(w.sync().downloaded, 0);
+    w.remote.inner.borrow_mut().mute.clear();
+    assert_eq!(w.sync_ok().downloaded, 1);
+    w.assert_equal_sides("it was given");
+}
+
+/// What a side passed over is named by each run, changed or not.
+#[test]
+fn what_one_side_remarks_is_told_by_each_run() {
+    for side in Side::BOTH {
+        let mut w = base();
+        let remarks = vec!["a pipe was passed over".to_owned()];
+        match side {
+            Side::Remote => {
+                let mut inner = w.remote.inner.borrow_mut();
+                inner.boxes.get_mut(&inbox()).unwrap().remarks = remarks;
+            }
+            Side::Local => {
+                let mut inner = w.local.inner.borrow_mut();
+                inner.boxes.get_mut(&inbox()).unwrap().remarks = remarks;
+            }
+        }
+        flag(&mut w, Some(Answered), None);
+        for run in 1..=3 {
+            let report = w.sync();
+            let told = |t: &mailtide::engine::report::Trouble| t.text.contains("a pipe");
+            assert!(
+                report.errors.iter().any(told),
+                "{side}, run {run}: {report:?}"
+            );
+        }
+    }
+}
+
 /// The file breaks at some step of the run that uploads it.
 #[test]
 fn a_file_that_cannot_be_read_when_it_is_to_be_uploaded() {

@@ -7,6 +7,8 @@ use mailtide::store::*;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
@@ -31,6 +33,8 @@ pub struct Box_<I: Ord> {
     pub blind: bool,
     /// Questions about its messages fail.
     pub deaf: bool,
+    /// What the user is to be told of it.
+    pub remarks: Vec<String>,
     /// Another identity than its epoch.
     pub called: Option<&'static str>,
     /// What is counted of it.
@@ -48,6 +52,7 @@ impl<I: Ord> Box_<I> {
             read_only: false,
             blind: false,
             deaf: false,
+            remarks: Vec::new(),
             called: None,
             census: None,
             modseq: 1,
@@ -80,10 +85,16 @@ pub struct Inner<I: Ord> {
     pub proves: bool,
     /// Mailboxes that are not renamed.
     pub stuck: BTreeSet<MailboxName>,
+    /// Names that only hold others, of which it says that something changed.
+    pub containers: BTreeSet<MailboxName>,
     /// How many bodies were read in full.
     pub reads: u32,
     /// How often it was listed.
     pub lists: u32,
+    /// What is written need not be durable before it is settled.
+    pub(super) held: bool,
+    /// Something was written since, and is not durable yet.
+    pub unsynced: Arc<AtomicBool>,
     epochs: u64,
     next_object: u64,
 }
@@ -151,8 +162,11 @@ impl<I: MemoryId> Memory<I> {
             moves_by_copy: false,
             proves: I::SIDE == Side::Local,
             stuck: BTreeSet::new(),
+            containers: BTreeSet::new(),
             reads: 0,
             lists: 0,
+            held: false,
+            unsynced: Arc::default(),
             epochs: 1,
             next_object: 1,
         };
@@ -306,6 +320,10 @@ impl<I: MemoryId> Memory<I> {
 
     pub(super) fn wrote(&self) {
         self.fuse.borrow_mut().writes += 1;
+        let inner = self.inner.borrow();
+        if inner.held {
+            inner.unsynced.store(true, Ordering::SeqCst);
+        }
     }
 
     /// As `at`, where a mailbox may refuse to tell.

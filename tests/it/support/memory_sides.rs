@@ -3,6 +3,7 @@
 use super::memory::{Memory, MemoryId, Message};
 use mailtide::model::*;
 use mailtide::store::*;
+use std::sync::atomic::Ordering;
 
 pub(super) fn object(message: &Message) -> Kin {
     Kin::object(&message.object.to_be_bytes())
@@ -124,10 +125,16 @@ impl Keep for Memory<MaildirId> {
         Ok(self.receiver(place, Target::Quarantine))
     }
 
-    fn hold_syncs(&mut self) {}
+    fn hold_syncs(&mut self) {
+        self.inner.borrow_mut().held = true;
+    }
 
     async fn settle(&mut self) -> Result<(), StoreError> {
-        self.step()
+        self.step()?;
+        let mut inner = self.inner.borrow_mut();
+        inner.held = false;
+        inner.unsynced.store(false, Ordering::SeqCst);
+        Ok(())
     }
 
     fn is_at_rest(&self, _: &MailboxName) -> bool {

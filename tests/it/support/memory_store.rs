@@ -34,7 +34,16 @@ impl<I: MemoryId> Store for Memory<I> {
                 proves: inner.proves,
             }),
         });
-        Ok(listed.collect())
+        let containers = inner.containers.iter().map(|name| Listed {
+            name: name.clone(),
+            presence: Presence::Container,
+            view: false,
+            news: News::Some,
+            special_use: None,
+            census: None,
+            identity: None,
+        });
+        Ok(listed.chain(containers).collect())
     }
 
     async fn look(&mut self, ask: &Ask<'_>) -> Result<Look<I>, StoreError> {
@@ -48,6 +57,7 @@ impl<I: MemoryId> Store for Memory<I> {
         look.stores = inner.stores.clone();
         look.sees = inner.stores.clone();
         look.writable = !b.read_only;
+        look.remarks = b.remarks.clone();
         look.next = (I::SIDE == Side::Remote).then_some(b.next);
         if b.blind {
             look.coverage = Coverage::Partial;
