@@ -56,18 +56,24 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let mut new = self.new_uids(scenes, report).await?;
         let sent = self.sent(scenes, report).await?;
         leave_out(scenes, report);
-        let scenes = &*scenes;
         files.retain(|file| scenes.contains_key(&file.mailbox));
         new.retain(|new| scenes.contains_key(&new.mailbox));
         let kin: BTreeSet<Kin> = new.iter().map(|new| new.kin).collect();
         let relatives = self.state.pairs_by_kin(&kin)?;
         candidates.take(relatives, overview);
         candidates.take_buried(self.state.buried(&kin)?);
-        let looks = (scenes, &files[..]);
+        let looks = (&*scenes, &files[..]);
         let sighted = self.sight_uids(new, looks, &candidates, report).await?;
+        // What waits for what it may be could be what is new here beside it.
+        leave_out(scenes, report);
+        let scenes = &*scenes;
+        files.retain(|file| scenes.contains_key(&file.mailbox));
         let mut uids = sighted.uids;
+        uids.retain(|uid| scenes.contains_key(&uid.mailbox));
+        let mut strangers = sighted.strangers;
+        strangers.retain(|new| scenes.contains_key(&new.mailbox));
         leave_sent((&sent, &astray), &mut uids, &mut files);
-        let twins = self.twins(scenes, sighted.strangers);
+        let twins = self.twins(scenes, strangers);
         let present = self.present(scenes, overview, &candidates).await?;
         let mut known = known(scenes, overview, (&candidates, &present), report);
         let seen = (&uids[..], &files[..]);
@@ -158,6 +164,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 // It cannot be compared now; what is decided of it is only to wait.
                 proven.push((new, hash));
             } else if report.hides(Side::Local) {
+                report.hide(&new.mailbox, &[Side::Remote]);
                 waits.insert(hash);
                 proven.push((new, hash));
             }

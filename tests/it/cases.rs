@@ -12,6 +12,7 @@ mod flags;
 mod guards;
 mod looks;
 mod mailboxes;
+mod marked;
 mod meanwhile;
 mod moves;
 mod new_messages;

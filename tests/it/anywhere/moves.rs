@@ -241,3 +241,27 @@ fn keywords_keep_their_meaning() {
     assert_eq!(keywords, want);
     assert_same(&server, "u1", &home);
 }
+
+/// Who gives a file another name gives it the letters of where it goes; of a keyword that no
+/// message had there, nothing is said with that.
+#[test]
+fn letters_under_another_name_are_those_of_the_new_mailbox() {
+    let server = Server::start();
+    let home = Home::new(&server, "u1", "");
+    let mut phone = server.phone("u1");
+    for (n, name, keyword) in [(1, "Work", "work"), (2, "Archive", "todo")] {
+        phone.on("CREATE", &[name]);
+        phone.append(name, keyword, DATE, &mail(n));
+    }
+    home.sync_twice();
+    let file = files(&home.mail().join("Work")).remove(0);
+    std::fs::rename(&file, home.mail().join("Archive/cur/another.name:2,a")).unwrap();
+    let report = home.sync_twice();
+    assert_eq!(report["moved_remote"], 1, "{report:#}");
+    let mut keywords: Vec<_> = phone.read("Archive").into_iter().map(|m| m.flags).collect();
+    keywords.sort();
+    let want = [&["todo"][..], &["todo", "work"]];
+    let want = want.map(|all| all.iter().map(|keyword| keyword.to_string()).collect());
+    assert_eq!(keywords, want);
+    assert_same(&server, "u1", &home);
+}

@@ -195,3 +195,18 @@ fn what_is_fetched_at_first_has_not_just_arrived() {
         assert!(arrived.is_empty(), "{arrived:?} after a cut at step {step}");
     }
 }
+
+/// Both sides moved a message to where another one meets itself.
+#[test]
+fn what_meets_beside_what_both_moved() {
+    const NEW: &[u8] = b"Subject: n\r\n\r\n1";
+    let both = |w: &mut TwoSides| {
+        let (uid, file) = (uid(w), file(w));
+        w.remote.shift(&inbox(), &uid, &mb("A"));
+        w.local.shift(&inbox(), &file, &mb("A"));
+        w.remote.add(&mb("A"), NEW, seen());
+        w.local.add(&mb("A"), NEW, seen());
+    };
+    let want = r"A: a(\Seen) msg(\Seen) n(\Seen); INBOX: other()";
+    row("both moved it", super::mailboxes::with_a, both, want);
+}

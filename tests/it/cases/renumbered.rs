@@ -60,3 +60,19 @@ fn names_that_prove_are_enough() {
     let read = w.remote.inner.borrow().reads - before;
     assert_eq!(read, 2, "one comes again, one is new, and no other is read");
 }
+
+/// A file that was not found waits for the user, and is found when its message comes after all.
+#[test]
+fn what_was_not_found_may_come_later() {
+    let mut w = base();
+    let gone = uid(&w);
+    w.remote.delete(&inbox(), &gone);
+    w.remote.renumber(&inbox(), 100);
+    found_again(&mut w, 1, 1);
+    assert_eq!(w.sync().held.len(), 1);
+    w.remote.add(&inbox(), BODY, seen());
+    let report = w.sync_ok();
+    assert_eq!((report.linked, report.downloaded), (1, 0), "{report:?}");
+    assert_eq!(show(&w.remote.view()), SAME);
+    w.assert_equal_sides("it came");
+}
