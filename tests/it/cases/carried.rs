@@ -67,6 +67,18 @@ fn moved_there_after_it_arrived() {
     let want = r"A: a(\Seen); B: n(); INBOX: msg(\Seen) other()";
     row("moved there to a mailbox that is new", arrived, new, want);
     let want = r"A: a(\Seen) n(); INBOX: msg(\Seen) other()";
+    let empty = || {
+        let mut w = with_a();
+        w.remote.create(&mb("E"));
+        w.sync_ok();
+        let file = w.local.add(&mb("E"), NEW, Flags::default());
+        note(&mut w, &mb("E"), &file);
+        let uid = w.remote.add(&mb("E"), NEW, Flags::default());
+        w.remote.shift(&mb("E"), &uid, &mb("A"));
+        w
+    };
+    let from_empty = r"A: a(\Seen) n(); E: ; INBOX: msg(\Seen) other()";
+    row("out of a mailbox that was empty", empty, |_| {}, from_empty);
     let named = || {
         let w = arrived();
         w.remote.inner.borrow_mut().objects = true;

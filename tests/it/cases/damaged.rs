@@ -128,17 +128,23 @@ fn what_was_deleted_here_and_is_put_back_after_a_cut_is_there_again() {
         w.local.delete(&inbox(), &f);
         (w, f, message)
     };
-    let (mut w, ..) = deleted();
-    let before = w.fuse.borrow().steps;
-    w.sync_ok();
-    for step in each_step(w.fuse.borrow().steps - before) {
+    for n in (0..100).step_by(each()) {
         let (mut w, f, message) = deleted();
-        assert!(!w.sync_cut(step).ok());
+        let left = std::sync::Arc::new(std::sync::atomic::AtomicI32::new(n));
+        let (counter, order) = (left.clone(), std::sync::atomic::Ordering::SeqCst);
+        w.state
+            .fail_commits(move || counter.fetch_sub(1, order) <= 0);
+        w.sync();
+        w.state.fail_commits(|| false);
         let mut inner = w.local.inner.borrow_mut();
         inner.boxes.get_mut(&inbox()).unwrap().put_as(f, message);
         drop(inner);
         w.sync_ok();
-        assert_eq!(show(&w.remote.view()), SAME, "cut at step {step}");
-        w.assert_equal_sides(&format!("cut at step {step}"));
+        assert_eq!(show(&w.remote.view()), SAME, "cut at commit {n}");
+        w.assert_equal_sides(&format!("cut at commit {n}"));
+        if left.load(order) > 0 {
+            return;
+        }
     }
+    panic!("more than 100 transactions");
 }

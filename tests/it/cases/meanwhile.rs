@@ -232,19 +232,17 @@ fn a_side_that_never_tells() {
 /// What only holds other names has nothing that could have changed.
 #[test]
 fn names_without_messages_are_no_side_that_changed() {
-    let gone_there = |container: bool| {
+    let gone_here = |container: bool| {
         let mut w = begin(false);
-        let mut inner = w.remote.inner.borrow_mut();
+        let mut inner = w.local.inner.borrow_mut();
         inner.containers.extend(container.then(|| mb("Lists")));
         drop(inner);
         w.sync_ok();
-        gone(&mut w, Side::Remote);
+        gone(&mut w, Side::Local);
         w
     };
-    assert_eq!(
-        listed(&mut gone_there(true)),
-        listed(&mut gone_there(false))
-    );
+    let plain = listed(&mut gone_here(false));
+    assert_eq!(listed(&mut gone_here(true)), plain);
 }
 
 /// Somebody touches a file before each step from now on.

@@ -54,3 +54,27 @@ fn it_arrived_and_stays_in_a_mailbox_that_is_not_seen() {
     assert_eq!(show(&w.remote.view()), want);
     w.assert_equal_sides("it is seen again");
 }
+
+/// Nor what the UID that went by is: here another message, which is no pair of the file.
+#[test]
+fn it_never_arrived_where_another_did_that_is_not_seen() {
+    let mut w = with_a();
+    in_doubt(&mut w);
+    w.remote
+        .add(&inbox(), b"Subject: o\r\n\r\n", Flags::default());
+    w.remote.add(&mb("A"), NEW, Flags::default());
+    blind(&mut w, Side::Remote);
+    w.sync();
+    w.remote
+        .inner
+        .borrow_mut()
+        .boxes
+        .get_mut(&inbox())
+        .unwrap()
+        .blind = false;
+    w.sync();
+    w.sync_ok();
+    let want = r"A: a(\Seen) n(); INBOX: msg(\Seen) n() o() other()";
+    assert_eq!(show(&w.remote.view()), want);
+    w.assert_equal_sides("it is seen again");
+}

@@ -91,6 +91,8 @@ pub struct Inner<I: Ord> {
     pub reads: u32,
     /// How often it was listed.
     pub lists: u32,
+    /// How often what was written was made durable for all mailboxes.
+    pub settles: u32,
     /// What is written need not be durable before it is settled.
     pub(super) held: bool,
     /// Something was written since, and is not durable yet.
@@ -165,6 +167,7 @@ impl<I: MemoryId> Memory<I> {
             containers: BTreeSet::new(),
             reads: 0,
             lists: 0,
+            settles: 0,
             held: false,
             unsynced: Arc::default(),
             epochs: 1,

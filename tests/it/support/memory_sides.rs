@@ -132,6 +132,7 @@ impl Keep for Memory<MaildirId> {
     async fn settle(&mut self) -> Result<(), StoreError> {
         self.step()?;
         let mut inner = self.inner.borrow_mut();
+        inner.settles += 1;
         inner.held = false;
         inner.unsynced.store(false, Ordering::SeqCst);
         Ok(())
