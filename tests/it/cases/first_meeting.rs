@@ -209,4 +209,13 @@ fn what_meets_beside_what_both_moved() {
     };
     let want = r"A: a(\Seen) msg(\Seen) n(\Seen); INBOX: other()";
     row("both moved it", super::mailboxes::with_a, both, want);
+    let copied = |w: &mut TwoSides| {
+        let (uid, file) = (uid(w), file(w));
+        w.remote.copy(&inbox(), &uid, &mb("A"));
+        w.local.copy(&inbox(), &file, &mb("A"));
+        w.remote.add(&mb("A"), NEW, seen());
+        w.local.add(&mb("A"), NEW, seen());
+    };
+    let want = r"A: a(\Seen) msg(\Seen) n(\Seen); INBOX: msg(\Seen) other()";
+    row("both copied it", super::mailboxes::with_a, copied, want);
 }
