@@ -202,25 +202,14 @@ fn edited(w: &mut TwoSides) {
 }
 
 fn blind(w: &mut TwoSides, side: Side) {
+    set_blind(w, side, true);
+}
+
+fn set_blind(w: &mut TwoSides, side: Side, blind: bool) {
+    let (mut remote, mut local) = (w.remote.inner.borrow_mut(), w.local.inner.borrow_mut());
     match side {
-        Side::Remote => {
-            w.remote
-                .inner
-                .borrow_mut()
-                .boxes
-                .get_mut(&inbox())
-                .unwrap()
-                .blind = true
-        }
-        Side::Local => {
-            w.local
-                .inner
-                .borrow_mut()
-                .boxes
-                .get_mut(&inbox())
-                .unwrap()
-                .blind = true
-        }
+        Side::Remote => remote.boxes.get_mut(&inbox()).unwrap().blind = blind,
+        Side::Local => local.boxes.get_mut(&inbox()).unwrap().blind = blind,
     }
 }
 

@@ -212,8 +212,6 @@ fn a_copy_is_not_told_as_a_move() {
 #[test]
 fn moved_here_out_of_a_mailbox_that_is_chosen_no_more() {
     let mut w = with_a();
-    w.remote.create(&mb("Z"));
-    w.sync_ok();
     let file = in_doubt(&mut w);
     w.policy.mailboxes = vec!["!INBOX".into()];
     w.local.shift(&inbox(), &file, &mb("A"));
@@ -240,13 +238,7 @@ fn nothing_is_noted_of_a_file_that_is_gone() {
     blind(&mut w, Side::Local);
     w.sync();
     assert_eq!(notes(&w), 1, "it may be there");
-    w.local
-        .inner
-        .borrow_mut()
-        .boxes
-        .get_mut(&inbox())
-        .unwrap()
-        .blind = false;
+    set_blind(&mut w, Side::Local, false);
     w.sync_ok();
     assert_eq!(notes(&w), 0);
 }

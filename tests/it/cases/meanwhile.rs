@@ -83,20 +83,14 @@ fn moved_here() {
     );
 }
 
-/// The other side wants it, too, and finds it where it went.
-#[test]
-fn moved_there_and_flagged_here() {
+/// A side moves it at each step, and the other flags it: it finds it where it went.
+fn moved_and_flagged(busy: fn(&TwoSides), act: fn(&TwoSides) -> Box<dyn FnOnce()>) {
     for step in each_step(100) {
         let mut w = begin(false);
-        let a = w.remote.ids(&mb("A"))[0];
-        w.remote.edit(&mb("A"), &a, |flags| flags.insert(Answered));
-        let (remote, local, uid, f) = (w.remote.clone(), w.local.clone(), uid(&w), file(&w));
-        let act = move || {
-            remote.shift(&inbox(), &uid, &mb("A"));
-            local.edit(&inbox(), &f, |flags| flags.insert(Flagged));
-        };
+        busy(&w);
         let at = w.fuse.borrow().steps + step;
-        w.fuse.borrow_mut().act_at = Some((at, Act(Box::new(act))));
+        let act = Act(act(&w));
+        w.fuse.borrow_mut().act_at = Some((at, act));
         w.sync_ok();
         if w.fuse.borrow().act_at.is_some() {
             return;
@@ -110,28 +104,35 @@ fn moved_there_and_flagged_here() {
 }
 
 #[test]
+fn moved_there_and_flagged_here() {
+    let busy = |w: &TwoSides| {
+        let a = w.remote.ids(&mb("A"))[0];
+        w.remote.edit(&mb("A"), &a, |flags| flags.insert(Answered));
+    };
+    let act = |w: &TwoSides| -> Box<dyn FnOnce()> {
+        let (remote, local, uid, f) = (w.remote.clone(), w.local.clone(), uid(w), file(w));
+        Box::new(move || {
+            remote.shift(&inbox(), &uid, &mb("A"));
+            local.edit(&inbox(), &f, |flags| flags.insert(Flagged));
+        })
+    };
+    moved_and_flagged(busy, act);
+}
+
+#[test]
 fn moved_here_and_flagged_there() {
-    for step in each_step(100) {
-        let mut w = begin(false);
+    let busy = |w: &TwoSides| {
         let a = w.local.ids(&mb("A"))[0].clone();
         w.local.edit(&mb("A"), &a, |flags| flags.insert(Answered));
-        let (remote, local, uid, f) = (w.remote.clone(), w.local.clone(), uid(&w), file(&w));
-        let act = move || {
+    };
+    let act = |w: &TwoSides| -> Box<dyn FnOnce()> {
+        let (remote, local, uid, f) = (w.remote.clone(), w.local.clone(), uid(w), file(w));
+        Box::new(move || {
             local.shift(&inbox(), &f, &mb("A"));
             remote.edit(&inbox(), &uid, |flags| flags.insert(Flagged));
-        };
-        let at = w.fuse.borrow().steps + step;
-        w.fuse.borrow_mut().act_at = Some((at, Act(Box::new(act))));
-        w.sync_ok();
-        if w.fuse.borrow().act_at.is_some() {
-            return;
-        }
-        w.sync_ok();
-        w.sync_ok();
-        let want = r"A: a(\Answered \Seen) msg(\Flagged \Seen); B: ; INBOX: other()";
-        assert_eq!(show(&w.remote.view()), want, "step {step}");
-        w.assert_equal_sides(&format!("step {step}"));
-    }
+        })
+    };
+    moved_and_flagged(busy, act);
 }
 
 #[test]

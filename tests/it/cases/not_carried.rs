@@ -41,13 +41,7 @@ fn it_arrived_and_stays_in_a_mailbox_that_is_not_seen() {
     w.sync();
     assert_eq!(w.local.ids(&mb("A")).len(), 1, "it waits");
     assert_eq!(w.local.ids(&inbox()).len(), 3, "the file stays");
-    w.remote
-        .inner
-        .borrow_mut()
-        .boxes
-        .get_mut(&inbox())
-        .unwrap()
-        .blind = false;
+    set_blind(&mut w, Side::Remote, false);
     w.sync();
     w.sync_ok();
     let want = r"A: a(\Seen) n(); INBOX: msg(\Seen) n() other()";
@@ -65,13 +59,7 @@ fn it_never_arrived_where_another_did_that_is_not_seen() {
     w.remote.add(&mb("A"), NEW, Flags::default());
     blind(&mut w, Side::Remote);
     w.sync();
-    w.remote
-        .inner
-        .borrow_mut()
-        .boxes
-        .get_mut(&inbox())
-        .unwrap()
-        .blind = false;
+    set_blind(&mut w, Side::Remote, false);
     w.sync();
     w.sync_ok();
     let want = r"A: a(\Seen) n(); INBOX: msg(\Seen) n() o() other()";
