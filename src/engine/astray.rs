@@ -51,7 +51,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             .filter(|(_, scene)| scene.fate == Fate::Stays)
             .flat_map(|(name, scene)| scene.new_files().into_iter().map(move |f| (f, name)))
             .collect();
+        self.find_cut_moves(&open, scenes, &mut moves, report)
+            .await?;
         for (key, upload) in open.clone() {
+            if upload.moved.is_some() {
+                continue;
+            }
             let was = scenes.values().find(|scene| scene.base.key == key);
             let now = homes.get(&upload.file).and_then(|name| scenes.get(*name));
             let (Some(was), Some(now)) = (was, now) else {

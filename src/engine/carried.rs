@@ -11,7 +11,7 @@ use super::report::{Ended, Report};
 use super::scene::{Fate, Scene, Scenes, whereabouts};
 use super::survey::passed_over;
 use crate::model::{
-    ContentHash, Id, Kin, MailboxKey, MailboxName, MaildirId, Side, SystemFlag, Uid,
+    ContentHash, Id, Kin, MailboxKey, MailboxName, MaildirId, PairId, Side, SystemFlag, Uid,
 };
 use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::Whereabouts;
@@ -229,7 +229,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     ) -> Result<(), Ended> {
         let names = self.state.mailboxes()?;
         let sizes = doubts.iter().map(|doubt| doubt.size).collect();
-        for relative in self.state.pairs_by_size(&sizes)? {
+        let moved = doubts.iter().filter_map(|doubt| doubt.upload.moved);
+        let moved: BTreeSet<PairId> = moved.map(|source| source.pair).collect();
+        let relatives = self.state.pairs_by_size(&sizes)?.into_iter();
+        // What the server was to move is not what it became.
+        for relative in relatives.filter(|relative| !moved.contains(&relative.pair.id)) {
             let (hash, uid) = (relative.pair.hash, relative.pair.uid);
             let name = names.iter().find(|(_, key)| **key == relative.mailbox);
             let stays = name.is_some_and(|(name, _)| match scenes.get(name) {
@@ -275,6 +279,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         moves.uids.insert((name.clone(), uid));
         moves.uids.insert((place.clone(), now));
         moves.files.insert((name.clone(), file.clone()));
+        if let Some(source) = doubt.upload.moved {
+            moves.pairs.insert(source.pair);
+            moves.waits.insert(doubt.hash);
+        }
         report.unsettled.extend([name.clone(), place.clone()]);
         if self.options.dry_run {
             return Ok(());

@@ -18,6 +18,7 @@ fn upload(above: u32) -> Upload {
         committing: true,
         at: 0,
         above,
+        moved: None,
     }
 }
 

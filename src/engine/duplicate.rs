@@ -93,6 +93,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     }),
                 }),
                 size: Some(copy.size),
+                renamed: false,
             };
             let shifts: Vec<Shift<MaildirId>> = round.iter().map(shift).collect();
             let place = work.place();
@@ -148,6 +149,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 id: *uid,
                 delivery: None,
                 size: None,
+                renamed: false,
             };
             let shifts: Vec<Shift<Uid>> = round.keys().map(shift).collect();
             let place = work.place();

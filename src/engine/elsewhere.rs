@@ -79,6 +79,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let seen = (&uids[..], &files[..]);
         let mut flux = self.in_flux(scenes, &known, seen, report).await?;
         flux.extend(sighted.waits);
+        flux.extend(astray.waits.iter().copied());
         let waits = set_aside(&flux, (&mut known, &mut uids, &mut files), report);
         let writable = |(_, scene): &(&MailboxName, &Scene)| !scene.remote.writable;
         let frozen = scenes.iter().filter(writable).map(|(name, _)| name.clone());
@@ -87,6 +88,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             uids,
             files,
             kept: candidates.kept(),
+            cut: &astray.cut,
             frozen: &frozen.collect(),
             policy: &self.policy,
         });
@@ -160,10 +162,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 let (there, uid, here) = (scene.place(), new.uid, here.clone());
                 pieces.push(Likely { there, uid, here });
                 asked.push((new, hash));
-            } else if unseen.contains(&hash) {
-                // It cannot be compared now; what is decided of it is only to wait.
-                proven.push((new, hash));
-            } else if report.hides(Side::Local) {
+            } else if unseen.contains(&hash) || report.hides(Side::Local) {
+                // It cannot be compared now, and what is new beside it may be the same.
                 report.hide(&new.mailbox, &[Side::Remote]);
                 waits.insert(hash);
                 proven.push((new, hash));

@@ -52,6 +52,7 @@ mod rest;
 pub mod verify;
 
 mod copy;
+mod cut_moves;
 
 mod download;
 

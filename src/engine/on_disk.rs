@@ -110,7 +110,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         report: &mut Report,
     ) -> Result<Sent, Ended> {
         let mut open: BTreeMap<MailboxKey, BTreeMap<MaildirId, u32>> = BTreeMap::new();
-        for (key, upload) in self.state.uploads_in_doubt()? {
+        let sent = self.state.uploads_in_doubt()?.into_iter();
+        for (key, upload) in sent.filter(|(_, upload)| upload.moved.is_none()) {
             let files = open.entry(key).or_default();
             files.insert(upload.file, upload.above);
         }

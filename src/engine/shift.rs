@@ -1,14 +1,15 @@
 //! Moving within one side, where the other side did so: no body passes the wire. What is
 //! recorded is where messages really are; a run that was cut finds them there again by the same
-//! evidence, so no note is needed beforehand.
+//! evidence. Moves on the server are noted beforehand all the same, as uploads are: where the
+//! message or its file goes on before the next run, that evidence is gone (`cut_moves`).
 
 use super::account::Account;
 use super::report::{Ended, Report};
-use super::work::Works;
+use super::work::{Work, Works};
 use crate::model::{AnyId, FlagChange, Flags, Id, MailboxName, MaildirId, PairId, Side, Uid};
 use crate::reconcile::plan::Move;
 use crate::reconcile::{Action, Outcome};
-use crate::state::{Change, Moved};
+use crate::state::{Change, Moved, Source};
 use crate::store::{FlagEdit, Keep, Place, Removal, Removed, Serve, Shift, StoreError, Transfer};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -139,7 +140,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 arrived.extend(leaving.remove(&file));
             }
         }
-        let shifts: Vec<Shift<MaildirId>> = names.keys().cloned().map(shift).collect();
+        // One that is gone keeps its name in the base until that is settled.
+        let known: BTreeSet<&MaildirId> = work.base.pairs.iter().map(|pair| &pair.file).collect();
+        let shift = |file: &MaildirId| Shift {
+            renamed: known.contains(file),
+            ..shift(file.clone())
+        };
+        let shifts: Vec<Shift<MaildirId>> = names.keys().map(shift).collect();
         if !shifts.is_empty() {
             let (place, how) = (work.place(), Transfer::Move);
             let done = self.local.transfer(&source, &place, how, &shifts).await?;
@@ -249,10 +256,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 }
             }
         }
-        let shifts: Vec<Shift<Uid>> = names.keys().copied().map(shift).collect();
-        if !shifts.is_empty() {
-            let (place, how) = (work.place(), Transfer::Move);
-            let done = self.remote.transfer(&source, &place, how, &shifts).await?;
+        if !names.is_empty() {
+            let done = self.transfer_there(works, &source, work, &names).await?;
             for (old, new) in done {
                 if let (Some((one, file)), Some(new)) = (names.remove(&old), new) {
                     arrived.push((one, new, file));
@@ -275,6 +280,36 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         self.state.apply_moves(&moved, &changes)?;
         self.leave_marked(from, marked)?;
         Ok(())
+    }
+
+    async fn transfer_there(
+        &mut self,
+        works: &Works,
+        source: &Place,
+        work: &Work,
+        names: &BTreeMap<Uid, (&Move, MaildirId)>,
+    ) -> Result<Vec<(Uid, Option<Uid>)>, Ended> {
+        let from = match works.get(&source.mailbox) {
+            Some(work) => Some(work.base.key),
+            None => self.state.mailboxes()?.get(&source.mailbox).copied(),
+        };
+        let note = |(uid, (one, file)): (&Uid, &(&Move, MaildirId))| {
+            let (pair, mailbox, uid) = (one.pair.id, from?, *uid);
+            Some((file.clone(), Source { pair, mailbox, uid }))
+        };
+        let notes: Vec<(MaildirId, Source)> = names.iter().filter_map(note).collect();
+        let (key, now) = (work.base.key, (self.world.now)());
+        self.state.begin_moves(key, &notes, work.top, now)?;
+        let shifts: Vec<Shift<Uid>> = names.keys().copied().map(shift).collect();
+        let (place, how) = (work.place(), Transfer::Move);
+        let done = self.remote.transfer(source, &place, how, &shifts).await;
+        if let Err(error) = &done
+            && error.is_local_to_mailbox()
+        {
+            // The server said NO: what it did before stays, and nothing will come late.
+            self.state.begin_moves(key, &notes, work.top, 0)?;
+        }
+        Ok(done?)
     }
 
     /// What a server that cannot expunge single messages keeps of a move, marked `\Deleted`, is
@@ -331,5 +366,6 @@ fn shift<I>(id: I) -> Shift<I> {
         id,
         delivery: None,
         size: None,
+        renamed: false,
     }
 }

@@ -14,6 +14,10 @@ impl Serve for ImapStore {
         self.objects.get() != Objects::None
     }
 
+    fn moves_at_once(&self) -> bool {
+        self.moves.get()
+    }
+
     async fn foresee(&mut self, next: &[Next<'_>]) -> Result<(), StoreError> {
         let mut session = self.take().await?;
         let done = async {

@@ -63,6 +63,8 @@ pub struct ImapStore {
     pub(super) names: Rc<RefCell<WireNames>>,
     pub(super) trash: Rc<RefCell<Option<MailboxName>>>,
     pub(super) objects: Rc<Cell<Objects>>,
+    /// Whether the server knows MOVE.
+    pub(super) moves: Rc<Cell<bool>>,
     /// HIGHESTMODSEQ as of the last look, for UNCHANGEDSINCE.
     pub(super) looked: BTreeMap<MailboxName, u64>,
     /// To be sent along with the next change.
@@ -82,6 +84,7 @@ impl ImapStore {
             names: Rc::default(),
             trash: Rc::default(),
             objects: Rc::default(),
+            moves: Rc::default(),
             looked: BTreeMap::new(),
             after: Vec::new(),
             seats: seats.clone(),
@@ -157,6 +160,7 @@ impl ImapStore {
             names: self.names.clone(),
             trash: self.trash.clone(),
             objects: self.objects.clone(),
+            moves: self.moves.clone(),
             looked: self.looked.clone(),
             seats: self.seats.clone(),
             _seat: Seat(self.seats.clone()),
@@ -240,6 +244,7 @@ impl Store for ImapStore {
         let list = |session: &Session| super::list::foreseen(session);
         let mut session = self.take_for(list).await?;
         self.objects.set(Objects::of(&session));
+        self.moves.set(session.can("MOVE"));
         let listed = self.list_with(&mut session, left).await;
         self.put(session);
         let listed = listed?;

@@ -50,7 +50,10 @@ impl MaildirStore {
                     }
                     Landing::fresh(delivery.as_ref(), flags, &there)
                 }
-                Transfer::Move => Landing::kept(&shift.id, &entry, &here, &there),
+                Transfer::Move => {
+                    let id = (!shift.renamed).then(|| shift.id.clone());
+                    Landing::moved(id, &entry, &here, &there)
+                }
             };
             let landed = match how {
                 Transfer::Copy if !has_size(&*disk, &old, shift.size) => continue,
@@ -210,8 +213,8 @@ struct Landing {
 }
 
 impl Landing {
-    /// A file keeps its name; letters of keywords are those of the mailbox it comes to.
-    fn kept(id: &MaildirId, entry: &Entry, here: &Keywords, there: &Keywords) -> Landing {
+    /// A file keeps its name, if it may; letters of keywords are those of the mailbox it comes to.
+    fn moved(id: Option<MaildirId>, entry: &Entry, here: &Keywords, there: &Keywords) -> Landing {
         let own: Vec<u8> = entry.info().to_vec();
         let flags = file_name::flags(&own, |letter| here.name(letter));
         let end = own.iter().position(|b| *b == b',').unwrap_or(own.len());
@@ -230,7 +233,7 @@ impl Landing {
             false => [b":2,", &*info].concat().into_boxed_slice(),
         };
         Landing {
-            id: Some(id.clone()),
+            id,
             delivery: None,
             sub: entry.sub,
             suffix,

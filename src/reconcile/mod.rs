@@ -30,6 +30,8 @@ pub mod settled;
 
 mod assign;
 
+pub mod cut_moves;
+
 pub mod moves;
 
 pub mod messages;

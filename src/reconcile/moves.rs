@@ -7,6 +7,7 @@
 //! (`engine::elsewhere`). Of several equal ones each is used once, so none is ever lost.
 
 use super::assign::{Prefer, Source, assign, marked, take};
+use super::cut_moves::CutMove;
 use super::plan::{Action, Duplicate, Move, PairRef, Recall};
 use super::policy::Policy;
 use super::seen::{marked_by_us, name, unmark};
@@ -26,6 +27,8 @@ pub struct Case<'a> {
     pub files: Vec<Sighting<MaildirId>>,
     /// Messages in quarantine.
     pub kept: Vec<Kept>,
+    /// Moves on the server that were cut.
+    pub cut: &'a [CutMove],
     /// Mailboxes that the server lets nobody change.
     pub frozen: &'a BTreeSet<MailboxName>,
     /// What the user wants.
@@ -39,6 +42,7 @@ pub fn decide(case: Case<'_>) -> Moves {
         uids,
         files,
         kept,
+        cut,
         frozen,
         policy,
     } = case;
@@ -57,6 +61,7 @@ pub fn decide(case: Case<'_>) -> Moves {
     }
     let mut table = Table {
         policy,
+        cut,
         frozen,
         out: Moves::default(),
     };
@@ -68,21 +73,23 @@ pub fn decide(case: Case<'_>) -> Moves {
 
 /// All messages of one content.
 #[derive(Default)]
-struct Group<'a> {
-    known: Vec<&'a Known>,
-    uids: Vec<Sighting<Uid>>,
-    files: Vec<Sighting<MaildirId>>,
+pub(super) struct Group<'a> {
+    pub known: Vec<&'a Known>,
+    pub uids: Vec<Sighting<Uid>>,
+    pub files: Vec<Sighting<MaildirId>>,
     kept: Vec<Kept>,
 }
 
-struct Table<'a> {
+pub(super) struct Table<'a> {
     policy: &'a Policy,
+    pub cut: &'a [CutMove],
     frozen: &'a BTreeSet<MailboxName>,
-    out: Moves,
+    pub out: Moves,
 }
 
 impl Table<'_> {
     fn group(&mut self, mut group: Group<'_>) {
+        self.finish(&mut group);
         let mut sources = self.meet(&mut group);
         let lost_there = |known: &Known| {
             let lost = [Whereabouts::Gone, Whereabouts::Edited, Whereabouts::Broken];
@@ -285,7 +292,7 @@ impl Table<'_> {
     }
 
     /// Moves the message on one side to where the other has it.
-    fn travel(
+    pub(super) fn travel(
         &mut self,
         pair: PairRef,
         (from, id): (MailboxName, AnyId),
@@ -378,7 +385,7 @@ impl Table<'_> {
         }
     }
 
-    fn may_leave_there(&self, from: &MailboxName, to: &MailboxName) -> bool {
+    pub(super) fn may_leave_there(&self, from: &MailboxName, to: &MailboxName) -> bool {
         let open = !self.frozen.contains(from) && !self.frozen.contains(to);
         open && self.policy.deletes_on(Side::Remote)
     }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::{Canonical, Kin, Pair, PairId, SystemFlag};
+use crate::reconcile::policy::Travel;
 use Whereabouts::{Broken, Edited, Gone, Here};
 
 fn mailbox(name: &str) -> MailboxName {
@@ -61,11 +62,21 @@ fn moves_by(
     uids: Vec<Sighting<Uid>>,
     files: Vec<Sighting<MaildirId>>,
 ) -> Moves {
+    moves_after(&[], policy, known, (uids, files))
+}
+
+fn moves_after(
+    cut: &[CutMove],
+    policy: &Policy,
+    known: &[Known],
+    (uids, files): (Vec<Sighting<Uid>>, Vec<Sighting<MaildirId>>),
+) -> Moves {
     decide(Case {
         known,
         uids,
         files,
         kept: Vec::new(),
+        cut,
         frozen: &BTreeSet::new(),
         policy,
     })
@@ -227,4 +238,90 @@ fn what_may_not_be_taken_away_on_disk_is_moved_there_or_stays() {
         "{:?}",
         lines(&out)
     );
+}
+
+/// A move of pair 1 from A, where the server calls it `uid` now, to B, where it gave 5 before.
+fn cut(uid: u32, may_come: bool) -> [CutMove; 1] {
+    [CutMove {
+        pair: PairId(1),
+        from: (mailbox("A"), Uid::new(uid).unwrap()),
+        to: (mailbox("B"), MaildirId::new("f1")),
+        above: 5,
+        may_come,
+    }]
+}
+
+fn uid(place: &str, n: u32) -> Sighting<Uid> {
+    new(place, Uid::new(n).unwrap(), kin(1))
+}
+
+#[test]
+fn what_is_left_of_a_move_goes_once_the_copy_is_there() {
+    let (policy, files) = (Policy::default(), || vec![here("B", "f1")]);
+    let pairs = [known(1, "A", Gone, Gone)];
+    let after = |cut: &[CutMove], uids| moves_after(cut, &policy, &pairs, (uids, files()));
+    for may_come in [true, false] {
+        let out = after(&cut(8, may_come), vec![uid("A", 8), uid("B", 6)]);
+        let want = ["B: 1 is move UID 8 here from A on remote (it arrived as UID 6)"];
+        assert_eq!(lines(&out), want);
+        assert_eq!(
+            out.uids,
+            [(mailbox("A"), 8), (mailbox("B"), 6)].map(named).into()
+        );
+    }
+    // Of others it is not known that they were made of each other.
+    let out = after(&cut(7, false), vec![uid("A", 8), uid("B", 6)]);
+    assert!(lines(&out)[0].starts_with("A: copy"), "{:?}", lines(&out));
+    // The policy lets nothing leave.
+    let keeps = Policy {
+        delete: Travel::Local,
+        ..Policy::default()
+    };
+    let both = (vec![uid("A", 8), uid("B", 6)], files());
+    let out = moves_after(&cut(8, true), &keeps, &pairs, both);
+    let moved = |line: &String| line.contains("move UID 8");
+    assert!(!lines(&out).iter().any(moved), "{:?}", lines(&out));
+}
+
+fn named((place, n): (MailboxName, u32)) -> (MailboxName, Uid) {
+    (place, Uid::new(n).unwrap())
+}
+
+#[test]
+fn what_the_server_may_yet_move_waits() {
+    let policy = Policy::default();
+    let waiting = |out: &Moves| {
+        let f1 = MaildirId::new("f1");
+        lines(out).is_empty()
+            && out.pairs == [PairId(1)].into()
+            && out.astray == [(f1, mailbox("B"))].into()
+    };
+    let files = || vec![here("B", "f1")];
+    let after = |may_come, known: Known, uids| {
+        let n = if known.remote == Here { 1 } else { 8 };
+        moves_after(&cut(n, may_come), &policy, &[known], (uids, files()))
+    };
+    assert!(waiting(&after(true, known(1, "A", Here, Gone), Vec::new())));
+    let renamed = || known(1, "A", Gone, Gone);
+    let out = after(true, renamed(), vec![uid("A", 8)]);
+    assert!(waiting(&out));
+    assert_eq!(out.uids, [named((mailbox("A"), 8))].into());
+    // What was there before is not what comes of it, nor what lies elsewhere.
+    let before = after(true, known(1, "A", Here, Gone), vec![uid("B", 5)]);
+    assert!(before.pairs.contains(&PairId(1)) && !before.astray.is_empty());
+    let elsewhere = after(true, known(1, "A", Here, Gone), vec![uid("C", 6)]);
+    assert!(!elsewhere.astray.is_empty());
+    // It is there, or too much time went by.
+    let arrived = after(true, known(1, "A", Here, Gone), vec![uid("B", 6)]);
+    let want = ["B: 1 is move UID 1 here from A on remote (it arrived as UID 6)"];
+    assert_eq!(lines(&arrived), want);
+    let late = after(false, known(1, "A", Here, Gone), Vec::new());
+    assert_eq!(lines(&late), ["B: 1 is move UID 1 here from A on remote"]);
+    // Its file lies elsewhere, or under another name, or it is another message.
+    for (n, place, name) in [(1, "C", "f1"), (1, "B", "f2"), (2, "B", "f1")] {
+        let pair = known(n, "A", Here, Gone);
+        let files = vec![here(place, name)];
+        let out = moves_after(&cut(1, true), &policy, &[pair], (Vec::new(), files));
+        assert!(out.astray.is_empty(), "{n} {place} {name}");
+    }
 }

@@ -1,7 +1,8 @@
 //! What was settled for the whole account, for the tables of the mailboxes to pass over.
 
+use super::cut_moves::CutMove;
 use super::plan::{Action, Duplicate};
-use crate::model::{AnyId, MailboxName, MaildirId, PairId, Uid};
+use crate::model::{AnyId, ContentHash, MailboxName, MaildirId, PairId, Uid};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,8 +25,13 @@ pub struct Moves {
     /// Copies that appeared here: where a new message on the server is the same, they are linked;
     /// else they are copied there, too.
     pub copies: BTreeMap<MailboxName, Vec<Duplicate>>,
-    /// Files that lie in this mailbox and may have been uploaded from another one.
+    /// Files that lie in this mailbox and may have been uploaded from another one, or be moved to
+    /// this one on the server yet.
     pub astray: BTreeMap<MaildirId, MailboxName>,
+    /// Moves on the server that were cut, and whose files are where they had been moved to.
+    pub cut: Vec<CutMove>,
+    /// Contents of which nothing is decided now.
+    pub waits: BTreeSet<ContentHash>,
 }
 
 /// What was settled of one mailbox, for its table to pass over.

@@ -1,8 +1,8 @@
 //! Uploads under way: the one kind of step whose repetition would double a message.
 
 use super::{State, StateError, doing};
-use crate::model::{MailboxKey, MaildirId};
-use rusqlite::params;
+use crate::model::{MailboxKey, MaildirId, PairId, Uid};
+use rusqlite::{Row, params};
 
 /// An upload whose outcome is not recorded yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +15,19 @@ pub struct Upload {
     pub at: i64,
     /// The highest UID that was there before it began: what it became, if anything, is above.
     pub above: u32,
+    /// What the server was to move; `None`: it was sent, or copied there.
+    pub moved: Option<Source>,
+}
+
+/// From where the server was to move a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The message as the base knows it.
+    pub pair: PairId,
+    /// The mailbox.
+    pub mailbox: MailboxKey,
+    /// Its name there.
+    pub uid: Uid,
 }
 
 impl State {
@@ -35,6 +48,29 @@ impl State {
             insert
                 .execute(params![key.0, file.as_bytes(), now, above])
                 .map_err(&what)?;
+        }
+        tx.commit().map_err(what)
+    }
+
+    /// Before the server is told to move messages: from then on they may be in the mailbox, where
+    /// these files are already; `above` is the highest UID that it had.
+    pub fn begin_moves(
+        &mut self,
+        key: MailboxKey,
+        files: &[(MaildirId, Source)],
+        above: u32,
+        now: i64,
+    ) -> Result<(), StateError> {
+        let what = doing("note moves");
+        let tx = self.db.transaction().map_err(&what)?;
+        let sql = "INSERT OR REPLACE INTO upload
+                       (mailbox, file, phase, at, above, pair, source, uid)
+                   VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6, ?7)";
+        for (file, from) in files {
+            let mut insert = tx.prepare_cached(sql).map_err(&what)?;
+            let (pair, source, uid) = (from.pair.0, from.mailbox.0, from.uid.get());
+            let values = params![key.0, file.as_bytes(), now, above, pair, source, uid];
+            insert.execute(values).map_err(&what)?;
         }
         tx.commit().map_err(what)
     }
@@ -63,33 +99,39 @@ impl State {
     /// Uploads that a cut run left behind.
     pub fn open_uploads(&self, key: MailboxKey) -> Result<Vec<Upload>, StateError> {
         let what = doing("read uploads");
-        let sql = "SELECT file, phase, at, above FROM upload WHERE mailbox = ?1 ORDER BY file";
+        let sql = "SELECT file, phase, at, above, pair, source, uid FROM upload
+                   WHERE mailbox = ?1 ORDER BY file";
         let mut query = self.db.prepare_cached(sql).map_err(&what)?;
-        let rows = query.query_map([key.0], |row| {
-            Ok(Upload {
-                file: MaildirId::new(row.get::<_, Vec<u8>>(0)?),
-                committing: row.get::<_, i64>(1)? == 1,
-                at: row.get(2)?,
-                above: row.get(3)?,
-            })
-        });
+        let rows = query.query_map([key.0], upload);
         rows.map_err(&what)?.collect::<Result<_, _>>().map_err(what)
     }
 
     /// Uploads of all mailboxes that the server may have stored, and where.
     pub fn uploads_in_doubt(&self) -> Result<Vec<(MailboxKey, Upload)>, StateError> {
         let what = doing("read uploads");
-        let sql = "SELECT file, at, above, mailbox FROM upload WHERE phase = 1 ORDER BY file";
+        let sql = "SELECT file, phase, at, above, pair, source, uid, mailbox FROM upload
+                   WHERE phase = 1 ORDER BY file";
         let mut query = self.db.prepare_cached(sql).map_err(&what)?;
-        let rows = query.query_map([], |row| {
-            let upload = Upload {
-                file: MaildirId::new(row.get::<_, Vec<u8>>(0)?),
-                committing: true,
-                at: row.get(1)?,
-                above: row.get(2)?,
-            };
-            Ok((MailboxKey(row.get(3)?), upload))
-        });
+        let rows = query.query_map([], |row| Ok((MailboxKey(row.get(7)?), upload(row)?)));
         rows.map_err(&what)?.collect::<Result<_, _>>().map_err(what)
     }
+}
+
+fn upload(row: &Row<'_>) -> Result<Upload, rusqlite::Error> {
+    let pair: Option<i64> = row.get(4)?;
+    let (mailbox, uid): (Option<i64>, Option<u32>) = (row.get(5)?, row.get(6)?);
+    let source = |pair: i64| {
+        Some(Source {
+            pair: PairId(pair),
+            mailbox: MailboxKey(mailbox?),
+            uid: Uid::new(uid?)?,
+        })
+    };
+    Ok(Upload {
+        file: MaildirId::new(row.get::<_, Vec<u8>>(0)?),
+        committing: row.get::<_, i64>(1)? == 1,
+        at: row.get(2)?,
+        above: row.get(3)?,
+        moved: pair.and_then(source),
+    })
 }

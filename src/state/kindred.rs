@@ -68,6 +68,13 @@ impl State {
         self.relatives(sql, kin.iter().map(|kin| kin.number()))
     }
 
+    /// The pair of this number, if it is still there.
+    pub fn pair(&self, id: PairId) -> Result<Option<Relative>, StateError> {
+        let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin, mailbox
+                   FROM pair WHERE id = ?1";
+        Ok(self.relatives(sql, [id.0].into_iter())?.pop())
+    }
+
     /// Pairs whose file has such a size, bytes.
     pub fn pairs_by_size(&self, sizes: &BTreeSet<u64>) -> Result<Vec<Relative>, StateError> {
         let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin, mailbox

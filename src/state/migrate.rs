@@ -64,6 +64,15 @@ const STEPS: &[Step] = &[
 ",
         |_| Ok(()),
     ),
+    (
+        "
+    ALTER TABLE upload ADD COLUMN pair INTEGER REFERENCES pair (id) ON DELETE SET NULL;
+    ALTER TABLE upload ADD COLUMN source INTEGER;
+    ALTER TABLE upload ADD COLUMN uid INTEGER;
+    CREATE INDEX upload_pair ON upload (pair);
+",
+        |_| Ok(()),
+    ),
 ];
 
 /// The version that [`SCHEMA`] is.

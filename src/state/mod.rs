@@ -35,7 +35,7 @@ pub use base::Memory;
 pub use drive::network_drive;
 pub use held::HeldRow;
 pub use history::{Change, HistoryRow, Remains, RunRow};
-pub use intents::Upload;
+pub use intents::{Source, Upload};
 pub use kindred::{Buried, Relative};
 pub use lock::Lock;
 pub use outcome::{Done, Moved};

@@ -115,7 +115,8 @@ CREATE TABLE aside (
 ) STRICT, WITHOUT ROWID;
 
 -- An upload whose outcome is not known yet: the one step that must not simply be repeated.
--- Written before the first byte is sent, gone in the transaction that records the pair.
+-- Written before the first byte is sent, gone in the transaction that records the pair. Copies and
+-- moves on the server are uploads without a body.
 CREATE TABLE upload (
     mailbox  INTEGER NOT NULL REFERENCES mailbox (id) ON DELETE CASCADE,
     file     BLOB NOT NULL,
@@ -125,8 +126,13 @@ CREATE TABLE upload (
     at       INTEGER NOT NULL,
     -- The highest UID that the mailbox had before.
     above    INTEGER NOT NULL DEFAULT 0,
+    -- Of a move: the pair, and the mailbox and UID from where the server was to take it.
+    pair     INTEGER REFERENCES pair (id) ON DELETE SET NULL,
+    source   INTEGER,
+    uid      INTEGER,
     PRIMARY KEY (mailbox, file)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX upload_pair ON upload (pair);
 
 -- A part of a plan that waits for the user's word. Named by its content, so an approval lets
 -- exactly that run, once.

@@ -133,6 +133,10 @@ pub trait Serve: Store {
     /// first listing.
     fn names_messages(&self) -> bool;
 
+    /// Whether the server moves messages in one step (MOVE, RFC 6851), so that it cannot do so
+    /// twice. Known after the first listing.
+    fn moves_at_once(&self) -> bool;
+
     /// Tells what will be asked next, in this order, so that a far-away server can begin with it.
     /// Answers may then be as old as this call.
     async fn foresee(&mut self, next: &[Next<'_>]) -> Result<(), StoreError>;
@@ -367,4 +371,7 @@ pub struct Shift<I> {
     pub delivery: Option<Delivery>,
     /// For a copy on disk: the bytes that the file must have, or it was edited meanwhile.
     pub size: Option<u64>,
+    /// For a move on disk: whether it gets another name, because the base knows a message of its
+    /// name there.
+    pub renamed: bool,
 }

@@ -6,6 +6,7 @@ mod aliases;
 mod astray;
 mod buried;
 mod carried;
+mod cut_moves;
 mod damaged;
 mod first_meeting;
 mod flags;
@@ -15,6 +16,7 @@ mod mailboxes;
 mod marked;
 mod meanwhile;
 mod moves;
+mod names;
 mod new_messages;
 mod not_carried;
 mod objects;
@@ -206,10 +208,14 @@ fn blind(w: &mut TwoSides, side: Side) {
 }
 
 fn set_blind(w: &mut TwoSides, side: Side, blind: bool) {
+    set_blind_in(w, side, &inbox(), blind);
+}
+
+fn set_blind_in(w: &mut TwoSides, side: Side, name: &MailboxName, blind: bool) {
     let (mut remote, mut local) = (w.remote.inner.borrow_mut(), w.local.inner.borrow_mut());
     match side {
-        Side::Remote => remote.boxes.get_mut(&inbox()).unwrap().blind = blind,
-        Side::Local => local.boxes.get_mut(&inbox()).unwrap().blind = blind,
+        Side::Remote => remote.boxes.get_mut(name).unwrap().blind = blind,
+        Side::Local => local.boxes.get_mut(name).unwrap().blind = blind,
     }
 }
 

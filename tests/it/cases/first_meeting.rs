@@ -219,3 +219,27 @@ fn what_meets_beside_what_both_moved() {
     let want = r"A: a(\Seen) msg(\Seen) n(\Seen); INBOX: msg(\Seen) other()";
     row("both copied it", super::mailboxes::with_a, copied, want);
 }
+
+/// What it may be a copy of, or may have been, lies in a mailbox that cannot be seen on disk now.
+#[test]
+fn what_meets_beside_what_is_not_seen() {
+    const NEW: &[u8] = b"Subject: n\r\n\r\n1";
+    for gone in [false, true] {
+        let mut w = super::mailboxes::with_a();
+        w.remote.add(&inbox(), NEW, seen());
+        w.local.add(&inbox(), NEW, seen());
+        if gone {
+            let uid = w.remote.ids(&mb("A"))[0];
+            w.remote.delete(&mb("A"), &uid);
+        }
+        set_blind_in(&mut w, Side::Local, &mb("A"), true);
+        w.sync();
+        set_blind_in(&mut w, Side::Local, &mb("A"), false);
+        w.sync_ok();
+        let a = if gone { "" } else { r"a(\Seen)" };
+        let want = format!(r"A: {a}; INBOX: msg(\Seen) n(\Seen) other()");
+        assert_eq!(show(&w.remote.view()), want);
+        w.assert_equal_sides("it is seen again");
+        w.sync_idle();
+    }
+}

@@ -18,7 +18,12 @@ async fn holds<S: Store>(store: &mut S, place: &Place) -> BTreeMap<S::Id, Vec<u8
 
 fn shift<I: Id>(id: &I, delivery: Option<Delivery>) -> Shift<I> {
     let (id, size) = (id.clone(), None);
-    Shift { id, delivery, size }
+    Shift {
+        id,
+        delivery,
+        size,
+        renamed: false,
+    }
 }
 
 /// The mailbox is left as it was.
@@ -83,6 +88,9 @@ pub async fn moves<S: Store>(store: &mut S, place: &Place, ids: &[S::Id]) {
         .flatten()
         .filter(|f| !f.has(SystemFlag::Deleted));
     assert_eq!(alive.count(), 1 - proven.len(), "what moved has left");
+    if S::Id::SIDE == Side::Local {
+        get_another_name(store, &third, &second).await;
+    }
     store
         .rename_mailbox(&third.mailbox, &fourth.mailbox)
         .await
@@ -96,4 +104,26 @@ pub async fn moves<S: Store>(store: &mut S, place: &Place, ids: &[S::Id]) {
         .unwrap();
     let refused = store.rename_mailbox(&second.mailbox, &fourth.mailbox).await;
     assert!(matches!(refused, Err(StoreError::Stale(_))), "{refused:?}");
+}
+
+/// A message moves, and back, and loses its name where that is asked for.
+async fn get_another_name<S: Store>(store: &mut S, from: &Place, to: &Place) {
+    let all = holds(store, from).await;
+    let old = all.first_key_value().unwrap().0.clone();
+    for renamed in [true, false] {
+        let now = holds(store, from).await.into_keys().next().unwrap();
+        let step = [Shift {
+            renamed,
+            ..shift(&now, None)
+        }];
+        let told = store.transfer(from, to, Transfer::Move, &step).await;
+        let new = told.unwrap()[0].1.clone().unwrap();
+        assert_eq!(new == now, !renamed);
+        let back = [shift(&new, None)];
+        let told = store.transfer(to, from, Transfer::Move, &back).await;
+        assert_eq!(told.unwrap(), [(new.clone(), Some(new))]);
+    }
+    let now = holds(store, from).await;
+    assert!(!now.contains_key(&old));
+    assert_eq!(now.into_values().next(), all.into_values().next());
 }

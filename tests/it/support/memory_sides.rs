@@ -14,6 +14,10 @@ impl Serve for Memory<Uid> {
         self.inner.borrow().objects
     }
 
+    fn moves_at_once(&self) -> bool {
+        !self.inner.borrow().moves_by_copy
+    }
+
     async fn foresee(&mut self, _: &[Next<'_>]) -> Result<(), StoreError> {
         Ok(())
     }

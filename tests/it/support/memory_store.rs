@@ -198,7 +198,7 @@ impl<I: MemoryId> Store for Memory<I> {
             if let Some(delivery) = &shift.delivery {
                 message.flags = delivery.flags.clone();
             }
-            let keeps = how == Transfer::Move && I::SIDE == Side::Local;
+            let keeps = how == Transfer::Move && I::SIDE == Side::Local && !shift.renamed;
             let new = self.at(to, |b| match keeps && !b.messages.contains_key(&shift.id) {
                 true => {
                     b.put_as(shift.id.clone(), message);

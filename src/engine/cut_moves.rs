@@ -1,0 +1,278 @@
+//! Moves on the server of which it is not known whether they were done, because the run was cut:
+//! noted beforehand as uploads are, for they are uploads without a body.
+//!
+//! A server without MOVE copies and expunges (RFC 6851, 1). If it copied, and the answer was lost,
+//! the message lies in two mailboxes there. Where the file lies in the new one, that shows, and the
+//! original goes. Where the file went on, what was copied becomes its pair in the new mailbox, and
+//! the next pass sees a move, or that it was deleted; the original goes as one without a file.
+
+use super::account::Account;
+use super::out_of_sight::wait_for_sight;
+use super::rematch::HashSink;
+use super::report::{Ended, Report};
+use super::scene::{Fate, Scene, Scenes, whereabouts};
+use super::survey::passed_over;
+use crate::model::{Id, MailboxKey, MailboxName, MaildirId, Side, Uid};
+use crate::reconcile::cut_moves::CutMove;
+use crate::reconcile::settled::Moves;
+use crate::reconcile::sighting::Whereabouts;
+use crate::reconcile::{Coverage, Outcome};
+use crate::state::{Change, Moved, Relative, Source, Upload};
+use crate::store::{Keep, Serve};
+
+/// A move that was cut.
+struct Cut<'a> {
+    upload: &'a Upload,
+    source: Source,
+    /// The message as the base knows it.
+    relative: Relative,
+    /// Where it was.
+    home: &'a MailboxName,
+    /// Where it was to go.
+    target: &'a Scene,
+    /// Where its file lies now, if it was seen.
+    now: Option<MailboxName>,
+    /// Whether it is still where the server was to take it from. `None`: that cannot be told now.
+    original: Option<bool>,
+}
+
+impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+    /// Moves that were cut and whose file is no longer where it had been moved to: what was done
+    /// of them is recorded. Those whose file is there are noted for the table of moves.
+    pub(super) async fn find_cut_moves(
+        &mut self,
+        open: &[(MailboxKey, Upload)],
+        scenes: &Scenes,
+        moves: &mut Moves,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let keys = self.state.mailboxes()?;
+        let name_of = |key: MailboxKey| keys.iter().find(|(_, own)| **own == key).map(|(n, _)| n);
+        for (key, upload) in open {
+            let Some(source) = upload.moved else {
+                continue;
+            };
+            let relative = self.state.pair(source.pair)?;
+            let (Some(relative), Some(name)) = (relative, name_of(*key)) else {
+                continue;
+            };
+            let Some(home) = name_of(relative.mailbox) else {
+                continue;
+            };
+            let now = lies_in(&upload.file, &relative, (home, name), scenes);
+            let Some(target) = scenes.get(name).filter(|_| !report.is_hidden(name)) else {
+                if report.is_hidden(name) {
+                    wait_for_sight(home, report);
+                    now.iter().for_each(|now| wait_for_sight(now, report));
+                }
+                continue;
+            };
+            let cut = Cut {
+                upload,
+                source,
+                original: is_there(name_of(source.mailbox), &source, &relative, scenes, report),
+                relative,
+                home,
+                target,
+                now,
+            };
+            if cut.now.as_ref() != Some(name) {
+                self.settle_cut_move(&cut, moves, report).await?;
+            } else if let Some(from) = name_of(source.mailbox) {
+                moves.cut.push(CutMove {
+                    pair: source.pair,
+                    from: (from.clone(), source.uid),
+                    to: (name.clone(), upload.file.clone()),
+                    above: upload.above,
+                    may_come: self.may_come(upload),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Its file went on, or is gone.
+    async fn settle_cut_move(
+        &mut self,
+        cut: &Cut<'_>,
+        moves: &mut Moves,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let name = &cut.target.base.name;
+        let (there, here) = (&cut.target.remote, &cut.target.local);
+        let partial = [
+            there.coverage == Coverage::Partial,
+            here.coverage == Coverage::Partial,
+        ];
+        let arrived = match partial {
+            [false, false] => self.copied_there(cut, moves, report).await?,
+            _ => None,
+        };
+        // What is still where it was taken from.
+        let arrived = match (arrived, cut.original) {
+            (Some(Some(uid)), Some(original)) => Some(Some((uid, original))),
+            (Some(None), _) => Some(None),
+            _ => None,
+        };
+        let pair = &cut.relative.pair;
+        match arrived {
+            Some(Some((uid, original))) => {
+                moves.pairs.insert(pair.id);
+                moves.waits.insert(pair.hash);
+                moves.uids.insert((name.clone(), uid));
+                if let Some(now) = &cut.now {
+                    moves.files.insert((now.clone(), cut.upload.file.clone()));
+                }
+                report.unsettled.extend([name.clone(), cut.home.clone()]);
+                report.unsettled.extend(cut.now.clone());
+                self.record_copied(cut, uid, original)?;
+            }
+            Some(None) if self.may_come(cut.upload) => {
+                moves.pairs.insert(pair.id);
+                moves.waits.insert(pair.hash);
+                let now = cut.now.clone().unwrap_or_else(|| name.clone());
+                moves.astray.insert(cut.upload.file.clone(), now);
+            }
+            Some(None) => {}
+            None => {
+                let all = [Some(name), Some(cut.home), cut.now.as_ref()];
+                for name in all.into_iter().flatten() {
+                    wait_for_sight(name, report);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the message became where it was to go. `None`: that cannot be told now.
+    async fn copied_there(
+        &mut self,
+        cut: &Cut<'_>,
+        moves: &Moves,
+        report: &mut Report,
+    ) -> Result<Option<Option<Uid>>, Ended> {
+        let name = &cut.target.base.name;
+        let mut uids = cut.target.new_uids();
+        uids.retain(|uid| {
+            let taken = moves.uids.contains(&(name.clone(), *uid));
+            uid.get() > cut.upload.above && !taken
+        });
+        if uids.is_empty() {
+            return Ok(Some(None));
+        }
+        let mut sink = HashSink::default();
+        let read = self
+            .remote
+            .read(&cut.target.place(), &uids, &mut sink)
+            .await;
+        if passed_over(name, read, &Side::BOTH, report)?.is_none() {
+            return Ok(None);
+        }
+        let mut all = sink.hashes.into_iter();
+        let same = all.find(|(_, (hash, _))| *hash == cut.relative.pair.hash);
+        Ok(Some(same.map(|(uid, _)| uid)))
+    }
+
+    /// What arrived becomes the message that was moved; or beside an original that is still there,
+    /// a copy of it, and the original loses its file to it.
+    fn record_copied(&mut self, cut: &Cut<'_>, uid: Uid, original: bool) -> Result<(), Ended> {
+        if self.options.dry_run {
+            return Ok(());
+        }
+        let (pair, base) = (&cut.relative.pair, &cut.target.base);
+        let file = cut.upload.file.clone();
+        let moved = |to: MailboxKey, uid: Uid, file: Option<MaildirId>| Moved {
+            pair: pair.id,
+            to,
+            uid,
+            file,
+            size: None,
+        };
+        let change = Change {
+            mailbox: base.name.clone(),
+            side: Side::Remote,
+            what: if original { "copied" } else { "moved" },
+            message: Some(uid.any()),
+            why: format!("from {}; the run that moved it there was cut", cut.home),
+            kept: None,
+        };
+        if !original {
+            let moved = [moved(base.key, uid, Some(file))];
+            self.state.apply_moves(&moved, &[change])?;
+        } else {
+            let there = cut.target.remote.seen.get(&uid).cloned().flatten();
+            let outcome = Outcome::Paired {
+                uid,
+                file,
+                // What only one side has was set since.
+                flags: there.unwrap_or_default().intersection(&pair.flags),
+                hash: pair.hash,
+                size: pair.size,
+                kin: pair.kin,
+                replaces: None,
+            };
+            self.state.apply(base.key, &[outcome], &[change])?;
+            if cut.source.uid != pair.uid && cut.source.mailbox == cut.relative.mailbox {
+                // The server had given it another UID before.
+                let moved = [moved(cut.relative.mailbox, cut.source.uid, None)];
+                self.state.apply_moves(&moved, &[])?;
+            }
+        }
+        // Where neither side changes any more, a look would take both to be there.
+        self.state.look_anew(base.key)?;
+        self.state.look_anew(cut.relative.mailbox)?;
+        Ok(())
+    }
+
+    /// Whether the server may yet carry out what it was told.
+    fn may_come(&self, upload: &Upload) -> bool {
+        let fresh = (self.world.now)() - upload.at < self.options.grace;
+        // A move in one step finds nothing to move when it has been done before.
+        fresh && !self.remote.moves_at_once()
+    }
+}
+
+/// Where the file of a move lies: new somewhere, or where the base has it.
+fn lies_in(
+    file: &MaildirId,
+    relative: &Relative,
+    (home, target): (&MailboxName, &MailboxName),
+    scenes: &Scenes,
+) -> Option<MailboxName> {
+    let holds = |scene: &Scene| scene.fate == Fate::Stays && scene.new_files().contains(file);
+    if scenes.get(target).is_some_and(holds) {
+        return Some(target.clone());
+    }
+    let pair = &relative.pair;
+    let is_home = |scene: &&Scene| {
+        pair.file == *file && whereabouts(&scene.local, &pair.file) == Whereabouts::Here
+    };
+    let back = scenes.get(home).filter(is_home);
+    let on = || scenes.values().find(|scene| holds(scene));
+    let scene = back.or_else(on)?;
+    Some(scene.base.name.clone())
+}
+
+/// Whether a message is still where the server was to take it from.
+fn is_there(
+    from: Option<&MailboxName>,
+    source: &Source,
+    relative: &Relative,
+    scenes: &Scenes,
+    report: &Report,
+) -> Option<bool> {
+    let Some(name) = from else {
+        return Some(false);
+    };
+    let known = relative.pair.uid == source.uid && relative.mailbox == source.mailbox;
+    match scenes.get(name) {
+        None if report.is_hidden(name) => None,
+        // Nothing changed there.
+        None => Some(known),
+        Some(scene) if !known => Some(scene.remote.seen.contains_key(&source.uid)),
+        Some(scene) => match whereabouts(&scene.remote, &source.uid) {
+            Whereabouts::Unknown => None,
+            seen => Some(seen != Whereabouts::Gone),
+        },
+    }
+}

@@ -1,0 +1,61 @@
+//! Moves on the server that were cut, and whose files lie where they had been moved to. Part of the
+//! table of moves.
+
+use super::moves::{Group, Table};
+use super::seen::name;
+use super::sighting::Sighting;
+use crate::model::{Id, MailboxName, MaildirId, PairId, Uid};
+
+/// A move on the server that was cut.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CutMove {
+    /// The message as the base knows it.
+    pub pair: PairId,
+    /// From where the server was to take it.
+    pub from: (MailboxName, Uid),
+    /// Where its file lies, and what it is called.
+    pub to: (MailboxName, MaildirId),
+    /// The highest UID that was there before.
+    pub above: u32,
+    /// Whether the server may yet carry it out.
+    pub may_come: bool,
+}
+
+impl Table<'_> {
+    /// Moves on the server that were cut between copy and expunge, or before it is known whether
+    /// there is a copy. Where the original is the one that the base knows, that shows by itself
+    /// once the copy is there.
+    pub(super) fn finish(&mut self, group: &mut Group<'_>) {
+        for cut in self.cut {
+            let Group {
+                known, uids, files, ..
+            } = group;
+            let pair = known.iter().position(|known| known.pair.id == cut.pair);
+            let file = |g: &Sighting<MaildirId>| (&g.mailbox, &g.id) == (&cut.to.0, &cut.to.1);
+            let (Some(pair), Some(g)) = (pair, files.iter().position(file)) else {
+                continue;
+            };
+            let original = |v: &Sighting<Uid>| (&v.mailbox, v.id) == (&cut.from.0, cut.from.1);
+            let copy = |v: &Sighting<Uid>| v.mailbox == cut.to.0 && v.id.get() > cut.above;
+            let left = uids.iter().any(original);
+            let arrived = uids.iter().find(|v| copy(v) && !original(v));
+            match arrived.map(|v| v.id) {
+                Some(uid) if left && self.may_leave_there(&cut.from.0, &cut.to.0) => {
+                    let (known, g) = (known.remove(pair), files.remove(g));
+                    uids.retain(|v| !original(v) && (&v.mailbox, v.id) != (&cut.to.0, uid));
+                    let from = (cut.from.0.clone(), cut.from.1.any());
+                    let arrived = (Some(uid.any()), g.size);
+                    self.travel(name(&known.pair), from, (g.mailbox, g.id.any()), arrived);
+                }
+                None if cut.may_come => {
+                    let (known, g) = (known.remove(pair), files.remove(g));
+                    self.out.pairs.insert(known.pair.id);
+                    self.out.astray.insert(g.id, g.mailbox);
+                    uids.retain(|v| !original(v));
+                    self.out.uids.extend(left.then(|| cut.from.clone()));
+                }
+                _ => {}
+            }
+        }
+    }
+}

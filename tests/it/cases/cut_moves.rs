@@ -1,0 +1,200 @@
+//! Moves on a server that has no MOVE (RFC 6851): a COPY and an expunge. Runs that were cut between
+//! the two, or before the answer came, and what was done with the message before the next run.
+
+use super::*;
+use crate::support::memory::Act;
+
+/// How the server moves, and how much of it was done when the run was cut.
+#[derive(Clone, Copy, PartialEq)]
+enum Cut {
+    /// By COPY, and the copy is there.
+    Copied,
+    /// By COPY, and nothing is there yet.
+    Sent,
+    /// By MOVE, and it was done.
+    Moved,
+}
+
+/// INBOX, A and B; `msg` lies in INBOX.
+fn three() -> TwoSides {
+    let mut w = super::mailboxes::with_a();
+    w.remote.create(&mb("B"));
+    w.sync_ok();
+    w
+}
+
+/// Where the bodies of `msg` lie on the server.
+fn there(w: &TwoSides) -> Vec<String> {
+    let inner = w.remote.inner.borrow();
+    let boxes = inner.boxes.iter();
+    let holds = boxes.flat_map(|(name, b)| {
+        let all = b.messages.values().filter(|m| m.body == BODY);
+        all.map(|_| name.to_string())
+    });
+    holds.collect()
+}
+
+/// `msg` was moved to A here, and the run that was to do so on the server was cut.
+fn cut_as(how: Cut, begin: fn() -> TwoSides) -> TwoSides {
+    let want: &[&str] = match how {
+        Cut::Copied => &["A", "INBOX"],
+        Cut::Sent => &["INBOX"],
+        Cut::Moved => &["A"],
+    };
+    for step in 1..100 {
+        let mut w = begin();
+        w.remote.inner.borrow_mut().moves_by_copy = how != Cut::Moved;
+        let file = file(&w);
+        w.local.shift(&inbox(), &file, &mb("A"));
+        w.sync_cut(step);
+        let noted = !w.state.uploads_in_doubt().unwrap().is_empty();
+        if there(&w) == want && (noted || how != Cut::Sent) {
+            return w;
+        }
+    }
+    panic!("it was not cut there");
+}
+
+fn copied() -> TwoSides {
+    cut_as(Cut::Copied, three)
+}
+
+fn moved() -> TwoSides {
+    cut_as(Cut::Moved, three)
+}
+
+fn copied_slowly() -> TwoSides {
+    let slow = || {
+        let w = three();
+        w.remote.inner.borrow_mut().deltas = false;
+        w.local.inner.borrow_mut().deltas = false;
+        w
+    };
+    cut_as(Cut::Copied, slow)
+}
+
+/// Where the file lies, and what it is called.
+fn here(w: &TwoSides) -> (MailboxName, MaildirId) {
+    let inner = w.local.inner.borrow();
+    let mut all = inner.boxes.iter().flat_map(|(name, b)| {
+        let own = b.messages.iter().filter(|(_, m)| m.body == BODY);
+        own.map(|(id, _)| (name.clone(), id.clone()))
+    });
+    all.next().unwrap()
+}
+
+fn shifted(w: &mut TwoSides, to: &MailboxName) {
+    let (from, file) = here(w);
+    w.local.shift(&from, &file, to);
+}
+
+/// Another device moves what was copied.
+fn carried(w: &mut TwoSides, to: &MailboxName) {
+    let all = w.remote.inner.borrow().boxes[&mb("A")].messages.clone();
+    let (uid, _) = all.iter().find(|(_, m)| m.body == BODY).unwrap();
+    w.remote.shift(&mb("A"), uid, to);
+}
+
+type Began = (&'static str, fn() -> TwoSides);
+
+const BEGAN: [Began; 3] = [
+    ("copied", copied),
+    ("copied, all is listed", copied_slowly),
+    ("moved", moved),
+];
+
+#[test]
+fn moved_on_here() {
+    let want = r"A: a(\Seen); B: msg(\Seen); INBOX: other()";
+    for (name, began) in BEGAN {
+        row(name, began, |w| shifted(w, &mb("B")), want);
+    }
+}
+
+#[test]
+fn moved_back_here() {
+    let want = r"A: a(\Seen); B: ; INBOX: msg(\Seen) other()";
+    for (name, began) in BEGAN {
+        row(name, began, |w| shifted(w, &inbox()), want);
+    }
+}
+
+#[test]
+fn deleted_here() {
+    let deleted = |w: &mut TwoSides| {
+        let (name, file) = here(w);
+        w.local.delete(&name, &file);
+    };
+    let want = r"A: a(\Seen); B: ; INBOX: other()";
+    for (name, began) in BEGAN {
+        row(name, began, deleted, want);
+    }
+}
+
+#[test]
+fn moved_on_there() {
+    let want = r"A: a(\Seen); B: msg(\Seen); INBOX: other()";
+    for (name, began) in BEGAN {
+        row(name, began, |w| carried(w, &mb("B")), want);
+    }
+}
+
+#[test]
+fn moved_back_there() {
+    let want = r"A: a(\Seen); B: ; INBOX: msg(\Seen) other()";
+    for (name, began) in BEGAN {
+        row(name, began, |w| carried(w, &inbox()), want);
+    }
+}
+
+#[test]
+fn nothing_else_happened() {
+    let want = r"A: a(\Seen) msg(\Seen); B: ; INBOX: other()";
+    for (name, began) in BEGAN {
+        row(name, began, |_| {}, want);
+    }
+}
+
+/// The server carries the COPY out while the next run waits to see whether it does.
+#[test]
+fn it_is_copied_late() {
+    let want = r"A: a(\Seen) msg(\Seen); B: ; INBOX: other()";
+    let on = r"A: a(\Seen); B: msg(\Seen); INBOX: other()";
+    for (step, moved_on) in (1..=20).flat_map(|step| [(step, false), (step, true)]) {
+        let mut w = cut_as(Cut::Sent, three);
+        if moved_on {
+            shifted(&mut w, &mb("B"));
+        }
+        let (remote, uid) = (w.remote.clone(), uid(&w));
+        let arrives = Act(Box::new(move || {
+            remote.copy(&inbox(), &uid, &mb("A"));
+        }));
+        let at = w.fuse.borrow().steps + step;
+        w.fuse.borrow_mut().act_at = Some((at, arrives));
+        w.sync_ok();
+        let how = format!("step {step}, moved on: {moved_on}");
+        let want = if moved_on { on } else { want };
+        assert_eq!(show(&w.remote.view()), want, "{how}");
+        w.assert_equal_sides(&how);
+    }
+}
+
+/// The server gave it another UID in its mailbox, and the user moved it.
+#[test]
+fn moved_here_and_renamed_there() {
+    for by_copy in [true, false] {
+        let renamed = match by_copy {
+            true => |w: &mut TwoSides| renamed_and_moved(w, true),
+            false => |w: &mut TwoSides| renamed_and_moved(w, false),
+        };
+        let want = r"A: a(\Seen) msg(\Seen); B: ; INBOX: other()";
+        row("another UID, moved", three, renamed, want);
+    }
+}
+
+fn renamed_and_moved(w: &mut TwoSides, by_copy: bool) {
+    w.remote.inner.borrow_mut().moves_by_copy = by_copy;
+    let uid = uid(w);
+    w.remote.shift(&inbox(), &uid, &inbox());
+    shifted(w, &mb("A"));
+}
