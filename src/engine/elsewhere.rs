@@ -92,6 +92,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             frozen: &frozen.collect(),
             policy: &self.policy,
         });
+        for (from, to, file) in &moves.stuck {
+            let what = "was moved here, where the server is read-only";
+            report.note(format!("{to}: {file} {what}: there it stays in {from}"));
+        }
         moves.waiting = twins;
         moves.pass_over(waits);
         moves.pass_over(astray);

@@ -32,6 +32,8 @@ mod assign;
 
 pub mod cut_moves;
 
+mod copies;
+
 pub mod moves;
 
 pub mod messages;

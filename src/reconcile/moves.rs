@@ -8,7 +8,7 @@
 
 use super::assign::{Prefer, Source, assign, marked, take};
 use super::cut_moves::CutMove;
-use super::plan::{Action, Duplicate, Move, PairRef, Recall};
+use super::plan::{Action, Move, PairRef};
 use super::policy::Policy;
 use super::seen::{marked_by_us, name, unmark};
 use super::settled::Moves;
@@ -77,13 +77,13 @@ pub(super) struct Group<'a> {
     pub known: Vec<&'a Known>,
     pub uids: Vec<Sighting<Uid>>,
     pub files: Vec<Sighting<MaildirId>>,
-    kept: Vec<Kept>,
+    pub kept: Vec<Kept>,
 }
 
 pub(super) struct Table<'a> {
-    policy: &'a Policy,
+    pub policy: &'a Policy,
     pub cut: &'a [CutMove],
-    frozen: &'a BTreeSet<MailboxName>,
+    pub frozen: &'a BTreeSet<MailboxName>,
     pub out: Moves,
 }
 
@@ -237,7 +237,15 @@ impl Table<'_> {
             return self.rekey(pair, v, g);
         }
         if !self.may_leave_there(&known.mailbox, &g.mailbox) {
-            return group.files.push(g);
+            let open = self.may_leave_there(&known.mailbox, &known.mailbox);
+            if !open || !self.frozen.contains(&g.mailbox) {
+                return group.files.push(g);
+            }
+            // It cannot follow: who took it for deleted here would leave it nowhere on the server.
+            self.out.pairs.insert(pair.id);
+            self.out.files.insert((g.mailbox.clone(), g.id.clone()));
+            let home = known.mailbox.clone();
+            return self.out.stuck.push((home, g.mailbox, g.id));
         }
         if marked_by_us(&known.pair, &known.flags) {
             self.out.pairs.insert(pair.id);
@@ -324,73 +332,12 @@ impl Table<'_> {
         }
     }
 
-    /// What is left are copies of messages that stayed, or messages that come back.
-    fn copies(&mut self, sources: &[Source], mut group: Group<'_>) {
-        group.uids.retain(|v| !marked(&v.flags));
-        group.files.retain(|g| !marked(&g.flags));
-        for v in group.uids {
-            if let Some(g) = take(&mut group.files, &v.mailbox) {
-                let links = self.out.links.entry(v.mailbox).or_default();
-                links.push((v.id, g.id));
-                continue;
-            }
-            if !self.policy.flows_to(Side::Local) {
-                continue;
-            }
-            let source = sources.iter().find_map(|s| Some((s.file.clone()?, s.size)));
-            if let Some(((from, file), size)) = source {
-                self.out.uids.insert((v.mailbox.clone(), v.id));
-                let action = Action::Duplicate(Duplicate {
-                    from,
-                    id: file.any(),
-                    partner: v.id.any(),
-                    flags: v.flags,
-                    hash: v.hash,
-                    size,
-                    kin: v.kin,
-                });
-                self.act(v.mailbox, action);
-            } else if !group.kept.is_empty() {
-                let Kept { flags, path, .. } = group.kept.remove(0);
-                self.out.uids.insert((v.mailbox.clone(), v.id));
-                let action = Action::Recall(Recall {
-                    uid: v.id,
-                    path,
-                    hash: v.hash,
-                    kin: v.kin,
-                    agreed: flags.0,
-                    here: flags.1,
-                    there: v.flags,
-                });
-                self.act(v.mailbox, action);
-            }
-        }
-        for g in group.files {
-            let source = sources.iter().find_map(|s| Some((s.uid.clone()?, s)));
-            let Some(((from, uid), source)) = source else {
-                continue;
-            };
-            if self.policy.flows_to(Side::Remote) && !self.frozen.contains(&g.mailbox) {
-                let copies = self.out.copies.entry(g.mailbox).or_default();
-                copies.push(Duplicate {
-                    from,
-                    id: uid.any(),
-                    partner: g.id.any(),
-                    flags: source.flags.clone(),
-                    hash: g.hash,
-                    size: g.size.unwrap_or(source.size),
-                    kin: None,
-                });
-            }
-        }
-    }
-
     pub(super) fn may_leave_there(&self, from: &MailboxName, to: &MailboxName) -> bool {
         let open = !self.frozen.contains(from) && !self.frozen.contains(to);
         open && self.policy.deletes_on(Side::Remote)
     }
 
-    fn act(&mut self, mailbox: MailboxName, action: Action) {
+    pub(super) fn act(&mut self, mailbox: MailboxName, action: Action) {
         self.out.actions.entry(mailbox).or_default().push(action);
     }
 }

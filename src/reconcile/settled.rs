@@ -30,6 +30,9 @@ pub struct Moves {
     pub astray: BTreeMap<MaildirId, MailboxName>,
     /// Moves on the server that were cut, and whose files are where they had been moved to.
     pub cut: Vec<CutMove>,
+    /// Files that were moved from the first mailbox to the second, where the server lets nobody
+    /// change anything: there they stay where they are.
+    pub stuck: Vec<(MailboxName, MailboxName, MaildirId)>,
     /// Contents of which nothing is decided now.
     pub waits: BTreeSet<ContentHash>,
 }

@@ -10,6 +10,7 @@ mod cut_moves;
 mod damaged;
 mod first_meeting;
 mod flags;
+mod frozen;
 mod guards;
 mod looks;
 mod mailboxes;

@@ -381,19 +381,3 @@ fn directions_are_kept() {
         r"A: a(\Seen); INBOX: msg(\Seen) other()"
     );
 }
-
-/// Out of a mailbox that is read-only there nothing moves, and into one neither: it stays on disk.
-#[test]
-fn read_only_mailboxes_take_part_in_no_move() {
-    for (frozen, there) in [("INBOX", true), ("A", false)] {
-        let mut w = plain();
-        let inner = w.remote.inner.clone();
-        let mut inner = inner.borrow_mut();
-        inner.boxes.get_mut(&mb(frozen)).unwrap().read_only = true;
-        drop(inner);
-        moved_here(&mut w, "A");
-        assert_eq!(w.sync().moved_remote, 0, "{frozen}");
-        assert_eq!(show(&w.remote.view()).contains("msg"), there, "{frozen}");
-        assert!(show(&w.local.view()).contains("msg"), "{frozen}");
-    }
-}

@@ -1,0 +1,70 @@
+//! Copies of messages that stayed, and messages that come back. Part of the table of moves.
+
+use super::assign::{Source, marked, take};
+use super::moves::{Group, Table};
+use super::plan::{Action, Duplicate, Recall};
+use super::sighting::Kept;
+use crate::model::{Id, Side};
+
+impl Table<'_> {
+    /// What is left are copies of messages that stayed, or messages that come back.
+    pub(super) fn copies(&mut self, sources: &[Source], mut group: Group<'_>) {
+        group.uids.retain(|v| !marked(&v.flags));
+        group.files.retain(|g| !marked(&g.flags));
+        for v in group.uids {
+            if let Some(g) = take(&mut group.files, &v.mailbox) {
+                let links = self.out.links.entry(v.mailbox).or_default();
+                links.push((v.id, g.id));
+                continue;
+            }
+            if !self.policy.flows_to(Side::Local) {
+                continue;
+            }
+            let source = sources.iter().find_map(|s| Some((s.file.clone()?, s.size)));
+            if let Some(((from, file), size)) = source {
+                self.out.uids.insert((v.mailbox.clone(), v.id));
+                let action = Action::Duplicate(Duplicate {
+                    from,
+                    id: file.any(),
+                    partner: v.id.any(),
+                    flags: v.flags,
+                    hash: v.hash,
+                    size,
+                    kin: v.kin,
+                });
+                self.act(v.mailbox, action);
+            } else if !group.kept.is_empty() {
+                let Kept { flags, path, .. } = group.kept.remove(0);
+                self.out.uids.insert((v.mailbox.clone(), v.id));
+                let action = Action::Recall(Recall {
+                    uid: v.id,
+                    path,
+                    hash: v.hash,
+                    kin: v.kin,
+                    agreed: flags.0,
+                    here: flags.1,
+                    there: v.flags,
+                });
+                self.act(v.mailbox, action);
+            }
+        }
+        for g in group.files {
+            let source = sources.iter().find_map(|s| Some((s.uid.clone()?, s)));
+            let Some(((from, uid), source)) = source else {
+                continue;
+            };
+            if self.policy.flows_to(Side::Remote) && !self.frozen.contains(&g.mailbox) {
+                let copies = self.out.copies.entry(g.mailbox).or_default();
+                copies.push(Duplicate {
+                    from,
+                    id: uid.any(),
+                    partner: g.id.any(),
+                    flags: source.flags.clone(),
+                    hash: g.hash,
+                    size: g.size.unwrap_or(source.size),
+                    kin: None,
+                });
+            }
+        }
+    }
+}
