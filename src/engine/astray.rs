@@ -42,9 +42,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         report: &mut Report,
     ) -> Result<Moves, Ended> {
         let mut moves = Moves::default();
-        let open = self.state.uploads_in_doubt()?;
+        let mut open = self.state.uploads_in_doubt()?;
         if open.is_empty() {
             return Ok(moves);
+        }
+        let now = (self.world.now)();
+        if !self.options.dry_run && open.iter().any(|(_, upload)| upload.at > now) {
+            self.state.uploads_begun_by(now)?;
+            open = self.state.uploads_in_doubt()?;
         }
         let homes: BTreeMap<MaildirId, &MailboxName> = scenes
             .iter()

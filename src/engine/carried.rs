@@ -16,7 +16,7 @@ use crate::model::{
 use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::Whereabouts;
 use crate::reconcile::{Coverage, Outcome};
-use crate::state::{Change, Upload};
+use crate::state::{Change, Moved, Upload};
 use crate::store::{Keep, Place, Serve};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,6 +62,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let mut free = self.there(&sizes, scenes, moves, report).await?;
         let mut met = self.leave_met(&sizes, &mut free, scenes, report).await?;
         self.leave_claimed(&doubts, &mut free, scenes)?;
+        self.leave_originals(&doubts, &mut free)?;
         for doubt in doubts {
             let name = &doubt.home.mailbox;
             if let Some(met) = met.get_mut(&(doubt.hash, name.clone()))
@@ -81,8 +82,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     let place = (scene, found, scenes);
                     self.record_carried(&doubt, place, moves, report).await?;
                 }
-                (Some(_), None) if report.hides(Side::Remote) => wait_for_sight(name, report),
-                (None, Some(((_, place), _))) => wait_for_sight(place, report),
+                (Some(_), None) if report.hides(Side::Remote) => {
+                    wait_with(&doubt, moves);
+                    wait_for_sight(name, report);
+                }
+                (None, Some(((_, place), _))) => {
+                    wait_with(&doubt, moves);
+                    wait_for_sight(place, report);
+                }
                 _ => {}
             }
         }
@@ -252,6 +259,19 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
+    /// Takes out what the server was to move: it is not what that became.
+    fn leave_originals(&self, doubts: &[Doubt<'_>], free: &mut Places) -> Result<(), Ended> {
+        let names = self.state.mailboxes()?;
+        for source in doubts.iter().filter_map(|doubt| doubt.upload.moved) {
+            for ((_, place), uids) in free.iter_mut() {
+                if names.get(place) == Some(&source.mailbox) {
+                    uids.retain(|uid| *uid != source.uid);
+                }
+            }
+        }
+        Ok(())
+    }
+
     async fn record_carried(
         &mut self,
         doubt: &Doubt<'_>,
@@ -263,6 +283,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let free = |uid: &Uid| !moves.uids.contains(&(name.clone(), *uid));
         let uid = went_by(scene, doubt.upload.above).into_iter().find(free);
         let (Some(uid), Some(target)) = (uid, scenes.get(&place)) else {
+            return Ok(());
+        };
+        let Some(renamed) = self.renamed_there(doubt.upload.moved, scenes, report)? else {
+            wait_with(doubt, moves);
+            wait_for_sight(name, report);
             return Ok(());
         };
         let kin = self.remote.kin(&target.place(), &[now]).await;
@@ -279,10 +304,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         moves.uids.insert((name.clone(), uid));
         moves.uids.insert((place.clone(), now));
         moves.files.insert((name.clone(), file.clone()));
-        if let Some(source) = doubt.upload.moved {
-            moves.pairs.insert(source.pair);
-            moves.waits.insert(doubt.hash);
-        }
+        wait_with(doubt, moves);
+        moves.uids.extend(
+            renamed
+                .iter()
+                .map(|(from, moved)| (from.clone(), moved.uid)),
+        );
         report.unsettled.extend([name.clone(), place.clone()]);
         if self.options.dry_run {
             return Ok(());
@@ -309,10 +336,19 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             why: format!("from {file}, whose upload was cut; it was moved there to {place} since"),
             kept: None,
         };
-        self.state.apply(scene.base.key, &[outcome], &[change])?;
+        let moved: Vec<Moved> = renamed.into_iter().map(|(_, moved)| moved).collect();
+        let beside = Some((scene.base.key, &outcome));
+        self.state.move_and_pair(&moved, beside, &[change])?;
         // Where neither side changes any more, a look would take the message to be there.
-        self.state.look_anew(scene.base.key)?;
-        Ok(())
+        Ok(self.state.look_anew(scene.base.key)?)
+    }
+}
+
+/// What the server was to move waits, and all of its content.
+fn wait_with(doubt: &Doubt<'_>, moves: &mut Moves) {
+    if let Some(source) = doubt.upload.moved {
+        moves.pairs.insert(source.pair);
+        moves.waits.insert(doubt.hash);
     }
 }
 

@@ -30,8 +30,6 @@ struct Cut<'a> {
     home: &'a MailboxName,
     /// Where it was to go.
     target: &'a Scene,
-    /// Where its file lies now, if it was seen.
-    now: Option<MailboxName>,
     /// Whether it is still where the server was to take it from. `None`: that cannot be told now.
     original: Option<bool>,
 }
@@ -59,11 +57,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let Some(home) = name_of(relative.mailbox) else {
                 continue;
             };
-            let now = lies_in(&upload.file, &relative, (home, name), scenes);
             let Some(target) = scenes.get(name).filter(|_| !report.is_hidden(name)) else {
                 if report.is_hidden(name) {
                     wait_for_sight(home, report);
-                    now.iter().for_each(|now| wait_for_sight(now, report));
+                    moves.waits.insert(relative.pair.hash);
                 }
                 continue;
             };
@@ -74,9 +71,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 relative,
                 home,
                 target,
-                now,
             };
-            if cut.now.as_ref() != Some(name) {
+            if !in_place(&upload.file, target) {
                 self.settle_cut_move(&cut, moves, report).await?;
             } else if let Some(from) = name_of(source.mailbox) {
                 moves.cut.push(CutMove {
@@ -120,25 +116,21 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 moves.pairs.insert(pair.id);
                 moves.waits.insert(pair.hash);
                 moves.uids.insert((name.clone(), uid));
-                if let Some(now) = &cut.now {
-                    moves.files.insert((now.clone(), cut.upload.file.clone()));
-                }
+                moves.uids.insert((cut.home.clone(), cut.source.uid));
                 report.unsettled.extend([name.clone(), cut.home.clone()]);
-                report.unsettled.extend(cut.now.clone());
                 self.record_copied(cut, uid, original)?;
             }
             Some(None) if self.may_come(cut.upload) => {
                 moves.pairs.insert(pair.id);
                 moves.waits.insert(pair.hash);
-                let now = cut.now.clone().unwrap_or_else(|| name.clone());
-                moves.astray.insert(cut.upload.file.clone(), now);
+                moves.uids.insert((cut.home.clone(), cut.source.uid));
+                moves.astray.insert(cut.upload.file.clone(), name.clone());
             }
             Some(None) => {}
             None => {
-                let all = [Some(name), Some(cut.home), cut.now.as_ref()];
-                for name in all.into_iter().flatten() {
-                    wait_for_sight(name, report);
-                }
+                moves.waits.insert(pair.hash);
+                wait_for_sight(name, report);
+                wait_for_sight(cut.home, report);
             }
         }
         Ok(())
@@ -181,13 +173,6 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         let (pair, base) = (&cut.relative.pair, &cut.target.base);
         let file = cut.upload.file.clone();
-        let moved = |to: MailboxKey, uid: Uid, file: Option<MaildirId>| Moved {
-            pair: pair.id,
-            to,
-            uid,
-            file,
-            size: None,
-        };
         let change = Change {
             mailbox: base.name.clone(),
             side: Side::Remote,
@@ -197,8 +182,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             kept: None,
         };
         if !original {
-            let moved = [moved(base.key, uid, Some(file))];
-            self.state.apply_moves(&moved, &[change])?;
+            let moved = Moved {
+                pair: pair.id,
+                to: base.key,
+                uid,
+                file: Some(file),
+                size: None,
+            };
+            self.state.apply_moves(&[moved], &[change])?;
         } else {
             let there = cut.target.remote.seen.get(&uid).cloned().flatten();
             let outcome = Outcome::Paired {
@@ -211,17 +202,39 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 kin: pair.kin,
                 replaces: None,
             };
-            self.state.apply(base.key, &[outcome], &[change])?;
-            if cut.source.uid != pair.uid && cut.source.mailbox == cut.relative.mailbox {
-                // The server had given it another UID before.
-                let moved = [moved(cut.relative.mailbox, cut.source.uid, None)];
-                self.state.apply_moves(&moved, &[])?;
-            }
+            let renamed = renamed(&cut.source, &cut.relative);
+            let beside = Some((base.key, &outcome));
+            self.state
+                .move_and_pair(renamed.as_slice(), beside, &[change])?;
         }
         // Where neither side changes any more, a look would take both to be there.
         self.state.look_anew(base.key)?;
         self.state.look_anew(cut.relative.mailbox)?;
         Ok(())
+    }
+
+    /// What was to be moved, and from where, if it is there still, under another UID than the base
+    /// has. `None`: that cannot be told now.
+    pub(super) fn renamed_there(
+        &self,
+        moved: Option<Source>,
+        scenes: &Scenes,
+        report: &Report,
+    ) -> Result<Option<Option<(MailboxName, Moved)>>, Ended> {
+        let Some(source) = moved else {
+            return Ok(Some(None));
+        };
+        let names = self.state.mailboxes()?;
+        let from = names.iter().find(|(_, key)| **key == source.mailbox);
+        let (Some((from, _)), Some(relative)) = (from, self.state.pair(source.pair)?) else {
+            return Ok(Some(None));
+        };
+        let left = is_there(Some(from), &source, &relative, scenes, report);
+        let moved = |left: bool| {
+            let moved = renamed(&source, &relative).filter(|_| left)?;
+            Some((from.clone(), moved))
+        };
+        Ok(left.map(moved))
     }
 
     /// Whether the server may yet carry out what it was told.
@@ -232,25 +245,21 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 }
 
-/// Where the file of a move lies: new somewhere, or where the base has it.
-fn lies_in(
-    file: &MaildirId,
-    relative: &Relative,
-    (home, target): (&MailboxName, &MailboxName),
-    scenes: &Scenes,
-) -> Option<MailboxName> {
-    let holds = |scene: &Scene| scene.fate == Fate::Stays && scene.new_files().contains(file);
-    if scenes.get(target).is_some_and(holds) {
-        return Some(target.clone());
-    }
-    let pair = &relative.pair;
-    let is_home = |scene: &&Scene| {
-        pair.file == *file && whereabouts(&scene.local, &pair.file) == Whereabouts::Here
-    };
-    let back = scenes.get(home).filter(is_home);
-    let on = || scenes.values().find(|scene| holds(scene));
-    let scene = back.or_else(on)?;
-    Some(scene.base.name.clone())
+/// What was to be moved, if the server had given it another UID in its mailbox before.
+fn renamed(source: &Source, relative: &Relative) -> Option<Moved> {
+    let renamed = source.uid != relative.pair.uid && source.mailbox == relative.mailbox;
+    renamed.then_some(Moved {
+        pair: source.pair,
+        to: source.mailbox,
+        uid: source.uid,
+        file: None,
+        size: None,
+    })
+}
+
+/// Whether the file of a move lies where it was moved to.
+fn in_place(file: &MaildirId, target: &Scene) -> bool {
+    target.fate == Fate::Stays && target.new_files().contains(file)
 }
 
 /// Whether a message is still where the server was to take it from.
@@ -274,5 +283,71 @@ fn is_there(
             Whereabouts::Unknown => None,
             seen => Some(seen != Whereabouts::Gone),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plain::{mb, pair, scene, uid};
+    use super::*;
+    use crate::model::PairId;
+    use crate::reconcile::{Cursor, Look};
+
+    fn told(pairs: &[u32], seen: &[u32], coverage: Coverage<Uid>) -> Scenes {
+        let mut one = scene("A", pairs);
+        one.remote = Look::unchanged(None, Cursor::default());
+        one.remote.coverage = coverage;
+        one.remote.seen = seen.iter().map(|n| (uid(*n), None)).collect();
+        [(mb("A"), one)].into()
+    }
+
+    #[test]
+    fn what_is_left_of_a_move_is_asked_for_where_it_was_taken_from() {
+        let relative = |mailbox| Relative {
+            pair: pair(1),
+            mailbox: MailboxKey(mailbox),
+        };
+        let source = |n| Source {
+            pair: PairId(1),
+            mailbox: MailboxKey(1),
+            uid: uid(n),
+        };
+        let (a, none, quiet) = (mb("A"), Scenes::new(), Report::default());
+        let asked = |n, scenes: &Scenes, report: &Report| {
+            is_there(Some(&a), &source(n), &relative(1), scenes, report)
+        };
+        assert_eq!(
+            is_there(None, &source(1), &relative(1), &none, &quiet),
+            Some(false)
+        );
+        // Nothing changed in its mailbox.
+        assert_eq!(asked(1, &none, &quiet), Some(true));
+        assert_eq!(asked(2, &none, &quiet), Some(false));
+        let other = is_there(Some(&a), &source(1), &relative(2), &none, &quiet);
+        assert_eq!(
+            other,
+            Some(false),
+            "taken from a mailbox that is not its own"
+        );
+        let mut hidden = Report::default();
+        hidden.hide(&a, &Side::BOTH);
+        assert_eq!(asked(1, &none, &hidden), None);
+        // It was looked into.
+        let (whole, part) = (Coverage::Complete, Coverage::Partial);
+        assert_eq!(
+            asked(1, &told(&[1], &[1], whole.clone()), &quiet),
+            Some(true)
+        );
+        assert_eq!(
+            asked(1, &told(&[1], &[], whole.clone()), &quiet),
+            Some(false)
+        );
+        assert_eq!(asked(1, &told(&[1], &[], part), &quiet), None);
+        // Under another UID than the base knows.
+        assert_eq!(
+            asked(2, &told(&[1], &[2], whole.clone()), &quiet),
+            Some(true)
+        );
+        assert_eq!(asked(2, &told(&[1], &[1], whole), &quiet), Some(false));
     }
 }

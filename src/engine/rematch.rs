@@ -100,10 +100,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let (waiting, settled): (Vec<_>, Vec<_>) = open
             .into_iter()
             .partition(|up| files.contains(&up.file) && !linked.contains(&up.file));
+        // The note on a move that was cut ends when it is done.
+        let stays = scene.new_files();
+        let moving = |up: &Upload| up.moved.is_some() && stays.contains(&up.file);
         let orphaned: Vec<MaildirId> = settled
             .into_iter()
+            .filter(|up| !linked.contains(&up.file) && !moving(up))
             .map(|up| up.file)
-            .filter(|file| !linked.contains(file))
             .collect();
         // A file that was not seen may be there.
         let gone = scene.local.coverage != Coverage::Partial;

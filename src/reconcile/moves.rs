@@ -237,8 +237,8 @@ impl Table<'_> {
             return self.rekey(pair, v, g);
         }
         if !self.may_leave_there(&known.mailbox, &g.mailbox) {
-            let open = self.may_leave_there(&known.mailbox, &known.mailbox);
-            if !open || !self.frozen.contains(&g.mailbox) {
+            // Where nothing leaves, what was moved is new where it is.
+            if !self.may_leave_there(&known.mailbox, &known.mailbox) {
                 return group.files.push(g);
             }
             // It cannot follow: who took it for deleted here would leave it nowhere on the server.

@@ -258,7 +258,8 @@ fn uid(place: &str, n: u32) -> Sighting<Uid> {
 #[test]
 fn what_is_left_of_a_move_goes_once_the_copy_is_there() {
     let (policy, files) = (Policy::default(), || vec![here("B", "f1")]);
-    let pairs = [known(1, "A", Gone, Gone)];
+    // Another of the same content, of which copies would be made.
+    let pairs = [known(1, "A", Gone, Gone), known(2, "C", Here, Here)];
     let after = |cut: &[CutMove], uids| moves_after(cut, &policy, &pairs, (uids, files()));
     for may_come in [true, false] {
         let out = after(&cut(8, may_come), vec![uid("A", 8), uid("B", 6)]);
@@ -306,6 +307,12 @@ fn what_the_server_may_yet_move_waits() {
     let out = after(true, renamed(), vec![uid("A", 8)]);
     assert!(waiting(&out));
     assert_eq!(out.uids, [named((mailbox("A"), 8))].into());
+    // Beside another of the same content what is new elsewhere is a copy of that, and it is not.
+    let pairs = [renamed(), known(2, "C", Here, Here)];
+    let both = (vec![uid("A", 8), uid("D", 9)], files());
+    let out = moves_after(&cut(8, true), &policy, &pairs, both);
+    assert_eq!(lines(&out).len(), 1, "{:?}", lines(&out));
+    assert!(lines(&out)[0].starts_with("D: copy"), "{:?}", lines(&out));
     // What was there before is not what comes of it, nor what lies elsewhere.
     let before = after(true, known(1, "A", Here, Gone), vec![uid("B", 5)]);
     assert!(before.pairs.contains(&PairId(1)) && !before.astray.is_empty());

@@ -84,6 +84,14 @@ impl State {
         Ok(())
     }
 
+    /// Whatever was noted as later than now was noted now at the latest: the clock was put back,
+    /// and nobody shall wait until it is as late again.
+    pub fn uploads_begun_by(&mut self, now: i64) -> Result<(), StateError> {
+        let sql = "UPDATE upload SET at = ?1 WHERE at > ?1";
+        self.db.execute(sql, [now]).map_err(doing("note uploads"))?;
+        Ok(())
+    }
+
     /// Forgets an upload that the server surely did not store, or that is settled otherwise.
     pub fn end_uploads(&mut self, key: MailboxKey, files: &[MaildirId]) -> Result<(), StateError> {
         let what = doing("forget uploads");

@@ -101,13 +101,26 @@ impl State {
 
     /// Records where pairs lie from now on.
     pub fn apply_moves(&mut self, moved: &[Moved], changes: &[Change]) -> Result<(), StateError> {
-        if moved.is_empty() {
-            return Ok(());
+        match moved.is_empty() {
+            true => Ok(()),
+            false => self.move_and_pair(moved, None, changes),
         }
+    }
+
+    /// Records where pairs lie, and what else became of a message, in one transaction.
+    pub fn move_and_pair(
+        &mut self,
+        moved: &[Moved],
+        beside: Option<(MailboxKey, &Outcome)>,
+        changes: &[Change],
+    ) -> Result<(), StateError> {
         let what = doing("record moves");
         let run = self.run_row()?;
         let tx = self.db.transaction().map_err(&what)?;
         rewrite(&tx, moved).map_err(&what)?;
+        if let Some((key, outcome)) = beside {
+            record(&tx, &Names::of(&tx), key, outcome).map_err(&what)?;
+        }
         super::history::write(&tx, &Names::of(&tx), run, changes).map_err(&what)?;
         tx.commit().map_err(what)?;
         self.note_changes(changes);

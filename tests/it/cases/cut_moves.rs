@@ -91,22 +91,41 @@ fn shifted(w: &mut TwoSides, to: &MailboxName) {
 /// Another device moves what was copied.
 fn carried(w: &mut TwoSides, to: &MailboxName) {
     let all = w.remote.inner.borrow().boxes[&mb("A")].messages.clone();
-    let (uid, _) = all.iter().find(|(_, m)| m.body == BODY).unwrap();
-    w.remote.shift(&mb("A"), uid, to);
+    if let Some((uid, _)) = all.iter().find(|(_, m)| m.body == BODY) {
+        w.remote.shift(&mb("A"), uid, to);
+    }
 }
 
 type Began = (&'static str, fn() -> TwoSides);
 
-const BEGAN: [Began; 3] = [
+/// The server had given it another UID in INBOX.
+fn renamed() -> TwoSides {
+    let renamed = || {
+        let w = three();
+        let uid = uid(&w);
+        w.remote.shift(&inbox(), &uid, &inbox());
+        w
+    };
+    cut_as(Cut::Copied, renamed)
+}
+
+fn sent() -> TwoSides {
+    cut_as(Cut::Sent, three)
+}
+
+const SENT: Began = ("sent, and never done", sent);
+
+const BEGAN: [Began; 4] = [
     ("copied", copied),
     ("copied, all is listed", copied_slowly),
+    ("another UID, copied", renamed),
     ("moved", moved),
 ];
 
 #[test]
 fn moved_on_here() {
     let want = r"A: a(\Seen); B: msg(\Seen); INBOX: other()";
-    for (name, began) in BEGAN {
+    for (name, began) in BEGAN.into_iter().chain([SENT]) {
         row(name, began, |w| shifted(w, &mb("B")), want);
     }
 }
@@ -114,7 +133,7 @@ fn moved_on_here() {
 #[test]
 fn moved_back_here() {
     let want = r"A: a(\Seen); B: ; INBOX: msg(\Seen) other()";
-    for (name, began) in BEGAN {
+    for (name, began) in BEGAN.into_iter().chain([SENT]) {
         row(name, began, |w| shifted(w, &inbox()), want);
     }
 }
@@ -126,7 +145,7 @@ fn deleted_here() {
         w.local.delete(&name, &file);
     };
     let want = r"A: a(\Seen); B: ; INBOX: other()";
-    for (name, began) in BEGAN {
+    for (name, began) in BEGAN.into_iter().chain([SENT]) {
         row(name, began, deleted, want);
     }
 }
@@ -144,6 +163,69 @@ fn moved_back_there() {
     let want = r"A: a(\Seen); B: ; INBOX: msg(\Seen) other()";
     for (name, began) in BEGAN {
         row(name, began, |w| carried(w, &inbox()), want);
+    }
+}
+
+/// What another device had copied there just before is not what comes of the move.
+#[test]
+fn beside_a_copy_by_another_device() {
+    let sent = || {
+        let copied = || {
+            let w = three();
+            let uid = uid(&w);
+            w.remote.copy(&inbox(), &uid, &mb("A"));
+            w
+        };
+        for step in 1..100 {
+            let mut w = copied();
+            w.remote.inner.borrow_mut().moves_by_copy = true;
+            shifted(&mut w, &mb("B"));
+            w.sync_cut(step);
+            if !w.state.uploads_in_doubt().unwrap().is_empty() && there(&w) == ["A", "INBOX"] {
+                return w;
+            }
+        }
+        panic!("it was not cut there");
+    };
+    let want = r"A: a(\Seen) msg(\Seen); B: msg(\Seen); INBOX: other()";
+    row("nothing else", sent, |_| {}, want);
+    let want = r"A: a(\Seen) msg(\Seen); B: ; INBOX: msg(\Seen) other()";
+    row(
+        "moved back",
+        sent,
+        |w| both_shifted(w, &mb("B"), &inbox()),
+        want,
+    );
+}
+
+/// Of two equal messages one was moved, and the other copied.
+#[test]
+fn equal_messages_are_told_apart() {
+    let began = || {
+        for step in 1..100 {
+            let mut w = three();
+            w.remote.add(&inbox(), BODY, seen());
+            w.sync_ok();
+            w.remote.inner.borrow_mut().moves_by_copy = true;
+            both_shifted(&mut w, &inbox(), &mb("A"));
+            w.sync_cut(step);
+            if there(&w) == ["A", "A", "INBOX"] {
+                return w;
+            }
+        }
+        panic!("it was not cut there");
+    };
+    let want = r"A: a(\Seen); B: msg(\Seen) msg(\Seen); INBOX: other()";
+    let on = |w: &mut TwoSides| both_shifted(w, &mb("A"), &mb("B"));
+    row("both were moved on", began, on, want);
+    let want = r"A: a(\Seen) msg(\Seen) msg(\Seen); B: ; INBOX: other()";
+    row("nothing else", began, |_| {}, want);
+}
+
+fn both_shifted(w: &mut TwoSides, from: &MailboxName, to: &MailboxName) {
+    let all = w.local.inner.borrow().boxes[from].messages.clone();
+    for (file, _) in all.iter().filter(|(_, m)| m.body == BODY) {
+        w.local.shift(from, file, to);
     }
 }
 

@@ -181,6 +181,26 @@ fn an_upload_in_doubt_waits_before_it_is_sent_again() {
     w.assert_equal_sides("sent again after the grace");
 }
 
+/// The clock was put back by an hour meanwhile: it waits no longer than otherwise.
+#[test]
+fn an_upload_in_doubt_waits_no_longer_when_the_clock_was_put_back() {
+    let steps = [0, 3600].map(|ahead| {
+        let mut w = base();
+        let f = w
+            .local
+            .add(&inbox(), b"Subject: n\r\n\r\n1", Flags::default());
+        let key = *w.state.mailboxes().unwrap().get(&inbox()).unwrap();
+        let at = w.now.get() + ahead;
+        w.state.begin_uploads(key, &[f], 9, at).unwrap();
+        w.state.commit_uploads(key, at).unwrap();
+        let before = w.fuse.borrow().steps;
+        assert_eq!(w.sync_ok().uploaded, 1);
+        w.assert_equal_sides("sent again after the grace");
+        w.fuse.borrow().steps - before
+    });
+    assert_eq!(steps[0], steps[1]);
+}
+
 #[test]
 fn a_server_without_uidplus() {
     let prepare = || {
