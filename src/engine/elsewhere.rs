@@ -3,6 +3,7 @@
 //! unique, by content. What cannot be shown is new.
 
 use super::account::Account;
+use super::flux::set_aside;
 use super::on_disk::{half_recorded, leave_sent};
 use super::out_of_sight::{hidden_contents, leave_out};
 use super::overview::Overview;
@@ -10,7 +11,9 @@ use super::probe::{Compared, Likely, sources};
 use super::report::{Ended, Report};
 use super::scene::{Fate, Scene, Scenes, whereabouts};
 use super::survey::passed_over;
-use crate::model::{ContentHash, Kin, MailboxName, MaildirId, PairId, Side, SystemFlag, Uid};
+use crate::model::{
+    AnyId, ContentHash, Id, Kin, MailboxName, MaildirId, PairId, Side, SystemFlag, Uid,
+};
 use crate::reconcile::moves;
 use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::{Kept, Known, Sighting, Whereabouts};
@@ -97,6 +100,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             report.note(format!("{to}: {file} {what}: there it stays in {from}"));
         }
         moves.waiting = twins;
+        moves.lost.extend(sighted.lost);
         moves.pass_over(waits);
         moves.pass_over(astray);
         Ok(moves)
@@ -145,20 +149,15 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         report: &mut Report,
     ) -> Result<Sighted, Ended> {
         let hashes = candidates.hashes();
-        let (mut proven, mut likely, mut unclear) = (Vec::new(), Vec::new(), Vec::new());
-        let mut strangers = Vec::new();
-        for new in new {
-            match hashes.get(&new.kin).map(|h| h.iter().collect::<Vec<_>>()) {
-                None => strangers.push(new),
-                Some(one) => match one.as_slice() {
-                    [hash] if new.kin.proves() => proven.push((new, **hash)),
-                    [hash] => likely.push((new, **hash)),
-                    _ => unclear.push(new),
-                },
-            }
-        }
+        let Sorted {
+            strangers,
+            mut proven,
+            likely,
+            unclear,
+        } = sort_out(new, &hashes);
         let sources = sources(scenes, files, candidates, report);
         let (mut asked, mut pieces, mut waits) = (Vec::new(), Vec::new(), BTreeSet::new());
+        let mut lost = Vec::new();
         let unseen = unseen(scenes, candidates);
         let out_of_sight = hidden_contents(candidates, report);
         for (new, hash) in likely {
@@ -171,9 +170,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 report.hide(&new.mailbox, &[Side::Remote]);
                 waits.insert(hash);
                 proven.push((new, hash));
+            } else {
+                lost.push((new.mailbox, new.uid.any()));
             }
         }
-        let Compared { fit, untold } = self.probe(&pieces).await?;
+        let probed = self.probe(&pieces).await?;
+        let Compared { fit, untold, .. } = &probed;
         for (at, (new, hash)) in asked.into_iter().enumerate() {
             // Perhaps it was moved, or nothing but its UID is new: its file is not to be taken for
             // deleted there.
@@ -185,7 +187,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 report.hide(&new.mailbox, &[Side::Remote]);
                 waits.insert(hash);
             }
-            if waiting || fit.contains(&at) {
+            // It went elsewhere on disk since that was looked at: the next pass sees where to.
+            let left = probed.vanished.contains(&at);
+            waits.extend(left.then_some(hash));
+            if waiting || left || fit.contains(&at) {
                 proven.push((new, hash));
             }
         }
@@ -198,6 +203,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             uids,
             strangers,
             waits,
+            lost,
         })
     }
 
@@ -227,6 +233,34 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 }
 
+/// New messages on the server, by what they are called.
+#[derive(Default)]
+struct Sorted {
+    /// Like nothing that is known.
+    strangers: Vec<NewUid>,
+    /// Surely as this.
+    proven: Vec<(NewUid, ContentHash)>,
+    /// As this, and it may be something else.
+    likely: Vec<(NewUid, ContentHash)>,
+    /// As several.
+    unclear: Vec<NewUid>,
+}
+
+fn sort_out(new: Vec<NewUid>, hashes: &BTreeMap<Kin, BTreeSet<ContentHash>>) -> Sorted {
+    let mut sorted = Sorted::default();
+    for new in new {
+        match hashes.get(&new.kin).map(|h| h.iter().collect::<Vec<_>>()) {
+            None => sorted.strangers.push(new),
+            Some(one) => match one.as_slice() {
+                [hash] if new.kin.proves() => sorted.proven.push((new, **hash)),
+                [hash] => sorted.likely.push((new, **hash)),
+                _ => sorted.unclear.push(new),
+            },
+        }
+    }
+    sorted
+}
+
 /// New messages on the server.
 struct Sighted {
     /// Those with a content that is known.
@@ -235,6 +269,8 @@ struct Sighted {
     strangers: Vec<NewUid>,
     /// Contents of which it could not be told now.
     waits: BTreeSet<ContentHash>,
+    /// Those that are called like a message of which the file is gone, and may be it.
+    lost: Vec<(MailboxName, AnyId)>,
 }
 
 impl Candidates {
@@ -277,44 +313,6 @@ impl Candidates {
             }
         }
     }
-}
-
-type All<'a> = (
-    &'a mut Vec<Known>,
-    &'a mut Vec<Sighting<Uid>>,
-    &'a mut Vec<Sighting<MaildirId>>,
-);
-
-/// Takes out what is on its way, and has it passed over until the next pass.
-fn set_aside(
-    flux: &BTreeSet<ContentHash>,
-    (known, uids, files): All<'_>,
-    report: &mut Report,
-) -> Moves {
-    let mut waits = Moves::default();
-    known.retain(|one| {
-        let waiting = flux.contains(&one.pair.hash);
-        if waiting {
-            waits.pairs.insert(one.pair.id);
-            report.unsettled.insert(one.mailbox.clone());
-        }
-        !waiting
-    });
-    uids.retain(|v| {
-        let waiting = flux.contains(&v.hash);
-        if waiting {
-            waits.uids.insert((v.mailbox.clone(), v.id));
-        }
-        !waiting
-    });
-    files.retain(|g| {
-        let waiting = flux.contains(&g.hash);
-        if waiting {
-            waits.files.insert((g.mailbox.clone(), g.id.clone()));
-        }
-        !waiting
-    });
-    waits
 }
 
 fn sighting(scenes: &Scenes, new: NewUid, hash: ContentHash) -> Sighting<Uid> {

@@ -12,6 +12,7 @@ use super::report::{Ended, Report};
 use super::scene::Scenes;
 use super::work::Works;
 use crate::model::{ContentHash, MailboxName, MaildirId, Side, Uid};
+use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::{Known, Sighting, Whereabouts};
 use crate::reconcile::{Action, Cursor, Listed, News, Plan, Presence};
 use crate::store::{Keep, Place, Serve};
@@ -35,7 +36,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     ) -> Result<(), Ended> {
         let patient = report.restless < PATIENCE;
         for side in [Side::Local, Side::Remote] {
-            let rests = |action: &Action| rests_on_absence(action) == Some(side);
+            let rests = |action: &Action| rests_on_absence(action, side);
             let mut plans = plan.messages.iter();
             let any = plans.any(|(_, plan)| plan.actions.iter().any(rests));
             if !any || !patient || !self.moved_on(side, works, report).await? {
@@ -138,6 +139,44 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         Ok(flux)
     }
+}
+
+type All<'a> = (
+    &'a mut Vec<Known>,
+    &'a mut Vec<Sighting<Uid>>,
+    &'a mut Vec<Sighting<MaildirId>>,
+);
+
+/// Takes out what is on its way, and has it passed over until the next pass.
+pub(super) fn set_aside(
+    flux: &BTreeSet<ContentHash>,
+    (known, uids, files): All<'_>,
+    report: &mut Report,
+) -> Moves {
+    let mut waits = Moves::default();
+    known.retain(|one| {
+        let waiting = flux.contains(&one.pair.hash);
+        if waiting {
+            waits.pairs.insert(one.pair.id);
+            report.unsettled.insert(one.mailbox.clone());
+        }
+        !waiting
+    });
+    uids.retain(|v| {
+        let waiting = flux.contains(&v.hash);
+        if waiting {
+            waits.uids.insert((v.mailbox.clone(), v.id));
+        }
+        !waiting
+    });
+    files.retain(|g| {
+        let waiting = flux.contains(&g.hash);
+        if waiting {
+            waits.files.insert((g.mailbox.clone(), g.id.clone()));
+        }
+        !waiting
+    });
+    waits
 }
 
 /// The contents of which an original may or may not be where it was, because its mailbox kept

@@ -19,11 +19,8 @@ pub(super) fn await_sight(side: Side, plan: &mut Plan, report: &mut Report) {
     }
     for (name, plan) in &mut plan.messages {
         let before = plan.actions.len();
-        plan.actions.retain(|action| {
-            // What is gone on both sides may have moved to either.
-            let gone = matches!(action, Action::Forget { .. });
-            !gone && rests_on_absence(action) != Some(side)
-        });
+        plan.actions
+            .retain(|action| !rests_on_absence(action, side));
         if plan.actions.len() < before {
             report.note_waiting(name);
         }
@@ -90,15 +87,20 @@ pub(super) fn out_of_sight(
     lost.map(|one| one.pair.hash).collect()
 }
 
-/// The side on which something is gone, if it is done because of that, and would double a message
-/// or cost work if it was moved: deletions on disk are not among them, for what is moved is taken
-/// out of quarantine.
-pub(super) fn rests_on_absence(action: &Action) -> Option<Side> {
+/// Whether something is done because it is gone on this side, and would double a message or cost
+/// work if it was moved: deletions on disk are not among them, for what is moved is taken out of
+/// quarantine.
+pub(super) fn rests_on_absence(action: &Action, side: Side) -> bool {
     match action {
-        Action::Delete { on, .. } => (*on == Side::Remote).then_some(Side::Local),
-        // Deleted on one side and wanted on the other: it would come back beside the one that was
-        // moved.
-        Action::Copy { from, why, .. } => (*why == CopyWhy::Wanted).then_some(from.side().other()),
-        _ => None,
+        Action::Delete { on, .. } => (*on, side) == (Side::Remote, Side::Local),
+        // Deleted on one side and wanted on the other, or moved there: it would come back beside
+        // the one that was moved.
+        Action::Copy { from, why, .. } => {
+            let gone = [CopyWhy::Wanted, CopyWhy::Moved].contains(why);
+            gone && from.side() != side
+        }
+        // What is gone on both sides may have moved to either.
+        Action::Forget { .. } => true,
+        _ => false,
     }
 }

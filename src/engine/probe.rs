@@ -78,6 +78,8 @@ pub(super) struct Compared {
     pub fit: BTreeSet<usize>,
     /// Of these it is not known: one side would not say.
     pub untold: BTreeSet<usize>,
+    /// The files of these are no longer where they were seen.
+    pub vanished: BTreeSet<usize>,
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
@@ -88,8 +90,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let step = likely.len().div_ceil(PROBES).max(1);
         let sample: BTreeSet<usize> = all.iter().copied().step_by(step).collect();
         if self.compare(likely, &sample, true).await?.fit == sample {
-            let untold = BTreeSet::new();
-            return Ok(Compared { fit: all, untold });
+            let (untold, vanished) = (BTreeSet::new(), BTreeSet::new());
+            return Ok(Compared {
+                fit: all,
+                untold,
+                vanished,
+            });
         }
         self.compare(likely, &all, true).await
     }
@@ -149,7 +155,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let name = |(uid, excerpt)| ((place.mailbox.clone(), uid), excerpt);
             there.extend(told.into_iter().map(name));
         }
-        let (mut fit, mut untold) = (BTreeSet::new(), BTreeSet::new());
+        let [mut fit, mut untold, mut vanished] = [const { BTreeSet::new() }; 3];
         for at in which {
             let Some(one) = likely.get(*at) else {
                 continue;
@@ -169,10 +175,17 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 untold.insert(*at);
                 continue;
             };
+            if here.is_none() && matches!(one.here, Bytes::File(..)) {
+                vanished.insert(*at);
+            }
             if here.is_some() && told.map_or(trusting, |told| here.as_ref() == Some(told)) {
                 fit.insert(*at);
             }
         }
-        Ok(Compared { fit, untold })
+        Ok(Compared {
+            fit,
+            untold,
+            vanished,
+        })
     }
 }

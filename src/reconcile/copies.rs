@@ -46,11 +46,15 @@ impl Table<'_> {
                     there: v.flags,
                 });
                 self.act(v.mailbox, action);
+            } else if group.lost_here {
+                self.out.lost.insert((v.mailbox, v.id.any()));
             }
         }
         for g in group.files {
             let source = sources.iter().find_map(|s| Some((s.uid.clone()?, s)));
             let Some(((from, uid), source)) = source else {
+                let lost = group.lost_there.then(|| (g.mailbox, g.id.any()));
+                self.out.lost.extend(lost);
                 continue;
             };
             if self.policy.flows_to(Side::Remote) && !self.frozen.contains(&g.mailbox) {

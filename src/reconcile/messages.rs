@@ -321,7 +321,7 @@ impl Table<'_> {
             let reason = AsideReason::MarkedDeleted;
             self.act(Action::SetAside(lone(AnyId::Remote(uid), reason, flags)));
         } else {
-            self.copy(AnyId::Remote(uid), flags, None, CopyWhy::New);
+            self.copy(AnyId::Remote(uid), flags, None, self.why_new(uid.any()));
         }
     }
 
@@ -332,7 +332,14 @@ impl Table<'_> {
         } else if self.case.in_doubt.contains(file) {
             self.note(file.clone(), IN_DOUBT);
         } else if !flags.has(SystemFlag::Deleted) {
-            self.copy(AnyId::Local(file.clone()), flags, None, CopyWhy::New);
+            self.copy(file.any(), flags, None, self.why_new(file.any()));
+        }
+    }
+
+    fn why_new(&self, id: AnyId) -> CopyWhy {
+        match self.case.settled.lost.contains(&id) {
+            true => CopyWhy::Moved,
+            false => CopyWhy::New,
         }
     }
 

@@ -78,6 +78,10 @@ pub(super) struct Group<'a> {
     pub uids: Vec<Sighting<Uid>>,
     pub files: Vec<Sighting<MaildirId>>,
     pub kept: Vec<Kept>,
+    /// Whether the server has lost one of which it is not known where it went.
+    pub lost_there: bool,
+    /// Whether the disk has.
+    pub lost_here: bool,
 }
 
 pub(super) struct Table<'a> {
@@ -110,6 +114,8 @@ impl Table<'_> {
         let mut here = assign(&group.known, &mut group.files, &lost_here, &prefer);
         for known in std::mem::take(&mut group.known) {
             let (v, g) = (there.remove(&known.pair.id), here.remove(&known.pair.id));
+            group.lost_there |= known.remote == Whereabouts::Gone && v.is_none();
+            group.lost_here |= known.local == Whereabouts::Gone && g.is_none();
             let source = self.pair(known, (v, g), &mut group);
             sources.push(source);
         }

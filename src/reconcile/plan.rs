@@ -198,6 +198,8 @@ pub enum CopyWhy {
     New,
     /// It was deleted across, but is wanted here (rows 9, 14).
     Wanted,
+    /// It was moved here, and deleted across (rows 16, 21, 29, 35).
+    Moved,
     /// It was refused before (row 46).
     Retry,
     /// The copy across is broken or edited (rows 26, 32).
@@ -294,6 +296,7 @@ impl fmt::Display for Action {
                 match why {
                     CopyWhy::New => Ok(()),
                     CopyWhy::Wanted => f.write_str(" (deleted there, but wanted here)"),
+                    CopyWhy::Moved => f.write_str(" (deleted there, but moved here)"),
                     CopyWhy::Retry => f.write_str(" (once more)"),
                     CopyWhy::Restore => f.write_str(" (the copy there is damaged or edited)"),
                     CopyWhy::Unmatched => f.write_str(" (not found after UIDVALIDITY changed)"),

@@ -33,6 +33,9 @@ pub struct Moves {
     /// Files that were moved from the first mailbox to the second, where the server lets nobody
     /// change anything: there they stay where they are.
     pub stuck: Vec<(MailboxName, MailboxName, MaildirId)>,
+    /// New messages of which the other side has lost one of the same content: had it moved them
+    /// meanwhile, it would show them by now.
+    pub lost: BTreeSet<(MailboxName, AnyId)>,
     /// Contents of which nothing is decided now.
     pub waits: BTreeSet<ContentHash>,
 }
@@ -46,6 +49,8 @@ pub struct Settled<'a> {
     pub uids: BTreeSet<Uid>,
     /// New messages.
     pub files: BTreeSet<MaildirId>,
+    /// New messages of which the other side has lost one of the same content.
+    pub lost: BTreeSet<AnyId>,
 }
 
 impl Moves {
@@ -61,10 +66,12 @@ impl Moves {
     pub fn settled(&self, name: &MailboxName) -> Settled<'_> {
         let uids = self.uids.iter().filter(|(place, _)| place == name);
         let files = self.files.iter().filter(|(place, _)| place == name);
+        let lost = self.lost.iter().filter(|(place, _)| place == name);
         Settled {
             pairs: Cow::Borrowed(&self.pairs),
             uids: uids.map(|(_, uid)| *uid).collect(),
             files: files.map(|(_, file)| file.clone()).collect(),
+            lost: lost.map(|(_, id)| id.clone()).collect(),
         }
     }
 }

@@ -27,15 +27,22 @@ const BUSY: [fn(&mut TwoSides); 3] = [
 
 /// Plays it with `act` at each step; `act` gives what is to be done, by now.
 fn at_each_step(name: &str, act: fn(&TwoSides) -> Box<dyn FnOnce()>, want: &str) {
+    after(name, |_| {}, act, want);
+}
+
+/// The same, after something that came before the run.
+fn after(name: &str, before: fn(&TwoSides), act: fn(&TwoSides) -> Box<dyn FnOnce()>, want: &str) {
     for (objects, busy) in [false, true].into_iter().flat_map(|o| BUSY.map(|b| (o, b))) {
         let mut w = begin(objects);
         busy(&mut w);
-        let before = w.fuse.borrow().steps;
+        before(&w);
+        let begun = w.fuse.borrow().steps;
         w.sync_ok();
-        let steps = w.fuse.borrow().steps - before;
+        let steps = w.fuse.borrow().steps - begun;
         for step in each_step(steps) {
             let mut w = begin(objects);
             busy(&mut w);
+            before(&w);
             let at = w.fuse.borrow().steps + step;
             let act = Act(act(&w));
             w.fuse.borrow_mut().act_at = Some((at, act));
@@ -133,6 +140,49 @@ fn moved_here_and_flagged_there() {
         })
     };
     moved_and_flagged(busy, act);
+}
+
+/// Moves `msg` on disk, if it is still where it was.
+fn late_here(w: &TwoSides, to: &'static str) -> Box<dyn FnOnce()> {
+    let (local, file) = (w.local.clone(), file(w));
+    Box::new(move || {
+        if local.ids(&inbox()).contains(&file) {
+            local.shift(&inbox(), &file, &mb(to));
+        }
+    })
+}
+
+/// The same on the server.
+fn late_there(w: &TwoSides, to: &'static str) -> Box<dyn FnOnce()> {
+    let remote = w.remote.clone();
+    let uid = remote.ids(&inbox())[0];
+    Box::new(move || {
+        if remote.ids(&inbox()).contains(&uid) {
+            remote.shift(&inbox(), &uid, &mb(to));
+        }
+    })
+}
+
+/// What is seen to be gone on one side, and not yet where it went, is not taken for deleted there.
+#[test]
+fn moved_there_before_and_here_meanwhile() {
+    let before = |w: &TwoSides| {
+        let uid = w.remote.ids(&inbox())[0];
+        w.remote.shift(&inbox(), &uid, &mb("A"));
+    };
+    let want = r"A: a(\Seen) msg(\Seen); B: ; INBOX: other()";
+    after("to the same mailbox", before, |w| late_here(w, "A"), want);
+    after("to another", before, |w| late_here(w, "B"), want);
+}
+
+#[test]
+fn moved_here_before_and_there_meanwhile() {
+    let before = |w: &TwoSides| {
+        let file = w.local.ids(&inbox())[0].clone();
+        w.local.shift(&inbox(), &file, &mb("A"));
+    };
+    let want = r"A: a(\Seen) msg(\Seen); B: ; INBOX: other()";
+    after("to the same mailbox", before, |w| late_there(w, "A"), want);
 }
 
 #[test]
