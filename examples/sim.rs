@@ -27,6 +27,9 @@ struct Arguments {
     /// Scenes killed at every step instead of seeds.
     #[arg(long)]
     scenes: bool,
+    /// Name the seeds in whose storms something ended up twice.
+    #[arg(long)]
+    twice: bool,
     /// Go on after a failure.
     #[arg(long)]
     on: bool,
@@ -67,6 +70,10 @@ fn main() {
         kills += outcome.kills;
         if let Some((all, twice)) = outcome.storm {
             (storms, messages, doubled) = (storms + 1, messages + all, doubled + twice);
+            if arguments.twice && twice > 0 {
+                let (server, chaos) = (outcome.profile, &outcome.chaos);
+                println!("seed {seed} ({server}): {twice} ended up twice; {chaos}");
+            }
         }
         *by_server.entry(outcome.profile).or_default() += 1;
         for (cell, count) in outcome.met {

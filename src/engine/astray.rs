@@ -4,11 +4,11 @@
 //! be there twice.
 
 use super::account::Account;
+use super::out_of_sight::passed_over;
 use super::out_of_sight::wait_for_sight;
 use super::rematch::HashSink;
 use super::report::{Ended, Report};
 use super::scene::{Fate, Scene, Scenes};
-use super::survey::passed_over;
 use crate::model::{Id, MailboxKey, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::Outcome;
 use crate::reconcile::settled::Moves;

@@ -5,11 +5,11 @@
 //! sees a move. Otherwise the file would be uploaded again, and the message be there twice.
 
 use super::account::Account;
+use super::out_of_sight::passed_over;
 use super::out_of_sight::wait_for_sight;
 use super::rematch::HashSink;
 use super::report::{Ended, Report};
 use super::scene::{Fate, Scene, Scenes, whereabouts};
-use super::survey::passed_over;
 use crate::model::{
     ContentHash, Id, Kin, MailboxKey, MailboxName, MaildirId, PairId, Side, SystemFlag, Uid,
 };

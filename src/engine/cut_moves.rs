@@ -7,11 +7,11 @@
 //! the next pass sees a move, or that it was deleted; the original goes as one without a file.
 
 use super::account::Account;
+use super::out_of_sight::passed_over;
 use super::out_of_sight::wait_for_sight;
 use super::rematch::HashSink;
 use super::report::{Ended, Report};
 use super::scene::{Fate, Scene, Scenes, whereabouts};
-use super::survey::passed_over;
 use crate::model::{Id, MailboxKey, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::cut_moves::CutMove;
 use crate::reconcile::settled::Moves;

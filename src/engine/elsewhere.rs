@@ -5,12 +5,12 @@
 use super::account::Account;
 use super::flux::set_aside;
 use super::on_disk::{half_recorded, leave_sent};
+use super::out_of_sight::passed_over;
 use super::out_of_sight::{hidden_contents, leave_out};
 use super::overview::Overview;
 use super::probe::{Compared, Likely, sources};
 use super::report::{Ended, Report};
 use super::scene::{Fate, Scene, Scenes, whereabouts};
-use super::survey::passed_over;
 use crate::model::{
     AnyId, ContentHash, Id, Kin, MailboxName, MaildirId, PairId, Side, SystemFlag, Uid,
 };

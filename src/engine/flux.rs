@@ -39,7 +39,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let rests = |action: &Action| rests_on_absence(action, side);
             let mut plans = plan.messages.iter();
             let any = plans.any(|(_, plan)| plan.actions.iter().any(rests));
-            if !any || !patient || !self.moved_on(side, works, report).await? {
+            // Whatever is gone may be what cannot be looked at, however long.
+            let dim = side == Side::Local && works.values().any(|work| work.dim);
+            if !any || !dim && (!patient || !self.moved_on(side, works, report).await?) {
                 continue;
             }
             report.restless += 1;

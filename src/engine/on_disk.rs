@@ -2,12 +2,12 @@
 
 use super::account::Account;
 use super::elsewhere::Candidates;
+use super::out_of_sight::passed_over;
 use super::overview::Overview;
 use super::probe::passable;
 use super::rematch::{HashSink, hints};
 use super::report::{Ended, Report};
 use super::scene::{Fate, Scene, Scenes};
-use super::survey::passed_over;
 use crate::model::{ContentHash, MailboxKey, MailboxName, MaildirId, PairId, Side, Uid};
 use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::Sighting;

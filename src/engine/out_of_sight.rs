@@ -4,7 +4,7 @@
 
 use super::elsewhere::Candidates;
 use super::flux::Sightings;
-use super::report::Report;
+use super::report::{Ended, Report};
 use super::scene::{Fate, Scene, Scenes};
 use crate::model::{ContentHash, MailboxName, Pair, Side};
 use crate::reconcile::plan::CopyWhy;
@@ -48,6 +48,25 @@ pub(super) fn leave_out(scenes: &mut Scenes, report: &mut Report) {
 pub(super) fn wait_for_sight(name: &MailboxName, report: &mut Report) {
     report.note_waiting(name);
     report.hide(name, &Side::BOTH);
+}
+
+/// A failure that concerns one mailbox is reported, and the mailbox passed over; what vanished on
+/// these sides may lie in it.
+pub(super) fn passed_over<T>(
+    name: &MailboxName,
+    looked: Result<T, impl Into<Ended>>,
+    sides: &[Side],
+    report: &mut Report,
+) -> Result<Option<T>, Ended> {
+    match looked.map_err(Into::into) {
+        Ok(looked) => Ok(Some(looked)),
+        Err(Ended::Store(error)) if error.is_local_to_mailbox() => {
+            report.trouble(Some(name), &error);
+            report.hide(name, sides);
+            Ok(None)
+        }
+        Err(ended) => Err(ended),
+    }
 }
 
 /// Whether something that the mailbox held may lie where it cannot be seen: then the mailbox is

@@ -78,6 +78,7 @@ pub(super) fn work(name: &str, actions: Vec<Action>) -> Work {
         full: false,
         listed: true,
         sound: true,
+        dim: false,
     }
 }
 

@@ -2,10 +2,10 @@
 
 use super::account::Account;
 use super::elsewhere::{Candidates, NewUid};
+use super::out_of_sight::passed_over;
 use super::rematch::HashSink;
 use super::report::{Ended, Report};
 use super::scene::{Scenes, whereabouts};
-use super::survey::passed_over;
 use crate::model::{ContentHash, Excerpt, Kin, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::sighting::{Sighting, Whereabouts};
 use crate::state::Relative;

@@ -4,7 +4,7 @@ use crate::model::{Id, MailboxBase, MailboxName, MaildirId, Pair, PairId, Side, 
 use crate::reconcile::messages::Known;
 use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::Whereabouts;
-use crate::reconcile::{Look, MailboxAction};
+use crate::reconcile::{Coverage, Look, MailboxAction};
 use crate::store::Place;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -93,6 +93,16 @@ impl Scene {
         let new = seen.filter(|file| !known.file(file) && !forgotten.contains(file));
         let whole = new.filter(|file| !self.local.broken.contains(*file));
         whole.cloned().collect()
+    }
+
+    /// Those of them of which nobody could say how long they are: what they are is not known now.
+    pub fn dim_files(&self) -> Vec<MaildirId> {
+        let mut dim = Vec::new();
+        if self.local.coverage == Coverage::Partial {
+            dim = self.new_files();
+            dim.retain(|file| !self.local.sizes.contains_key(file));
+        }
+        dim
     }
 }
 

@@ -2,7 +2,7 @@
 //! be done. Changes neither side; the state only where a UIDVALIDITY changed.
 
 use super::account::{Account, Reach};
-use super::out_of_sight::{may_lie_elsewhere, wait_for_sight};
+use super::out_of_sight::{may_lie_elsewhere, passed_over, wait_for_sight};
 use super::overview::Overview;
 use super::report::{Ended, Event, Report};
 use super::scene::{Fate, Scene, Scenes, wait_for_each_other};
@@ -271,7 +271,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     ) -> Result<Work, Ended> {
         let mut settled = moves.settled(&scene.base.name);
         let found = self.find_links(&scene, &settled, moves).await?;
-        let (copies, waits) = settled.rest(&scene.base.name, moves, &found.links);
+        let dim = scene.dim_files();
+        let (copies, waits) = settled.rest(&scene.base.name, moves, (&found.links, &dim));
         let lost = may_lie_elsewhere(&scene, report);
         let (base, remote, local) = (scene.base, scene.remote, scene.local);
         for remark in remote.remarks.iter().chain(&local.remarks) {
@@ -311,7 +312,6 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let complete = !lost && !partial && !moving && !remarks;
         plan.actions.extend(copies);
         let top = top(&base, &remote);
-        let listed = remote.coverage == Coverage::Complete;
         // Until it was compared as a whole, what comes is its past.
         let known = base.key != MailboxKey(0) && self.state.full_at(base.key)? > 0;
         Ok(Work {
@@ -323,33 +323,15 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             top,
             stores: remote.stores,
             kept: BTreeSet::new(),
+            dim: !dim.is_empty(),
             // Where it cannot be seen, waiting does not end the doubt.
             in_doubt: !found.in_doubt.is_empty() && remote.coverage != Coverage::Partial,
             complete,
             full: scene.full,
-            listed,
+            listed: remote.coverage == Coverage::Complete,
             sound: true,
             base,
         })
-    }
-}
-
-/// A failure that concerns one mailbox is reported, and the mailbox passed over; what vanished on
-/// these sides may lie in it.
-pub(super) fn passed_over<T>(
-    name: &MailboxName,
-    looked: Result<T, impl Into<Ended>>,
-    sides: &[Side],
-    report: &mut Report,
-) -> Result<Option<T>, Ended> {
-    match looked.map_err(Into::into) {
-        Ok(looked) => Ok(Some(looked)),
-        Err(Ended::Store(error)) if error.is_local_to_mailbox() => {
-            report.trouble(Some(name), &error);
-            report.hide(name, sides);
-            Ok(None)
-        }
-        Err(ended) => Err(ended),
     }
 }
 

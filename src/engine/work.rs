@@ -27,6 +27,8 @@ pub(super) struct Work {
     pub known: bool,
     /// Pairs that stay when the mailbox is created anew, because their message was moved out of it.
     pub kept: BTreeSet<PairId>,
+    /// Whether there are new files of which it cannot be told what they are.
+    pub dim: bool,
     /// Whether an upload may yet appear.
     pub in_doubt: bool,
     /// Whether both looks were complete.

@@ -38,8 +38,14 @@ impl MaildirStore {
         let lost = || StoreError::Bug("a scan was lost".into());
         let scan = self.scans.get(&base.name).ok_or_else(lost)?;
         (look.sees, look.stores) = masks(&keywords, &scan.letters());
+        look.remarks = scan.remarks.clone();
         let pairs: HashMap<&MaildirId, &Pair> =
             base.pairs.iter().map(|pair| (&pair.file, pair)).collect();
+        look.coverage = if scan.stable {
+            Coverage::Complete
+        } else {
+            Coverage::Partial
+        };
         for (id, entry) in &scan.entries {
             let flags = file_name::flags(entry.info(), |letter| keywords.name(letter));
             look.seen.insert(id.clone(), Some(flags));
@@ -53,12 +59,6 @@ impl MaildirStore {
                 inspect(&mut look, about, id, pair);
             }
         }
-        look.coverage = if scan.stable {
-            Coverage::Complete
-        } else {
-            Coverage::Partial
-        };
-        look.remarks = scan.remarks.clone();
         let fresh = Left {
             times: scan.times,
             at: scan.at,
@@ -87,7 +87,34 @@ fn inspect(
             look.edited.insert(id.clone());
         }
         Ok(_) => {}
-        // Renamed since the scan: it is looked at again with the next look.
-        Err(_) => look.coverage = Coverage::Partial,
+        // Renamed since the scan: it is looked at again with the next look. Until then nobody knows
+        // what it is.
+        Err(error) => {
+            look.coverage = Coverage::Partial;
+            if error.kind() != io::ErrorKind::NotFound {
+                look.remarks
+                    .push(format!("{id} cannot be looked at: {error}"));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_looked_at_leaves_the_look_open() {
+        let id = MaildirId::new("1.x");
+        let remarks = |kind: io::ErrorKind| {
+            let mut look = Look::unchanged(None, Cursor::default());
+            look.coverage = Coverage::Complete;
+            look.seen.insert(id.clone(), None);
+            inspect(&mut look, Err(kind.into()), &id, None);
+            assert_eq!(look.coverage, Coverage::Partial);
+            look.remarks.len()
+        };
+        assert_eq!(remarks(io::ErrorKind::NotFound), 0, "it was renamed");
+        assert_eq!(remarks(io::ErrorKind::PermissionDenied), 1);
     }
 }

@@ -78,13 +78,13 @@ impl Moves {
 
 impl Settled<'_> {
     /// What is left when links were found: messages that can be copied here once another has come
-    /// wait for that, and what is a copy here is copied there. Answers with these copies, and
-    /// whether messages wait.
+    /// wait for that, what is a copy here is copied there, and what could not be looked at is
+    /// passed over. Answers with these copies, and whether messages wait.
     pub fn rest(
         &mut self,
         name: &MailboxName,
         moves: &Moves,
-        links: &[(Uid, MaildirId)],
+        (links, dim): (&[(Uid, MaildirId)], &[MaildirId]),
     ) -> (Vec<Action>, bool) {
         let linked = |uid: &Uid| links.iter().any(|(own, _)| own == uid);
         let waiting = moves.waiting.iter().filter(|(place, _)| place == name);
@@ -92,6 +92,8 @@ impl Settled<'_> {
         let before = self.uids.len();
         self.uids.extend(waiting);
         let linked: BTreeSet<&MaildirId> = links.iter().map(|(_, file)| file).collect();
+        let dim = dim.iter().filter(|file| !linked.contains(file));
+        self.files.extend(dim.cloned());
         let mut actions = Vec::new();
         for copy in moves.copies.get(name).into_iter().flatten() {
             if let AnyId::Local(file) = &copy.partner
@@ -119,10 +121,10 @@ mod tests {
         };
         let links = [(uid(2), MaildirId::new("x"))];
         let mut settled = moves.settled(&a);
-        assert!(settled.rest(&a, &moves, &links).1, "one waits");
+        assert!(settled.rest(&a, &moves, (&links, &[])).1, "one waits");
         assert_eq!(settled.uids, [uid(1)].into());
         let mut settled = moves.settled(&b);
-        assert!(!settled.rest(&b, &moves, &[]).1, "none waits");
+        assert!(!settled.rest(&b, &moves, (&[], &[])).1, "none waits");
         assert!(settled.uids.is_empty());
     }
 }

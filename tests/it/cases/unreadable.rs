@@ -126,3 +126,50 @@ fn a_deleted_message_whose_body_cannot_be_kept_stays() {
     }
     assert!(named > 0, "the message is named");
 }
+
+/// The disk would not say how long a file is: it may be what is gone elsewhere, so that is neither
+/// deleted nor uploaded anew until it says so.
+#[test]
+fn a_file_that_cannot_be_looked_at_is_nothing_new() {
+    for to in [inbox(), mb("A")] {
+        let mut w = super::mailboxes::with_a();
+        let before = show(&w.remote.view());
+        let file = file(&w);
+        let body = w.local.inner.borrow().boxes[&inbox()].messages[&file].clone();
+        w.local.delete(&inbox(), &file);
+        let dim = |w: &TwoSides, dim: bool| {
+            let mut inner = w.local.inner.borrow_mut();
+            inner.boxes.get_mut(&to).unwrap().dim = dim;
+        };
+        let mut inner = w.local.inner.borrow_mut();
+        let b = inner.boxes.get_mut(&to).unwrap();
+        b.put_as(MaildirId::new("renamed"), body);
+        drop(inner);
+        dim(&w, true);
+        for _ in 0..2 {
+            let report = w.sync();
+            assert_eq!((report.uploaded, report.changes()), (0, 0), "{to}");
+            assert!(!report.ok(), "it is named");
+            assert_eq!(show(&w.remote.view()), before, "{to}");
+        }
+        dim(&w, false);
+        let report = w.sync_ok();
+        assert_eq!((report.uploaded, report.deleted_remote), (0, 0), "{to}");
+        w.assert_equal_sides("it was looked at");
+        w.sync_idle();
+    }
+}
+
+/// Meanwhile what is new there on the server meets it.
+#[test]
+fn a_file_that_cannot_be_looked_at_is_linked_with_its_like() {
+    let mut w = base();
+    w.local.add(&inbox(), NEW, seen());
+    w.remote.add(&inbox(), NEW, seen());
+    let mut inner = w.local.inner.borrow_mut();
+    inner.boxes.get_mut(&inbox()).unwrap().dim = true;
+    drop(inner);
+    let report = w.sync();
+    assert_eq!((report.uploaded, report.downloaded), (0, 0), "{report:?}");
+    w.assert_equal_sides("linked");
+}

@@ -301,6 +301,7 @@ impl Stage {
             let most = 1 + c.copied as usize;
             if have > most && (c.moved || c.copied > 0 || self.truth.blurred) {
                 self.doubled += 1;
+                self.note(&format!("c{n} ends up {have} times, not {most}"));
             } else if have > most {
                 self.broken(&format!("P4: c{n} is there {have} times, not {most}"));
             }

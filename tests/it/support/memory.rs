@@ -31,6 +31,8 @@ pub struct Box_<I: Ord> {
     pub read_only: bool,
     /// Looks answer "unknown".
     pub blind: bool,
+    /// Nobody can say how long what is new in it is.
+    pub dim: bool,
     /// Questions about its messages fail.
     pub deaf: bool,
     /// What the user is to be told of it.
@@ -51,6 +53,7 @@ impl<I: Ord> Box_<I> {
             messages: BTreeMap::new(),
             read_only: false,
             blind: false,
+            dim: false,
             deaf: false,
             remarks: Vec::new(),
             called: None,

@@ -80,7 +80,9 @@ impl<I: MemoryId> Store for Memory<I> {
                 continue;
             }
             look.seen.insert(id.clone(), Some(message.flags.clone()));
-            look.sizes.insert(id.clone(), message.body.len() as u64);
+            if !b.dim || sizes.contains_key(&id.any()) {
+                look.sizes.insert(id.clone(), message.body.len() as u64);
+            }
             if message.broken {
                 look.broken.insert(id.clone());
             }
@@ -95,6 +97,9 @@ impl<I: MemoryId> Store for Memory<I> {
             let expunged = b.expunged.iter().filter(|(at, _)| *at > since.unwrap());
             let gone = expunged.map(|(_, id)| id.clone()).collect();
             look.coverage = Coverage::Delta { gone };
+        }
+        if b.dim {
+            look.coverage = Coverage::Partial;
         }
         Ok(look)
     }
