@@ -123,3 +123,37 @@ pub(super) fn rests_on_absence(action: &Action, side: Side) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::plain::{delete, file, pair_ref, uid};
+    use super::*;
+    use crate::model::{AnyId, Flags, Id};
+
+    #[test]
+    fn what_is_done_for_an_absence_names_the_side_that_it_is_on() {
+        let copy = |from: AnyId, why| Action::Copy {
+            from,
+            flags: Flags::default(),
+            replaces: None,
+            why,
+        };
+        let (there, here) = (
+            |why| copy(uid(1).any(), why),
+            |why| copy(file(1).any(), why),
+        );
+        let forget = Action::Forget { pair: pair_ref(1) };
+        let sides = |action: &Action| Side::BOTH.map(|side| rests_on_absence(action, side));
+        let of = |side: Side| Side::BOTH.map(|one| one == side);
+        for why in [CopyWhy::Wanted, CopyWhy::Moved] {
+            assert_eq!(sides(&there(why)), of(Side::Local));
+            assert_eq!(sides(&here(why)), of(Side::Remote));
+        }
+        for why in [CopyWhy::New, CopyWhy::Retry, CopyWhy::Restore] {
+            assert_eq!(sides(&there(why)), [false, false]);
+        }
+        assert_eq!(sides(&delete(Side::Remote, 1)), of(Side::Local));
+        assert_eq!(sides(&delete(Side::Local, 1)), [false, false]);
+        assert_eq!(sides(&forget), [true, true]);
+    }
+}

@@ -231,4 +231,17 @@ mod tests {
         one.local.coverage = Coverage::Delta { gone };
         assert_eq!(whereabouts(&one.local, &file), Whereabouts::Gone);
     }
+
+    #[test]
+    fn files_without_a_size_are_dim_where_not_all_was_seen() {
+        use super::super::plain::file;
+        let mut one = super::super::plain::scene("A", &[1]);
+        for n in 1..=3 {
+            one.local.seen.insert(file(n), None);
+        }
+        one.local.sizes.insert(file(2), 1);
+        assert!(one.dim_files().is_empty(), "nothing is said to be missing");
+        one.local.coverage = Coverage::Partial;
+        assert_eq!(one.dim_files(), [file(3)]);
+    }
 }

@@ -240,6 +240,34 @@ fn what_may_not_be_taken_away_on_disk_is_moved_there_or_stays() {
     );
 }
 
+#[test]
+fn what_is_new_beside_what_a_side_lost_is_named() {
+    let lost = |pairs: &[Known], uids, files| moves(pairs, uids, files).lost;
+    let (uid, file) = (there("B", Some(1)), here("B", "n"));
+    let named = |id: AnyId| [(mailbox("B"), id)].into();
+    let new_there = |pairs: &[Known]| lost(pairs, vec![uid.clone()], Vec::new());
+    let new_here = |pairs: &[Known]| lost(pairs, Vec::new(), vec![file.clone()]);
+    // Gone on both sides: moved on one of them, and who knows on the other.
+    let gone = known(1, "A", Gone, Gone);
+    assert_eq!(new_there(&[gone.clone()]), named(uid.id.any()));
+    assert_eq!(new_here(&[gone.clone()]), named(file.id.any()));
+    let two = [gone, known(2, "A", Gone, Gone)];
+    assert_eq!(new_there(&two), named(uid.id.any()));
+    assert_eq!(new_here(&two), named(file.id.any()));
+    // Deleted on one side, and copied or new on the other.
+    assert_eq!(new_there(&[known(1, "A", Here, Gone)]), named(uid.id.any()));
+    assert_eq!(
+        new_here(&[known(1, "A", Gone, Broken)]),
+        named(file.id.any())
+    );
+    // What was damaged is where it was.
+    assert_eq!(new_there(&[known(1, "A", Gone, Broken)]), BTreeSet::new());
+    // What was found is not lost.
+    let found = [known(1, "A", Here, Gone)];
+    let files = vec![here("C", "f1")];
+    assert_eq!(lost(&found, vec![uid.clone()], files), BTreeSet::new());
+}
+
 /// A move of pair 1 from A, where the server calls it `uid` now, to B, where it gave 5 before.
 fn cut(uid: u32, may_come: bool) -> [CutMove; 1] {
     [CutMove {

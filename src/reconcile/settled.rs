@@ -110,6 +110,7 @@ impl Settled<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Id;
 
     #[test]
     fn what_waits_in_a_mailbox_waits_there_only_and_not_where_it_is_linked() {
@@ -117,6 +118,7 @@ mod tests {
         let uid = |n| Uid::new(n).unwrap();
         let moves = Moves {
             waiting: [(a.clone(), uid(1)), (a.clone(), uid(2))].into(),
+            lost: [(a.clone(), uid(3).any())].into(),
             ..Moves::default()
         };
         let links = [(uid(2), MaildirId::new("x"))];
@@ -126,5 +128,7 @@ mod tests {
         let mut settled = moves.settled(&b);
         assert!(!settled.rest(&b, &moves, (&[], &[])).1, "none waits");
         assert!(settled.uids.is_empty());
+        assert_eq!(moves.settled(&a).lost, [uid(3).any()].into());
+        assert!(moves.settled(&b).lost.is_empty());
     }
 }
