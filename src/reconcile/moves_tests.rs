@@ -248,12 +248,11 @@ fn what_is_new_beside_what_a_side_lost_is_named() {
     let new_there = |pairs: &[Known]| lost(pairs, vec![uid.clone()], Vec::new());
     let new_here = |pairs: &[Known]| lost(pairs, Vec::new(), vec![file.clone()]);
     // Gone on both sides: moved on one of them, and who knows on the other.
-    let gone = known(1, "A", Gone, Gone);
-    assert_eq!(new_there(&[gone.clone()]), named(uid.id.any()));
-    assert_eq!(new_here(&[gone.clone()]), named(file.id.any()));
-    let two = [gone, known(2, "A", Gone, Gone)];
-    assert_eq!(new_there(&two), named(uid.id.any()));
-    assert_eq!(new_here(&two), named(file.id.any()));
+    let two = [known(1, "A", Gone, Gone), known(2, "A", Gone, Gone)];
+    for gone in [&two[..1], &two] {
+        assert_eq!(new_there(gone), named(uid.id.any()));
+        assert_eq!(new_here(gone), named(file.id.any()));
+    }
     // Deleted on one side, and copied or new on the other.
     assert_eq!(new_there(&[known(1, "A", Here, Gone)]), named(uid.id.any()));
     assert_eq!(

@@ -193,12 +193,11 @@ fn an_upload_in_doubt_waits_no_longer_when_the_clock_was_put_back() {
         let at = w.now.get() + ahead;
         w.state.begin_uploads(key, &[f], 9, at).unwrap();
         w.state.commit_uploads(key, at).unwrap();
-        let rows = w.state.writes();
+        let (rows, before) = (w.state.writes(), w.fuse.borrow().steps);
         w.options.dry_run = true;
         w.sync();
         assert_eq!(w.state.writes(), rows, "a dry run wrote");
         w.options.dry_run = false;
-        let before = w.fuse.borrow().steps;
         assert_eq!(w.sync_ok().uploaded, 1);
         w.assert_equal_sides("sent again after the grace");
         w.fuse.borrow().steps - before
