@@ -278,7 +278,10 @@ fn is_there(
         None if report.is_hidden(name) => None,
         // Nothing changed there.
         None => Some(known),
-        Some(scene) if !known => Some(scene.remote.seen.contains_key(&source.uid)),
+        // A look tells of each that the base does not know, unless it did not see all.
+        Some(scene) if !known && !scene.remote.leaves_open(&source.uid) => {
+            Some(scene.remote.seen.contains_key(&source.uid))
+        }
         Some(scene) => match whereabouts(&scene.remote, &source.uid) {
             Whereabouts::Unknown => None,
             seen => Some(seen != Whereabouts::Gone),
@@ -349,5 +352,27 @@ mod tests {
             Some(true)
         );
         assert_eq!(asked(2, &told(&[1], &[1], whole), &quiet), Some(false));
+        assert_eq!(asked(2, &told(&[1], &[1], Coverage::Partial), &quiet), None);
+        let gone = Default::default();
+        let changes = told(&[1], &[], Coverage::Delta { gone });
+        assert_eq!(asked(1, &changes, &quiet), Some(true));
+        assert_eq!(asked(2, &changes, &quiet), Some(false));
+    }
+
+    #[test]
+    fn only_another_uid_in_the_same_mailbox_is_recorded_as_such() {
+        let relative = |mailbox| Relative {
+            pair: pair(1),
+            mailbox: MailboxKey(mailbox),
+        };
+        let source = |n| Source {
+            pair: PairId(1),
+            mailbox: MailboxKey(1),
+            uid: uid(n),
+        };
+        let moved = renamed(&source(2), &relative(1)).map(|moved| (moved.to, moved.uid));
+        assert_eq!(moved, Some((MailboxKey(1), uid(2))));
+        assert!(renamed(&source(1), &relative(1)).is_none());
+        assert!(renamed(&source(2), &relative(2)).is_none(), "it went on");
     }
 }

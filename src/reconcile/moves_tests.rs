@@ -261,6 +261,7 @@ fn what_is_new_beside_what_a_side_lost_is_named() {
     );
     // What was damaged is where it was.
     assert_eq!(new_there(&[known(1, "A", Gone, Broken)]), BTreeSet::new());
+    assert_eq!(new_here(&[known(1, "A", Broken, Here)]), BTreeSet::new());
     // What was found is not lost.
     let found = [known(1, "A", Here, Gone)];
     let files = vec![here("C", "f1")];

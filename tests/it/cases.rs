@@ -95,6 +95,8 @@ fn row(name: &str, prepare: fn() -> TwoSides, act: fn(&mut TwoSides), want: &str
         assert_eq!(show(&w.remote.view()), want_remote, "{name}, remote, {how}");
         assert_eq!(show(&w.local.view()), want_local, "{name}, local, {how}");
         w.sync_idle();
+        let notes = w.state.uploads_in_doubt().unwrap();
+        assert!(notes.is_empty(), "{name}, {how}: {notes:?}");
     };
     let mut w = prepare();
     act(&mut w);

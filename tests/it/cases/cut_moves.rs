@@ -98,15 +98,16 @@ fn carried(w: &mut TwoSides, to: &MailboxName) {
 
 type Began = (&'static str, fn() -> TwoSides);
 
-/// The server had given it another UID in INBOX.
+/// The server has given it another UID in INBOX.
+fn renumbered() -> TwoSides {
+    let w = three();
+    let uid = uid(&w);
+    w.remote.shift(&inbox(), &uid, &inbox());
+    w
+}
+
 fn renamed() -> TwoSides {
-    let renamed = || {
-        let w = three();
-        let uid = uid(&w);
-        w.remote.shift(&inbox(), &uid, &inbox());
-        w
-    };
-    cut_as(Cut::Copied, renamed)
+    cut_as(Cut::Copied, renumbered)
 }
 
 fn sent() -> TwoSides {
@@ -196,6 +197,45 @@ fn beside_a_copy_by_another_device() {
         |w| both_shifted(w, &mb("B"), &inbox()),
         want,
     );
+}
+
+/// Two equal messages are to be moved to where another device has copied one of them: that copy
+/// stands for one of the two, and is not what comes of the other.
+#[test]
+fn two_beside_a_copy_by_another_device() {
+    let sent = || {
+        for step in 1..100 {
+            let mut w = three();
+            w.remote.add(&inbox(), BODY, seen());
+            w.sync_ok();
+            w.remote.inner.borrow_mut().moves_by_copy = true;
+            let uid = uid(&w);
+            w.remote.copy(&inbox(), &uid, &mb("A"));
+            both_shifted(&mut w, &inbox(), &mb("A"));
+            w.sync_cut(step);
+            let noted = !w.state.uploads_in_doubt().unwrap().is_empty();
+            if noted && there(&w) == ["A", "INBOX"] {
+                return w;
+            }
+        }
+        panic!("it was not cut there");
+    };
+    let want = r"A: a(\Seen) msg(\Seen) msg(\Seen); B: ; INBOX: other()";
+    row("nothing else", sent, |_| {}, want);
+}
+
+/// Nothing was copied, and others came and went where it was to be moved: what is left where it
+/// was is not what became of it there.
+#[test]
+fn others_came_and_went_meanwhile() {
+    let sent = || cut_as(Cut::Sent, renumbered);
+    let went_by = |w: &mut TwoSides| {
+        let other = w.remote.add(&mb("A"), b"Subject: n\r\n\r\n1", seen());
+        w.remote.delete(&mb("A"), &other);
+    };
+    let want = r"A: a(\Seen) msg(\Seen); B: ; INBOX: other()";
+    row("another UID, sent", sent, went_by, want);
+    row("sent", self::sent, went_by, want);
 }
 
 /// Of two equal messages one was moved, and the other copied.
