@@ -337,6 +337,9 @@ class Ledger:
     def __init__(self, noticed, missed, mutants, source):
         self.paths, self.sums = (noticed, missed), {}
         files = {mutant["file"]: File(f"{source}/{mutant['file']}") for mutant in mutants}
+        # What is known of files that are not asked about in this call stays.
+        self.others = {path: [line for line in self.lines(path) if line.split(":")[0] not in files]
+                       for path in self.paths}
         for mutant in mutants:
             file = files[mutant["file"]]
             start, end = file.span(mutant["function"]["span"]) if mutant.get("function") else (0, 0)
@@ -345,11 +348,15 @@ class Ledger:
         self.noticed = {words: rest for words, *rest in self.read(noticed)}
         self.missed = {words: set(rest[1].split(",")) for words, *rest in self.read(missed)}
 
-    def read(self, path):
+    @staticmethod
+    def lines(path):
         if not os.path.exists(path):
             return []
         with open(path) as lines:
-            fields = [line.rstrip("\n").split("\t") for line in lines]
+            return list(lines)
+
+    def read(self, path):
+        fields = [line.rstrip("\n").split("\t") for line in self.lines(path)]
         return [one for one in fields if self.sums.get(one[0]) == one[1]]
 
     def add(self, words, test, asked):
@@ -363,8 +370,9 @@ class Ledger:
         sums = self.sums
         missed = {words: [sums[words], ",".join(sorted(asked))] for words, asked in self.missed.items()}
         for path, all_of_it in zip(self.paths, (self.noticed, missed)):
+            lines = ["\t".join([words, *rest]) + "\n" for words, rest in all_of_it.items()]
             with open(f"{path}.new", "w") as out:
-                out.writelines("\t".join([words, *rest]) + "\n" for words, rest in sorted(all_of_it.items()))
+                out.writelines(sorted(self.others[path] + lines))
             os.rename(f"{path}.new", path)
 
 
@@ -397,9 +405,10 @@ def one_round(how, tree, todo, jobs, ledger, order):
 
 
 def main():
-    source, tree, noticed, missed, jobs, *directories = sys.argv[1:]
+    source, tree, noticed, missed, jobs, *places = sys.argv[1:]
     jobs = int(jobs)
-    wanted = [word for directory in directories for word in ("-f", f"{directory}/*.rs")]
+    files = [place if place.endswith(".rs") else f"{place}/*.rs" for place in places]
+    wanted = [word for file in files for word in ("-f", file)]
     listed = subprocess.run(["cargo", "mutants", "--list", "--json", *wanted], cwd=source,
                             stdout=subprocess.PIPE, text=True, check=True)
     mutants = json.loads(listed.stdout)

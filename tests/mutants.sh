@@ -2,7 +2,7 @@
 # Changes the program in one place at a time and asks whether a test notices. The places are those
 # of cargo-mutants (which it installs); all are compiled at once, see mutants.py.
 #
-#   bash tests/mutants.sh [DIRECTORY...]     src/reconcile src/engine by default
+#   bash tests/mutants.sh [PLACE...]         files or directories (src/reconcile src/engine)
 #   MAILTIDE_JOBS=N                          so many at once (default 2)
 #   MAILTIDE_LIMIT=S                         tests that take longer than S seconds are not asked (default 60)
 #   MAILTIDE_BUDGET=S                        so many seconds of tests about one mutant (default: all)
