@@ -304,17 +304,23 @@ mod tests {
         [(mb("A"), one)].into()
     }
 
-    #[test]
-    fn what_is_left_of_a_move_is_asked_for_where_it_was_taken_from() {
-        let relative = |mailbox| Relative {
+    fn relative(mailbox: i64) -> Relative {
+        Relative {
             pair: pair(1),
             mailbox: MailboxKey(mailbox),
-        };
-        let source = |n| Source {
+        }
+    }
+
+    fn source(n: u32) -> Source {
+        Source {
             pair: PairId(1),
             mailbox: MailboxKey(1),
             uid: uid(n),
-        };
+        }
+    }
+
+    #[test]
+    fn what_is_left_of_a_move_is_asked_for_where_it_was_taken_from() {
         let (a, none, quiet) = (mb("A"), Scenes::new(), Report::default());
         let asked = |n, scenes: &Scenes, report: &Report| {
             is_there(Some(&a), &source(n), &relative(1), scenes, report)
@@ -361,15 +367,6 @@ mod tests {
 
     #[test]
     fn only_another_uid_in_the_same_mailbox_is_recorded_as_such() {
-        let relative = |mailbox| Relative {
-            pair: pair(1),
-            mailbox: MailboxKey(mailbox),
-        };
-        let source = |n| Source {
-            pair: PairId(1),
-            mailbox: MailboxKey(1),
-            uid: uid(n),
-        };
         let moved = renamed(&source(2), &relative(1)).map(|moved| (moved.to, moved.uid));
         assert_eq!(moved, Some((MailboxKey(1), uid(2))));
         assert!(renamed(&source(1), &relative(1)).is_none());

@@ -47,8 +47,7 @@ fn cut_as(how: Cut, begin: fn() -> TwoSides) -> TwoSides {
         let file = file(&w);
         w.local.shift(&inbox(), &file, &mb("A"));
         w.sync_cut(step);
-        let noted = !w.state.uploads_in_doubt().unwrap().is_empty();
-        if there(&w) == want && (noted || how != Cut::Sent) {
+        if there(&w) == want && (noted(&w) || how != Cut::Sent) {
             return w;
         }
     }
@@ -94,6 +93,31 @@ fn carried(w: &mut TwoSides, to: &MailboxName) {
     if let Some((uid, _)) = all.iter().find(|(_, m)| m.body == BODY) {
         w.remote.shift(&mb("A"), uid, to);
     }
+}
+
+/// Two equal messages in INBOX.
+fn two_equal() -> TwoSides {
+    let mut w = three();
+    w.remote.add(&inbox(), BODY, seen());
+    w.sync_ok();
+    w
+}
+
+fn noted(w: &TwoSides) -> bool {
+    !w.state.uploads_in_doubt().unwrap().is_empty()
+}
+
+/// The run was cut at the first step at which it looks like this; the server has no MOVE.
+fn cut_when(begin: fn() -> TwoSides, is: fn(&TwoSides) -> bool) -> TwoSides {
+    for step in 1..100 {
+        let mut w = begin();
+        w.remote.inner.borrow_mut().moves_by_copy = true;
+        w.sync_cut(step);
+        if is(&w) {
+            return w;
+        }
+    }
+    panic!("it was not cut there");
 }
 
 type Began = (&'static str, fn() -> TwoSides);
@@ -170,24 +194,16 @@ fn moved_back_there() {
 /// What another device had copied there just before is not what comes of the move.
 #[test]
 fn beside_a_copy_by_another_device() {
-    let sent = || {
-        let copied = || {
-            let w = three();
-            let uid = uid(&w);
-            w.remote.copy(&inbox(), &uid, &mb("A"));
-            w
-        };
-        for step in 1..100 {
-            let mut w = copied();
-            w.remote.inner.borrow_mut().moves_by_copy = true;
-            shifted(&mut w, &mb("B"));
-            w.sync_cut(step);
-            if !w.state.uploads_in_doubt().unwrap().is_empty() && there(&w) == ["A", "INBOX"] {
-                return w;
-            }
-        }
-        panic!("it was not cut there");
-    };
+    fn began() -> TwoSides {
+        let mut w = three();
+        let uid = uid(&w);
+        w.remote.copy(&inbox(), &uid, &mb("A"));
+        shifted(&mut w, &mb("B"));
+        w
+    }
+    fn sent() -> TwoSides {
+        cut_when(began, |w| noted(w) && there(w) == ["A", "INBOX"])
+    }
     let want = r"A: a(\Seen) msg(\Seen); B: msg(\Seen); INBOX: other()";
     row("nothing else", sent, |_| {}, want);
     let want = r"A: a(\Seen) msg(\Seen); B: ; INBOX: msg(\Seen) other()";
@@ -203,23 +219,16 @@ fn beside_a_copy_by_another_device() {
 /// stands for one of the two, and is not what comes of the other.
 #[test]
 fn two_beside_a_copy_by_another_device() {
-    let sent = || {
-        for step in 1..100 {
-            let mut w = three();
-            w.remote.add(&inbox(), BODY, seen());
-            w.sync_ok();
-            w.remote.inner.borrow_mut().moves_by_copy = true;
-            let uid = uid(&w);
-            w.remote.copy(&inbox(), &uid, &mb("A"));
-            both_shifted(&mut w, &inbox(), &mb("A"));
-            w.sync_cut(step);
-            let noted = !w.state.uploads_in_doubt().unwrap().is_empty();
-            if noted && there(&w) == ["A", "INBOX"] {
-                return w;
-            }
-        }
-        panic!("it was not cut there");
-    };
+    fn began() -> TwoSides {
+        let mut w = two_equal();
+        let uid = uid(&w);
+        w.remote.copy(&inbox(), &uid, &mb("A"));
+        both_shifted(&mut w, &inbox(), &mb("A"));
+        w
+    }
+    fn sent() -> TwoSides {
+        cut_when(began, |w| noted(w) && there(w) == ["A", "INBOX"])
+    }
     let want = r"A: a(\Seen) msg(\Seen) msg(\Seen); B: ; INBOX: other()";
     row("nothing else", sent, |_| {}, want);
 }
@@ -241,20 +250,14 @@ fn others_came_and_went_meanwhile() {
 /// Of two equal messages one was moved, and the other copied.
 #[test]
 fn equal_messages_are_told_apart() {
-    let began = || {
-        for step in 1..100 {
-            let mut w = three();
-            w.remote.add(&inbox(), BODY, seen());
-            w.sync_ok();
-            w.remote.inner.borrow_mut().moves_by_copy = true;
-            both_shifted(&mut w, &inbox(), &mb("A"));
-            w.sync_cut(step);
-            if there(&w) == ["A", "A", "INBOX"] {
-                return w;
-            }
-        }
-        panic!("it was not cut there");
-    };
+    fn moved() -> TwoSides {
+        let mut w = two_equal();
+        both_shifted(&mut w, &inbox(), &mb("A"));
+        w
+    }
+    fn began() -> TwoSides {
+        cut_when(moved, |w| there(w) == ["A", "A", "INBOX"])
+    }
     let want = r"A: a(\Seen); B: msg(\Seen) msg(\Seen); INBOX: other()";
     let on = |w: &mut TwoSides| both_shifted(w, &mb("A"), &mb("B"));
     row("both were moved on", began, on, want);
