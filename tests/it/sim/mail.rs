@@ -179,9 +179,13 @@ impl Mail {
 
     /// All messages get new UIDs in a new UIDVALIDITY.
     pub fn renumber(&mut self, name: &str, skip: u32, seconds: i64) {
-        let epoch = self.epoch(seconds + 100);
+        let (epoch, clock) = (self.epoch(seconds + 100), self.profile.clock_epochs);
         if let Some(mailbox) = self.boxes.get_mut(name) {
-            mailbox.epoch = epoch;
+            // No server gets through with it twice in a second.
+            mailbox.epoch = match clock {
+                true => epoch.max(mailbox.epoch + 1),
+                false => epoch,
+            };
             mailbox.next += skip;
             mailbox.gone.clear();
             for letter in std::mem::take(&mut mailbox.letters) {
