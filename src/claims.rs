@@ -94,8 +94,9 @@ fn sound() -> Vec<u8> {
             let name = MailboxName::parse(name).unwrap();
             let key = state.add_mailbox(&name, tag as u32).unwrap();
             let cursor = Cursor("1 2 3 4".into());
-            state.set_cursor(key, Side::Remote, &cursor).unwrap();
-            state.set_full_at(key, 5).unwrap();
+            let left = state::Left::on(key, Side::Remote, cursor);
+            let full_at = Some(5);
+            state.leave(&[state::Left { full_at, ..left }]).unwrap();
         }
         drop(state);
         std::fs::read(&path).unwrap()

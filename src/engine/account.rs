@@ -208,7 +208,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let begun = works.len();
         let works = self.execute(verdict.plan, works, report).await?;
         let smooth = settles && works.len() == begun && report.errors.len() == troubles;
-        let rests = changed && smooth && self.rests(&works, &listed, began).await?;
+        let rests = changed && smooth && self.rests(works, &listed, began).await?;
         if config_changed && report.ok() && self.options.only.is_empty() {
             self.remember_config()?;
         }

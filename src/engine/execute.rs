@@ -10,7 +10,7 @@ use super::work::{Work, Works};
 use crate::model::{Id, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::mailbox_action::Forget;
 use crate::reconcile::{Action, Cursor, MailboxAction, Outcome, Plan};
-use crate::state::Change;
+use crate::state::{Change, Left};
 use crate::store::{Ask, Depth, Keep, Removal, Serve, StoreError};
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
@@ -56,13 +56,15 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         self.move_mail(&mut works, report).await?;
         self.delete_here(&mut works, report).await?;
         let failed = self.delete_there(&mut works, report).await?;
+        let mut left = Vec::new();
         for work in works
             .values_mut()
             .filter(|work| !failed.contains(&work.base.name))
         {
             self.bookkeeping(work)?;
-            self.remember_cursors(work)?;
+            left.extend(self.left(work));
         }
+        self.state.leave(&left)?;
         for action in deletions {
             let name = action.name().clone();
             let done = self.delete_mailbox(action, report).await;
@@ -305,24 +307,19 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 
     /// Cursors move only past what has been acted on.
-    fn remember_cursors(&mut self, work: &Work) -> Result<(), Ended> {
-        if !work.is_done() {
-            return Ok(());
-        }
-        let key = work.base.key;
-        let sides = [
+    fn left(&self, work: &Work) -> Option<Left> {
+        let cursors = [
             (Side::Remote, &work.remote_cursor),
             (Side::Local, &work.local_cursor),
         ];
-        for (side, cursor) in sides {
-            // A mailbox that was created a moment ago has not been looked at on that side.
-            if *cursor != Cursor::default() {
-                self.state.set_cursor(key, side, cursor)?;
-            }
-        }
-        if work.full {
-            self.state.set_full_at(key, (self.world.now)())?;
-        }
-        Ok(())
+        // A mailbox that was created a moment ago has not been looked at on that side.
+        let cursors = cursors
+            .into_iter()
+            .filter(|(_, cursor)| **cursor != Cursor::default());
+        work.is_done().then(|| Left {
+            key: work.base.key,
+            cursors: cursors.map(|(side, c)| (side, c.clone())).collect(),
+            full_at: work.full.then(|| (self.world.now)()),
+        })
     }
 }

@@ -5,18 +5,21 @@ use super::overview::Overview;
 use super::report::{Ended, Report};
 use super::scene::{Fate, Scene};
 use super::survey::Looked;
-use crate::model::{MailboxBase, MailboxKey, MailboxName, MaildirId, Side, Uid};
+use crate::model::{MailboxBase, MailboxKey, MailboxName, MaildirId, Outline, Side, Uid};
 use crate::reconcile::mailbox_action::Forget;
 use crate::reconcile::mailboxes::{self, Step};
 use crate::reconcile::messages::Known;
 use crate::reconcile::rest::agrees;
 use crate::reconcile::{Cursor, Look, MailboxAction};
-use crate::store::{Ask, Depth, Keep, Serve, StoreError};
+use crate::state::Left;
+use crate::store::{Ask, Depth, Keep, Next, Serve, StoreError};
 
 /// A mailbox that was looked at on disk, and is to be looked at on the server.
 pub(super) struct Asked {
     action: Option<MailboxAction>,
-    base: MailboxBase,
+    outline: Outline,
+    /// All that is known of it; `None`: not read yet, as nothing changed on disk.
+    base: Option<MailboxBase>,
     local: Look<MaildirId>,
     /// Where the server's side was left.
     cursor: Option<Cursor>,
@@ -25,19 +28,16 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    /// What the server is asked.
-    pub fn ask(&self) -> Ask<'_> {
-        Ask {
-            base: &self.base,
-            cursor: self.cursor.as_ref(),
-            depth: self.depth,
-        }
+    /// What the server will be asked.
+    pub fn next(&self) -> Next<'_> {
+        Next::Look(&self.outline, self.cursor.as_ref(), self.depth)
     }
 
     /// Where something may have moved to it: on disk only if it shows new files.
     pub fn sides_with_news(&self) -> &'static [Side] {
-        let known = Known::of(&self.base);
-        match self.local.seen.keys().any(|file| !known.file(file)) {
+        let known = self.base.as_ref().map(Known::of);
+        let known = |file| known.as_ref().is_some_and(|known| known.file(file));
+        match self.local.seen.keys().any(|file| !known(file)) {
             true => &Side::BOTH,
             false => &[Side::Remote],
         }
@@ -45,7 +45,7 @@ impl Asked {
 
     /// The mailbox.
     pub fn name(&self) -> &MailboxName {
-        &self.base.name
+        &self.outline.name
     }
 }
 
@@ -58,6 +58,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     ) -> Result<Option<Asked>, Ended> {
         let (action, base) = match step {
             Step::Live(name) | Step::Forget(name) | Step::Leave(name, _) => {
+                if let Some(asked) = self.unchanged_here(name, overview).await? {
+                    return Ok(Some(asked));
+                }
                 (None, self.known_base(name, overview)?)
             }
             Step::Adopt(name) => {
@@ -69,7 +72,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 let base = self.new_base(&name);
                 return Ok(Some(Asked {
                     action: Some(MailboxAction::Create { on, name, forget }),
-                    base,
+                    outline: base.outline(),
+                    base: Some(base),
                     local: Look::empty(),
                     cursor: None,
                     depth: Depth::Everything,
@@ -97,11 +101,40 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let cursor = overview.cursor(Side::Remote, &base.name).cloned();
         Ok(Some(Asked {
             action,
-            base,
+            outline: base.outline(),
+            base: Some(base),
             local,
             cursor,
             depth,
             full,
+        }))
+    }
+
+    /// A mailbox in which nothing changed on disk. What is known of its messages is read when the
+    /// server has been asked, while it answers.
+    async fn unchanged_here(
+        &mut self,
+        name: &MailboxName,
+        overview: &Overview,
+    ) -> Result<Option<Asked>, Ended> {
+        let left = overview.cursor(Side::Local, name);
+        let (Some(key), Some(left)) = (overview.keys.get(name), left) else {
+            return Ok(None);
+        };
+        if !overview.still_here.contains(name) || self.full_due(*key)? {
+            return Ok(None);
+        }
+        let Some(local) = self.local.unchanged(name, left).await? else {
+            return Ok(None);
+        };
+        Ok(Some(Asked {
+            action: None,
+            outline: self.state.outline(*key)?,
+            base: None,
+            local,
+            cursor: overview.cursor(Side::Remote, name).cloned(),
+            depth: Depth::Changes,
+            full: false,
         }))
     }
 
@@ -112,13 +145,18 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         here: &Asked,
         overview: &Overview,
     ) -> Result<bool, Ended> {
-        let same = here.depth == Depth::Changes
-            && here.action.is_none()
-            && overview.is_still_there(here.name())
-            && agrees(&here.base, &here.local);
-        let cursor = &here.local.cursor;
+        let asked = here.depth == Depth::Changes && here.action.is_none();
+        if !asked || !overview.is_still_there(here.name()) {
+            return Ok(false);
+        }
+        let key = here.outline.key;
+        let same = match &here.base {
+            Some(base) => agrees(base, &here.local),
+            None => agrees(&self.state.base(key)?, &here.local),
+        };
         if same && !self.options.dry_run {
-            self.state.set_cursor(here.base.key, Side::Local, cursor)?;
+            let cursor = here.local.cursor.clone();
+            self.state.leave(&[Left::on(key, Side::Local, cursor)])?;
         }
         Ok(same)
     }
@@ -126,14 +164,26 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// Looks into the mailbox on the server, after the disk: what the disk showed can only be
     /// older, so a message that we ourselves are copying is never missed on both.
     pub(super) async fn look_there(&mut self, asked: Asked) -> Result<Looked, Ended> {
-        let remote = self.remote.look(&asked.ask()).await?;
         let Asked {
             action,
+            outline,
             base,
             local,
+            cursor,
+            depth,
             full,
-            ..
         } = asked;
+        let base = match base {
+            Some(base) => base,
+            None => self.state.base(outline.key)?,
+        };
+        debug_assert_eq!(base.outline(), outline);
+        let ask = Ask {
+            base: &base,
+            cursor: cursor.as_ref(),
+            depth,
+        };
+        let remote = self.remote.look(&ask).await?;
         let scene = Scene {
             base,
             remote,

@@ -11,6 +11,8 @@ pub(super) struct Overview {
     pub quiet: BTreeSet<MailboxName>,
     /// Mailboxes in which nothing changed on the server.
     pub still: BTreeSet<MailboxName>,
+    /// Mailboxes in which nothing had changed on disk.
+    pub still_here: BTreeSet<MailboxName>,
     /// Mailboxes of which the server tells nothing without a closer look, and that nobody named.
     pub left: BTreeSet<MailboxName>,
     pub restless: BTreeSet<MailboxKey>,

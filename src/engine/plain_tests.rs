@@ -310,6 +310,7 @@ fn nothing() -> Overview {
         cursors: [BTreeMap::new(), BTreeMap::new()],
         quiet: BTreeSet::new(),
         still: BTreeSet::new(),
+        still_here: BTreeSet::new(),
         left: BTreeSet::new(),
         restless: BTreeSet::new(),
         listed: Vec::new(),

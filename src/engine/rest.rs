@@ -10,6 +10,7 @@ use crate::reconcile::guard::Verdict;
 use crate::reconcile::renames::Home;
 use crate::reconcile::rest::{after, agrees};
 use crate::reconcile::{Action, Coverage, Cursor, Listed, MailboxAction};
+use crate::state::Left;
 use crate::store::{Ask, Depth, Keep, Serve};
 
 /// What happens during a pass that took longer than this is not left to the next run, seconds.
@@ -55,20 +56,42 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// is, so that the next run need not read it.
     pub(super) async fn rests(
         &mut self,
-        works: &Works,
+        works: Works,
         remote: &[Listed],
         began: i64,
     ) -> Result<bool, Ended> {
         if !(0..LONG).contains(&((self.world.now)() - began)) {
             return Ok(false);
         }
-        for work in works.values() {
+        // A mailbox that was created a moment ago is another than the one that had its name.
+        let created = |work: &Work| work.local_cursor == Cursor::default();
+        let created = works.values().any(created);
+        let mut left = Vec::new();
+        let rest = self.all_rest(works, &mut left).await;
+        self.state.leave(&left)?;
+        if !rest? {
+            return Ok(false);
+        }
+        let homes = self.state.homes()?;
+        let unnamed = |home: &Home| home.remote.is_none() || home.local.is_none();
+        if homes.iter().any(unnamed) || created {
+            let local = self.local.list(&self.state.cursors(Side::Local)?).await?;
+            self.note_identities(homes, (remote, &local))?;
+        }
+        Ok(true)
+    }
+
+    /// Whether all of these are on disk as they were left there, and where those are left that were
+    /// looked at.
+    async fn all_rest(&mut self, works: Works, left: &mut Vec<Left>) -> Result<bool, Ended> {
+        for work in works.into_values() {
             if !work.is_done() {
                 tracing::debug!(mailbox = %work.base.name, "not done");
                 return Ok(false);
             }
             // What had not been looked at before is compared as a whole.
-            let cursor = Some(&work.local_cursor).filter(|cursor| **cursor != Cursor::default());
+            let (before, listed) = (work.local_cursor.clone(), work.listed);
+            let cursor = Some(&before).filter(|cursor| **cursor != Cursor::default());
             // What was changed in this very moment is not waited for: the next run looks there.
             if cursor.is_some() && !self.local.is_at_rest(&work.base.name) {
                 continue;
@@ -89,35 +112,27 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 Err(error) => return Err(error.into()),
             };
             if !agrees(&base, &look) {
-                tracing::debug!(mailbox = %work.base.name, "changed meanwhile on disk");
+                tracing::debug!(mailbox = %base.name, "changed meanwhile on disk");
                 return Ok(false);
             }
-            if look.cursor != work.local_cursor {
-                self.state.set_cursor(base.key, Side::Local, &look.cursor)?;
-            }
             // What was new on one side has now been compared message by message.
-            if work.listed && look.coverage == Coverage::Complete {
-                self.state.set_full_at(base.key, (self.world.now)())?;
-            }
-        }
-        let homes = self.state.homes()?;
-        let unnamed = |home: &Home| home.remote.is_none() || home.local.is_none();
-        // A mailbox that was created a moment ago is another than the one that had its name.
-        let created = |work: &Work| work.local_cursor == Cursor::default();
-        if homes.iter().any(unnamed) || works.values().any(created) {
-            let local = self.local.list(&self.state.cursors(Side::Local)?).await?;
-            self.note_identities(homes, (remote, &local))?;
+            let full = listed && look.coverage == Coverage::Complete;
+            left.push(Left {
+                full_at: full.then(|| (self.world.now)()),
+                ..Left::on(base.key, Side::Local, look.cursor)
+            });
         }
         Ok(true)
     }
 
     /// What is known of a mailbox now that its plan was carried out.
-    fn base_after(&self, work: &Work) -> Result<MailboxBase, Ended> {
-        let Some(base) = after(&work.base, &work.plan) else {
-            return Ok(self.state.base(work.base.key)?);
+    fn base_after(&self, work: Work) -> Result<MailboxBase, Ended> {
+        let key = work.base.key;
+        let Some(base) = after(work.base, &work.plan) else {
+            return Ok(self.state.base(key)?);
         };
         if cfg!(debug_assertions) {
-            let recorded = self.state.base(work.base.key)?;
+            let recorded = self.state.base(key)?;
             let shown = |base: &MailboxBase| -> Vec<_> {
                 let pair = |p: &Pair| (p.uid, p.file.clone(), p.flags.clone(), p.tombstone);
                 base.pairs.iter().map(pair).collect()

@@ -24,7 +24,7 @@ enum Overlook {
     /// First mailboxes are renamed, and then it is looked again.
     Renames(Vec<MailboxAction>),
     /// To a closer look at these.
-    Clear(Overview, Vec<Step>),
+    Clear(Box<Overview>, Vec<Step>),
 }
 
 pub(super) type Looked = (Option<MailboxAction>, Scene);
@@ -89,7 +89,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 None => {}
             }
         }
-        let next: Vec<Next<'_>> = asked.iter().map(|here| Next::Look(here.ask())).collect();
+        let next: Vec<Next<'_>> = asked.iter().map(|here| here.next()).collect();
         self.remote.foresee(&next).await?;
         let mut looks = Vec::new();
         for here in asked {
@@ -231,11 +231,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             cursors,
             quiet,
             still: there,
+            still_here: here,
             left,
             restless,
             listed: remote,
         };
-        Ok(Overlook::Clear(overview, steps))
+        Ok(Overlook::Clear(Box::new(overview), steps))
     }
 
     fn needs_look(&self, step: &Step, overview: &Overview) -> Result<bool, Ended> {

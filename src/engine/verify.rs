@@ -6,6 +6,7 @@ use super::rematch::HashSink;
 use super::report::Ended;
 use crate::model::{Kin, MailboxKey, MailboxName, MaildirId, Uid};
 use crate::reconcile::Outcome;
+use crate::state::Left;
 use crate::store::{Ask, Depth, Keep, Place, Serve};
 use std::collections::BTreeMap;
 
@@ -96,7 +97,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
         }
         // The next sync compares it message by message.
-        self.state.set_full_at(key, 0)?;
+        let (cursors, full_at) = (Vec::new(), Some(0));
+        self.state.leave(&[Left {
+            key,
+            cursors,
+            full_at,
+        }])?;
         found.forgotten += forgotten.len();
         self.state.apply(key, &forgotten, &[])?;
         Ok(())

@@ -11,7 +11,7 @@ use super::session::Session;
 use super::tier::{Tier, tier};
 use super::uid_set::UidSet;
 use super::wire::NoTap;
-use crate::model::{AnyId, Flags, Uid, UidValidity};
+use crate::model::{Flags, Outline, Uid, UidValidity, span};
 use crate::reconcile::{Coverage, Cursor, FlagMask, Look};
 use crate::store::{Ask, Depth, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,10 +30,10 @@ pub async fn look(
     access: Access,
     ask: &Ask<'_>,
 ) -> Result<Look<Uid>, StoreError> {
-    let left = left(ask);
+    let left = left(ask.base.epoch, ask.cursor, ask.depth);
     let since = since(session, left);
     let past = session.select(name, access, since).await?;
-    let known = known(ask);
+    let known = ask.base.known_uids();
     let open = session.open_mailbox()?.clone();
     let mut look = Look::unchanged(Some(open.epoch), Cursor::default());
     // A mailbox that we opened read-only names no PERMANENTFLAGS; that says nothing about it.
@@ -91,11 +91,10 @@ pub async fn look(
 }
 
 /// Where the mailbox was left, if changes since then are enough.
-fn left(ask: &Ask<'_>) -> Option<RemoteCursor> {
-    let cursor = ask.cursor.and_then(RemoteCursor::read);
-    cursor.filter(|c| {
-        ask.depth == Depth::Changes && ask.base.epoch == Some(UidValidity(c.epoch)) && c.modseq > 0
-    })
+fn left(epoch: Option<UidValidity>, cursor: Option<&Cursor>, depth: Depth) -> Option<RemoteCursor> {
+    let cursor = cursor.and_then(RemoteCursor::read);
+    cursor
+        .filter(|c| depth == Depth::Changes && epoch == Some(UidValidity(c.epoch)) && c.modseq > 0)
 }
 
 fn since(session: &Session, left: Option<RemoteCursor>) -> Since {
@@ -111,13 +110,13 @@ pub fn foreseen(
     session: &Session,
     name: &[u8],
     access: Access,
-    ask: &Ask<'_>,
+    (of, cursor, depth): (&Outline, Option<&Cursor>, Depth),
 ) -> Result<Vec<Command>, StoreError> {
-    let left = left(ask);
+    let left = left(of.epoch, cursor, depth);
     let since = since(session, left);
     let mut commands = vec![Command::select(name, access, since)?];
     match (since, left) {
-        (Since::QResync(..), _) => commands.extend(still_known(session, &known(ask))),
+        (Since::QResync(..), _) => commands.extend(still_known(session, of.uids)),
         (Since::CondStore, Some(left)) => commands.extend(changes(session, left)),
         (Since::CondStore | Since::Nothing, _) => commands.push(all_flags()),
     }
@@ -125,9 +124,9 @@ pub fn foreseen(
 }
 
 /// Asks which of the messages that were known are still there, all in one.
-fn still_known(session: &Session, known: &BTreeSet<Uid>) -> Option<Command> {
-    let (first, last) = (known.first()?.get(), known.last()?.get());
-    let range = UidSet::from_ranges([(first, last)]);
+fn still_known(session: &Session, known: Option<(Uid, Uid)>) -> Option<Command> {
+    let (first, last) = known?;
+    let range = UidSet::from_ranges([(first.get(), last.get())]);
     Some(Command::search_uids(&range, session.compact()))
 }
 
@@ -141,15 +140,6 @@ fn changes(session: &Session, left: RemoteCursor) -> [Command; 2] {
 
 fn all_flags() -> Command {
     Command::fetch(&UidSet::from_ranges([(1, u32::MAX)]), "UID FLAGS")
-}
-
-fn known(ask: &Ask<'_>) -> BTreeSet<Uid> {
-    let pairs = ask.base.pairs.iter().map(|pair| pair.uid);
-    let asides = ask.base.aside.iter().filter_map(|aside| match &aside.id {
-        AnyId::Remote(uid) => Some(*uid),
-        AnyId::Local(_) => None,
-    });
-    pairs.chain(asides).collect()
 }
 
 fn mask(permanent: &Option<(Flags, AnyKeyword)>) -> FlagMask {
@@ -191,7 +181,7 @@ async fn by_past(
         return Ok(false);
     }
     // In one question that could be asked before it was known which are gone.
-    let asked = still_known(session, known).filter(|_| !gone.is_empty());
+    let asked = still_known(session, span(known)).filter(|_| !gone.is_empty());
     if !found(session, asked.as_slice(), &gone).await?.is_empty() {
         tracing::warn!("the server reported messages as vanished that it still has");
         return Ok(false);

@@ -83,7 +83,7 @@ impl ImapStore {
         let mut commands: Vec<Command> = Vec::new();
         for question in next {
             let mailbox = match question {
-                Next::Look(ask) => &ask.base.name,
+                Next::Look(of, ..) => &of.name,
                 Next::Flags(place)
                 | Next::Read(place, _)
                 | Next::Kin(place, _)
@@ -92,7 +92,8 @@ impl ImapStore {
             let Ok(name) = self.wire_name(mailbox) else {
                 continue;
             };
-            if let Next::Look(ask) = question {
+            if let Next::Look(of, cursor, depth) = question {
+                let ask = (*of, *cursor, *depth);
                 commands.extend(super::look::foreseen(session, &name, access, ask)?);
                 continue;
             }
@@ -102,7 +103,7 @@ impl ImapStore {
                 Next::Kin(_, uids) => super::transfer::kin_foreseen(session, uids),
                 // Without CONDSTORE nothing but the moment guards what was changed meanwhile.
                 Next::Remove(_, uids) if tier(session) != Tier::Plain => flags_of(uids),
-                Next::Remove(..) | Next::Flags(_) | Next::Look(_) => Vec::new(),
+                Next::Remove(..) | Next::Flags(_) | Next::Look(..) => Vec::new(),
             });
         }
         Ok(commands)

@@ -9,7 +9,7 @@ use super::session::Session;
 use super::store::ImapStore;
 use super::transfer::leave;
 use super::uid_set::UidSet;
-use crate::model::{AnyId, FlagChange, MailboxBase, MailboxName, Uid};
+use crate::model::{FlagChange, MailboxBase, MailboxName, Uid};
 use crate::store::{FlagEdit, Place, Removal, Removed, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -123,14 +123,8 @@ impl ImapStore {
 
     pub(super) async fn delete_with(&mut self, base: &MailboxBase) -> Result<(), StoreError> {
         let wire = self.wire_name(&base.name)?;
-        let known = base.pairs.iter().map(|pair| pair.uid);
-        let aside = base.aside.iter().filter_map(|aside| match &aside.id {
-            AnyId::Remote(uid) => Some(*uid),
-            AnyId::Local(_) => None,
-        });
-        let known: BTreeSet<Uid> = known.chain(aside).collect();
         let mut session = self.take().await?;
-        let done = delete(&mut session, &wire, base, &known).await;
+        let done = delete(&mut session, &wire, base, &base.known_uids()).await;
         self.put(session);
         done
     }

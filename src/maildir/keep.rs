@@ -9,6 +9,7 @@ use super::read::Message;
 use super::scan::Times;
 use super::store::MaildirStore;
 use crate::model::{Excerpt, Flags, MailboxName, MaildirId};
+use crate::reconcile::{Cursor, Look};
 use crate::store::{Delivery, Keep, Place, StoreError};
 use std::io;
 
@@ -51,6 +52,14 @@ impl Keep for MaildirStore {
 
     async fn settle(&mut self) -> Result<(), StoreError> {
         self.sync_held()
+    }
+
+    async fn unchanged(
+        &mut self,
+        mailbox: &MailboxName,
+        cursor: &Cursor,
+    ) -> Result<Option<Look<MaildirId>>, StoreError> {
+        self.unchanged_since(mailbox, cursor)
     }
 
     fn is_at_rest(&self, mailbox: &MailboxName) -> bool {

@@ -5,34 +5,48 @@ use super::cursor::Left;
 use super::disk::About;
 use super::file_name;
 use super::keywords::{Keywords, masks};
-use super::scan::Times;
+use super::scan::{Entry, Times};
 use super::store::MaildirStore;
-use crate::model::{MailboxBase, MaildirId, Pair};
+use crate::model::{MailboxBase, MailboxName, MaildirId, Pair};
 use crate::reconcile::{Coverage, Cursor, Look};
 use crate::store::{Depth, StoreError};
 use std::collections::{BTreeSet, HashMap};
 use std::io;
 
 impl MaildirStore {
+    /// The look at a mailbox whose time stamps are those of the cursor.
+    pub(super) fn unchanged_since(
+        &self,
+        mailbox: &MailboxName,
+        cursor: &Cursor,
+    ) -> Result<Option<Look<MaildirId>>, StoreError> {
+        let mailbox = self.directory(mailbox)?;
+        let io = |error: io::Error| failed(&mailbox, &error);
+        let keywords = Keywords::load(&*self.disk, &mailbox).map_err(io)?;
+        let now = Times::of(&*self.disk, &mailbox).map_err(io)?;
+        let left = Left::read(cursor).filter(|left| left.surely(&now));
+        Ok(left.map(|left| {
+            let mut look = Look::unchanged(None, left.write());
+            (look.sees, look.stores) = masks(&keywords, &BTreeSet::new());
+            look
+        }))
+    }
+
     pub(super) fn look_at(
         &mut self,
         base: &MailboxBase,
         cursor: Option<&Cursor>,
         depth: Depth,
     ) -> Result<Look<MaildirId>, StoreError> {
-        let mailbox = self.directory(&base.name)?;
-        let io = |error: io::Error| failed(&mailbox, &error);
-        let keywords = Keywords::load(&*self.disk, &mailbox).map_err(io)?;
-        let before = Times::of(&*self.disk, &mailbox).map_err(io)?;
-        let left = cursor
-            .and_then(Left::read)
-            .filter(|left| left.surely(&before));
-        let mut look = Look::unchanged(None, Cursor::default());
-        if let (Some(left), Depth::Changes) = (left, depth) {
-            look.cursor = left.write();
-            (look.sees, look.stores) = masks(&keywords, &BTreeSet::new());
+        if let (Some(cursor), Depth::Changes) = (cursor, depth)
+            && let Some(look) = self.unchanged_since(&base.name, cursor)?
+        {
             return Ok(look);
         }
+        let mailbox = self.directory(&base.name)?;
+        let keywords = Keywords::load(&*self.disk, &mailbox);
+        let keywords = keywords.map_err(|error| failed(&mailbox, &error))?;
+        let mut look = Look::unchanged(None, Cursor::default());
         self.forget_scan(&base.name);
         self.scan_of(&base.name)?;
         let lost = || StoreError::Bug("a scan was lost".into());
@@ -46,9 +60,12 @@ impl MaildirStore {
         } else {
             Coverage::Partial
         };
+        let flags = |entry: &Entry| file_name::flags(entry.info(), |letter| keywords.name(letter));
+        let entries = scan.entries.iter();
+        look.seen = entries
+            .map(|(id, entry)| (id.clone(), Some(flags(entry))))
+            .collect();
         for (id, entry) in &scan.entries {
-            let flags = file_name::flags(entry.info(), |letter| keywords.name(letter));
-            look.seen.insert(id.clone(), Some(flags));
             let pair = pairs.get(id).copied();
             if pair.is_none() {
                 look.origins

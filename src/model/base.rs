@@ -6,6 +6,7 @@ use super::id::{AnyId, MaildirId, PairId, Uid, UidValidity};
 use super::kin::Kin;
 use super::mailbox::{MailboxKey, MailboxName};
 use super::side::Side;
+use std::collections::BTreeSet;
 
 /// One message that both sides have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +60,19 @@ pub enum AsideReason {
     Unmatched,
 }
 
+/// A mailbox in short: enough to ask the server what changed in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outline {
+    /// Its row.
+    pub key: MailboxKey,
+    /// Its name.
+    pub name: MailboxName,
+    /// The UIDVALIDITY in which its UIDs were learned.
+    pub epoch: Option<UidValidity>,
+    /// The lowest and the highest UID of what is known to be on the server.
+    pub uids: Option<(Uid, Uid)>,
+}
+
 /// What both sides agreed on in one mailbox.
 #[derive(Clone, Debug)]
 pub struct MailboxBase {
@@ -74,4 +88,41 @@ pub struct MailboxBase {
     pub pairs: Vec<Pair>,
     /// The messages one has.
     pub aside: Vec<Aside>,
+}
+
+impl Aside {
+    /// Its UID, if it is on the server.
+    pub fn uid(&self) -> Option<Uid> {
+        match &self.id {
+            AnyId::Remote(uid) => Some(*uid),
+            AnyId::Local(_) => None,
+        }
+    }
+}
+
+/// The lowest and the highest of some UIDs.
+pub fn span(uids: &BTreeSet<Uid>) -> Option<(Uid, Uid)> {
+    uids.first().copied().zip(uids.last().copied())
+}
+
+impl MailboxBase {
+    /// It in short.
+    pub fn outline(&self) -> Outline {
+        let (key, name, epoch) = (self.key, self.name.clone(), self.epoch);
+        let uids = span(&self.known_uids());
+        Outline {
+            key,
+            name,
+            epoch,
+            uids,
+        }
+    }
+
+    /// The UIDs of what is known to be on the server.
+    pub fn known_uids(&self) -> BTreeSet<Uid> {
+        let pairs = self.pairs.iter().map(|pair| pair.uid);
+        pairs
+            .chain(self.aside.iter().filter_map(Aside::uid))
+            .collect()
+    }
 }

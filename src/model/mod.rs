@@ -24,7 +24,7 @@ pub mod kin;
 pub mod base;
 
 pub use bare::Bare;
-pub use base::{Aside, AsideReason, MailboxBase, Pair};
+pub use base::{Aside, AsideReason, MailboxBase, Outline, Pair, span};
 pub use content::{Canonical, ContentHash, Excerpt, Fingerprint};
 pub use flags::{FlagChange, Flags, Keyword, SystemFlag};
 pub use id::{AnyId, Id, MaildirId, ModSeq, Origin, PairId, Timestamp, Uid, UidValidity};

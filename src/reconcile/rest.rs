@@ -29,7 +29,7 @@ pub fn agrees(base: &MailboxBase, look: &Look<MaildirId>) -> bool {
 
 /// What the base holds once the plan of a mailbox was carried out as a whole, where that can be
 /// told without asking the state: it set flags and deleted.
-pub fn after(base: &MailboxBase, plan: &MailboxPlan) -> Option<MailboxBase> {
+pub fn after(mut base: MailboxBase, plan: &MailboxPlan) -> Option<MailboxBase> {
     let (mut flags, mut gone) = (HashMap::new(), HashSet::new());
     for action in &plan.actions {
         match action {
@@ -38,7 +38,6 @@ pub fn after(base: &MailboxBase, plan: &MailboxPlan) -> Option<MailboxBase> {
             _ => return None,
         }
     }
-    let mut base = base.clone();
     base.pairs.retain(|pair| !gone.contains(&pair.id));
     for pair in &mut base.pairs {
         if let Some(merged) = flags.get(&pair.id) {

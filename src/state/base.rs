@@ -4,9 +4,8 @@ use super::names::Names;
 use super::{State, StateError, doing};
 use crate::model::{
     AnyId, Aside, AsideReason, ContentHash, Flags, Keyword, Kin, MailboxBase, MailboxKey,
-    MailboxName, MaildirId, Pair, PairId, Side, Uid, UidValidity,
+    MailboxName, MaildirId, Outline, Pair, PairId, Side, Uid, UidValidity, span,
 };
-use crate::reconcile::Cursor;
 use rusqlite::{OptionalExtension, Row, params};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,15 +16,6 @@ pub struct Memory {
     pub uuid: String,
     /// The settings as of the last run that held nothing.
     pub config: String,
-}
-
-/// A mailbox with all but its messages.
-#[derive(Clone, Debug)]
-pub(super) struct Row0 {
-    pub key: MailboxKey,
-    pub name: String,
-    pub tag: u32,
-    pub epoch: Option<i64>,
 }
 
 impl State {
@@ -85,32 +75,6 @@ impl State {
             all.extend(MailboxName::parse(&text).map(|name| (name, count)));
         }
         Ok(all)
-    }
-
-    /// Where a side was left, for all mailboxes; empty for those never looked at.
-    pub fn cursors(&self, side: Side) -> Result<BTreeMap<MailboxName, Cursor>, StateError> {
-        let what = doing("read cursors");
-        let sql = match side {
-            Side::Remote => "SELECT name, coalesce(remote_cursor, '') FROM mailbox",
-            Side::Local => "SELECT name, coalesce(local_cursor, '') FROM mailbox",
-        };
-        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
-        let read = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, Cursor(row.get(1)?)));
-        let rows = query.query_map([], read).map_err(&what)?;
-        let mut all = BTreeMap::new();
-        for row in rows {
-            let (text, cursor) = row.map_err(&what)?;
-            all.extend(MailboxName::parse(&text).map(|name| (name, cursor)));
-        }
-        Ok(all)
-    }
-
-    /// When a mailbox was last compared message by message; 0: never.
-    pub fn full_at(&self, key: MailboxKey) -> Result<i64, StateError> {
-        let sql = "SELECT full_at FROM mailbox WHERE id = ?1";
-        self.db
-            .query_row(sql, [key.0], |row| row.get(0))
-            .map_err(doing("read a mailbox"))
     }
 
     /// The UIDVALIDITY in which the UIDs of a mailbox were learned.
@@ -210,36 +174,45 @@ impl State {
         tx.commit().map_err(what)
     }
 
+    /// A mailbox in short.
+    pub fn outline(&self, key: MailboxKey) -> Result<Outline, StateError> {
+        let what = doing("read about a mailbox");
+        let sql = "SELECT name, epoch,
+                       (SELECT min(uid) FROM pair WHERE mailbox = ?1),
+                       (SELECT max(uid) FROM pair WHERE mailbox = ?1)
+                   FROM mailbox WHERE id = ?1";
+        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
+        let read = |row: &Row<'_>| {
+            let ends = [row.get::<_, Option<u32>>(2)?, row.get(3)?];
+            let ends = ends.into_iter().flatten().filter_map(Uid::new);
+            let asides = self.asides(key)?;
+            let known = ends.chain(asides.iter().filter_map(Aside::uid));
+            Ok(Outline {
+                key,
+                name: name_from(row.get_ref(0)?.as_str()?),
+                epoch: epoch_from(row.get(1)?),
+                uids: span(&known.collect()),
+            })
+        };
+        query.query_row([key.0], read).map_err(&what)
+    }
+
     /// All that is known of a mailbox.
     pub fn base(&self, key: MailboxKey) -> Result<MailboxBase, StateError> {
         let what = doing("read a mailbox");
         let sql = "SELECT name, tag, epoch FROM mailbox WHERE id = ?1";
+        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
         let read = |row: &Row<'_>| {
-            Ok(Row0 {
+            Ok(MailboxBase {
                 key,
-                name: row.get(0)?,
+                name: name_from(row.get_ref(0)?.as_str()?),
                 tag: row.get(1)?,
-                epoch: row.get(2)?,
+                epoch: epoch_from(row.get(2)?),
+                pairs: self.pairs(key)?,
+                aside: self.asides(key)?,
             })
         };
-        let row = self.db.query_row(sql, [key.0], read).map_err(&what)?;
-        let name = MailboxName::parse(&row.name).unwrap_or_else(MailboxName::inbox);
-        let epoch = row
-            .epoch
-            .and_then(|e| u64::try_from(e).ok())
-            .map(UidValidity);
-        let (pairs, aside) = (
-            self.pairs(key).map_err(&what)?,
-            self.asides(key).map_err(&what)?,
-        );
-        Ok(MailboxBase {
-            key: row.key,
-            name,
-            tag: row.tag,
-            epoch,
-            pairs,
-            aside,
-        })
+        query.query_row([key.0], read).map_err(&what)
     }
 
     fn pairs(&self, key: MailboxKey) -> Result<Vec<Pair>, rusqlite::Error> {
@@ -276,13 +249,22 @@ pub(super) fn pair_from(row: &Row<'_>, names: &Names<'_>) -> Result<Pair, rusqli
     Ok(Pair {
         id: PairId(row.get(0)?),
         uid: Uid::new(row.get(1)?).ok_or(rusqlite::Error::InvalidQuery)?,
-        file: names.unpack(row.get(2)?)?,
+        file: names.unpack(row.get_ref(2)?.as_blob()?)?,
         flags: flags_from(row.get(3)?, row.get_ref(4)?.as_str()?),
         hash: ContentHash(row.get(5)?),
         size: row.get::<_, i64>(6)?.unsigned_abs(),
         tombstone: row.get::<_, Option<i64>>(7)?.map(side_from),
         kin: row.get::<_, Option<i64>>(8)?.map(Kin::from_number),
     })
+}
+
+fn name_from(text: &str) -> MailboxName {
+    MailboxName::parse(text).unwrap_or_else(MailboxName::inbox)
+}
+
+fn epoch_from(number: Option<i64>) -> Option<UidValidity> {
+    let number = u64::try_from(number?).ok();
+    number.map(UidValidity)
 }
 
 pub(super) fn side_number(side: Side) -> i64 {
@@ -346,5 +328,56 @@ fn reason_from(name: &str) -> AsideReason {
         "refused" => AsideReason::Refused,
         "unmatched" => AsideReason::Unmatched,
         _ => AsideReason::Kept,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reconcile::Outcome;
+
+    /// UIDs are kept as numbers for pairs, and as bytes for what is set aside.
+    #[test]
+    fn an_outline_says_in_short_what_the_base_says() {
+        let mut state = State::in_memory().unwrap();
+        let key = state.add_mailbox(&MailboxName::inbox(), 7).unwrap();
+        let agrees = |state: &State| {
+            let outline = state.outline(key).unwrap();
+            assert_eq!(outline, state.base(key).unwrap().outline());
+            outline.uids.map(|(first, last)| (first.get(), last.get()))
+        };
+        assert_eq!(agrees(&state), None);
+        state.learn_epoch(key, UidValidity(9)).unwrap();
+        let aside = |id: AnyId| Aside {
+            id,
+            reason: AsideReason::Kept,
+            attempts: 0,
+            retry_at: None,
+            flags: Flags::default(),
+            detail: String::new(),
+        };
+        let uid = |number| AnyId::Remote(Uid::new(number).unwrap());
+        let alone = |id| Outcome::Alone {
+            pair: None,
+            aside: aside(id),
+        };
+        let local = alone(AnyId::Local(MaildirId::new("a")));
+        state.apply(key, &[local], &[]).unwrap();
+        assert_eq!(agrees(&state), None);
+        for (number, ends) in [
+            (300, (300, 300)),
+            (256, (256, 300)),
+            (66_000, (256, 66_000)),
+        ] {
+            state.apply(key, &[alone(uid(number))], &[]).unwrap();
+            assert_eq!(agrees(&state), Some(ends));
+        }
+        let sql = "INSERT INTO pair (mailbox, uid, file, flags, keywords, hash, size)
+                   VALUES (?1, ?2, ?3, 0, '', zeroblob(32), 1)";
+        for number in [257, 5, 70_000] {
+            let values = params![key.0, number, number.to_string().into_bytes()];
+            state.db.execute(sql, values).unwrap();
+        }
+        assert_eq!(agrees(&state), Some((5, 70_000)));
     }
 }

@@ -165,7 +165,7 @@ impl State {
 }
 
 fn history_row(row: &Row<'_>, names: &Names<'_>) -> Result<HistoryRow, rusqlite::Error> {
-    let message = names.unpack(row.get(4)?)?;
+    let message = names.unpack(row.get_ref(4)?.as_blob()?)?;
     let (kept, keywords): (Option<Vec<u8>>, Option<String>) = (row.get(6)?, row.get(7)?);
     let flags = flags_from(0, &keywords.unwrap_or_default());
     Ok(HistoryRow {

@@ -209,7 +209,7 @@ mod tests {
         let stored = old.query_row("SELECT file FROM pair", [], |row| row.get(0));
         let stored: Vec<u8> = stored.unwrap();
         assert_ne!(stored, NAME.as_bytes(), "in fewer bytes");
-        let file = Names::of(&old).unpack(stored).unwrap();
+        let file = Names::of(&old).unpack(&stored).unwrap();
         assert_eq!(file.as_bytes(), NAME.as_bytes());
         let mut new = Connection::open_in_memory().unwrap();
         run(&mut new, ":memory:").unwrap();

@@ -2,9 +2,9 @@
 //!
 //! Reading order: [`migrate`] (the schema and how a database gets to it), [`base`] (mailboxes,
 //! pairs, cursors), [`names`] (of files, in fewer bytes), [`homes`] (names of mailboxes),
-//! [`outcome`] (how they change), [`kindred`] (the same message elsewhere), [`intents`] (uploads
-//! under way), [`held`] (what waits for the user), [`history`], [`lock`] (one process per account),
-//! [`drive`] (where it lies).
+//! [`outcome`] (how they change), [`left`] (where the sides were left), [`kindred`] (the same
+//! message elsewhere), [`intents`] (uploads under way), [`held`] (what waits for the user),
+//! [`history`], [`lock`] (one process per account), [`drive`] (where it lies).
 //!
 //! Calls block; an account lives on a thread of its own (decision 0003). Every public method that
 //! writes is one transaction.
@@ -18,6 +18,8 @@ mod names;
 mod homes;
 
 mod outcome;
+
+mod left;
 
 mod kindred;
 
@@ -37,6 +39,7 @@ pub use held::HeldRow;
 pub use history::{Change, HistoryRow, Remains, RunRow};
 pub use intents::{Source, Upload};
 pub use kindred::{Buried, Relative};
+pub use left::Left;
 pub use lock::Lock;
 pub use outcome::{Done, Moved};
 

@@ -7,6 +7,8 @@ use crate::model::MaildirId;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fmt::Write as _;
 
 /// The first byte of a name in fewer bytes: no file's name holds it.
 const PACKED: u8 = 0;
@@ -31,7 +33,7 @@ struct Rest {
 pub(super) struct Names<'c> {
     db: &'c Connection,
     numbers: RefCell<BTreeMap<Origin, i64>>,
-    origins: RefCell<BTreeMap<i64, Origin>>,
+    moulds: RefCell<BTreeMap<i64, Mould>>,
 }
 
 impl<'c> Names<'c> {
@@ -39,7 +41,7 @@ impl<'c> Names<'c> {
         Names {
             db,
             numbers: RefCell::default(),
-            origins: RefCell::default(),
+            moulds: RefCell::default(),
         }
     }
 
@@ -57,9 +59,8 @@ impl<'c> Names<'c> {
     }
 
     /// The name that was stored.
-    pub fn unpack(&self, stored: Vec<u8>) -> Result<MaildirId, rusqlite::Error> {
-        let Some((PACKED, mut values)) = stored.split_first().map(|(first, rest)| (*first, rest))
-        else {
+    pub fn unpack(&self, stored: &[u8]) -> Result<MaildirId, rusqlite::Error> {
+        let Some((&PACKED, mut values)) = stored.split_first() else {
             return Ok(MaildirId::new(stored));
         };
         let wrong = || rusqlite::Error::InvalidQuery;
@@ -71,7 +72,10 @@ impl<'c> Names<'c> {
             uid: u32::try_from(uid).map_err(|_| wrong())?,
             again: u32::try_from(again).map_err(|_| wrong())?,
         };
-        Ok(MaildirId::new(join(&self.origin(number)?, rest)))
+        match self.moulds.borrow_mut().entry(number) {
+            Entry::Occupied(known) => Ok(known.get().name(rest)),
+            Entry::Vacant(new) => Ok(new.insert(self.mould(number)?).name(rest)),
+        }
     }
 
     fn number(&self, origin: Origin) -> Result<i64, rusqlite::Error> {
@@ -93,21 +97,16 @@ impl<'c> Names<'c> {
         Ok(number)
     }
 
-    fn origin(&self, number: i64) -> Result<Origin, rusqlite::Error> {
-        if let Some(origin) = self.origins.borrow().get(&number) {
-            return Ok(origin.clone());
-        }
+    fn mould(&self, number: i64) -> Result<Mould, rusqlite::Error> {
         let sql = "SELECT tag, epoch, host FROM origin WHERE id = ?1";
         let mut select = self.db.prepare_cached(sql)?;
-        let origin = select.query_row([number], |row| {
-            Ok(Origin {
+        select.query_row([number], |row| {
+            Ok(Mould::of(&Origin {
                 tag: row.get(0)?,
                 epoch: row.get(1)?,
                 host: row.get(2)?,
-            })
-        })?;
-        self.origins.borrow_mut().insert(number, origin.clone());
-        Ok(origin)
+            }))
+        })
     }
 }
 
@@ -144,17 +143,43 @@ fn split(name: &[u8]) -> Option<(Origin, Rest)> {
         uid: u32::from_str_radix(uid, 16).ok()?,
         again,
     };
-    (join(&origin, rest) == name).then_some((origin, rest))
+    let same = Mould::of(&origin).name(rest).as_bytes() == name;
+    same.then_some((origin, rest))
 }
 
-fn join(origin: &Origin, rest: Rest) -> Vec<u8> {
-    let Rest { at, uid, again } = rest;
-    let Origin { tag, epoch, host } = origin;
-    let again = match again {
-        0 => String::new(),
-        again => format!("_{again}"),
-    };
-    format!("{at}.{tag:08x}_{uid:08x}_{epoch:x}{again}.{host}").into_bytes()
+/// An origin as it is written in names: they are put together by the ten thousand.
+struct Mould {
+    tag: String,
+    epoch: String,
+    host: String,
+}
+
+impl Mould {
+    fn of(origin: &Origin) -> Mould {
+        let Origin { tag, epoch, host } = origin;
+        Mould {
+            tag: format!(".{tag:08x}_"),
+            epoch: format!("_{epoch:x}"),
+            host: format!(".{host}"),
+        }
+    }
+
+    fn name(&self, rest: Rest) -> MaildirId {
+        let Rest { at, uid, again } = rest;
+        let around = self.tag.len() + self.epoch.len() + self.host.len();
+        // Seconds have ten digits, for two centuries yet.
+        let mut name = String::with_capacity(10 + 8 + around);
+        // A string takes all that is written to it.
+        let _ = write!(name, "{at}{}", self.tag);
+        let hex = |shift: u32| char::from_digit(uid >> shift & 0xf, 16).unwrap_or('0');
+        name.extend((0..8).rev().map(|place| hex(place * 4)));
+        name.push_str(&self.epoch);
+        if again > 0 {
+            let _ = write!(name, "_{again}");
+        }
+        name.push_str(&self.host);
+        MaildirId::new(name)
+    }
 }
 
 /// A number, 7 bits a byte, the lowest first; all bytes but the last have the highest bit.
@@ -206,8 +231,8 @@ mod tests {
         ] {
             let packed = names.pack(&file).unwrap();
             assert!(packed.len() < 20, "{packed:?}");
-            assert_eq!(names.unpack(packed.clone()).unwrap(), file);
-            assert_eq!(Names::of(&state.db).unpack(packed).unwrap(), file);
+            assert_eq!(names.unpack(&packed).unwrap(), file);
+            assert_eq!(Names::of(&state.db).unpack(&packed).unwrap(), file);
         }
         let count = |sql| state.db.query_row(sql, [], |row| row.get::<_, i64>(0));
         assert_eq!(count("SELECT count(*) FROM origin").unwrap(), 3);
@@ -241,7 +266,7 @@ mod tests {
         ] {
             let file = MaildirId::new(text.as_bytes().to_vec());
             assert_eq!(names.pack(&file).unwrap(), text.as_bytes(), "{text}");
-            assert_eq!(names.unpack(text.as_bytes().to_vec()).unwrap(), file);
+            assert_eq!(names.unpack(text.as_bytes()).unwrap(), file);
         }
     }
 
@@ -251,8 +276,8 @@ mod tests {
         let names = Names::of(&state.db);
         let packed = names.pack(&downloaded(1, 1, 0)).unwrap();
         for end in 1..packed.len() {
-            assert!(names.unpack(packed[..end].to_vec()).is_err(), "{end}");
+            assert!(names.unpack(&packed[..end]).is_err(), "{end}");
         }
-        assert!(names.unpack(vec![PACKED, 99, 1, 1, 0]).is_err());
+        assert!(names.unpack(&[PACKED, 99, 1, 1, 0]).is_err());
     }
 }

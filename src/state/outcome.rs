@@ -7,7 +7,7 @@ use super::{Buried, Change, State, StateError, doing};
 use crate::model::{
     AnyId, Aside, Kin, MailboxKey, MaildirId, Pair, PairId, Side, Uid, UidValidity,
 };
-use crate::reconcile::{Cursor, Outcome};
+use crate::reconcile::Outcome;
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// A pair that lies elsewhere from now on, or under another name.
@@ -152,40 +152,6 @@ impl State {
         tx.commit().map_err(what)
     }
 
-    /// Remembers where a side of a mailbox was left, once all it showed has been acted on. Written,
-    /// but not synced: a cursor that a power failure takes back only means to look again, and it
-    /// never outlives what was recorded before it.
-    pub fn set_cursor(
-        &mut self,
-        key: MailboxKey,
-        side: Side,
-        cursor: &Cursor,
-    ) -> Result<(), StateError> {
-        let sql = match side {
-            Side::Remote => {
-                "UPDATE mailbox SET remote_cursor = ?2 WHERE id = ?1 AND remote_cursor IS NOT ?2"
-            }
-            Side::Local => {
-                "UPDATE mailbox SET local_cursor = ?2 WHERE id = ?1 AND local_cursor IS NOT ?2"
-            }
-        };
-        self.lightly("remember a cursor", |db| {
-            db.prepare_cached(sql)?.execute(params![key.0, cursor.0])
-        })
-    }
-
-    /// Writes without a sync; the next write with one makes it durable, too.
-    fn lightly(
-        &mut self,
-        what: &'static str,
-        write: impl FnOnce(&Connection) -> rusqlite::Result<usize>,
-    ) -> Result<(), StateError> {
-        let pragma = |level: &str| self.db.pragma_update(None, "synchronous", level);
-        let written = pragma("NORMAL").and_then(|()| write(&self.db));
-        let back = pragma("FULL");
-        written.and(back).map_err(doing(what))
-    }
-
     /// Remembers the UIDVALIDITY of a mailbox that had none.
     pub fn learn_epoch(&mut self, key: MailboxKey, epoch: UidValidity) -> Result<(), StateError> {
         let sql = "UPDATE mailbox SET epoch = ?2 WHERE id = ?1 AND epoch IS NULL";
@@ -194,14 +160,6 @@ impl State {
             .execute(sql, params![key.0, epoch])
             .map_err(doing("remember UIDVALIDITY"))?;
         Ok(())
-    }
-
-    /// Remembers when a mailbox was compared message by message.
-    pub fn set_full_at(&mut self, key: MailboxKey, now: i64) -> Result<(), StateError> {
-        let sql = "UPDATE mailbox SET full_at = ?2 WHERE id = ?1";
-        self.lightly("remember a full look", |db| {
-            db.execute(sql, params![key.0, now])
-        })
     }
 
     /// Moves a mailbox into another UIDVALIDITY: pairs get their new UIDs, those without one are

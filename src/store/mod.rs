@@ -18,7 +18,8 @@ pub use edit::{FlagEdit, Removal, Removed};
 pub use error::StoreError;
 
 use crate::model::{
-    Excerpt, Fingerprint, Flags, Id, Kin, MailboxBase, MailboxName, Origin, Timestamp, UidValidity,
+    Excerpt, Fingerprint, Flags, Id, Kin, MailboxBase, MailboxName, Origin, Outline, Timestamp,
+    UidValidity,
 };
 use crate::reconcile::{Cursor, Listed, Look};
 use std::collections::{BTreeMap, BTreeSet};
@@ -180,6 +181,14 @@ pub trait Keep: Store {
     /// Makes all that durable, and ends the holding.
     async fn settle(&mut self) -> Result<(), StoreError>;
 
+    /// A look at a mailbox in which nothing changed since the cursor, for which nothing need be
+    /// known of its messages. `None`: it has to be looked at.
+    async fn unchanged(
+        &mut self,
+        mailbox: &MailboxName,
+        cursor: &Cursor,
+    ) -> Result<Option<Look<Self::Id>>, StoreError>;
+
     /// Whether what others change in a mailbox from now on surely shows in its time stamps. Right
     /// after a change it does not, for a moment.
     fn is_at_rest(&self, mailbox: &MailboxName) -> bool;
@@ -243,8 +252,8 @@ pub struct Ask<'a> {
 /// A question that will be asked.
 #[derive(Debug)]
 pub enum Next<'a> {
-    /// [`Store::look`].
-    Look(Ask<'a>),
+    /// [`Store::look`], as an [`Ask`] says it.
+    Look(&'a Outline, Option<&'a Cursor>, Depth),
     /// [`Store::read`].
     Read(&'a Place, &'a [crate::model::Uid]),
     /// [`Serve::kin`].

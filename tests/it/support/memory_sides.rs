@@ -2,6 +2,7 @@
 
 use super::memory::{Memory, MemoryId, Message};
 use mailtide::model::*;
+use mailtide::reconcile::{Cursor, Look};
 use mailtide::store::*;
 use std::sync::atomic::Ordering;
 
@@ -140,6 +141,28 @@ impl Keep for Memory<MaildirId> {
         inner.held = false;
         inner.unsynced.store(false, Ordering::SeqCst);
         Ok(())
+    }
+
+    async fn unchanged(
+        &mut self,
+        mailbox: &MailboxName,
+        cursor: &Cursor,
+    ) -> Result<Option<Look<MaildirId>>, StoreError> {
+        self.step()?;
+        let inner = self.inner.borrow();
+        let gone = || StoreError::Mailbox(format!("no mailbox {mailbox}"));
+        let b = inner.boxes.get(mailbox).ok_or_else(gone)?;
+        // Those are shown by each look.
+        let odd = |message: &Message| message.broken || message.edited;
+        let plain = b.remarks.is_empty() && !b.blind && !b.dim && !b.messages.values().any(odd);
+        let same = inner.deltas && *cursor == b.mark();
+        let look = || {
+            let mut look = Look::unchanged(None, b.mark());
+            (look.sees, look.stores) = (inner.stores.clone(), inner.stores.clone());
+            look.writable = !b.read_only;
+            look
+        };
+        Ok((same && plain).then(look))
     }
 
     fn is_at_rest(&self, _: &MailboxName) -> bool {

@@ -1,0 +1,100 @@
+//! Where mailboxes were left: a cursor a side, and when they were last compared message by message.
+//!
+//! Written, but not synced: a cursor that a power failure takes back only means to look again, and
+//! it never outlives what was recorded before it.
+
+use super::{State, StateError, doing};
+use crate::model::{MailboxKey, MailboxName, Side};
+use crate::reconcile::Cursor;
+use rusqlite::{Connection, Row, params};
+use std::collections::BTreeMap;
+
+/// Where a mailbox was left, once all that was seen has been acted on.
+#[derive(Clone, Debug)]
+pub struct Left {
+    /// The mailbox.
+    pub key: MailboxKey,
+    /// Of those sides that were looked at.
+    pub cursors: Vec<(Side, Cursor)>,
+    /// When it was compared message by message, seconds since 1970; `None`: as before.
+    pub full_at: Option<i64>,
+}
+
+impl Left {
+    /// One side.
+    pub fn on(key: MailboxKey, side: Side, cursor: Cursor) -> Left {
+        Left {
+            key,
+            cursors: vec![(side, cursor)],
+            full_at: None,
+        }
+    }
+}
+
+impl State {
+    /// Where a side was left, for all mailboxes; empty for those never looked at.
+    pub fn cursors(&self, side: Side) -> Result<BTreeMap<MailboxName, Cursor>, StateError> {
+        let what = doing("read cursors");
+        let sql = match side {
+            Side::Remote => "SELECT name, coalesce(remote_cursor, '') FROM mailbox",
+            Side::Local => "SELECT name, coalesce(local_cursor, '') FROM mailbox",
+        };
+        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
+        let read = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, Cursor(row.get(1)?)));
+        let rows = query.query_map([], read).map_err(&what)?;
+        let mut all = BTreeMap::new();
+        for row in rows {
+            let (text, cursor) = row.map_err(&what)?;
+            all.extend(MailboxName::parse(&text).map(|name| (name, cursor)));
+        }
+        Ok(all)
+    }
+
+    /// When a mailbox was last compared message by message; 0: never.
+    pub fn full_at(&self, key: MailboxKey) -> Result<i64, StateError> {
+        let sql = "SELECT full_at FROM mailbox WHERE id = ?1";
+        self.db
+            .query_row(sql, [key.0], |row| row.get(0))
+            .map_err(doing("read a mailbox"))
+    }
+
+    /// Remembers where mailboxes were left; the next write with a sync makes it durable, too.
+    pub fn leave(&mut self, all: &[Left]) -> Result<(), StateError> {
+        if all.is_empty() {
+            return Ok(());
+        }
+        self.db
+            .pragma_update(None, "synchronous", "NORMAL")
+            .map_err(doing("remember cursors"))?;
+        let written = self.leave_all(all);
+        let back = self.db.pragma_update(None, "synchronous", "FULL");
+        written.and(back).map_err(doing("remember cursors"))
+    }
+
+    fn leave_all(&mut self, all: &[Left]) -> Result<(), rusqlite::Error> {
+        let tx = self.db.transaction()?;
+        all.iter().try_for_each(|left| write(&tx, left))?;
+        tx.commit()
+    }
+}
+
+fn write(tx: &Connection, left: &Left) -> Result<(), rusqlite::Error> {
+    for (side, cursor) in &left.cursors {
+        let sql = match side {
+            Side::Remote => {
+                "UPDATE mailbox SET remote_cursor = ?2 WHERE id = ?1 AND remote_cursor IS NOT ?2"
+            }
+            Side::Local => {
+                "UPDATE mailbox SET local_cursor = ?2 WHERE id = ?1 AND local_cursor IS NOT ?2"
+            }
+        };
+        let mut update = tx.prepare_cached(sql)?;
+        update.execute(params![left.key.0, cursor.0])?;
+    }
+    if let Some(at) = left.full_at {
+        let sql = "UPDATE mailbox SET full_at = ?2 WHERE id = ?1";
+        let mut update = tx.prepare_cached(sql)?;
+        update.execute(params![left.key.0, at])?;
+    }
+    Ok(())
+}
