@@ -28,10 +28,12 @@ pub(super) async fn side_by_side<R: Serve>(
             _ = over.wait_for(|over| *over) => false,
             open = fork.connect() => open,
         };
-        match open {
-            true => lane(fork).await,
-            false => Ok(()),
+        if !open {
+            return Ok(());
         }
+        let end = lane(fork).await;
+        fork.disconnect().await;
+        end
     });
     let (end, ends) = tokio::join!(first, join_all(others));
     end.and(ends.into_iter().collect())

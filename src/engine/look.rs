@@ -145,17 +145,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         here: &Asked,
         overview: &Overview,
     ) -> Result<bool, Ended> {
-        let asked = here.depth == Depth::Changes && here.action.is_none();
-        if !asked || !overview.is_still_there(here.name()) {
-            return Ok(false);
-        }
-        let key = here.outline.key;
-        let same = match &here.base {
-            Some(base) => agrees(base, &here.local),
-            None => agrees(&self.state.base(key)?, &here.local),
-        };
+        // One that is not read has not changed on disk, so it is the server that calls for a look.
+        let agrees = |base: &MailboxBase| agrees(base, &here.local);
+        let same = here.depth == Depth::Changes
+            && here.action.is_none()
+            && overview.is_still_there(here.name())
+            && here.base.as_ref().is_some_and(agrees);
         if same && !self.options.dry_run {
-            let cursor = here.local.cursor.clone();
+            let (key, cursor) = (here.outline.key, here.local.cursor.clone());
             self.state.leave(&[Left::on(key, Side::Local, cursor)])?;
         }
         Ok(same)

@@ -64,6 +64,10 @@ impl Serve for ImapStore {
         }
     }
 
+    async fn disconnect(&mut self) {
+        self.close().await;
+    }
+
     async fn kin(&mut self, place: &Place, ids: &[Uid]) -> Result<Vec<(Uid, Kin)>, StoreError> {
         let mut session = self.take().await?;
         let kin = match self.open(&mut session, place).await {

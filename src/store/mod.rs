@@ -157,6 +157,9 @@ pub trait Serve: Store {
     /// failure.
     async fn connect(&mut self) -> bool;
 
+    /// Ends the connection of a handle that was forked, politely.
+    async fn disconnect(&mut self);
+
     /// What messages are called wherever they lie; those that are gone are left out.
     async fn kin(
         &mut self,

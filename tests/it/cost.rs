@@ -234,6 +234,7 @@ fn a_far_away_server_is_written_to_over_several_connections() {
     let (report, passed) = w.sync("flags here, far away", &price);
     assert_eq!(report["flags_remote"], 20);
     assert_eq!(passed.connections, 3);
+    assert_eq!(passed.count("LOGOUT"), 3, "each ends politely");
     assert_same(&w.server, "u1", &w.home);
     for n in 0..20 {
         std::fs::remove_file(w.files(n).remove(1)).unwrap();

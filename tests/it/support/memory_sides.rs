@@ -39,6 +39,8 @@ impl Serve for Memory<Uid> {
         false
     }
 
+    async fn disconnect(&mut self) {}
+
     async fn kin(&mut self, place: &Place, ids: &[Uid]) -> Result<Vec<(Uid, Kin)>, StoreError> {
         self.step()?;
         let objects = self.inner.borrow().objects;
