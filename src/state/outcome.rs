@@ -311,11 +311,31 @@ fn record(
                 db.prepare_cached("DELETE FROM upload WHERE mailbox = ?1 AND file = ?2")?
                     .execute(params![key.0, file.as_bytes()])?;
             }
-            set_aside(db, key, aside)?;
+            // What was downloaded meanwhile under the name of a file that could not be read is no
+            // longer alone.
+            if !is_paired(db, names, key, &aside.id)? {
+                set_aside(db, key, aside)?;
+            }
         }
         Outcome::Unaside(id) => unaside(db, key, id)?,
     }
     Ok(())
+}
+
+fn is_paired(
+    db: &Connection,
+    names: &Names<'_>,
+    key: MailboxKey,
+    id: &AnyId,
+) -> Result<bool, rusqlite::Error> {
+    match id {
+        AnyId::Remote(uid) => db
+            .prepare_cached("SELECT 1 FROM pair WHERE mailbox = ?1 AND uid = ?2")?
+            .exists(params![key.0, uid.get()]),
+        AnyId::Local(file) => db
+            .prepare_cached("SELECT 1 FROM pair WHERE mailbox = ?1 AND file = ?2")?
+            .exists(params![key.0, names.pack(file)?]),
+    }
 }
 
 fn set_aside(db: &Connection, key: MailboxKey, aside: &Aside) -> Result<(), rusqlite::Error> {
