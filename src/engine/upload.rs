@@ -107,7 +107,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         batch: &'j [(MaildirId, Wanted)],
         report: &mut Report,
     ) -> Result<Posted<'j, R::Receiver>, Ended> {
-        let files: Vec<MaildirId> = batch.iter().map(|(file, _)| file.clone()).collect();
+        // Under the name of a file that is gone another may have been downloaded meanwhile.
+        let mut files = Vec::with_capacity(batch.len());
+        for (file, want) in batch {
+            if want.replaces.is_some() || !self.state.has_file(job.key, file)? {
+                files.push(file.clone());
+            }
+        }
         let receiver = self.remote.receive(&job.place).await?;
         let now = (self.world.now)();
         self.state.begin_uploads(job.key, &files, job.top, now)?;

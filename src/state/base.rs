@@ -379,5 +379,14 @@ mod tests {
             state.db.execute(sql, values).unwrap();
         }
         assert_eq!(agrees(&state), Some((5, 70_000)));
+        // What is one of a pair is not alone.
+        let pair = AnyId::Local(MaildirId::new("257"));
+        let before = state.base(key).unwrap().aside;
+        state
+            .apply(key, &[alone(pair), alone(uid(257))], &[])
+            .unwrap();
+        assert_eq!(state.base(key).unwrap().aside, before);
+        assert!(state.has_file(key, &MaildirId::new("257")).unwrap());
+        assert!(!state.has_file(key, &MaildirId::new("a")).unwrap());
     }
 }

@@ -99,6 +99,12 @@ impl State {
         Ok(())
     }
 
+    /// Whether a file is one of a pair.
+    pub fn has_file(&self, key: MailboxKey, file: &MaildirId) -> Result<bool, StateError> {
+        let (names, id) = (Names::of(&self.db), AnyId::Local(file.clone()));
+        is_paired(&self.db, &names, key, &id).map_err(doing("look for a file"))
+    }
+
     /// Records where pairs lie from now on.
     pub fn apply_moves(&mut self, moved: &[Moved], changes: &[Change]) -> Result<(), StateError> {
         match moved.is_empty() {
@@ -311,8 +317,7 @@ fn record(
                 db.prepare_cached("DELETE FROM upload WHERE mailbox = ?1 AND file = ?2")?
                     .execute(params![key.0, file.as_bytes()])?;
             }
-            // What was downloaded meanwhile under the name of a file that could not be read is no
-            // longer alone.
+            // Another may have been downloaded meanwhile under the name of a file that is gone.
             if !is_paired(db, names, key, &aside.id)? {
                 set_aside(db, key, aside)?;
             }
