@@ -14,9 +14,6 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// So often a directory is tried to be removed.
-const REMOVALS: u32 = 3;
-
 /// What a mailbox is made of; cur last: it is what makes a directory a mailbox.
 const PARTS: [&str; 4] = [super::keywords::FILE, "tmp", "new", "cur"];
 
@@ -239,66 +236,6 @@ impl MaildirStore {
         while directory != self.root && directory.starts_with(&self.root) {
             if self.disk.remove_dir(&directory).is_err() || !directory.pop() {
                 return;
-            }
-        }
-    }
-
-    /// Makes a mailbox, and the directories above it; or leaves no mailbox.
-    pub(super) fn create(&self, path: &Path) -> io::Result<()> {
-        // One that the user made meanwhile is not ours to take away.
-        let ours = !self.disk.is_dir(&path.join("cur"));
-        self.make(path).inspect_err(|_| {
-            if ours {
-                self.unmake(path);
-            }
-        })
-    }
-
-    /// Undoes [`Self::make`]: what is not sure to stay must not be taken for a mailbox by the next
-    /// run. `cur` goes first, and the others only when it is sure not to come back at a crash:
-    /// `cur` alone would be half a mailbox for ever (F35), the others alone are one that is being
-    /// made.
-    fn unmake(&self, path: &Path) {
-        if self.remove_part(&path.join("cur")) && self.disk.sync(path).is_ok() {
-            self.remove_part(&path.join("new"));
-            self.remove_part(&path.join("tmp"));
-        }
-    }
-
-    fn remove_part(&self, directory: &Path) -> bool {
-        let gone = || match self.disk.remove_dir(directory) {
-            Ok(()) => true,
-            Err(error) => error.kind() == io::ErrorKind::NotFound,
-        };
-        // A disk that fails once may do it the next time.
-        let gone = (0..REMOVALS).any(|_| gone());
-        if !gone {
-            tracing::warn!(path = %directory.display(), "half a mailbox was not removed");
-        }
-        gone
-    }
-
-    /// `cur` comes last, and only when the others are sure to stay: it is what makes a directory a
-    /// mailbox (F2).
-    fn make(&self, path: &Path) -> io::Result<()> {
-        self.disk.make_dirs(&path.join("tmp"))?;
-        self.disk.make_dirs(&path.join("new"))?;
-        self.disk.sync(path)?;
-        self.disk.make_dirs(&path.join("cur"))?;
-        // Somebody may have renamed what is above it in between: then this is half a mailbox.
-        if !self.disk.is_dir(&path.join("new")) {
-            return Err(io::ErrorKind::NotFound.into());
-        }
-        self.sync_up(path)
-    }
-
-    /// Syncs a directory and those above it, up to the root.
-    fn sync_up(&self, path: &Path) -> io::Result<()> {
-        let mut directory = path.to_owned();
-        loop {
-            self.disk.sync(&directory)?;
-            if directory == self.root || !directory.pop() {
-                return Ok(());
             }
         }
     }

@@ -1,0 +1,113 @@
+//! Making a mailbox, so that no power failure and no failing disk leaves half of one.
+
+use super::store::MaildirStore;
+use std::io;
+use std::path::Path;
+
+/// So often something is tried that would leave half a mailbox.
+const TRIES: u32 = 3;
+
+impl MaildirStore {
+    /// Makes a mailbox, and the directories above it; or leaves no mailbox.
+    pub(super) fn create(&self, path: &Path) -> io::Result<()> {
+        // One that the user made meanwhile is not ours to take away.
+        let ours = !self.disk.is_dir(&path.join("cur"));
+        self.make(path).inspect_err(|_| {
+            if ours {
+                self.unmake(path);
+            }
+        })
+    }
+
+    /// Undoes [`Self::make`]: what is not sure to stay must not be taken for a mailbox by the next
+    /// run. `cur` goes first, and the others only when it is sure not to come back at a crash:
+    /// `cur` alone would be half a mailbox for ever (F35), the others alone are one that is being
+    /// made. Where somebody delivered mail meanwhile, it is theirs, and becomes whole again.
+    fn unmake(&self, path: &Path) {
+        let [tmp, new, cur] = ["tmp", "new", "cur"].map(|part| path.join(part));
+        let gone = |part: &Path| self.often(part, &|| self.remove_part(part));
+        if !(gone(&cur) == Ok(true) && self.disk.sync(path).is_ok()) {
+            return;
+        }
+        let filled = [&tmp, &new].into_iter().any(|part| gone(part) == Ok(false));
+        for part in [&tmp, &new, &cur].into_iter().filter(|_| filled) {
+            let _logged = self.often(part, &|| self.disk.make_dirs(part));
+        }
+    }
+
+    /// Whether a directory is no more; `false` where something lies in it.
+    fn remove_part(&self, directory: &Path) -> io::Result<bool> {
+        match self.disk.remove_dir(directory) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(false),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(true),
+        }
+    }
+
+    /// A disk that fails once may do it the next time.
+    fn often<T>(&self, path: &Path, act: &dyn Fn() -> io::Result<T>) -> Result<T, ()> {
+        let done = (0..TRIES).find_map(|_| act().ok());
+        done.ok_or_else(|| tracing::warn!(path = %path.display(), "half a mailbox is left"))
+    }
+
+    /// `cur` comes last, and only when the others are sure to stay: it is what makes a directory a
+    /// mailbox (F2).
+    fn make(&self, path: &Path) -> io::Result<()> {
+        self.disk.make_dirs(&path.join("tmp"))?;
+        self.disk.make_dirs(&path.join("new"))?;
+        self.disk.sync(path)?;
+        self.disk.make_dirs(&path.join("cur"))?;
+        // Somebody may have renamed what is above it in between: then this is half a mailbox.
+        if !self.disk.is_dir(&path.join("new")) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        self.sync_up(path)
+    }
+
+    /// Syncs a directory and those above it, up to the root.
+    pub(super) fn sync_up(&self, path: &Path) -> io::Result<()> {
+        let mut directory = path.to_owned();
+        loop {
+            self.disk.sync(&directory)?;
+            if directory == self.root || !directory.pop() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::maildir::{Claim, Layout};
+    use std::fs;
+
+    /// Makes a mailbox, puts a file into this part of it, and undoes the making.
+    fn left(part: Option<&str>) -> Vec<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let claim = Claim::Known("uuid".into());
+        let store = MaildirStore::new(dir.path(), Layout::default(), claim);
+        let path = dir.path().join("A");
+        store.make(&path).unwrap();
+        if let Some(part) = part {
+            fs::write(path.join(part).join("1.mail"), "mail").unwrap();
+        }
+        store.unmake(&path);
+        let name = |entry: io::Result<fs::DirEntry>| entry.unwrap().file_name();
+        let names = fs::read_dir(&path).unwrap().map(name);
+        let mut names: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();
+        names.sort();
+        if let Some(part) = part {
+            assert!(path.join(part).join("1.mail").exists(), "{part}");
+        }
+        names
+    }
+
+    #[test]
+    fn what_is_unmade_is_gone_or_whole() {
+        assert_eq!(left(None), [""; 0]);
+        for part in ["tmp", "new", "cur"] {
+            assert_eq!(left(Some(part)), ["cur", "new", "tmp"], "{part}");
+        }
+    }
+}
