@@ -290,7 +290,7 @@ pub(super) fn id_bytes(id: &AnyId) -> Vec<u8> {
     }
 }
 
-fn id_from(side: Side, bytes: Vec<u8>) -> Option<AnyId> {
+pub(super) fn id_from(side: Side, bytes: Vec<u8>) -> Option<AnyId> {
     match side {
         Side::Remote => {
             let number = u32::from_be_bytes(bytes.try_into().ok()?);

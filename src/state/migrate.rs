@@ -1,6 +1,7 @@
 //! The schema and how a database gets to it.
 
 use super::names::pack_all;
+use super::outcome::unaside_paired;
 use super::{StateError, copy_into, doing};
 use rusqlite::Connection;
 
@@ -73,6 +74,7 @@ const STEPS: &[Step] = &[
 ",
         |_| Ok(()),
     ),
+    ("", unaside_paired),
 ];
 
 /// The version that [`SCHEMA`] is.
@@ -179,6 +181,20 @@ mod tests {
         db.execute(sql, [NAME.as_bytes()]).unwrap();
     }
 
+    /// This UID, and a file: of the pair, or of nobody.
+    fn set_aside(db: &Connection, uid: u32) {
+        let file = match uid {
+            1 => NAME.as_bytes().to_vec(),
+            _ => format!("{uid}.x").into_bytes(),
+        };
+        let sql = "INSERT INTO aside (mailbox, side, message, reason, attempts, flags, keywords,
+                                      detail)
+                   VALUES (1, ?1, ?2, 'refused', 1, 0, '', '')";
+        for (side, message) in [(0, uid.to_be_bytes().to_vec()), (1, file)] {
+            db.execute(sql, rusqlite::params![side, message]).unwrap();
+        }
+    }
+
     #[test]
     fn an_old_database_is_read_as_it_is_and_copied_before_it_is_changed() {
         let directory = tempfile::tempdir().unwrap();
@@ -205,7 +221,13 @@ mod tests {
     fn an_old_database_becomes_what_a_new_one_is() {
         let mut old = Connection::open_in_memory().unwrap();
         first_version(&old);
+        set_aside(&old, 1);
+        set_aside(&old, 2);
         run(&mut old, ":memory:").unwrap();
+        let alone = "SELECT group_concat(hex(message))
+                     FROM (SELECT message FROM aside ORDER BY side)";
+        let alone: String = old.query_row(alone, [], |row| row.get(0)).unwrap();
+        assert_eq!(alone, "00000002,322E78", "not what is one of the pair");
         let stored = old.query_row("SELECT file FROM pair", [], |row| row.get(0));
         let stored: Vec<u8> = stored.unwrap();
         assert_ne!(stored, NAME.as_bytes(), "in fewer bytes");

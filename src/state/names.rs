@@ -50,12 +50,19 @@ impl<'c> Names<'c> {
         let Some((origin, rest)) = split(file.as_bytes()) else {
             return Ok(file.as_bytes().to_vec());
         };
-        let mut packed = vec![PACKED];
-        let number = u64::try_from(self.number(origin)?).unwrap_or(0);
-        for value in [number, rest.at, rest.uid.into(), rest.again.into()] {
-            put(value, &mut packed);
+        let number = match self.find(&origin)? {
+            Some(number) => number,
+            None => self.add(origin)?,
+        };
+        Ok(packed(number, rest))
+    }
+
+    /// The name as it would be stored; `None`: none that begins like it was ever stored.
+    pub fn known(&self, file: &MaildirId) -> Result<Option<Vec<u8>>, rusqlite::Error> {
+        match split(file.as_bytes()) {
+            None => Ok(Some(file.as_bytes().to_vec())),
+            Some((origin, rest)) => Ok(self.find(&origin)?.map(|number| packed(number, rest))),
         }
-        Ok(packed)
     }
 
     /// The name that was stored.
@@ -78,21 +85,24 @@ impl<'c> Names<'c> {
         }
     }
 
-    fn number(&self, origin: Origin) -> Result<i64, rusqlite::Error> {
-        if let Some(number) = self.numbers.borrow().get(&origin) {
-            return Ok(*number);
+    fn find(&self, origin: &Origin) -> Result<Option<i64>, rusqlite::Error> {
+        if let Some(number) = self.numbers.borrow().get(origin) {
+            return Ok(Some(*number));
         }
-        let values = params![origin.tag, origin.epoch, origin.host];
         let sql = "SELECT id FROM origin WHERE tag = ?1 AND epoch = ?2 AND host = ?3";
+        let values = params![origin.tag, origin.epoch, origin.host];
         let mut select = self.db.prepare_cached(sql)?;
-        let known = select.query_row(values, |row| row.get(0)).optional()?;
-        let number = if let Some(number) = known {
-            number
-        } else {
-            let sql = "INSERT INTO origin (tag, epoch, host) VALUES (?1, ?2, ?3)";
-            self.db.prepare_cached(sql)?.execute(values)?;
-            self.db.last_insert_rowid()
-        };
+        let found = select.query_row(values, |row| row.get(0)).optional()?;
+        let known = found.map(|number| (origin.clone(), number));
+        self.numbers.borrow_mut().extend(known);
+        Ok(found)
+    }
+
+    fn add(&self, origin: Origin) -> Result<i64, rusqlite::Error> {
+        let sql = "INSERT INTO origin (tag, epoch, host) VALUES (?1, ?2, ?3)";
+        let values = params![origin.tag, origin.epoch, origin.host];
+        self.db.prepare_cached(sql)?.execute(values)?;
+        let number = self.db.last_insert_rowid();
         self.numbers.borrow_mut().insert(origin, number);
         Ok(number)
     }
@@ -182,6 +192,15 @@ impl Mould {
     }
 }
 
+fn packed(number: i64, rest: Rest) -> Vec<u8> {
+    let mut packed = vec![PACKED];
+    let number = u64::try_from(number).unwrap_or(0);
+    for value in [number, rest.at, rest.uid.into(), rest.again.into()] {
+        put(value, &mut packed);
+    }
+    packed
+}
+
 /// A number, 7 bits a byte, the lowest first; all bytes but the last have the highest bit.
 fn put(mut value: u64, to: &mut Vec<u8>) {
     while value > 0x7f {
@@ -229,8 +248,10 @@ mod tests {
             downloaded(u32::MAX, 0x7fff_ffff_ffff_ffff, u32::MAX),
             downloaded(70_000, 1_700_000_000, 3),
         ] {
+            assert_eq!(Names::of(&state.db).known(&file).unwrap(), None);
             let packed = names.pack(&file).unwrap();
             assert!(packed.len() < 20, "{packed:?}");
+            assert_eq!(names.known(&file).unwrap().as_ref(), Some(&packed));
             assert_eq!(names.unpack(&packed).unwrap(), file);
             assert_eq!(Names::of(&state.db).unpack(&packed).unwrap(), file);
         }
@@ -266,6 +287,7 @@ mod tests {
         ] {
             let file = MaildirId::new(text.as_bytes().to_vec());
             assert_eq!(names.pack(&file).unwrap(), text.as_bytes(), "{text}");
+            assert_eq!(names.known(&file).unwrap().unwrap(), text.as_bytes());
             assert_eq!(names.unpack(text.as_bytes()).unwrap(), file);
         }
     }

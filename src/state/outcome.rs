@@ -1,6 +1,8 @@
 //! How the base changes: by outcomes, a batch in one transaction, with the history of it.
 
-use super::base::{id_bytes, keyword_text, pair_from, reason_name, side_number};
+use super::base::{
+    id_bytes, id_from, keyword_text, pair_from, reason_name, side_from, side_number,
+};
 use super::kindred::bury;
 use super::names::Names;
 use super::{Buried, Change, State, StateError, doing};
@@ -8,7 +10,7 @@ use crate::model::{
     AnyId, Aside, Kin, MailboxKey, MaildirId, Pair, PairId, Side, Uid, UidValidity,
 };
 use crate::reconcile::Outcome;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 /// A pair that lies elsewhere from now on, or under another name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -337,10 +339,32 @@ fn is_paired(
         AnyId::Remote(uid) => db
             .prepare_cached("SELECT 1 FROM pair WHERE mailbox = ?1 AND uid = ?2")?
             .exists(params![key.0, uid.get()]),
-        AnyId::Local(file) => db
-            .prepare_cached("SELECT 1 FROM pair WHERE mailbox = ?1 AND file = ?2")?
-            .exists(params![key.0, names.pack(file)?]),
+        AnyId::Local(file) => match names.known(file)? {
+            None => Ok(false),
+            Some(file) => db
+                .prepare_cached("SELECT 1 FROM pair WHERE mailbox = ?1 AND file = ?2")?
+                .exists(params![key.0, file]),
+        },
     }
+}
+
+/// What is one of a pair is not alone: for databases in which it was set aside nevertheless.
+pub(super) fn unaside_paired(db: &Connection) -> Result<(), rusqlite::Error> {
+    let mut select = db.prepare("SELECT mailbox, side, message FROM aside")?;
+    let read = |row: &Row<'_>| {
+        let id = id_from(side_from(row.get(1)?), row.get(2)?);
+        Ok((MailboxKey(row.get(0)?), id))
+    };
+    let all: Vec<_> = select.query_map([], read)?.collect::<Result<_, _>>()?;
+    let names = Names::of(db);
+    for (key, id) in all {
+        if let Some(id) = id
+            && is_paired(db, &names, key, &id)?
+        {
+            unaside(db, key, &id)?;
+        }
+    }
+    Ok(())
 }
 
 fn set_aside(db: &Connection, key: MailboxKey, aside: &Aside) -> Result<(), rusqlite::Error> {

@@ -324,3 +324,50 @@ fn a_disk_that_never_rests_is_waited_for_three_times() {
     w.sync_ok();
     w.assert_equal_sides("at rest");
 }
+
+/// A run was cut when it had stored `n`, and had not recorded it; then its file vanishes at each
+/// step of the next. It is downloaded anew under the same name: what was to be done with the file
+/// that vanished is not done with that one.
+#[test]
+fn a_file_vanishes_and_another_gets_its_name() {
+    const N: &[u8] = b"Subject: n\r\n\r\n1";
+    let cut = |refuses: bool| {
+        let mut w = base();
+        let uid = w.remote.add(&inbox(), N, seen());
+        let name = String::from_utf8(file(&w).as_bytes().to_vec()).unwrap();
+        let (origin, _) = name.rsplit_once('.').unwrap();
+        let file = MaildirId::new(format!("{origin}.{}", uid.get()));
+        let message = w.local.fresh(N.to_vec(), seen(), 1000);
+        let mut local = w.local.inner.borrow_mut();
+        let b = local.boxes.get_mut(&inbox()).unwrap();
+        b.put_as(file.clone(), message);
+        drop(local);
+        let mut remote = w.remote.inner.borrow_mut();
+        remote.refuses.extend(refuses.then(|| N.to_vec()));
+        drop(remote);
+        (w, file)
+    };
+    let mut anew = 0;
+    for (refuses, step) in [false, true]
+        .into_iter()
+        .flat_map(|r| (1..60).map(move |s| (r, s)))
+    {
+        let (mut w, file) = cut(refuses);
+        let local = w.local.clone();
+        let at = w.fuse.borrow().steps + step;
+        let act = Act(Box::new(move || local.delete(&inbox(), &file)));
+        w.fuse.borrow_mut().act_at = Some((at, act));
+        let report = w.sync();
+        anew += report.downloaded;
+        assert_eq!((report.uploaded, &report.errors), (0, &Vec::new()));
+        w.fuse.borrow_mut().act_at = None;
+        w.sync_ok();
+        w.sync_idle();
+        w.assert_equal_sides(&format!("refuses {refuses}, step {step}"));
+        let more = w.remote.add(&inbox(), N, seen());
+        w.sync_ok();
+        assert!(w.remote.ids(&inbox()).contains(&more));
+        w.assert_equal_sides("one more of the same content");
+    }
+    assert!(anew > 0, "never downloaded anew");
+}
