@@ -332,7 +332,7 @@ fn a_disk_that_never_rests_is_waited_for_three_times() {
 fn a_file_vanishes_and_another_gets_its_name() {
     const N: &[u8] = b"Subject: n\r\n\r\n1";
     let cut = |refuses: bool| {
-        let mut w = base();
+        let w = base();
         let uid = w.remote.add(&inbox(), N, seen());
         let name = String::from_utf8(file(&w).as_bytes().to_vec()).unwrap();
         let (origin, _) = name.rsplit_once('.').unwrap();
