@@ -113,17 +113,22 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         report: &mut Report,
     ) -> Result<Vec<NewUid>, Ended> {
         let mut asked: Vec<(&MailboxName, Place, Vec<Uid>)> = Vec::new();
+        let mut all = Vec::new();
         for (name, scene) in scenes.iter().filter(|(_, s)| s.fate == Fate::Stays) {
             let claimed: BTreeSet<Uid> = half_recorded(scene).into_values().collect();
             let mut uids = scene.new_uids();
             uids.retain(|uid| !claimed.contains(uid));
+            let told = uids.extract_if(.., |uid| scene.remote.kin.contains_key(uid));
+            all.extend(told.filter_map(|uid| {
+                let (mailbox, kin) = (name.clone(), *scene.remote.kin.get(&uid)?);
+                Some(NewUid { mailbox, uid, kin })
+            }));
             if !uids.is_empty() {
                 asked.push((name, scene.place(), uids));
             }
         }
         let next = asked.iter().map(|(_, place, uids)| Next::Kin(place, uids));
         self.remote.foresee(&next.collect::<Vec<_>>()).await?;
-        let mut all = Vec::new();
         for (name, place, uids) in asked {
             let kin = self.remote.kin(&place, &uids).await;
             let Some(kin) = passed_over(name, kin, &Side::BOTH, report)? else {

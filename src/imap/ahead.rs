@@ -46,6 +46,11 @@ impl Ahead {
         next.is_some_and(|sent| sent.command.opens() == Some(door))
     }
 
+    /// Whether the answer to this command is on its way, and can still be used.
+    pub fn expects(&self, command: &Command) -> bool {
+        self.find(command).is_some()
+    }
+
     /// Where in the queue this command is, if its answer can still be used.
     fn find(&self, command: &Command) -> Option<usize> {
         let usable = |sent: &Sent| sent.fresh && sent.command == *command;

@@ -48,4 +48,45 @@ impl RemoteCursor {
             && status.uid_next == Some(self.uid_next)
             && status.messages == Some(self.exists)
     }
+
+    /// UIDNEXT, where a STATUS shows as many messages more as UIDs were given: most likely these
+    /// are new, and none is gone.
+    pub fn grown(&self, status: &MailboxStatus) -> Option<u32> {
+        let next = status.uid_next?;
+        let given = next.checked_sub(self.uid_next).filter(|given| *given > 0)?;
+        let same = status.uid_validity == Some(self.epoch);
+        let grown = status.messages == self.exists.checked_add(given);
+        u32::try_from(next).ok().filter(|_| same && grown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mailbox_has_grown_by_the_uids_that_it_gave() {
+        let left = RemoteCursor {
+            epoch: 7,
+            uid_next: 10,
+            modseq: 3,
+            exists: 5,
+        };
+        let grown = |uid_validity, uid_next, messages| {
+            left.grown(&MailboxStatus {
+                name: b"A".to_vec(),
+                messages: Some(messages),
+                uid_next: Some(uid_next),
+                uid_validity: Some(uid_validity),
+                highest_modseq: Some(4),
+                mailbox_id: None,
+            })
+        };
+        assert_eq!(grown(7, 12, 7), Some(12));
+        assert_eq!(grown(7, 12, 6), None, "one is gone");
+        assert_eq!(grown(7, 10, 5), None, "no more than before");
+        assert_eq!(grown(7, 9, 4), None, "less than before");
+        assert_eq!(grown(8, 12, 7), None, "another mailbox");
+        assert_eq!(grown(7, 1 << 32, (1 << 32) - 5), None, "no UID");
+    }
 }

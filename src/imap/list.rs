@@ -3,11 +3,11 @@
 use super::answer::{must, shown};
 use super::command::Command;
 use super::cursor::RemoteCursor;
+use super::kin::Objects;
 use super::reply::{Listing, MailboxStatus, Reply};
 use super::session::{Answer, Session, WireNames};
 use super::store::ImapStore;
 use super::tier::{Tier, tier};
-use super::transfer::Objects;
 use crate::model::MailboxName;
 use crate::reconcile::{Census, Cursor, Identity, Listed, News, Presence};
 use crate::store::StoreError;
@@ -89,6 +89,7 @@ impl ImapStore {
         }
         let mut all: BTreeMap<MailboxName, Listed> = BTreeMap::new();
         let (mut names, mut trash) = (WireNames::new(), None);
+        self.grown.clear();
         for listing in listings {
             let Some(name) = session.naming.decode(&listing.name) else {
                 tracing::warn!(name = %shown(&listing.name), "a name with an empty part, left out");
@@ -118,6 +119,8 @@ impl ImapStore {
                 (Some(cursor), Some(status)) if cursor.still_holds(status) => News::None,
                 _ => News::Some,
             };
+            let next = cursor.zip(status).and_then(|(left, now)| left.grown(now));
+            self.grown.extend(next.map(|next| (name.clone(), next)));
             let uses = ["\\all", "\\flagged", "\\important"];
             let listed = Listed {
                 name: name.clone(),

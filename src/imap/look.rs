@@ -5,6 +5,7 @@
 use super::answer::{must, shown, unknown};
 use super::command::{Access, Command, Since};
 use super::cursor::RemoteCursor;
+use super::kin;
 use super::opened::Past;
 use super::reply::{AnyKeyword, Fetched, Reply, Status};
 use super::session::Session;
@@ -73,6 +74,10 @@ pub async fn look(
         let open = (name, access, since.anew());
         everything(session, open, &known, &mut look).await?;
     }
+    if let Some(left) = left.filter(|_| delta) {
+        let uids = kin::given(left, span(&known), look.next);
+        look.kin = kin::with_look(session, &uids).await?;
+    }
     session.pass_over();
     let highest = look
         .seen
@@ -105,17 +110,23 @@ fn since(session: &Session, left: Option<RemoteCursor>) -> Since {
     }
 }
 
-/// What a look will most likely ask; see [`super::ahead`].
+/// What a look will most likely ask; see [`super::ahead`]. `grown`: UIDNEXT of a mailbox that has
+/// only new messages since it was left.
 pub fn foreseen(
     session: &Session,
     name: &[u8],
     access: Access,
     (of, cursor, depth): (&Outline, Option<&Cursor>, Depth),
+    grown: Option<u32>,
 ) -> Result<Vec<Command>, StoreError> {
     let left = left(of.epoch, cursor, depth);
     let since = since(session, left);
     let mut commands = vec![Command::select(name, access, since)?];
     match (since, left) {
+        (Since::QResync(..), Some(left)) if grown.is_some() => {
+            let uids = kin::given(left, of.uids, grown);
+            commands.extend(kin::foreseen(session, &uids));
+        }
         (Since::QResync(..), _) => commands.extend(still_known(session, of.uids)),
         (Since::CondStore, Some(left)) => commands.extend(changes(session, left)),
         (Since::CondStore | Since::Nothing, _) => commands.push(all_flags()),

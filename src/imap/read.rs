@@ -3,9 +3,9 @@
 
 use super::answer::{must, unknown};
 use super::command::Command;
+use super::kin::Objects;
 use super::reply::{Body, Fetched, Reply, Status};
 use super::session::Session;
-use super::transfer::Objects;
 use super::uid_set::UidSet;
 use super::wire::{NoTap, Tap};
 use crate::model::{Fingerprint, Kin, Uid};
@@ -213,6 +213,17 @@ pub(super) async fn ask(
     ids: &[Uid],
     items: &'static str,
 ) -> Result<Vec<Fetched>, StoreError> {
+    let mut all = ask_once(session, ids, items).await?;
+    measure(session, &mut all).await?;
+    Ok(all)
+}
+
+/// The same, with the sizes that the server gives.
+pub(super) async fn ask_once(
+    session: &mut Session,
+    ids: &[Uid],
+    items: &'static str,
+) -> Result<Vec<Fetched>, StoreError> {
     let asked: BTreeSet<&Uid> = ids.iter().collect();
     let mut all = Vec::new();
     for piece in UidSet::from_uids(ids).pieces() {
@@ -228,7 +239,6 @@ pub(super) async fn ask(
             }
         }
     }
-    measure(session, &mut all).await?;
     Ok(all)
 }
 

@@ -1,11 +1,11 @@
 //! What only a server can tell, and what of it can be foreseen.
 
 use super::command::Command;
+use super::kin::Objects;
 use super::leave::flags_of;
 use super::session::Session;
 use super::store::ImapStore;
 use super::tier::{Tier, plain, tier};
-use super::transfer::Objects;
 use crate::model::{Kin, Uid};
 use crate::store::{Next, Place, Serve, StoreError};
 
@@ -71,7 +71,7 @@ impl Serve for ImapStore {
     async fn kin(&mut self, place: &Place, ids: &[Uid]) -> Result<Vec<(Uid, Kin)>, StoreError> {
         let mut session = self.take().await?;
         let kin = match self.open(&mut session, place).await {
-            Ok(()) => super::transfer::kin(&mut session, ids).await,
+            Ok(()) => super::kin::kin(&mut session, ids).await,
             Err(error) => Err(error),
         };
         self.put(session);
@@ -97,14 +97,14 @@ impl ImapStore {
                 continue;
             };
             if let Next::Look(of, cursor, depth) = question {
-                let ask = (*of, *cursor, *depth);
-                commands.extend(super::look::foreseen(session, &name, access, ask)?);
+                let (ask, grown) = ((*of, *cursor, *depth), self.grown.get(&of.name).copied());
+                commands.extend(super::look::foreseen(session, &name, access, ask, grown)?);
                 continue;
             }
             commands.push(Command::select(&name, access, plain(session))?);
             commands.extend(match question {
                 Next::Read(_, uids) => super::read::foreseen(session, uids),
-                Next::Kin(_, uids) => super::transfer::kin_foreseen(session, uids),
+                Next::Kin(_, uids) => super::kin::foreseen(session, uids),
                 // Without CONDSTORE nothing but the moment guards what was changed meanwhile.
                 Next::Remove(_, uids) if tier(session) != Tier::Plain => flags_of(uids),
                 Next::Remove(..) | Next::Flags(_) | Next::Look(..) => Vec::new(),

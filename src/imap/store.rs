@@ -4,9 +4,9 @@ use super::append::AppendReceiver;
 pub use super::command::Access;
 use super::command::{Command, Door};
 use super::connect::Server;
+use super::kin::Objects;
 use super::session::{First, Session, WireNames};
 use super::tier::{Tier, plain, tier};
-use super::transfer::Objects;
 use crate::model::{Excerpt, Fingerprint, MailboxBase, MailboxName, Uid, UidValidity};
 use crate::reconcile::{Cursor, Listed, Look};
 use crate::store::{
@@ -67,6 +67,8 @@ pub struct ImapStore {
     pub(super) moves: Rc<Cell<bool>>,
     /// HIGHESTMODSEQ as of the last look, for UNCHANGEDSINCE.
     pub(super) looked: BTreeMap<MailboxName, u64>,
+    /// UIDNEXT as listed, of mailboxes that have only new messages since they were left.
+    pub(super) grown: BTreeMap<MailboxName, u32>,
     /// To be sent along with the next change.
     pub(super) after: Vec<Command>,
     seats: Rc<Cell<usize>>,
@@ -86,6 +88,7 @@ impl ImapStore {
             objects: Rc::default(),
             moves: Rc::default(),
             looked: BTreeMap::new(),
+            grown: BTreeMap::new(),
             after: Vec::new(),
             seats: seats.clone(),
             _seat: Seat(seats),
@@ -162,6 +165,7 @@ impl ImapStore {
             objects: self.objects.clone(),
             moves: self.moves.clone(),
             looked: self.looked.clone(),
+            grown: BTreeMap::new(),
             seats: self.seats.clone(),
             _seat: Seat(self.seats.clone()),
         })

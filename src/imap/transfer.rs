@@ -1,5 +1,5 @@
-//! The same message elsewhere on the server: what a message is called wherever it lies, pieces of
-//! messages, MOVE and COPY, RENAME. What is done is what the server confirmed.
+//! The same message elsewhere on the server: pieces of messages, MOVE and COPY, RENAME. What is
+//! done is what the server confirmed.
 
 use super::answer::{must, shown};
 use super::command::{Access, Command, Since};
@@ -11,70 +11,9 @@ use super::session::Session;
 use super::store::ImapStore;
 use super::uid_set::UidSet;
 use super::write::list_one;
-use crate::model::{Excerpt, Kin, MailboxName, Uid, UidValidity};
+use crate::model::{Excerpt, MailboxName, Uid, UidValidity};
 use crate::store::{Place, Removed, StoreError, Transfer};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// How a server names messages, wherever they lie.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Objects {
-    /// Not at all.
-    #[default]
-    None,
-    /// EMAILID (RFC 8474).
-    EmailId,
-    /// X-GM-MSGID.
-    Gmail,
-}
-
-impl Objects {
-    /// What this server does.
-    pub fn of(session: &Session) -> Objects {
-        if session.can("X-GM-EXT-1") {
-            Objects::Gmail
-        } else if session.can("OBJECTID") {
-            Objects::EmailId
-        } else {
-            Objects::None
-        }
-    }
-
-    fn items(self) -> &'static str {
-        match self {
-            Objects::None => "UID INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)]",
-            Objects::EmailId => "UID EMAILID",
-            Objects::Gmail => "UID X-GM-MSGID",
-        }
-    }
-}
-
-/// What asking for that will say; see [`super::ahead`].
-pub fn kin_foreseen(session: &Session, ids: &[Uid]) -> Vec<Command> {
-    let items = Objects::of(session).items();
-    let pieces = UidSet::from_uids(ids).pieces();
-    let fetch = |piece: &UidSet| Command::fetch(piece, items);
-    pieces.iter().map(fetch).collect()
-}
-
-/// What messages of the mailbox that is open are called wherever they lie.
-pub async fn kin(session: &mut Session, ids: &[Uid]) -> Result<Vec<(Uid, Kin)>, StoreError> {
-    let objects = Objects::of(session);
-    let mut all = Vec::new();
-    for fetched in ask(session, ids, objects.items()).await? {
-        let Some(uid) = fetched.uid else { continue };
-        let kin = match objects {
-            Objects::None => {
-                let id = fetched.message_id.unwrap_or_default();
-                let id = crate::model::kin::message_id(&id);
-                let known = fetched.date.zip(fetched.size);
-                known.map(|(date, size)| Kin::envelope(&id, date, size))
-            }
-            Objects::EmailId | Objects::Gmail => fetched.object.as_deref().map(Kin::object),
-        };
-        all.extend(kin.map(|kin| (uid, kin)));
-    }
-    Ok(all)
-}
 
 /// Pieces of messages of the mailbox that is open.
 pub async fn excerpts(

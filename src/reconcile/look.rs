@@ -1,7 +1,7 @@
 //! What a side looks like: the answer to "look there". Values only; the rooms `imap` and
 //! `maildir` make them.
 
-use crate::model::{Flags, MailboxName, Origin, UidValidity};
+use crate::model::{Flags, Kin, MailboxName, Origin, UidValidity};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A place to go on looking from. Its text is made and read by the store that gave it; nobody
@@ -92,6 +92,8 @@ pub struct Look<I: Ord> {
     pub sizes: BTreeMap<I, u64>,
     /// Where files of ours came from, by their names.
     pub origins: BTreeMap<I, Origin>,
+    /// What new messages are called wherever they lie, where that came with the look.
+    pub kin: BTreeMap<I, Kin>,
     /// Flags whose absence means something here.
     pub sees: FlagMask,
     /// Flags that can be stored here.
@@ -135,6 +137,7 @@ impl<I: Ord> Look<I> {
             edited: BTreeSet::new(),
             sizes: BTreeMap::new(),
             origins: BTreeMap::new(),
+            kin: BTreeMap::new(),
             sees: FlagMask::All,
             stores: FlagMask::All,
             writable: true,

@@ -168,8 +168,9 @@ fn what_changed_on_the_server_is_one_turn_more() {
         }
     }
     let new = Price {
-        turns: 12,
-        commands: 6 + 6 * 10,
+        turns: 8,
+        // Each is opened twice: for what is new and what that is called, and for the bodies.
+        commands: 6 + 4 * 10,
         down: 60_000,
     };
     let (report, _) = w.sync("new there", &new);

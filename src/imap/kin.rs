@@ -1,0 +1,135 @@
+//! What messages are called wherever they lie on the server.
+
+use super::command::Command;
+use super::cursor::RemoteCursor;
+use super::read::{ask, ask_once};
+use super::reply::Fetched;
+use super::session::Session;
+use super::uid_set::UidSet;
+use crate::model::{Kin, Uid};
+use crate::store::StoreError;
+use std::collections::BTreeMap;
+
+/// What so many new messages are called is asked for with the look; of more it is asked later.
+const FEW: usize = 1000;
+
+/// How a server names messages, wherever they lie.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Objects {
+    /// Not at all.
+    #[default]
+    None,
+    /// EMAILID (RFC 8474).
+    EmailId,
+    /// X-GM-MSGID.
+    Gmail,
+}
+
+impl Objects {
+    /// What this server does.
+    pub fn of(session: &Session) -> Objects {
+        if session.can("X-GM-EXT-1") {
+            Objects::Gmail
+        } else if session.can("OBJECTID") {
+            Objects::EmailId
+        } else {
+            Objects::None
+        }
+    }
+
+    fn kin(self, told: &Fetched) -> Option<(Uid, Kin)> {
+        let kin = match self {
+            Objects::None => {
+                let id = told.message_id.as_deref().unwrap_or_default();
+                let id = crate::model::kin::message_id(id);
+                Kin::envelope(&id, told.date?, told.size?)
+            }
+            Objects::EmailId | Objects::Gmail => Kin::object(told.object.as_deref()?),
+        };
+        Some((told.uid?, kin))
+    }
+
+    fn items(self) -> &'static str {
+        match self {
+            Objects::None => "UID INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (MESSAGE-ID)]",
+            Objects::EmailId => "UID EMAILID",
+            Objects::Gmail => "UID X-GM-MSGID",
+        }
+    }
+}
+
+/// What asking for that will say; see [`super::ahead`].
+pub fn foreseen(session: &Session, ids: &[Uid]) -> Vec<Command> {
+    let items = Objects::of(session).items();
+    let pieces = UidSet::from_uids(ids).pieces();
+    let fetch = |piece: &UidSet| Command::fetch(piece, items);
+    pieces.iter().map(fetch).collect()
+}
+
+/// What messages of the mailbox that is open are called wherever they lie.
+pub async fn kin(session: &mut Session, ids: &[Uid]) -> Result<Vec<(Uid, Kin)>, StoreError> {
+    let objects = Objects::of(session);
+    let told = ask(session, ids, objects.items()).await?;
+    Ok(told.iter().filter_map(|one| objects.kin(one)).collect())
+}
+
+/// The UIDs that were given since the mailbox was left, to others than those that are known by now:
+/// most likely those of the new messages in it.
+pub fn given(left: RemoteCursor, known: Option<(Uid, Uid)>, next: Option<u32>) -> Vec<Uid> {
+    let above = known.map_or(1, |(_, last)| u64::from(last.get()) + 1);
+    let first = u32::try_from(left.uid_next.max(above)).unwrap_or(u32::MAX);
+    let given = first..next.unwrap_or(first);
+    match given.len() <= FEW {
+        true => given.filter_map(Uid::new).collect(),
+        false => Vec::new(),
+    }
+}
+
+/// What these are called wherever they lie, if that was asked ahead: where nothing else had to be,
+/// as a server may mix up its answers to two questions.
+pub async fn with_look(
+    session: &mut Session,
+    uids: &[Uid],
+) -> Result<BTreeMap<Uid, Kin>, StoreError> {
+    let asked = foreseen(session, uids);
+    if asked.is_empty() || !asked.iter().all(|command| session.ahead.expects(command)) {
+        return Ok(BTreeMap::new());
+    }
+    let objects = Objects::of(session);
+    let told = match ask_once(session, uids, objects.items()).await {
+        Ok(told) => told,
+        // It is asked again when it is needed.
+        Err(error) if error.is_local_to_mailbox() => return Ok(BTreeMap::new()),
+        Err(error) => return Err(error),
+    };
+    // One without a size is yet to be measured.
+    let measured = told.iter().filter(|one| one.size != Some(0));
+    Ok(measured.filter_map(|one| objects.kin(one)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_given_since_to_others_than_those_that_are_known() {
+        let left = |uid_next| RemoteCursor {
+            epoch: 1,
+            uid_next,
+            modseq: 1,
+            exists: 0,
+        };
+        let uid = |n| Uid::new(n).unwrap();
+        let numbers = |uids: Vec<Uid>| uids.into_iter().map(Uid::get).collect::<Vec<_>>();
+        let known = Some((uid(2), uid(6)));
+        assert_eq!(numbers(given(left(5), None, Some(8))), [5, 6, 7]);
+        assert_eq!(numbers(given(left(5), known, Some(8))), [7]);
+        assert_eq!(numbers(given(left(9), known, Some(11))), [9, 10]);
+        assert_eq!(numbers(given(left(9), known, Some(9))), [0; 0]);
+        assert_eq!(numbers(given(left(9), known, Some(8))), [0; 0]);
+        assert_eq!(numbers(given(left(9), known, None)), [0; 0]);
+        let many = u32::try_from(FEW).unwrap();
+        assert_eq!(given(left(1), None, Some(many + 1)).len(), FEW);
+        assert_eq!(given(left(1), None, Some(many + 2)).len(), 0);
+    }
+}
