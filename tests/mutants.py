@@ -425,6 +425,8 @@ def main():
     print(f"{len(mutants)} mutants: {len(dead)} do not compile, {len(not_tried)} not tried, "
           f"{len(ledger.noticed)} known as noticed, {len(todo)} to try", flush=True)
     for number, how in enumerate(ROUNDS, 1):
+        if not todo:
+            break
         how.tests = all_tests(tree, built, jobs, how)
         todo = one_round(how, tree, todo, jobs, ledger, order)
         print(f"round {number}: {len(how.tests)} tests; {len(todo)} left", flush=True)
