@@ -176,6 +176,9 @@ impl MaildirStore {
                 let above = new.parent().unwrap_or(&self.root).to_owned();
                 disk.make_dirs(&above)
                     .map_err(|error| failed(&above, &error))?;
+                // An empty directory is left of a mailbox that lay below this name; any other
+                // stays, and is in the way.
+                let _unless_empty = disk.remove_dir(&new);
                 disk.rename_new(&old, &new)
                     .map_err(|error| match error.kind() {
                         io::ErrorKind::AlreadyExists | io::ErrorKind::InvalidInput => {
@@ -325,4 +328,29 @@ pub(super) fn identity(disk: &dyn Disk, mailbox: &Path) -> Option<Identity> {
     );
     let proves = about.born.is_some();
     Some(Identity { text, proves })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::maildir::{Claim, Layout};
+    use std::fs;
+
+    #[test]
+    fn a_mailbox_is_renamed_over_an_empty_directory_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let claim = Claim::Known("uuid".into());
+        let mut store = MaildirStore::new(dir.path(), Layout::default(), claim);
+        let name = |text: &str| MailboxName::parse(text).unwrap();
+        store.create(&dir.path().join("A")).unwrap();
+        for taken in ["Left", "Full"] {
+            fs::create_dir(dir.path().join(taken)).unwrap();
+        }
+        fs::write(dir.path().join("Full/notes"), "mine").unwrap();
+        let why = store.rename_directory(&name("A"), &name("Full"));
+        assert!(matches!(why, Err(StoreError::Stale(why)) if why.contains("in the way")));
+        assert!(dir.path().join("A/cur").is_dir() && dir.path().join("Full/notes").exists());
+        store.rename_directory(&name("A"), &name("Left")).unwrap();
+        assert!(dir.path().join("Left/cur").is_dir() && !dir.path().join("A").exists());
+    }
 }
