@@ -207,8 +207,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             || messages.into_iter().any(Action::changes_a_side);
         let begun = works.len();
         let works = self.execute(verdict.plan, works, report).await?;
-        let smooth = settles && works.len() == begun && report.errors.len() == troubles;
-        let rests = changed && smooth && self.rests(works, &listed, began).await?;
+        let smooth = works.len() == begun && report.errors.len() == troubles;
+        let rests = changed && settles && self.rests(works, (&listed, smooth), began).await?;
         if config_changed && report.ok() && self.options.only.is_empty() {
             self.remember_config()?;
         }

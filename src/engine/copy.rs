@@ -15,27 +15,28 @@ pub(super) struct Wanted {
 }
 
 pub(super) fn copies(work: &Work) -> Vec<(&AnyId, Wanted)> {
-    let copies = work.plan.actions.iter().filter_map(|action| match action {
-        Action::Copy {
-            from,
-            flags,
-            replaces,
-            ..
-        } => {
-            let before = work.base.aside.iter().find(|aside| aside.id == *from);
-            let attempts = before.map_or(0, |aside| aside.attempts);
-            Some((
-                from,
-                Wanted {
-                    flags: flags.clone(),
-                    replaces: *replaces,
-                    attempts,
-                },
-            ))
-        }
-        _ => None,
-    });
-    copies.collect()
+    let actions = work.plan.actions.iter();
+    actions.filter_map(|action| wanted(work, action)).collect()
+}
+
+/// What is copied by this, if it copies.
+pub(super) fn wanted<'a>(work: &Work, action: &'a Action) -> Option<(&'a AnyId, Wanted)> {
+    let Action::Copy {
+        from,
+        flags,
+        replaces,
+        ..
+    } = action
+    else {
+        return None;
+    };
+    let before = work.base.aside.iter().find(|aside| aside.id == *from);
+    let wanted = Wanted {
+        flags: flags.clone(),
+        replaces: *replaces,
+        attempts: before.map_or(0, |aside| aside.attempts),
+    };
+    Some((from, wanted))
 }
 
 pub(super) fn change(

@@ -3,7 +3,7 @@
 use super::work::{Work, Works};
 use crate::model::{Flags, MailboxName, Side};
 use crate::reconcile::Action;
-use crate::reconcile::plan::{DeleteWhy, PairRef};
+use crate::reconcile::action::{DeleteWhy, PairRef};
 
 /// Deletions recorded together.
 const BATCH: usize = 1000;

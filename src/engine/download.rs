@@ -2,7 +2,7 @@
 //! many connections as there are.
 
 use super::account::Account;
-use super::copy::{Wanted, change, copies, refusal, refused};
+use super::copy::{Wanted, change, refusal, refused, wanted};
 use super::lanes::side_by_side;
 use super::report::{Ended, Event, Observer, Report};
 use super::work::Work;
@@ -10,7 +10,7 @@ use crate::model::{
     AnyId, Canonical, ContentHash, Flags, Heading, Id, Kin, MailboxKey, MailboxName, MaildirId,
     Origin, PairId, Side, Uid,
 };
-use crate::reconcile::Outcome;
+use crate::reconcile::{Action, Outcome};
 use crate::state::State;
 use crate::store::{
     About, Delivered, Delivery, Keep, Next, Place, Receiver, Serve, Sink, StoreError,
@@ -29,8 +29,8 @@ const LOAD: usize = 500;
 
 /// Messages of one mailbox to be downloaded together.
 #[derive(Debug)]
-pub(super) struct DownloadJob {
-    pub place: Place,
+struct DownloadJob {
+    place: Place,
     key: MailboxKey,
     tag: u32,
     /// Whether what comes is new mail.
@@ -49,25 +49,57 @@ impl DownloadJob {
             report.arrived(&self.place.mailbox, flags);
         }
     }
+}
 
+/// Downloads of one mailbox that nobody has begun, as places in its plan: a first run has all that
+/// there is to download in these.
+pub(super) struct Portion<'a> {
+    work: &'a Work,
+    at: Vec<u32>,
+}
+
+impl<'a> Portion<'a> {
     /// The downloads of a mailbox, newest first, in batches.
-    pub fn of(work: &Work) -> Vec<DownloadJob> {
-        let mut wanted: Vec<(Uid, Wanted)> = copies(work)
-            .into_iter()
-            .filter_map(|(from, wanted)| match from {
-                AnyId::Remote(uid) => Some((*uid, wanted)),
-                AnyId::Local(_) => None,
-            })
-            .collect();
-        wanted.sort_by_key(|(uid, _)| std::cmp::Reverse(*uid));
-        let batch = |chunk: &[(Uid, Wanted)]| DownloadJob {
+    pub fn of(work: &'a Work) -> Vec<Portion<'a>> {
+        let uid = |(at, action): (u32, &Action)| match action {
+            Action::Copy {
+                from: AnyId::Remote(uid),
+                ..
+            } => Some((*uid, at)),
+            _ => None,
+        };
+        let mut all: Vec<(Uid, u32)> = (0..).zip(&work.plan.actions).filter_map(uid).collect();
+        all.sort_by_key(|(uid, _)| std::cmp::Reverse(*uid));
+        let portion = |chunk: &[(Uid, u32)]| Portion {
+            work,
+            at: chunk.iter().map(|(_, at)| *at).collect(),
+        };
+        all.chunks(DOWN_BATCH).map(portion).collect()
+    }
+
+    /// Where they are.
+    pub fn mailbox(&self) -> &MailboxName {
+        &self.work.base.name
+    }
+
+    fn begin(&self) -> DownloadJob {
+        let work = self.work;
+        let action = |at: &u32| work.plan.actions.get(*at as usize);
+        let wanted =
+            self.at
+                .iter()
+                .filter_map(action)
+                .filter_map(|action| match wanted(work, action)? {
+                    (AnyId::Remote(uid), wanted) => Some((*uid, wanted)),
+                    (AnyId::Local(_), _) => None,
+                });
+        DownloadJob {
             place: work.place(),
             key: work.base.key,
             tag: work.base.tag,
             known: work.known,
-            wanted: chunk.iter().cloned().collect(),
-        };
-        wanted.chunks(DOWN_BATCH).map(batch).collect()
+            wanted: wanted.collect(),
+        }
     }
 }
 
@@ -76,7 +108,7 @@ struct Shared<'a, L> {
     local: tokio::sync::Mutex<&'a mut L>,
     state: RefCell<&'a mut State>,
     report: RefCell<&'a mut Report>,
-    jobs: RefCell<VecDeque<DownloadJob>>,
+    portions: RefCell<VecDeque<Portion<'a>>>,
     unsound: RefCell<BTreeSet<MailboxName>>,
     observer: &'a dyn Observer,
     stop: &'a super::report::Stop,
@@ -88,16 +120,16 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// something was left undone.
     pub(super) async fn download(
         &mut self,
-        jobs: Vec<DownloadJob>,
+        portions: Vec<Portion<'_>>,
         report: &mut Report,
     ) -> Result<BTreeSet<MailboxName>, Ended> {
-        let messages: usize = jobs.iter().map(|job| job.wanted.len()).sum();
-        let lanes = jobs.len().min(messages.div_ceil(LOAD));
+        let messages: usize = portions.iter().map(|portion| portion.at.len()).sum();
+        let lanes = portions.len().min(messages.div_ceil(LOAD));
         let shared = Shared {
             local: tokio::sync::Mutex::new(&mut *self.local),
             state: RefCell::new(self.state),
             report: RefCell::new(report),
-            jobs: RefCell::new(jobs.into()),
+            portions: RefCell::new(portions.into()),
             unsound: RefCell::new(BTreeSet::new()),
             observer: self.observer,
             stop: &self.stop,
@@ -121,9 +153,10 @@ async fn lane<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
             return Err(Ended::Stopped);
         }
         while taken.iter().map(|job| job.wanted.len()).sum::<usize>() < AHEAD {
-            let Some(job) = shared.jobs.borrow_mut().pop_front() else {
+            let Some(portion) = shared.portions.borrow_mut().pop_front() else {
                 break;
             };
+            let job = portion.begin();
             remote
                 .foresee(&[Next::Read(&job.place, &job.uids())])
                 .await?;
@@ -140,7 +173,7 @@ async fn lane<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
                 shared.unsound.borrow_mut().insert(mailbox);
             }
             Err(ended) => {
-                shared.jobs.borrow_mut().clear();
+                shared.portions.borrow_mut().clear();
                 return Err(ended);
             }
         }

@@ -7,7 +7,7 @@ use super::report::{Ended, Report};
 use super::shift::{BATCH, Route};
 use super::work::Works;
 use crate::model::{AnyId, Id, MailboxName, MaildirId, Origin, Side, Uid};
-use crate::reconcile::plan::{Duplicate, Recall};
+use crate::reconcile::action::{Duplicate, Recall};
 use crate::reconcile::three_way::{Opinion, merge};
 use crate::reconcile::{Action, FlagMask, Outcome};
 use crate::store::{Delivery, Keep, Serve, Shift, Transfer};
@@ -27,9 +27,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 match action {
                     Action::Duplicate(copy) => {
                         let route = (copy.id.side(), copy.from.clone(), to.clone());
-                        routes.entry(route).or_default().push(copy.clone());
+                        routes.entry(route).or_default().push((**copy).clone());
                     }
-                    Action::Recall(recall) => recalls.push((to.clone(), recall.clone())),
+                    Action::Recall(recall) => recalls.push((to.clone(), (**recall).clone())),
                     _ => {}
                 }
             }

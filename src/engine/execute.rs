@@ -3,7 +3,7 @@
 //! cursors where they were, so that the next look shows it again.
 
 use super::account::Account;
-use super::download::DownloadJob;
+use super::download::Portion;
 use super::report::{Ended, Event, Report};
 use super::upload::UploadJob;
 use super::work::{Work, Works};
@@ -208,7 +208,6 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 
     async fn copy_mail(&mut self, works: &mut Works, report: &mut Report) -> Result<(), Ended> {
-        let mut jobs: Vec<DownloadJob> = Vec::new();
         for work in works.values_mut() {
             if let Some(epoch) = work.base.epoch {
                 self.state.learn_epoch(work.base.key, epoch)?;
@@ -217,12 +216,15 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let name = work.base.name.clone();
             if self.tolerate(&name, split, report)?.is_err() {
                 work.sound = false;
-                continue;
             }
-            jobs.extend(DownloadJob::of(work));
         }
-        jobs.sort_by_key(|job| !job.place.mailbox.is_inbox());
-        for name in self.download(jobs, report).await? {
+        let mut portions: Vec<Portion<'_>> = works
+            .values()
+            .filter(|work| work.sound)
+            .flat_map(Portion::of)
+            .collect();
+        portions.sort_by_key(|portion| !portion.mailbox().is_inbox());
+        for name in self.download(portions, report).await? {
             if let Some(work) = works.get_mut(&name) {
                 work.sound = false;
             }
@@ -279,23 +281,23 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 Action::Detach { pair, aside } => {
                     outcomes.push(Outcome::Alone {
                         pair: Some(pair.id),
-                        aside: aside.clone(),
+                        aside: (**aside).clone(),
                     });
                 }
                 Action::SetAside(aside) => {
                     outcomes.push(Outcome::Alone {
                         pair: None,
-                        aside: aside.clone(),
+                        aside: (**aside).clone(),
                     });
                 }
                 Action::Unaside(id) => outcomes.push(Outcome::Unaside(id.clone())),
-                Action::Link { .. }
+                Action::Link(_)
                 | Action::Copy { .. }
-                | Action::Flags { .. }
+                | Action::Flags(_)
                 | Action::Unmark { .. }
                 | Action::Delete { .. }
                 | Action::Move(_)
-                | Action::Rekey { .. }
+                | Action::Rekey(_)
                 | Action::Duplicate(_)
                 | Action::Recall(_)
                 | Action::Split { .. }

@@ -28,16 +28,11 @@ pub(super) struct Setting<'a> {
 impl Setting<'_> {
     pub fn of(action: &Action) -> Option<Setting<'_>> {
         match action {
-            Action::Flags {
-                pair,
-                merged,
-                remote,
-                local,
-            } => Some(Setting {
-                pair,
-                merged,
-                remote: remote.clone(),
-                local: local.clone(),
+            Action::Flags(set) => Some(Setting {
+                pair: &set.pair,
+                merged: &set.merged,
+                remote: set.remote.clone(),
+                local: set.local.clone(),
                 first: false,
             }),
             Action::Unmark { pair, agreed } => Some(Setting {
@@ -249,17 +244,15 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     async fn link(&mut self, work: &mut Work, report: &mut Report) -> Result<(), Ended> {
         let mut wanted: Vec<Edit> = Vec::new();
         for action in &work.plan.actions {
-            if let Action::Link {
-                uid,
-                file,
-                remote,
-                local,
-                flags,
-                ..
-            } = action
-            {
-                let (remote, local) = (remote.clone(), local.clone());
-                wanted.push((*uid, file.clone(), remote, local, flags.clone()));
+            if let Action::Link(link) = action {
+                let (remote, local) = (link.remote.clone(), link.local.clone());
+                wanted.push((
+                    link.uid,
+                    link.file.clone(),
+                    remote,
+                    local,
+                    link.flags.clone(),
+                ));
             }
         }
         if wanted.is_empty() {
@@ -271,24 +264,18 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         self.local.read(&work.place(), &files, &mut sink).await?;
         let (mut outcomes, mut changes) = (Vec::new(), Vec::new());
         for action in &work.plan.actions {
-            let Action::Link {
-                uid,
-                file,
-                flags,
-                replaces,
-                ..
-            } = action
-            else {
+            let Action::Link(link) = action else {
                 continue;
             };
-            let (true, Some((hash, size))) = (done.contains(uid), sink.hashes.get(file)) else {
+            let (done, hashed) = (done.contains(&link.uid), sink.hashes.get(&link.file));
+            let (true, Some((hash, size))) = (done, hashed) else {
                 work.sound = false;
                 continue;
             };
-            let (uid, file, flags) = (*uid, file.clone(), flags.clone());
+            let (uid, file, flags) = (link.uid, link.file.clone(), link.flags.clone());
             changes.push(work.change(Side::Local, "linked", file.any(), format!("with {uid}")));
             let (hash, size) = (*hash, *size);
-            let replaces = *replaces;
+            let replaces = link.replaces;
             outcomes.push(Outcome::Paired {
                 uid,
                 file,
@@ -312,7 +299,7 @@ fn likely(merged: &Flags, change: &FlagChange) -> Flags {
 
 /// Whether messages are to be taken for one.
 fn links(work: &Work) -> bool {
-    let link = |action: &Action| matches!(action, Action::Link { .. });
+    let link = |action: &Action| matches!(action, Action::Link(_));
     work.plan.actions.iter().any(link)
 }
 
@@ -321,6 +308,7 @@ mod tests {
     use super::super::plain::{download, work};
     use super::*;
     use crate::model::Uid;
+    use crate::reconcile::action::Link;
 
     #[test]
     fn a_file_most_likely_has_what_leads_to_the_merged_flags() {
@@ -337,7 +325,7 @@ mod tests {
 
     #[test]
     fn messages_are_taken_for_one_where_a_plan_links() {
-        let link = Action::Link {
+        let link = Link {
             uid: Uid::new(1).unwrap(),
             file: MaildirId::new("f"),
             flags: Flags::default(),
@@ -345,6 +333,7 @@ mod tests {
             local: FlagChange::default(),
             replaces: None,
         };
+        let link = Action::Link(link.into());
         assert!(!links(&work("A", vec![download(1)])));
         assert!(links(&work("A", vec![download(1), link])));
     }

@@ -162,19 +162,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::plain::{mb, pair_ref, uid, work};
+    use super::super::plain::{mb, merge, uid, work};
     use super::*;
-    use crate::model::{FlagChange, Flags};
-    use crate::reconcile::Action;
+    use crate::model::FlagChange;
 
     #[test]
     fn what_the_server_holds_is_known_by_mailbox_and_uid() {
-        let flags = |n| Action::Flags {
-            pair: pair_ref(n),
-            merged: Flags::default(),
-            remote: FlagChange::default(),
-            local: FlagChange::default(),
-        };
+        let flags = |n| merge(n, FlagChange::default(), FlagChange::default());
         let there = There {
             set: [(mb("A"), BTreeSet::from([uid(1)]))].into(),
             failed: BTreeSet::new(),

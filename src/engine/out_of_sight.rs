@@ -7,7 +7,7 @@ use super::flux::Sightings;
 use super::report::{Ended, Report};
 use super::scene::{Fate, Scene, Scenes};
 use crate::model::{ContentHash, MailboxName, Pair, Side};
-use crate::reconcile::plan::CopyWhy;
+use crate::reconcile::action::CopyWhy;
 use crate::reconcile::sighting::{Known, Whereabouts};
 use crate::reconcile::{Action, Plan};
 use std::collections::BTreeSet;

@@ -16,7 +16,7 @@ use super::scene::{Fate, Scenes};
 use super::upload::UploadJob;
 use super::work::Works;
 use crate::model::*;
-use crate::reconcile::plan::CopyWhy;
+use crate::reconcile::action::CopyWhy;
 use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::{Known, Sighting, Whereabouts};
 use crate::reconcile::{Action, Coverage, Cursor, MailboxAction, Plan};
@@ -293,12 +293,7 @@ fn a_setting_is_there_only_when_nothing_is_to_be_done_here() {
         remove: Flags::default(),
     };
     for (there, here) in [(true, false), (true, true), (false, true), (false, false)] {
-        let action = Action::Flags {
-            pair: pair_ref(1),
-            merged: Flags::default(),
-            remote: some(there),
-            local: some(here),
-        };
+        let action = merge(1, some(there), some(here));
         let setting = Setting::of(&action).unwrap();
         assert_eq!(setting.is_there_only(), there && !here);
     }

@@ -3,9 +3,10 @@
 use super::scene::{Fate, Scene};
 use super::work::Work;
 use crate::model::{
-    Canonical, Flags, Id, MailboxBase, MailboxKey, MailboxName, MaildirId, Pair, PairId, Side, Uid,
+    Canonical, FlagChange, Flags, Id, MailboxBase, MailboxKey, MailboxName, MaildirId, Pair,
+    PairId, Side, Uid,
 };
-use crate::reconcile::plan::{CopyWhy, DeleteWhy, PairRef};
+use crate::reconcile::action::{CopyWhy, DeleteWhy, Merge, PairRef};
 use crate::reconcile::{Action, Cursor, FlagMask, Look, MailboxPlan};
 
 pub(super) fn uid(n: u32) -> Uid {
@@ -106,4 +107,15 @@ pub(super) fn download(n: u32) -> Action {
         replaces: None,
         why: CopyWhy::New,
     }
+}
+
+/// Flags that are to be set, as they are.
+pub(super) fn merge(n: u32, remote: FlagChange, local: FlagChange) -> Action {
+    let (pair, merged) = (pair_ref(n), Flags::default());
+    Action::Flags(Box::new(Merge {
+        pair,
+        merged,
+        remote,
+        local,
+    }))
 }

@@ -8,7 +8,7 @@ use super::report::{Ended, Report};
 use super::work::{Work, Works};
 use crate::model::{Id, MaildirId, PairId, Side, Uid};
 use crate::reconcile::Outcome;
-use crate::reconcile::plan::DeleteWhy;
+use crate::reconcile::action::DeleteWhy;
 use crate::state::{Buried, Done, Remains};
 use crate::store::{Keep, Removal, Removed, Serve};
 use std::collections::BTreeMap;

@@ -306,7 +306,7 @@ mod tests {
     use super::*;
     use crate::model::{Flags, Id, Uid};
     use crate::reconcile::Action;
-    use crate::reconcile::plan::CopyWhy;
+    use crate::reconcile::action::CopyWhy;
 
     #[test]
     fn every_change_counts() {

@@ -28,13 +28,14 @@ pub(super) fn leaves_nothing(verdict: &Verdict) -> bool {
     };
     let clear = |action: &Action| match action {
         Action::Copy { from, .. } => from.side() == Side::Remote,
-        Action::Flags { remote, .. } | Action::Link { remote, .. } => remote.is_empty(),
+        Action::Flags(set) => set.remote.is_empty(),
+        Action::Link(link) => link.remote.is_empty(),
         Action::Delete { on, .. } => *on == Side::Local,
         Action::Forget { .. } => true,
         Action::Split { .. }
         | Action::Discard { .. }
         | Action::Move(_)
-        | Action::Rekey { .. }
+        | Action::Rekey(_)
         | Action::Duplicate(_)
         | Action::Recall(_)
         | Action::Detach { .. }
@@ -52,24 +53,22 @@ pub(super) fn leaves_nothing(verdict: &Verdict) -> bool {
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// Whether all was done as planned and the disk shows just that; then it is remembered as it
-    /// is, so that the next run need not read it.
+    /// Whether all was done as planned and the disk shows just that, in so short a time that the
+    /// account counts as in step. Mailboxes that are as they were left are remembered as they are,
+    /// whatever came in between in others, so that nobody need read them again.
     pub(super) async fn rests(
         &mut self,
         works: Works,
-        remote: &[Listed],
+        (remote, smooth): (&[Listed], bool),
         began: i64,
     ) -> Result<bool, Ended> {
-        if !(0..LONG).contains(&((self.world.now)() - began)) {
-            return Ok(false);
-        }
         // A mailbox that was created a moment ago is another than the one that had its name.
         let created = |work: &Work| work.local_cursor == Cursor::default();
         let created = works.values().any(created);
         let mut left = Vec::new();
         let rest = self.all_rest(works, &mut left).await;
         self.state.leave(&left)?;
-        if !rest? {
+        if !rest? || !smooth || !(0..LONG).contains(&((self.world.now)() - began)) {
             return Ok(false);
         }
         let homes = self.state.homes()?;
@@ -81,13 +80,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(true)
     }
 
-    /// Whether all of these are on disk as they were left there, and where those are left that were
-    /// looked at.
+    /// Whether all of these are on disk as they were left there, and where those are left that are.
     async fn all_rest(&mut self, works: Works, left: &mut Vec<Left>) -> Result<bool, Ended> {
+        let mut all = true;
         for work in works.into_values() {
             if !work.is_done() {
                 tracing::debug!(mailbox = %work.base.name, "not done");
-                return Ok(false);
+                all = false;
+                continue;
             }
             // What had not been looked at before is compared as a whole.
             let (before, listed) = (work.local_cursor.clone(), work.listed);
@@ -106,15 +106,18 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 cursor,
                 depth,
             };
-            let look = match self.local.look(&ask).await {
-                Ok(look) => look,
-                Err(error) if error.is_local_to_mailbox() => return Ok(false),
+            let look = self.local.look(&ask).await;
+            self.local.forget(&base.name);
+            let look = match look {
+                Ok(look) => Some(look).filter(|look| agrees(&base, look)),
+                Err(error) if error.is_local_to_mailbox() => None,
                 Err(error) => return Err(error.into()),
             };
-            if !agrees(&base, &look) {
+            let Some(look) = look else {
                 tracing::debug!(mailbox = %base.name, "changed meanwhile on disk");
-                return Ok(false);
-            }
+                all = false;
+                continue;
+            };
             // What was new on one side has now been compared message by message.
             let full = listed && look.coverage == Coverage::Complete;
             left.push(Left {
@@ -122,7 +125,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 ..Left::on(base.key, Side::Local, look.cursor)
             });
         }
-        Ok(true)
+        Ok(all)
     }
 
     /// What is known of a mailbox now that its plan was carried out.

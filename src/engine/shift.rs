@@ -7,7 +7,7 @@ use super::account::Account;
 use super::report::{Ended, Report};
 use super::work::{Work, Works};
 use crate::model::{AnyId, FlagChange, Flags, Id, MailboxName, MaildirId, PairId, Side, Uid};
-use crate::reconcile::plan::Move;
+use crate::reconcile::action::Move;
 use crate::reconcile::{Action, Outcome};
 use crate::state::{Change, Moved, Source};
 use crate::store::{FlagEdit, Keep, Place, Removal, Removed, Serve, Shift, StoreError, Transfer};
@@ -31,7 +31,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             for action in &work.plan.actions {
                 if let Action::Move(one) = action {
                     let route = (one.id.side(), one.from.clone(), to.clone());
-                    routes.entry(route).or_default().push(one.clone());
+                    routes.entry(route).or_default().push((**one).clone());
                 }
             }
         }
@@ -89,22 +89,16 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         };
         let (mut moved, mut changes) = (Vec::new(), Vec::new());
         for action in &work.plan.actions {
-            if let Action::Rekey {
-                pair,
-                uid,
-                file,
-                size,
-            } = action
-            {
+            if let Action::Rekey(new) = action {
                 moved.push(Moved {
-                    pair: pair.id,
+                    pair: new.pair.id,
                     to: work.base.key,
-                    uid: *uid,
-                    file: Some(file.clone()),
-                    size: *size,
+                    uid: new.uid,
+                    file: Some(new.file.clone()),
+                    size: new.size,
                 });
-                let why = format!("with {uid}; both sides have it here");
-                changes.push(work.change(Side::Local, "linked", file.any(), why));
+                let why = format!("with {}; both sides have it here", new.uid);
+                changes.push(work.change(Side::Local, "linked", new.file.any(), why));
             }
         }
         self.state.apply_moves(&moved, &changes)?;

@@ -9,7 +9,6 @@ use super::scene::{Fate, Scene, Scenes, wait_for_each_other};
 use super::work::{Work, Works};
 use crate::model::{MailboxBase, MailboxKey, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::mailboxes::{self, Step};
-use crate::reconcile::plan::Move;
 use crate::reconcile::settled::Moves;
 use crate::reconcile::{Action, Coverage, Listed, Look, MailboxAction, News, messages};
 use crate::store::{Keep, Next, Serve, StoreError};
@@ -82,6 +81,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let looked = self.look_here(&step, overview).await;
             match passed_over(step.name(), looked, &Side::BOTH, report)? {
                 Some(Some(here)) if self.is_only_touched(&here, overview)? => {
+                    self.local.forget(here.name());
                     overview.quiet.insert(here.name().clone());
                 }
                 Some(Some(here)) => asked.push(here),
@@ -349,7 +349,7 @@ fn touched(moves: &Moves, scenes: &Scenes) -> BTreeSet<MailboxName> {
     let places = moves.uids.iter().map(|(name, _)| name.clone());
     let places = places.chain(moves.files.iter().map(|(name, _)| name.clone()));
     let sources = moves.actions.values().flatten().filter_map(|a| match a {
-        Action::Move(Move { from, .. }) => Some(from.clone()),
+        Action::Move(step) => Some(step.from.clone()),
         _ => None,
     });
     let homes = scenes.iter().filter(|(_, scene)| {

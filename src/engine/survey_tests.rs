@@ -4,8 +4,8 @@ use super::super::plain::{base, mb, pair, uid};
 use super::*;
 use crate::model::{Id, MaildirId, PairId};
 use crate::reconcile::Cursor;
+use crate::reconcile::action::{Move, PairRef};
 use crate::reconcile::mailbox_action::Forget;
-use crate::reconcile::plan::PairRef;
 
 #[test]
 fn the_highest_uid_is_that_of_the_base_or_one_that_was_seen() {
@@ -55,14 +55,15 @@ fn what_moved_in_or_out_of_a_mailbox_keeps_its_cursors_where_they_are() {
         uid: uid(7),
         file: MaildirId::new("f"),
     };
-    let moved = Action::Move(Move {
+    let moved = Move {
         pair,
         from: mb("F"),
         id: uid(7).any(),
         partner: MaildirId::new("f").any(),
         arrived: None,
         size: None,
-    });
+    };
+    let moved = Action::Move(moved.into());
     moves.actions.insert(mb("D"), vec![moved]);
     assert_eq!(touched(&moves), ["B", "D", "E", "F"]);
 }

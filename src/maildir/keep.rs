@@ -62,6 +62,10 @@ impl Keep for MaildirStore {
         self.unchanged_since(mailbox, cursor)
     }
 
+    fn forget(&mut self, mailbox: &MailboxName) {
+        self.forget_scan(mailbox);
+    }
+
     fn is_at_rest(&self, mailbox: &MailboxName) -> bool {
         let times = Times::of(&*self.disk, &self.path(mailbox));
         times.is_ok_and(|times| times.blur(self.disk.now()) == 0)

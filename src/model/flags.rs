@@ -5,6 +5,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 
 /// A flag defined by IMAP itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,11 +93,13 @@ impl Ord for Keyword {
     }
 }
 
-/// A set of flags and keywords.
+/// A set of flags and keywords. Small, and keywords are shared by its copies: there is one set or
+/// more for every message.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Flags {
     system: u8,
-    keywords: BTreeSet<Keyword>,
+    /// In order, each once.
+    keywords: Arc<[Keyword]>,
 }
 
 impl Flags {
@@ -105,7 +108,7 @@ impl Flags {
         let system = flags.iter().fold(0, |bits, f| bits | *f as u8);
         Flags {
             system,
-            keywords: BTreeSet::new(),
+            ..Flags::default()
         }
     }
 
@@ -116,10 +119,8 @@ impl Flags {
 
     /// From the number made by [`Flags::bits`] and keywords.
     pub fn from_parts(bits: u8, keywords: impl IntoIterator<Item = Keyword>) -> Flags {
-        Flags {
-            system: bits & 31,
-            keywords: keywords.into_iter().collect(),
-        }
+        let keywords: BTreeSet<Keyword> = keywords.into_iter().collect();
+        Flags::with(bits & 31, keywords.into_iter())
     }
 
     /// The system flags as a number.
@@ -139,7 +140,7 @@ impl Flags {
 
     /// Whether the keyword is set.
     pub fn has_keyword(&self, keyword: &Keyword) -> bool {
-        self.keywords.contains(keyword)
+        self.keywords.binary_search(keyword).is_ok()
     }
 
     /// Sets a system flag.
@@ -149,7 +150,11 @@ impl Flags {
 
     /// Sets a keyword.
     pub fn insert_keyword(&mut self, keyword: Keyword) {
-        self.keywords.insert(keyword);
+        if let Err(at) = self.keywords.binary_search(&keyword) {
+            let mut all = self.keywords.to_vec();
+            all.insert(at, keyword);
+            self.keywords = all.into();
+        }
     }
 
     /// The same set without one flag.
@@ -165,30 +170,34 @@ impl Flags {
 
     /// What is in either.
     pub fn union(&self, other: &Flags) -> Flags {
-        Flags {
-            system: self.system | other.system,
-            keywords: self.keywords.union(&other.keywords).cloned().collect(),
+        let mut all = self.clone();
+        all.system |= other.system;
+        for keyword in other.keywords() {
+            all.insert_keyword(keyword.clone());
         }
+        all
     }
 
     /// What is in both.
     pub fn intersection(&self, other: &Flags) -> Flags {
-        Flags {
-            system: self.system & other.system,
-            keywords: self
-                .keywords
-                .intersection(&other.keywords)
-                .cloned()
-                .collect(),
-        }
+        let both = self.keywords().filter(|own| other.has_keyword(own));
+        Flags::with(self.system & other.system, both.cloned())
     }
 
     /// What is here and not there.
     pub fn difference(&self, other: &Flags) -> Flags {
-        Flags {
-            system: self.system & !other.system,
-            keywords: self.keywords.difference(&other.keywords).cloned().collect(),
-        }
+        let own = self.keywords().filter(|own| !other.has_keyword(own));
+        Flags::with(self.system & !other.system, own.cloned())
+    }
+
+    /// With keywords in order.
+    fn with(system: u8, keywords: impl Iterator<Item = Keyword>) -> Flags {
+        let mut keywords = keywords.peekable();
+        let keywords = match keywords.peek() {
+            Some(_) => keywords.collect(),
+            None => Arc::default(),
+        };
+        Flags { system, keywords }
     }
 }
 
@@ -261,6 +270,23 @@ mod tests {
         for bad in ["", "a b", "(x", "a\"b", "\\Seen", "é", "a]"] {
             assert!(Keyword::new(bad).is_none(), "{bad}");
         }
+    }
+
+    #[test]
+    fn sets_hold_each_keyword_once_and_in_order() {
+        let word = |text: &str| Keyword::new(text).unwrap();
+        let set = |all: &[&str]| Flags::from_parts(0, all.iter().map(|text| word(text)));
+        let mut some = set(&["b", "A", "B"]);
+        assert_eq!(some, set(&["a", "b"]));
+        some.insert_keyword(word("aa"));
+        some.insert_keyword(word("AA"));
+        assert_eq!(some.to_string().to_lowercase(), "a aa b");
+        assert!(some.has_keyword(&word("B")) && !some.has_keyword(&word("c")));
+        let other = set(&["c", "AA"]);
+        assert_eq!(some.union(&other), set(&["a", "aa", "b", "c"]));
+        assert_eq!(some.intersection(&other), set(&["aa"]));
+        assert_eq!(some.difference(&other), set(&["a", "b"]));
+        assert_eq!(other.difference(&other), Flags::default());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use super::side::Side;
 use std::fmt;
+use std::sync::Arc;
 
 /// A message's unique identifier within one mailbox and one UIDVALIDITY; never 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,14 +43,14 @@ pub struct UidValidity(pub u64);
 pub struct ModSeq(pub u64);
 
 /// The unique part of a Maildir file name: all before `:2,`. Bytes, because names need not be
-/// UTF-8.
+/// UTF-8; shared by its copies, as there are several for every message that is looked at.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MaildirId(Box<[u8]>);
+pub struct MaildirId(Arc<[u8]>);
 
 impl MaildirId {
     /// Takes the base name of a file as it is on disk.
-    pub fn new(base: impl Into<Vec<u8>>) -> MaildirId {
-        MaildirId(base.into().into_boxed_slice())
+    pub fn new(base: impl AsRef<[u8]>) -> MaildirId {
+        MaildirId(base.as_ref().into())
     }
 
     /// The bytes as they are on disk.

@@ -1,8 +1,8 @@
 //! Copies of messages that stayed, and messages that come back. Part of the table of moves.
 
+use super::action::{Action, Duplicate, Recall};
 use super::assign::{Source, marked, take};
 use super::moves::{Group, Table};
-use super::plan::{Action, Duplicate, Recall};
 use super::sighting::Kept;
 use crate::model::{Id, Side};
 
@@ -23,7 +23,7 @@ impl Table<'_> {
             let source = sources.iter().find_map(|s| Some((s.file.clone()?, s.size)));
             if let Some(((from, file), size)) = source {
                 self.out.uids.insert((v.mailbox.clone(), v.id));
-                let action = Action::Duplicate(Duplicate {
+                let action = Action::Duplicate(Box::new(Duplicate {
                     from,
                     id: file.any(),
                     partner: v.id.any(),
@@ -31,12 +31,12 @@ impl Table<'_> {
                     hash: v.hash,
                     size,
                     kin: v.kin,
-                });
+                }));
                 self.act(v.mailbox, action);
             } else if !group.kept.is_empty() {
                 let Kept { flags, path, .. } = group.kept.remove(0);
                 self.out.uids.insert((v.mailbox.clone(), v.id));
-                let action = Action::Recall(Recall {
+                let action = Action::Recall(Box::new(Recall {
                     uid: v.id,
                     path,
                     hash: v.hash,
@@ -44,7 +44,7 @@ impl Table<'_> {
                     agreed: flags.0,
                     here: flags.1,
                     there: v.flags,
-                });
+                }));
                 self.act(v.mailbox, action);
             } else if group.lost_here {
                 self.out.lost.insert((v.mailbox, v.id.any()));

@@ -3,8 +3,9 @@
 //!
 //! A held part is named by its content: approving it lets exactly that run, nothing else.
 
+use super::action::{Action, CopyWhy};
 use super::mailbox_action::MailboxAction;
-use super::plan::{Action, CopyWhy, Plan};
+use super::plan::Plan;
 use super::policy::Limits;
 use super::reject::{instead, mailbox_instead};
 use crate::model::{MailboxName, Side};

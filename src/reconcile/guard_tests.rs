@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::model::{MaildirId, PairId, Uid};
-use crate::reconcile::plan::{DeleteWhy, MailboxPlan, PairRef};
+use crate::reconcile::action::{DeleteWhy, PairRef};
+use crate::reconcile::plan::MailboxPlan;
 
 fn mb(n: usize) -> MailboxName {
     MailboxName::parse(&format!("m{n:03}")).unwrap()

@@ -3,8 +3,9 @@
 //!
 //! Absence is deletion only where a look shows it ([`Look::shows_gone`]); unknown holds.
 
+use super::action::{Action, CopyWhy, DeleteWhy, Link, Merge};
 use super::look::Look;
-use super::plan::{Action, CopyWhy, DeleteWhy, MailboxPlan, Note};
+use super::plan::{MailboxPlan, Note};
 use super::policy::Policy;
 pub use super::seen::Known;
 use super::seen::{
@@ -56,6 +57,8 @@ pub fn decide(case: &Case<'_>) -> MailboxPlan {
     }
     table.asides();
     table.new_messages();
+    // Of a first run there are as many as messages, and all are kept until they are done.
+    table.plan.actions.shrink_to_fit();
     table.plan
 }
 
@@ -133,12 +136,13 @@ impl Table<'_> {
         // A tombstone on a message that both have belongs to a deletion that did not come about.
         if changed || pair.tombstone.is_some() {
             let (merged, remote, local) = (out.merged, out.remote, out.local);
-            self.act(Action::Flags {
-                pair: name(pair),
+            let pair = name(pair);
+            self.act(Action::Flags(Box::new(Merge {
+                pair,
                 merged,
                 remote,
                 local,
-            });
+            })));
         }
     }
 
@@ -305,21 +309,22 @@ impl Table<'_> {
             None if case.uploads.contains(file) => merge(&there, &remote, &local),
             None => agree(&met, &remote, &local),
         };
-        self.act(Action::Link {
+        self.act(Action::Link(Box::new(Link {
             uid,
             file: file.clone(),
             flags: out.merged,
             remote: out.remote,
             local: out.local,
             replaces: pair.map(|pair| pair.id),
-        });
+        })));
     }
 
     /// Rows 39 and 45.
     fn new_remote(&mut self, uid: Uid, flags: Flags) {
         if flags.has(SystemFlag::Deleted) {
             let reason = AsideReason::MarkedDeleted;
-            self.act(Action::SetAside(lone(AnyId::Remote(uid), reason, flags)));
+            let aside = lone(AnyId::Remote(uid), reason, flags);
+            self.act(Action::SetAside(aside.into()));
         } else {
             self.copy(AnyId::Remote(uid), flags, None, self.why_new(uid.any()));
         }
@@ -369,7 +374,7 @@ impl Table<'_> {
         let aside = lone(kept, AsideReason::Kept, flags);
         self.act(Action::Detach {
             pair: name(pair),
-            aside,
+            aside: aside.into(),
         });
     }
 

@@ -68,18 +68,11 @@ fn new_messages_are_copied_unless_they_are_marked_broken_or_in_doubt() {
 /// The flags of the link that is decided on, and what changes there and here.
 fn linked(w: &World) -> (Flags, String, String) {
     let plan = w.plan();
-    let [
-        Action::Link {
-            flags,
-            remote,
-            local,
-            ..
-        },
-    ] = &plan.actions[..]
-    else {
+    let [Action::Link(link)] = &plan.actions[..] else {
         panic!("{plan:?}");
     };
-    (flags.clone(), remote.to_string(), local.to_string())
+    let (remote, local) = (link.remote.to_string(), link.local.to_string());
+    (link.flags.clone(), remote, local)
 }
 
 #[test]
@@ -143,20 +136,12 @@ fn a_link_with_a_half_of_a_pair_completes_the_pair_again() {
     w.there(2, &[SEEN, FLAGGED]);
     w.links = vec![(uid(2), file("f1"))];
     let plan = w.plan();
-    let [
-        Action::Link {
-            flags: all,
-            replaces,
-            local,
-            ..
-        },
-    ] = &plan.actions[..]
-    else {
+    let [Action::Link(link)] = &plan.actions[..] else {
         panic!("{plan:?}");
     };
     assert_eq!(
-        (all, replaces),
-        (&flags(&[SEEN, FLAGGED]), &Some(PairId(1)))
+        (&link.flags, link.replaces),
+        (&flags(&[SEEN, FLAGGED]), Some(PairId(1)))
     );
-    assert_eq!(local.to_string(), r"+(\Flagged)");
+    assert_eq!(link.local.to_string(), r"+(\Flagged)");
 }

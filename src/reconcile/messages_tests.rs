@@ -126,19 +126,11 @@ fn what_both_changed_in_the_same_way_only_the_base_learns() {
     w.there(1, &[SEEN, FLAGGED]);
     w.here("f1", &[SEEN, FLAGGED]);
     let plan = w.plan();
-    let [
-        Action::Flags {
-            merged,
-            remote,
-            local,
-            ..
-        },
-    ] = &plan.actions[..]
-    else {
+    let [Action::Flags(set)] = &plan.actions[..] else {
         panic!("{plan:?}");
     };
-    assert_eq!(*merged, flags(&[SEEN, FLAGGED]));
-    assert!(remote.is_empty() && local.is_empty());
+    assert_eq!(set.merged, flags(&[SEEN, FLAGGED]));
+    assert!(set.remote.is_empty() && set.local.is_empty());
 }
 
 #[test]

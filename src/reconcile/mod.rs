@@ -1,9 +1,9 @@
 //! Decides; pure. Three trees come in (base, remote, local), a plan goes out.
 //!
-//! Reading order: [`policy`] (what the user wants), [`look`] (what a side looks like), [`plan`] and
-//! [`mailbox_action`] (what can be done), [`outcome`] (what was done), [`three_way`] (flags),
-//! [`matching`] (which two are the same message), [`moves`] (which was moved or copied, going by
-//! each [`sighting`]; what is [`settled`] then), [`messages`] (the table of one mailbox),
+//! Reading order: [`policy`] (what the user wants), [`look`] (what a side looks like), [`action`],
+//! [`mailbox_action`] and [`plan`] (what can be done), [`outcome`] (what was done), [`three_way`]
+//! (flags), [`matching`] (which two are the same message), [`moves`] (which was moved or copied,
+//! going by each [`sighting`]; what is [`settled`] then), [`messages`] (the table of one mailbox),
 //! [`mailboxes`] (the table of mailboxes, after their [`renames`]), [`guard`] (what has to wait for
 //! the user's word), [`reject`] (what becomes of it when that is no), [`rest`] (whether all is
 //! done).
@@ -11,6 +11,8 @@
 pub mod policy;
 
 pub mod look;
+
+pub mod action;
 
 pub mod plan;
 
@@ -48,8 +50,9 @@ pub mod rest;
 
 mod reject;
 
+pub use action::{Action, CopyWhy, DeleteWhy, PairRef};
 pub use look::{Census, Coverage, Cursor, FlagMask, Identity, Listed, Look, News, Presence};
 pub use mailbox_action::MailboxAction;
 pub use outcome::Outcome;
-pub use plan::{Action, CopyWhy, DeleteWhy, MailboxPlan, Note, PairRef, Plan};
+pub use plan::{MailboxPlan, Note, Plan};
 pub use policy::{Direction, Limits, Policy, Travel};

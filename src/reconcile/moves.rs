@@ -6,9 +6,9 @@
 //! Goes by content only: that two messages are the same has been shown before
 //! (`engine::elsewhere`). Of several equal ones each is used once, so none is ever lost.
 
+use super::action::{Action, Move, PairRef, Rekey};
 use super::assign::{Prefer, Source, assign, marked, take};
 use super::cut_moves::CutMove;
-use super::plan::{Action, Move, PairRef};
 use super::policy::Policy;
 use super::seen::{marked_by_us, name, unmark};
 use super::settled::Moves;
@@ -296,13 +296,13 @@ impl Table<'_> {
         self.out.uids.insert((v.mailbox.clone(), v.id));
         self.out.files.insert((g.mailbox, g.id.clone()));
         let (uid, file, size) = (v.id, g.id, g.size);
-        let action = Action::Rekey {
+        let new = Rekey {
             pair,
             uid,
             file,
             size,
         };
-        self.act(v.mailbox, action);
+        self.act(v.mailbox, Action::Rekey(new.into()));
     }
 
     /// Moves the message on one side to where the other has it.
@@ -320,15 +320,15 @@ impl Table<'_> {
         if let Some(arrived) = &arrived {
             self.pass_over(&to, arrived);
         }
-        let action = Action::Move(Move {
+        let step = Move {
             pair,
             from,
             id,
             partner,
             arrived,
             size,
-        });
-        self.act(to, action);
+        };
+        self.act(to, Action::Move(step.into()));
     }
 
     fn pass_over(&mut self, mailbox: &MailboxName, id: &AnyId) {

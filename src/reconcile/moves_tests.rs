@@ -87,7 +87,7 @@ fn lines(moves: &Moves) -> Vec<String> {
     let all = moves.actions.iter();
     let all = all.flat_map(|(name, actions)| actions.iter().map(move |a| (name, a)));
     all.map(|(name, action)| match action {
-        Action::Rekey { pair, .. } => format!("{name}: {} is {action}", pair.id.0),
+        Action::Rekey(new) => format!("{name}: {} is {action}", new.pair.id.0),
         Action::Move(step) => format!("{name}: {} is {action}", step.pair.id.0),
         _ => format!("{name}: {action}"),
     })

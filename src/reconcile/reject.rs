@@ -1,8 +1,8 @@
 //! What becomes of a held part of a plan when the user says no: what is gone on one side is brought
 //! back there from the other, instead of going on both.
 
+use super::action::Action;
 use super::mailbox_action::MailboxAction;
-use super::plan::Action;
 use crate::model::{FlagChange, Flags, SystemFlag};
 
 /// The action that undoes what led to this one.
@@ -10,26 +10,17 @@ pub fn instead(action: Action) -> Action {
     match action {
         // Without the pair it is a new message on the side that has it, and is copied.
         Action::Delete { pair, .. } => Action::Forget { pair },
-        Action::Flags {
-            pair,
-            merged,
-            mut remote,
-            mut local,
-        } => {
-            let there = take_deleted(&mut remote);
-            let here = take_deleted(&mut local);
+        Action::Flags(mut set) => {
+            let there = take_deleted(&mut set.remote);
+            let here = take_deleted(&mut set.local);
             if there {
-                local.remove.insert(SystemFlag::Deleted);
+                set.local.remove.insert(SystemFlag::Deleted);
             }
             if here {
-                remote.remove.insert(SystemFlag::Deleted);
+                set.remote.remove.insert(SystemFlag::Deleted);
             }
-            Action::Flags {
-                pair,
-                merged: merged.without(SystemFlag::Deleted),
-                remote,
-                local,
-            }
+            set.merged = set.merged.without(SystemFlag::Deleted);
+            Action::Flags(set)
         }
         other => other,
     }

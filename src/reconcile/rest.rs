@@ -1,7 +1,8 @@
 //! Whether a mailbox on disk is just what was recorded of it.
 
+use super::action::Action;
 use super::look::{Coverage, Look};
-use super::plan::{Action, MailboxPlan};
+use super::plan::MailboxPlan;
 use crate::model::{Flags, MailboxBase, MaildirId, Pair};
 use std::collections::{HashMap, HashSet};
 
@@ -33,7 +34,7 @@ pub fn after(mut base: MailboxBase, plan: &MailboxPlan) -> Option<MailboxBase> {
     let (mut flags, mut gone) = (HashMap::new(), HashSet::new());
     for action in &plan.actions {
         match action {
-            Action::Flags { pair, merged, .. } => drop(flags.insert(pair.id, merged)),
+            Action::Flags(set) => drop(flags.insert(set.pair.id, &set.merged)),
             Action::Delete { pair, .. } | Action::Forget { pair } => drop(gone.insert(pair.id)),
             _ => return None,
         }
@@ -55,7 +56,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     fn file(name: &str) -> MaildirId {
-        MaildirId::new(name.to_owned())
+        MaildirId::new(name)
     }
 
     fn base() -> MailboxBase {

@@ -1,7 +1,7 @@
 //! How the two sides see one message of the base, as the table of `messages` asks for it.
 
+use super::action::{Action, PairRef};
 use super::look::Look;
-use super::plan::{Action, PairRef};
 use super::three_way::{Opinion, shows_interest};
 use crate::model::{
     AnyId, Aside, AsideReason, Flags, MailboxBase, MaildirId, Pair, Side, SystemFlag, Uid,

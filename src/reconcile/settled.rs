@@ -1,7 +1,7 @@
 //! What was settled for the whole account, for the tables of the mailboxes to pass over.
 
+use super::action::{Action, Duplicate};
 use super::cut_moves::CutMove;
-use super::plan::{Action, Duplicate};
 use crate::model::{AnyId, ContentHash, MailboxName, MaildirId, PairId, Uid};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -100,7 +100,7 @@ impl Settled<'_> {
                 && !linked.contains(file)
             {
                 self.files.insert(file.clone());
-                actions.push(Action::Duplicate(copy.clone()));
+                actions.push(Action::Duplicate(Box::new(copy.clone())));
             }
         }
         (actions, self.uids.len() > before)

@@ -285,7 +285,7 @@ mod tests {
             "x",
             "",
         ] {
-            let file = MaildirId::new(text.as_bytes().to_vec());
+            let file = MaildirId::new(text.as_bytes());
             assert_eq!(names.pack(&file).unwrap(), text.as_bytes(), "{text}");
             assert_eq!(names.known(&file).unwrap().unwrap(), text.as_bytes());
             assert_eq!(names.unpack(text.as_bytes()).unwrap(), file);

@@ -192,6 +192,9 @@ pub trait Keep: Store {
         cursor: &Cursor,
     ) -> Result<Option<Look<Self::Id>>, StoreError>;
 
+    /// What was seen in a mailbox need not be kept in mind any more.
+    fn forget(&mut self, mailbox: &MailboxName);
+
     /// Whether what others change in a mailbox from now on surely shows in its time stamps. Right
     /// after a change it does not, for a moment.
     fn is_at_rest(&self, mailbox: &MailboxName) -> bool;

@@ -181,20 +181,15 @@ impl World {
                     kin: None,
                 });
             }
-            Action::Flags {
-                pair,
-                merged,
-                remote,
-                local,
-            } => {
-                if let Some((_, flags)) = self.there.get_mut(&pair.uid) {
-                    *flags = storable(&remote.apply(flags));
+            Action::Flags(set) => {
+                if let Some((_, flags)) = self.there.get_mut(&set.pair.uid) {
+                    *flags = storable(&set.remote.apply(flags));
                 }
-                if let Some((_, flags)) = self.here.get_mut(&pair.file) {
-                    *flags = local.apply(flags);
+                if let Some((_, flags)) = self.here.get_mut(&set.pair.file) {
+                    *flags = set.local.apply(flags);
                 }
-                if let Some(own) = self.pair(pair.id) {
-                    (own.flags, own.tombstone) = (merged.clone(), None);
+                if let Some(own) = self.pair(set.pair.id) {
+                    (own.flags, own.tombstone) = (set.merged.clone(), None);
                 }
             }
             Action::Unmark { pair, agreed } => {
@@ -216,9 +211,9 @@ impl World {
             Action::Forget { pair } => self.forget(pair.id),
             Action::Detach { pair, aside } => {
                 self.forget(pair.id);
-                self.base.aside.push(aside.clone());
+                self.base.aside.push((**aside).clone());
             }
-            Action::SetAside(aside) => self.base.aside.push(aside.clone()),
+            Action::SetAside(aside) => self.base.aside.push((**aside).clone()),
             Action::Unaside(id) => self.base.aside.retain(|aside| aside.id != *id),
             Action::Split { pair } => {
                 let n = self.fresh();

@@ -167,6 +167,8 @@ impl Keep for Memory<MaildirId> {
         Ok((same && plain).then(look))
     }
 
+    fn forget(&mut self, _: &MailboxName) {}
+
     fn is_at_rest(&self, _: &MailboxName) -> bool {
         true
     }
