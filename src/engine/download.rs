@@ -1,24 +1,19 @@
-//! Copying mail to disk: content, name, row, in that order, a batch at a time (law, 2.1), over as
-//! many connections as there are.
+//! Copying mail to disk, over as many connections as there are. What came is published and recorded
+//! by [`super::arrivals`].
 
 use super::account::Account;
-use super::copy::{Wanted, change, refusal, refused, wanted};
+use super::arrivals::{Arrived, Desk, DownloadJob, Whole};
+use super::copy::wanted;
 use super::lanes::side_by_side;
 use super::report::{Ended, Event, Observer, Report};
 use super::work::Work;
-use crate::model::{
-    AnyId, Canonical, ContentHash, Flags, Heading, Id, Kin, MailboxKey, MailboxName, MaildirId,
-    Origin, PairId, Side, Uid,
-};
-use crate::reconcile::{Action, Outcome};
-use crate::state::State;
-use crate::store::{
-    About, Delivered, Delivery, Keep, Next, Place, Receiver, Serve, Sink, StoreError,
-};
+use crate::model::{AnyId, Canonical, Heading, Kin, MailboxName, MaildirId, Origin, Uid};
+use crate::reconcile::Action;
+use crate::store::{About, Delivery, Keep, Next, Receiver, Serve, Sink, StoreError};
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
-/// Messages made durable and recorded together.
+/// Messages of one mailbox that are asked for together.
 const DOWN_BATCH: usize = 500;
 
 /// Messages that the server is asked for before those it sends are all here.
@@ -26,30 +21,6 @@ const AHEAD: usize = 1000;
 
 /// Messages that are worth a further connection.
 const LOAD: usize = 500;
-
-/// Messages of one mailbox to be downloaded together.
-#[derive(Debug)]
-struct DownloadJob {
-    place: Place,
-    key: MailboxKey,
-    tag: u32,
-    /// Whether what comes is new mail.
-    known: bool,
-    wanted: BTreeMap<Uid, Wanted>,
-}
-
-impl DownloadJob {
-    fn uids(&self) -> Vec<Uid> {
-        self.wanted.keys().copied().collect()
-    }
-
-    /// Counts what comes, if it is new to the user.
-    fn announce(&self, report: &mut Report, flags: &Flags, replaces: Option<PairId>) {
-        if self.known && replaces.is_none() {
-            report.arrived(&self.place.mailbox, flags);
-        }
-    }
-}
 
 /// Downloads of one mailbox that nobody has begun, as places in its plan: a first run has all that
 /// there is to download in these.
@@ -104,15 +75,10 @@ impl<'a> Portion<'a> {
 }
 
 /// What the lanes of a download share. One thread runs them all, in turns.
-struct Shared<'a, L> {
-    local: tokio::sync::Mutex<&'a mut L>,
-    state: RefCell<&'a mut State>,
-    report: RefCell<&'a mut Report>,
+struct Shared<'a, L: Keep<Id = MaildirId>> {
+    desk: Desk<'a, L>,
     portions: RefCell<VecDeque<Portion<'a>>>,
-    unsound: RefCell<BTreeSet<MailboxName>>,
-    observer: &'a dyn Observer,
     stop: &'a super::report::Stop,
-    now: &'a dyn Fn() -> i64,
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
@@ -126,20 +92,45 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let messages: usize = portions.iter().map(|portion| portion.at.len()).sum();
         let lanes = portions.len().min(messages.div_ceil(LOAD));
         let shared = Shared {
-            local: tokio::sync::Mutex::new(&mut *self.local),
-            state: RefCell::new(self.state),
-            report: RefCell::new(report),
+            desk: Desk {
+                local: tokio::sync::Mutex::new(&mut *self.local),
+                state: RefCell::new(self.state),
+                report: RefCell::new(report),
+                arrivals: RefCell::default(),
+                unsound: RefCell::default(),
+                observer: self.observer,
+                now: &*self.world.now,
+            },
             portions: RefCell::new(portions.into()),
-            unsound: RefCell::new(BTreeSet::new()),
-            observer: self.observer,
             stop: &self.stop,
-            now: &*self.world.now,
         };
-        side_by_side(&mut *self.remote, lanes, async |remote: &mut R| {
+        let lanes = side_by_side(&mut *self.remote, lanes, async |remote: &mut R| {
             lane(remote, &shared).await
-        })
-        .await?;
-        Ok(shared.unsound.into_inner())
+        });
+        let now_and_then = async {
+            let ended = shared.desk.settle_now_and_then().await;
+            shared.portions.borrow_mut().clear();
+            ended
+        };
+        let (ended, waited) = beside(lanes, now_and_then).await;
+        // What came whole is kept, whatever ended it.
+        let settled = shared.desk.settle().await;
+        ended.and(waited).and(settled)?;
+        Ok(shared.desk.unsound.into_inner())
+    }
+}
+
+/// Runs something to its end, and something else beside it for as long as that takes, or until it
+/// ends in an error.
+async fn beside(
+    main: impl Future<Output = Result<(), Ended>>,
+    other: impl Future<Output = Ended>,
+) -> (Result<(), Ended>, Result<(), Ended>) {
+    let (mut main, mut other) = (std::pin::pin!(main), std::pin::pin!(other));
+    tokio::select! {
+        biased;
+        end = &mut main => (end, Ok(())),
+        ended = &mut other => (main.await, Err(ended)),
     }
 }
 
@@ -166,11 +157,15 @@ async fn lane<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
             return Ok(());
         };
         let mailbox = job.place.mailbox.clone();
-        match download_batch(remote, shared, job).await {
+        let done = download_batch(remote, &shared.desk, job).await;
+        let settled = match shared.desk.is_due() {
+            true => shared.desk.settle().await,
+            false => Ok(()),
+        };
+        match settled.and(done) {
             Ok(()) => {}
             Err(Ended::Store(error)) if error.is_local_to_mailbox() => {
-                shared.report.borrow_mut().trouble(Some(&mailbox), &error);
-                shared.unsound.borrow_mut().insert(mailbox);
+                shared.desk.pass_over(&mailbox, &error);
             }
             Err(ended) => {
                 shared.portions.borrow_mut().clear();
@@ -182,14 +177,14 @@ async fn lane<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
 
 async fn download_batch<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
     remote: &mut R,
-    shared: &Shared<'_, L>,
+    desk: &Desk<'_, L>,
     job: DownloadJob,
 ) -> Result<(), Ended> {
-    let receiver = shared.local.lock().await.receive(&job.place).await?;
+    let receiver = desk.local.lock().await.receive(&job.place).await?;
     let mut down = Down {
         receiver,
         job: &job,
-        observer: shared.observer,
+        observer: desk.observer,
         got: Vec::new(),
         failed: Vec::new(),
         hash: Canonical::default(),
@@ -208,93 +203,15 @@ async fn download_batch<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
         bytes,
         ..
     } = down;
+    desk.report.borrow_mut().bytes_down += bytes;
     // What came whole is kept, even when the connection broke after it.
-    let delivered = receiver.finish().await?;
-    shared.report.borrow_mut().bytes_down += bytes;
-    record(shared, &job, (got, failed), delivered)?;
+    desk.take_in(Arrived {
+        receiver,
+        job,
+        got,
+        failed,
+    });
     read.map_err(Ended::from)
-}
-
-type Got = (Vec<Whole>, Vec<(Uid, String)>);
-
-fn record<L>(
-    shared: &Shared<'_, L>,
-    job: &DownloadJob,
-    (got, mut refusals): Got,
-    delivered: Vec<(usize, Delivered<MaildirId>)>,
-) -> Result<(), Ended> {
-    let mut report = shared.report.borrow_mut();
-    let (mut outcomes, mut changes) = (Vec::new(), Vec::new());
-    for (tag, outcome) in delivered {
-        let Some(whole) = got.get(tag).cloned() else {
-            continue;
-        };
-        let Whole {
-            uid,
-            hash,
-            flags,
-            kin,
-        } = whole;
-        let replaces = job.wanted.get(&uid).and_then(|want| want.replaces);
-        match outcome {
-            Delivered::Stored {
-                id: Some(file),
-                stored: size,
-            } => {
-                job.announce(&mut report, &flags, replaces);
-                changes.push(change(&job.place, Side::Local, file.any(), &uid));
-                outcomes.push(Outcome::Paired {
-                    uid,
-                    file,
-                    flags,
-                    hash,
-                    size,
-                    kin,
-                    replaces,
-                });
-                report.downloaded += 1;
-            }
-            Delivered::Stored { id: None, .. } => {
-                let what = "the Maildir did not name a file it stored".to_owned();
-                return Err(StoreError::Bug(what).into());
-            }
-            Delivered::Refused(why) => refusals.push((uid, why)),
-        }
-    }
-    for (uid, why) in refusals {
-        let Some(want) = job.wanted.get(&uid) else {
-            continue;
-        };
-        let aside = refused(uid.any(), want, why, (shared.now)());
-        report.trouble(
-            Some(&job.place.mailbox),
-            &StoreError::Mailbox(refusal(&aside)),
-        );
-        if want.replaces.is_none() {
-            outcomes.push(Outcome::Alone { pair: None, aside });
-        }
-    }
-    shared.observer.event(Event::Copied(outcomes.len()));
-    shared
-        .state
-        .borrow_mut()
-        .apply(job.key, &outcomes, &changes)?;
-    if outcomes.len() < job.wanted.len() {
-        shared
-            .unsound
-            .borrow_mut()
-            .insert(job.place.mailbox.clone());
-    }
-    Ok(())
-}
-
-/// A message that came whole.
-#[derive(Clone, Debug)]
-struct Whole {
-    uid: Uid,
-    hash: ContentHash,
-    flags: Flags,
-    kin: Option<Kin>,
 }
 
 /// Takes what the server sends to the disk, and hashes it on the way.

@@ -10,14 +10,17 @@ use super::layout::join;
 use super::line_ends::{Dropped, ToDisk, ToWire};
 use super::scan::Sub;
 use crate::model::{FlagChange, MaildirId};
-use crate::store::{Delivered, Delivery, Receiver, StoreError};
+use crate::store::{Delivered, Delivery, Published, Receiver, StoreError};
 use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// From so many files on, one sync of the file system is cheaper than one of each file.
-const SYNC_ALL_FROM: usize = 8;
+pub(super) const SYNC_ALL_FROM: usize = 8;
+
+/// What became of the messages.
+pub(super) type Outcomes = Vec<(usize, Delivered<MaildirId>)>;
 
 /// Takes messages into one mailbox, or into its quarantine.
 pub struct MaildirReceiver {
@@ -79,7 +82,8 @@ impl MaildirReceiver {
         }
     }
 
-    fn tmp(&self) -> PathBuf {
+    /// Where messages lie until they have their names.
+    pub(super) fn tmp(&self) -> PathBuf {
         match &self.target {
             Target::Mailbox => self.mailbox.join("tmp"),
             Target::Quarantine(directory, _) => directory.clone(),
@@ -165,7 +169,7 @@ impl MaildirReceiver {
         Ok(())
     }
 
-    fn publish(&mut self) -> io::Result<Vec<(usize, Delivered<MaildirId>)>> {
+    fn publish(&mut self) -> io::Result<Outcomes> {
         let held = match &self.target {
             Target::Quarantine(_, held) => held.clone(),
             Target::Mailbox => Held::default(),
@@ -173,6 +177,17 @@ impl MaildirReceiver {
         if !held.is_on() {
             self.sync()?;
         }
+        let (outcomes, touched) = self.name_all(&held)?;
+        for directory in touched {
+            if !held.add(&directory) {
+                self.disk.sync(&directory)?;
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// Gives everything its name; these directories are to be synced then.
+    pub(super) fn name_all(&mut self, held: &Held) -> io::Result<(Outcomes, BTreeSet<PathBuf>)> {
         let mut keywords = Keywords::default();
         if matches!(self.target, Target::Mailbox) {
             keywords = Keywords::load(&*self.disk, &self.mailbox)?;
@@ -197,15 +212,16 @@ impl MaildirReceiver {
             };
             outcomes.push((delivery.tag, outcome));
         }
-        for directory in touched {
-            if !held.add(&directory) {
-                self.disk.sync(&directory)?;
-            }
-        }
-        Ok(outcomes)
+        Ok((outcomes, touched))
     }
 
-    fn sync(&self) -> io::Result<()> {
+    /// How many messages are whole.
+    pub(super) fn count(&self) -> usize {
+        self.whole.len()
+    }
+
+    /// Makes the content of all of them durable.
+    pub(super) fn sync(&self) -> io::Result<()> {
         if self.whole.len() >= SYNC_ALL_FROM {
             return self.disk.sync_all(&self.tmp());
         }
@@ -271,7 +287,7 @@ impl MaildirReceiver {
         }
     }
 
-    fn failed(&self, error: &io::Error) -> StoreError {
+    pub(super) fn failed(&self, error: &io::Error) -> StoreError {
         let hint = match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "; free some space",
             io::ErrorKind::PermissionDenied => "; check its owner and mode",
@@ -320,7 +336,7 @@ impl Receiver for MaildirReceiver {
         }
     }
 
-    async fn finish(mut self) -> Result<Vec<(usize, Delivered<MaildirId>)>, StoreError> {
+    async fn finish(mut self) -> Published<MaildirId> {
         self.publish().map_err(|error| self.failed(&error))
     }
 }

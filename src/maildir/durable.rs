@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// From so many directories on, a file system is synced as a whole (syncfs).
-const MANY: usize = 8;
+pub(super) const MANY: usize = 8;
 
 /// Paths that are to be synced together; while there are none to be held, each is synced at once.
 #[derive(Clone, Debug, Default)]
@@ -90,7 +90,8 @@ impl MaildirStore {
         if held.len() <= MANY {
             return held.iter().try_for_each(|path| self.sync_directory(path));
         }
-        self.sync_devices(&held)
+        let synced = self.sync_file_systems(&held);
+        synced.map_err(|error| failed(&self.root, &error))
     }
 
     /// Makes durable all that lies in the Maildir, whoever changed it, for a run that was cut may
@@ -109,7 +110,8 @@ impl MaildirStore {
         let inside = |one: &Listed| self.path(&one.name).join("cur");
         let mut all: Vec<PathBuf> = listed.iter().map(inside).collect();
         all.push(self.root.clone());
-        self.sync_devices(&all)?;
+        let synced = self.sync_file_systems(&all);
+        synced.map_err(|error| failed(&self.root, &error))?;
         for directory in self.unsure.directories() {
             self.unsure.is_sure(&directory);
         }
@@ -117,7 +119,7 @@ impl MaildirStore {
     }
 
     /// Syncs the file systems of these directories, and with them these.
-    fn sync_devices(&self, directories: &[PathBuf]) -> Result<(), StoreError> {
+    pub(super) fn sync_file_systems(&self, directories: &[PathBuf]) -> io::Result<()> {
         let mut devices: BTreeMap<u64, &Path> = BTreeMap::new();
         for directory in directories {
             // One that is gone by now has nothing to sync.
@@ -126,8 +128,7 @@ impl MaildirStore {
             }
         }
         for directory in devices.into_values() {
-            let synced = self.disk.sync_all(directory);
-            synced.map_err(|error| failed(directory, &error))?;
+            self.disk.sync_all(directory)?;
         }
         for directory in directories {
             self.unsure.is_sure(directory);

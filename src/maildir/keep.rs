@@ -10,7 +10,7 @@ use super::scan::Times;
 use super::store::MaildirStore;
 use crate::model::{Excerpt, Flags, MailboxName, MaildirId};
 use crate::reconcile::{Cursor, Look};
-use crate::store::{Delivery, Keep, Place, StoreError};
+use crate::store::{Delivery, Keep, Place, Published, StoreError};
 use std::io;
 
 impl MaildirStore {
@@ -60,6 +60,10 @@ impl Keep for MaildirStore {
         cursor: &Cursor,
     ) -> Result<Option<Look<MaildirId>>, StoreError> {
         self.unchanged_since(mailbox, cursor)
+    }
+
+    async fn publish(&mut self, receivers: Vec<MaildirReceiver>) -> Vec<Published<MaildirId>> {
+        self.publish_together(receivers)
     }
 
     fn forget(&mut self, mailbox: &MailboxName) {

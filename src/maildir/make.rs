@@ -10,17 +10,20 @@ const TRIES: u32 = 3;
 impl MaildirStore {
     /// Makes a mailbox, and the directories above it; or leaves no mailbox.
     pub(super) fn create(&self, path: &Path) -> io::Result<()> {
-        // One that the user made meanwhile is not ours to take away.
+        let begun = self.begin(path);
+        // One that the user made meanwhile is not ours to take away. Nor to make again: they may
+        // have moved it elsewhere by now.
         let ours = !self.disk.is_dir(&path.join("cur"));
-        self.make(path).inspect_err(|_| {
+        let made = begun.and_then(|()| self.end(path, ours));
+        made.inspect_err(|_| {
             if ours {
                 self.unmake(path);
             }
         })
     }
 
-    /// Undoes [`Self::make`]: what is not sure to stay must not be taken for a mailbox by the next
-    /// run. `cur` goes first, and the others only when it is sure not to come back at a crash:
+    /// Undoes [`Self::create`]: what is not sure to stay must not be taken for a mailbox by the
+    /// next run. `cur` goes first, and the others only when it is sure not to come back at a crash:
     /// `cur` alone would be half a mailbox for ever (F35), the others alone are one that is being
     /// made. Where somebody delivered mail meanwhile, it is theirs, and becomes whole again.
     fn unmake(&self, path: &Path) {
@@ -50,13 +53,18 @@ impl MaildirStore {
         done.ok_or_else(|| tracing::warn!(path = %path.display(), "half a mailbox is left"))
     }
 
-    /// `cur` comes last, and only when the others are sure to stay: it is what makes a directory a
-    /// mailbox (F2).
-    fn make(&self, path: &Path) -> io::Result<()> {
+    fn begin(&self, path: &Path) -> io::Result<()> {
         self.disk.make_dirs(&path.join("tmp"))?;
         self.disk.make_dirs(&path.join("new"))?;
-        self.disk.sync(path)?;
-        self.disk.make_dirs(&path.join("cur"))?;
+        self.disk.sync(path)
+    }
+
+    /// `cur` comes last, and only when the others are sure to stay: it is what makes a directory a
+    /// mailbox (F2).
+    fn end(&self, path: &Path, ours: bool) -> io::Result<()> {
+        if ours {
+            self.disk.make_dirs(&path.join("cur"))?;
+        }
         // Somebody may have renamed what is above it in between: then this is half a mailbox.
         if !self.disk.is_dir(&path.join("new")) {
             return Err(io::ErrorKind::NotFound.into());
@@ -88,7 +96,7 @@ mod tests {
         let claim = Claim::Known("uuid".into());
         let store = MaildirStore::new(dir.path(), Layout::default(), claim);
         let path = dir.path().join("A");
-        store.make(&path).unwrap();
+        store.create(&path).unwrap();
         if let Some(part) = part {
             fs::write(path.join(part).join("1.mail"), "mail").unwrap();
         }

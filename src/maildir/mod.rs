@@ -3,10 +3,10 @@
 //! Reading order: [`disk`] (the file system as a trait), [`layout`] (where mailboxes lie),
 //! [`file_name`] (what a file's name says), [`keywords`] (letters a to z), [`line_ends`] (LF on
 //! disk, CRLF on the wire), [`scan`] (looking, so that absence means something), [`deliver`] (a
-//! file appears only whole and durable), [`marker`] (whose Maildir this is), [`quarantine`]
-//! (deleted bytes), [`store`] (all of it as a store; with [`list`], [`look`], [`read`], [`change`],
-//! [`make`], [`durable`], [`transfer`], [`keep`], [`kept`] and [`cursor`]), [`watch`] (being woken
-//! by what other programs do).
+//! file appears only whole and durable; many at once by [`publish`]), [`marker`] (whose Maildir
+//! this is), [`quarantine`] (deleted bytes), [`store`] (all of it as a store; with [`list`],
+//! [`look`], [`read`], [`change`], [`make`], [`durable`], [`transfer`], [`keep`], [`kept`] and [`cursor`]),
+//! [`watch`] (being woken by what other programs do).
 //!
 //! The `maildir` crate is not used to read or write mail (decision 0005); `inspect` lets it count
 //! messages as an independent reader.
@@ -26,6 +26,8 @@ mod line_ends;
 mod scan;
 
 mod deliver;
+
+mod publish;
 
 mod marker;
 

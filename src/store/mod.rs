@@ -10,16 +10,18 @@
 //!
 //! Futures here are not `Send`: an account lives on one thread (decision 0003).
 
+mod delivery;
+
 mod edit;
 
 pub mod error;
 
+pub use delivery::{Delivered, Delivery, Published, Receiver};
 pub use edit::{FlagEdit, Removal, Removed};
 pub use error::StoreError;
 
 use crate::model::{
-    Excerpt, Fingerprint, Flags, Id, Kin, MailboxBase, MailboxName, Origin, Outline, Timestamp,
-    UidValidity,
+    Excerpt, Fingerprint, Flags, Id, Kin, MailboxBase, MailboxName, Outline, Timestamp, UidValidity,
 };
 use crate::reconcile::{Cursor, Listed, Look};
 use std::collections::{BTreeMap, BTreeSet};
@@ -192,6 +194,10 @@ pub trait Keep: Store {
         cursor: &Cursor,
     ) -> Result<Option<Look<Self::Id>>, StoreError>;
 
+    /// [`Receiver::finish`] for several receivers of mailboxes together, which is much cheaper;
+    /// answers in their order.
+    async fn publish(&mut self, receivers: Vec<Self::Receiver>) -> Vec<Published<Self::Id>>;
+
     /// What was seen in a mailbox need not be kept in mind any more.
     fn forget(&mut self, mailbox: &MailboxName);
 
@@ -314,58 +320,6 @@ pub trait Sink<I> {
 
     /// This message is there, but its content cannot be had.
     async fn fail(&mut self, id: I, why: String) -> Result<(), StoreError>;
-}
-
-/// A message on its way in.
-#[derive(Clone, Debug)]
-pub struct Delivery {
-    /// A number of the caller's, given back with the outcome.
-    pub tag: usize,
-    /// The flags it shall have.
-    pub flags: Flags,
-    /// Its INTERNALDATE.
-    pub date: Option<Timestamp>,
-    /// Where it comes from, for the name of its file.
-    pub origin: Option<Origin>,
-}
-
-/// Takes messages in. What is dropped before `finish` leaves no visible trace on disk.
-#[allow(
-    async_fn_in_trait,
-    reason = "an account lives on one thread; see the module's head"
-)]
-pub trait Receiver {
-    /// How the receiving side names messages.
-    type Id: Id;
-
-    /// A message of this many bytes begins; some receivers need to know it from the start.
-    async fn begin(&mut self, size: u64, delivery: Option<&Delivery>) -> Result<(), StoreError>;
-
-    /// The next bytes, with CRLF line ends.
-    async fn chunk(&mut self, bytes: &[u8]) -> Result<(), StoreError>;
-
-    /// The message is whole and may be stored.
-    async fn end(&mut self, delivery: Delivery) -> Result<(), StoreError>;
-
-    /// The message that began must not be stored.
-    async fn abandon(&mut self) -> Result<(), StoreError>;
-
-    /// Makes everything durable and visible, and tells what became of each.
-    async fn finish(self) -> Result<Vec<(usize, Delivered<Self::Id>)>, StoreError>;
-}
-
-/// What became of a message that was taken in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Delivered<I> {
-    /// It is there and durable.
-    Stored {
-        /// Its name; `None` when the side did not tell (no UIDPLUS): it will be found by content.
-        id: Option<I>,
-        /// Bytes as stored.
-        stored: u64,
-    },
-    /// The side refuses it, in these words.
-    Refused(String),
 }
 
 /// Whether the message stays where it was.

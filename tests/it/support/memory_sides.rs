@@ -167,6 +167,14 @@ impl Keep for Memory<MaildirId> {
         Ok((same && plain).then(look))
     }
 
+    async fn publish(&mut self, receivers: Vec<Self::Receiver>) -> Vec<Published<MaildirId>> {
+        let mut all = Vec::new();
+        for receiver in receivers {
+            all.push(receiver.finish().await);
+        }
+        all
+    }
+
     fn forget(&mut self, _: &MailboxName) {}
 
     fn is_at_rest(&self, _: &MailboxName) -> bool {

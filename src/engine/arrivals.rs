@@ -1,0 +1,225 @@
+//! What came whole is published and recorded, that of several mailboxes together: content, name,
+//! row, in that order (law, 2.1). Each of these steps waits for the disk, so a few big ones are
+//! much cheaper than many small ones; and what came a moment ago is lost when the run is cut, so
+//! they are not put off for long.
+
+use super::copy::{Wanted, change, refusal, refused};
+use super::report::{Ended, Event, Observer, Report};
+use crate::model::{
+    ContentHash, Flags, Id, Kin, MailboxKey, MailboxName, MaildirId, PairId, Side, Uid,
+};
+use crate::reconcile::Outcome;
+use crate::state::{Done, State};
+use crate::store::{Delivered, Keep, Place, Published, StoreError};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// So many messages are not waited for any longer.
+const MANY: usize = 4000;
+
+/// What came is published after so long, whatever comes.
+const LAG: Duration = Duration::from_secs(1);
+
+/// Messages of one mailbox to be downloaded together.
+#[derive(Debug)]
+pub(super) struct DownloadJob {
+    pub place: Place,
+    pub key: MailboxKey,
+    pub tag: u32,
+    /// Whether what comes is new mail.
+    pub known: bool,
+    pub wanted: BTreeMap<Uid, Wanted>,
+}
+
+impl DownloadJob {
+    pub fn uids(&self) -> Vec<Uid> {
+        self.wanted.keys().copied().collect()
+    }
+
+    /// Counts what comes, if it is new to the user.
+    fn announce(&self, report: &mut Report, flags: &Flags, replaces: Option<PairId>) {
+        if self.known && replaces.is_none() {
+            report.arrived(&self.place.mailbox, flags);
+        }
+    }
+}
+
+/// A message that came whole.
+#[derive(Clone, Debug)]
+pub(super) struct Whole {
+    pub uid: Uid,
+    pub hash: ContentHash,
+    pub flags: Flags,
+    pub kin: Option<Kin>,
+}
+
+/// What came of a job.
+pub(super) struct Arrived<C> {
+    /// Holds the messages.
+    pub receiver: C,
+    pub job: DownloadJob,
+    /// By the tags that the receiver knows them by.
+    pub got: Vec<Whole>,
+    /// What could not be had, and why.
+    pub failed: Vec<(Uid, String)>,
+}
+
+/// What waits to be published.
+pub(super) struct Arrivals<C> {
+    waiting: Vec<Arrived<C>>,
+    /// When what waited was last published.
+    since: Instant,
+}
+
+impl<C> Default for Arrivals<C> {
+    fn default() -> Arrivals<C> {
+        Arrivals {
+            waiting: Vec::new(),
+            since: Instant::now(),
+        }
+    }
+}
+
+impl<C> Arrivals<C> {
+    fn are_due(&self) -> bool {
+        let messages: usize = self.waiting.iter().map(|one| one.got.len()).sum();
+        let late = self.since.elapsed() >= LAG && !self.waiting.is_empty();
+        messages >= MANY || late
+    }
+
+    fn take(&mut self) -> Vec<Arrived<C>> {
+        self.since = Instant::now();
+        std::mem::take(&mut self.waiting)
+    }
+}
+
+/// Where what comes is published and recorded.
+pub(super) struct Desk<'a, L: Keep<Id = MaildirId>> {
+    pub local: tokio::sync::Mutex<&'a mut L>,
+    pub state: RefCell<&'a mut State>,
+    pub report: RefCell<&'a mut Report>,
+    pub arrivals: RefCell<Arrivals<L::Receiver>>,
+    /// Mailboxes where something was left undone.
+    pub unsound: RefCell<BTreeSet<MailboxName>>,
+    pub observer: &'a dyn Observer,
+    pub now: &'a dyn Fn() -> i64,
+}
+
+impl<L: Keep<Id = MaildirId>> Desk<'_, L> {
+    /// To be published with others.
+    pub fn take_in(&self, arrived: Arrived<L::Receiver>) {
+        self.arrivals.borrow_mut().waiting.push(arrived);
+    }
+
+    /// Whether it is time to publish.
+    pub fn is_due(&self) -> bool {
+        self.arrivals.borrow().are_due()
+    }
+
+    /// Publishes and records what waits, as long as it is polled; answers when that fails.
+    pub async fn settle_now_and_then(&self) -> Ended {
+        loop {
+            tokio::time::sleep(LAG).await;
+            if self.is_due()
+                && let Err(ended) = self.settle().await
+            {
+                return ended;
+            }
+        }
+    }
+
+    /// Publishes and records what waits.
+    pub async fn settle(&self) -> Result<(), Ended> {
+        let waiting = self.arrivals.borrow_mut().take();
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let split = |one: Arrived<L::Receiver>| (one.receiver, (one.job, one.got, one.failed));
+        let (receivers, parts): (Vec<_>, Vec<_>) = waiting.into_iter().map(split).unzip();
+        let published = self.local.lock().await.publish(receivers).await;
+        let (mut all, mut end) = (Vec::new(), Ok(()));
+        for ((job, got, failed), published) in parts.into_iter().zip(published) {
+            let mailbox = job.place.mailbox.clone();
+            match self.done(&job, (got, failed), published) {
+                Ok(done) => all.push(done),
+                Err(error) if error.is_local_to_mailbox() => self.pass_over(&mailbox, &error),
+                Err(error) => end = Err(error),
+            }
+        }
+        self.state.borrow_mut().record(&all)?;
+        let count = all.iter().map(|done| done.outcomes.len()).sum();
+        self.observer.event(Event::Copied(count));
+        Ok(end?)
+    }
+
+    /// A failure that concerns one mailbox.
+    pub fn pass_over(&self, mailbox: &MailboxName, error: &StoreError) {
+        self.report.borrow_mut().trouble(Some(mailbox), error);
+        self.unsound.borrow_mut().insert(mailbox.clone());
+    }
+
+    /// What is to be recorded of a job.
+    fn done(
+        &self,
+        job: &DownloadJob,
+        (mut got, mut refusals): (Vec<Whole>, Vec<(Uid, String)>),
+        published: Published<MaildirId>,
+    ) -> Result<Done, StoreError> {
+        let mut report = self.report.borrow_mut();
+        let (mut outcomes, mut changes) = (Vec::new(), Vec::new());
+        for (tag, outcome) in published? {
+            let Some(whole) = got.get_mut(tag) else {
+                continue;
+            };
+            let (uid, hash, kin) = (whole.uid, whole.hash, whole.kin);
+            let replaces = job.wanted.get(&uid).and_then(|want| want.replaces);
+            match outcome {
+                Delivered::Stored {
+                    id: Some(file),
+                    stored: size,
+                } => {
+                    let flags = std::mem::take(&mut whole.flags);
+                    job.announce(&mut report, &flags, replaces);
+                    changes.push(change(&job.place, Side::Local, file.any(), &uid));
+                    outcomes.push(Outcome::Paired {
+                        uid,
+                        file,
+                        flags,
+                        hash,
+                        size,
+                        kin,
+                        replaces,
+                    });
+                    report.downloaded += 1;
+                }
+                Delivered::Stored { id: None, .. } => {
+                    let what = "the Maildir did not name a file it stored".to_owned();
+                    return Err(StoreError::Bug(what));
+                }
+                Delivered::Refused(why) => refusals.push((uid, why)),
+            }
+        }
+        for (uid, why) in refusals {
+            let Some(want) = job.wanted.get(&uid) else {
+                continue;
+            };
+            let aside = refused(uid.any(), want, why, (self.now)());
+            let told = StoreError::Mailbox(refusal(&aside));
+            report.trouble(Some(&job.place.mailbox), &told);
+            if want.replaces.is_none() {
+                outcomes.push(Outcome::Alone { pair: None, aside });
+            }
+        }
+        if outcomes.len() < job.wanted.len() {
+            let mut unsound = self.unsound.borrow_mut();
+            unsound.insert(job.place.mailbox.clone());
+        }
+        Ok(Done {
+            outcomes,
+            changes,
+            ..Done::of(job.key)
+        })
+    }
+}
