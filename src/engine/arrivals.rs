@@ -223,3 +223,7 @@ impl<L: Keep<Id = MaildirId>> Desk<'_, L> {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "arrivals_tests.rs"]
+mod tests;

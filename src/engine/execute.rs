@@ -8,10 +8,9 @@ use super::report::{Ended, Event, Report};
 use super::upload::UploadJob;
 use super::work::{Work, Works};
 use crate::model::{Id, MailboxName, MaildirId, Side, Uid};
-use crate::reconcile::mailbox_action::Forget;
 use crate::reconcile::{Action, Cursor, MailboxAction, Outcome, Plan};
-use crate::state::{Change, Left};
-use crate::store::{Ask, Depth, Keep, Removal, Serve, StoreError};
+use crate::state::Left;
+use crate::store::{Keep, Removal, Serve, StoreError};
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     pub(super) async fn execute(
@@ -41,14 +40,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             .partition(|action| matches!(action, MailboxAction::Delete { .. }));
         others.sort_by_key(|action| action.name().depth());
         deletions.sort_by_key(|action| std::cmp::Reverse(action.name().depth()));
-        for action in others {
-            let name = action.name().clone();
-            let done = self.begin_mailbox(action, &mut works, report).await;
-            if let Err(error) = self.tolerate(&name, done, report)? {
-                works.remove(&name);
-                tracing::debug!(mailbox = %name, %error, "left for the next run");
-            }
-        }
+        self.begin_mailboxes(others, &mut works, report).await?;
         self.announce(&works);
         self.copy_mail(&mut works, report).await?;
         self.duplicate_mail(&mut works, report).await?;
@@ -109,109 +101,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         });
     }
 
-    async fn begin_mailbox(
-        &mut self,
-        action: MailboxAction,
-        works: &mut Works,
-        report: &mut Report,
-    ) -> Result<(), Ended> {
-        let name = action.name().clone();
-        match action {
-            MailboxAction::Forget(_) => {
-                if let Some(key) = self.state.mailboxes()?.get(&name) {
-                    self.state.forget_mailbox(*key)?;
-                }
-            }
-            MailboxAction::Adopt(_) => {
-                if let Some(work) = works.get_mut(&name) {
-                    work.base.key = self.state.add_mailbox(&name, work.base.tag)?;
-                }
-            }
-            MailboxAction::Create { on, forget, .. } => {
-                let Some(work) = works.get_mut(&name) else {
-                    return Ok(());
-                };
-                // Forgotten first: a run cut after the creation would see a mailbox without the
-                // messages that the base knows, and take that for deletions.
-                if forget == Forget::Messages {
-                    self.state.forget_messages(work.base.key, &work.kept)?;
-                    report.note(format!(
-                        "mailbox {name} was gone on {on} and is created there again"
-                    ));
-                }
-                match on {
-                    Side::Remote => self.remote.create_mailbox(&name).await?,
-                    Side::Local => self.local.create_mailbox(&name).await?,
-                }
-                if forget == Forget::Nothing {
-                    work.base.key = self.state.add_mailbox(&name, work.base.tag)?;
-                }
-                match on {
-                    Side::Remote => report.mailboxes_created_remote += 1,
-                    Side::Local => report.mailboxes_created_local += 1,
-                }
-                self.mailbox_history(&name, on, "mailbox-created")?;
-                if on == Side::Remote {
-                    self.learn_new_mailbox(&name, works).await?;
-                }
-            }
-            MailboxAction::Delete { .. }
-            | MailboxAction::Rename { .. }
-            | MailboxAction::Follow { .. } => {}
-        }
-        Ok(())
-    }
-
-    /// The UIDVALIDITY of a mailbox that was created a moment ago.
-    async fn learn_new_mailbox(
-        &mut self,
-        name: &MailboxName,
-        works: &mut Works,
-    ) -> Result<(), Ended> {
-        let Some(work) = works.get_mut(name) else {
-            return Ok(());
-        };
-        let ask = Ask {
-            base: &work.base,
-            cursor: None,
-            depth: Depth::Everything,
-        };
-        let look = self.remote.look(&ask).await?;
-        if !look.seen.is_empty() {
-            // It was there after all, with mail in it: plan again.
-            works.remove(name);
-            return Ok(());
-        }
-        work.base.epoch = look.epoch;
-        work.stores = look.stores;
-        work.remote_cursor = look.cursor;
-        Ok(())
-    }
-
-    pub(super) fn mailbox_history(
-        &mut self,
-        name: &MailboxName,
-        side: Side,
-        what: &'static str,
-    ) -> Result<(), Ended> {
-        let change = Change {
-            mailbox: name.clone(),
-            side,
-            what,
-            message: None,
-            why: String::new(),
-            kept: None,
-        };
-        self.state
-            .apply(crate::model::MailboxKey(0), &[], &[change])?;
-        Ok(())
-    }
-
     async fn copy_mail(&mut self, works: &mut Works, report: &mut Report) -> Result<(), Ended> {
+        let epochs = works
+            .values()
+            .filter_map(|work| Some((work.base.key, work.base.epoch?)));
+        self.state.learn_epochs(&epochs.collect::<Vec<_>>())?;
         for work in works.values_mut() {
-            if let Some(epoch) = work.base.epoch {
-                self.state.learn_epoch(work.base.key, epoch)?;
-            }
             let split = self.clear_the_way(work).await;
             let name = work.base.name.clone();
             if self.tolerate(&name, split, report)?.is_err() {

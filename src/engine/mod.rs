@@ -5,11 +5,11 @@
 //! another place, with [`on_disk`] and [`probe`]; [`flux`] for what moves meanwhile,
 //! [`out_of_sight`] for what cannot be looked into, [`astray`] and [`carried`] for what moved while
 //! it was uploaded, here or there), [`rematch`] and [`renumber`] (finding the same message again),
-//! [`execute`] (doing and recording what is in the [`work`]s, with [`download`], [`arrivals`],
-//! [`upload`], [`shift`], [`duplicate`], [`copy`], [`flags`], [`flags_there`], [`doomed`],
-//! [`remove`], [`remove_here`] and [`remove_there`], on several connections by [`lanes`]), [`rest`]
-//! (whether that was all), [`report`] (what is told about it). [`verify`] is asked for by `mailtide
-//! repair` only.
+//! [`execute`] (doing and recording what is in the [`work`]s, with [`begin`], [`download`],
+//! [`arrivals`], [`upload`], [`shift`], [`duplicate`], [`copy`], [`flags`], [`flags_there`],
+//! [`doomed`], [`remove`], [`remove_here`] and [`remove_there`], on several connections by
+//! [`lanes`]), [`rest`] (whether that was all), [`report`] (what is told about it). [`verify`] is
+//! asked for by `mailtide repair` only.
 //!
 //! First run, daily run, repair, dry run: one path, this one.
 
@@ -55,6 +55,8 @@ mod copy;
 mod cut_moves;
 
 mod arrivals;
+
+mod begin;
 
 mod download;
 

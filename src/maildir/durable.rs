@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// From so many directories on, a file system is synced as a whole (syncfs).
-pub(super) const MANY: usize = 8;
+const MANY: usize = 8;
 
 /// Paths that are to be synced together; while there are none to be held, each is synced at once.
 #[derive(Clone, Debug, Default)]
@@ -41,6 +41,40 @@ impl Held {
             true
         })
     }
+}
+
+/// Directories that could not be synced, and why not. What could not be once may seem to be at a
+/// second try, and is lost all the same: so nobody tries again.
+#[derive(Debug, Default)]
+pub struct Unsynced(BTreeMap<PathBuf, io::Error>);
+
+impl Unsynced {
+    fn note<'a>(&mut self, of: impl IntoIterator<Item = &'a PathBuf>, synced: io::Result<()>) {
+        if let Err(error) = synced {
+            let of = of.into_iter();
+            self.0.extend(of.map(|one| (one.clone(), copy(&error))));
+        }
+    }
+
+    /// Whether these were synced.
+    pub fn check<'a>(&self, of: impl IntoIterator<Item = &'a PathBuf>) -> io::Result<()> {
+        match of.into_iter().find_map(|one| self.0.get(one)) {
+            Some(error) => Err(copy(error)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether all were.
+    fn all(&self) -> Result<(), StoreError> {
+        match self.0.iter().next() {
+            Some((directory, error)) => Err(failed(directory, error)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn copy(error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), error.to_string())
 }
 
 impl MaildirStore {
@@ -84,14 +118,8 @@ impl MaildirStore {
 
     /// Syncs what was held, in the order in which it was changed.
     pub(super) fn sync_held(&self) -> Result<(), StoreError> {
-        let mut held = self.held.take().unwrap_or_default();
-        let mut once = BTreeSet::new();
-        held.retain(|directory| once.insert(directory.clone()));
-        if held.len() <= MANY {
-            return held.iter().try_for_each(|path| self.sync_directory(path));
-        }
-        let synced = self.sync_file_systems(&held);
-        synced.map_err(|error| failed(&self.root, &error))
+        let held = self.held.take().unwrap_or_default();
+        self.sync_together(&held).all()
     }
 
     /// Makes durable all that lies in the Maildir, whoever changed it, for a run that was cut may
@@ -110,30 +138,51 @@ impl MaildirStore {
         let inside = |one: &Listed| self.path(&one.name).join("cur");
         let mut all: Vec<PathBuf> = listed.iter().map(inside).collect();
         all.push(self.root.clone());
-        let synced = self.sync_file_systems(&all);
-        synced.map_err(|error| failed(&self.root, &error))?;
+        self.sync_file_systems(&all).all()?;
         for directory in self.unsure.directories() {
             self.unsure.is_sure(&directory);
         }
         Ok(())
     }
 
+    /// Syncs directories, each once: one by one in this order, or many of them with their file
+    /// systems.
+    pub(super) fn sync_together(&self, directories: &[PathBuf]) -> Unsynced {
+        let mut seen = BTreeSet::new();
+        let each = directories.iter().filter(|one| seen.insert(*one));
+        let each: Vec<PathBuf> = each.cloned().collect();
+        if each.len() > MANY {
+            return self.sync_file_systems(&each);
+        }
+        let mut unsynced = Unsynced::default();
+        for directory in &each {
+            unsynced.note([directory], self.disk.sync(directory));
+        }
+        unsynced
+    }
+
     /// Syncs the file systems of these directories, and with them these.
-    pub(super) fn sync_file_systems(&self, directories: &[PathBuf]) -> io::Result<()> {
-        let mut devices: BTreeMap<u64, &Path> = BTreeMap::new();
+    pub(super) fn sync_file_systems(&self, directories: &[PathBuf]) -> Unsynced {
+        let mut devices: BTreeMap<u64, Vec<&PathBuf>> = BTreeMap::new();
         for directory in directories {
-            // One that is gone by now has nothing to sync.
-            if let Ok(about) = self.disk.about(directory) {
-                devices.entry(about.device).or_insert(directory);
+            match self.disk.about(directory) {
+                Ok(about) => devices.entry(about.device).or_default().push(directory),
+                // One that is gone by now has nothing to sync.
+                Err(_) => self.unsure.is_sure(directory),
             }
         }
-        for directory in devices.into_values() {
-            self.disk.sync_all(directory)?;
+        let mut unsynced = Unsynced::default();
+        for all in devices.into_values() {
+            let synced = match all.first() {
+                Some(one) => self.disk.sync_all(one),
+                None => Ok(()),
+            };
+            if synced.is_ok() {
+                all.iter().for_each(|one| self.unsure.is_sure(one));
+            }
+            unsynced.note(all, synced);
         }
-        for directory in directories {
-            self.unsure.is_sure(directory);
-        }
-        Ok(())
+        unsynced
     }
 
     /// What is seen after a sync that failed may be gone after a crash; nothing is agreed on it

@@ -62,6 +62,10 @@ impl Keep for MaildirStore {
         self.unchanged_since(mailbox, cursor)
     }
 
+    async fn create_mailboxes(&mut self, names: &[MailboxName]) -> Vec<Result<(), StoreError>> {
+        self.create_all(names)
+    }
+
     async fn publish(&mut self, receivers: Vec<MaildirReceiver>) -> Vec<Published<MaildirId>> {
         self.publish_together(receivers)
     }

@@ -1,28 +1,71 @@
 //! Making a mailbox, so that no power failure and no failing disk leaves half of one.
 
+use super::change::failed;
 use super::store::MaildirStore;
+use crate::model::MailboxName;
+use crate::store::StoreError;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// So often something is tried that would leave half a mailbox.
 const TRIES: u32 = 3;
 
 impl MaildirStore {
-    /// Makes a mailbox, and the directories above it; or leaves no mailbox.
-    pub(super) fn create(&self, path: &Path) -> io::Result<()> {
-        let begun = self.begin(path);
-        // One that the user made meanwhile is not ours to take away. Nor to make again: they may
-        // have moved it elsewhere by now.
-        let ours = !self.disk.is_dir(&path.join("cur"));
-        let made = begun.and_then(|()| self.end(path, ours));
-        made.inspect_err(|_| {
-            if ours {
-                self.unmake(path);
-            }
-        })
+    /// Makes mailboxes, and the directories above them; of each that fails, none.
+    pub(super) fn create_all(&mut self, names: &[MailboxName]) -> Vec<Result<(), StoreError>> {
+        let path = |name| self.root.join(self.layout.path(name));
+        let paths: Vec<PathBuf> = names.iter().map(path).collect();
+        let made = self.make_all(&paths);
+        let made = names.iter().zip(paths).zip(made);
+        let result = made.map(|((name, path), made)| {
+            made.map_err(|error| failed(&path, &error))?;
+            self.paths.insert(name.clone(), path);
+            Ok(())
+        });
+        result.collect()
     }
 
-    /// Undoes [`Self::create`]: what is not sure to stay must not be taken for a mailbox by the
+    /// `cur` comes last, and only when the others are sure to stay: it is what makes a directory a
+    /// mailbox (F2). Each step is made for all of them, and then they are synced together.
+    fn make_all(&self, paths: &[PathBuf]) -> Vec<io::Result<()>> {
+        let mut begun = Vec::new();
+        for path in paths {
+            begun.push(self.begin(path));
+        }
+        let there = paths.iter().zip(&begun).filter(|(_, begun)| begun.is_ok());
+        let there: Vec<PathBuf> = there.map(|(path, _)| path.clone()).collect();
+        let unsynced = self.sync_together(&there);
+        let mut made = Vec::new();
+        for (path, begun) in paths.iter().zip(begun) {
+            // One that the user made meanwhile is not ours to take away. Nor to make again: they
+            // may have moved it elsewhere by now.
+            let ours = !self.disk.is_dir(&path.join("cur"));
+            let begun = begun.and_then(|()| unsynced.check([path]));
+            made.push((ours, begun.and_then(|()| self.end(path, ours))));
+        }
+        let up = |path: &Path| -> Vec<PathBuf> {
+            let above = path.ancestors();
+            let above = above.take_while(|above| above.starts_with(&self.root));
+            above.map(Path::to_owned).collect()
+        };
+        let whole = paths
+            .iter()
+            .zip(&made)
+            .filter(|(_, (_, made))| made.is_ok());
+        let unsynced =
+            self.sync_together(&whole.flat_map(|(path, _)| up(path)).collect::<Vec<_>>());
+        let made = paths.iter().zip(made).map(|(path, (ours, made))| {
+            let made = made.and_then(|()| unsynced.check(&up(path)));
+            made.inspect_err(|_| {
+                if ours {
+                    self.unmake(path);
+                }
+            })
+        });
+        made.collect()
+    }
+
+    /// Undoes [`Self::make_all`]: what is not sure to stay must not be taken for a mailbox by the
     /// next run. `cur` goes first, and the others only when it is sure not to come back at a crash:
     /// `cur` alone would be half a mailbox for ever (F35), the others alone are one that is being
     /// made. Where somebody delivered mail meanwhile, it is theirs, and becomes whole again.
@@ -55,21 +98,18 @@ impl MaildirStore {
 
     fn begin(&self, path: &Path) -> io::Result<()> {
         self.disk.make_dirs(&path.join("tmp"))?;
-        self.disk.make_dirs(&path.join("new"))?;
-        self.disk.sync(path)
+        self.disk.make_dirs(&path.join("new"))
     }
 
-    /// `cur` comes last, and only when the others are sure to stay: it is what makes a directory a
-    /// mailbox (F2).
     fn end(&self, path: &Path, ours: bool) -> io::Result<()> {
         if ours {
             self.disk.make_dirs(&path.join("cur"))?;
         }
         // Somebody may have renamed what is above it in between: then this is half a mailbox.
-        if !self.disk.is_dir(&path.join("new")) {
-            return Err(io::ErrorKind::NotFound.into());
+        match self.disk.is_dir(&path.join("new")) {
+            true => Ok(()),
+            false => Err(io::ErrorKind::NotFound.into()),
         }
-        self.sync_up(path)
     }
 
     /// Syncs a directory and those above it, up to the root.
@@ -96,7 +136,10 @@ mod tests {
         let claim = Claim::Known("uuid".into());
         let store = MaildirStore::new(dir.path(), Layout::default(), claim);
         let path = dir.path().join("A");
-        store.create(&path).unwrap();
+        store
+            .make_all(std::slice::from_ref(&path))
+            .remove(0)
+            .unwrap();
         if let Some(part) = part {
             fs::write(path.join(part).join("1.mail"), "mail").unwrap();
         }

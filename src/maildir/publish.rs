@@ -2,7 +2,7 @@
 //! sync for the content of all, then all names, then one sync for all directories.
 
 use super::deliver::{MaildirReceiver, Outcomes, SYNC_ALL_FROM};
-use super::durable::{Held, MANY};
+use super::durable::Held;
 use super::store::MaildirStore;
 use crate::model::MaildirId;
 use crate::store::Published;
@@ -15,40 +15,34 @@ impl MaildirStore {
         &self,
         mut receivers: Vec<MaildirReceiver>,
     ) -> Vec<Published<MaildirId>> {
-        // What could not be synced once may seem to be at a second try, and is lost all the same.
-        if let Err(error) = self.sync_contents(&receivers) {
-            let failed = |receiver: &MaildirReceiver| Err(receiver.failed(&error));
-            return receivers.iter().map(failed).collect();
+        let unsynced = self.sync_contents(&receivers);
+        let mut named = Vec::new();
+        for (receiver, unsynced) in receivers.iter_mut().zip(unsynced) {
+            named.push(unsynced.and_then(|()| receiver.name_all(&Held::default())));
         }
-        let named = receivers.iter_mut();
-        let named: Vec<_> = named.map(|one| one.name_all(&Held::default())).collect();
         let touched = named.iter().flatten().flat_map(|(_, touched)| touched);
-        let touched: BTreeSet<&PathBuf> = touched.collect();
-        let touched: Vec<PathBuf> = touched.into_iter().cloned().collect();
-        let synced = match touched.len() > MANY {
-            true => self.sync_file_systems(&touched),
-            false => touched.iter().try_for_each(|one| self.disk.sync(one)),
+        let unsynced = self.sync_together(&touched.cloned().collect::<Vec<_>>());
+        let sure = |(outcomes, touched): (Outcomes, BTreeSet<PathBuf>)| {
+            unsynced.check(&touched)?;
+            Ok(outcomes)
         };
-        let outcome =
-            |(receiver, named): (MaildirReceiver, io::Result<(Outcomes, _)>)| match &synced {
-                Ok(()) => match named {
-                    Ok((outcomes, _)) => Ok(outcomes),
-                    Err(error) => Err(receiver.failed(&error)),
-                },
-                Err(error) => Err(receiver.failed(error)),
-            };
-        receivers.into_iter().zip(named).map(outcome).collect()
+        let named = receivers.iter().zip(named);
+        let published = named.map(|(receiver, named)| {
+            let published = named.and_then(sure);
+            published.map_err(|error| receiver.failed(&error))
+        });
+        published.collect()
     }
 
-    fn sync_contents(&self, receivers: &[MaildirReceiver]) -> io::Result<()> {
+    fn sync_contents(&self, receivers: &[MaildirReceiver]) -> Vec<io::Result<()>> {
         let files: usize = receivers.iter().map(MaildirReceiver::count).sum();
-        match files >= SYNC_ALL_FROM {
-            true => {
-                let filled = receivers.iter().filter(|one| one.count() > 0);
-                let tmp: Vec<PathBuf> = filled.map(MaildirReceiver::tmp).collect();
-                self.sync_file_systems(&tmp)
-            }
-            false => receivers.iter().try_for_each(MaildirReceiver::sync),
+        if files < SYNC_ALL_FROM {
+            return receivers.iter().map(MaildirReceiver::sync).collect();
         }
+        let filled = receivers.iter().filter(|one| one.count() > 0);
+        let unsynced =
+            self.sync_file_systems(&filled.map(MaildirReceiver::tmp).collect::<Vec<_>>());
+        let synced = receivers.iter().map(|one| unsynced.check([&one.tmp()]));
+        synced.collect()
     }
 }

@@ -306,10 +306,8 @@ impl Store for MaildirStore {
     }
 
     async fn create_mailbox(&mut self, name: &MailboxName) -> Result<(), StoreError> {
-        let path = self.root.join(self.layout.path(name));
-        self.create(&path).map_err(|error| failed(&path, &error))?;
-        self.paths.insert(name.clone(), path);
-        Ok(())
+        let made = self.create_all(std::slice::from_ref(name));
+        made.into_iter().collect()
     }
 
     async fn delete_mailbox(&mut self, base: &MailboxBase) -> Result<(), StoreError> {

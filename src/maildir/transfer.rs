@@ -342,7 +342,7 @@ mod tests {
         let claim = Claim::Known("uuid".into());
         let mut store = MaildirStore::new(dir.path(), Layout::default(), claim);
         let name = |text: &str| MailboxName::parse(text).unwrap();
-        store.create(&dir.path().join("A")).unwrap();
+        store.create_all(&[name("A")]).remove(0).unwrap();
         for taken in ["Left", "Full"] {
             fs::create_dir(dir.path().join(taken)).unwrap();
         }

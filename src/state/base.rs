@@ -121,59 +121,6 @@ impl State {
         Ok(all)
     }
 
-    /// Begins to keep a mailbox in step.
-    pub fn add_mailbox(&mut self, name: &MailboxName, tag: u32) -> Result<MailboxKey, StateError> {
-        let sql = "INSERT INTO mailbox (name, tag) VALUES (?1, ?2)";
-        self.db
-            .execute(sql, params![name.to_string(), tag])
-            .map_err(doing("add a mailbox"))?;
-        Ok(MailboxKey(self.db.last_insert_rowid()))
-    }
-
-    /// Forgets a mailbox and all of its messages.
-    pub fn forget_mailbox(&mut self, key: MailboxKey) -> Result<(), StateError> {
-        let sql = "DELETE FROM mailbox WHERE id = ?1";
-        self.db
-            .execute(sql, [key.0])
-            .map_err(doing("forget a mailbox"))?;
-        Ok(())
-    }
-
-    /// Forgets the messages of a mailbox but these, so that they are copied again.
-    pub fn forget_messages(
-        &mut self,
-        key: MailboxKey,
-        kept: &BTreeSet<PairId>,
-    ) -> Result<(), StateError> {
-        let what = doing("forget the messages of a mailbox");
-        let tx = self.db.transaction().map_err(&what)?;
-        let pairs: Vec<PairId> = {
-            let sql = "SELECT id FROM pair WHERE mailbox = ?1";
-            let mut query = tx.prepare_cached(sql).map_err(&what)?;
-            let ids = query.query_map([key.0], |row| Ok(PairId(row.get(0)?)));
-            ids.and_then(Iterator::collect).map_err(&what)?
-        };
-        for pair in pairs.iter().filter(|pair| !kept.contains(pair)) {
-            let mut delete = tx
-                .prepare_cached("DELETE FROM pair WHERE id = ?1")
-                .map_err(&what)?;
-            delete.execute([pair.0]).map_err(&what)?;
-        }
-        for sql in [
-            "DELETE FROM aside WHERE mailbox = ?1",
-            "DELETE FROM upload WHERE mailbox = ?1",
-            "UPDATE mailbox SET remote_cursor = NULL, local_cursor = NULL WHERE id = ?1",
-        ] {
-            tx.execute(sql, [key.0]).map_err(&what)?;
-        }
-        // The UIDs of what is kept mean something in this UIDVALIDITY only.
-        if kept.is_empty() {
-            let sql = "UPDATE mailbox SET epoch = NULL WHERE id = ?1";
-            tx.execute(sql, [key.0]).map_err(&what)?;
-        }
-        tx.commit().map_err(what)
-    }
-
     /// A mailbox in short.
     pub fn outline(&self, key: MailboxKey) -> Result<Outline, StateError> {
         let what = doing("read about a mailbox");
@@ -347,7 +294,7 @@ mod tests {
             outline.uids.map(|(first, last)| (first.get(), last.get()))
         };
         assert_eq!(agrees(&state), None);
-        state.learn_epoch(key, UidValidity(9)).unwrap();
+        state.learn_epochs(&[(key, UidValidity(9))]).unwrap();
         let aside = |id: AnyId| Aside {
             id,
             reason: AsideReason::Kept,

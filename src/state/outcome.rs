@@ -160,16 +160,6 @@ impl State {
         tx.commit().map_err(what)
     }
 
-    /// Remembers the UIDVALIDITY of a mailbox that had none.
-    pub fn learn_epoch(&mut self, key: MailboxKey, epoch: UidValidity) -> Result<(), StateError> {
-        let sql = "UPDATE mailbox SET epoch = ?2 WHERE id = ?1 AND epoch IS NULL";
-        let epoch = i64::try_from(epoch.0).unwrap_or(i64::MAX);
-        self.db
-            .execute(sql, params![key.0, epoch])
-            .map_err(doing("remember UIDVALIDITY"))?;
-        Ok(())
-    }
-
     /// Moves a mailbox into another UIDVALIDITY: pairs get their new UIDs, those without one are
     /// set aside, all in one transaction.
     pub fn rekey(

@@ -194,6 +194,9 @@ pub trait Keep: Store {
         cursor: &Cursor,
     ) -> Result<Option<Look<Self::Id>>, StoreError>;
 
+    /// [`Store::create_mailbox`] for several, which is much cheaper; answers in their order.
+    async fn create_mailboxes(&mut self, names: &[MailboxName]) -> Vec<Result<(), StoreError>>;
+
     /// [`Receiver::finish`] for several receivers of mailboxes together, which is much cheaper;
     /// answers in their order.
     async fn publish(&mut self, receivers: Vec<Self::Receiver>) -> Vec<Published<Self::Id>>;

@@ -4,6 +4,7 @@
 mod gmail;
 mod hostile;
 mod setup;
+mod slow;
 
 use crate::support::dovecot::{Dovecot, FULL, Home, read_maildir};
 use std::io::{BufRead, BufReader, Write};

@@ -167,6 +167,14 @@ impl Keep for Memory<MaildirId> {
         Ok((same && plain).then(look))
     }
 
+    async fn create_mailboxes(&mut self, names: &[MailboxName]) -> Vec<Result<(), StoreError>> {
+        let mut all = Vec::new();
+        for name in names {
+            all.push(self.create_mailbox(name).await);
+        }
+        all
+    }
+
     async fn publish(&mut self, receivers: Vec<Self::Receiver>) -> Vec<Published<MaildirId>> {
         let mut all = Vec::new();
         for receiver in receivers {

@@ -1,0 +1,184 @@
+//! Mailboxes are forgotten, adopted and created, before there can be anything in them.
+
+use super::account::Account;
+use super::report::{Ended, Report};
+use super::work::Works;
+use crate::model::{MailboxKey, MailboxName, MaildirId, Side, Uid};
+use crate::reconcile::MailboxAction;
+use crate::reconcile::mailbox_action::Forget;
+use crate::state::Change;
+use crate::store::{Ask, Depth, Keep, Serve};
+
+impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+    /// Does this with mailboxes; those that fail are in the works no longer. Those on disk are
+    /// made all together, and what is remembered of them is, too: a first run has hundreds.
+    pub(super) async fn begin_mailboxes(
+        &mut self,
+        actions: Vec<MailboxAction>,
+        works: &mut Works,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let (mut here, mut known) = (Vec::new(), Vec::new());
+        for action in actions {
+            let name = action.name().clone();
+            match action {
+                MailboxAction::Forget(_) => {
+                    if let Some(key) = self.state.mailboxes()?.get(&name) {
+                        self.state.forget_mailbox(*key)?;
+                    }
+                }
+                MailboxAction::Adopt(_) => known.push(name),
+                MailboxAction::Create {
+                    on: Side::Local,
+                    forget,
+                    ..
+                } => here.push((name, forget)),
+                MailboxAction::Create {
+                    on: Side::Remote,
+                    forget,
+                    ..
+                } => {
+                    let done = self.create_there(&name, forget, works, report).await;
+                    if let Err(error) = self.tolerate(&name, done, report)? {
+                        works.remove(&name);
+                        tracing::debug!(mailbox = %name, %error, "left for the next run");
+                    }
+                }
+                MailboxAction::Delete { .. }
+                | MailboxAction::Rename { .. }
+                | MailboxAction::Follow { .. } => {}
+            }
+        }
+        here.retain(|(name, _)| works.contains_key(name));
+        known.extend(self.create_here(&here, works, report).await?);
+        self.remember_mailboxes(&known, works)
+    }
+
+    /// Creates mailboxes on disk; answers with those that are to be remembered.
+    async fn create_here(
+        &mut self,
+        here: &[(MailboxName, Forget)],
+        works: &mut Works,
+        report: &mut Report,
+    ) -> Result<Vec<MailboxName>, Ended> {
+        for (name, forget) in here {
+            self.forget_first(name, (Side::Local, *forget), works, report)?;
+        }
+        let names: Vec<MailboxName> = here.iter().map(|(name, _)| name.clone()).collect();
+        let made = self.local.create_mailboxes(&names).await;
+        let (mut known, mut changes) = (Vec::new(), Vec::new());
+        for ((name, forget), made) in here.iter().zip(made) {
+            if let Err(error) = self.tolerate(name, made.map_err(Ended::from), report)? {
+                works.remove(name);
+                tracing::debug!(mailbox = %name, %error, "left for the next run");
+                continue;
+            }
+            report.mailboxes_created_local += 1;
+            changes.push(line(name, Side::Local, "mailbox-created"));
+            if *forget == Forget::Nothing {
+                known.push(name.clone());
+            }
+        }
+        self.state.apply(MailboxKey(0), &[], &changes)?;
+        Ok(known)
+    }
+
+    /// Creates a mailbox on the server.
+    async fn create_there(
+        &mut self,
+        name: &MailboxName,
+        forget: Forget,
+        works: &mut Works,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        if !works.contains_key(name) {
+            return Ok(());
+        }
+        self.forget_first(name, (Side::Remote, forget), works, report)?;
+        self.remote.create_mailbox(name).await?;
+        if forget == Forget::Nothing {
+            self.remember_mailboxes(std::slice::from_ref(name), works)?;
+        }
+        report.mailboxes_created_remote += 1;
+        self.mailbox_history(name, Side::Remote, "mailbox-created")?;
+        self.learn_new_mailbox(name, works).await
+    }
+
+    /// Forgotten before the creation: a run cut after that would see a mailbox without the
+    /// messages that the base knows, and take that for deletions.
+    fn forget_first(
+        &mut self,
+        name: &MailboxName,
+        (on, forget): (Side, Forget),
+        works: &Works,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        if let (Forget::Messages, Some(work)) = (forget, works.get(name)) {
+            self.state.forget_messages(work.base.key, &work.kept)?;
+            report.note(format!(
+                "mailbox {name} was gone on {on} and is created there again"
+            ));
+        }
+        Ok(())
+    }
+
+    fn remember_mailboxes(&mut self, all: &[MailboxName], works: &mut Works) -> Result<(), Ended> {
+        let tagged = |name| Some((name, works.get(name)?.base.tag));
+        let tagged: Vec<(&MailboxName, u32)> = all.iter().filter_map(tagged).collect();
+        let keys = self.state.add_mailboxes(&tagged)?;
+        for ((name, _), key) in tagged.into_iter().zip(keys) {
+            if let Some(work) = works.get_mut(name) {
+                work.base.key = key;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells history what became of a mailbox.
+    pub(super) fn mailbox_history(
+        &mut self,
+        name: &MailboxName,
+        side: Side,
+        what: &'static str,
+    ) -> Result<(), Ended> {
+        let change = line(name, side, what);
+        Ok(self.state.apply(MailboxKey(0), &[], &[change])?)
+    }
+
+    /// The UIDVALIDITY of a mailbox that was created a moment ago.
+    async fn learn_new_mailbox(
+        &mut self,
+        name: &MailboxName,
+        works: &mut Works,
+    ) -> Result<(), Ended> {
+        let Some(work) = works.get_mut(name) else {
+            return Ok(());
+        };
+        let ask = Ask {
+            base: &work.base,
+            cursor: None,
+            depth: Depth::Everything,
+        };
+        let look = self.remote.look(&ask).await?;
+        if !look.seen.is_empty() {
+            // It was there after all, with mail in it: plan again.
+            works.remove(name);
+            return Ok(());
+        }
+        work.base.epoch = look.epoch;
+        work.stores = look.stores;
+        work.remote_cursor = look.cursor;
+        Ok(())
+    }
+}
+
+fn line(name: &MailboxName, side: Side, what: &'static str) -> Change {
+    Change {
+        mailbox: name.clone(),
+        side,
+        what,
+        message: None,
+        why: String::new(),
+        kept: None,
+    }
+}
