@@ -212,9 +212,9 @@ impl State {
 
     fn prepare(mut db: Connection, name: &str) -> Result<State, StateError> {
         // A thousand deletions touch most pages: with less memory they are written several times,
-        // and with a checkpoint in the middle of a run, too. 4 MB, and 16 MB of log.
+        // and with a checkpoint in the middle of a run, too. 6 MB, and 16 MB of log.
         let pragmas = "PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000;
-                       PRAGMA cache_size = -4096; PRAGMA wal_autocheckpoint = 4096;";
+                       PRAGMA cache_size = -6144; PRAGMA wal_autocheckpoint = 4096;";
         db.execute_batch(pragmas).map_err(doing("set it up"))?;
         db.set_prepared_statement_cache_capacity(64);
         migrate::run(&mut db, name)?;
