@@ -46,27 +46,34 @@ impl Held {
 /// Directories that could not be synced, and why not. What could not be once may seem to be at a
 /// second try, and is lost all the same: so nobody tries again.
 #[derive(Debug, Default)]
-pub struct Unsynced(BTreeMap<PathBuf, io::Error>);
+pub struct Unsynced {
+    failed: BTreeMap<PathBuf, io::Error>,
+    /// Those that are no more, or cannot be looked at: nothing of them is left to be synced, and
+    /// nothing to be relied on.
+    unseen: BTreeMap<PathBuf, io::Error>,
+}
 
 impl Unsynced {
     fn note<'a>(&mut self, of: impl IntoIterator<Item = &'a PathBuf>, synced: io::Result<()>) {
         if let Err(error) = synced {
             let of = of.into_iter();
-            self.0.extend(of.map(|one| (one.clone(), copy(&error))));
+            let failed = of.map(|one| (one.clone(), copy(&error)));
+            self.failed.extend(failed);
         }
     }
 
-    /// Whether these were synced.
+    /// Whether these are there, and synced.
     pub fn check<'a>(&self, of: impl IntoIterator<Item = &'a PathBuf>) -> io::Result<()> {
-        match of.into_iter().find_map(|one| self.0.get(one)) {
+        let why = |one| self.failed.get(one).or_else(|| self.unseen.get(one));
+        match of.into_iter().find_map(why) {
             Some(error) => Err(copy(error)),
             None => Ok(()),
         }
     }
 
-    /// Whether all were.
+    /// Whether all that can be seen were synced.
     fn all(&self) -> Result<(), StoreError> {
-        match self.0.iter().next() {
+        match self.failed.iter().next() {
             Some((directory, error)) => Err(failed(directory, error)),
             None => Ok(()),
         }
@@ -164,14 +171,16 @@ impl MaildirStore {
     /// Syncs the file systems of these directories, and with them these.
     pub(super) fn sync_file_systems(&self, directories: &[PathBuf]) -> Unsynced {
         let mut devices: BTreeMap<u64, Vec<&PathBuf>> = BTreeMap::new();
+        let mut unsynced = Unsynced::default();
         for directory in directories {
             match self.disk.about(directory) {
                 Ok(about) => devices.entry(about.device).or_default().push(directory),
-                // One that is gone by now has nothing to sync.
-                Err(_) => self.unsure.is_sure(directory),
+                Err(error) => {
+                    self.unsure.is_sure(directory);
+                    unsynced.unseen.insert(directory.clone(), error);
+                }
             }
         }
-        let mut unsynced = Unsynced::default();
         for all in devices.into_values() {
             let synced = match all.first() {
                 Some(one) => self.disk.sync_all(one),

@@ -68,6 +68,9 @@ impl Disk for Watched {
 
     /// What lies below `far` lies on another file system.
     fn about(&self, path: &Path) -> io::Result<About> {
+        if (self.fails)(&format!("about {}", path.display())) {
+            return Err(io::Error::other("broken"));
+        }
         let device = u64::from(path.components().any(|part| part.as_os_str() == "far"));
         let about = Kernel.about(path)?;
         Ok(About { device, ..about })
@@ -229,6 +232,11 @@ fn content_that_is_not_durable_gets_no_name() {
     let mut w = world(|line| line.starts_with("sync ") && line.contains("box00/tmp"));
     w.create(&names(2));
     assert_eq!(w.publish(&names(2), 1), [None, Some(1)]);
+    // Nobody can tell on which file system it lies.
+    let mut w = world(|line| line.starts_with("about") && line.ends_with("box01/tmp"));
+    w.create(&names(2));
+    assert_eq!(w.publish(&names(2), 4), [Some(4), None]);
+    assert_eq!(w.files("box01", "new"), 0);
 }
 
 #[test]
