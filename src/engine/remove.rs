@@ -2,11 +2,12 @@
 
 use super::account::Account;
 use super::report::{Ended, Report};
-use crate::model::{Flags, Id, MailboxBase, MaildirId, Side, Uid};
+use crate::model::{AnyId, Flags, Id, MailboxBase, MaildirId, Side, Uid};
 use crate::reconcile::MailboxAction;
 use crate::state::{Change, Remains};
 use crate::store::{
-    About, Ask, Delivered, Delivery, Depth, Keep, Place, Receiver, Serve, Sink, StoreError,
+    About, Ask, Delivered, Delivery, Depth, End, Keep, Place, Receiver, Removal, Removed, Serve,
+    Sink, StoreError,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -90,10 +91,21 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             tracing::info!(mailbox = %name, why, "a mailbox is not deleted after all");
             self.state.forget_mailbox(key)?;
         }
-        let changes = deleted?;
-        match on {
-            Side::Remote => report.mailboxes_deleted_remote += 1,
-            Side::Local => report.mailboxes_deleted_local += 1,
+        let (mut changes, end) = deleted?;
+        match (end, on) {
+            (End::Gone, Side::Remote) => report.mailboxes_deleted_remote += 1,
+            (End::Gone, Side::Local) => report.mailboxes_deleted_local += 1,
+            (End::Stays(why), _) => {
+                let gone = self.empty_there(&base).await?;
+                changes.retain(|change| change.message.as_ref().is_some_and(|m| gone.contains(m)));
+                report.deleted_remote += gone.len();
+                report.note(format!(
+                    "{name} was deleted here; on the server its messages are deleted, and it \
+                     stays: {why}"
+                ));
+                self.state.apply(key, &[], &changes)?;
+                return Ok(self.state.forget_mailbox(key)?);
+            }
         }
         self.state.apply(key, &[], &changes)?;
         self.mailbox_history(&name, on, "mailbox-deleted")?;
@@ -101,16 +113,33 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
+    /// Deletes the messages of a mailbox that has to stay itself; answers with those that are gone.
+    async fn empty_there(&mut self, base: &MailboxBase) -> Result<BTreeSet<AnyId>, Ended> {
+        let place = Place {
+            mailbox: base.name.clone(),
+            epoch: base.epoch,
+        };
+        let removals = base.pairs.iter().map(|pair| Removal {
+            id: pair.uid,
+            saw: None,
+            elsewhere: true,
+        });
+        let removals: Vec<_> = removals.collect();
+        let removed = self.remote.remove(&place, &removals).await?;
+        let gone = removed.iter().filter(|(_, how)| *how != Removed::Marked);
+        Ok(gone.map(|(uid, _)| uid.any()).collect())
+    }
+
     async fn delete_on(
         &mut self,
         on: Side,
         base: &MailboxBase,
         report: &mut Report,
-    ) -> Result<Vec<Change>, Ended> {
+    ) -> Result<(Vec<Change>, End), Ended> {
         let mut changes = Vec::new();
         if on == Side::Local {
-            self.local.delete_mailbox(base).await?;
-            return Ok(changes);
+            let end = self.local.delete_mailbox(base).await?;
+            return Ok((changes, end));
         }
         let uids: Vec<Uid> = base.pairs.iter().map(|pair| pair.uid).collect();
         let had: BTreeMap<Uid, &Flags> = base.pairs.iter().map(|p| (p.uid, &p.flags)).collect();
@@ -138,8 +167,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 }),
             }));
         }
-        self.remote.delete_mailbox(base).await?;
-        Ok(changes)
+        let end = self.remote.delete_mailbox(base).await?;
+        Ok((changes, end))
     }
 }
 

@@ -4,6 +4,7 @@
 use super::account::Account;
 use super::report::{Ended, Report};
 use crate::model::{MailboxBase, MailboxName, MaildirId, Pair, Side, Uid};
+use crate::reconcile::leaving;
 use crate::reconcile::renames::{self, Home, Suspect};
 use crate::reconcile::{Listed, MailboxAction};
 use crate::state::Change;
@@ -205,6 +206,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     {
                         report.note(format!("{from} is not renamed to {to} on {on}: {error}"));
                         report.unnamed.extend(concerned(actions, from, to));
+                        if leaving::is_returning(from, to) {
+                            report.unnamed.insert(to.clone());
+                        }
                         return self.name_back(renamed, (*on, from, to), report).await;
                     }
                     done?;

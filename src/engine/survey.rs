@@ -8,6 +8,7 @@ use super::report::{Ended, Event, Report};
 use super::scene::{Fate, Scene, Scenes, wait_for_each_other};
 use super::work::{Work, Works};
 use crate::model::{MailboxBase, MailboxKey, MailboxName, MaildirId, Side, Uid};
+use crate::reconcile::leaving;
 use crate::reconcile::mailboxes::{self, Step};
 use crate::reconcile::settled::Moves;
 use crate::reconcile::{Action, Coverage, Listed, Look, MailboxAction, News, messages};
@@ -182,6 +183,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let [left_remote, left_local] = &cursors;
         let local = self.local.list(left_local).await?;
         let remote = self.remote.list(left_remote).await?;
+        let mut returning = leaving::returning(&remote, &report.unnamed, &self.policy);
+        returning.retain(|action| self.concerns(action.name()));
+        if !returning.is_empty() {
+            return Ok(Overlook::Renames(returning));
+        }
         let (renames, untold) = self.find_renames((&remote, &local), report).await?;
         if !renames.is_empty() {
             return Ok(Overlook::Renames(renames));

@@ -10,7 +10,7 @@ use super::tier::{Tier, plain, tier};
 use crate::model::{Excerpt, Fingerprint, MailboxBase, MailboxName, Uid, UidValidity};
 use crate::reconcile::{Cursor, Listed, Look};
 use crate::store::{
-    Ask, FlagEdit, Place, Removal, Removed, Shift, Sink, Store, StoreError, Transfer,
+    Ask, End, FlagEdit, Place, Removal, Removed, Shift, Sink, Store, StoreError, Transfer,
 };
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -373,7 +373,7 @@ impl Store for ImapStore {
         Ok(())
     }
 
-    async fn delete_mailbox(&mut self, base: &MailboxBase) -> Result<(), StoreError> {
+    async fn delete_mailbox(&mut self, base: &MailboxBase) -> Result<End, StoreError> {
         self.delete_with(base).await
     }
 

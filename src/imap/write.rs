@@ -1,15 +1,14 @@
-//! Changing things on the server: APPEND, STORE, MOVE and UID EXPUNGE, CREATE and DELETE. What is
-//! done is what the server confirmed, not what it was asked for.
+//! Changing things on the server: STORE, MOVE and UID EXPUNGE, CREATE. What is done is what the
+//! server confirmed, not what it was asked for.
 
 use super::answer::{must, shown};
-use super::command::{Access, Command, Set, Since};
+use super::command::{Command, Set};
 use super::leave::{expunge, modified, to_trash, unchanged};
 use super::reply::{Reply, Status};
 use super::session::Session;
 use super::store::ImapStore;
-use super::transfer::leave;
 use super::uid_set::UidSet;
-use crate::model::{FlagChange, MailboxBase, MailboxName, Uid};
+use crate::model::{FlagChange, MailboxName, Uid};
 use crate::store::{FlagEdit, Place, Removal, Removed, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -121,14 +120,6 @@ impl ImapStore {
         made
     }
 
-    pub(super) async fn delete_with(&mut self, base: &MailboxBase) -> Result<(), StoreError> {
-        let wire = self.wire_name(&base.name)?;
-        let mut session = self.take().await?;
-        let done = delete(&mut session, &wire, base, &base.known_uids()).await;
-        self.put(session);
-        done
-    }
-
     pub(super) async fn confirm_absent_with(
         &mut self,
         name: &MailboxName,
@@ -157,42 +148,4 @@ pub(super) async fn list_one(session: &mut Session, wire: &[u8]) -> Result<bool,
         Reply::List(l) => l.name == wire && !l.attributes.iter().any(|a| no.contains(&a.as_str())),
         _ => false,
     }))
-}
-
-async fn delete(
-    session: &mut Session,
-    wire: &[u8],
-    base: &MailboxBase,
-    known: &BTreeSet<Uid>,
-) -> Result<(), StoreError> {
-    session
-        .select(wire, Access::ReadOnly, Since::Nothing)
-        .await?;
-    let open = session.open_mailbox()?.clone();
-    let stale = |what: &str| StoreError::Stale(format!("{}: {what}", base.name));
-    if base.epoch.is_some_and(|epoch| epoch != open.epoch) {
-        return Err(stale("UIDVALIDITY changed"));
-    }
-    if open.exists > 0 {
-        let (replies, done) = session.run(&Command::search_all(session.compact())).await?;
-        must(done, "list its messages")?;
-        let mut there = UidSet::default();
-        for reply in replies {
-            if let Reply::Search(set) = reply {
-                there = there.union(&set);
-            }
-        }
-        let uids = there.uids(u64::from(open.exists)).unwrap_or_default();
-        if uids.len() != open.exists as usize || !uids.is_subset(known) {
-            return Err(stale("new mail arrived in it"));
-        }
-    }
-    leave(session).await?;
-    let (_, done) = session.run(&Command::delete(wire)?).await?;
-    if list_one(session, wire).await? {
-        must(done, &format!("delete {}", shown(wire)))?;
-        let what = format!("{}: deleted, but the server still lists it", shown(wire));
-        return Err(StoreError::Mailbox(what));
-    }
-    Ok(())
 }

@@ -15,7 +15,7 @@ use super::unsure::Unsure;
 use crate::model::{Excerpt, Fingerprint, MailboxBase, MailboxName, MaildirId};
 use crate::reconcile::{Cursor, Listed, Look};
 use crate::store::{
-    About, Ask, FlagEdit, Place, Removal, Removed, Shift, Sink, Store, StoreError, Transfer,
+    About, Ask, End, FlagEdit, Place, Removal, Removed, Shift, Sink, Store, StoreError, Transfer,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -310,8 +310,9 @@ impl Store for MaildirStore {
         made.into_iter().collect()
     }
 
-    async fn delete_mailbox(&mut self, base: &MailboxBase) -> Result<(), StoreError> {
-        self.remove_mailbox(base)
+    async fn delete_mailbox(&mut self, base: &MailboxBase) -> Result<End, StoreError> {
+        self.remove_mailbox(base)?;
+        Ok(End::Gone)
     }
 
     async fn confirm_absent(&mut self, name: &MailboxName) -> Result<bool, StoreError> {

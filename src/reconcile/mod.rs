@@ -4,9 +4,9 @@
 //! [`mailbox_action`] and [`plan`] (what can be done), [`outcome`] (what was done), [`three_way`]
 //! (flags), [`matching`] (which two are the same message), [`moves`] (which was moved or copied,
 //! going by each [`sighting`]; what is [`settled`] then), [`messages`] (the table of one mailbox),
-//! [`mailboxes`] (the table of mailboxes, after their [`renames`]), [`guard`] (what has to wait for
-//! the user's word), [`reject`] (what becomes of it when that is no), [`rest`] (whether all is
-//! done).
+//! [`mailboxes`] (the table of mailboxes, after their [`renames`], and the return of those that a
+//! cut run was [`leaving`]), [`guard`] (what has to wait for the user's word), [`reject`] (what
+//! becomes of it when that is no), [`rest`] (whether all is done).
 
 pub mod policy;
 
@@ -41,6 +41,8 @@ pub mod moves;
 pub mod messages;
 
 pub mod renames;
+
+pub mod leaving;
 
 pub mod mailboxes;
 

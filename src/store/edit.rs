@@ -47,3 +47,13 @@ pub enum Removed {
     /// It carries `\Deleted`; the server cannot expunge single messages (no UIDPLUS).
     Marked,
 }
+
+/// What became of a mailbox that was to be deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It is gone.
+    Gone,
+    /// It stays, and why: it cannot be deleted without danger for mail that arrives meanwhile, or
+    /// for mailboxes below it. Its messages are as they were.
+    Stays(String),
+}

@@ -17,7 +17,7 @@ mod edit;
 pub mod error;
 
 pub use delivery::{Delivered, Delivery, Published, Receiver};
-pub use edit::{FlagEdit, Removal, Removed};
+pub use edit::{End, FlagEdit, Removal, Removed};
 pub use error::StoreError;
 
 use crate::model::{
@@ -118,8 +118,8 @@ pub trait Store: Sized {
     async fn create_mailbox(&mut self, name: &MailboxName) -> Result<(), StoreError>;
 
     /// Deletes a mailbox that holds nothing but the messages of this base. `Stale` when it holds
-    /// others.
-    async fn delete_mailbox(&mut self, base: &MailboxBase) -> Result<(), StoreError>;
+    /// others. What arrives in it meanwhile is not lost.
+    async fn delete_mailbox(&mut self, base: &MailboxBase) -> Result<End, StoreError>;
 
     /// Asks a second time, and differently, whether a mailbox that was not listed is surely not
     /// there.

@@ -79,6 +79,31 @@ fn mailboxes_that_were_deleted_come_back() {
     assert_eq!(read_maildir(&other.mail()), before, "on the server too");
 }
 
+/// To delete it on the server under another name would take along what lies below it.
+#[test]
+fn a_mailbox_with_others_below_it_is_emptied_and_comes_back() {
+    let server = Server::start();
+    let home = Home::new(&server, "u1", "");
+    let mut phone = server.phone("u1");
+    for (name, n) in [("Work", 7), ("Work/Old", 8)] {
+        phone.on("CREATE", &[name]);
+        phone.append(name, "\\Seen", DATE, &mail(n));
+    }
+    home.sync_twice();
+    let before = read_maildir(&home.mail());
+    for sub in ["cur", "new", "tmp"] {
+        std::fs::remove_dir_all(home.mail().join("Work").join(sub)).unwrap();
+    }
+    home.sync_twice();
+    assert_same(&server, "u1", &home);
+    let now = read_maildir(&home.mail());
+    assert_eq!(now["Work"], [], "emptied, on both sides");
+    assert_eq!(now["Work/Old"], before["Work/Old"]);
+    let done = undo(&home, &["--since", "1h", "--yes"]);
+    assert!(done.contains("1 taken back here"), "{done}");
+    assert_eq!(read_maildir(&home.mail()), before);
+}
+
 /// Whose three messages are in step; then one is deleted there, which is in step, too.
 fn one_deleted(server: &Server) -> Home {
     let home = Home::new(server, "u1", "");

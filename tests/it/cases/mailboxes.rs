@@ -126,6 +126,63 @@ fn mailboxes_deleted() {
     row("F21", base, inbox_gone, SAME);
 }
 
+/// To delete it would take what arrives meanwhile, or what lies below it.
+#[test]
+fn a_mailbox_that_cannot_be_deleted_is_emptied() {
+    let mut w = with_a();
+    w.remote.inner.borrow_mut().stuck.insert(mb("A"));
+    drop_box(&mut w, Side::Local);
+    let report = w.sync_ok();
+    assert!(
+        report.notes[0].contains("stays: it cannot be renamed"),
+        "{:?}",
+        report.notes
+    );
+    assert_eq!(
+        (report.deleted_remote, report.mailboxes_deleted_remote),
+        (1, 0)
+    );
+    assert!(w.quarantined().contains("Subject: a\r\n\r\n1"));
+    assert_eq!(show(&w.local.view()), format!("A: ; {SAME}"));
+    w.assert_equal_sides("it is emptied");
+    w.remote.add(&mb("A"), b"Subject: n\r\n\r\n1", seen());
+    w.sync_ok();
+    assert_eq!(show(&w.local.view()), format!(r"A: n(\Seen); {SAME}"));
+}
+
+/// A run that deleted it on the server was cut when it had another name already.
+fn cut(w: &mut TwoSides) {
+    drop_box(w, Side::Local);
+    w.remote.rename(&mb("A"), &mb("mailtide-deleting-1-A"));
+}
+
+#[test]
+fn a_mailbox_that_was_being_deleted_gets_its_name_back() {
+    // Where that is refused once, it comes under the name that it has, and then gets its own.
+    let want = format!(r"{SAME} || A: a(\Seen); {SAME}");
+    row("deleted again", with_a, cut, &want);
+    let arrived = |w: &mut TwoSides| {
+        cut(w);
+        let name = mb("mailtide-deleting-1-A");
+        w.remote.add(&name, b"Subject: n\r\n\r\n1", seen());
+    };
+    let want = format!(r"A: a(\Seen) n(\Seen); {SAME}");
+    row("it holds new mail", with_a, arrived, &want);
+    let stuck = |w: &mut TwoSides| {
+        cut(w);
+        let mut inner = w.remote.inner.borrow_mut();
+        inner.stuck.insert(mb("mailtide-deleting-1-A"));
+    };
+    let want = format!(r"{SAME}; mailtide-deleting-1-A: a(\Seen)");
+    row("it cannot be renamed", with_a, stuck, &want);
+    let taken = |w: &mut TwoSides| {
+        cut(w);
+        w.remote.create(&mb("A"));
+    };
+    let want = format!(r"A: ; {SAME}; mailtide-deleting-1-A: a(\Seen)");
+    row("its name is taken", with_a, taken, &want);
+}
+
 #[test]
 fn what_became_of_mailboxes_is_counted() {
     for side in Side::BOTH {

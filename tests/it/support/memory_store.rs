@@ -331,12 +331,12 @@ impl<I: MemoryId> Store for Memory<I> {
         Ok(())
     }
 
-    async fn delete_mailbox(&mut self, base: &MailboxBase) -> Result<(), StoreError> {
+    async fn delete_mailbox(&mut self, base: &MailboxBase) -> Result<End, StoreError> {
         self.step()?;
         self.wrote();
         let mut inner = self.inner.borrow_mut();
         let Some(b) = inner.boxes.get(&base.name) else {
-            return Ok(());
+            return Ok(End::Gone);
         };
         let known: BTreeSet<AnyId> = base
             .pairs
@@ -347,13 +347,16 @@ impl<I: MemoryId> Store for Memory<I> {
         if b.messages.keys().any(|id| !known.contains(&id.any())) {
             return Err(StoreError::Stale("it holds new mail".into()));
         }
+        if inner.stuck.contains(&base.name) {
+            return Ok(End::Stays("it cannot be renamed".into()));
+        }
         let gone = inner.boxes.remove(&base.name).unwrap();
         if I::SIDE == Side::Local {
             inner
                 .quarantine
                 .extend(gone.messages.into_values().map(|m| m.body));
         }
-        Ok(())
+        Ok(End::Gone)
     }
 
     async fn confirm_absent(&mut self, name: &MailboxName) -> Result<bool, StoreError> {
