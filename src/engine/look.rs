@@ -11,19 +11,18 @@ use crate::reconcile::mailboxes::{self, Step};
 use crate::reconcile::messages::Known;
 use crate::reconcile::rest::agrees;
 use crate::reconcile::{Cursor, Look, MailboxAction};
-use crate::state::Left;
 use crate::store::{Ask, Depth, Keep, Next, Serve, StoreError};
 
 /// A mailbox that was looked at on disk, and is to be looked at on the server.
 pub(super) struct Asked {
-    action: Option<MailboxAction>,
-    outline: Outline,
+    pub action: Option<MailboxAction>,
+    pub outline: Outline,
     /// All that is known of it; `None`: not read yet, as nothing changed on disk.
-    base: Option<MailboxBase>,
-    local: Look<MaildirId>,
+    pub base: Option<MailboxBase>,
+    pub local: Look<MaildirId>,
     /// Where the server's side was left.
     cursor: Option<Cursor>,
-    depth: Depth,
+    pub depth: Depth,
     full: bool,
 }
 
@@ -99,10 +98,20 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         };
         let local = self.local.look(&ask).await?;
         let cursor = overview.cursor(Side::Remote, &base.name).cloned();
+        let outline = base.outline();
+        let (base, local) = match known && full && agrees(&base, &local) {
+            // Read again when the server has answered: not all of a large account is in memory at
+            // once when it is compared message by message.
+            true => {
+                self.local.forget(&base.name);
+                (None, local.without_news())
+            }
+            false => (Some(base), local),
+        };
         Ok(Some(Asked {
             action,
-            outline: base.outline(),
-            base: Some(base),
+            outline,
+            base,
             local,
             cursor,
             depth,
@@ -136,26 +145,6 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             depth: Depth::Changes,
             full: false,
         }))
-    }
-
-    /// Whether a mailbox was changed on disk only by what was recorded of it, as by our own last
-    /// run, and nothing happened on the server: then that is all there is to know.
-    pub(super) fn is_only_touched(
-        &mut self,
-        here: &Asked,
-        overview: &Overview,
-    ) -> Result<bool, Ended> {
-        // One that is not read has not changed on disk, so it is the server that calls for a look.
-        let agrees = |base: &MailboxBase| agrees(base, &here.local);
-        let same = here.depth == Depth::Changes
-            && here.action.is_none()
-            && overview.is_still_there(here.name())
-            && here.base.as_ref().is_some_and(agrees);
-        if same && !self.options.dry_run {
-            let (key, cursor) = (here.outline.key, here.local.cursor.clone());
-            self.state.leave(&[Left::on(key, Side::Local, cursor)])?;
-        }
-        Ok(same)
     }
 
     /// Looks into the mailbox on the server, after the disk: what the disk showed can only be

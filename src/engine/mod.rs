@@ -1,15 +1,15 @@
 //! Runs one cycle of one account: look, decide, do, record.
 //!
 //! Reading order: [`account`] (the cycle and its passes), [`survey`] (looking and planning, with
-//! [`overview`], [`rename`], [`alias`], [`look`] and [`scene`]), [`elsewhere`] (the same message in
-//! another place, with [`on_disk`] and [`probe`]; [`flux`] for what moves meanwhile,
-//! [`out_of_sight`] for what cannot be looked into, [`astray`] and [`carried`] for what moved while
-//! it was uploaded, here or there), [`rematch`] and [`renumber`] (finding the same message again),
-//! [`execute`] (doing and recording what is in the [`work`]s, with [`begin`], [`download`],
-//! [`arrivals`], [`upload`], [`shift`], [`duplicate`], [`copy`], [`flags`], [`flags_there`],
-//! [`doomed`], [`remove`], [`remove_here`] and [`remove_there`], on several connections by
-//! [`lanes`]), [`rest`] (whether that was all), [`report`] (what is told about it). [`verify`] is
-//! asked for by `mailtide repair` only.
+//! [`overview`], [`rename`], [`alias`], [`look`], [`as_recorded`] and [`scene`]), [`elsewhere`]
+//! (the same message in another place, with [`on_disk`] and [`probe`]; [`flux`] for what moves
+//! meanwhile, [`out_of_sight`] for what cannot be looked into, [`astray`] and [`carried`] for what
+//! moved while it was uploaded, here or there), [`rematch`] and [`renumber`] (finding the same
+//! message again), [`execute`] (doing and recording what is in the [`work`]s, with [`begin`],
+//! [`download`], [`arrivals`], [`upload`], [`shift`], [`duplicate`], [`copy`], [`flags`],
+//! [`flags_there`], [`doomed`], [`remove`], [`remove_here`] and [`remove_there`], on several
+//! connections by [`lanes`]), [`rest`] (whether that was all), [`report`] (what is told about it).
+//! [`verify`] is asked for by `mailtide repair` only.
 //!
 //! First run, daily run, repair, dry run: one path, this one.
 
@@ -22,6 +22,8 @@ mod survey;
 mod scene;
 
 mod look;
+
+mod as_recorded;
 
 mod rename;
 

@@ -92,14 +92,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         let next: Vec<Next<'_>> = asked.iter().map(|here| here.next()).collect();
         self.remote.foresee(&next).await?;
-        let mut looks = Vec::new();
-        for here in asked {
-            self.check_stop()?;
-            let (name, sides) = (here.name().clone(), here.sides_with_news());
-            self.observer.event(Event::Looking(&name));
-            let looked = self.look_there(here).await;
-            looks.extend(passed_over(&name, looked, sides, report)?);
-        }
+        let mut looks = self.look_at_server(asked, overview, report).await?;
         for step in rest {
             self.check_stop()?;
             if let Step::Missing(from, name) | Step::Recreate(from, name) = &step

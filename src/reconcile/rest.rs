@@ -1,27 +1,38 @@
-//! Whether a mailbox on disk is just what was recorded of it.
+//! Whether a mailbox is just what was recorded of it.
 
 use super::action::Action;
 use super::look::{Coverage, Look};
 use super::plan::MailboxPlan;
-use crate::model::{Flags, MailboxBase, MaildirId, Pair};
+use crate::model::{Flags, Id, MailboxBase, MaildirId, Pair, Uid};
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 
-/// Whether a look shows what the base says, and nothing else. Where it does, nothing happened on
-/// disk beside what we did ourselves.
+/// Whether a look at the disk shows what the base says, and nothing else. Where it does, nothing
+/// happened there beside what we did ourselves.
 pub fn agrees(base: &MailboxBase, look: &Look<MaildirId>) -> bool {
+    shows(base, |pair| &pair.file, look)
+}
+
+/// The same of a look at the server. Then the plan of the mailbox is empty if the disk agrees, too.
+pub fn agrees_there(base: &MailboxBase, look: &Look<Uid>) -> bool {
+    let same = look.epoch == base.epoch && !look.renumbered && look.why_frozen.is_none();
+    same && shows(base, |pair| &pair.uid, look)
+}
+
+fn shows<I: Id + Hash>(base: &MailboxBase, id: fn(&Pair) -> &I, look: &Look<I>) -> bool {
     let odd = !look.remarks.is_empty() || !look.broken.is_empty() || !look.edited.is_empty();
     if odd || !base.aside.is_empty() {
         return false;
     }
-    let pairs: HashMap<&MaildirId, &Pair> = base.pairs.iter().map(|p| (&p.file, p)).collect();
-    let as_agreed = |(file, flags): (&MaildirId, &Option<Flags>)| {
-        let pair = pairs.get(file);
+    let pairs: HashMap<&I, &Pair> = base.pairs.iter().map(|pair| (id(pair), pair)).collect();
+    let as_agreed = |(id, flags): (&I, &Option<Flags>)| {
+        let pair = pairs.get(id);
         pair.is_some_and(|pair| flags.as_ref().is_none_or(|flags| *flags == pair.flags))
     };
     let whole = match &look.coverage {
         // All that is seen is known, so this many are all.
         Coverage::Complete => pairs.len() == look.seen.len(),
-        Coverage::Delta { gone } => !pairs.keys().any(|file| gone.contains(*file)),
+        Coverage::Delta { gone } => !pairs.keys().any(|id| gone.contains(*id)),
         Coverage::Partial => false,
     };
     let buried = base.pairs.iter().any(|pair| pair.tombstone.is_some());
@@ -118,6 +129,27 @@ mod tests {
         };
         assert!(agrees(&gone("b")));
         assert!(!agrees(&gone("a")));
+    }
+
+    #[test]
+    fn the_server_agrees_in_the_uidvalidity_of_the_base() {
+        let with = |change: fn(&mut Look<Uid>)| {
+            let mut look = Look {
+                coverage: Coverage::Complete,
+                seen: [(Uid::new(1).unwrap(), Some(Flags::of(&[SystemFlag::Seen])))].into(),
+                ..Look::unchanged(Some(UidValidity(1)), Cursor::default())
+            };
+            change(&mut look);
+            agrees_there(&base(), &look)
+        };
+        assert!(with(|_| ()));
+        assert!(!with(|look| look.epoch = Some(UidValidity(2))));
+        assert!(!with(|look| look.renumbered = true));
+        assert!(!with(|look| look.why_frozen = Some("its UIDs do not last")));
+        assert!(!with(|look| drop(
+            look.seen.insert(Uid::new(2).unwrap(), None)
+        )));
+        assert!(!with(|look| look.seen.clear()));
     }
 
     #[test]

@@ -37,7 +37,7 @@ fn equal_messages_meet_without_being_read() {
     let mut w = meet((&draft('1'), &plain), (&draft('1'), &plain));
     let report = w.sync_ok();
     assert_eq!((report.downloaded, report.uploaded), (0, 0));
-    assert_eq!(w.remote.inner.borrow().reads, 0, "none was fetched");
+    assert_eq!(w.remote.inner.borrow().counts.reads, 0, "none was fetched");
     w.assert_equal_sides("they met");
 }
 

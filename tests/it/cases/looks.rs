@@ -72,6 +72,33 @@ fn everything_is_what_was_not_compared_since() {
     assert_eq!(w.sync_ok().compared, 3);
 }
 
+/// A large account that is compared as a whole is never in memory as a whole.
+#[test]
+fn what_is_as_it_was_recorded_is_not_kept_in_mind() {
+    let compared = |act: &dyn Fn(&mut TwoSides)| {
+        let mut w = with_mailboxes();
+        act(&mut w);
+        w.now.set(w.now.get() + 100_000);
+        let before = w.local.inner.borrow().counts.forgotten;
+        let report = w.sync_ok();
+        let forgotten = w.local.inner.borrow().counts.forgotten - before;
+        assert_eq!(w.sync_ok().compared, 0, "all were compared");
+        (report.compared, report.drift, forgotten)
+    };
+    // Once when the disk is as it was recorded, and once when the server is, too.
+    assert_eq!(compared(&|_| ()), (3, 0, 6));
+    // A change there that had been missed.
+    let missed = |w: &mut TwoSides| {
+        let mut inner = w.remote.inner.borrow_mut();
+        let a = inner.boxes.get_mut(&mb("A")).unwrap();
+        a.messages
+            .values_mut()
+            .for_each(|m| m.flags = Flags::default());
+    };
+    let (compared_, drift, _) = compared(&missed);
+    assert_eq!((compared_, drift), (3, 1));
+}
+
 #[test]
 fn who_was_woken_looks_where_it_was_named() {
     let mut w = with_mailboxes();
@@ -208,9 +235,9 @@ fn what_only_came_here_takes_one_pass() {
     let passes = |act: fn(&mut TwoSides)| {
         let mut w = with_mailboxes();
         act(&mut w);
-        let before = w.remote.inner.borrow().lists;
+        let before = w.remote.inner.borrow().counts.lists;
         assert_eq!(w.sync_ok().changes(), 1);
-        let passes = w.remote.inner.borrow().lists - before;
+        let passes = w.remote.inner.borrow().counts.lists - before;
         w.sync_idle();
         passes
     };
@@ -321,12 +348,20 @@ fn a_pass_that_took_long_is_followed_by_another() {
     let passes = |seconds: i64| {
         let mut w = base();
         w.remote.add(&inbox(), b"Subject: k\r\n\r\n1", seen());
-        let (now, before) = (w.now.clone(), w.remote.inner.borrow().lists);
+        let (now, before) = (w.now.clone(), w.remote.inner.borrow().counts.lists);
         let takes = move || now.set(now.get() + seconds);
         let at = w.fuse.borrow().steps + 3;
         w.fuse.borrow_mut().act_at = Some((at, Act(Box::new(takes))));
         w.sync_ok();
-        w.remote.inner.borrow().lists - before
+        w.remote.inner.borrow().counts.lists - before
     };
     assert_eq!((passes(29), passes(30), passes(31)), (1, 2, 2));
+}
+
+/// What comes together is published together: each time waits for the disk.
+#[test]
+fn mail_of_several_mailboxes_is_published_at_once() {
+    // INBOX, which was there before, and then the others.
+    let w = with_mailboxes();
+    assert_eq!(w.local.inner.borrow().counts.published, 2);
 }

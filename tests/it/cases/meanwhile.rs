@@ -248,7 +248,12 @@ fn what_waited_for_the_disk_is_done_by_the_same_run() {
 /// How often each side is listed by a run: once for the look at everything, once before it is acted
 /// on what vanished, and for the passes after it.
 fn listed(w: &mut TwoSides) -> (u32, u32) {
-    let count = |w: &TwoSides| (w.remote.inner.borrow().lists, w.local.inner.borrow().lists);
+    let count = |w: &TwoSides| {
+        (
+            w.remote.inner.borrow().counts.lists,
+            w.local.inner.borrow().counts.lists,
+        )
+    };
     let before = count(w);
     w.sync_ok();
     let after = count(w);
@@ -315,10 +320,10 @@ fn a_disk_that_never_rests_is_waited_for_three_times() {
     let mut w = begin(false);
     gone(&mut w, Side::Local);
     touch_on(w.local.clone(), w.fuse.clone());
-    let before = w.remote.inner.borrow().lists;
+    let before = w.remote.inner.borrow().counts.lists;
     let report = w.sync();
     assert_eq!(report.deleted_remote, 1, "{report:?}");
-    let passes = w.remote.inner.borrow().lists - before;
+    let passes = w.remote.inner.borrow().counts.lists - before;
     assert_eq!(passes, 5);
     w.fuse.borrow_mut().act_at = None;
     w.sync_ok();

@@ -62,14 +62,14 @@ fn free(name: &str, act: fn(&mut TwoSides), want: &str) -> Report {
     for prepare in [silent, named, plain] {
         let mut w = prepare();
         act(&mut w);
-        let before = w.remote.inner.borrow().reads;
+        let before = w.remote.inner.borrow().counts.reads;
         let report = w.sync_ok();
         assert_eq!(
             (report.downloaded, report.uploaded),
             (0, 0),
             "{name}: {report:?}"
         );
-        let reads = w.remote.inner.borrow().reads - before;
+        let reads = w.remote.inner.borrow().counts.reads - before;
         assert_eq!(reads, 0, "{name}: bodies read");
     }
     let mut w = plain();
@@ -301,10 +301,10 @@ fn a_move_noticed_in_two_cycles() {
         w.sync_ok();
         assert_eq!(show(&w.local.view()), r"A: a(\Seen); B: ; INBOX: other()");
         w.options.only.clear();
-        let before = w.remote.inner.borrow().reads;
+        let before = w.remote.inner.borrow().counts.reads;
         let report = w.sync_ok();
         assert_eq!((report.downloaded, report.moved_local), (0, 1));
-        assert_eq!(w.remote.inner.borrow().reads, before, "bodies read");
+        assert_eq!(w.remote.inner.borrow().counts.reads, before, "bodies read");
         let want = r"A: a(\Seen) msg(\Answered \Seen); B: ; INBOX: other()";
         assert_eq!(show(&w.remote.view()), want);
         w.assert_equal_sides("in the end");
@@ -358,14 +358,18 @@ fn one_fetch_for_all_places() {
     for name in ["A", "B"] {
         w.remote.copy(&inbox(), &first, &mb(name));
     }
-    let before = w.remote.inner.borrow().reads;
+    let before = w.remote.inner.borrow().counts.reads;
     let report = w.sync_ok();
     assert_eq!(
         (report.downloaded, report.copied_local),
         (1, 2),
         "{report:?}"
     );
-    assert_eq!(w.remote.inner.borrow().reads - before, 1, "bodies read");
+    assert_eq!(
+        w.remote.inner.borrow().counts.reads - before,
+        1,
+        "bodies read"
+    );
     w.assert_equal_sides("in the end");
     w.sync_idle();
 }

@@ -21,11 +21,11 @@ fn labels() -> TwoSides {
 #[test]
 fn a_message_under_several_labels_is_fetched_once_for_the_inbox() {
     let mut w = labels();
-    let before = (w.fuse.borrow().steps, w.remote.inner.borrow().reads);
+    let before = (w.fuse.borrow().steps, w.remote.inner.borrow().counts.reads);
     let report = w.sync_ok();
     let steps = w.fuse.borrow().steps - before.0;
     assert_eq!((report.downloaded, report.copied_local), (1, 2));
-    assert_eq!(w.remote.inner.borrow().reads - before.1, 1, "bodies");
+    assert_eq!(w.remote.inner.borrow().counts.reads - before.1, 1, "bodies");
     w.assert_equal_sides("fetched once");
     w.sync_idle();
     for cut in each_step(steps) {

@@ -42,7 +42,7 @@ fn in_step(w: &TwoSides) -> usize {
 /// fails there fails as a whole.
 pub(super) fn whole(w: &TwoSides) -> u32 {
     let local = w.local.inner.borrow();
-    w.remote.inner.borrow().lists + local.lists + local.settles
+    w.remote.inner.borrow().counts.lists + local.counts.lists + local.counts.settles
 }
 
 /// Each step fails once, as one mailbox does that is not to be had.

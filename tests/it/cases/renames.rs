@@ -20,7 +20,7 @@ fn free(name: &str, act: fn(&mut TwoSides), want: &str) -> Report {
     row(name, begin, act, want);
     let mut w = begin();
     act(&mut w);
-    let before = w.remote.inner.borrow().reads;
+    let before = w.remote.inner.borrow().counts.reads;
     let report = w.sync_ok();
     assert_eq!(
         (report.downloaded, report.uploaded),
@@ -32,7 +32,11 @@ fn free(name: &str, act: fn(&mut TwoSides), want: &str) -> Report {
         (0, 0),
         "{name}: {report:?}"
     );
-    assert_eq!(w.remote.inner.borrow().reads, before, "{name}: bodies read");
+    assert_eq!(
+        w.remote.inner.borrow().counts.reads,
+        before,
+        "{name}: bodies read"
+    );
     report
 }
 

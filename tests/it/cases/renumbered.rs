@@ -55,9 +55,9 @@ fn names_that_prove_are_enough() {
     let last = w.local.ids(&inbox()).pop().unwrap();
     w.local.delete(&inbox(), &last);
     w.remote.add(&inbox(), b"Subject: o\r\n\r\n1", seen());
-    let before = w.remote.inner.borrow().reads;
+    let before = w.remote.inner.borrow().counts.reads;
     found_again(&mut w, 3, 0);
-    let read = w.remote.inner.borrow().reads - before;
+    let read = w.remote.inner.borrow().counts.reads - before;
     assert_eq!(read, 2, "one comes again, one is new, and no other is read");
 }
 

@@ -90,12 +90,7 @@ pub struct Inner<I: Ord> {
     pub stuck: BTreeSet<MailboxName>,
     /// Names that only hold others, of which it says that something changed.
     pub containers: BTreeSet<MailboxName>,
-    /// How many bodies were read in full.
-    pub reads: u32,
-    /// How often it was listed.
-    pub lists: u32,
-    /// How often what was written was made durable for all mailboxes.
-    pub settles: u32,
+    pub counts: super::memory_sides::Counts,
     /// What is written need not be durable before it is settled.
     pub(super) held: bool,
     /// Something was written since, and is not durable yet.
@@ -168,9 +163,7 @@ impl<I: MemoryId> Memory<I> {
             proves: I::SIDE == Side::Local,
             stuck: BTreeSet::new(),
             containers: BTreeSet::new(),
-            reads: 0,
-            lists: 0,
-            settles: 0,
+            counts: Default::default(),
             held: false,
             unsynced: Arc::default(),
             epochs: 1,

@@ -6,6 +6,21 @@ use mailtide::reconcile::{Cursor, Look};
 use mailtide::store::*;
 use std::sync::atomic::Ordering;
 
+/// What a side was asked for, how often.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Bodies in full.
+    pub reads: u32,
+    /// All mailboxes.
+    pub lists: u32,
+    /// To make durable what was written, for all mailboxes.
+    pub settles: u32,
+    /// To publish what came.
+    pub published: u32,
+    /// To forget what was seen in a mailbox.
+    pub forgotten: u32,
+}
+
 pub(super) fn object(message: &Message) -> Kin {
     Kin::object(&message.object.to_be_bytes())
 }
@@ -139,7 +154,7 @@ impl Keep for Memory<MaildirId> {
     async fn settle(&mut self) -> Result<(), StoreError> {
         self.step()?;
         let mut inner = self.inner.borrow_mut();
-        inner.settles += 1;
+        inner.counts.settles += 1;
         inner.held = false;
         inner.unsynced.store(false, Ordering::SeqCst);
         Ok(())
@@ -176,6 +191,7 @@ impl Keep for Memory<MaildirId> {
     }
 
     async fn publish(&mut self, receivers: Vec<Self::Receiver>) -> Vec<Published<MaildirId>> {
+        self.inner.borrow_mut().counts.published += 1;
         let mut all = Vec::new();
         for receiver in receivers {
             all.push(receiver.finish().await);
@@ -183,7 +199,9 @@ impl Keep for Memory<MaildirId> {
         all
     }
 
-    fn forget(&mut self, _: &MailboxName) {}
+    fn forget(&mut self, _: &MailboxName) {
+        self.inner.borrow_mut().counts.forgotten += 1;
+    }
 
     fn is_at_rest(&self, _: &MailboxName) -> bool {
         true

@@ -16,7 +16,7 @@ impl<I: MemoryId> Store for Memory<I> {
         left: &BTreeMap<MailboxName, Cursor>,
     ) -> Result<Vec<Listed>, StoreError> {
         self.step()?;
-        self.inner.borrow_mut().lists += 1;
+        self.inner.borrow_mut().counts.lists += 1;
         let inner = self.inner.borrow();
         let listed = inner.boxes.iter().map(|(name, b)| Listed {
             name: name.clone(),
@@ -148,7 +148,7 @@ impl<I: MemoryId> Store for Memory<I> {
                 stored: message.body.len() as u64,
                 kin: self.inner.borrow().objects.then(|| object(&message)),
             };
-            self.inner.borrow_mut().reads += 1;
+            self.inner.borrow_mut().counts.reads += 1;
             sink.begin(message.body.len() as u64, Some(&about)).await?;
             let (left, right) = message.body.split_at(message.body.len() / 2);
             sink.chunk(left).await?;

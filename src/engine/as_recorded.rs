@@ -1,0 +1,99 @@
+//! Mailboxes that are as they were recorded need no plan, and what was seen of them is not kept: a
+//! large account that is compared message by message is never in memory as a whole.
+
+use super::account::Account;
+use super::look::Asked;
+use super::out_of_sight::passed_over;
+use super::overview::Overview;
+use super::report::{Ended, Event, Report};
+use super::survey::Looked;
+use crate::model::{MailboxBase, MailboxKey, MaildirId, Side, Uid};
+use crate::reconcile::MailboxPlan;
+use crate::reconcile::rest::{agrees, agrees_there};
+use crate::state::Left;
+use crate::store::{Depth, Keep, Serve};
+use std::collections::BTreeSet;
+
+impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+    /// Whether a mailbox was changed on disk only by what was recorded of it, as by our own last
+    /// run, and nothing happened on the server: then that is all there is to know.
+    pub(super) fn is_only_touched(
+        &mut self,
+        here: &Asked,
+        overview: &Overview,
+    ) -> Result<bool, Ended> {
+        // One that is not read has not changed on disk, so it is the server that calls for a look.
+        let agrees = |base: &MailboxBase| agrees(base, &here.local);
+        let same = here.depth == Depth::Changes
+            && here.action.is_none()
+            && overview.is_still_there(here.name())
+            && here.base.as_ref().is_some_and(agrees);
+        if same && !self.options.dry_run {
+            let (key, cursor) = (here.outline.key, here.local.cursor.clone());
+            self.state.leave(&[Left::on(key, Side::Local, cursor)])?;
+        }
+        Ok(same)
+    }
+
+    /// Looks into these on the server, too. Those that are as they were recorded need no more.
+    pub(super) async fn look_at_server(
+        &mut self,
+        asked: Vec<Asked>,
+        overview: &Overview,
+        report: &mut Report,
+    ) -> Result<Vec<Looked>, Ended> {
+        let (mut looks, mut left) = (Vec::new(), Vec::new());
+        let open = self.state.uploads_in_doubt()?.into_iter();
+        let open: BTreeSet<MailboxKey> = open.map(|(key, _)| key).collect();
+        let waits = |key: MailboxKey| overview.restless.contains(&key) || open.contains(&key);
+        for here in asked {
+            self.check_stop()?;
+            let (name, sides) = (here.name().clone(), here.sides_with_news());
+            self.observer.event(Event::Looking(&name));
+            let looked = self.look_there(here).await;
+            let Some(look) = passed_over(&name, looked, sides, report)? else {
+                continue;
+            };
+            let Some(as_recorded) = self.is_as_recorded(&look, waits) else {
+                looks.push(look);
+                continue;
+            };
+            left.push(as_recorded);
+            if overview.is_quiet(&name) {
+                report.compared(&name, &MailboxPlan::default());
+            }
+        }
+        if !self.options.dry_run {
+            self.state.leave(&left)?;
+        }
+        Ok(looks)
+    }
+
+    /// A mailbox that was compared message by message and is on both sides as it was recorded needs
+    /// no plan: where it is left then.
+    fn is_as_recorded(
+        &mut self,
+        (action, scene): &Looked,
+        waits: impl Fn(MailboxKey) -> bool,
+    ) -> Option<Left> {
+        let base = &scene.base;
+        let same = scene.full
+            && action.is_none()
+            && !waits(base.key)
+            && agrees(base, &scene.local)
+            && agrees_there(base, &scene.remote);
+        if !same {
+            return None;
+        }
+        self.local.forget(&base.name);
+        let cursors = [
+            (Side::Remote, scene.remote.cursor.clone()),
+            (Side::Local, scene.local.cursor.clone()),
+        ];
+        Some(Left {
+            key: base.key,
+            cursors: cursors.into(),
+            full_at: Some((self.world.now)()),
+        })
+    }
+}
