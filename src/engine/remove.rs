@@ -99,9 +99,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 let gone = self.empty_there(&base).await?;
                 changes.retain(|change| change.message.as_ref().is_some_and(|m| gone.contains(m)));
                 report.deleted_remote += gone.len();
+                let how = match gone.len() == base.pairs.len() {
+                    true => "deleted",
+                    false => "deleted or marked as deleted",
+                };
                 report.note(format!(
-                    "{name} was deleted here; on the server its messages are deleted, and it \
-                     stays: {why}"
+                    "{name} was deleted here; on the server its messages are {how}, and it stays: \
+                     {why}"
                 ));
                 self.state.apply(key, &[], &changes)?;
                 return Ok(self.state.forget_mailbox(key)?);
@@ -113,7 +117,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
-    /// Deletes the messages of a mailbox that has to stay itself; answers with those that are gone.
+    /// Deletes the messages of a mailbox that has to stay itself; answers with those that are
+    /// gone: without UIDPLUS they are marked.
     async fn empty_there(&mut self, base: &MailboxBase) -> Result<BTreeSet<AnyId>, Ended> {
         let place = Place {
             mailbox: base.name.clone(),
