@@ -134,7 +134,7 @@ fn a_mailbox_that_cannot_be_deleted_is_emptied() {
     drop_box(&mut w, Side::Local);
     let report = w.sync_ok();
     assert!(
-        report.notes[0].contains("stays: it cannot be renamed"),
+        report.notes[0].contains("messages are deleted, and it stays: it cannot be renamed"),
         "{:?}",
         report.notes
     );
