@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 /// What passed since it was last asked.
@@ -22,6 +22,14 @@ pub struct Passed {
     pub connections: usize,
 }
 
+/// What is counted, and the directions of connections in which something may still come.
+#[derive(Default)]
+struct Counter {
+    passed: Mutex<Passed>,
+    open: Mutex<usize>,
+    closed: Condvar,
+}
+
 impl Passed {
     pub fn bytes(&self) -> u64 {
         self.up + self.down
@@ -39,7 +47,7 @@ impl Passed {
 /// Listens on a port of its own for as long as the test runs.
 pub struct Proxy {
     pub port: u16,
-    passed: Arc<Mutex<Passed>>,
+    counter: Arc<Counter>,
 }
 
 impl Proxy {
@@ -51,36 +59,54 @@ impl Proxy {
     pub fn far_from(server: u16, delay: Duration) -> Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let passed = Arc::new(Mutex::new(Passed::default()));
-        let counter = passed.clone();
+        let counter = Arc::new(Counter::default());
+        let shared = counter.clone();
         std::thread::spawn(move || {
             while let Ok((client, _)) = listener.accept() {
-                counter.lock().unwrap().connections += 1;
+                shared.passed.lock().unwrap().connections += 1;
+                *shared.open.lock().unwrap() += 2;
                 let server = TcpStream::connect(("127.0.0.1", server)).unwrap();
                 for stream in [&client, &server] {
                     stream.set_nodelay(true).unwrap();
                 }
-                let (up, down) = (counter.clone(), counter.clone());
+                let (up, down) = (shared.clone(), shared.clone());
                 let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
                 std::thread::spawn(move || {
-                    pass(from, to, |bytes, line| up_passed(&up, bytes, line))
+                    pass(from, to, |bytes, line| up_passed(&up.passed, bytes, line));
+                    up.close();
                 });
                 std::thread::spawn(move || {
                     pass(server, client, |bytes, _| {
                         std::thread::sleep(delay);
-                        let mut passed = down.lock().unwrap();
+                        let mut passed = down.passed.lock().unwrap();
                         passed.down += bytes.len() as u64;
                         passed.answered = true;
                     });
+                    down.close();
                 });
             }
         });
-        Proxy { port, passed }
+        Proxy { port, counter }
     }
 
-    /// What passed since this was last asked.
+    /// What passed since this was last asked, once all connections have ended: nobody waits for the
+    /// answer to LOGOUT, so that the client may be gone before its last word has come this far.
     pub fn take(&self) -> Passed {
-        std::mem::take(&mut self.passed.lock().unwrap())
+        let counter = &self.counter;
+        let open = counter.open.lock().unwrap();
+        let all = Duration::from_secs(30);
+        let waited = counter
+            .closed
+            .wait_timeout_while(open, all, |open| *open > 0);
+        assert_eq!(*waited.unwrap().0, 0, "connections that did not end");
+        std::mem::take(&mut counter.passed.lock().unwrap())
+    }
+}
+
+impl Counter {
+    fn close(&self) {
+        *self.open.lock().unwrap() -= 1;
+        self.closed.notify_all();
     }
 }
 
