@@ -232,6 +232,13 @@ impl Disk for Kernel {
     fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
         match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
             // A file system that cannot do it in one step: a link fails where the name is taken.
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) if from.is_dir() => {
+                // Directories have no links, and an empty one is all that one could replace.
+                match to.symlink_metadata() {
+                    Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+                    Err(_) => std::fs::rename(from, to),
+                }
+            }
             Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
                 std::fs::hard_link(from, to)?;
                 std::fs::remove_file(from)

@@ -5,8 +5,8 @@
 //! disk, CRLF on the wire), [`scan`] (looking, so that absence means something), [`deliver`] (a
 //! file appears only whole and durable; many at once by [`publish`]), [`marker`] (whose Maildir
 //! this is), [`quarantine`] (deleted bytes), [`store`] (all of it as a store; with [`list`],
-//! [`look`], [`read`], [`change`], [`make`], [`durable`], [`transfer`], [`keep`], [`kept`] and
-//! [`cursor`]), [`watch`] (being woken by what other programs do).
+//! [`look`], [`read`], [`change`], [`make`], [`durable`], [`transfer`], [`rename`], [`keep`],
+//! [`kept`] and [`cursor`]), [`watch`] (being woken by what other programs do).
 //!
 //! The `maildir` crate is not used to read or write mail (decision 0005); `inspect` lets it count
 //! messages as an independent reader.
@@ -54,6 +54,8 @@ mod kept;
 mod cursor;
 
 mod transfer;
+
+mod rename;
 
 mod watch;
 

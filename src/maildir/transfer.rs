@@ -158,51 +158,6 @@ impl MaildirStore {
         }
         Err(io::ErrorKind::AlreadyExists.into())
     }
-
-    pub(super) fn rename_directory(
-        &mut self,
-        from: &MailboxName,
-        to: &MailboxName,
-    ) -> Result<(), StoreError> {
-        let (old, new) = (self.path(from), self.root.join(self.layout.path(to)));
-        let disk = self.disk.clone();
-        let is_mailbox = |path: &Path| disk.is_dir(&path.join("cur"));
-        match (is_mailbox(&old), is_mailbox(&new)) {
-            // A run was cut after it had renamed, or the name above was renamed with all below it.
-            (false, true) => {}
-            (false, false) => return Err(StoreError::Stale(format!("{from} is gone"))),
-            (true, true) => return Err(StoreError::Stale(format!("{to} is there already"))),
-            (true, false) => {
-                let above = new.parent().unwrap_or(&self.root).to_owned();
-                disk.make_dirs(&above)
-                    .map_err(|error| failed(&above, &error))?;
-                // An empty directory is left of a mailbox that lay below this name; any other
-                // stays, and is in the way.
-                let _unless_empty = disk.remove_dir(&new);
-                disk.rename_new(&old, &new)
-                    .map_err(|error| match error.kind() {
-                        io::ErrorKind::AlreadyExists | io::ErrorKind::InvalidInput => {
-                            StoreError::Stale(format!("{} is in the way", new.display()))
-                        }
-                        _ => failed(&old, &error),
-                    })?;
-                let parents = [old.parent(), new.parent()];
-                for directory in parents.into_iter().flatten() {
-                    self.sync_directory(directory)?;
-                }
-                self.remove_empty_parents(&parent_of(&old));
-            }
-        }
-        self.paths.remove(from);
-        self.paths.insert(to.clone(), new);
-        self.forget_scan(from);
-        self.forget_scan(to);
-        Ok(())
-    }
-}
-
-fn parent_of(path: &Path) -> PathBuf {
-    path.parent().map(Path::to_owned).unwrap_or_default()
 }
 
 /// Where a file comes to lie.
@@ -330,27 +285,6 @@ pub(super) fn identity(disk: &dyn Disk, mailbox: &Path) -> Option<Identity> {
     Some(Identity { text, proves })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::maildir::{Claim, Layout};
-    use std::fs;
-
-    #[test]
-    fn a_mailbox_is_renamed_over_an_empty_directory_only() {
-        let dir = tempfile::tempdir().unwrap();
-        let claim = Claim::Known("uuid".into());
-        let mut store = MaildirStore::new(dir.path(), Layout::default(), claim);
-        let name = |text: &str| MailboxName::parse(text).unwrap();
-        store.create_all(&[name("A")]).remove(0).unwrap();
-        for taken in ["Left", "Full"] {
-            fs::create_dir(dir.path().join(taken)).unwrap();
-        }
-        fs::write(dir.path().join("Full/notes"), "mine").unwrap();
-        let why = store.rename_directory(&name("A"), &name("Full"));
-        assert!(matches!(why, Err(StoreError::Stale(why)) if why.contains("in the way")));
-        assert!(dir.path().join("A/cur").is_dir() && dir.path().join("Full/notes").exists());
-        store.rename_directory(&name("A"), &name("Left")).unwrap();
-        assert!(dir.path().join("Left/cur").is_dir() && !dir.path().join("A").exists());
-    }
+fn parent_of(path: &Path) -> PathBuf {
+    path.parent().map(Path::to_owned).unwrap_or_default()
 }
