@@ -235,10 +235,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         scenes: &Scenes,
     ) -> Result<(), Ended> {
         let names = self.state.mailboxes()?;
-        let sizes = doubts.iter().map(|doubt| doubt.size).collect();
+        let contents = doubts
+            .iter()
+            .map(|doubt| (doubt.size, doubt.hash))
+            .collect();
         let moved = doubts.iter().filter_map(|doubt| doubt.upload.moved);
         let moved: BTreeSet<PairId> = moved.map(|source| source.pair).collect();
-        let relatives = self.state.pairs_by_size(&sizes)?.into_iter();
+        let relatives = self.state.pairs_by_content(&contents)?.into_iter();
         // What the server was to move is not what it became.
         for relative in relatives.filter(|relative| !moved.contains(&relative.pair.id)) {
             let (hash, uid) = (relative.pair.hash, relative.pair.uid);

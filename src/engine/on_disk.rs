@@ -11,14 +11,13 @@ use super::scene::{Fate, Scene, Scenes};
 use crate::model::{ContentHash, MailboxKey, MailboxName, MaildirId, PairId, Side, Uid};
 use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::Sighting;
-use crate::state::Relative;
 use crate::store::{Keep, Place, Serve};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) type Sent = BTreeMap<(MailboxName, ContentHash), (u32, BTreeSet<MaildirId>)>;
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// New files with the content of a pair: those of the same size are read and hashed.
+    /// New files with the content of a pair: those that have the size of one are read and hashed.
     pub(super) async fn sight_files(
         &mut self,
         (scenes, overview): (&Scenes, &Overview),
@@ -36,44 +35,43 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
         }
         let sizes: BTreeSet<u64> = new.values().flatten().map(|(_, size)| *size).collect();
-        let mut relatives = self.state.pairs_by_size(&sizes)?;
-        let bare = self.bare_sizes(scenes, &new, &relatives, report).await?;
-        let sizes: BTreeSet<u64> = bare.values().copied().collect();
-        relatives.extend(self.state.pairs_by_size(&sizes)?);
-        let known: BTreeSet<u64> = relatives.iter().map(|r| r.pair.size).collect();
-        let hashes: BTreeSet<ContentHash> = relatives.iter().map(|r| r.pair.hash).collect();
-        candidates.take(relatives, overview);
-        let mut sightings = Vec::new();
+        let mut known = self.state.known_sizes(&sizes)?;
+        let bare = self.bare_sizes(scenes, &new, &known, report).await?;
+        known.extend(self.state.known_sizes(&bare.values().copied().collect())?);
+        let (mut sightings, mut contents) = (Vec::new(), BTreeSet::new());
         for (name, mut files) in new {
+            let bare = |file: &MaildirId| bare.get(&(name.clone(), file.clone())).copied();
             files.retain(|(file, size)| {
-                let bare = bare.get(&(name.clone(), file.clone())).unwrap_or(size);
-                known.contains(size) || known.contains(bare)
+                known.contains(size) || bare(file).is_some_and(|bare| known.contains(&bare))
             });
-            let files: Vec<MaildirId> = files.into_iter().map(|(file, _)| file).collect();
             let Some(scene) = scenes.get(name).filter(|_| !files.is_empty()) else {
                 continue;
             };
+            let sizes: BTreeMap<MaildirId, u64> = files.into_iter().collect();
+            let files: Vec<MaildirId> = sizes.keys().cloned().collect();
             let mut sink = HashSink::default();
             let read = self.local.read(&scene.place(), &files, &mut sink).await;
             if passed_over(name, read, &Side::BOTH, report)?.is_none() {
                 continue;
             }
             for (id, (hash, stored)) in sink.hashes {
-                let size = Some(stored);
+                let alike = sizes.get(&id).copied().into_iter().chain(bare(&id));
+                contents.extend(alike.map(|size| (size, hash)));
                 let flags = scene.local.seen.get(&id).cloned().flatten();
-                let (mailbox, kin, flags) = (name.clone(), None, flags.unwrap_or_default());
-                if hashes.contains(&hash) {
-                    sightings.push(Sighting {
-                        mailbox,
-                        id,
-                        hash,
-                        kin,
-                        flags,
-                        size,
-                    });
-                }
+                sightings.push(Sighting {
+                    mailbox: name.clone(),
+                    id,
+                    hash,
+                    kin: None,
+                    flags: flags.unwrap_or_default(),
+                    size: Some(stored),
+                });
             }
         }
+        let relatives = self.state.pairs_by_content(&contents)?;
+        let hashes: BTreeSet<ContentHash> = relatives.iter().map(|r| r.pair.hash).collect();
+        sightings.retain(|sighting| hashes.contains(&sighting.hash));
+        candidates.take(relatives, overview);
         Ok(sightings)
     }
 
@@ -82,10 +80,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         scenes: &Scenes,
         new: &BTreeMap<&MailboxName, Vec<(MaildirId, u64)>>,
-        relatives: &[Relative],
+        known: &BTreeSet<u64>,
         report: &mut Report,
     ) -> Result<BTreeMap<(MailboxName, MaildirId), u64>, Ended> {
-        let known: BTreeSet<u64> = relatives.iter().map(|r| r.pair.size).collect();
         let mut bare = BTreeMap::new();
         for (name, files) in new {
             let other = files.iter().filter(|(_, size)| !known.contains(size));

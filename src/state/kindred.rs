@@ -5,7 +5,7 @@ use super::base::{flags_from, keyword_text, pair_from};
 use super::names::Names;
 use super::{State, StateError, doing};
 use crate::model::{ContentHash, Flags, Kin, MailboxKey, Pair, PairId, Uid};
-use rusqlite::{Connection, Row, ToSql, params};
+use rusqlite::{Connection, Params, Row, ToSql, params};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A pair that a new message may be the same as.
@@ -65,28 +65,49 @@ impl State {
     pub fn pairs_by_kin(&self, kin: &BTreeSet<Kin>) -> Result<Vec<Relative>, StateError> {
         let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin, mailbox
                    FROM pair WHERE kin = ?1 ORDER BY mailbox, uid";
-        self.relatives(sql, kin.iter().map(|kin| kin.number()))
+        self.relatives(sql, kin.iter().map(|kin| [kin.number()]))
     }
 
     /// The pair of this number, if it is still there.
     pub fn pair(&self, id: PairId) -> Result<Option<Relative>, StateError> {
         let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin, mailbox
                    FROM pair WHERE id = ?1";
-        Ok(self.relatives(sql, [id.0].into_iter())?.pop())
+        Ok(self.relatives(sql, [[id.0]].into_iter())?.pop())
     }
 
-    /// Pairs whose file has such a size, bytes.
-    pub fn pairs_by_size(&self, sizes: &BTreeSet<u64>) -> Result<Vec<Relative>, StateError> {
+    /// Those of the sizes, bytes, that the file of a pair has. Others need not be read to know that
+    /// they are new.
+    pub fn known_sizes(&self, sizes: &BTreeSet<u64>) -> Result<BTreeSet<u64>, StateError> {
+        let what = doing("look for a message elsewhere");
+        let sql = "SELECT EXISTS (SELECT 1 FROM pair WHERE size = ?1)";
+        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
+        let mut known = BTreeSet::new();
+        for size in sizes {
+            let is_known = match i64::try_from(*size) {
+                Ok(size) => query.query_row([size], |row| row.get(0)).map_err(&what)?,
+                Err(_) => false,
+            };
+            known.extend(is_known.then_some(*size));
+        }
+        Ok(known)
+    }
+
+    /// Pairs whose file has such a size, bytes, and such a content.
+    pub fn pairs_by_content(
+        &self,
+        contents: &BTreeSet<(u64, ContentHash)>,
+    ) -> Result<Vec<Relative>, StateError> {
         let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin, mailbox
-                   FROM pair WHERE size = ?1 ORDER BY mailbox, uid";
-        let sizes = sizes.iter().filter_map(|size| i64::try_from(*size).ok());
-        self.relatives(sql, sizes)
+                   FROM pair WHERE size = ?1 AND hash = ?2 ORDER BY mailbox, uid";
+        let each = contents.iter();
+        let each = each.filter_map(|(size, hash)| Some((i64::try_from(*size).ok()?, hash.0)));
+        self.relatives(sql, each)
     }
 
     fn relatives(
         &self,
         sql: &str,
-        values: impl Iterator<Item = i64>,
+        values: impl Iterator<Item = impl Params>,
     ) -> Result<Vec<Relative>, StateError> {
         let what = doing("look for a message elsewhere");
         let mut query = self.db.prepare_cached(sql).map_err(&what)?;
@@ -99,7 +120,7 @@ impl State {
                     mailbox: MailboxKey(row.get(9)?),
                 })
             };
-            let rows = query.query_map([value], read).map_err(&what)?;
+            let rows = query.query_map(value, read).map_err(&what)?;
             for row in rows {
                 all.push(row.map_err(&what)?);
             }
