@@ -29,6 +29,7 @@ fn base(count: u32) -> MailboxBase {
         tag: 1,
         epoch: Some(UidValidity(1)),
         pairs: (1..=count).filter_map(pair).collect(),
+        others: BTreeSet::new(),
         aside: Vec::new(),
     }
 }

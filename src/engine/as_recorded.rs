@@ -50,7 +50,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             self.check_stop()?;
             let (name, sides) = (here.name().clone(), here.sides_with_news());
             self.observer.event(Event::Looking(&name));
-            let looked = self.look_there(here).await;
+            // Uploads in doubt make pairs of what neither side shows.
+            let settled = open.is_empty() && !waits(here.outline.key);
+            let looked = self.look_there(here, settled).await;
             let Some(look) = passed_over(&name, looked, sides, report)? else {
                 continue;
             };

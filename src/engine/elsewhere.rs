@@ -359,7 +359,7 @@ pub(super) fn known(
     for (name, relative) in candidates.pairs.values() {
         let pair = relative.pair.clone();
         let (remote, local, flags) = match scenes.get(name) {
-            Some(scene) if looked.contains(&pair.id) => {
+            Some(scene) if looked.contains(&pair.id) || scene.leaves_as_is(relative) => {
                 let flags = scene.remote.seen.get(&pair.uid).cloned().flatten();
                 let remote = whereabouts(&scene.remote, &pair.uid);
                 let local = whereabouts(&scene.local, &pair.file);

@@ -8,6 +8,7 @@ use crate::model::{
 };
 use crate::reconcile::action::{CopyWhy, DeleteWhy, Merge, PairRef};
 use crate::reconcile::{Action, Cursor, FlagMask, Look, MailboxPlan};
+use std::collections::BTreeSet;
 
 pub(super) fn uid(n: u32) -> Uid {
     Uid::new(n).unwrap()
@@ -42,6 +43,7 @@ pub(super) fn base(name: &str, pairs: &[u32]) -> MailboxBase {
         tag: 1,
         epoch: None,
         pairs: pairs.iter().copied().map(pair).collect(),
+        others: BTreeSet::new(),
         aside: Vec::new(),
     }
 }

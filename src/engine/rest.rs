@@ -9,7 +9,7 @@ use crate::model::{MailboxBase, MaildirId, Pair, Side, Uid};
 use crate::reconcile::guard::Verdict;
 use crate::reconcile::renames::Home;
 use crate::reconcile::rest::{after, agrees};
-use crate::reconcile::{Action, Coverage, Cursor, Listed, MailboxAction};
+use crate::reconcile::{Action, Coverage, Cursor, Listed, Look, MailboxAction};
 use crate::state::Left;
 use crate::store::{Ask, Depth, Keep, Serve};
 
@@ -97,24 +97,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 continue;
             }
             let base = self.base_after(work)?;
-            let depth = match cursor {
-                Some(_) => Depth::Changes,
-                None => Depth::Everything,
-            };
-            let ask = Ask {
-                base: &base,
-                cursor,
-                depth,
-            };
-            let look = self.local.look(&ask).await;
-            self.local.forget(&base.name);
-            let look = match look {
-                Ok(look) => Some(look).filter(|look| agrees(&base, look)),
-                Err(error) if error.is_local_to_mailbox() => None,
-                Err(error) => return Err(error.into()),
-            };
-            let Some(look) = look else {
-                tracing::debug!(mailbox = %base.name, "changed meanwhile on disk");
+            let (key, name) = (base.key, base.name.clone());
+            let Some(look) = self.look_after(base, cursor).await? else {
+                tracing::debug!(mailbox = %name, "changed meanwhile on disk");
                 all = false;
                 continue;
             };
@@ -122,10 +107,48 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let full = listed && look.coverage == Coverage::Complete;
             left.push(Left {
                 full_at: full.then(|| (self.world.now)()),
-                ..Left::on(base.key, Side::Local, look.cursor)
+                ..Left::on(key, Side::Local, look.cursor)
             });
         }
         Ok(all)
+    }
+
+    /// What the disk shows of a mailbox now, if that is just what is known of it.
+    async fn look_after(
+        &mut self,
+        mut base: MailboxBase,
+        cursor: Option<&Cursor>,
+    ) -> Result<Option<Look<MaildirId>>, Ended> {
+        let depth = match cursor {
+            Some(_) => Depth::Changes,
+            None => Depth::Everything,
+        };
+        let mut unchanged = Ok(None);
+        if let Some(cursor) = cursor.filter(|_| !base.others.is_empty()) {
+            unchanged = self.local.unchanged(&base.name, cursor).await;
+        }
+        let look = match unchanged {
+            Ok(None) => {
+                if !base.others.is_empty() {
+                    base = self.state.base(base.key)?;
+                }
+                let base = &base;
+                let ask = Ask {
+                    base,
+                    cursor,
+                    depth,
+                };
+                self.local.look(&ask).await
+            }
+            Ok(Some(look)) => Ok(look),
+            Err(error) => Err(error),
+        };
+        self.local.forget(&base.name);
+        match look {
+            Ok(look) => Ok(Some(look).filter(|look| agrees(&base, look))),
+            Err(error) if error.is_local_to_mailbox() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// What is known of a mailbox now that its plan was carried out.
@@ -136,13 +159,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         };
         if cfg!(debug_assertions) {
             let recorded = self.state.base(key)?;
-            let shown = |base: &MailboxBase| -> Vec<_> {
+            let read = |pair: &&Pair| !base.others.contains(&pair.uid);
+            let shown = |of: &MailboxBase| -> Vec<_> {
                 let pair = |p: &Pair| (p.uid, p.file.clone(), p.flags.clone(), p.tombstone);
-                base.pairs.iter().map(pair).collect()
+                of.pairs.iter().filter(read).map(pair).collect()
             };
             assert_eq!(
-                (shown(&base), &base.aside),
-                (shown(&recorded), &recorded.aside)
+                (base.known_uids(), shown(&base), &base.aside),
+                (recorded.known_uids(), shown(&recorded), &recorded.aside)
             );
         }
         Ok(base)

@@ -5,6 +5,7 @@ use crate::reconcile::messages::Known;
 use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::Whereabouts;
 use crate::reconcile::{Coverage, Look, MailboxAction};
+use crate::state::Relative;
 use crate::store::Place;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -51,6 +52,11 @@ impl Scene {
     /// The pairs that are or were in it.
     pub fn pairs(&self) -> impl Iterator<Item = &Pair> {
         self.base.pairs.iter().chain(&self.forgotten)
+    }
+
+    /// Whether a pair in it was not read with it, as nothing happened to it.
+    pub fn leaves_as_is(&self, relative: &Relative) -> bool {
+        relative.mailbox == self.base.key && self.base.others.contains(&relative.pair.uid)
     }
 
     /// Of the pairs that went with the mailbox, those that were moved out of it.
@@ -163,6 +169,7 @@ mod tests {
             tag: 1,
             epoch: None,
             pairs: Vec::new(),
+            others: BTreeSet::new(),
             aside: Vec::new(),
         };
         let scene = Scene {

@@ -135,12 +135,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
         }
         // One that is gone keeps its name in the base until that is settled.
-        let known: BTreeSet<&MaildirId> = work.base.pairs.iter().map(|pair| &pair.file).collect();
-        let shift = |file: &MaildirId| Shift {
-            renamed: known.contains(file),
-            ..shift(file.clone())
-        };
-        let shifts: Vec<Shift<MaildirId>> = names.keys().map(shift).collect();
+        let mut shifts: Vec<Shift<MaildirId>> = Vec::new();
+        for file in names.keys() {
+            shifts.push(Shift {
+                renamed: self.state.has_file(work.base.key, file)?,
+                ..shift(file.clone())
+            });
+        }
         if !shifts.is_empty() {
             let (place, how) = (work.place(), Transfer::Move);
             let done = self.local.transfer(&source, &place, how, &shifts).await?;

@@ -11,7 +11,9 @@ use crate::model::{MailboxBase, MailboxKey, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::leaving;
 use crate::reconcile::mailboxes::{self, Step};
 use crate::reconcile::settled::Moves;
-use crate::reconcile::{Action, Coverage, Listed, Look, MailboxAction, News, messages};
+use crate::reconcile::{
+    Action, Coverage, Listed, Look, MailboxAction, MailboxPlan, News, messages,
+};
 use crate::store::{Keep, Next, Serve, StoreError};
 use std::collections::BTreeSet;
 
@@ -263,6 +265,18 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
     }
 
+    /// What is done in a mailbox. That what was not read of it does not count is proved where that
+    /// may cost something.
+    fn decide(&self, case: &messages::Case<'_>) -> Result<MailboxPlan, Ended> {
+        let plan = messages::decide(case);
+        if cfg!(debug_assertions) && !case.base.others.is_empty() {
+            let base = &self.state.base(case.base.key)?;
+            let whole = messages::decide(&messages::Case { base, ..*case });
+            assert_eq!(plan, whole, "{}: what was not read counts", base.name);
+        }
+        Ok(plan)
+    }
+
     async fn plan_messages(
         &mut self,
         scene: Scene,
@@ -281,7 +295,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         if let Some(why) = remote.why_frozen {
             report.note(format!("{}: {why}", base.name));
         }
-        let mut plan = messages::decide(&messages::Case {
+        let case = messages::Case {
             base: &base,
             remote: &remote,
             local: &local,
@@ -291,7 +305,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             settled: &settled,
             policy: &self.policy,
             now: (self.world.now)(),
-        });
+        };
+        let mut plan = self.decide(&case)?;
         plan.actions
             .extend(moves.actions.get(&base.name).into_iter().flatten().cloned());
         if scene.quiet {
@@ -338,6 +353,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
 /// The highest UID that the mailbox surely gave.
 fn top(base: &MailboxBase, remote: &Look<Uid>) -> u32 {
     let known = base.pairs.iter().map(|pair| pair.uid);
+    let known = known.chain(base.others.last().copied());
     let all = known.chain(remote.seen.keys().copied()).map(Uid::get);
     let given = remote.next.map(|next| next.saturating_sub(1));
     all.chain(given).max().unwrap_or(0)

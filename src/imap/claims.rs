@@ -191,6 +191,7 @@ pub fn session(data: &[u8]) {
                 tag: 1,
                 epoch: None,
                 pairs: Vec::new(),
+                others: BTreeSet::new(),
                 aside: Vec::new(),
             };
             for cursor in [None, Some(Cursor("5 20 100 3".into()))] {

@@ -84,8 +84,10 @@ pub struct MailboxBase {
     pub tag: u32,
     /// The UIDVALIDITY in which all UIDs here were learned.
     pub epoch: Option<UidValidity>,
-    /// The messages both have.
+    /// The messages both have: all of them, but for `others`.
     pub pairs: Vec<Pair>,
+    /// Messages both have of which only this was read, as nothing happened to them on either side.
+    pub others: BTreeSet<Uid>,
     /// The messages one has.
     pub aside: Vec<Aside>,
 }
@@ -121,8 +123,10 @@ impl MailboxBase {
     /// The UIDs of what is known to be on the server.
     pub fn known_uids(&self) -> BTreeSet<Uid> {
         let pairs = self.pairs.iter().map(|pair| pair.uid);
+        let asides = self.aside.iter().filter_map(Aside::uid);
         pairs
-            .chain(self.aside.iter().filter_map(Aside::uid))
+            .chain(asides)
+            .chain(self.others.iter().copied())
             .collect()
     }
 }

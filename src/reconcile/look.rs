@@ -179,12 +179,27 @@ impl<I: Ord> Look<I> {
 
     /// Whether a message that was there surely still is, whole and with these flags.
     pub fn shows_as(&self, id: &I, flags: &Flags) -> bool {
+        self.is_silent_on(id, |seen| seen == flags)
+    }
+
+    /// Whether nothing happened to a message that was there, whatever its flags were.
+    pub fn leaves_as_is(&self, id: &I) -> bool {
+        self.is_silent_on(id, |_| false)
+    }
+
+    fn is_silent_on(&self, id: &I, known: impl FnOnce(&Flags) -> bool) -> bool {
         let there = match (self.seen.get(id), &self.coverage) {
-            (Some(seen), _) => seen.as_ref().is_none_or(|seen| seen == flags),
+            (Some(seen), _) => seen.as_ref().is_none_or(known),
             (None, Coverage::Delta { gone }) => !gone.contains(id),
             (None, Coverage::Complete | Coverage::Partial) => false,
         };
         there && !self.broken.contains(id) && !self.edited.contains(id)
+    }
+
+    /// Whether nothing happened to any message, and none is new.
+    pub fn is_empty_delta(&self) -> bool {
+        let none = matches!(&self.coverage, Coverage::Delta { gone } if gone.is_empty());
+        none && self.seen.is_empty() && self.broken.is_empty() && self.edited.is_empty()
     }
 
     /// Whether a message that was there may or may not be.
@@ -236,10 +251,13 @@ mod tests {
         look.seen.insert(uid, Some(seen.clone()));
         assert!(look.shows_as(&uid, &seen));
         assert!(!look.shows_as(&uid, &Flags::default()), "other flags");
+        assert!(!look.leaves_as_is(&uid), "flags that are told");
         look.seen.insert(uid, None);
         assert!(look.shows_as(&uid, &seen), "flags that are not told");
+        assert!(look.leaves_as_is(&uid));
         look.broken.insert(uid);
         assert!(!look.shows_as(&uid, &seen), "broken");
+        assert!(!look.leaves_as_is(&uid));
         look.broken.clear();
         look.edited.insert(uid);
         assert!(!look.shows_as(&uid, &seen), "edited");
@@ -248,9 +266,11 @@ mod tests {
         let gone = BTreeSet::new();
         look.coverage = Coverage::Delta { gone };
         assert!(look.shows_as(&uid, &seen), "not among what changed");
+        assert!(look.leaves_as_is(&uid) && look.is_empty_delta());
         let gone = BTreeSet::from([uid]);
         look.coverage = Coverage::Delta { gone };
         assert!(!look.shows_as(&uid, &seen), "gone");
+        assert!(!look.leaves_as_is(&uid) && !look.is_empty_delta());
         look.coverage = Coverage::Partial;
         assert!(!look.shows_as(&uid, &seen), "not known");
     }

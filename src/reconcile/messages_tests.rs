@@ -52,6 +52,7 @@ fn world() -> World {
         tag: 1,
         epoch: None,
         pairs: vec![pair],
+        others: BTreeSet::new(),
         aside: Vec::new(),
     };
     World {

@@ -5,7 +5,7 @@ use super::mailbox_action::MailboxAction;
 use crate::model::{AnyId, MailboxName};
 
 /// What is to be done in one mailbox.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MailboxPlan {
     /// In the order of the table; carried out in the order of [`Plan`].
     pub actions: Vec<Action>,

@@ -87,6 +87,7 @@ mod tests {
             tag: 1,
             epoch: Some(UidValidity(1)),
             pairs: vec![pair],
+            others: BTreeSet::new(),
             aside: Vec::new(),
         }
     }

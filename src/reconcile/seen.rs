@@ -45,7 +45,7 @@ impl<'a> Known<'a> {
             });
             self.base.pairs.iter().map(|p| p.uid).chain(aside).collect()
         };
-        self.uids.get_or_init(all).contains(uid)
+        self.uids.get_or_init(all).contains(uid) || self.base.others.contains(uid)
     }
 
     /// Whether it knows a message on disk.

@@ -6,7 +6,7 @@ use crate::model::{
     AnyId, Aside, AsideReason, ContentHash, Flags, Keyword, Kin, MailboxBase, MailboxKey,
     MailboxName, MaildirId, Outline, Pair, PairId, Side, Uid, UidValidity, span,
 };
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Params, Row, params};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The account's own row.
@@ -147,28 +147,86 @@ impl State {
     /// All that is known of a mailbox.
     pub fn base(&self, key: MailboxKey) -> Result<MailboxBase, StateError> {
         let what = doing("read a mailbox");
+        let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin
+                   FROM pair WHERE mailbox = ?1 ORDER BY uid";
+        let mut base = self.head(key).map_err(&what)?;
+        self.add_pairs(&mut base, sql, params![key.0])
+            .map_err(what)?;
+        Ok(base)
+    }
+
+    /// What is known of a mailbox, but of its pairs only the UIDs, and of those only that have a
+    /// tombstone all.
+    pub fn sketch(&self, key: MailboxKey) -> Result<MailboxBase, StateError> {
+        let what = doing("read about a mailbox");
+        let mut base = self.head(key).map_err(&what)?;
+        base.others = self.uids(key).map_err(&what)?;
+        let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin
+                   FROM pair INDEXED BY pair_tombstone
+                   WHERE mailbox = ?1 AND tombstone IS NOT NULL ORDER BY uid";
+        self.add_pairs(&mut base, sql, params![key.0])
+            .map_err(what)?;
+        Ok(base)
+    }
+
+    /// Reads these of the pairs of a mailbox of which only the UIDs are known so far.
+    pub fn read_pairs(
+        &self,
+        base: &mut MailboxBase,
+        uids: &BTreeSet<Uid>,
+    ) -> Result<(), StateError> {
+        let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin
+                   FROM pair WHERE mailbox = ?1 AND uid = ?2";
+        let key = base.key.0;
+        for uid in uids {
+            if base.others.contains(uid) {
+                self.add_pairs(base, sql, params![key, uid.get()])
+                    .map_err(doing("read messages"))?;
+            }
+        }
+        base.pairs.sort_by_key(|pair| pair.uid);
+        Ok(())
+    }
+
+    fn head(&self, key: MailboxKey) -> Result<MailboxBase, rusqlite::Error> {
         let sql = "SELECT name, tag, epoch FROM mailbox WHERE id = ?1";
-        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
-        let read = |row: &Row<'_>| {
+        let mut query = self.db.prepare_cached(sql)?;
+        query.query_row([key.0], |row| {
             Ok(MailboxBase {
                 key,
                 name: name_from(row.get_ref(0)?.as_str()?),
                 tag: row.get(1)?,
                 epoch: epoch_from(row.get(2)?),
-                pairs: self.pairs(key)?,
+                pairs: Vec::new(),
+                others: BTreeSet::new(),
                 aside: self.asides(key)?,
             })
-        };
-        query.query_row([key.0], read).map_err(&what)
+        })
     }
 
-    fn pairs(&self, key: MailboxKey) -> Result<Vec<Pair>, rusqlite::Error> {
-        let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin
-                   FROM pair WHERE mailbox = ?1 ORDER BY uid";
+    fn uids(&self, key: MailboxKey) -> Result<BTreeSet<Uid>, rusqlite::Error> {
+        let sql = "SELECT uid FROM pair WHERE mailbox = ?1 ORDER BY uid";
+        let mut query = self.db.prepare_cached(sql)?;
+        let rows = query.query_map([key.0], |row| {
+            Uid::new(row.get(0)?).ok_or(rusqlite::Error::InvalidQuery)
+        })?;
+        rows.collect()
+    }
+
+    fn add_pairs(
+        &self,
+        base: &mut MailboxBase,
+        sql: &str,
+        values: impl Params,
+    ) -> Result<(), rusqlite::Error> {
         let mut query = self.db.prepare_cached(sql)?;
         let names = Names::of(&self.db);
-        let rows = query.query_map([key.0], |row| pair_from(row, &names))?;
-        rows.collect()
+        for pair in query.query_map(values, |row| pair_from(row, &names))? {
+            let pair = pair?;
+            base.others.remove(&pair.uid);
+            base.pairs.push(pair);
+        }
+        Ok(())
     }
 
     fn asides(&self, key: MailboxKey) -> Result<Vec<Aside>, rusqlite::Error> {
@@ -279,61 +337,5 @@ fn reason_from(name: &str) -> AsideReason {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::reconcile::Outcome;
-
-    /// UIDs are kept as numbers for pairs, and as bytes for what is set aside.
-    #[test]
-    fn an_outline_says_in_short_what_the_base_says() {
-        let mut state = State::in_memory().unwrap();
-        let key = state.add_mailbox(&MailboxName::inbox(), 7).unwrap();
-        let agrees = |state: &State| {
-            let outline = state.outline(key).unwrap();
-            assert_eq!(outline, state.base(key).unwrap().outline());
-            outline.uids.map(|(first, last)| (first.get(), last.get()))
-        };
-        assert_eq!(agrees(&state), None);
-        state.learn_epochs(&[(key, UidValidity(9))]).unwrap();
-        let aside = |id: AnyId| Aside {
-            id,
-            reason: AsideReason::Kept,
-            attempts: 0,
-            retry_at: None,
-            flags: Flags::default(),
-            detail: String::new(),
-        };
-        let uid = |number| AnyId::Remote(Uid::new(number).unwrap());
-        let alone = |id| Outcome::Alone {
-            pair: None,
-            aside: aside(id),
-        };
-        let local = alone(AnyId::Local(MaildirId::new("a")));
-        state.apply(key, &[local], &[]).unwrap();
-        assert_eq!(agrees(&state), None);
-        for (number, ends) in [
-            (300, (300, 300)),
-            (256, (256, 300)),
-            (66_000, (256, 66_000)),
-        ] {
-            state.apply(key, &[alone(uid(number))], &[]).unwrap();
-            assert_eq!(agrees(&state), Some(ends));
-        }
-        let sql = "INSERT INTO pair (mailbox, uid, file, flags, keywords, hash, size)
-                   VALUES (?1, ?2, ?3, 0, '', zeroblob(32), 1)";
-        for number in [257, 5, 70_000] {
-            let values = params![key.0, number, number.to_string().into_bytes()];
-            state.db.execute(sql, values).unwrap();
-        }
-        assert_eq!(agrees(&state), Some((5, 70_000)));
-        // What is one of a pair is not alone.
-        let pair = AnyId::Local(MaildirId::new("257"));
-        let before = state.base(key).unwrap().aside;
-        state
-            .apply(key, &[alone(pair), alone(uid(257))], &[])
-            .unwrap();
-        assert_eq!(state.base(key).unwrap().aside, before);
-        assert!(state.has_file(key, &MaildirId::new("257")).unwrap());
-        assert!(!state.has_file(key, &MaildirId::new("a")).unwrap());
-    }
-}
+#[path = "base_tests.rs"]
+mod tests;

@@ -75,6 +75,12 @@ const STEPS: &[Step] = &[
         |_| Ok(()),
     ),
     ("", unaside_paired),
+    (
+        "
+    CREATE INDEX pair_tombstone ON pair (mailbox) WHERE tombstone IS NOT NULL;
+",
+        |_| Ok(()),
+    ),
 ];
 
 /// The version that [`SCHEMA`] is.

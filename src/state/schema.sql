@@ -68,6 +68,7 @@ CREATE TABLE pair (
 CREATE INDEX pair_nameless ON pair (mailbox) WHERE kin IS NULL;
 CREATE INDEX pair_kin ON pair (kin) WHERE kin IS NOT NULL;
 CREATE INDEX pair_size ON pair (size);
+CREATE INDEX pair_tombstone ON pair (mailbox) WHERE tombstone IS NOT NULL;
 
 -- What the names of downloaded files have in common.
 CREATE TABLE origin (

@@ -12,7 +12,7 @@ use mailtide::maildir::{Claim, Layout, MaildirStore};
 use mailtide::model::*;
 use mailtide::reconcile::{Coverage, Cursor, Look, News, Presence};
 use mailtide::store::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 const BODIES: [&[u8]; 3] = [
     b"Subject: a\r\n\r\none\r\n",
@@ -48,6 +48,7 @@ fn base<I: Id>(name: &MailboxName, epoch: Option<UidValidity>, known: &[(I, u64)
         tag: 5,
         epoch,
         pairs: pairs.collect(),
+        others: BTreeSet::new(),
         aside: Vec::new(),
     }
 }

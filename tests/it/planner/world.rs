@@ -33,6 +33,7 @@ impl World {
             tag: 1,
             epoch: Some(UidValidity(1)),
             pairs: Vec::new(),
+            others: BTreeSet::new(),
             aside: Vec::new(),
         };
         let (there, here) = (BTreeMap::new(), BTreeMap::new());
