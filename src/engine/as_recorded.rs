@@ -7,12 +7,11 @@ use super::out_of_sight::passed_over;
 use super::overview::Overview;
 use super::report::{Ended, Event, Report};
 use super::survey::Looked;
-use crate::model::{MailboxBase, MailboxKey, MaildirId, Side, Uid};
+use crate::model::{MailboxBase, MaildirId, Side, Uid};
 use crate::reconcile::MailboxPlan;
 use crate::reconcile::rest::{agrees, agrees_there};
 use crate::state::Left;
 use crate::store::{Depth, Keep, Serve};
-use std::collections::BTreeSet;
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// Whether a mailbox was changed on disk only by what was recorded of it, as by our own last
@@ -43,20 +42,18 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         report: &mut Report,
     ) -> Result<Vec<Looked>, Ended> {
         let (mut looks, mut left) = (Vec::new(), Vec::new());
-        let open = self.state.uploads_in_doubt()?.into_iter();
-        let open: BTreeSet<MailboxKey> = open.map(|(key, _)| key).collect();
-        let waits = |key: MailboxKey| overview.restless.contains(&key) || open.contains(&key);
+        // An upload in doubt may become one of a pair that neither side shows.
+        let settled = self.state.uploads_in_doubt()?.is_empty();
         for here in asked {
             self.check_stop()?;
             let (name, sides) = (here.name().clone(), here.sides_with_news());
             self.observer.event(Event::Looking(&name));
-            // Uploads in doubt make pairs of what neither side shows.
-            let settled = open.is_empty() && !waits(here.outline.key);
+            let settled = settled && !overview.restless.contains(&here.outline.key);
             let looked = self.look_there(here, settled).await;
             let Some(look) = passed_over(&name, looked, sides, report)? else {
                 continue;
             };
-            let Some(as_recorded) = self.is_as_recorded(&look, waits) else {
+            let Some(as_recorded) = self.is_as_recorded(&look, overview) else {
                 looks.push(look);
                 continue;
             };
@@ -73,15 +70,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
 
     /// A mailbox that was compared message by message and is on both sides as it was recorded needs
     /// no plan: where it is left then.
-    fn is_as_recorded(
-        &mut self,
-        (action, scene): &Looked,
-        waits: impl Fn(MailboxKey) -> bool,
-    ) -> Option<Left> {
+    fn is_as_recorded(&mut self, (action, scene): &Looked, overview: &Overview) -> Option<Left> {
         let base = &scene.base;
         let same = scene.full
             && action.is_none()
-            && !waits(base.key)
+            && !overview.restless.contains(&base.key)
             && agrees(base, &scene.local)
             && agrees_there(base, &scene.remote);
         if !same {

@@ -320,11 +320,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             report.unsettled.insert(base.name.clone());
         }
         // What was passed over shall be named by every run, so the mailbox is looked at again.
-        let moving = waits || !copies.is_empty();
         let remarks = !remote.remarks.is_empty() || !local.remarks.is_empty();
         // What cannot be had there now is asked for again.
         let remarks = remarks || !remote.broken.is_empty();
-        let complete = !lost && !partial && !moving && !remarks;
+        let complete = !lost && !partial && !waits && copies.is_empty() && !remarks;
         plan.actions.extend(copies);
         let top = top(&base, &remote);
         // Until it was compared as a whole, what comes is its past.

@@ -26,6 +26,7 @@ mod progress;
 mod renames;
 mod renames_asked;
 mod renumbered;
+mod touched;
 mod unreadable;
 mod verify;
 

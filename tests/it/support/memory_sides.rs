@@ -19,6 +19,8 @@ pub struct Counts {
     pub published: u32,
     /// To forget what was seen in a mailbox.
     pub forgotten: u32,
+    /// Pairs that were read of the base for looks.
+    pub known: usize,
 }
 
 pub(super) fn object(message: &Message) -> Kin {

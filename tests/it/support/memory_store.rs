@@ -48,6 +48,7 @@ impl<I: MemoryId> Store for Memory<I> {
 
     async fn look(&mut self, ask: &Ask<'_>) -> Result<Look<I>, StoreError> {
         self.step()?;
+        self.inner.borrow_mut().counts.known += ask.base.pairs.len();
         let inner = self.inner.borrow();
         let name = &ask.base.name;
         let gone = || StoreError::Mailbox(format!("no mailbox {name}"));
