@@ -7,13 +7,55 @@ use super::out_of_sight::passed_over;
 use super::overview::Overview;
 use super::report::{Ended, Event, Report};
 use super::survey::Looked;
-use crate::model::{MailboxBase, MaildirId, Side, Uid};
+use crate::model::{MailboxBase, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::MailboxPlan;
 use crate::reconcile::rest::{agrees, agrees_there};
 use crate::state::Left;
 use crate::store::{Depth, Keep, Serve};
 
+/// A mailbox that changed on disk and holds at least so many messages is first compared with what
+/// was recorded of it: as a rule the change was our own.
+const LARGE: usize = 4096;
+
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+    /// A mailbox that is on disk just what was recorded of it. That is not asked of a small one in
+    /// which something changed: to read what is known of it costs little, and will be needed.
+    pub(super) async fn recorded_here(
+        &mut self,
+        name: &MailboxName,
+        overview: &Overview,
+    ) -> Result<Option<Asked>, Ended> {
+        let Some(key) = overview.keys.get(name) else {
+            return Ok(None);
+        };
+        let full = self.full_due(*key)?;
+        if !full && !self.state.holds(*key, LARGE)? {
+            return Ok(None);
+        }
+        let Some(recorded) = self.state.recorded(*key)? else {
+            return Ok(None);
+        };
+        let depth = match full {
+            true => Depth::Everything,
+            false => Depth::Changes,
+        };
+        let left = overview.cursor(Side::Local, name);
+        let look = self.local.look_for(name, recorded, left, depth).await?;
+        let Some(local) = look else {
+            return Ok(None);
+        };
+        Ok(Some(Asked {
+            action: None,
+            outline: self.state.outline(*key)?,
+            base: None,
+            local,
+            agrees: true,
+            cursor: overview.cursor(Side::Remote, name).cloned(),
+            depth,
+            full,
+        }))
+    }
+
     /// Whether a mailbox was changed on disk only by what was recorded of it, as by our own last
     /// run, and nothing happened on the server: then that is all there is to know.
     pub(super) fn is_only_touched(
@@ -26,7 +68,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let same = here.depth == Depth::Changes
             && here.action.is_none()
             && overview.is_still_there(here.name())
-            && here.base.as_ref().is_some_and(agrees);
+            && (here.agrees || here.base.as_ref().is_some_and(agrees));
         if same && !self.options.dry_run {
             let (key, cursor) = (here.outline.key, here.local.cursor.clone());
             self.state.leave(&[Left::on(key, Side::Local, cursor)])?;

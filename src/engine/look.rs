@@ -5,11 +5,10 @@ use super::overview::Overview;
 use super::report::{Ended, Report};
 use super::scene::{Fate, Scene};
 use super::survey::Looked;
-use crate::model::{MailboxBase, MailboxKey, MailboxName, MaildirId, Outline, Side, Uid};
+use crate::model::{Flags, MailboxBase, MailboxKey, MailboxName, MaildirId, Outline, Side, Uid};
 use crate::reconcile::mailbox_action::Forget;
 use crate::reconcile::mailboxes::{self, Step};
 use crate::reconcile::messages::Known;
-use crate::reconcile::rest::agrees;
 use crate::reconcile::{Cursor, Look, MailboxAction};
 use crate::store::{Ask, Depth, Keep, Next, Serve, StoreError};
 use std::collections::BTreeSet;
@@ -24,10 +23,13 @@ pub(super) struct Asked {
     /// All that is known of it; `None`: not read yet, as nothing changed on disk.
     pub base: Option<MailboxBase>,
     pub local: Look<MaildirId>,
+    /// Whether the disk was read and shows just what was recorded.
+    pub agrees: bool,
     /// Where the server's side was left.
-    cursor: Option<Cursor>,
+    pub cursor: Option<Cursor>,
     pub depth: Depth,
-    full: bool,
+    /// Whether it is compared message by message.
+    pub full: bool,
 }
 
 impl Asked {
@@ -64,6 +66,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 if let Some(asked) = self.unchanged_here(name, overview).await? {
                     return Ok(Some(asked));
                 }
+                if let Some(asked) = self.recorded_here(name, overview).await? {
+                    return Ok(Some(asked));
+                }
                 (None, self.known_base(name, overview)?)
             }
             Step::Adopt(name) => {
@@ -78,6 +83,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     outline: base.outline(),
                     base: Some(base),
                     local: Look::empty(),
+                    agrees: false,
                     cursor: None,
                     depth: Depth::Everything,
                     full: false,
@@ -102,21 +108,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         };
         let local = self.local.look(&ask).await?;
         let cursor = overview.cursor(Side::Remote, &base.name).cloned();
-        let outline = base.outline();
-        let (base, local) = match known && full && agrees(&base, &local) {
-            // Read again when the server has answered: not all of a large account is in memory at
-            // once when it is compared message by message.
-            true => {
-                self.local.forget(&base.name);
-                (None, local.without_news())
-            }
-            false => (Some(base), local),
-        };
         Ok(Some(Asked {
             action,
-            outline,
-            base,
+            outline: base.outline(),
+            base: Some(base),
             local,
+            agrees: false,
             cursor,
             depth,
             full,
@@ -145,6 +142,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             outline: self.state.outline(*key)?,
             base: None,
             local,
+            agrees: false,
             cursor: overview.cursor(Side::Remote, name).cloned(),
             depth: Depth::Changes,
             full: false,
@@ -166,11 +164,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             outline,
             base,
             local,
+            agrees: _,
             cursor,
             depth,
             full,
         } = asked;
-        let few = settled && depth == Depth::Changes && local.is_empty_delta();
+        let few = settled && local.is_empty_delta();
         let mut base = match base {
             Some(base) => base,
             None if few => self.state.sketch(outline.key)?,
@@ -201,13 +200,19 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         if base.others.is_empty() {
             return Ok(());
         }
+        let is_few = |touched: &BTreeSet<Uid>| touched.len() * FEW <= base.others.len();
         let others = base.others.iter().copied();
-        let touched: BTreeSet<Uid> = others.filter(|uid| !remote.leaves_as_is(uid)).collect();
-        let anew = base.epoch != remote.epoch || remote.renumbered;
-        if anew || touched.len() * FEW > base.others.len() {
-            *base = self.state.base(base.key)?;
-        } else {
+        let mut touched: BTreeSet<Uid> = others.filter(|uid| !remote.leaves_as_is(uid)).collect();
+        let same = base.epoch == remote.epoch && !remote.renumbered;
+        if same && !is_few(&touched) {
+            // The flags of all were told, and most will be what they were.
+            let like = |uid: &Uid, flags: &Flags| remote.shows_as(uid, flags);
+            touched = self.state.pairs_unlike(base.key, &touched, like)?;
+        }
+        if same && is_few(&touched) {
             self.state.read_pairs(base, &touched)?;
+        } else {
+            *base = self.state.base(base.key)?;
         }
         Ok(())
     }

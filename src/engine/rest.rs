@@ -9,7 +9,7 @@ use crate::model::{MailboxBase, MaildirId, Pair, Side, Uid};
 use crate::reconcile::guard::Verdict;
 use crate::reconcile::renames::Home;
 use crate::reconcile::rest::{after, agrees};
-use crate::reconcile::{Action, Coverage, Cursor, Listed, Look, MailboxAction};
+use crate::reconcile::{Action, Coverage, Cursor, Listed, MailboxAction};
 use crate::state::Left;
 use crate::store::{Ask, Depth, Keep, Serve};
 
@@ -96,76 +96,82 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             if cursor.is_some() && !self.local.is_at_rest(&work.base.name) {
                 continue;
             }
-            let base = self.base_after(work)?;
-            let (key, name) = (base.key, base.name.clone());
-            let Some(look) = self.look_after(base, cursor).await? else {
+            let (key, name) = (work.base.key, work.base.name.clone());
+            let Some((cursor, whole)) = self.look_after(work, cursor).await? else {
                 tracing::debug!(mailbox = %name, "changed meanwhile on disk");
                 all = false;
                 continue;
             };
             // What was new on one side has now been compared message by message.
-            let full = listed && look.coverage == Coverage::Complete;
+            let full = listed && whole;
             left.push(Left {
                 full_at: full.then(|| (self.world.now)()),
-                ..Left::on(key, Side::Local, look.cursor)
+                ..Left::on(key, Side::Local, cursor)
             });
         }
         Ok(all)
     }
 
-    /// What the disk shows of a mailbox now, if that is just what is known of it.
+    /// Where the disk is left, if it shows just what is known of a mailbox now; and whether all of
+    /// it was compared.
     async fn look_after(
         &mut self,
-        mut base: MailboxBase,
+        work: Work,
         cursor: Option<&Cursor>,
-    ) -> Result<Option<Look<MaildirId>>, Ended> {
+    ) -> Result<Option<(Cursor, bool)>, Ended> {
+        let (key, name) = (work.base.key, work.base.name.clone());
         let depth = match cursor {
             Some(_) => Depth::Changes,
             None => Depth::Everything,
         };
-        let mut unchanged = Ok(None);
-        if let Some(cursor) = cursor.filter(|_| !base.others.is_empty()) {
-            unchanged = self.local.unchanged(&base.name, cursor).await;
-        }
-        let look = match unchanged {
-            Ok(None) => {
-                if !base.others.is_empty() {
-                    base = self.state.base(base.key)?;
-                }
-                let base = &base;
+        let base = self.base_after(work)?;
+        let looked = match (&base, cursor) {
+            (Some(base), _) if base.others.is_empty() => {
                 let ask = Ask {
                     base,
                     cursor,
                     depth,
                 };
-                self.local.look(&ask).await
+                self.local.look(&ask).await.map(Some)
             }
-            Ok(Some(look)) => Ok(look),
-            Err(error) => Err(error),
+            (Some(_), Some(cursor)) => self.local.unchanged(&name, cursor).await,
+            _ => Ok(None),
         };
-        self.local.forget(&base.name);
-        match look {
-            Ok(look) => Ok(Some(look).filter(|look| agrees(&base, look))),
+        let looked = match (looked, &base) {
+            (Ok(Some(look)), Some(base)) => {
+                let whole = look.coverage == Coverage::Complete;
+                Ok(agrees(base, &look).then_some((look.cursor, whole)))
+            }
+            // What is not in memory need not come there.
+            (Ok(_), _) => match self.state.recorded(key)? {
+                Some(recorded) => {
+                    let looked = self.local.look_for(&name, recorded, cursor, depth).await;
+                    looked.map(|look| look.map(|look| (look.cursor, true)))
+                }
+                None => Ok(None),
+            },
+            (Err(error), _) => Err(error),
+        };
+        self.local.forget(&name);
+        match looked {
             Err(error) if error.is_local_to_mailbox() => Ok(None),
-            Err(error) => Err(error.into()),
+            looked => Ok(looked?),
         }
     }
 
-    /// What is known of a mailbox now that its plan was carried out.
-    fn base_after(&self, work: Work) -> Result<MailboxBase, Ended> {
-        let key = work.base.key;
-        let Some(base) = after(work.base, &work.plan) else {
-            return Ok(self.state.base(key)?);
-        };
-        if cfg!(debug_assertions) {
-            let recorded = self.state.base(key)?;
+    /// What is known of a mailbox now that its plan was carried out, if that can be told without
+    /// asking the state.
+    fn base_after(&self, work: Work) -> Result<Option<MailboxBase>, Ended> {
+        let base = after(work.base, &work.plan);
+        if let Some(base) = base.as_ref().filter(|_| cfg!(debug_assertions)) {
+            let recorded = self.state.base(base.key)?;
             let read = |pair: &&Pair| !base.others.contains(&pair.uid);
             let shown = |of: &MailboxBase| -> Vec<_> {
                 let pair = |p: &Pair| (p.uid, p.file.clone(), p.flags.clone(), p.tombstone);
                 of.pairs.iter().filter(read).map(pair).collect()
             };
             assert_eq!(
-                (base.known_uids(), shown(&base), &base.aside),
+                (base.known_uids(), shown(base), &base.aside),
                 (recorded.known_uids(), shown(&recorded), &recorded.aside)
             );
         }

@@ -11,7 +11,9 @@ use super::line_ends::{Dropped, ToDisk, ToWire};
 use super::scan::Sub;
 use crate::model::{FlagChange, MaildirId};
 use crate::store::{Delivered, Delivery, Published, Receiver, StoreError};
-use std::collections::BTreeSet;
+use std::collections::hash_map::RandomState;
+use std::collections::{BTreeSet, HashSet};
+use std::hash::BuildHasher;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -42,7 +44,26 @@ pub struct There {
     /// Letters a to z that its files carry.
     pub letters: BTreeSet<u8>,
     /// Base names that look like ours.
-    pub names: BTreeSet<MaildirId>,
+    pub names: Names,
+}
+
+/// Names of files, in few bytes each. One that is not among them may seem to be.
+#[derive(Debug, Default)]
+pub struct Names {
+    digest: RandomState,
+    all: HashSet<u64>,
+}
+
+impl Names {
+    /// Adds a name.
+    pub fn insert(&mut self, name: &[u8]) {
+        self.all.insert(self.digest.hash_one(name));
+    }
+
+    /// Whether it may be among them; `false`: surely not.
+    pub fn may_have(&self, name: &[u8]) -> bool {
+        self.all.contains(&self.digest.hash_one(name))
+    }
 }
 
 /// Where messages end up.
@@ -259,7 +280,7 @@ impl MaildirReceiver {
             };
             // The base name must be free whatever flags a file carries behind it.
             let id = MaildirId::new(base.clone());
-            if self.there.names.contains(&id) {
+            if self.there.names.may_have(&base) {
                 continue;
             }
             let free = join(&directory, &[&*base, &suffix].concat());

@@ -8,9 +8,9 @@ use super::marker::{claim_root, open_root};
 use super::read::Message;
 use super::scan::Times;
 use super::store::MaildirStore;
-use crate::model::{Excerpt, Flags, MailboxName, MaildirId};
+use crate::model::{Excerpt, Flags, MailboxName, MaildirId, Recorded};
 use crate::reconcile::{Cursor, Look};
-use crate::store::{Delivery, Keep, Place, Published, StoreError};
+use crate::store::{Delivery, Depth, Keep, Place, Published, StoreError};
 use std::io;
 
 impl MaildirStore {
@@ -60,6 +60,17 @@ impl Keep for MaildirStore {
         cursor: &Cursor,
     ) -> Result<Option<Look<MaildirId>>, StoreError> {
         self.unchanged_since(mailbox, cursor)
+    }
+
+    async fn look_for(
+        &mut self,
+        mailbox: &MailboxName,
+        recorded: Recorded,
+        cursor: Option<&Cursor>,
+        depth: Depth,
+    ) -> Result<Option<Look<MaildirId>>, StoreError> {
+        self.wait_for_tick(mailbox).await?;
+        self.look_for_just(mailbox, recorded, cursor, depth)
     }
 
     async fn create_mailboxes(&mut self, names: &[MailboxName]) -> Vec<Result<(), StoreError>> {

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 /// Passes before a scan is given up as unstable. With 50 renames a second in a directory of
 /// 20,000 files every second pass is stable.
-const PASSES: usize = 20;
+pub const PASSES: usize = 20;
 /// A time stamp younger than this may hide a change made in the same tick (ns): kernel ticks are
 /// up to 10 ms.
 const TICK: i64 = 20_000_000;
@@ -55,7 +55,7 @@ pub struct Entry {
 impl Entry {
     /// The letters and what follows them.
     pub fn info(&self) -> &[u8] {
-        self.suffix.strip_prefix(b":2,").unwrap_or_default()
+        info(&self.suffix)
     }
 
     /// The file's path.
@@ -147,48 +147,88 @@ impl Scan {
     }
 }
 
+/// The letters and what follows them, of what follows a base name.
+pub fn info(suffix: &[u8]) -> &[u8] {
+    suffix.strip_prefix(b":2,").unwrap_or_default()
+}
+
 /// Scans until a pass is stable, or so often.
 pub fn scan(disk: &dyn Disk, mailbox: &Path) -> io::Result<Scan> {
     let mut last = Scan::default();
     for _ in 0..PASSES {
-        let before = Times::of(disk, mailbox)?;
-        let at = disk.now();
-        last = pass(disk, mailbox)?;
-        last.at = at;
-        last.times = before;
-        let after = Times::of(disk, mailbox)?;
-        if (before.cur, before.new) == (after.cur, after.new) {
-            // With a stamp of this very tick, a change in the middle of the pass would not show.
-            last.stable = before.tells(at);
-            return Ok(last);
+        let (scan, undisturbed) = pass(disk, mailbox)?;
+        last = scan;
+        if undisturbed {
+            break;
         }
     }
     Ok(last)
 }
 
-fn pass(disk: &dyn Disk, mailbox: &Path) -> io::Result<Scan> {
-    let mut scan = Scan::default();
-    let mut found: Vec<(MaildirId, Entry)> = Vec::new();
+/// A pass over a mailbox.
+#[derive(Clone, Copy, Debug)]
+pub struct Pass {
+    /// Time stamps before it.
+    pub times: Times,
+    /// When it began, ns since 1970.
+    pub at: i64,
+    /// Whether nobody changed the directories meanwhile, as far as their stamps tell.
+    pub undisturbed: bool,
+}
+
+impl Pass {
+    /// Whether what was not shown is not there.
+    pub fn is_stable(&self) -> bool {
+        // With a stamp of this very tick, a change in the middle of the pass would not show.
+        self.undisturbed && self.times.tells(self.at)
+    }
+}
+
+/// Shows what is in a mailbox, in no order: the base name and the rest of the name of all that is
+/// no directory.
+pub fn pass_over(
+    disk: &dyn Disk,
+    mailbox: &Path,
+    show: &mut dyn FnMut(Sub, (&[u8], &[u8]), Kind),
+) -> io::Result<Pass> {
+    let times = Times::of(disk, mailbox)?;
+    let at = disk.now();
     for sub in [Sub::New, Sub::Cur] {
-        let directory = mailbox.join(sub.name());
-        disk.list(&directory, &mut |name, kind| {
+        disk.list(&mailbox.join(sub.name()), &mut |name, kind| {
             let name = name.as_bytes();
-            if name.first() == Some(&b'.') || kind == Kind::Directory {
-                return;
-            }
-            let (base, _) = split(name);
-            let suffix = name.get(base.len()..).unwrap_or_default().into();
-            let entry = Entry { sub, suffix };
-            let base = MaildirId::new(base);
-            match kind {
-                Kind::Other => {
-                    let what = "is no regular file (a link, a pipe?) and is left alone";
-                    scan.remarks.push(remark(&entry.path(mailbox, &base), what));
-                }
-                _ => found.push((base, entry)),
+            if name.first() != Some(&b'.') && kind != Kind::Directory {
+                let (base, _) = split(name);
+                show(sub, name.split_at(base.len()), kind);
             }
         })?;
     }
+    let after = Times::of(disk, mailbox)?;
+    Ok(Pass {
+        times,
+        at,
+        undisturbed: (times.cur, times.new) == (after.cur, after.new),
+    })
+}
+
+fn pass(disk: &dyn Disk, mailbox: &Path) -> io::Result<(Scan, bool)> {
+    let mut scan = Scan::default();
+    let mut found: Vec<(MaildirId, Entry)> = Vec::new();
+    let mut remarks = Vec::new();
+    let mut show = |sub, (base, suffix): (&[u8], &[u8]), kind| {
+        let suffix = suffix.into();
+        let entry = Entry { sub, suffix };
+        let base = MaildirId::new(base);
+        match kind {
+            Kind::Other => {
+                let what = "is no regular file (a link, a pipe?) and is left alone";
+                remarks.push(remark(&entry.path(mailbox, &base), what));
+            }
+            _ => found.push((base, entry)),
+        }
+    };
+    let pass = pass_over(disk, mailbox, &mut show)?;
+    (scan.times, scan.at, scan.stable) = (pass.times, pass.at, pass.is_stable());
+    scan.remarks = remarks;
     // The one seen first is the message; which does not matter, but it must stay so.
     found.sort_by(|(one, _), (other, _)| one.cmp(other));
     found.dedup_by(|(twin, entry), (first, _)| {
@@ -199,7 +239,7 @@ fn pass(disk: &dyn Disk, mailbox: &Path) -> io::Result<Scan> {
         twin == first
     });
     scan.entries = found.into_iter().collect();
-    Ok(scan)
+    Ok((scan, pass.undisturbed))
 }
 
 fn remark(path: &Path, what: &str) -> String {

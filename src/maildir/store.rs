@@ -10,7 +10,7 @@ use super::layout::Layout;
 use super::marker::{Claim, claim_root, open_root};
 use super::quarantine::Quarantine;
 use super::read::Message;
-use super::scan::{Entry, SECOND, Scan, Times, scan};
+use super::scan::{Entry, PASSES, SECOND, Scan, Times, info, pass_over, scan};
 use super::unsure::Unsure;
 use crate::model::{Excerpt, Fingerprint, MailboxBase, MailboxName, MaildirId};
 use crate::reconcile::{Cursor, Listed, Look};
@@ -129,6 +129,17 @@ impl MaildirStore {
         }
     }
 
+    /// Our own writes of a moment ago would leave stamps that hide later changes for a tick;
+    /// waiting for the tick makes the cursor one that can be relied on.
+    pub(super) async fn wait_for_tick(&self, name: &MailboxName) -> Result<(), StoreError> {
+        let mailbox = self.directory(name)?;
+        let blur = Times::of(&*self.disk, &mailbox).map_or(0, |times| times.blur(self.disk.now()));
+        if (1..=SECOND).contains(&blur) {
+            tokio::time::sleep(std::time::Duration::from_nanos(blur.unsigned_abs())).await;
+        }
+        Ok(())
+    }
+
     pub(super) fn receiver(
         &mut self,
         place: &Place,
@@ -141,16 +152,20 @@ impl MaildirStore {
             made.map_err(|error| failed(&mailbox, &error))?;
             sweep(&*self.disk, &mailbox).map_err(|error| failed(&mailbox, &error))?;
         }
-        // What arrives is not in the scan; `find` looks again for what it does not know.
-        let scan = self.scan_of(&place.mailbox)?;
-        let ours = scan
-            .entries
-            .keys()
-            .filter(|id| file_name::origin(id).is_some());
-        let there = There {
-            letters: scan.letters(),
-            names: ours.cloned().collect(),
+        let mut there = There::default();
+        let mut note = |_, (base, suffix): (&[u8], &[u8]), _| {
+            let letters = info(suffix).iter().filter(|byte| byte.is_ascii_lowercase());
+            there.letters.extend(letters);
+            if file_name::origin(&MaildirId::new(base)).is_some() {
+                there.names.insert(base);
+            }
         };
+        for _ in 0..PASSES {
+            let pass = pass_over(&*self.disk, &mailbox, &mut note);
+            if pass.map_err(|error| failed(&mailbox, &error))?.undisturbed {
+                break;
+            }
+        }
         let disk = self.disk.clone();
         Ok(MaildirReceiver::new(
             disk,
@@ -174,13 +189,7 @@ impl Store for MaildirStore {
     }
 
     async fn look(&mut self, ask: &Ask<'_>) -> Result<Look<MaildirId>, StoreError> {
-        // Our own writes of a moment ago would leave stamps that hide later changes for a tick;
-        // waiting for the tick makes the cursor one that can be relied on.
-        let mailbox = self.directory(&ask.base.name)?;
-        let blur = Times::of(&*self.disk, &mailbox).map_or(0, |times| times.blur(self.disk.now()));
-        if (1..=SECOND).contains(&blur) {
-            tokio::time::sleep(std::time::Duration::from_nanos(blur.unsigned_abs())).await;
-        }
+        self.wait_for_tick(&ask.base.name).await?;
         self.look_at(ask.base, ask.cursor, ask.depth)
     }
 

@@ -3,7 +3,7 @@
 //! Reading order: [`side`] (which of the two), [`id`] (how each names a message), [`flags`],
 //! [`mailbox`] (names), [`scope`] (some of them), [`bare`] and [`content`] (what makes two
 //! messages the same), [`kin`] (what a server calls the same), [`base`] (what both sides last
-//! agreed on).
+//! agreed on), [`recorded`] (that in short).
 
 pub mod side;
 
@@ -23,6 +23,8 @@ pub mod kin;
 
 pub mod base;
 
+pub mod recorded;
+
 pub use bare::Bare;
 pub use base::{Aside, AsideReason, MailboxBase, Outline, Pair, span};
 pub use content::{Canonical, ContentHash, Excerpt, Fingerprint};
@@ -30,5 +32,6 @@ pub use flags::{FlagChange, Flags, Keyword, SystemFlag};
 pub use id::{AnyId, Id, MaildirId, ModSeq, Origin, PairId, Timestamp, Uid, UidValidity};
 pub use kin::{Heading, Kin};
 pub use mailbox::{MailboxKey, MailboxName};
+pub use recorded::Recorded;
 pub use scope::Scope;
 pub use side::Side;

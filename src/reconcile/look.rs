@@ -147,18 +147,6 @@ impl<I: Ord> Look<I> {
         }
     }
 
-    /// The same look once it has been found to show what is known: what it saw is not kept.
-    pub fn without_news(self) -> Look<I> {
-        Look {
-            sees: self.sees,
-            stores: self.stores,
-            writable: self.writable,
-            why_frozen: self.why_frozen,
-            next: self.next,
-            ..Look::unchanged(self.epoch, self.cursor)
-        }
-    }
-
     /// A complete look at a mailbox that holds nothing (one that is about to be created).
     pub fn empty() -> Look<I> {
         let cursor = Cursor::default();

@@ -10,28 +10,36 @@ use std::hash::Hash;
 /// Whether a look at the disk shows what the base says, and nothing else. Where it does, nothing
 /// happened there beside what we did ourselves.
 pub fn agrees(base: &MailboxBase, look: &Look<MaildirId>) -> bool {
-    shows(base, |pair| &pair.file, look)
+    // Of the others it is not known here what their files are called: nothing happened to them.
+    shows(base, |pair| &pair.file, (0, |_: &MaildirId| false), look)
 }
 
 /// The same of a look at the server. Then the plan of the mailbox is empty if the disk agrees, too.
 pub fn agrees_there(base: &MailboxBase, look: &Look<Uid>) -> bool {
     let same = look.epoch == base.epoch && !look.renumbered && look.why_frozen.is_none();
-    same && shows(base, |pair| &pair.uid, look)
+    let others = (base.others.len(), |uid: &Uid| base.others.contains(uid));
+    same && shows(base, |pair| &pair.uid, others, look)
 }
 
-fn shows<I: Id + Hash>(base: &MailboxBase, id: fn(&Pair) -> &I, look: &Look<I>) -> bool {
+/// So many more messages than the pairs are known to be as agreed on: these.
+fn shows<I: Id + Hash>(
+    base: &MailboxBase,
+    id: fn(&Pair) -> &I,
+    (more, others): (usize, impl Fn(&I) -> bool),
+    look: &Look<I>,
+) -> bool {
     let odd = !look.remarks.is_empty() || !look.broken.is_empty() || !look.edited.is_empty();
     if odd || !base.aside.is_empty() {
         return false;
     }
     let pairs: HashMap<&I, &Pair> = base.pairs.iter().map(|pair| (id(pair), pair)).collect();
     let as_agreed = |(id, flags): (&I, &Option<Flags>)| {
-        let pair = pairs.get(id);
-        pair.is_some_and(|pair| flags.as_ref().is_none_or(|flags| *flags == pair.flags))
+        let as_agreed = |pair: &&Pair| flags.as_ref().is_none_or(|flags| *flags == pair.flags);
+        pairs.get(id).map_or_else(|| others(id), as_agreed)
     };
     let whole = match &look.coverage {
         // All that is seen is known, so this many are all.
-        Coverage::Complete => pairs.len() == look.seen.len(),
+        Coverage::Complete => pairs.len() + more == look.seen.len(),
         Coverage::Delta { gone } => !pairs.keys().any(|id| gone.contains(*id)),
         Coverage::Partial => false,
     };
@@ -151,6 +159,25 @@ mod tests {
             look.seen.insert(Uid::new(2).unwrap(), None)
         )));
         assert!(!with(|look| look.seen.clear()));
+    }
+
+    #[test]
+    fn messages_that_were_not_read_agree_as_well() {
+        let uid = |n| Uid::new(n).unwrap();
+        let mut base = base();
+        base.others = [uid(2), uid(3)].into();
+        let look = |uids: &[u32]| {
+            let seen = uids.iter().map(|n| (uid(*n), None));
+            Look {
+                coverage: Coverage::Complete,
+                seen: seen.collect(),
+                ..Look::unchanged(Some(UidValidity(1)), Cursor::default())
+            }
+        };
+        assert!(agrees_there(&base, &look(&[1, 2, 3])));
+        assert!(!agrees_there(&base, &look(&[1, 2])), "one is gone");
+        assert!(!agrees_there(&base, &look(&[1, 2, 4])), "one is another");
+        assert!(!agrees_there(&base, &look(&[1, 2, 3, 4])), "one is new");
     }
 
     #[test]

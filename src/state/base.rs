@@ -4,7 +4,7 @@ use super::names::Names;
 use super::{State, StateError, doing};
 use crate::model::{
     AnyId, Aside, AsideReason, ContentHash, Flags, Keyword, Kin, MailboxBase, MailboxKey,
-    MailboxName, MaildirId, Outline, Pair, PairId, Side, Uid, UidValidity, span,
+    MailboxName, MaildirId, Pair, PairId, Side, Uid, UidValidity,
 };
 use rusqlite::{OptionalExtension, Params, Row, params};
 use std::collections::{BTreeMap, BTreeSet};
@@ -121,29 +121,6 @@ impl State {
         Ok(all)
     }
 
-    /// A mailbox in short.
-    pub fn outline(&self, key: MailboxKey) -> Result<Outline, StateError> {
-        let what = doing("read about a mailbox");
-        let sql = "SELECT name, epoch,
-                       (SELECT min(uid) FROM pair WHERE mailbox = ?1),
-                       (SELECT max(uid) FROM pair WHERE mailbox = ?1)
-                   FROM mailbox WHERE id = ?1";
-        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
-        let read = |row: &Row<'_>| {
-            let ends = [row.get::<_, Option<u32>>(2)?, row.get(3)?];
-            let ends = ends.into_iter().flatten().filter_map(Uid::new);
-            let asides = self.asides(key)?;
-            let known = ends.chain(asides.iter().filter_map(Aside::uid));
-            Ok(Outline {
-                key,
-                name: name_from(row.get_ref(0)?.as_str()?),
-                epoch: epoch_from(row.get(1)?),
-                uids: span(&known.collect()),
-            })
-        };
-        query.query_row([key.0], read).map_err(&what)
-    }
-
     /// All that is known of a mailbox.
     pub fn base(&self, key: MailboxKey) -> Result<MailboxBase, StateError> {
         let what = doing("read a mailbox");
@@ -155,40 +132,7 @@ impl State {
         Ok(base)
     }
 
-    /// What is known of a mailbox, but of its pairs only the UIDs, and of those only that have a
-    /// tombstone all.
-    pub fn sketch(&self, key: MailboxKey) -> Result<MailboxBase, StateError> {
-        let what = doing("read about a mailbox");
-        let mut base = self.head(key).map_err(&what)?;
-        base.others = self.uids(key).map_err(&what)?;
-        let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin
-                   FROM pair INDEXED BY pair_tombstone
-                   WHERE mailbox = ?1 AND tombstone IS NOT NULL ORDER BY uid";
-        self.add_pairs(&mut base, sql, params![key.0])
-            .map_err(what)?;
-        Ok(base)
-    }
-
-    /// Reads these of the pairs of a mailbox of which only the UIDs are known so far.
-    pub fn read_pairs(
-        &self,
-        base: &mut MailboxBase,
-        uids: &BTreeSet<Uid>,
-    ) -> Result<(), StateError> {
-        let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin
-                   FROM pair WHERE mailbox = ?1 AND uid = ?2";
-        let key = base.key.0;
-        for uid in uids {
-            if base.others.contains(uid) {
-                self.add_pairs(base, sql, params![key, uid.get()])
-                    .map_err(doing("read messages"))?;
-            }
-        }
-        base.pairs.sort_by_key(|pair| pair.uid);
-        Ok(())
-    }
-
-    fn head(&self, key: MailboxKey) -> Result<MailboxBase, rusqlite::Error> {
+    pub(super) fn head(&self, key: MailboxKey) -> Result<MailboxBase, rusqlite::Error> {
         let sql = "SELECT name, tag, epoch FROM mailbox WHERE id = ?1";
         let mut query = self.db.prepare_cached(sql)?;
         query.query_row([key.0], |row| {
@@ -204,16 +148,7 @@ impl State {
         })
     }
 
-    fn uids(&self, key: MailboxKey) -> Result<BTreeSet<Uid>, rusqlite::Error> {
-        let sql = "SELECT uid FROM pair WHERE mailbox = ?1 ORDER BY uid";
-        let mut query = self.db.prepare_cached(sql)?;
-        let rows = query.query_map([key.0], |row| {
-            Uid::new(row.get(0)?).ok_or(rusqlite::Error::InvalidQuery)
-        })?;
-        rows.collect()
-    }
-
-    fn add_pairs(
+    pub(super) fn add_pairs(
         &self,
         base: &mut MailboxBase,
         sql: &str,
@@ -229,7 +164,7 @@ impl State {
         Ok(())
     }
 
-    fn asides(&self, key: MailboxKey) -> Result<Vec<Aside>, rusqlite::Error> {
+    pub(super) fn asides(&self, key: MailboxKey) -> Result<Vec<Aside>, rusqlite::Error> {
         let sql = "SELECT side, message, reason, attempts, retry_at, flags, keywords, detail
                    FROM aside WHERE mailbox = ?1 ORDER BY side, message";
         let mut query = self.db.prepare_cached(sql)?;
@@ -263,11 +198,11 @@ pub(super) fn pair_from(row: &Row<'_>, names: &Names<'_>) -> Result<Pair, rusqli
     })
 }
 
-fn name_from(text: &str) -> MailboxName {
+pub(super) fn name_from(text: &str) -> MailboxName {
     MailboxName::parse(text).unwrap_or_else(MailboxName::inbox)
 }
 
-fn epoch_from(number: Option<i64>) -> Option<UidValidity> {
+pub(super) fn epoch_from(number: Option<i64>) -> Option<UidValidity> {
     let number = u64::try_from(number?).ok();
     number.map(UidValidity)
 }

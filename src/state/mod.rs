@@ -1,10 +1,11 @@
 //! Remembers the base: what both sides of an account last agreed on, in one SQLite database.
 //!
 //! Reading order: [`migrate`] (the schema and how a database gets to it), [`base`] (mailboxes,
-//! pairs, cursors), [`mailboxes`] (how they come and go), [`names`] (of files, in fewer bytes),
-//! [`homes`] (names of mailboxes), [`outcome`] (how pairs change), [`left`] (where the sides were
-//! left), [`kindred`] (the same message elsewhere), [`intents`] (uploads under way), [`held`] (what
-//! waits for the user), [`history`], [`lock`] (one process per account), [`drive`] (where it lies).
+//! pairs, cursors), [`sketch`] (those in short), [`mailboxes`] (how they come and go), [`names`]
+//! (of files, in fewer bytes), [`homes`] (names of mailboxes), [`outcome`] (how pairs change),
+//! [`left`] (where the sides were left), [`kindred`] (the same message elsewhere), [`intents`]
+//! (uploads under way), [`held`] (what waits for the user), [`history`], [`lock`] (one process per
+//! account), [`drive`] (where it lies).
 //!
 //! Calls block; an account lives on a thread of its own (decision 0003). Every public method that
 //! writes is one transaction.
@@ -12,6 +13,8 @@
 mod migrate;
 
 mod base;
+
+mod sketch;
 
 mod mailboxes;
 

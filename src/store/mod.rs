@@ -21,7 +21,8 @@ pub use edit::{End, FlagEdit, Removal, Removed};
 pub use error::StoreError;
 
 use crate::model::{
-    Excerpt, Fingerprint, Flags, Id, Kin, MailboxBase, MailboxName, Outline, Timestamp, UidValidity,
+    Excerpt, Fingerprint, Flags, Id, Kin, MailboxBase, MailboxName, Outline, Recorded, Timestamp,
+    UidValidity,
 };
 use crate::reconcile::{Cursor, Listed, Look};
 use std::collections::{BTreeMap, BTreeSet};
@@ -192,6 +193,16 @@ pub trait Keep: Store {
         &mut self,
         mailbox: &MailboxName,
         cursor: &Cursor,
+    ) -> Result<Option<Look<Self::Id>>, StoreError>;
+
+    /// A look at a mailbox that holds just what was recorded of it; what it saw is not kept, so
+    /// that the mailbox may be of any size. `None`: it holds something else, or who knows.
+    async fn look_for(
+        &mut self,
+        mailbox: &MailboxName,
+        recorded: Recorded,
+        cursor: Option<&Cursor>,
+        depth: Depth,
     ) -> Result<Option<Look<Self::Id>>, StoreError>;
 
     /// [`Store::create_mailbox`] for several, which is much cheaper; answers in their order.

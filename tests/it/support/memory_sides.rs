@@ -184,6 +184,32 @@ impl Keep for Memory<MaildirId> {
         Ok((same && plain).then(look))
     }
 
+    async fn look_for(
+        &mut self,
+        mailbox: &MailboxName,
+        mut recorded: Recorded,
+        _: Option<&Cursor>,
+        depth: Depth,
+    ) -> Result<Option<Look<MaildirId>>, StoreError> {
+        self.step()?;
+        let inner = self.inner.borrow();
+        let gone = || StoreError::Mailbox(format!("no mailbox {mailbox}"));
+        let b = inner.boxes.get(mailbox).ok_or_else(gone)?;
+        let odd = !b.remarks.is_empty() || b.blind || b.dim;
+        let mut strike = |(id, message): (&MaildirId, &Message)| {
+            let size = (depth == Depth::Everything).then_some(message.body.len() as u64);
+            let plain = !message.broken && !message.edited;
+            plain && recorded.strike(id.as_bytes(), &message.flags, size)
+        };
+        if odd || !b.messages.iter().all(&mut strike) || !recorded.is_empty() {
+            return Ok(None);
+        }
+        let mut look = Look::unchanged(None, b.mark());
+        (look.sees, look.stores) = (inner.stores.clone(), inner.stores.clone());
+        look.writable = !b.read_only;
+        Ok(Some(look))
+    }
+
     async fn create_mailboxes(&mut self, names: &[MailboxName]) -> Vec<Result<(), StoreError>> {
         let mut all = Vec::new();
         for name in names {

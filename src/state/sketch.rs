@@ -1,0 +1,144 @@
+//! Mailboxes in short: what is read of those in which little happened, so that nobody keeps in
+//! mind all that is known of them.
+
+use super::base::{epoch_from, flags_from, name_from};
+use super::names::Names;
+use super::{State, StateError, doing};
+use crate::model::{Aside, Flags, MailboxBase, MailboxKey, Outline, Recorded, Uid, span};
+use rusqlite::{Row, params};
+use std::collections::BTreeSet;
+
+impl State {
+    /// A mailbox in short.
+    pub fn outline(&self, key: MailboxKey) -> Result<Outline, StateError> {
+        let what = doing("read about a mailbox");
+        let sql = "SELECT name, epoch,
+                       (SELECT min(uid) FROM pair WHERE mailbox = ?1),
+                       (SELECT max(uid) FROM pair WHERE mailbox = ?1)
+                   FROM mailbox WHERE id = ?1";
+        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
+        let read = |row: &Row<'_>| {
+            let ends = [row.get::<_, Option<u32>>(2)?, row.get(3)?];
+            let ends = ends.into_iter().flatten().filter_map(Uid::new);
+            let asides = self.asides(key)?;
+            let known = ends.chain(asides.iter().filter_map(Aside::uid));
+            Ok(Outline {
+                key,
+                name: name_from(row.get_ref(0)?.as_str()?),
+                epoch: epoch_from(row.get(1)?),
+                uids: span(&known.collect()),
+            })
+        };
+        query.query_row([key.0], read).map_err(&what)
+    }
+
+    /// What is known of a mailbox, but of its pairs only the UIDs, and of those only that have a
+    /// tombstone all.
+    pub fn sketch(&self, key: MailboxKey) -> Result<MailboxBase, StateError> {
+        let what = doing("read about a mailbox");
+        let mut base = self.head(key).map_err(&what)?;
+        base.others = self.uids(key).map_err(&what)?;
+        let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin
+                   FROM pair INDEXED BY pair_tombstone
+                   WHERE mailbox = ?1 AND tombstone IS NOT NULL ORDER BY uid";
+        self.add_pairs(&mut base, sql, params![key.0])
+            .map_err(what)?;
+        Ok(base)
+    }
+
+    /// Reads these of the pairs of a mailbox of which only the UIDs are known so far.
+    pub fn read_pairs(
+        &self,
+        base: &mut MailboxBase,
+        uids: &BTreeSet<Uid>,
+    ) -> Result<(), StateError> {
+        let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin
+                   FROM pair WHERE mailbox = ?1 AND uid = ?2";
+        let key = base.key.0;
+        for uid in uids {
+            if base.others.contains(uid) {
+                self.add_pairs(base, sql, params![key, uid.get()])
+                    .map_err(doing("read messages"))?;
+            }
+        }
+        base.pairs.sort_by_key(|pair| pair.uid);
+        Ok(())
+    }
+
+    /// Of these pairs of a mailbox, those whose flags are not so.
+    pub fn pairs_unlike(
+        &self,
+        key: MailboxKey,
+        uids: &BTreeSet<Uid>,
+        like: impl Fn(&Uid, &Flags) -> bool,
+    ) -> Result<BTreeSet<Uid>, StateError> {
+        let what = doing("read flags");
+        let sql = "SELECT uid, flags, keywords FROM pair WHERE mailbox = ?1 ORDER BY uid";
+        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
+        let read = |row: &Row<'_>| {
+            let uid = Uid::new(row.get(0)?).ok_or(rusqlite::Error::InvalidQuery)?;
+            let flags = flags_from(row.get(1)?, row.get_ref(2)?.as_str()?);
+            Ok((uids.contains(&uid) && !like(&uid, &flags)).then_some(uid))
+        };
+        let rows = query.query_map([key.0], read).map_err(&what)?;
+        let unlike: Result<Vec<Option<Uid>>, _> =
+            rows.filter(|row| !matches!(row, Ok(None))).collect();
+        Ok(unlike.map_err(what)?.into_iter().flatten().collect())
+    }
+
+    /// What is recorded of the files of a mailbox. `None`: something in it is not settled, so that
+    /// it has to be looked at as a whole.
+    pub fn recorded(&self, key: MailboxKey) -> Result<Option<Recorded>, StateError> {
+        let what = doing("read about files");
+        let sql = "SELECT EXISTS (SELECT 1 FROM aside WHERE mailbox = ?1)
+                       OR EXISTS (SELECT 1 FROM pair INDEXED BY pair_tombstone
+                                  WHERE mailbox = ?1 AND tombstone IS NOT NULL),
+                       (SELECT count(*) FROM pair WHERE mailbox = ?1)";
+        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
+        let read = |row: &Row<'_>| Ok((row.get::<_, bool>(0)?, row.get::<_, i64>(1)?));
+        let (unsettled, count) = query.query_row([key.0], read).map_err(&what)?;
+        if unsettled {
+            return Ok(None);
+        }
+        let mut all = Recorded::with_capacity(usize::try_from(count).unwrap_or(0));
+        let sql = "SELECT file, flags, keywords, size FROM pair WHERE mailbox = ?1";
+        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
+        let names = Names::of(&self.db);
+        let mut rows = query.query([key.0]).map_err(&what)?;
+        while let Some(row) = rows.next().map_err(&what)? {
+            let mut add = || {
+                let file = names.unpack(row.get_ref(0)?.as_blob()?)?;
+                let flags = flags_from(row.get(1)?, row.get_ref(2)?.as_str()?);
+                let size = row.get::<_, i64>(3)?.unsigned_abs();
+                all.add(file.as_bytes(), flags, size);
+                Ok::<_, rusqlite::Error>(())
+            };
+            add().map_err(&what)?;
+        }
+        Ok(Some(all))
+    }
+
+    /// Whether a mailbox holds at least so many messages in the base.
+    pub fn holds(&self, key: MailboxKey, messages: usize) -> Result<bool, StateError> {
+        let sql = "SELECT count(*) FROM (SELECT 1 FROM pair WHERE mailbox = ?1 LIMIT ?2)";
+        let most = i64::try_from(messages).unwrap_or(i64::MAX);
+        let count: i64 = self
+            .db
+            .query_row(sql, [key.0, most], |row| row.get(0))
+            .map_err(doing("count messages"))?;
+        Ok(count >= most)
+    }
+
+    fn uids(&self, key: MailboxKey) -> Result<BTreeSet<Uid>, rusqlite::Error> {
+        let sql = "SELECT uid FROM pair WHERE mailbox = ?1 ORDER BY uid";
+        let mut query = self.db.prepare_cached(sql)?;
+        let rows = query.query_map([key.0], |row| {
+            Uid::new(row.get(0)?).ok_or(rusqlite::Error::InvalidQuery)
+        })?;
+        rows.collect()
+    }
+}
+
+#[cfg(test)]
+#[path = "sketch_tests.rs"]
+mod tests;
