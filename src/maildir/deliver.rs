@@ -31,7 +31,7 @@ pub struct MaildirReceiver {
     mailbox: PathBuf,
     target: Target,
     host: String,
-    there: There,
+    there: Rc<There>,
     current: Option<Current>,
     whole: Vec<(PathBuf, Delivery, u64)>,
     /// Files in `tmp` that are not yet where they belong: to be removed, whatever fails.
@@ -89,7 +89,7 @@ impl MaildirReceiver {
         disk: Rc<dyn Disk>,
         (mailbox, target): (&Path, Target),
         host: &str,
-        there: There,
+        there: Rc<There>,
     ) -> MaildirReceiver {
         MaildirReceiver {
             disk,

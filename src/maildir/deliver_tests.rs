@@ -8,7 +8,7 @@ fn receive(pieces: &[&[u8]], flags: Flags) -> (String, Vec<u8>) {
     for sub in ["tmp", "new", "cur"] {
         std::fs::create_dir(dir.path().join(sub)).unwrap();
     }
-    let there = There::default();
+    let there = Rc::<There>::default();
     let mut receiver = MaildirReceiver::new(
         Rc::new(Kernel),
         (dir.path(), Target::Mailbox),

@@ -1,7 +1,7 @@
 //! What only the side that keeps the user's files can do.
 
 use super::change::failed;
-use super::deliver::{MaildirReceiver, Target, There};
+use super::deliver::{MaildirReceiver, Target};
 use super::file_name;
 use super::keywords::Keywords;
 use super::marker::{claim_root, open_root};
@@ -12,6 +12,7 @@ use crate::model::{Excerpt, Flags, MailboxName, MaildirId, Recorded};
 use crate::reconcile::{Cursor, Look};
 use crate::store::{Delivery, Depth, Keep, Place, Published, StoreError};
 use std::io;
+use std::rc::Rc;
 
 impl MaildirStore {
     /// How many runs had changed something when the marker was last written, if it says so.
@@ -42,7 +43,7 @@ impl Keep for MaildirStore {
             self.disk.clone(),
             (&self.root, target),
             &self.host,
-            There::default(),
+            Rc::default(),
         ))
     }
 

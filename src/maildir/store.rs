@@ -31,6 +31,7 @@ pub struct MaildirStore {
     /// Where mailboxes were found; others lie where the layout says.
     pub(super) paths: BTreeMap<MailboxName, PathBuf>,
     pub(super) scans: BTreeMap<MailboxName, Scan>,
+    pub(super) there: BTreeMap<MailboxName, Rc<There>>,
     swept: BTreeSet<MailboxName>,
     /// The disk again: it knows what is not durable.
     pub(super) unsure: Rc<Unsure>,
@@ -60,6 +61,7 @@ impl MaildirStore {
             claim,
             paths: BTreeMap::new(),
             scans: BTreeMap::new(),
+            there: BTreeMap::new(),
             swept: BTreeSet::new(),
             unsure,
             held: Held::default(),
@@ -118,6 +120,7 @@ impl MaildirStore {
 
     pub(super) fn forget_scan(&mut self, name: &MailboxName) {
         self.scans.remove(name);
+        self.there.remove(name);
     }
 
     pub(super) fn note_entry(&mut self, name: &MailboxName, id: &MaildirId, entry: Option<Entry>) {
@@ -152,6 +155,21 @@ impl MaildirStore {
             made.map_err(|error| failed(&mailbox, &error))?;
             sweep(&*self.disk, &mailbox).map_err(|error| failed(&mailbox, &error))?;
         }
+        let there = self.there(&place.mailbox, &mailbox)?;
+        let disk = self.disk.clone();
+        Ok(MaildirReceiver::new(
+            disk,
+            (&mailbox, target),
+            &self.host,
+            there,
+        ))
+    }
+
+    /// What a mailbox held when it was first asked for, which is read once for many receivers.
+    fn there(&mut self, name: &MailboxName, mailbox: &Path) -> Result<Rc<There>, StoreError> {
+        if let Some(there) = self.there.get(name) {
+            return Ok(there.clone());
+        }
         let mut there = There::default();
         let mut note = |_, (base, suffix): (&[u8], &[u8]), _| {
             let letters = info(suffix).iter().filter(|byte| byte.is_ascii_lowercase());
@@ -161,18 +179,14 @@ impl MaildirStore {
             }
         };
         for _ in 0..PASSES {
-            let pass = pass_over(&*self.disk, &mailbox, &mut note);
-            if pass.map_err(|error| failed(&mailbox, &error))?.undisturbed {
+            let pass = pass_over(&*self.disk, mailbox, &mut note);
+            if pass.map_err(|error| failed(mailbox, &error))?.undisturbed {
                 break;
             }
         }
-        let disk = self.disk.clone();
-        Ok(MaildirReceiver::new(
-            disk,
-            (&mailbox, target),
-            &self.host,
-            there,
-        ))
+        let there = Rc::new(there);
+        self.there.insert(name.clone(), there.clone());
+        Ok(there)
     }
 }
 
