@@ -48,7 +48,7 @@ pub fn decide(case: &Case<'_>) -> MailboxPlan {
     let mut table = Table {
         case,
         links: Links::of(case.links),
-        plan: MailboxPlan::default(),
+        plan: MailboxPlan::with_room(case.base, case.remote.seen.len() + case.local.seen.len()),
     };
     for pair in &case.base.pairs {
         if !case.settled.pairs.contains(&pair.id) {

@@ -2,7 +2,7 @@
 
 use super::action::Action;
 use super::mailbox_action::MailboxAction;
-use crate::model::{AnyId, MailboxName};
+use crate::model::{AnyId, MailboxBase, MailboxName};
 
 /// What is to be done in one mailbox.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,6 +11,19 @@ pub struct MailboxPlan {
     pub actions: Vec<Action>,
     /// What the user should know.
     pub notes: Vec<Note>,
+}
+
+impl MailboxPlan {
+    /// An empty one. Where nothing is known there will be an action for each of these messages, and
+    /// a list that has grown takes half as much again.
+    pub fn with_room(base: &MailboxBase, messages: usize) -> MailboxPlan {
+        let first = base.pairs.is_empty() && base.others.is_empty();
+        let room = if first { messages } else { 0 };
+        MailboxPlan {
+            actions: Vec::with_capacity(room),
+            notes: Vec::new(),
+        }
+    }
 }
 
 /// Something the user should know about a message that was treated in an unusual way.
