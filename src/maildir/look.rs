@@ -177,7 +177,10 @@ mod tests {
         let claim = Claim::Known("uuid".into());
         let mut store = MaildirStore::new(dir.path(), Layout::default(), claim);
         let inbox = MailboxName::inbox();
-        store.create_all(&[inbox.clone()]).remove(0).unwrap();
+        store
+            .create_all(std::slice::from_ref(&inbox))
+            .remove(0)
+            .unwrap();
         let mailbox = store.path(&inbox);
         std::fs::write(mailbox.join("new/1.x"), "one").unwrap();
         std::fs::write(mailbox.join("cur/2.x:2,F"), "two2").unwrap();

@@ -184,13 +184,11 @@ impl Pass {
     }
 }
 
-/// Shows what is in a mailbox, in no order: the base name and the rest of the name of all that is
-/// no directory.
-pub fn pass_over(
-    disk: &dyn Disk,
-    mailbox: &Path,
-    show: &mut dyn FnMut(Sub, (&[u8], &[u8]), Kind),
-) -> io::Result<Pass> {
+/// What is shown of a file: where it is, its base name, the rest of its name, and what it is.
+type Show<'a> = dyn FnMut(Sub, (&[u8], &[u8]), Kind) + 'a;
+
+/// Shows what is in a mailbox, in no order: all that is no directory.
+pub fn pass_over(disk: &dyn Disk, mailbox: &Path, show: &mut Show<'_>) -> io::Result<Pass> {
     let times = Times::of(disk, mailbox)?;
     let at = disk.now();
     for sub in [Sub::New, Sub::Cur] {
