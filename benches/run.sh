@@ -2,7 +2,7 @@
 # mailtide and its peers in turn against one private Dovecot, with the floor (no sync logic at all).
 # Checks every result, and writes docs/performance.md and docs/performance.svg.
 #
-#   bash benches/run.sh [--rtt MS] [--profile small|medium|large] [--reps N] [--tools A,B]
+#   bash benches/run.sh [--rtt MS] [--profile small|medium|large|giant] [--reps N] [--tools A,B]
 #
 # Without --rtt: once at 0 ms and once at 50 ms. Wants root (the private Dovecot), Linux, an otherwise
 # idle machine, memory for the server's mail, and a real disk under TMPDIR: fsync is measured.

@@ -15,7 +15,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// What a mailbox is made of; cur last: it is what makes a directory a mailbox.
-pub(super) const PARTS: [&str; 4] = [super::keywords::FILE, "tmp", "new", "cur"];
+const PARTS: [&str; 4] = [super::keywords::FILE, "tmp", "new", "cur"];
 
 impl MaildirStore {
     pub(super) fn change_flags(

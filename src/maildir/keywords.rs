@@ -107,15 +107,20 @@ impl Keywords {
     /// Writes the file: whole or not at all.
     pub fn save(&self, disk: &dyn Disk, mailbox: &Path) -> std::io::Result<()> {
         let tmp = mailbox.join("tmp").join("mailtide.keywords");
-        let mut file = disk.create(&tmp, Create::Anew)?;
+        self.write(disk, &tmp)?;
+        disk.replace(&tmp, &mailbox.join(FILE))?;
+        disk.sync(mailbox)
+    }
+
+    /// Writes them into a file that nobody reads yet.
+    pub fn write(&self, disk: &dyn Disk, path: &Path) -> std::io::Result<()> {
+        let mut file = disk.create(path, Create::Anew)?;
         for (index, name) in self.names.iter().enumerate() {
             if let Some(name) = name {
                 writeln!(file, "{index} {}", name.as_str())?;
             }
         }
-        file.sync()?;
-        disk.replace(&tmp, &mailbox.join(FILE))?;
-        disk.sync(mailbox)
+        file.sync()
     }
 }
 

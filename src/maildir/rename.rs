@@ -1,10 +1,17 @@
 //! Renaming mailboxes on disk.
 
-use super::change::{PARTS, failed};
+use super::change::failed;
+use super::disk::{Disk, Kind};
+use super::file_name;
+use super::keywords::{self, Keywords};
+use super::layout::join;
+use super::scan::Sub;
 use super::store::MaildirStore;
 use crate::model::MailboxName;
 use crate::store::StoreError;
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 impl MaildirStore {
@@ -30,12 +37,10 @@ impl MaildirStore {
                 match disk.rename_new(&old, &new) {
                     Ok(()) => {}
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                        self.rename_parts(&old, &new)?;
+                        let done = self.rename_into(&old, &new);
+                        done.map_err(|error| refused(&error, (&old, &new)))?;
                     }
-                    Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
-                        return Err(in_the_way(&new));
-                    }
-                    Err(error) => return Err(failed(&old, &error)),
+                    Err(error) => return Err(refused(&error, (&old, &new))),
                 }
                 let parents = [old.parent(), new.parent()];
                 for directory in parents.into_iter().flatten() {
@@ -55,32 +60,82 @@ impl MaildirStore {
         Ok(())
     }
 
-    /// Moves a mailbox into a directory in which others lie below its new name. `cur` goes last: a
-    /// run that is cut before leaves two halves of a mailbox, which nobody touches, and the next
-    /// run finds the mailbox where `cur` is and goes on.
-    fn rename_parts(&self, old: &Path, new: &Path) -> Result<(), StoreError> {
-        let has = |directory: &Path, part: &str| self.disk.about(&directory.join(part)).is_ok();
-        if PARTS.iter().any(|part| has(old, part) && has(new, part)) {
-            return Err(in_the_way(new));
+    /// Moves a mailbox into a directory in which others lie below its new name. Its `cur` is what
+    /// makes it a mailbox, so all is ready there and durable before that goes, in one step: a run
+    /// that is cut before it leaves the mailbox where it was, and after it where it shall be.
+    fn rename_into(&self, old: &Path, new: &Path) -> io::Result<()> {
+        let disk = &*self.disk;
+        if !names_in(disk, &new.join(Sub::New.name()))?.is_empty() {
+            return Err(io::ErrorKind::AlreadyExists.into());
         }
-        for part in PARTS {
-            let (from, to) = (old.join(part), new.join(part));
-            match self.disk.rename_new(&from, &to) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(failed(&from, &error)),
-                Ok(()) => {}
-            }
+        for sub in [Sub::New.name(), "tmp"] {
+            disk.make_dirs(&new.join(sub))?;
         }
-        self.sync_directory(new)?;
-        match self.disk.is_dir(old) {
-            true => self.sync_directory(old),
-            false => Ok(()),
+        let has_keywords = |at: &Path| disk.about(&at.join(keywords::FILE)).is_ok();
+        if has_keywords(old) || has_keywords(new) {
+            Keywords::load(disk, old)?.write(disk, &new.join(keywords::FILE))?;
         }
+        let (fresh, seen) = (old.join(Sub::New.name()), old.join(Sub::Cur.name()));
+        for name in names_in(disk, &fresh)? {
+            let suffix: &[u8] = match file_name::split(&name).0.len() == name.len() {
+                true => b":2,",
+                false => b"",
+            };
+            let to = join(&seen, &[&*name, suffix].concat());
+            unless_gone(disk.rename_new(&join(&fresh, &name), &to))?;
+        }
+        for directory in [&fresh, &seen, new] {
+            disk.sync(directory)?;
+        }
+        disk.rename_new(&seen, &new.join(Sub::Cur.name()))?;
+        // What was delivered meanwhile.
+        for name in names_in(disk, &fresh)? {
+            let to = join(&new.join(Sub::New.name()), &name);
+            unless_gone(disk.rename_new(&join(&fresh, &name), &to))?;
+        }
+        for directory in [new, old] {
+            disk.sync(directory)?;
+        }
+        // Empty halves of a mailbox are passed over, if any of this should stay.
+        let left = [
+            disk.remove(&old.join(keywords::FILE)),
+            disk.remove_dir(&fresh),
+            disk.remove_dir(&old.join("tmp")),
+        ];
+        tracing::debug!(?left, "what was left of {}", old.display());
+        Ok(())
     }
 }
 
-fn in_the_way(directory: &Path) -> StoreError {
-    StoreError::Stale(format!("{} is in the way", directory.display()))
+/// The names of the messages in a directory, if it is there.
+fn names_in(disk: &dyn Disk, directory: &Path) -> io::Result<Vec<Vec<u8>>> {
+    let mut names = Vec::new();
+    let mut show = |name: &OsStr, kind| {
+        let name = name.as_bytes();
+        if name.first() != Some(&b'.') && kind != Kind::Directory {
+            names.push(name.to_vec());
+        }
+    };
+    match disk.list(directory, &mut show) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(names),
+    }
+}
+
+fn unless_gone(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+fn refused(error: &io::Error, (old, new): (&Path, &Path)) -> StoreError {
+    match error.kind() {
+        io::ErrorKind::AlreadyExists | io::ErrorKind::InvalidInput => {
+            StoreError::Stale(format!("{} is in the way", new.display()))
+        }
+        _ => failed(old, error),
+    }
 }
 
 #[cfg(test)]
@@ -101,6 +156,7 @@ mod tests {
         for taken in ["Left", "Half", "Half/new"] {
             fs::create_dir(at(taken)).unwrap();
         }
+        fs::write(at("Half/new/1.x"), "whose?").unwrap();
         let in_the_way = |to: &str, store: &mut MaildirStore| {
             let why = store.rename_directory(&name("A"), &name(to));
             assert!(matches!(why, Err(StoreError::Stale(why)) if why.contains("in the way")));
@@ -114,17 +170,20 @@ mod tests {
         store
             .rename_directory(&name("Left"), &name("Above"))
             .unwrap();
-        assert!(at("Above/new/1.x").exists() && at("Above/B/cur").is_dir() && !at("Left").exists());
-        // A run was cut when only `cur` was left to be moved.
+        assert!(at("Above/cur/1.x:2,").exists() && at("Above/new").is_dir());
+        assert!(at("Above/B/cur").is_dir() && !at("Left").exists());
+        // A run was cut when all but `cur` was there; letters of keywords come along.
         store.create_all(&[name("Next/C")]).remove(0).unwrap();
-        fs::rename(at("Above/new"), at("Next/new")).unwrap();
-        fs::rename(at("Above/tmp"), at("Next/tmp")).unwrap();
+        fs::create_dir(at("Next/new")).unwrap();
+        fs::write(at("Above/dovecot-keywords"), "0 $Work\n").unwrap();
         store
             .rename_directory(&name("Above"), &name("Next"))
             .unwrap();
-        assert!(
-            at("Next/new/1.x").exists() && at("Next/cur").is_dir() && at("Next/C/cur").is_dir()
-        );
-        assert!(!at("Above/cur").exists() && at("Above/B/cur").is_dir());
+        assert!(at("Next/cur/1.x:2,").exists() && at("Next/C/cur").is_dir());
+        let keywords = fs::read_to_string(at("Next/dovecot-keywords")).unwrap();
+        assert_eq!(keywords, "0 $Work\n");
+        let left: Vec<_> = fs::read_dir(at("Above")).unwrap().collect();
+        assert_eq!(left.len(), 1, "what lies below: {left:?}");
+        assert!(at("Above/B/cur").is_dir());
     }
 }

@@ -66,11 +66,12 @@ const HERE: [(&str, Act); 11] = [
     ("move", |s| s.move_here("INBOX", 3, "A")),
     ("move back", |s| s.move_here("A", 1, "INBOX")),
     ("copy", |s| s.copy_here("INBOX", 1, "A")),
+    // Below the name that a mailbox may get on the server.
     ("new mailbox", |s| {
         for sub in ["tmp", "new", "cur"] {
-            make(s, &mailbox("Fresh").join(sub));
+            make(s, &mailbox("Archive/Fresh").join(sub));
         }
-        s.file_into("Fresh");
+        s.file_into("Archive/Fresh");
     }),
     ("rename", |s| {
         let now = s.now();
