@@ -80,6 +80,8 @@ class Run:
         yield line(head)
         yield line(["---"] + ["---:"] * (len(head) - 1))
         for scenario, title in SCENARIOS.items():
+            if not self.rows("mailtide", scenario):
+                continue
             ours, least = self.wall("mailtide", scenario), self.least(scenario)
             theirs = [self.wall(peer, scenario) for peer in peers]
             best = min((wall for wall in theirs if wall), default=None)
@@ -91,6 +93,8 @@ class Run:
         yield line(["---"] + ["---:"] * (6 + len(peers)))
         for scenario, title in SCENARIOS.items():
             rows = self.rows("mailtide", scenario)
+            if not rows:
+                continue
             timed = [row for row in rows if not row["counted"]]
             counted = [row for row in rows if "up" in row]
             cpu = [row["user"] + row["sys"] for row in timed]
