@@ -20,7 +20,8 @@ const FEW: usize = 8;
 pub(super) struct Asked {
     pub action: Option<MailboxAction>,
     pub outline: Outline,
-    /// All that is known of it; `None`: not read yet, as nothing changed on disk.
+    /// All that is known of it; `None`: not read yet, as nothing changed on disk, or only what was
+    /// recorded.
     pub base: Option<MailboxBase>,
     pub local: Look<MaildirId>,
     /// Whether the disk was read and shows just what was recorded.
