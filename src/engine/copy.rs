@@ -14,11 +14,6 @@ pub(super) struct Wanted {
     pub attempts: u32,
 }
 
-pub(super) fn copies(work: &Work) -> Vec<(&AnyId, Wanted)> {
-    let actions = work.plan.actions.iter();
-    actions.filter_map(|action| wanted(work, action)).collect()
-}
-
 /// What is copied by this, if it copies.
 pub(super) fn wanted<'a>(work: &Work, action: &'a Action) -> Option<(&'a AnyId, Wanted)> {
     let Action::Copy {

@@ -3,7 +3,7 @@
 //! 2.2).
 
 use super::account::Account;
-use super::copy::{Wanted, change, copies, refusal, refused};
+use super::copy::{Wanted, change, refusal, refused, wanted};
 use super::report::{Ended, Event, Observer, Report};
 use super::work::Work;
 use crate::model::{
@@ -33,13 +33,11 @@ pub(super) struct UploadJob {
 impl UploadJob {
     /// The uploads of a mailbox, if there are any.
     pub fn of(work: &Work) -> Option<UploadJob> {
-        let wanted: Vec<(MaildirId, Wanted)> = copies(work)
-            .into_iter()
-            .filter_map(|(from, wanted)| match from {
-                AnyId::Local(file) => Some((file.clone(), wanted)),
-                AnyId::Remote(_) => None,
-            })
-            .collect();
+        let upload = |action| match wanted(work, action)? {
+            (AnyId::Local(file), wanted) => Some((file.clone(), wanted)),
+            (AnyId::Remote(_), _) => None,
+        };
+        let wanted: Vec<_> = work.plan.actions.iter().filter_map(upload).collect();
         let (place, key, stores) = (work.place(), work.base.key, work.stores.clone());
         (!wanted.is_empty() && work.sound).then_some(UploadJob {
             place,
