@@ -8,19 +8,15 @@ use super::overview::Overview;
 use super::report::{Ended, Event, Report};
 use super::survey::Looked;
 use crate::model::{MailboxBase, MailboxName, MaildirId, Side, Uid};
-use crate::reconcile::MailboxPlan;
 use crate::reconcile::rest::{agrees, agrees_there};
+use crate::reconcile::{Coverage, MailboxPlan};
 use crate::state::Left;
 use crate::store::{Depth, Keep, Serve};
 
-/// A mailbox that changed on disk and holds at least so many messages is first compared with what
-/// was recorded of it: as a rule the change was our own.
-const LARGE: usize = 4096;
-
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// A mailbox that is on disk just what was recorded of it. That is not asked of a small one in
-    /// which something changed: to read what is known of it costs little, and will be needed.
-    pub(super) async fn recorded_here(
+    /// A mailbox that changed on disk, compared with what was recorded of it: of its pairs only
+    /// those are read to which something happened. `None`: it has to be looked at as a whole.
+    pub(super) async fn compared_here(
         &mut self,
         name: &MailboxName,
         overview: &Overview,
@@ -29,30 +25,37 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             return Ok(None);
         };
         let full = self.full_due(*key)?;
-        if !full && !self.state.holds(*key, LARGE)? {
-            return Ok(None);
-        }
-        let Some(recorded) = self.state.recorded(*key)? else {
-            return Ok(None);
-        };
         let depth = match full {
             true => Depth::Everything,
             false => Depth::Changes,
         };
-        let left = overview.cursor(Side::Local, name);
-        let look = self.local.look_for(name, recorded, left, depth).await?;
-        let Some(local) = look else {
+        let Some(recorded) = self.state.recorded(*key)? else {
             return Ok(None);
         };
+        let left = overview.cursor(Side::Local, name);
+        let look = self.local.look_for(name, recorded, left, depth).await?;
+        let Some((mut local, unlike)) = look else {
+            return Ok(None);
+        };
+        let agrees = local.is_empty_delta() && unlike.is_empty();
+        let mut base = None;
+        if !agrees {
+            if !overview.is_settled(*key) {
+                return Ok(None);
+            }
+            let known = base.insert(self.state.sketch(*key)?);
+            self.read(known, &unlike.uids())?;
+            let gone = known.pairs.iter().filter(|p| unlike.gone.contains(&p.uid));
+            let gone = gone.map(|pair| pair.file.clone()).collect();
+            local.coverage = Coverage::Delta { gone };
+        }
+        let asked = Asked::of(self.state.outline(*key)?, local, overview);
         Ok(Some(Asked {
-            action: None,
-            outline: self.state.outline(*key)?,
-            base: None,
-            local,
-            agrees: true,
-            cursor: overview.cursor(Side::Remote, name).cloned(),
+            base,
+            agrees,
             depth,
             full,
+            ..asked
         }))
     }
 
@@ -84,13 +87,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         report: &mut Report,
     ) -> Result<Vec<Looked>, Ended> {
         let (mut looks, mut left) = (Vec::new(), Vec::new());
-        // An upload in doubt may become one of a pair that neither side shows.
-        let settled = self.state.uploads_in_doubt()?.is_empty();
         for here in asked {
             self.check_stop()?;
             let (name, sides) = (here.name().clone(), here.sides_with_news());
             self.observer.event(Event::Looking(&name));
-            let settled = settled && !overview.restless.contains(&here.outline.key);
+            let settled = overview.is_settled(here.outline.key);
             let looked = self.look_there(here, settled).await;
             let Some(look) = passed_over(&name, looked, sides, report)? else {
                 continue;

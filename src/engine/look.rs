@@ -34,6 +34,20 @@ pub(super) struct Asked {
 }
 
 impl Asked {
+    /// One that both sides have, in which changes are looked for.
+    pub fn of(outline: Outline, local: Look<MaildirId>, overview: &Overview) -> Asked {
+        Asked {
+            action: None,
+            base: None,
+            local,
+            agrees: false,
+            cursor: overview.cursor(Side::Remote, &outline.name).cloned(),
+            depth: Depth::Changes,
+            full: false,
+            outline,
+        }
+    }
+
     /// What the server will be asked.
     pub fn next(&self) -> Next<'_> {
         Next::Look(&self.outline, self.cursor.as_ref(), self.depth)
@@ -67,7 +81,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 if let Some(asked) = self.unchanged_here(name, overview).await? {
                     return Ok(Some(asked));
                 }
-                if let Some(asked) = self.recorded_here(name, overview).await? {
+                if let Some(asked) = self.compared_here(name, overview).await? {
                     return Ok(Some(asked));
                 }
                 (None, self.known_base(name, overview)?)
@@ -79,15 +93,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             Step::Create(Side::Local, name) => {
                 let (on, name, forget) = (Side::Local, name.clone(), Forget::Nothing);
                 let base = self.new_base(&name);
+                let asked = Asked::of(base.outline(), Look::empty(), overview);
                 return Ok(Some(Asked {
                     action: Some(MailboxAction::Create { on, name, forget }),
-                    outline: base.outline(),
-                    base: Some(base),
-                    local: Look::empty(),
-                    agrees: false,
                     cursor: None,
                     depth: Depth::Everything,
-                    full: false,
+                    base: Some(base),
+                    ..asked
                 }));
             }
             Step::Create(Side::Remote, _) | Step::Recreate(..) | Step::Missing(..) => {
@@ -108,16 +120,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             depth,
         };
         let local = self.local.look(&ask).await?;
-        let cursor = overview.cursor(Side::Remote, &base.name).cloned();
+        let asked = Asked::of(base.outline(), local, overview);
         Ok(Some(Asked {
             action,
-            outline: base.outline(),
             base: Some(base),
-            local,
-            agrees: false,
-            cursor,
             depth,
             full,
+            ..asked
         }))
     }
 
@@ -138,16 +147,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let Some(local) = self.local.unchanged(name, left).await? else {
             return Ok(None);
         };
-        Ok(Some(Asked {
-            action: None,
-            outline: self.state.outline(*key)?,
-            base: None,
-            local,
-            agrees: false,
-            cursor: overview.cursor(Side::Remote, name).cloned(),
-            depth: Depth::Changes,
-            full: false,
-        }))
+        let outline = self.state.outline(*key)?;
+        Ok(Some(Asked::of(outline, local, overview)))
     }
 
     /// Looks into the mailbox on the server, after the disk: what the disk showed can only be
@@ -201,19 +202,30 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         if base.others.is_empty() {
             return Ok(());
         }
-        let is_few = |touched: &BTreeSet<Uid>| touched.len() * FEW <= base.others.len();
         let others = base.others.iter().copied();
         let mut touched: BTreeSet<Uid> = others.filter(|uid| !remote.leaves_as_is(uid)).collect();
         let same = base.epoch == remote.epoch && !remote.renumbered;
-        if same && !is_few(&touched) {
+        if same && !is_few(&touched, base) {
             // The flags of all were told, and most will be what they were.
             let like = |uid: &Uid, flags: &Flags| remote.shows_as(uid, flags);
             touched = self.state.pairs_unlike(base.key, &touched, like)?;
         }
-        if same && is_few(&touched) {
-            self.state.read_pairs(base, &touched)?;
-        } else {
-            *base = self.state.base(base.key)?;
+        if same {
+            return self.read(base, &touched);
+        }
+        *base = self.state.base(base.key)?;
+        Ok(())
+    }
+
+    /// Reads these pairs, of those that were not read; all, where that is less work.
+    pub(super) fn read(
+        &self,
+        base: &mut MailboxBase,
+        touched: &BTreeSet<Uid>,
+    ) -> Result<(), Ended> {
+        match is_few(touched, base) {
+            true => self.state.read_pairs(base, touched)?,
+            false => *base = self.state.base(base.key)?,
         }
         Ok(())
     }
@@ -371,4 +383,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             aside: Vec::new(),
         }
     }
+}
+
+/// Whether these are so few of those that were not read that they are read one by one.
+fn is_few(touched: &BTreeSet<Uid>, base: &MailboxBase) -> bool {
+    touched.len() * FEW <= base.others.len()
 }

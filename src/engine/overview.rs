@@ -16,6 +16,8 @@ pub(super) struct Overview {
     /// Mailboxes of which the server tells nothing without a closer look, and that nobody named.
     pub left: BTreeSet<MailboxName>,
     pub restless: BTreeSet<MailboxKey>,
+    /// Whether no upload is in doubt: it may become one of a pair that neither side shows.
+    pub certain: bool,
     /// What the server listed.
     pub listed: Vec<Listed>,
 }
@@ -41,6 +43,11 @@ impl Overview {
     pub fn is_still_there(&self, name: &MailboxName) -> bool {
         let restless = |key: &MailboxKey| self.restless.contains(key);
         self.still.contains(name) && !self.keys.get(name).is_none_or(restless)
+    }
+
+    /// Whether what is known of it is all that counts, so that what did not change is not read.
+    pub fn is_settled(&self, key: MailboxKey) -> bool {
+        self.certain && !self.restless.contains(&key)
     }
 
     /// Whether nothing can have changed in it.

@@ -306,6 +306,7 @@ fn nothing() -> Overview {
         still_here: BTreeSet::new(),
         left: BTreeSet::new(),
         restless: BTreeSet::new(),
+        certain: true,
         listed: Vec::new(),
     }
 }

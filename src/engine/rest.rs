@@ -5,11 +5,11 @@
 use super::account::Account;
 use super::report::Ended;
 use super::work::{Work, Works};
-use crate::model::{MailboxBase, MaildirId, Pair, Side, Uid};
+use crate::model::{MailboxBase, MaildirId, Pair, Side, Uid, Unlike};
 use crate::reconcile::guard::Verdict;
 use crate::reconcile::renames::Home;
 use crate::reconcile::rest::{after, agrees};
-use crate::reconcile::{Action, Coverage, Cursor, Listed, MailboxAction};
+use crate::reconcile::{Action, Coverage, Cursor, Listed, Look, MailboxAction};
 use crate::state::Left;
 use crate::store::{Ask, Depth, Keep, Serve};
 
@@ -146,7 +146,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             (Ok(_), _) => match self.state.recorded(key)? {
                 Some(recorded) => {
                     let looked = self.local.look_for(&name, recorded, cursor, depth).await;
-                    looked.map(|look| look.map(|look| (look.cursor, true)))
+                    let is_just = |(look, unlike): &(Look<MaildirId>, Unlike)| {
+                        look.is_empty_delta() && unlike.is_empty()
+                    };
+                    looked.map(|look| look.filter(is_just).map(|(look, _)| (look.cursor, true)))
                 }
                 None => Ok(None),
             },

@@ -235,6 +235,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             still_here: here,
             left,
             restless,
+            certain: self.state.uploads_in_doubt()?.is_empty(),
             listed: remote,
         };
         Ok(Overlook::Clear(Box::new(overview), steps))

@@ -266,7 +266,11 @@ impl MaildirStore {
         id: &MaildirId,
     ) -> Result<Option<Entry>, StoreError> {
         let mailbox = self.directory(name)?;
-        let known = self.scan_of(name)?.entries.get(id).cloned();
+        let glimpse = self.glimpses.get(name).and_then(|all| all.get(id));
+        let known = match (self.scans.get(name), glimpse) {
+            (None, Some(entry)) => Some(entry.clone()),
+            _ => self.scan_of(name)?.entries.get(id).cloned(),
+        };
         if let Some(entry) = &known
             && self.disk.about(&entry.path(&mailbox, id)).is_ok()
         {

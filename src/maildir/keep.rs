@@ -8,7 +8,7 @@ use super::marker::{claim_root, open_root};
 use super::read::Message;
 use super::scan::Times;
 use super::store::MaildirStore;
-use crate::model::{Excerpt, Flags, MailboxName, MaildirId, Recorded};
+use crate::model::{Excerpt, Flags, MailboxName, MaildirId, Recorded, Unlike};
 use crate::reconcile::{Cursor, Look};
 use crate::store::{Delivery, Depth, Keep, Place, Published, StoreError};
 use std::io;
@@ -69,9 +69,9 @@ impl Keep for MaildirStore {
         recorded: Recorded,
         cursor: Option<&Cursor>,
         depth: Depth,
-    ) -> Result<Option<Look<MaildirId>>, StoreError> {
+    ) -> Result<Option<(Look<MaildirId>, Unlike)>, StoreError> {
         self.wait_for_tick(mailbox).await?;
-        self.look_for_just(mailbox, recorded, cursor, depth)
+        self.look_beside(mailbox, recorded, cursor, depth)
     }
 
     async fn create_mailboxes(&mut self, names: &[MailboxName]) -> Vec<Result<(), StoreError>> {

@@ -24,6 +24,7 @@ impl MaildirStore {
     /// Lets go of what was only kept for the cycle that ended.
     pub fn rest(&mut self) {
         self.scans = BTreeMap::new();
+        self.glimpses = BTreeMap::new();
         self.there = BTreeMap::new();
     }
 

@@ -5,12 +5,12 @@ use super::cursor::Left;
 use super::disk::{About, Kind};
 use super::file_name;
 use super::keywords::{Keywords, masks};
-use super::scan::{Entry, Sub, Times, pass_over};
+use super::scan::{Entry, Sub, Times, info, pass_over};
 use super::store::MaildirStore;
-use crate::model::{MailboxBase, MailboxName, MaildirId, Pair, Recorded};
+use crate::model::{MailboxBase, MailboxName, MaildirId, Pair, Recorded, Struck, Unlike};
 use crate::reconcile::{Coverage, Cursor, Look};
 use crate::store::{Depth, StoreError};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 
 impl MaildirStore {
@@ -80,49 +80,70 @@ impl MaildirStore {
         Ok(look)
     }
 
-    /// Looks whether a mailbox holds just what was recorded of it, and keeps nothing of what it
-    /// sees.
-    pub(super) fn look_for_just(
+    /// Looks for what a mailbox holds beside what was recorded of it, and keeps nothing else of
+    /// what it sees.
+    pub(super) fn look_beside(
         &mut self,
         name: &MailboxName,
         mut recorded: Recorded,
         cursor: Option<&Cursor>,
         depth: Depth,
-    ) -> Result<Option<Look<MaildirId>>, StoreError> {
+    ) -> Result<Option<(Look<MaildirId>, Unlike)>, StoreError> {
         let mailbox = self.directory(name)?;
         let io = |error: io::Error| failed(&mailbox, &error);
         let keywords = Keywords::load(&*self.disk, &mailbox).map_err(io)?;
         self.forget_scan(name);
-        let (mut letters, mut same) = (BTreeSet::new(), true);
-        let mut strike = |sub: Sub, (base, suffix): (&[u8], &[u8]), kind: Kind| {
-            if !same || kind == Kind::Other {
-                same = false;
+        let mut look = Look::unchanged(None, Cursor::default());
+        let (mut letters, mut odd) = (BTreeSet::new(), false);
+        let (mut glimpse, mut new) = (BTreeMap::new(), Vec::new());
+        let mut show = |sub: Sub, (base, suffix): (&[u8], &[u8]), kind: Kind| {
+            if odd || kind == Kind::Other {
+                odd = true;
                 return;
             }
-            let entry = Entry {
+            let id = || MaildirId::new(base);
+            let entry = || Entry {
                 sub,
                 suffix: suffix.into(),
             };
-            letters.extend(entry.info().iter().filter(|byte| byte.is_ascii_lowercase()));
-            let flags = file_name::flags(entry.info(), |letter| keywords.name(letter));
-            let size = match depth {
-                Depth::Changes => Ok(None),
-                Depth::Everything => {
-                    let path = entry.path(&mailbox, &MaildirId::new(base));
-                    self.disk.about(&path).map(|about| Some(about.size))
-                }
-            };
+            let info = info(suffix);
+            letters.extend(info.iter().filter(|byte| byte.is_ascii_lowercase()));
+            let flags = file_name::flags(info, |letter| keywords.name(letter));
+            let size = (depth == Depth::Everything).then(|| {
+                let about = self.disk.about(&entry().path(&mailbox, &id()));
+                about.map_or(0, |about| about.size)
+            });
+            let struck = recorded.strike(base, &flags, size);
             // An empty file is broken, whatever was recorded of it.
-            let whole = size.ok().filter(|size| *size != Some(0));
-            same = whole.is_some_and(|size| recorded.strike(base, &flags, size));
+            odd = struck == Struck::Twice || size == Some(0);
+            if struck != Struck::Same {
+                new.extend((struck == Struck::New).then(id));
+                odd |= size.is_some() || glimpse.insert(id(), entry()).is_some();
+                look.seen.insert(id(), Some(flags));
+            }
         };
-        let pass = pass_over(&*self.disk, &mailbox, &mut strike).map_err(io)?;
-        if !same || !recorded.is_empty() || !pass.is_stable() {
+        let pass = pass_over(&*self.disk, &mailbox, &mut show).map_err(io)?;
+        let unlike = recorded.unlike();
+        odd |= depth == Depth::Everything && !unlike.is_empty();
+        if odd || !pass.is_stable() {
             return Ok(None);
         }
-        let mut look = Look::unchanged(None, left_at(cursor, pass.times, pass.at));
+        for id in new {
+            let about = glimpse
+                .get(&id)
+                .map(|entry| self.disk.about(&entry.path(&mailbox, &id)));
+            // Renamed a moment ago: what it is is asked with a look at all.
+            let Some(Ok(about)) = about else {
+                return Ok(None);
+            };
+            inspect(&mut look, Ok(about), &id, None);
+            let origin = file_name::origin(&id);
+            look.origins.extend(origin.map(|origin| (id, origin)));
+        }
+        look.cursor = left_at(cursor, pass.times, pass.at);
         (look.sees, look.stores) = masks(&keywords, &letters);
-        Ok(Some(look))
+        self.glimpses.insert(name.clone(), glimpse);
+        Ok(Some((look, unlike)))
     }
 }
 
@@ -168,19 +189,22 @@ mod tests {
     use super::super::disk::{Disk, Kernel};
     use super::*;
     use crate::maildir::{Claim, Layout};
-    use crate::model::{Flags, SystemFlag};
+    use crate::model::{Flags, SystemFlag, Uid};
     use std::path::Path;
 
-    /// Whether a mailbox of two messages, one of them flagged, is just that after a change.
-    fn is_just(change: impl Fn(&Path), depth: Depth) -> bool {
+    fn uid(n: u32) -> Uid {
+        Uid::new(n).unwrap()
+    }
+
+    /// A mailbox of two messages, one of them flagged, after a change: what it holds beside them,
+    /// in few words.
+    fn beside(change: impl Fn(&Path), depth: Depth) -> Option<String> {
         let dir = tempfile::tempdir().unwrap();
         let claim = Claim::Known("uuid".into());
         let mut store = MaildirStore::new(dir.path(), Layout::default(), claim);
         let inbox = MailboxName::inbox();
-        store
-            .create_all(std::slice::from_ref(&inbox))
-            .remove(0)
-            .unwrap();
+        let place = std::slice::from_ref(&inbox);
+        store.create_all(place).remove(0).unwrap();
         let mailbox = store.path(&inbox);
         std::fs::write(mailbox.join("new/1.x"), "one").unwrap();
         std::fs::write(mailbox.join("cur/2.x:2,F"), "two2").unwrap();
@@ -188,37 +212,90 @@ mod tests {
         // In the tick of the change nothing is sure.
         while Times::of(&Kernel, &mailbox).unwrap().blur(Kernel.now()) > 0 {}
         let mut recorded = Recorded::with_capacity(2);
-        recorded.add(b"1.x", Flags::default(), 3);
-        recorded.add(b"2.x", Flags::of(&[SystemFlag::Flagged]), 4);
-        let looked = store.look_for_just(&inbox, recorded, None, depth);
-        looked.unwrap().is_some()
+        recorded.add(uid(1), b"1.x", Flags::default(), 3);
+        recorded.add(uid(2), b"2.x", Flags::of(&[SystemFlag::Flagged]), 4);
+        let looked = store.look_beside(&inbox, recorded, None, depth).unwrap();
+        let (look, unlike) = looked?;
+        let mut words: Vec<String> = Vec::new();
+        for (id, flags) in &look.seen {
+            let [size, broken] = [look.sizes.contains_key(id), look.broken.contains(id)];
+            assert!(store.glimpses[&inbox].contains_key(id));
+            assert!(store.find(&inbox, id).unwrap().is_some());
+            assert!(store.scans.is_empty(), "it was seen a moment ago");
+            let flags = flags.as_ref().unwrap();
+            words.push(format!("{id} {flags} size {size} broken {broken}"));
+        }
+        let uids = |uids: &BTreeSet<Uid>| {
+            format!("{:?}", uids.iter().map(|u| u.get()).collect::<Vec<_>>())
+        };
+        words.push(format!(
+            "changed {} gone {}",
+            uids(&unlike.changed),
+            uids(&unlike.gone)
+        ));
+        words.extend(look.origins.values().map(|origin| origin.uid.to_string()));
+        Some(words.join("; "))
+    }
+
+    /// The same with either depth.
+    fn both(change: impl Fn(&Path)) -> [Option<String>; 2] {
+        [Depth::Changes, Depth::Everything].map(|depth| beside(&change, depth))
+    }
+
+    fn write(at: &'static str, what: &'static str) -> impl Fn(&Path) {
+        move |mailbox| std::fs::write(mailbox.join(at), what).unwrap()
+    }
+
+    fn rename(from: &'static str, to: &'static str) -> impl Fn(&Path) {
+        move |mailbox| std::fs::rename(mailbox.join(from), mailbox.join(to)).unwrap()
+    }
+
+    const NOTHING: &str = "changed [] gone []";
+
+    #[test]
+    fn a_mailbox_that_is_just_what_was_recorded() {
+        let just = || Some(NOTHING.to_owned());
+        assert_eq!(both(|_| ()), [just(), just()]);
+        assert_eq!(both(rename("new/1.x", "cur/1.x:2,")), [just(), just()]);
+        // Only sizes tell.
+        assert_eq!(both(write("new/1.x", "another")), [just(), None]);
+        assert_eq!(both(write("new/1.x", "")), [just(), None]);
     }
 
     #[test]
-    fn a_mailbox_is_just_what_was_recorded_or_not() {
-        let both = |change: &dyn Fn(&Path)| {
-            [Depth::Changes, Depth::Everything].map(|depth| is_just(change, depth))
+    fn what_a_mailbox_holds_beside_what_was_recorded() {
+        let shows = |change: &dyn Fn(&Path), what: &str| {
+            assert_eq!(both(change), [Some(what.to_owned()), None]);
         };
-        let write = |at: &'static str, what: &'static str| {
-            move |mailbox: &Path| std::fs::write(mailbox.join(at), what).unwrap()
-        };
-        let rename = |from: &'static str, to: &'static str| {
-            move |mailbox: &Path| std::fs::rename(mailbox.join(from), mailbox.join(to)).unwrap()
-        };
-        assert_eq!(both(&|_| ()), [true, true]);
-        assert_eq!(both(&rename("new/1.x", "cur/1.x:2,")), [true, true]);
-        assert_eq!(both(&rename("new/1.x", "cur/1.x:2,S")), [false, false]);
-        assert_eq!(both(&rename("new/1.x", "new/3.x")), [false, false]);
-        assert_eq!(both(&write("new/3.x", "three")), [false, false]);
-        assert_eq!(both(&write("cur/1.x:2,", "one")), [false, false], "twice");
-        assert_eq!(both(&write("new/1.x", "another")), [true, false]);
-        assert_eq!(both(&write("new/1.x", "")), [true, false]);
+        shows(
+            &rename("new/1.x", "cur/1.x:2,S"),
+            "file 1.x \\Seen size false broken false; changed [1] gone []",
+        );
+        shows(
+            &rename("new/1.x", "new/3.x"),
+            "file 3.x  size true broken false; changed [] gone [1]",
+        );
+        shows(
+            &write("cur/3.x:2,", ""),
+            "file 3.x  size false broken true; changed [] gone []",
+        );
         let gone = |mailbox: &Path| std::fs::remove_file(mailbox.join("new/1.x")).unwrap();
-        assert_eq!(both(&gone), [false, false]);
+        shows(&gone, "changed [] gone [1]");
+    }
+
+    #[test]
+    fn what_is_odd_is_looked_at_as_a_whole() {
+        assert_eq!(both(write("cur/1.x:2,", "one")), [None, None], "twice");
+        assert_eq!(both(write("cur/1.x:2,S", "one")), [None, None], "twice");
+        let twice = |mailbox: &Path| {
+            write("cur/3.x:2,", "x")(mailbox);
+            write("cur/3.x:2,S", "x")(mailbox);
+        };
+        assert_eq!(both(twice), [None, None], "new, and twice");
         let link = |mailbox: &Path| {
             std::os::unix::fs::symlink("nowhere", mailbox.join("cur/link")).unwrap();
         };
-        assert_eq!(both(&link), [false, false]);
+        assert_eq!(both(link), [None, None]);
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct MaildirStore {
     /// Where mailboxes were found; others lie where the layout says.
     pub(super) paths: BTreeMap<MailboxName, PathBuf>,
     pub(super) scans: BTreeMap<MailboxName, Scan>,
+    /// Where those files were seen last that changed, in mailboxes that were not kept as a whole.
+    pub(super) glimpses: BTreeMap<MailboxName, BTreeMap<MaildirId, Entry>>,
     pub(super) there: BTreeMap<MailboxName, Rc<There>>,
     swept: BTreeSet<MailboxName>,
     /// The disk again: it knows what is not durable.
@@ -61,6 +63,7 @@ impl MaildirStore {
             claim,
             paths: BTreeMap::new(),
             scans: BTreeMap::new(),
+            glimpses: BTreeMap::new(),
             there: BTreeMap::new(),
             swept: BTreeSet::new(),
             unsure,
@@ -120,6 +123,7 @@ impl MaildirStore {
 
     pub(super) fn forget_scan(&mut self, name: &MailboxName) {
         self.scans.remove(name);
+        self.glimpses.remove(name);
         self.there.remove(name);
     }
 

@@ -4,21 +4,22 @@
 
 use super::side::Side;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 /// A message's unique identifier within one mailbox and one UIDVALIDITY; never 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Uid(u32);
+pub struct Uid(NonZeroU32);
 
 impl Uid {
     /// `None` for 0, which no message has (RFC 9051: nz-number).
     pub fn new(value: u32) -> Option<Uid> {
-        (value != 0).then_some(Uid(value))
+        NonZeroU32::new(value).map(Uid)
     }
 
     /// The number.
     pub fn get(self) -> u32 {
-        self.0
+        self.0.get()
     }
 }
 

@@ -32,6 +32,6 @@ pub use flags::{FlagChange, Flags, Keyword, SystemFlag};
 pub use id::{AnyId, Id, MaildirId, ModSeq, Origin, PairId, Timestamp, Uid, UidValidity};
 pub use kin::{Heading, Kin};
 pub use mailbox::{MailboxKey, MailboxName};
-pub use recorded::Recorded;
+pub use recorded::{Recorded, Struck, Unlike};
 pub use scope::Scope;
 pub use side::Side;

@@ -1,9 +1,10 @@
-//! What was recorded of the files of a mailbox, in few bytes each: enough to see that a mailbox of
-//! any size is just what was recorded of it.
+//! What was recorded of the files of a mailbox, in few bytes each: enough to see which of them are
+//! no longer what was recorded, in a mailbox of any size.
 
 use super::flags::Flags;
+use super::id::Uid;
 use std::collections::hash_map::RandomState;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::BuildHasher;
 
 /// Files by digests of their names. Another name has the same digest in one of 10^38 cases, and
@@ -11,9 +12,52 @@ use std::hash::BuildHasher;
 #[derive(Debug, Default)]
 pub struct Recorded {
     keys: [RandomState; 2],
-    files: HashMap<[u64; 2], (u32, u64)>,
+    files: HashMap<[u64; 2], File>,
     /// All that files carry, and their numbers here.
     flags: BTreeMap<Flags, u32>,
+    changed: BTreeSet<Uid>,
+}
+
+#[derive(Debug)]
+struct File {
+    size: u64,
+    flags: u32,
+    /// `None`: it is there, and struck off.
+    uid: Option<Uid>,
+}
+
+/// What a file that is there is to what was recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Struck {
+    /// Just that.
+    Same,
+    /// It was recorded with other flags or another size.
+    Changed,
+    /// It was not recorded.
+    New,
+    /// A file of that name was struck off already.
+    Twice,
+}
+
+/// The messages of which the files are not what was recorded, by their names on the server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unlike {
+    /// They are there, with other flags.
+    pub changed: BTreeSet<Uid>,
+    /// They are not there.
+    pub gone: BTreeSet<Uid>,
+}
+
+impl Unlike {
+    /// All of them.
+    pub fn uids(&self) -> BTreeSet<Uid> {
+        self.changed.union(&self.gone).copied().collect()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.changed.is_empty() && self.gone.is_empty()
+    }
 }
 
 impl Recorded {
@@ -25,25 +69,38 @@ impl Recorded {
         }
     }
 
-    /// A file (the base name) with its flags and its size, bytes.
-    pub fn add(&mut self, file: &[u8], flags: Flags, size: u64) {
+    /// A file (the base name) of a message, with its flags and its size, bytes.
+    pub fn add(&mut self, uid: Uid, file: &[u8], flags: Flags, size: u64) {
         let next = u32::try_from(self.flags.len()).unwrap_or(u32::MAX);
         let flags = *self.flags.entry(flags).or_insert(next);
-        self.files.insert(self.digest(file), (flags, size));
+        let uid = Some(uid);
+        let digest = self.digest(file);
+        self.files.insert(digest, File { size, flags, uid });
     }
 
-    /// Strikes a file that is there off; `false`: that was not recorded, or not so, or it is struck
-    /// off already. Without a size that is not asked.
-    pub fn strike(&mut self, file: &[u8], flags: &Flags, size: Option<u64>) -> bool {
-        let recorded = self.files.remove(&self.digest(file));
-        recorded.is_some_and(|(had, was)| {
-            self.flags.get(flags) == Some(&had) && size.is_none_or(|size| size == was)
-        })
+    /// Strikes a file that is there off. Without a size that is not asked.
+    pub fn strike(&mut self, file: &[u8], flags: &Flags, size: Option<u64>) -> Struck {
+        let digest = self.digest(file);
+        let Some(recorded) = self.files.get_mut(&digest) else {
+            return Struck::New;
+        };
+        let Some(uid) = recorded.uid.take() else {
+            return Struck::Twice;
+        };
+        let flags = self.flags.get(flags) == Some(&recorded.flags);
+        if flags && size.is_none_or(|size| size == recorded.size) {
+            return Struck::Same;
+        }
+        self.changed.insert(uid);
+        Struck::Changed
     }
 
-    /// Whether all are struck off.
-    pub fn is_empty(&self) -> bool {
-        self.files.is_empty()
+    /// What is not as it was recorded, now that all files that are there were struck off.
+    pub fn unlike(self) -> Unlike {
+        Unlike {
+            gone: self.files.into_values().filter_map(|f| f.uid).collect(),
+            changed: self.changed,
+        }
     }
 
     fn digest(&self, file: &[u8]) -> [u64; 2] {
@@ -57,22 +114,55 @@ mod tests {
     use super::*;
     use crate::model::SystemFlag;
 
+    fn uid(n: u32) -> Uid {
+        Uid::new(n).unwrap()
+    }
+
     #[test]
     fn each_file_is_struck_off_once_and_as_it_was_recorded() {
         let (seen, none) = (Flags::of(&[SystemFlag::Seen]), Flags::default());
         let recorded = || {
             let mut all = Recorded::with_capacity(3);
-            all.add(b"a", seen.clone(), 1);
-            all.add(b"b", none.clone(), 2);
+            all.add(uid(1), b"a", seen.clone(), 1);
+            all.add(uid(2), b"b", none.clone(), 2);
             all
         };
         let mut all = recorded();
-        assert!(all.strike(b"a", &seen, Some(1)) && !all.is_empty());
-        assert!(all.strike(b"b", &none, None) && all.is_empty());
-        assert!(!all.strike(b"a", &seen, Some(1)), "twice");
-        assert!(!recorded().strike(b"c", &seen, None), "another name");
-        assert!(!recorded().strike(b"a", &none, None), "other flags");
-        assert!(!recorded().strike(b"a", &Flags::of(&[SystemFlag::Draft]), None));
-        assert!(!recorded().strike(b"a", &seen, Some(2)), "another size");
+        assert_eq!(all.strike(b"a", &seen, Some(1)), Struck::Same);
+        assert_eq!(all.strike(b"b", &none, None), Struck::Same);
+        assert_eq!(all.strike(b"a", &seen, Some(1)), Struck::Twice);
+        assert!(all.unlike().is_empty());
+        let strike = |file: &[u8], flags: &Flags, size| {
+            let mut all = recorded();
+            let struck = all.strike(file, flags, size);
+            let unlike = all.unlike();
+            let numbers = |uids: BTreeSet<Uid>| uids.into_iter().map(Uid::get).collect::<Vec<_>>();
+            (struck, numbers(unlike.changed), numbers(unlike.gone))
+        };
+        let changed = (Struck::Changed, vec![1], vec![2]);
+        assert_eq!(strike(b"a", &seen, None), (Struck::Same, vec![], vec![2]));
+        assert_eq!(strike(b"c", &seen, None), (Struck::New, vec![], vec![1, 2]));
+        assert_eq!(strike(b"a", &none, None), changed, "other flags");
+        let draft = Flags::of(&[SystemFlag::Draft]);
+        assert_eq!(strike(b"a", &draft, None), changed, "flags that none has");
+        assert_eq!(strike(b"a", &seen, Some(2)), changed, "another size");
+    }
+
+    #[test]
+    fn either_makes_a_difference() {
+        let one = || BTreeSet::from([uid(1)]);
+        let (changed, gone) = (one(), BTreeSet::new());
+        assert!(!Unlike { changed, gone }.is_empty());
+        let (changed, gone) = (one(), BTreeSet::from([uid(2)]));
+        assert_eq!(Unlike { changed, gone }.uids(), [uid(1), uid(2)].into());
+        let (changed, gone) = (BTreeSet::new(), one());
+        assert!(!Unlike { changed, gone }.is_empty());
+        assert!(Unlike::default().is_empty());
+    }
+
+    /// There may be one for each of a million messages.
+    #[test]
+    fn a_file_is_small() {
+        assert!(size_of::<([u64; 2], File)>() <= 32);
     }
 }

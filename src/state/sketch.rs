@@ -101,16 +101,17 @@ impl State {
             return Ok(None);
         }
         let mut all = Recorded::with_capacity(usize::try_from(count).unwrap_or(0));
-        let sql = "SELECT file, flags, keywords, size FROM pair WHERE mailbox = ?1";
+        let sql = "SELECT uid, file, flags, keywords, size FROM pair WHERE mailbox = ?1";
         let mut query = self.db.prepare_cached(sql).map_err(&what)?;
         let names = Names::of(&self.db);
         let mut rows = query.query([key.0]).map_err(&what)?;
         while let Some(row) = rows.next().map_err(&what)? {
             let mut add = || {
-                let file = names.unpack(row.get_ref(0)?.as_blob()?)?;
-                let flags = flags_from(row.get(1)?, row.get_ref(2)?.as_str()?);
-                let size = row.get::<_, i64>(3)?.unsigned_abs();
-                all.add(file.as_bytes(), flags, size);
+                let uid = Uid::new(row.get(0)?).ok_or(rusqlite::Error::InvalidQuery)?;
+                let file = names.unpack(row.get_ref(1)?.as_blob()?)?;
+                let flags = flags_from(row.get(2)?, row.get_ref(3)?.as_str()?);
+                let size = row.get::<_, i64>(4)?.unsigned_abs();
+                all.add(uid, file.as_bytes(), flags, size);
                 Ok::<_, rusqlite::Error>(())
             };
             add().map_err(&what)?;

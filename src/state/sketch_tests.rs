@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{MailboxName, SystemFlag};
+use crate::model::{MailboxName, Struck, SystemFlag};
 
 fn with_pairs(uids: &[u32]) -> (State, MailboxKey) {
     let mut state = State::in_memory().unwrap();
@@ -57,8 +57,8 @@ fn what_is_recorded_of_files_is_told_where_all_is_settled() {
     let (state, key) = with_pairs(&[1, 2]);
     let none = Flags::default();
     let mut recorded = state.recorded(key).unwrap().unwrap();
-    assert!(recorded.strike(b"1", &none, Some(1)) && !recorded.is_empty());
-    assert!(recorded.strike(b"2", &none, Some(1)) && recorded.is_empty());
+    assert_eq!(recorded.strike(b"2", &none, Some(1)), Struck::Same);
+    assert_eq!(recorded.unlike().gone, uids(&[1]));
     let unsettled = |sql: &str| {
         let (state, key) = with_pairs(&[1, 2]);
         state.db.execute(sql, []).unwrap();

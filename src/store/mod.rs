@@ -22,7 +22,7 @@ pub use error::StoreError;
 
 use crate::model::{
     Excerpt, Fingerprint, Flags, Id, Kin, MailboxBase, MailboxName, Outline, Recorded, Timestamp,
-    UidValidity,
+    UidValidity, Unlike,
 };
 use crate::reconcile::{Cursor, Listed, Look};
 use std::collections::{BTreeMap, BTreeSet};
@@ -195,15 +195,18 @@ pub trait Keep: Store {
         cursor: &Cursor,
     ) -> Result<Option<Look<Self::Id>>, StoreError>;
 
-    /// A look at a mailbox that holds just what was recorded of it; what it saw is not kept, so
-    /// that the mailbox may be of any size. `None`: it holds something else, or who knows.
+    /// A look at what a mailbox holds beside what was recorded of it, and the messages of which it
+    /// holds something else; the look does not say which are gone. What is as it was recorded is
+    /// not kept, so that the mailbox may be of any size. `None`: it has to be looked at.
+    ///
+    /// [`Depth::Everything`] compares sizes, too, and only tells whether all is as it was recorded.
     async fn look_for(
         &mut self,
         mailbox: &MailboxName,
         recorded: Recorded,
         cursor: Option<&Cursor>,
         depth: Depth,
-    ) -> Result<Option<Look<Self::Id>>, StoreError>;
+    ) -> Result<Option<(Look<Self::Id>, Unlike)>, StoreError>;
 
     /// [`Store::create_mailbox`] for several, which is much cheaper; answers in their order.
     async fn create_mailboxes(&mut self, names: &[MailboxName]) -> Vec<Result<(), StoreError>>;

@@ -190,24 +190,33 @@ impl Keep for Memory<MaildirId> {
         mut recorded: Recorded,
         _: Option<&Cursor>,
         depth: Depth,
-    ) -> Result<Option<Look<MaildirId>>, StoreError> {
+    ) -> Result<Option<(Look<MaildirId>, Unlike)>, StoreError> {
         self.step()?;
         let inner = self.inner.borrow();
         let gone = || StoreError::Mailbox(format!("no mailbox {mailbox}"));
         let b = inner.boxes.get(mailbox).ok_or_else(gone)?;
-        let odd = !b.remarks.is_empty() || b.blind || b.dim;
-        let mut strike = |(id, message): (&MaildirId, &Message)| {
+        let mut odd = !b.remarks.is_empty() || b.blind || b.dim;
+        let mut look = Look::unchanged(None, b.mark());
+        for (id, message) in &b.messages {
             let size = (depth == Depth::Everything).then_some(message.body.len() as u64);
-            let plain = !message.broken && !message.edited;
-            plain && recorded.strike(id.as_bytes(), &message.flags, size)
-        };
-        if odd || !b.messages.iter().all(&mut strike) || !recorded.is_empty() {
+            odd |= message.broken || message.edited;
+            let struck = recorded.strike(id.as_bytes(), &message.flags, size);
+            if struck != Struck::Same {
+                odd |= size.is_some();
+                look.seen.insert(id.clone(), Some(message.flags.clone()));
+            }
+            if struck == Struck::New {
+                look.sizes.insert(id.clone(), message.body.len() as u64);
+                look.origins.extend(id.origin().map(|o| (id.clone(), o)));
+            }
+        }
+        let unlike = recorded.unlike();
+        if odd || depth == Depth::Everything && !unlike.is_empty() {
             return Ok(None);
         }
-        let mut look = Look::unchanged(None, b.mark());
         (look.sees, look.stores) = (inner.stores.clone(), inner.stores.clone());
         look.writable = !b.read_only;
-        Ok(Some(look))
+        Ok(Some((look, unlike)))
     }
 
     async fn create_mailboxes(&mut self, names: &[MailboxName]) -> Vec<Result<(), StoreError>> {
