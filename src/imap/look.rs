@@ -173,6 +173,7 @@ async fn by_past(
         let Fetched {
             uid: Some(uid),
             flags: Some(flags),
+            modseq: Some(_),
             ..
         } = fetched
         else {
@@ -250,19 +251,16 @@ async fn by_changes(
     }
     let commands = changes(session, left);
     let answers = session.run_all(&commands).await?;
-    let (mut changed, mut listed) = (BTreeMap::new(), UidSet::default());
+    let (mut changed, mut listed, mut stamped) = (BTreeMap::new(), UidSet::default(), true);
     for (command, (replies, done)) in commands.iter().zip(answers) {
         must(done, "list changes")?;
         for reply in replies {
             match reply {
                 // What is said beside another answer is newer than this look: the next shows it.
                 Reply::Fetch(f) if command.fetches() => {
-                    if let Fetched {
-                        uid: Some(uid),
-                        flags: Some(flags),
-                        ..
-                    } = *f
-                    {
+                    if let (Some(uid), Some(flags)) = (f.uid, f.flags) {
+                        // Without a MODSEQ it is no answer to that (RFC 7162, 3.1.4.1).
+                        stamped &= f.modseq.is_some();
                         changed.insert(uid, Some(flags));
                     }
                 }
@@ -275,8 +273,8 @@ async fn by_changes(
     let Some(uids) = listed.uids(u64::from(exists)) else {
         return Ok(false);
     };
-    if uids.len() != exists as usize {
-        tracing::debug!("the list of UIDs does not add up; listing everything");
+    if uids.len() != exists as usize || !stamped {
+        tracing::debug!("what changed and the list of UIDs do not add up; listing everything");
         return Ok(false);
     }
     for uid in uids {

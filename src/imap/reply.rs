@@ -66,6 +66,8 @@ pub struct Fetched {
     pub uid: Option<Uid>,
     /// The flags, `\Recent` left out.
     pub flags: Option<Flags>,
+    /// MODSEQ (RFC 7162).
+    pub modseq: Option<u64>,
     /// INTERNALDATE.
     pub date: Option<Timestamp>,
     /// RFC822.SIZE.
@@ -212,12 +214,10 @@ fn fetch(rest: &[u8], frame: Frame) -> Option<Fetched> {
             "BODY[HEADER]" => fetched.header = value.bytes().map(<[u8]>::to_vec),
             "X-GM-MSGID" => fetched.object = value.bytes().map(<[u8]>::to_vec),
             "EMAILID" => {
-                if let Value::List(inner) = value
-                    && let [id] = inner.as_slice()
-                {
-                    fetched.object = id.bytes().map(<[u8]>::to_vec);
-                }
+                let id = value.only().and_then(Value::bytes);
+                fetched.object = id.map(<[u8]>::to_vec);
             }
+            "MODSEQ" => fetched.modseq = value.only().and_then(Value::number),
             name if name.starts_with("BODY[HEADER.FIELDS") => {
                 fetched.message_id = value.bytes().map(<[u8]>::to_vec);
             }

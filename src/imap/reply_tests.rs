@@ -25,6 +25,7 @@ fn fetch_is_read_tolerantly_and_never_guessed() {
     );
     assert_eq!(all.uid.unwrap().get(), u32::MAX);
     assert_eq!(all.size, Some(5_000_000_000));
+    assert_eq!(all.modseq, Some(i64::MAX as u64));
     assert_eq!(all.date, Some(Timestamp(1_706_778_000)));
     let flags = all.flags.unwrap();
     assert!(flags.has(SystemFlag::Seen) && flags.has_keyword(&Keyword::forwarded()));
@@ -34,6 +35,11 @@ fn fetch_is_read_tolerantly_and_never_guessed() {
         "absent is unknown"
     );
     assert_eq!(fetched("* 1 FETCH (UID 1 FLAGS NIL)").flags, None);
+    assert_eq!(fetched("* 1 FETCH (UID 1 MODSEQ (1 2))").modseq, None);
+    assert_eq!(
+        fetched("* 1 FETCH (UID 1 EMAILID (M1))").object.unwrap(),
+        b"M1"
+    );
     assert_eq!(
         fetched("* 1 FETCH (UID 1 FLAGS ())").flags,
         Some(Flags::default())

@@ -34,6 +34,14 @@ impl Value {
             Value::Streamed(_) | Value::List(_) | Value::Nil => None,
         }
     }
+
+    /// What is in a list of one.
+    pub fn only(&self) -> Option<&Value> {
+        match self {
+            Value::List(inner) => inner.as_slice().first().filter(|_| inner.len() == 1),
+            _ => None,
+        }
+    }
 }
 
 /// Reads all values of a text whose literals lie in the frame. `None`: it cannot be read.

@@ -265,7 +265,7 @@ impl MaildirStore {
         name: &MailboxName,
         id: &MaildirId,
     ) -> Result<Option<Entry>, StoreError> {
-        let mailbox = self.directory(name)?;
+        let mailbox = self.path(name);
         let glimpse = self.glimpses.get(name).and_then(|all| all.get(id));
         let known = match (self.scans.get(name), glimpse) {
             (None, Some(entry)) => Some(entry.clone()),

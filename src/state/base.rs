@@ -127,7 +127,8 @@ impl State {
         let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin
                    FROM pair WHERE mailbox = ?1 ORDER BY uid";
         let mut base = self.head(key).map_err(&what)?;
-        self.add_pairs(&mut base, sql, params![key.0])
+        let names = Names::of(&self.db);
+        self.add_pairs(&mut base, &names, (sql, params![key.0]))
             .map_err(what)?;
         Ok(base)
     }
@@ -151,12 +152,11 @@ impl State {
     pub(super) fn add_pairs(
         &self,
         base: &mut MailboxBase,
-        sql: &str,
-        values: impl Params,
+        names: &Names<'_>,
+        (sql, values): (&str, impl Params),
     ) -> Result<(), rusqlite::Error> {
         let mut query = self.db.prepare_cached(sql)?;
-        let names = Names::of(&self.db);
-        for pair in query.query_map(values, |row| pair_from(row, &names))? {
+        for pair in query.query_map(values, |row| pair_from(row, names))? {
             let pair = pair?;
             base.others.remove(&pair.uid);
             base.pairs.push(pair);

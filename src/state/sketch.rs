@@ -5,13 +5,14 @@ use super::base::{epoch_from, flags_from, name_from};
 use super::names::Names;
 use super::{State, StateError, doing};
 use crate::model::{Aside, Flags, MailboxBase, MailboxKey, Outline, Recorded, Uid, span};
-use rusqlite::{Row, params};
+use rusqlite::{Row, Transaction, params};
 use std::collections::BTreeSet;
 
 impl State {
     /// A mailbox in short.
     pub fn outline(&self, key: MailboxKey) -> Result<Outline, StateError> {
         let what = doing("read about a mailbox");
+        let _reading = self.reading().map_err(&what)?;
         let sql = "SELECT name, epoch,
                        (SELECT min(uid) FROM pair WHERE mailbox = ?1),
                        (SELECT max(uid) FROM pair WHERE mailbox = ?1)
@@ -36,12 +37,14 @@ impl State {
     /// tombstone all.
     pub fn sketch(&self, key: MailboxKey) -> Result<MailboxBase, StateError> {
         let what = doing("read about a mailbox");
+        let _reading = self.reading().map_err(&what)?;
         let mut base = self.head(key).map_err(&what)?;
         base.others = self.uids(key).map_err(&what)?;
         let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin
                    FROM pair INDEXED BY pair_tombstone
                    WHERE mailbox = ?1 AND tombstone IS NOT NULL ORDER BY uid";
-        self.add_pairs(&mut base, sql, params![key.0])
+        let names = Names::of(&self.db);
+        self.add_pairs(&mut base, &names, (sql, params![key.0]))
             .map_err(what)?;
         Ok(base)
     }
@@ -54,11 +57,13 @@ impl State {
     ) -> Result<(), StateError> {
         let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin
                    FROM pair WHERE mailbox = ?1 AND uid = ?2";
-        let key = base.key.0;
+        let what = doing("read messages");
+        let _reading = self.reading().map_err(&what)?;
+        let (key, names) = (base.key.0, Names::of(&self.db));
         for uid in uids {
             if base.others.contains(uid) {
-                self.add_pairs(base, sql, params![key, uid.get()])
-                    .map_err(doing("read messages"))?;
+                self.add_pairs(base, &names, (sql, params![key, uid.get()]))
+                    .map_err(&what)?;
             }
         }
         base.pairs.sort_by_key(|pair| pair.uid);
@@ -90,6 +95,7 @@ impl State {
     /// it has to be looked at as a whole.
     pub fn recorded(&self, key: MailboxKey) -> Result<Option<Recorded>, StateError> {
         let what = doing("read about files");
+        let _reading = self.reading().map_err(&what)?;
         let sql = "SELECT EXISTS (SELECT 1 FROM aside WHERE mailbox = ?1)
                        OR EXISTS (SELECT 1 FROM pair INDEXED BY pair_tombstone
                                   WHERE mailbox = ?1 AND tombstone IS NOT NULL),
@@ -119,15 +125,10 @@ impl State {
         Ok(Some(all))
     }
 
-    /// Whether a mailbox holds at least so many messages in the base.
-    pub fn holds(&self, key: MailboxKey, messages: usize) -> Result<bool, StateError> {
-        let sql = "SELECT count(*) FROM (SELECT 1 FROM pair WHERE mailbox = ?1 LIMIT ?2)";
-        let most = i64::try_from(messages).unwrap_or(i64::MAX);
-        let count: i64 = self
-            .db
-            .query_row(sql, [key.0, most], |row| row.get(0))
-            .map_err(doing("count messages"))?;
-        Ok(count >= most)
+    /// What is asked until this is let go of is answered from one state of things, for which the
+    /// database is locked once, and not for each question.
+    fn reading(&self) -> Result<Transaction<'_>, rusqlite::Error> {
+        self.db.unchecked_transaction()
     }
 
     fn uids(&self, key: MailboxKey) -> Result<BTreeSet<Uid>, rusqlite::Error> {

@@ -82,10 +82,3 @@ fn pairs_whose_flags_are_not_so() {
     assert_eq!(unlike(&[1, 2, 3, 9]), uids(&[2, 3]));
     assert_eq!(unlike(&[1, 3]), uids(&[3]));
 }
-
-#[test]
-fn whether_a_mailbox_is_large() {
-    let (state, key) = with_pairs(&[1, 2, 3]);
-    let holds = |messages| state.holds(key, messages).unwrap();
-    assert!(holds(2) && holds(3) && !holds(4));
-}

@@ -319,3 +319,54 @@ fn where_uids_do_not_last_nothing_is_changed() {
         }
     }
 }
+
+/// What a server says of flags beside the question is no answer to it: an answer to CHANGEDSINCE
+/// comes with a MODSEQ (RFC 7162, 3.1.4.1). Where it does not, all flags are asked for.
+#[test]
+fn flags_that_nobody_asked_for_are_not_believed() {
+    let synced = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let later = synced.clone();
+    let (port, said) = serve("* OK hi\r\n", move |tag, command| {
+        let later = later.load(std::sync::atomic::Ordering::SeqCst);
+        let modseq = if later { 6 } else { 5 };
+        let verb = command.split(' ').next().unwrap_or("");
+        match verb {
+            "CAPABILITY" => {
+                format!("* CAPABILITY IMAP4rev1 AUTH=PLAIN CONDSTORE\r\n{tag} OK done\r\n")
+            }
+            "STATUS" => format!(
+                "* STATUS INBOX (MESSAGES 1 UIDNEXT 2 UIDVALIDITY 7 HIGHESTMODSEQ {modseq})\r\n\
+                 {tag} OK done\r\n"
+            ),
+            "SELECT" => format!(
+                "* 1 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\n* OK [UIDNEXT 2] x\r\n\
+                 * OK [HIGHESTMODSEQ {modseq}] x\r\n{tag} OK [READ-WRITE] done\r\n"
+            ),
+            _ if command.starts_with("UID SEARCH") => {
+                format!("* SEARCH 1\r\n{tag} OK done\r\n")
+            }
+            _ if command.contains("CHANGEDSINCE") => {
+                format!("* 1 FETCH (UID 1 FLAGS (\\Flagged))\r\n{tag} OK done\r\n")
+            }
+            _ if command.contains("BODY.PEEK[]") => format!(
+                "* 1 FETCH (UID 1 FLAGS () MODSEQ (5) RFC822.SIZE 14 BODY[] {{14}}\r\n\
+                 Subject: a\r\n\r\n)\r\n{tag} OK done\r\n"
+            ),
+            "UID" => format!("* 1 FETCH (UID 1 FLAGS () MODSEQ (5))\r\n{tag} OK done\r\n"),
+            _ => ordinary(tag, command),
+        }
+    });
+    let home = home(port, "tls = \"none\"\npassword = \"x\"");
+    let (code, text) = run(&home, &["sync"]);
+    assert!(code == 0, "{code} {text}");
+    synced.store(true, std::sync::atomic::Ordering::SeqCst);
+    let (code, text) = run(&home, &["sync"]);
+    assert!(code == 0, "{code} {text}");
+    let said = said.lock().unwrap().join("\n");
+    assert!(said.contains("CHANGEDSINCE 5"), "{said}");
+    let names = |sub: &str| std::fs::read_dir(home.mail().join("INBOX").join(sub)).unwrap();
+    let names = names("new").chain(names("cur")).flatten();
+    let names: Vec<_> = names.map(|file| file.file_name()).collect();
+    let flagged = |name: &std::ffi::OsString| name.to_string_lossy().ends_with('F');
+    assert!(names.len() == 1 && !names.iter().any(flagged), "{names:?}");
+}
