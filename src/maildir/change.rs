@@ -28,30 +28,35 @@ impl MaildirStore {
         let keywords = self.keywords_for(name, &mailbox, edits)?;
         let (mut done, mut touched) = (Vec::new(), BTreeSet::new());
         for edit in edits {
-            let saw = edit.saw.as_ref();
-            let Some(entry) = self.find_as((name, &mailbox), &edit.id, (saw, &keywords))? else {
+            let file = (name, &edit.id);
+            let alter = |store: &Self, entry: &Entry| {
+                let changed = changed(entry, edit, &keywords);
+                let (from, to) = (
+                    entry.path(&mailbox, &edit.id),
+                    changed.path(&mailbox, &edit.id),
+                );
+                match changed == *entry {
+                    true => store.disk.about(&from).map(|_| changed),
+                    false => store.disk.rename_new(&from, &to).map(|()| changed),
+                }
+            };
+            let Some((entry, altered)) = self.at(file, (edit.saw.as_ref(), &keywords), alter)?
+            else {
                 continue;
             };
-            let changed = changed(&entry, edit, &keywords);
-            if changed == entry {
-                done.push(edit.id.clone());
-                continue;
-            }
-            let (from, to) = (
-                entry.path(&mailbox, &edit.id),
-                changed.path(&mailbox, &edit.id),
-            );
-            match self.disk.rename_new(&from, &to) {
-                Ok(()) => {}
+            match altered {
+                Ok(changed) if entry == changed => {}
+                Ok(changed) => {
+                    touched.extend([entry.sub.name(), changed.sub.name()]);
+                    self.note_entry(name, &edit.id, Some(changed));
+                }
                 // Renamed by another program meanwhile, or the name is taken: look again later.
                 Err(error) if is_race(&error) => {
                     self.forget_scan(name);
                     continue;
                 }
-                Err(error) => return Err(failed(&from, &error)),
+                Err(error) => return Err(failed(&entry.path(&mailbox, &edit.id), &error)),
             }
-            touched.extend([entry.sub.name(), changed.sub.name()]);
-            self.note_entry(name, &edit.id, Some(changed));
             done.push(edit.id.clone());
         }
         self.sync(&mailbox, &touched)?;
@@ -90,24 +95,26 @@ impl MaildirStore {
         let (mut done, mut touched) = (Vec::new(), BTreeSet::new());
         let shelf = self.shelf_for(name)?;
         for removal in removals {
-            let saw = removal.saw.as_ref();
-            let found = self.find_as((name, &mailbox), &removal.id, (saw, &keywords))?;
-            let Some(entry) = found else {
+            let file = (name, &removal.id);
+            let take = |store: &Self, entry: &Entry| {
+                let now = file_name::flags(entry.info(), |letter| keywords.name(letter));
+                let from = entry.path(&mailbox, &removal.id);
+                let take = || store.quarantine.take_into(&shelf, &from);
+                removal.still_holds(&now).then(take).transpose()
+            };
+            let Some((entry, taken)) = self.at(file, (removal.saw.as_ref(), &keywords), take)?
+            else {
                 done.push((removal.id.clone(), Removed::Gone));
                 continue;
             };
-            let now = file_name::flags(entry.info(), |letter| keywords.name(letter));
-            if !removal.still_holds(&now) {
-                continue;
-            }
-            let from = entry.path(&mailbox, &removal.id);
-            let to = match self.quarantine.take_into(&shelf, &from) {
-                Ok(to) => to,
+            let to = match taken {
+                Ok(Some(to)) => to,
+                Ok(None) => continue,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     self.forget_scan(name);
                     continue;
                 }
-                Err(error) => return Err(failed(&from, &error)),
+                Err(error) => return Err(failed(&entry.path(&mailbox, &removal.id), &error)),
             };
             touched.insert(entry.sub.name());
             self.note_entry(name, &removal.id, None);
@@ -240,23 +247,42 @@ impl MaildirStore {
         }
     }
 
-    /// The entry of a file that most likely has these flags still: a file with just that name is
-    /// looked for before the directory is read.
-    fn find_as(
+    /// Does this to a file, under the name it has most likely: as it was seen last, or with the
+    /// flags that it should have. The directory is read only where none of these is there. `None`
+    /// when the file is gone.
+    fn at<T>(
         &mut self,
-        (name, mailbox): (&MailboxName, &Path),
-        id: &MaildirId,
+        (name, id): (&MailboxName, &MaildirId),
         (flags, keywords): (Option<&Flags>, &Keywords),
-    ) -> Result<Option<Entry>, StoreError> {
-        let Some(flags) = flags.filter(|_| !self.scans.contains_key(name)) else {
-            return self.find(name, id);
+        act: impl Fn(&Self, &Entry) -> io::Result<T>,
+    ) -> Result<Option<(Entry, io::Result<T>)>, StoreError> {
+        let entries = match (self.seen_last(name, id), flags) {
+            (Some(entry), _) => vec![entry],
+            (None, Some(flags)) if !self.scans.contains_key(name) => {
+                likely_entries(flags, keywords)
+            }
+            (None, _) => Vec::new(),
         };
-        let likely = likely_entries(flags, keywords);
-        let there = |entry: &Entry| self.disk.about(&entry.path(mailbox, id)).is_ok();
-        match likely.into_iter().find(there) {
-            Some(entry) => Ok(Some(entry)),
-            None => self.find(name, id),
+        for entry in entries {
+            match act(self, &entry) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                done => return Ok(Some((entry, done))),
+            }
         }
+        let found = self.find(name, id)?;
+        Ok(found.map(|entry| {
+            let done = act(self, &entry);
+            (entry, done)
+        }))
+    }
+
+    /// The entry of a file, as it was when the mailbox was looked at.
+    fn seen_last(&self, name: &MailboxName, id: &MaildirId) -> Option<Entry> {
+        let entry = match self.scans.get(name) {
+            Some(scan) => scan.entries.get(id),
+            None => self.glimpses.get(name).and_then(|all| all.get(id)),
+        };
+        entry.cloned()
     }
 
     /// The entry of a file, looked for on disk when it is not where it was.
@@ -266,10 +292,9 @@ impl MaildirStore {
         id: &MaildirId,
     ) -> Result<Option<Entry>, StoreError> {
         let mailbox = self.path(name);
-        let glimpse = self.glimpses.get(name).and_then(|all| all.get(id));
-        let known = match (self.scans.get(name), glimpse) {
-            (None, Some(entry)) => Some(entry.clone()),
-            _ => self.scan_of(name)?.entries.get(id).cloned(),
+        let known = match self.seen_last(name, id) {
+            None => self.scan_of(name)?.entries.get(id).cloned(),
+            known => known,
         };
         if let Some(entry) = &known
             && self.disk.about(&entry.path(&mailbox, id)).is_ok()
