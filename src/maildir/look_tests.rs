@@ -1,0 +1,219 @@
+//! Looks at directories that are there.
+
+use super::super::disk::{Disk, Kernel};
+use super::*;
+use crate::maildir::{Claim, Layout};
+use crate::model::{Canonical, Flags, MailboxKey, PairId, SystemFlag, Uid};
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+fn uid(n: u32) -> Uid {
+    Uid::new(n).unwrap()
+}
+
+/// A mailbox without messages.
+fn made() -> (TempDir, MaildirStore, MailboxName, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let claim = Claim::Known("uuid".into());
+    let mut store = MaildirStore::new(dir.path(), Layout::default(), claim);
+    let inbox = MailboxName::inbox();
+    let made = store.create_all(std::slice::from_ref(&inbox)).remove(0);
+    made.unwrap();
+    let mailbox = store.path(&inbox);
+    (dir, store, inbox, mailbox)
+}
+
+/// A mailbox of two messages, one of them flagged, after a change: what it holds beside them,
+/// in few words.
+fn beside(change: impl Fn(&Path), depth: Depth) -> Option<String> {
+    let (_dir, mut store, inbox, mailbox) = made();
+    std::fs::write(mailbox.join("new/1.x"), "one").unwrap();
+    std::fs::write(mailbox.join("cur/2.x:2,F"), "two2").unwrap();
+    change(&mailbox);
+    // In the tick of the change nothing is sure.
+    while Times::of(&Kernel, &mailbox).unwrap().blur(Kernel.now()) > 0 {}
+    let mut recorded = Recorded::with_capacity(2);
+    recorded.add(uid(1), b"1.x", Flags::default(), 3);
+    recorded.add(uid(2), b"2.x", Flags::of(&[SystemFlag::Flagged]), 4);
+    let looked = store.look_beside(&inbox, recorded, None, depth).unwrap();
+    let (look, unlike) = looked?;
+    let mut words: Vec<String> = Vec::new();
+    for (id, flags) in &look.seen {
+        let [size, broken] = [look.sizes.contains_key(id), look.broken.contains(id)];
+        assert!(store.glimpses[&inbox].contains_key(id));
+        assert!(store.find(&inbox, id).unwrap().is_some());
+        assert!(store.scans.is_empty(), "it was seen a moment ago");
+        let flags = flags.as_ref().unwrap();
+        words.push(format!("{id} {flags} size {size} broken {broken}"));
+    }
+    let uids =
+        |uids: &BTreeSet<Uid>| format!("{:?}", uids.iter().map(|u| u.get()).collect::<Vec<_>>());
+    words.push(format!(
+        "changed {} gone {}",
+        uids(&unlike.changed),
+        uids(&unlike.gone)
+    ));
+    words.extend(look.origins.values().map(|origin| origin.uid.to_string()));
+    Some(words.join("; "))
+}
+
+/// The same with either depth.
+fn both(change: impl Fn(&Path)) -> [Option<String>; 2] {
+    [Depth::Changes, Depth::Everything].map(|depth| beside(&change, depth))
+}
+
+fn write(at: &'static str, what: &'static str) -> impl Fn(&Path) {
+    move |mailbox| std::fs::write(mailbox.join(at), what).unwrap()
+}
+
+fn rename(from: &'static str, to: &'static str) -> impl Fn(&Path) {
+    move |mailbox| std::fs::rename(mailbox.join(from), mailbox.join(to)).unwrap()
+}
+
+const NOTHING: &str = "changed [] gone []";
+
+#[test]
+fn a_mailbox_that_is_just_what_was_recorded() {
+    let just = || Some(NOTHING.to_owned());
+    assert_eq!(both(|_| ()), [just(), just()]);
+    assert_eq!(both(rename("new/1.x", "cur/1.x:2,")), [just(), just()]);
+    // Only sizes tell.
+    assert_eq!(both(write("new/1.x", "another")), [just(), None]);
+    assert_eq!(both(write("new/1.x", "")), [just(), None]);
+}
+
+#[test]
+fn what_a_mailbox_holds_beside_what_was_recorded() {
+    let shows = |change: &dyn Fn(&Path), what: &str| {
+        assert_eq!(both(change), [Some(what.to_owned()), None]);
+    };
+    shows(
+        &rename("new/1.x", "cur/1.x:2,S"),
+        "file 1.x \\Seen size false broken false; changed [1] gone []",
+    );
+    shows(
+        &rename("new/1.x", "new/3.x"),
+        "file 3.x  size true broken false; changed [] gone [1]",
+    );
+    shows(
+        &write("cur/3.x:2,", ""),
+        "file 3.x  size false broken true; changed [] gone []",
+    );
+    let gone = |mailbox: &Path| std::fs::remove_file(mailbox.join("new/1.x")).unwrap();
+    shows(&gone, "changed [] gone [1]");
+}
+
+#[test]
+fn what_is_odd_is_looked_at_as_a_whole() {
+    assert_eq!(both(write("cur/1.x:2,", "one")), [None, None], "twice");
+    assert_eq!(both(write("cur/1.x:2,S", "one")), [None, None], "twice");
+    let twice = |mailbox: &Path| {
+        write("cur/3.x:2,", "x")(mailbox);
+        write("cur/3.x:2,S", "x")(mailbox);
+    };
+    assert_eq!(both(twice), [None, None], "new, and twice");
+    let link = |mailbox: &Path| {
+        std::os::unix::fs::symlink("nowhere", mailbox.join("cur/link")).unwrap();
+    };
+    assert_eq!(both(link), [None, None]);
+}
+
+/// Two looks at a mailbox that holds a message of another size than was recorded, the second
+/// with the cursor of the first.
+fn twice(depth: Depth) -> [Look<MaildirId>; 2] {
+    let (_dir, mut store, inbox, mailbox) = made();
+    std::fs::write(mailbox.join("cur/1.x:2,S"), "one").unwrap();
+    while Times::of(&Kernel, &mailbox).unwrap().blur(Kernel.now()) > 0 {}
+    let pair = Pair {
+        id: PairId(1),
+        uid: uid(1),
+        file: MaildirId::new("1.x"),
+        flags: Flags::of(&[SystemFlag::Seen]),
+        hash: Canonical::of(b"four"),
+        size: 4,
+        kin: None,
+        tombstone: None,
+    };
+    let base = MailboxBase {
+        key: MailboxKey(1),
+        name: inbox,
+        tag: 1,
+        epoch: None,
+        pairs: vec![pair],
+        others: BTreeSet::new(),
+        aside: Vec::new(),
+    };
+    let first = store.look_at(&base, None, depth).unwrap();
+    let second = store.look_at(&base, Some(&first.cursor), depth).unwrap();
+    [first, second]
+}
+
+#[test]
+fn a_message_of_another_size_was_edited_which_only_a_look_at_everything_sees() {
+    let id = MaildirId::new("1.x");
+    let [first, second] = twice(Depth::Everything);
+    for look in [&first, &second] {
+        assert_eq!(look.coverage, Coverage::Complete);
+        assert_eq!(look.edited, [id.clone()].into());
+        assert!(look.sizes.is_empty() && look.origins.is_empty());
+    }
+    let [first, second] = twice(Depth::Changes);
+    assert!(first.seen.contains_key(&id) && first.edited.is_empty());
+    assert!(second.is_empty_delta(), "no stamp has moved");
+    assert_eq!(second.cursor, first.cursor);
+}
+
+#[test]
+fn a_mailbox_is_left_where_most_is_sure() {
+    const HOUR: i64 = 3_600_000_000_000;
+    let left = |stamp: i64, at: i64| Left {
+        times: Times {
+            cur: stamp,
+            ..Times::default()
+        },
+        at,
+    };
+    let at = |before: Left, stamp: i64, at: i64| {
+        let cursor = before.write();
+        Left::read(&left_at(Some(&cursor), left(stamp, 0).times, at)).unwrap()
+    };
+    let now = 1000 * HOUR;
+    assert_eq!(
+        at(left(now, now), now, now + HOUR),
+        left(now, now + HOUR),
+        "sure by now"
+    );
+    assert_eq!(
+        at(left(now, now + 1), now, now + 2),
+        left(now, now + 1),
+        "as unsure"
+    );
+    assert_eq!(
+        at(left(now, now + HOUR), now, now + 2 * HOUR),
+        left(now, now + HOUR)
+    );
+    assert_eq!(
+        at(left(now - 1, now), now, now + 2),
+        left(now, now + 2),
+        "it changed"
+    );
+    assert_eq!(
+        Left::read(&left_at(None, left(now, 0).times, now)),
+        Some(left(now, now))
+    );
+}
+
+#[test]
+fn what_cannot_be_looked_at_leaves_the_look_open() {
+    let id = MaildirId::new("1.x");
+    let remarks = |kind: io::ErrorKind| {
+        let mut look = Look::unchanged(None, Cursor::default());
+        look.coverage = Coverage::Complete;
+        look.seen.insert(id.clone(), None);
+        inspect(&mut look, Err(kind.into()), &id, None);
+        assert_eq!(look.coverage, Coverage::Partial);
+        look.remarks.len()
+    };
+    assert_eq!(remarks(io::ErrorKind::NotFound), 0, "it was renamed");
+    assert_eq!(remarks(io::ErrorKind::PermissionDenied), 1);
+}
