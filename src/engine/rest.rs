@@ -5,13 +5,12 @@
 use super::account::Account;
 use super::report::Ended;
 use super::work::{Work, Works};
-use crate::model::{MailboxBase, MaildirId, Pair, Side, Uid, Unlike};
+use crate::model::{MailboxBase, MaildirId, Pair, Side, Uid};
 use crate::reconcile::guard::Verdict;
 use crate::reconcile::renames::Home;
-use crate::reconcile::rest::{after, agrees};
-use crate::reconcile::{Action, Coverage, Cursor, Listed, Look, MailboxAction};
+use crate::reconcile::{Action, Cursor, Listed, MailboxAction};
 use crate::state::Left;
-use crate::store::{Ask, Depth, Keep, Serve};
+use crate::store::{Depth, Keep, Serve};
 
 /// What happens during a pass that took longer than this is not left to the next run, seconds.
 const LONG: i64 = 30;
@@ -90,94 +89,65 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 continue;
             }
             // What had not been looked at before is compared as a whole.
-            let (before, listed) = (work.local_cursor.clone(), work.listed);
-            let cursor = Some(&before).filter(|cursor| **cursor != Cursor::default());
+            let cursor = Some(&work.local_cursor).filter(|cursor| **cursor != Cursor::default());
             // What was changed in this very moment is not waited for: the next run looks there.
             if cursor.is_some() && !self.local.is_at_rest(&work.base.name) {
                 continue;
             }
-            let (key, name) = (work.base.key, work.base.name.clone());
-            let Some((cursor, whole)) = self.look_after(work, cursor).await? else {
-                tracing::debug!(mailbox = %name, "changed meanwhile on disk");
+            let Some((cursor, whole)) = self.look_after(&work, cursor).await? else {
+                tracing::debug!(mailbox = %work.base.name, "changed meanwhile on disk");
                 all = false;
                 continue;
             };
             // What was new on one side has now been compared message by message.
-            let full = listed && whole;
+            let full = work.listed && whole;
             left.push(Left {
                 full_at: full.then(|| (self.world.now)()),
-                ..Left::on(key, Side::Local, cursor)
+                ..Left::on(work.base.key, Side::Local, cursor)
             });
         }
         Ok(all)
     }
 
-    /// Where the disk is left, if it shows just what is known of a mailbox now; and whether all of
-    /// it was compared.
+    /// Where the disk is left, if it shows just what is recorded of a mailbox now; and whether all
+    /// of it was compared.
     async fn look_after(
         &mut self,
-        work: Work,
+        work: &Work,
         cursor: Option<&Cursor>,
     ) -> Result<Option<(Cursor, bool)>, Ended> {
-        let (key, name) = (work.base.key, work.base.name.clone());
+        let looked = self.shows_just(&work.base, cursor).await;
+        self.local.forget(&work.base.name);
+        match looked {
+            Err(Ended::Store(error)) if error.is_local_to_mailbox() => Ok(None),
+            looked => looked,
+        }
+    }
+
+    async fn shows_just(
+        &mut self,
+        before: &MailboxBase,
+        cursor: Option<&Cursor>,
+    ) -> Result<Option<(Cursor, bool)>, Ended> {
+        let name = &before.name;
         let depth = match cursor {
             Some(_) => Depth::Changes,
             None => Depth::Everything,
         };
-        let base = self.base_after(work)?;
-        let looked = match (&base, cursor) {
-            (Some(base), _) if base.others.is_empty() => {
-                let ask = Ask {
-                    base,
-                    cursor,
-                    depth,
-                };
-                self.local.look(&ask).await.map(Some)
-            }
-            (Some(_), Some(cursor)) => self.local.unchanged(&name, cursor).await,
-            _ => Ok(None),
-        };
-        let looked = match (looked, &base) {
-            (Ok(Some(look)), Some(base)) => {
-                let whole = look.coverage == Coverage::Complete;
-                Ok(agrees(base, &look).then_some((look.cursor, whole)))
-            }
-            // What is not in memory need not come there.
-            (Ok(_), _) => match self.state.recorded(key)? {
-                Some(recorded) => {
-                    let looked = self.local.look_for(&name, recorded, cursor, depth).await;
-                    let is_just = |(look, unlike): &(Look<MaildirId>, Unlike)| {
-                        look.is_empty_delta() && unlike.is_empty()
-                    };
-                    looked.map(|look| look.filter(is_just).map(|(look, _)| (look.cursor, true)))
-                }
-                None => Ok(None),
-            },
-            (Err(error), _) => Err(error),
-        };
-        self.local.forget(&name);
-        match looked {
-            Err(error) if error.is_local_to_mailbox() => Ok(None),
-            looked => Ok(looked?),
+        let unburied = |pair: &Pair| pair.tombstone.is_none();
+        let settled = before.aside.is_empty() && before.pairs.iter().all(unburied);
+        if let Some(cursor) = cursor.filter(|_| settled)
+            && let Some(look) = self.local.unchanged(name, cursor).await?
+        {
+            return Ok(Some((look.cursor, false)));
         }
-    }
-
-    /// What is known of a mailbox now that its plan was carried out, if that can be told without
-    /// asking the state.
-    fn base_after(&self, work: Work) -> Result<Option<MailboxBase>, Ended> {
-        let base = after(work.base, &work.plan);
-        if let Some(base) = base.as_ref().filter(|_| cfg!(debug_assertions)) {
-            let recorded = self.state.base(base.key)?;
-            let read = |pair: &&Pair| !base.others.contains(&pair.uid);
-            let shown = |of: &MailboxBase| -> Vec<_> {
-                let pair = |p: &Pair| (p.uid, p.file.clone(), p.flags.clone(), p.tombstone);
-                of.pairs.iter().filter(read).map(pair).collect()
-            };
-            assert_eq!(
-                (base.known_uids(), shown(base), &base.aside),
-                (recorded.known_uids(), shown(&recorded), &recorded.aside)
-            );
-        }
-        Ok(base)
+        let Some(recorded) = self.state.recorded(before.key)? else {
+            return Ok(None);
+        };
+        let looked = self.local.look_for(name, recorded, cursor, depth);
+        let just = looked
+            .await?
+            .filter(|(look, unlike)| look.is_empty_delta() && unlike.is_empty());
+        Ok(just.map(|(look, _)| (look.cursor, true)))
     }
 }

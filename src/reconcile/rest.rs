@@ -1,10 +1,8 @@
 //! Whether a mailbox is just what was recorded of it.
 
-use super::action::Action;
 use super::look::{Coverage, Look};
-use super::plan::MailboxPlan;
 use crate::model::{Flags, Id, MailboxBase, MaildirId, Pair, Uid};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::Hash;
 
 /// Whether a look at the disk shows what the base says, and nothing else. Where it does, nothing
@@ -45,26 +43,6 @@ fn shows<I: Id + Hash>(
     };
     let buried = base.pairs.iter().any(|pair| pair.tombstone.is_some());
     whole && !buried && look.seen.iter().all(as_agreed)
-}
-
-/// What the base holds once the plan of a mailbox was carried out as a whole, where that can be
-/// told without asking the state: it set flags and deleted.
-pub fn after(mut base: MailboxBase, plan: &MailboxPlan) -> Option<MailboxBase> {
-    let (mut flags, mut gone) = (HashMap::new(), HashSet::new());
-    for action in &plan.actions {
-        match action {
-            Action::Flags(set) => drop(flags.insert(set.pair.id, &set.merged)),
-            Action::Delete { pair, .. } | Action::Forget { pair } => drop(gone.insert(pair.id)),
-            _ => return None,
-        }
-    }
-    base.pairs.retain(|pair| !gone.contains(&pair.id));
-    for pair in &mut base.pairs {
-        if let Some(merged) = flags.get(&pair.id) {
-            (pair.flags, pair.tombstone) = ((*merged).clone(), None);
-        }
-    }
-    Some(base)
 }
 
 #[cfg(test)]
