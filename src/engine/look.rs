@@ -386,6 +386,6 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
 }
 
 /// Whether these are so few of those that were not read that they are read one by one.
-fn is_few(touched: &BTreeSet<Uid>, base: &MailboxBase) -> bool {
+pub(super) fn is_few(touched: &BTreeSet<Uid>, base: &MailboxBase) -> bool {
     touched.len() * FEW <= base.others.len()
 }

@@ -4,6 +4,7 @@ use super::copy::wanted;
 use super::doomed::batches;
 use super::elsewhere::{Candidates, known};
 use super::flags::Setting;
+use super::look::is_few;
 use super::on_disk::{half_recorded, leave_sent};
 use super::out_of_sight::{
     await_sight, hidden_contents, leave_out, may_lie_elsewhere, out_of_sight,
@@ -364,4 +365,12 @@ fn what_may_be_an_upload_is_no_sighting() {
     assert_eq!(left, [uid(5), uid(7)], "above what was there before");
     let left: Vec<MaildirId> = files.iter().map(|one| one.id.clone()).collect();
     assert_eq!(left, [file(2), file(5)]);
+}
+
+#[test]
+fn pairs_are_read_one_by_one_where_they_are_few() {
+    let mut base = base("A", &[]);
+    base.others = (1..=40).map(uid).collect();
+    let touched = |count: u32| (1..=count).map(uid).collect();
+    assert!(is_few(&touched(5), &base) && !is_few(&touched(6), &base));
 }

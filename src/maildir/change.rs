@@ -258,10 +258,8 @@ impl MaildirStore {
     ) -> Result<Option<(Entry, io::Result<T>)>, StoreError> {
         let entries = match (self.seen_last(name, id), flags) {
             (Some(entry), _) => vec![entry],
-            (None, Some(flags)) if !self.scans.contains_key(name) => {
-                likely_entries(flags, keywords)
-            }
-            (None, _) => Vec::new(),
+            (None, Some(flags)) => likely_entries(flags, keywords),
+            (None, None) => Vec::new(),
         };
         for entry in entries {
             match act(self, &entry) {
@@ -358,3 +356,7 @@ pub(super) fn failed(path: &Path, error: &io::Error) -> StoreError {
         _ => StoreError::Mailbox(format!("{path}: {error}")),
     }
 }
+
+#[cfg(test)]
+#[path = "change_tests.rs"]
+mod tests;

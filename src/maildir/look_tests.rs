@@ -1,32 +1,35 @@
 //! Looks at directories that are there.
 
 use super::super::disk::{Disk, Kernel};
+use super::super::watched::{World, base, name, world};
 use super::*;
-use crate::maildir::{Claim, Layout};
-use crate::model::{Canonical, Flags, MailboxKey, PairId, SystemFlag, Uid};
+use crate::model::{Flags, SystemFlag, Uid};
 use std::path::{Path, PathBuf};
-use tempfile::TempDir;
+
+/// A disk with one mailbox, and where that lies.
+fn made() -> (World, PathBuf) {
+    let mut w = world(|_| false);
+    w.create(&["box".to_owned()]);
+    let mailbox = w.dir.path().join("box");
+    (w, mailbox)
+}
 
 fn uid(n: u32) -> Uid {
     Uid::new(n).unwrap()
 }
 
-/// A mailbox without messages.
-fn made() -> (TempDir, MaildirStore, MailboxName, PathBuf) {
-    let dir = tempfile::tempdir().unwrap();
-    let claim = Claim::Known("uuid".into());
-    let mut store = MaildirStore::new(dir.path(), Layout::default(), claim);
-    let inbox = MailboxName::inbox();
-    let made = store.create_all(std::slice::from_ref(&inbox)).remove(0);
-    made.unwrap();
-    let mailbox = store.path(&inbox);
-    (dir, store, inbox, mailbox)
-}
-
 /// A mailbox of two messages, one of them flagged, after a change: what it holds beside them,
 /// in few words.
 fn beside(change: impl Fn(&Path), depth: Depth) -> Option<String> {
-    let (_dir, mut store, inbox, mailbox) = made();
+    let (
+        World {
+            mut store,
+            dir: _dir,
+            ..
+        },
+        mailbox,
+    ) = made();
+    let name = name("box");
     std::fs::write(mailbox.join("new/1.x"), "one").unwrap();
     std::fs::write(mailbox.join("cur/2.x:2,F"), "two2").unwrap();
     change(&mailbox);
@@ -35,13 +38,13 @@ fn beside(change: impl Fn(&Path), depth: Depth) -> Option<String> {
     let mut recorded = Recorded::with_capacity(2);
     recorded.add(uid(1), b"1.x", Flags::default(), 3);
     recorded.add(uid(2), b"2.x", Flags::of(&[SystemFlag::Flagged]), 4);
-    let looked = store.look_beside(&inbox, recorded, None, depth).unwrap();
+    let looked = store.look_beside(&name, recorded, None, depth).unwrap();
     let (look, unlike) = looked?;
     let mut words: Vec<String> = Vec::new();
     for (id, flags) in &look.seen {
         let [size, broken] = [look.sizes.contains_key(id), look.broken.contains(id)];
-        assert!(store.glimpses[&inbox].contains_key(id));
-        assert!(store.find(&inbox, id).unwrap().is_some());
+        assert!(store.glimpses[&name].contains_key(id));
+        assert!(store.find(&name, id).unwrap().is_some());
         assert!(store.scans.is_empty(), "it was seen a moment ago");
         let flags = flags.as_ref().unwrap();
         words.push(format!("{id} {flags} size {size} broken {broken}"));
@@ -121,28 +124,17 @@ fn what_is_odd_is_looked_at_as_a_whole() {
 /// Two looks at a mailbox that holds a message of another size than was recorded, the second
 /// with the cursor of the first.
 fn twice(depth: Depth) -> [Look<MaildirId>; 2] {
-    let (_dir, mut store, inbox, mailbox) = made();
+    let (
+        World {
+            mut store,
+            dir: _dir,
+            ..
+        },
+        mailbox,
+    ) = made();
     std::fs::write(mailbox.join("cur/1.x:2,S"), "one").unwrap();
     while Times::of(&Kernel, &mailbox).unwrap().blur(Kernel.now()) > 0 {}
-    let pair = Pair {
-        id: PairId(1),
-        uid: uid(1),
-        file: MaildirId::new("1.x"),
-        flags: Flags::of(&[SystemFlag::Seen]),
-        hash: Canonical::of(b"four"),
-        size: 4,
-        kin: None,
-        tombstone: None,
-    };
-    let base = MailboxBase {
-        key: MailboxKey(1),
-        name: inbox,
-        tag: 1,
-        epoch: None,
-        pairs: vec![pair],
-        others: BTreeSet::new(),
-        aside: Vec::new(),
-    };
+    let base = base("box", &[("1.x", 4)]);
     let first = store.look_at(&base, None, depth).unwrap();
     let second = store.look_at(&base, Some(&first.cursor), depth).unwrap();
     [first, second]

@@ -4,9 +4,11 @@
 use super::disk::{About, Create, Disk, Input, Kernel, Kind, Output, Space};
 use super::store::MaildirStore;
 use super::{Claim, Layout};
-use crate::model::{Flags, MailboxName};
+use crate::model::{Canonical, Flags, MailboxBase, MailboxKey, MailboxName, MaildirId};
+use crate::model::{Pair, PairId, Uid};
 use crate::store::{Delivery, Keep, Place, Receiver, Store};
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
@@ -14,8 +16,8 @@ use std::rc::Rc;
 
 /// What is done in this order, and which of it fails.
 #[derive(Debug)]
-struct Watched {
-    done: RefCell<Vec<String>>,
+pub(super) struct Watched {
+    pub done: RefCell<Vec<String>>,
     fails: fn(&str) -> bool,
 }
 
@@ -31,7 +33,7 @@ impl Watched {
     }
 
     /// What was done, without its paths, and repetitions counted.
-    fn told(&self) -> String {
+    pub fn told(&self) -> String {
         let mut told: Vec<(String, usize)> = Vec::new();
         for line in self.done.take() {
             let what = line.split(' ').next().unwrap().to_owned();
@@ -131,13 +133,13 @@ impl Disk for Watched {
     }
 }
 
-struct World {
-    dir: tempfile::TempDir,
-    disk: Rc<Watched>,
-    store: MaildirStore,
+pub(super) struct World {
+    pub dir: tempfile::TempDir,
+    pub disk: Rc<Watched>,
+    pub store: MaildirStore,
 }
 
-fn world(fails: fn(&str) -> bool) -> World {
+pub(super) fn world(fails: fn(&str) -> bool) -> World {
     let dir = tempfile::tempdir().unwrap();
     let done = RefCell::default();
     let disk = Rc::new(Watched { done, fails });
@@ -153,7 +155,7 @@ fn run<T>(work: impl Future<Output = T>) -> T {
 
 impl World {
     /// Creates mailboxes; answers with those that were.
-    fn create(&mut self, names: &[String]) -> Vec<String> {
+    pub fn create(&mut self, names: &[String]) -> Vec<String> {
         let parsed: Vec<MailboxName> = names.iter().map(|n| name(n)).collect();
         let made = run(self.store.create_mailboxes(&parsed));
         let made = names.iter().zip(made).filter(|(_, made)| made.is_ok());
@@ -200,8 +202,31 @@ impl World {
     }
 }
 
-fn name(text: &str) -> MailboxName {
+pub(super) fn name(text: &str) -> MailboxName {
     MailboxName::parse(text).unwrap()
+}
+
+/// What is recorded of a mailbox with these files, which have so many bytes.
+pub(super) fn base(mailbox: &str, files: &[(&str, u64)]) -> MailboxBase {
+    let pair = |(n, (file, size)): (u32, &(&str, u64))| Pair {
+        id: PairId(n.into()),
+        uid: Uid::new(n).unwrap(),
+        file: MaildirId::new(*file),
+        flags: Flags::default(),
+        hash: Canonical::of(file.as_bytes()),
+        size: *size,
+        kin: None,
+        tombstone: None,
+    };
+    MailboxBase {
+        key: MailboxKey(1),
+        name: name(mailbox),
+        tag: 1,
+        epoch: None,
+        pairs: (1..).zip(files).map(pair).collect(),
+        others: BTreeSet::new(),
+        aside: Vec::new(),
+    }
 }
 
 fn names(count: usize) -> Vec<String> {
