@@ -6,6 +6,7 @@ mod aliases;
 mod astray;
 mod buried;
 mod carried;
+mod compared;
 mod cut_moves;
 mod damaged;
 mod first_meeting;

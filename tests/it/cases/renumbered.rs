@@ -76,3 +76,31 @@ fn what_was_not_found_may_come_later() {
     assert_eq!(show(&w.remote.view()), SAME);
     w.assert_equal_sides("it came");
 }
+
+/// A server that was put back from a backup under the same UIDVALIDITY gives UIDs for a second
+/// time. Nothing is taken for another, and what the server lost is kept.
+#[test]
+fn a_mailbox_that_was_put_back_from_a_backup() {
+    let mut w = base();
+    w.remote.create(&mb("A"));
+    let add = |w: &TwoSides, n: u32| {
+        let body = format!("Subject: {n}\r\n\r\n{n}");
+        w.remote.add(&mb("A"), body.as_bytes(), seen());
+    };
+    (0..100).for_each(|n| add(&w, n));
+    w.sync_ok();
+    let backup = w.remote.inner.borrow().boxes[&mb("A")].clone();
+    (100..105).for_each(|n| add(&w, n));
+    w.sync_ok();
+    w.now.set(w.now.get() + 1);
+    w.sync_ok();
+    let mut inner = w.remote.inner.borrow_mut();
+    inner.boxes.insert(mb("A"), backup);
+    drop(inner);
+    add(&w, 1000);
+    found_again(&mut w, 100, 5);
+    let report = w.sync();
+    assert_eq!((report.held.len(), report.changes()), (1, 0), "{report:?}");
+    assert_eq!(w.remote.ids(&mb("A")).len(), 101);
+    assert_eq!(w.local.ids(&mb("A")).len(), 106);
+}

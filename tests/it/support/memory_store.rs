@@ -65,9 +65,12 @@ impl<I: MemoryId> Store for Memory<I> {
             return Ok(look);
         }
         let since = ask.cursor.filter(|c| !c.0.is_empty()).and_then(|c| {
-            let mut parts = c.0.split(' ').map(|p| p.parse::<u64>().unwrap());
-            (parts.next() == Some(b.epoch)).then(|| parts.nth(1).unwrap())
+            let parts: Vec<u64> = c.0.split(' ').map(|p| p.parse().unwrap()).collect();
+            (parts[0] == u64::from(b.epoch)).then(|| (parts[1], parts[2]))
         });
+        // Put back from a backup.
+        look.renumbered = since.is_some_and(|(next, _)| next > u64::from(b.next));
+        let since = since.filter(|_| !look.renumbered).map(|(_, modseq)| modseq);
         let delta = inner.deltas && ask.depth == Depth::Changes && since.is_some();
         if !delta {
             look.coverage = Coverage::Complete;
