@@ -66,7 +66,7 @@ impl<I: MemoryId> Store for Memory<I> {
         }
         let since = ask.cursor.filter(|c| !c.0.is_empty()).and_then(|c| {
             let parts: Vec<u64> = c.0.split(' ').map(|p| p.parse().unwrap()).collect();
-            (parts[0] == u64::from(b.epoch)).then(|| (parts[1], parts[2]))
+            (parts[0] == b.epoch).then(|| (parts[1], parts[2]))
         });
         // Put back from a backup.
         look.renumbered = since.is_some_and(|(next, _)| next > u64::from(b.next));
