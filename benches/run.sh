@@ -51,7 +51,7 @@ mkdir -p "$results"
 for rtt in "${rtts[@]}"; do
     : >"$results/$profile-$rtt.jsonl"
     python3 benches/peers/rawlimit.py "$profile" --rtt "$rtt" --reps "$reps" \
-        --only noop-liststatus,noop-qresync,pull-1c-files,pull-1c-syncfs,append1000,store1000 \
+        --only noop-liststatus,noop-qresync,pull-1c-files,pull-1c-syncfs,append1000,store1000,store1000-seen-1c,store1000-seen-3c \
         --out "$results/$profile-$rtt.jsonl"
     for tool in ${tools//,/ }; do
         case $tool in

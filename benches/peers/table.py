@@ -87,6 +87,11 @@ class Run:
             best = min((wall for wall in theirs if wall), default=None)
             yield line([title, seconds(least), f"**{seconds(ours)}**"] + [seconds(wall) for wall in theirs]
                        + [ratio(ours, least), ratio(ours, best)])
+        one, three = (median(self.floor.get(f"store1000-seen-{n}c", []), "wall") for n in (1, 3))
+        if one and three:
+            yield ""
+            yield (f"Floor of 1,000 flags here, if each STORE waits for the UIDVALIDITY of its mailbox: {seconds(one)} on "
+                   f"one connection, {seconds(three)} on three.")
         yield ""
         yield line(["", "turns", "up", "down", "client CPU s", "memory MB", "server CPU s"]
                    + [f"turns of {NAMES[peer]}" for peer in peers])
