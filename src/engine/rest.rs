@@ -124,6 +124,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
     }
 
+    /// The same, whatever error there is.
     async fn shows_just(
         &mut self,
         before: &MailboxBase,

@@ -21,14 +21,7 @@ fn uid(n: u32) -> Uid {
 /// A mailbox of two messages, one of them flagged, after a change: what it holds beside them,
 /// in few words.
 fn beside(change: impl Fn(&Path), depth: Depth) -> Option<String> {
-    let (
-        World {
-            mut store,
-            dir: _dir,
-            ..
-        },
-        mailbox,
-    ) = made();
+    let (mut w, mailbox) = made();
     let name = name("box");
     std::fs::write(mailbox.join("new/1.x"), "one").unwrap();
     std::fs::write(mailbox.join("cur/2.x:2,F"), "two2").unwrap();
@@ -38,14 +31,14 @@ fn beside(change: impl Fn(&Path), depth: Depth) -> Option<String> {
     let mut recorded = Recorded::with_capacity(2);
     recorded.add(uid(1), b"1.x", Flags::default(), 3);
     recorded.add(uid(2), b"2.x", Flags::of(&[SystemFlag::Flagged]), 4);
-    let looked = store.look_beside(&name, recorded, None, depth).unwrap();
+    let looked = w.store.look_beside(&name, recorded, None, depth).unwrap();
     let (look, unlike) = looked?;
     let mut words: Vec<String> = Vec::new();
     for (id, flags) in &look.seen {
         let [size, broken] = [look.sizes.contains_key(id), look.broken.contains(id)];
-        assert!(store.glimpses[&name].contains_key(id));
-        assert!(store.find(&name, id).unwrap().is_some());
-        assert!(store.scans.is_empty(), "it was seen a moment ago");
+        assert!(w.store.glimpses[&name].contains_key(id));
+        assert!(w.store.find(&name, id).unwrap().is_some());
+        assert!(w.store.scans.is_empty(), "it was seen a moment ago");
         let flags = flags.as_ref().unwrap();
         words.push(format!("{id} {flags} size {size} broken {broken}"));
     }
@@ -124,19 +117,12 @@ fn what_is_odd_is_looked_at_as_a_whole() {
 /// Two looks at a mailbox that holds a message of another size than was recorded, the second
 /// with the cursor of the first.
 fn twice(depth: Depth) -> [Look<MaildirId>; 2] {
-    let (
-        World {
-            mut store,
-            dir: _dir,
-            ..
-        },
-        mailbox,
-    ) = made();
+    let (mut w, mailbox) = made();
     std::fs::write(mailbox.join("cur/1.x:2,S"), "one").unwrap();
     while Times::of(&Kernel, &mailbox).unwrap().blur(Kernel.now()) > 0 {}
     let base = base("box", &[("1.x", 4)]);
-    let first = store.look_at(&base, None, depth).unwrap();
-    let second = store.look_at(&base, Some(&first.cursor), depth).unwrap();
+    let first = w.store.look_at(&base, None, depth).unwrap();
+    let second = w.store.look_at(&base, Some(&first.cursor), depth).unwrap();
     [first, second]
 }
 
