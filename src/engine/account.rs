@@ -91,7 +91,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     pub async fn sync(&mut self) -> Report {
         let mut report = Report::default();
         let passes = self.passes(&mut report).await;
-        match passes.and_then(|()| self.name_refused(&mut report)) {
+        let kept = passes.and_then(|()| self.remember_config(&report));
+        match kept.and_then(|()| self.name_refused(&mut report)) {
             Ok(()) => {}
             Err(Ended::Store(error)) => {
                 report.trouble(None, &error);
@@ -209,9 +210,6 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let works = self.execute(verdict.plan, works, report).await?;
         let smooth = works.len() == begun && report.errors.len() == troubles;
         let rests = changed && settles && self.rests(works, (&listed, smooth), began).await?;
-        if config_changed && report.ok() && self.options.only.is_empty() {
-            self.remember_config()?;
-        }
         Ok(Passed {
             changed: changed && !rests,
             in_doubt,
@@ -232,8 +230,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(account.is_some_and(|account| account.config != self.options.config))
     }
 
-    fn remember_config(&mut self) -> Result<(), Ended> {
-        if let Some(account) = self.state.account()? {
+    /// All passes of the run are guarded by what was known when it began.
+    fn remember_config(&mut self, report: &Report) -> Result<(), Ended> {
+        let whole = report.ok() && self.options.only.is_empty() && !self.options.dry_run;
+        if whole
+            && self.config_changed()?
+            && let Some(account) = self.state.account()?
+        {
             let config = self.options.config.clone();
             let now = (self.world.now)();
             self.state.set_account(&Memory { config, ..account }, now)?;

@@ -29,22 +29,24 @@ enum Became {
     Message(Uid, Outcome),
     /// Nothing that is there yet.
     Nothing,
+    /// Its file is where it lay no more.
+    Lost,
     /// One side would not say.
     Untold,
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// Uploads whose file lies elsewhere by now: those that arrived are recorded, and those of
-    /// which it is not known yet wait.
+    /// which it is not known yet wait. `None`: where a file lies is to be looked for once more.
     pub(super) async fn find_astray(
         &mut self,
         scenes: &Scenes,
         report: &mut Report,
-    ) -> Result<Moves, Ended> {
+    ) -> Result<Option<Moves>, Ended> {
         let mut moves = Moves::default();
         let mut open = self.state.uploads_in_doubt()?;
         if open.is_empty() {
-            return Ok(moves);
+            return Ok(Some(moves));
         }
         let now = (self.world.now)();
         if !self.options.dry_run && open.iter().any(|(_, upload)| upload.at > now) {
@@ -58,26 +60,37 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             .collect();
         self.find_cut_moves(&open, scenes, &mut moves, report)
             .await?;
+        let mut lost = Vec::new();
         for (key, upload) in open.clone() {
             if upload.moved.is_some() {
                 continue;
             }
             let was = scenes.values().find(|scene| scene.base.key == key);
             let now = homes.get(&upload.file).and_then(|name| scenes.get(*name));
+            // A copy of the same name is no move.
+            let lies_in = |scene: &Scene| {
+                scene.new_files().contains(&upload.file)
+                    || scene.pairs().any(|pair| pair.file == upload.file)
+            };
+            let stays = was.is_some_and(lies_in);
             let (Some(was), Some(now)) = (was, now) else {
                 self.await_file((key, &upload), (was, now), report)?;
+                let gone = was.filter(|was| !stays && was.fate == Fate::Stays);
+                lost.extend(gone.map(|was| was.base.name.clone()));
                 continue;
             };
-            // A copy of the same name is no move.
-            let stays = was.new_files().contains(&upload.file)
-                || was.pairs().any(|pair| pair.file == upload.file);
             if !stays && was.base.name != now.base.name && was.fate == Fate::Stays {
                 let stray = Stray { upload, was, now };
-                self.settle_stray(&stray, &mut moves, report).await?;
+                if self.settle_stray(&stray, &mut moves, report).await? {
+                    lost.push(was.base.name.clone());
+                }
             }
         }
+        if self.await_files(&lost, scenes, report).await? {
+            return Ok(None);
+        }
         self.find_carried(&open, scenes, &mut moves, report).await?;
-        Ok(moves)
+        Ok(Some(moves))
     }
 
     /// One of its two mailboxes was not looked into: if it could not be, then what is new in the
@@ -104,16 +117,18 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
+    /// Answers with whether its file went on since it was looked at.
     async fn settle_stray(
         &mut self,
         stray: &Stray<'_>,
         moves: &mut Moves,
         report: &mut Report,
-    ) -> Result<(), Ended> {
+    ) -> Result<bool, Ended> {
         let Stray { upload, was, now } = stray;
         let file = &upload.file;
         let (name, place) = (&was.base.name, &now.base.name);
         let became = self.became(stray, moves, report).await?;
+        let lost = matches!(became, Became::Lost);
         if let Became::Message(uid, outcome) = became {
             moves.uids.insert((name.clone(), uid));
             moves.files.insert((place.clone(), file.clone()));
@@ -136,10 +151,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         } else if matches!(became, Became::Untold) {
             report.hide(name, &Side::BOTH);
             report.hide(place, &Side::BOTH);
-        } else if (self.world.now)() - upload.at < self.options.grace {
+        } else if matches!(became, Became::Nothing)
+            && (self.world.now)() - upload.at < self.options.grace
+        {
             moves.astray.insert(file.clone(), place.clone());
         }
-        Ok(())
+        Ok(lost)
     }
 
     /// What the upload became.
@@ -168,7 +185,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             return Ok(Became::Untold);
         }
         let Some((hash, size)) = here.hashes.get(&upload.file) else {
-            return Ok(Became::Nothing);
+            return Ok(Became::Lost);
         };
         let same = there.hashes.iter().find(|(_, (other, _))| other == hash);
         Ok(same.map_or(Became::Nothing, |(uid, _)| {

@@ -6,10 +6,10 @@
 //! not, nothing is decided until the next pass sees it gone.
 
 use super::account::Account;
-use super::out_of_sight::{out_of_sight, rests_on_absence};
+use super::out_of_sight::{out_of_sight, rests_on_absence, wait_for_sight};
 use super::probe::passable;
 use super::report::{Ended, Report};
-use super::scene::Scenes;
+use super::scene::{Fate, Scenes};
 use super::work::Works;
 use crate::model::{ContentHash, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::settled::Moves;
@@ -41,7 +41,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let any = plans.any(|(_, plan)| plan.actions.iter().any(rests));
             // Whatever is gone may be what cannot be looked at, however long.
             let dim = side == Side::Local && works.values().any(|work| work.dim);
-            if !any || !dim && (!patient || !self.moved_on(side, works, report).await?) {
+            let left = works.iter().map(|(name, work)| (name, work.cursor(side)));
+            if !any || !dim && (!patient || !self.moved_on(side, left, report).await?) {
                 continue;
             }
             report.restless += 1;
@@ -56,19 +57,44 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
-    /// Whether a side has changed since it was looked at. One that never tells is looked at twice.
-    async fn moved_on(
+    /// The files of these uploads in doubt are where they were no more, and nowhere else: they may
+    /// have arrived in a mailbox that had been looked at before. As long as the disk has changed
+    /// since, no upload is forgotten, nor what it became downloaded beside its file: the next pass
+    /// sees where that went, or where something hides, the next run.
+    pub(super) async fn await_files(
+        &mut self,
+        lost: &[MailboxName],
+        scenes: &Scenes,
+        report: &mut Report,
+    ) -> Result<bool, Ended> {
+        if lost.is_empty() || self.options.dry_run || report.restless >= PATIENCE {
+            return Ok(false);
+        }
+        let looked = scenes.iter().filter(|(_, s)| s.fate == Fate::Stays);
+        let left = looked.map(|(name, scene)| (name, &scene.local.cursor));
+        if !self.moved_on(Side::Local, left, report).await? {
+            return Ok(false);
+        }
+        let waits = report.hidden.is_empty();
+        if waits {
+            report.restless += 1;
+            report.unsettled.extend(lost.iter().cloned());
+        } else {
+            lost.iter().for_each(|name| wait_for_sight(name, report));
+        }
+        Ok(waits)
+    }
+
+    /// Whether a side has changed since it was looked at, and was left like this. One that never
+    /// tells is looked at twice.
+    async fn moved_on<'a>(
         &mut self,
         side: Side,
-        works: &Works,
+        looked: impl Iterator<Item = (&'a MailboxName, &'a Cursor)>,
         report: &Report,
     ) -> Result<bool, Ended> {
         let mut left = self.state.cursors(side)?;
-        for (name, work) in works {
-            let cursor = match side {
-                Side::Remote => &work.remote_cursor,
-                Side::Local => &work.local_cursor,
-            };
+        for (name, cursor) in looked {
             if *cursor != Cursor::default() {
                 left.insert(name.clone(), cursor.clone());
             }

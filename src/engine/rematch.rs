@@ -24,6 +24,16 @@ pub(super) struct Found {
     pub in_doubt: BTreeSet<MaildirId>,
     /// Files that we began to upload.
     pub uploads: BTreeSet<MaildirId>,
+    /// Whether files that we began to upload vanished before they could be read. What is new on the
+    /// server may be one of them, and waits until the next pass sees where they went.
+    pub waits: bool,
+}
+
+/// Messages that are one and the same, and files that vanished before that could be told.
+#[derive(Debug, Default)]
+struct Matched {
+    links: Vec<(Uid, MaildirId)>,
+    vanished: BTreeSet<MaildirId>,
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
@@ -31,7 +41,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     pub(super) async fn find_links(
         &mut self,
         scene: &Scene,
-        settled: &Settled<'_>,
+        settled: &mut Settled<'_>,
         moves: &Moves,
     ) -> Result<Found, Ended> {
         let (base, local) = (&scene.base, &scene.local);
@@ -76,24 +86,34 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         let stays = |upload: &Upload| !moves.astray.contains_key(&upload.file);
         let open = open.into_iter().filter(stays).collect();
-        self.settle_uploads((&place, scene), open, (&uids, &files), &mut found)
+        let vanished = self
+            .settle_uploads((&place, scene), open, (&uids, &files), &mut found)
             .await?;
         let here = moves.astray.iter().filter(|(_, name)| **name == base.name);
         found.in_doubt.extend(here.map(|(file, _)| file.clone()));
         found.links.extend(links);
+        if !vanished.is_empty() && !self.options.dry_run {
+            let linked: BTreeSet<Uid> = found.links.iter().map(|(uid, _)| *uid).collect();
+            settled
+                .uids
+                .extend(uids.into_iter().filter(|uid| !linked.contains(uid)));
+            settled.files.extend(vanished);
+            found.waits = true;
+        }
         Ok(found)
     }
 
-    /// Uploads that a cut run left behind: on the server by now, surely not, or in doubt.
+    /// Uploads that a cut run left behind: on the server by now, surely not, or in doubt. Answers
+    /// with those whose file vanished.
     async fn settle_uploads(
         &mut self,
         (place, scene): (&Place, &Scene),
         open: Vec<Upload>,
         (uids, files): (&[Uid], &[MaildirId]),
         found: &mut Found,
-    ) -> Result<(), Ended> {
+    ) -> Result<BTreeSet<MaildirId>, Ended> {
         if open.is_empty() {
-            return Ok(());
+            return Ok(BTreeSet::new());
         }
         let taken: BTreeSet<Uid> = found.links.iter().map(|(uid, _)| *uid).collect();
         let linked: BTreeSet<MaildirId> = found.links.iter().map(|(_, f)| f.clone()).collect();
@@ -120,12 +140,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             .copied()
             .collect();
         let mine: Vec<MaildirId> = waiting.iter().map(|up| up.file.clone()).collect();
-        let links = self
+        let Matched { links, vanished } = self
             .match_content(place, &window, &mine, &BTreeMap::new())
-            .await?
-            .links;
+            .await?;
         let now = (self.world.now)();
         for upload in waiting {
+            if vanished.contains(&upload.file) {
+                continue;
+            }
             let arrived = links.iter().any(|(_, file)| *file == upload.file);
             let fresh = now - upload.at < self.options.grace;
             // However late it is: what was not seen may have arrived.
@@ -135,7 +157,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
         }
         found.links.extend(links);
-        Ok(())
+        Ok(vanished)
     }
 
     /// By cheap evidence; where that is no proof, by pieces, and by content what is not unique or
@@ -194,9 +216,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         uids: &[Uid],
         files: &[MaildirId],
         hints: &BTreeMap<MaildirId, Uid>,
-    ) -> Result<Matches, Ended> {
+    ) -> Result<Matched, Ended> {
         if uids.is_empty() || files.is_empty() {
-            return Ok(Matches::default());
+            return Ok(Matched::default());
         }
         let (mut there, mut here) = (HashSink::default(), HashSink::default());
         self.remote.read(place, uids, &mut there).await?;
@@ -206,12 +228,15 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             .into_iter()
             .map(|(uid, (hash, _))| (uid, hash))
             .collect();
+        let told = |file: &MaildirId| here.hashes.contains_key(file) || here.failed.contains(file);
+        let vanished = files.iter().filter(|file| !told(file)).cloned().collect();
         let seekers = here.hashes.into_iter().map(|(file, (key, _))| Seeker {
             hint: hints.get(&file).copied(),
             file,
             key,
         });
-        Ok(by_content(remote, seekers.collect()))
+        let links = by_content(remote, seekers.collect()).links;
+        Ok(Matched { links, vanished })
     }
 }
 
@@ -258,6 +283,8 @@ pub(super) fn hints(base: &MailboxBase, local: &Look<MaildirId>) -> BTreeMap<Mai
 pub(super) struct HashSink<I: Id> {
     current: Canonical,
     pub hashes: BTreeMap<I, (ContentHash, u64)>,
+    /// Those that are there, and of which the side would not say more.
+    failed: BTreeSet<I>,
 }
 
 impl<I: Id> Default for HashSink<I> {
@@ -265,6 +292,7 @@ impl<I: Id> Default for HashSink<I> {
         HashSink {
             current: Canonical::default(),
             hashes: BTreeMap::new(),
+            failed: BTreeSet::new(),
         }
     }
 }
@@ -290,7 +318,8 @@ impl<I: Id> Sink<I> for HashSink<I> {
         Ok(())
     }
 
-    async fn fail(&mut self, _: I, _: String) -> Result<(), StoreError> {
+    async fn fail(&mut self, id: I, _: String) -> Result<(), StoreError> {
+        self.failed.insert(id);
         Ok(())
     }
 }

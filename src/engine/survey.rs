@@ -47,7 +47,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let mut scenes = self
             .scenes(steps, &mut overview, &mut actions, report)
             .await?;
-        let astray = self.find_astray(&scenes, report).await?;
+        let Some(astray) = self.find_astray(&scenes, report).await? else {
+            return Ok((Vec::new(), Works::new(), Vec::new()));
+        };
         let moves = self
             .find_moves((&mut scenes, astray), &overview, report)
             .await?;
@@ -285,9 +287,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         report: &mut Report,
     ) -> Result<Work, Ended> {
         let mut settled = moves.settled(&scene.base.name);
-        let found = self.find_links(&scene, &settled, moves).await?;
+        let found = self.find_links(&scene, &mut settled, moves).await?;
         let dim = scene.dim_files();
         let (copies, waits) = settled.rest(&scene.base.name, moves, (&found.links, &dim));
+        let waits = waits || found.waits;
         let lost = may_lie_elsewhere(&scene, report);
         let (base, remote, local) = (scene.base, scene.remote, scene.local);
         for remark in remote.remarks.iter().chain(&local.remarks) {

@@ -50,6 +50,14 @@ impl Work {
         }
     }
 
+    /// Where the look at this side ended.
+    pub fn cursor(&self, side: Side) -> &Cursor {
+        match side {
+            Side::Remote => &self.remote_cursor,
+            Side::Local => &self.local_cursor,
+        }
+    }
+
     /// Whether everything is known, planned and done.
     pub fn is_done(&self) -> bool {
         let whole = self.planned == self.plan.actions.len();

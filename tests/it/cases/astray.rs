@@ -79,6 +79,38 @@ fn what_was_flagged_meanwhile_stays_so_on_both_sides() {
     row("arrived, flagged, moved here", arrived, flagged, want);
 }
 
+/// The file goes to a mailbox that was looked at already, out of one that was not, or before it could
+/// be read: at one step of the run or another it is seen in neither.
+#[test]
+fn moved_here_while_it_is_looked_for() {
+    for (name, want) in [
+        ("A", r"A: a(\Seen) n(); INBOX: msg(\Seen) other(); Z: "),
+        ("Z", r"A: a(\Seen); INBOX: msg(\Seen) other(); Z: n()"),
+    ] {
+        for step in each_step(60) {
+            let mut w = with_a();
+            w.remote.create(&mb("Z"));
+            w.sync_ok();
+            let file = in_doubt(&mut w);
+            w.remote.add(&inbox(), NEW, Flags::default());
+            let local = w.local.clone();
+            let shift = move || drop(local.shift(&inbox(), &file, &mb(name)));
+            let at = w.fuse.borrow().steps + step;
+            w.fuse.borrow_mut().act_at = Some((at, Act(Box::new(shift))));
+            let mut copied = w.sync_ok().downloaded;
+            if w.fuse.borrow().act_at.is_some() {
+                assert!(step > 10, "it never went");
+                break;
+            }
+            copied += w.sync_ok().downloaded + w.sync_ok().downloaded;
+            let context = format!("to {name} at step {step}");
+            assert_eq!(show(&w.remote.view()), want, "{context}");
+            w.assert_equal_sides(&context);
+            assert_eq!(copied, 0, "{context}");
+        }
+    }
+}
+
 #[test]
 fn moved_here_and_it_never_arrived() {
     let lost = || {

@@ -199,6 +199,20 @@ fn guard_mailboxes_and_configuration() {
     );
 }
 
+/// Mailboxes are renamed in a pass of their own, before it is known what is gone.
+#[test]
+fn guard_configuration_beside_a_renamed_mailbox() {
+    let mut w = with_a();
+    w.options.config = "other".into();
+    w.remote.rename(&mb("A"), &mb("C"));
+    gone(&mut w, Side::Remote);
+    let report = w.sync();
+    assert_eq!(report.mailboxes_renamed_local, 1, "{report:?}");
+    assert_eq!(report.held[0].kind.name(), "configuration-changed");
+    assert!(w.state.approve(&report.held[0].id).unwrap());
+    assert_eq!(w.sync_ok().deleted_local, 1);
+}
+
 #[test]
 fn dry_run_shows_the_plan_and_writes_nothing() {
     let mut w = base();
