@@ -205,8 +205,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
 
     /// Cursors move only past what has been acted on.
     fn left(&self, work: &Work) -> Option<Left> {
+        let remote = self.remote.left_by_us(&work.base.name, &work.remote_cursor);
         let cursors = [
-            (Side::Remote, &work.remote_cursor),
+            (Side::Remote, remote.as_ref().unwrap_or(&work.remote_cursor)),
             (Side::Local, &work.local_cursor),
         ];
         // A mailbox that was created a moment ago has not been looked at on that side.

@@ -290,7 +290,6 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let found = self.find_links(&scene, &mut settled, moves).await?;
         let dim = scene.dim_files();
         let (copies, waits) = settled.rest(&scene.base.name, moves, (&found.links, &dim));
-        let waits = waits || found.waits;
         let lost = may_lie_elsewhere(&scene, report);
         let (base, remote, local) = (scene.base, scene.remote, scene.local);
         for remark in remote.remarks.iter().chain(&local.remarks) {
@@ -320,25 +319,25 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             report.note(format!("{}: {}: {}", base.name, note.id, note.text));
         }
         let partial = remote.coverage == Coverage::Partial || local.coverage == Coverage::Partial;
-        if partial || waits {
+        if partial || waits || found.waits {
             report.unsettled.insert(base.name.clone());
         }
         // What was passed over shall be named by every run, so the mailbox is looked at again.
         let remarks = !remote.remarks.is_empty() || !local.remarks.is_empty();
         // What cannot be had there now is asked for again.
         let remarks = remarks || !remote.broken.is_empty();
-        let complete = !lost && !partial && !waits && copies.is_empty() && !remarks;
+        let complete = !lost && !partial && !waits && !found.waits;
+        let complete = complete && copies.is_empty() && !remarks;
         plan.actions.extend(copies);
-        let top = top(&base, &remote);
         // Until it was compared as a whole, what comes is its past.
         let known = base.key != MailboxKey(0) && self.state.full_at(base.key)? > 0;
         Ok(Work {
             plan,
             planned: 0,
             known,
+            top: top(&base, &remote),
             remote_cursor: remote.cursor,
             local_cursor: local.cursor,
-            top,
             stores: remote.stores,
             kept: BTreeSet::new(),
             dim: !dim.is_empty(),

@@ -4,9 +4,10 @@
 use super::answer::{must, shown};
 use super::command::{Command, Set};
 use super::look::{searches, still_there};
+use super::ours::Ours;
 use super::reply::{Code, Completion, Reply};
 use super::session::{Answer, Session};
-use super::tier::plain;
+use super::tier::{Tier, plain, tier};
 use super::uid_set::UidSet;
 use crate::model::{Flags, SystemFlag, Uid};
 use crate::store::{Removal, Removed, StoreError};
@@ -74,11 +75,13 @@ pub(super) async fn unchanged(
     })
 }
 
+/// Answers with what left, and with what is ours by then if that was so far.
 pub(super) async fn expunge(
     session: &mut Session,
     leaving: Leaving,
+    ours: Option<Ours>,
     after: Vec<Command>,
-) -> Result<Vec<(Uid, Removed)>, StoreError> {
+) -> Result<(Vec<(Uid, Removed)>, Option<Ours>), StoreError> {
     let Leaving {
         mut uids,
         modseq,
@@ -91,7 +94,7 @@ pub(super) async fn expunge(
     if !session.can("UIDPLUS") {
         let refused = refused(session.run_then(&marks, after).await?)?;
         let marked = uids.into_iter().filter(|uid| !refused.contains(*uid));
-        return Ok(marked.map(|uid| (uid, Removed::Marked)).collect());
+        return Ok((marked.map(|uid| (uid, Removed::Marked)).collect(), None));
     }
     if !together {
         let refused = refused(session.run_all(&marks).await?)?;
@@ -103,8 +106,13 @@ pub(super) async fn expunge(
     let commands: Vec<Command> = first.chain(expunges).collect();
     let (mut answers, left) = ask_after(session, &commands, &uids, after).await?;
     let expunged = answers.split_off(answers.len().saturating_sub(pieces.len()));
+    let marks = answers.len();
     let refused = refused(answers)?;
+    let sure = modseq.is_some() && together && tier(session) == Tier::QResync;
+    let all = left.is_empty() && refused == UidSet::default() && pieces.len() == 1;
+    let mut ours = ours.filter(|_| sure && all);
     for (_, done) in expunged {
+        ours = ours.and_then(|ours| ours.and_expunge(marks, uids.len(), &done));
         if let Err(error) = must(done, "expunge messages") {
             if together {
                 // Not what the STORE passed over: a mark on it is somebody else's.
@@ -115,7 +123,8 @@ pub(super) async fn expunge(
         }
     }
     uids.retain(|uid| !refused.contains(*uid) && !left.contains(uid));
-    Ok(uids.into_iter().map(|uid| (uid, Removed::Gone)).collect())
+    let gone = uids.into_iter().map(|uid| (uid, Removed::Gone)).collect();
+    Ok((gone, ours))
 }
 
 /// Takes our own marks back where the server would not expunge: left there, they would look like
@@ -206,7 +215,7 @@ pub(super) async fn to_trash(
         modseq: None,
         together: true,
     };
-    let gone = expunge(session, leaving, after).await?;
+    let (gone, _) = expunge(session, leaving, None, after).await?;
     let trashed = |(uid, how)| match how {
         Removed::Gone => (uid, Removed::Trashed),
         other => (uid, other),

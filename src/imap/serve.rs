@@ -6,7 +6,8 @@ use super::leave::flags_of;
 use super::session::Session;
 use super::store::ImapStore;
 use super::tier::{Tier, plain, tier};
-use crate::model::{Kin, Uid};
+use crate::model::{Kin, MailboxName, Uid};
+use crate::reconcile::Cursor;
 use crate::store::{Next, Place, Serve, StoreError};
 
 impl Serve for ImapStore {
@@ -35,6 +36,10 @@ impl Serve for ImapStore {
         self.put(session);
         self.after = commands?;
         Ok(())
+    }
+
+    fn left_by_us(&self, mailbox: &MailboxName, left: &Cursor) -> Option<Cursor> {
+        self.cursor_after_us(mailbox, left)
     }
 
     fn lanes(&self, changes: usize) -> usize {

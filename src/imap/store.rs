@@ -5,6 +5,7 @@ pub use super::command::Access;
 use super::command::{Command, Door};
 use super::connect::Server;
 use super::kin::Objects;
+use super::ours::Ours;
 use super::session::{First, Session, WireNames};
 use super::tier::{Tier, plain, tier};
 use crate::model::{Excerpt, Fingerprint, MailboxBase, MailboxName, Uid, UidValidity};
@@ -67,6 +68,8 @@ pub struct ImapStore {
     pub(super) moves: Rc<Cell<bool>>,
     /// HIGHESTMODSEQ as of the last look, for UNCHANGEDSINCE.
     pub(super) looked: BTreeMap<MailboxName, u64>,
+    /// Mailboxes in which only our own changes happened since the last look.
+    pub(super) ours: Rc<RefCell<BTreeMap<MailboxName, Ours>>>,
     /// UIDNEXT as listed, of mailboxes that have only new messages since they were left.
     pub(super) grown: BTreeMap<MailboxName, u32>,
     /// To be sent along with the next change.
@@ -88,6 +91,7 @@ impl ImapStore {
             objects: Rc::default(),
             moves: Rc::default(),
             looked: BTreeMap::new(),
+            ours: Rc::default(),
             grown: BTreeMap::new(),
             after: Vec::new(),
             seats: seats.clone(),
@@ -165,6 +169,7 @@ impl ImapStore {
             objects: self.objects.clone(),
             moves: self.moves.clone(),
             looked: self.looked.clone(),
+            ours: self.ours.clone(),
             grown: BTreeMap::new(),
             seats: self.seats.clone(),
             _seat: Seat(self.seats.clone()),
@@ -263,6 +268,7 @@ impl Store for ImapStore {
         if let Some(modseq) = session.selected.as_ref().and_then(|open| open.modseq) {
             self.looked.insert(ask.base.name.clone(), modseq);
         }
+        self.ours.borrow_mut().remove(&ask.base.name);
         self.put(session);
         look
     }

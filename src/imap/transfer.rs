@@ -90,7 +90,7 @@ impl ImapStore {
                         modseq: None,
                         together: true,
                     };
-                    let gone = expunge(&mut session, leaving, Vec::new()).await?;
+                    let (gone, _) = expunge(&mut session, leaving, None, Vec::new()).await?;
                     let gone = gone.into_iter().filter(|(_, how)| *how == Removed::Gone);
                     Ok(gone
                         .map(|(uid, _)| (uid, copied.get(&uid).copied()))

@@ -4,6 +4,7 @@
 use super::answer::{must, shown};
 use super::command::{Command, Set};
 use super::leave::{expunge, modified, to_trash, unchanged};
+use super::ours::knows_all;
 use super::reply::{Reply, Status};
 use super::session::Session;
 use super::store::ImapStore;
@@ -39,10 +40,18 @@ impl ImapStore {
         let mut session = self.take().await?;
         let done = async {
             self.open(&mut session, place).await?;
+            let permanent = session.open_mailbox()?.permanent.as_ref();
+            let known = knows_all(permanent.map(|(flags, _)| flags), groups.keys().copied());
+            let answers = session.run_then(&commands, after).await?;
+            let asked = edits.iter().map(|edit| edit.id).collect();
+            let ours = self.ours(&place.mailbox).filter(|_| known);
+            let ours = ours.and_then(|ours| ours.and_flags(&asked, &answers));
             let mut refused = UidSet::default();
-            for (_, done) in session.run_then(&commands, after).await? {
+            for (_, done) in answers {
                 refused = refused.union(&modified(must(done, "change flags")?));
             }
+            let ours = ours.filter(|_| refused == UidSet::default());
+            self.keep_ours(&place.mailbox, ours);
             Ok(refused)
         }
         .await;
@@ -79,7 +88,10 @@ impl ImapStore {
             self.open(&mut session, place).await?;
             let leaving = unchanged(&mut session, removals, modseq).await?;
             let Some(trash) = trash else {
-                return expunge(&mut session, leaving, after).await;
+                let ours = self.ours(&place.mailbox);
+                let (removed, ours) = expunge(&mut session, leaving, ours, after).await?;
+                self.keep_ours(&place.mailbox, ours);
+                return Ok(removed);
             };
             let (leave, die) = leaving.split(&elsewhere);
             let (first, last) = match leave.uids.is_empty() {
@@ -91,7 +103,7 @@ impl ImapStore {
                 false => to_trash(&mut session, die, &trash, first).await?,
             };
             if !leave.uids.is_empty() {
-                removed.extend(expunge(&mut session, leave, last).await?);
+                removed.extend(expunge(&mut session, leave, None, last).await?.0);
             }
             Ok(removed)
         }

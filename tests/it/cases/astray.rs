@@ -79,8 +79,8 @@ fn what_was_flagged_meanwhile_stays_so_on_both_sides() {
     row("arrived, flagged, moved here", arrived, flagged, want);
 }
 
-/// The file goes to a mailbox that was looked at already, out of one that was not, or before it could
-/// be read: at one step of the run or another it is seen in neither.
+/// The file goes to a mailbox that was looked at already, out of one that was not, or before it
+/// could be read: at one step of the run or another it is seen in neither.
 #[test]
 fn moved_here_while_it_is_looked_for() {
     for (name, want) in [

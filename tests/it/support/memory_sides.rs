@@ -44,6 +44,10 @@ impl Serve for Memory<Uid> {
         Ok(())
     }
 
+    fn left_by_us(&self, _: &MailboxName, _: &Cursor) -> Option<Cursor> {
+        None
+    }
+
     fn lanes(&self, _: usize) -> usize {
         1
     }

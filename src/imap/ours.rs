@@ -1,0 +1,222 @@
+//! That nothing but our own changes happened in a mailbox since it was looked at: then nobody has
+//! to look there again to see what became of them.
+//!
+//! Each STORE gets a mod-sequence that no other STORE on the mailbox gets, from whatever connection
+//! it comes, and higher than all before (RFC 7162, 3.1). So if our own changes were given each one
+//! from HIGHESTMODSEQ as of the look on, none was left for somebody else's. An EXPUNGE takes one,
+//! too, where QRESYNC has to tell later what left since when. New messages, and such that go, show
+//! in what STATUS counts. Where a server gives its numbers otherwise, with gaps, it is only looked
+//! at again.
+
+use super::cursor::RemoteCursor;
+use super::reply::{Code, Completion, Reply};
+use super::session::Answer;
+use super::store::ImapStore;
+use crate::model::{FlagChange, Flags, MailboxName, Uid};
+use crate::reconcile::Cursor;
+use std::collections::BTreeSet;
+
+/// Changes of ours that are all that happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ours {
+    /// HIGHESTMODSEQ as of the look.
+    pub since: u64,
+    /// HIGHESTMODSEQ after them.
+    pub upto: u64,
+    /// How many messages they removed.
+    pub gone: u64,
+}
+
+impl Ours {
+    /// These changes of flags, too, if they are all that happened since, and each of these messages
+    /// was changed.
+    pub fn and_flags(self, asked: &BTreeSet<Uid>, answers: &[Answer]) -> Option<Ours> {
+        let (mut given, mut changed) = (BTreeSet::new(), BTreeSet::new());
+        for reply in answers.iter().flat_map(|(replies, _)| replies) {
+            let told = match reply {
+                Reply::Fetch(told) => told,
+                Reply::Exists(_) | Reply::Expunge | Reply::Vanished(..) => return None,
+                _ => continue,
+            };
+            // Flags are told of changes that somebody else made (RFC 9051, 6.4.6, on .SILENT).
+            let ours = told.flags.is_none();
+            let (Some(uid), Some(modseq), true) = (told.uid, told.modseq, ours) else {
+                return None;
+            };
+            given.insert(modseq);
+            changed.insert(uid);
+        }
+        let (first, upto) = (*given.first()?, *given.last()?);
+        let gapless = first == self.upto + 1 && upto - self.upto == given.len() as u64;
+        (gapless && changed == *asked).then_some(Ours { upto, ..self })
+    }
+
+    /// So many messages that this EXPUNGE removed, too, after so many STOREs that marked them. A
+    /// server need not tell the mod-sequences of what goes at once, but each of these commands took
+    /// one at least.
+    pub fn and_expunge(self, marks: usize, gone: usize, done: &Completion) -> Option<Ours> {
+        let upto = self.upto + marks as u64 + 1;
+        let gone = self.gone + gone as u64;
+        let only = matches!(done.code, Some(Code::HighestModSeq(now)) if now == upto);
+        only.then_some(Ours { upto, gone, ..self })
+    }
+}
+
+/// Whether the mailbox surely can store all of this: a keyword that it does not know yet may be one
+/// too many for it.
+pub(super) fn knows_all<'a>(
+    permanent: Option<&Flags>,
+    mut changes: impl Iterator<Item = &'a FlagChange>,
+) -> bool {
+    let knows = |flags: &Flags| permanent.is_some_and(|all| flags.difference(all).is_empty());
+    changes.all(|change| knows(&change.add) && knows(&change.remove))
+}
+
+impl ImapStore {
+    /// See [`crate::store::Serve::left_by_us`].
+    pub(super) fn cursor_after_us(&self, mailbox: &MailboxName, left: &Cursor) -> Option<Cursor> {
+        let (left, ours) = (RemoteCursor::read(left)?, self.ours.borrow());
+        let ours = ours.get(mailbox).filter(|ours| ours.since == left.modseq)?;
+        let left = RemoteCursor {
+            modseq: ours.upto,
+            exists: left.exists.checked_sub(ours.gone)?,
+            ..left
+        };
+        Some(left.write())
+    }
+
+    /// What is proven so far. `None`: nobody looked, or the server tells no mod-sequences.
+    pub(super) fn ours(&self, mailbox: &MailboxName) -> Option<Ours> {
+        let since = *self.looked.get(mailbox)?;
+        let (upto, gone) = (since, 0);
+        let proven = self.ours.borrow().get(mailbox).copied();
+        Some(proven.unwrap_or(Ours { since, upto, gone }))
+    }
+
+    pub(super) fn keep_ours(&self, mailbox: &MailboxName, ours: Option<Ours>) {
+        if let Some(ours) = ours {
+            self.ours.borrow_mut().insert(mailbox.clone(), ours);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reply::{Completion, Fetched, Status};
+    use super::*;
+    use crate::model::{Keyword, SystemFlag};
+
+    fn uid(n: u32) -> Uid {
+        Uid::new(n).unwrap()
+    }
+
+    fn told(n: u32, modseq: u64) -> Reply {
+        Reply::Fetch(Box::new(Fetched {
+            uid: Some(uid(n)),
+            modseq: Some(modseq),
+            ..Fetched::default()
+        }))
+    }
+
+    fn upto(asked: &[u32], replies: Vec<Reply>) -> Option<u64> {
+        let done = Completion {
+            status: Status::Ok,
+            code: None,
+            text: String::new(),
+        };
+        let asked = asked.iter().map(|n| uid(*n)).collect();
+        // Over two commands.
+        let mut replies = replies.into_iter();
+        let first = replies.next().into_iter().collect();
+        let answers = [(first, done.clone()), (replies.collect(), done)];
+        begin().and_flags(&asked, &answers).map(|ours| ours.upto)
+    }
+
+    fn begin() -> Ours {
+        Ours {
+            since: 5,
+            upto: 7,
+            gone: 1,
+        }
+    }
+
+    #[test]
+    fn an_expunge_takes_one_number_after_those_of_its_marks() {
+        let done = |code| {
+            let done = Completion {
+                status: Status::Ok,
+                code,
+                text: String::new(),
+            };
+            begin().and_expunge(1, 3, &done)
+        };
+        let after = Ours {
+            since: 5,
+            upto: 9,
+            gone: 4,
+        };
+        assert_eq!(done(Some(Code::HighestModSeq(9))), Some(after));
+        assert_eq!(done(Some(Code::HighestModSeq(10))), None, "a gap");
+        assert_eq!(done(Some(Code::HighestModSeq(8))), None, "one took none");
+        assert_eq!(done(None), None);
+    }
+
+    #[test]
+    fn what_has_no_gap_is_ours_alone() {
+        assert_eq!(upto(&[1, 2], vec![told(1, 8), told(2, 8)]), Some(8));
+        assert_eq!(upto(&[1, 2], vec![told(2, 9), told(1, 8)]), Some(9));
+        assert_eq!(upto(&[1], vec![told(1, 8), told(1, 9)]), Some(9));
+        assert_eq!(upto(&[1, 2], vec![told(1, 8), told(2, 10)]), None, "a gap");
+        assert_eq!(upto(&[1], vec![told(1, 9)]), None, "a gap before");
+        assert_eq!(
+            upto(&[1], vec![told(1, 7), told(1, 8)]),
+            None,
+            "one from before"
+        );
+        assert_eq!(upto(&[1, 2], vec![told(1, 8)]), None, "one did not change");
+        assert_eq!(
+            upto(&[1], vec![told(1, 8), told(2, 9)]),
+            None,
+            "nobody asked for it"
+        );
+        assert_eq!(upto(&[], vec![]), None);
+    }
+
+    #[test]
+    fn what_somebody_else_did_shows() {
+        let with = |reply| upto(&[1], vec![told(1, 8), reply]);
+        assert_eq!(with(Reply::Other), Some(8));
+        assert_eq!(with(Reply::Exists(3)), None);
+        assert_eq!(with(Reply::Expunge), None);
+        let strange = |change: fn(&mut Fetched)| {
+            let mut fetched = Fetched {
+                uid: Some(uid(1)),
+                modseq: Some(9),
+                ..Fetched::default()
+            };
+            change(&mut fetched);
+            with(Reply::Fetch(Box::new(fetched)))
+        };
+        assert_eq!(strange(|_| ()), Some(9));
+        assert_eq!(strange(|f| f.flags = Some(Flags::default())), None);
+        assert_eq!(strange(|f| f.uid = None), None);
+        assert_eq!(strange(|f| f.modseq = None), None);
+    }
+
+    #[test]
+    fn a_keyword_that_is_new_there_may_be_one_too_many() {
+        let seen = Flags::of(&[SystemFlag::Seen]);
+        let mut label = seen.clone();
+        label.insert_keyword(Keyword::new("label").unwrap());
+        let none = Flags::default();
+        let knows = |permanent: Option<&Flags>, from: &Flags, to: &Flags| {
+            let change = FlagChange::between(from, to);
+            knows_all(permanent, [&change].into_iter())
+        };
+        assert!(knows(Some(&label), &none, &label));
+        assert!(knows(Some(&seen), &none, &seen));
+        assert!(!knows(Some(&seen), &none, &label));
+        assert!(!knows(Some(&seen), &label, &seen));
+        assert!(!knows(None, &none, &seen));
+    }
+}
