@@ -35,6 +35,12 @@ impl Passed {
         self.up + self.down
     }
 
+    /// How many mailboxes were opened to see what changed since.
+    pub fn looks(&self) -> usize {
+        let looks = |c: &&String| c.starts_with("SELECT") && c.contains("(QRESYNC (");
+        self.commands.iter().filter(looks).count()
+    }
+
     /// How many commands begin so.
     pub fn count(&self, start: &str) -> usize {
         self.commands
