@@ -150,7 +150,7 @@ pub trait Serve: Store {
     async fn afterwards(&mut self, next: &[Next<'_>]) -> Result<(), StoreError>;
 
     /// Where a mailbox is left by now that a look left like this, if it is proven that nothing but
-    /// changes of flags that were asked for here has happened in it since.
+    /// changes of flags and removals that were asked for here happened in it since.
     fn left_by_us(&self, mailbox: &MailboxName, left: &Cursor) -> Option<Cursor>;
 
     /// Over how many connections changes are best made that each wait for the server once.
