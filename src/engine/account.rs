@@ -5,7 +5,7 @@
 use super::out_of_sight::await_sight;
 use super::report::{Ended, Observer, Report, Severity, Stop, Trouble};
 use super::rest::leaves_nothing;
-use super::work::Work;
+use super::work::{Survey, Work};
 use crate::model::{MailboxName, MaildirId, Scope, Side, Uid};
 use crate::reconcile::guard::{self, Context};
 use crate::reconcile::policy::matches;
@@ -115,14 +115,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     async fn passes(&mut self, report: &mut Report) -> Result<(), Ended> {
         let mut pass = 0;
         while pass < PASSES {
-            let held = std::mem::take(&mut report.held);
             report.unsettled.clear();
             report.hidden.clear();
-            let passed = self.pass(report).await;
-            if passed.is_err() {
-                report.held = held;
-            }
-            let passed = passed?;
+            let passed = self.pass(report).await?;
             if self.options.dry_run {
                 return Ok(());
             }
@@ -159,7 +154,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     async fn pass(&mut self, report: &mut Report) -> Result<Passed, Ended> {
         self.check_stop()?;
         let (began, troubles) = ((self.world.now)(), report.errors.len());
-        let (mailboxes, mut works, listed) = self.survey(report).await?;
+        let Survey {
+            mailboxes,
+            mut works,
+            listed,
+            whole,
+        } = self.survey(report).await?;
         let plan = Plan {
             mailboxes,
             messages: take_plans(&mut works),
@@ -178,7 +178,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         };
         let mut verdict = guard::check(plan, &context);
         let settles = leaves_nothing(&verdict);
-        report.held = verdict.held;
+        if whole {
+            report.held = verdict.held;
+        }
         for side in Side::BOTH {
             await_sight(side, &mut verdict.plan, report);
         }
@@ -191,7 +193,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         self.await_rest(&mut verdict.plan, &works, report).await?;
         let in_doubt = works.values().any(|work| work.in_doubt);
-        self.note_held(report)?;
+        if whole {
+            self.note_held(report)?;
+        }
         for name in &verdict.turned {
             if let Some(work) = works.get_mut(name) {
                 work.complete = false;

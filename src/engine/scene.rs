@@ -4,7 +4,7 @@ use crate::model::{Id, MailboxBase, MailboxName, MaildirId, Pair, PairId, Side, 
 use crate::reconcile::messages::Known;
 use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::Whereabouts;
-use crate::reconcile::{Coverage, Look, MailboxAction};
+use crate::reconcile::{Action, Coverage, Look, MailboxAction};
 use crate::state::Relative;
 use crate::store::Place;
 use std::collections::{BTreeMap, BTreeSet};
@@ -136,6 +136,22 @@ pub(super) fn whereabouts<I: Id>(look: &Look<I>, id: &I) -> Whereabouts {
     } else {
         Whereabouts::Here
     }
+}
+
+/// Mailboxes whose cursors stay where they are until what moved in or out of them is recorded.
+pub(super) fn touched(moves: &Moves, scenes: &Scenes) -> BTreeSet<MailboxName> {
+    let places = moves.uids.iter().map(|(name, _)| name.clone());
+    let places = places.chain(moves.files.iter().map(|(name, _)| name.clone()));
+    let sources = moves.actions.values().flatten().filter_map(|a| match a {
+        Action::Move(step) => Some(step.from.clone()),
+        _ => None,
+    });
+    let homes = scenes.iter().filter(|(_, scene)| {
+        let mut pairs = scene.pairs();
+        !moves.pairs.is_empty() && pairs.any(|pair| moves.pairs.contains(&pair.id))
+    });
+    let homes = homes.map(|(name, _)| name.clone());
+    places.chain(sources).chain(homes).collect()
 }
 
 #[cfg(test)]

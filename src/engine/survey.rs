@@ -5,15 +5,13 @@ use super::account::{Account, Reach};
 use super::out_of_sight::{may_lie_elsewhere, passed_over, wait_for_sight};
 use super::overview::Overview;
 use super::report::{Ended, Event, Report};
-use super::scene::{Fate, Scene, Scenes, wait_for_each_other};
-use super::work::{Work, Works};
+use super::scene::{Fate, Scene, Scenes, touched, wait_for_each_other};
+use super::work::{Survey, Work, Works};
 use crate::model::{MailboxBase, MailboxKey, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::leaving;
 use crate::reconcile::mailboxes::{self, Step};
 use crate::reconcile::settled::Moves;
-use crate::reconcile::{
-    Action, Coverage, Listed, Look, MailboxAction, MailboxPlan, News, messages,
-};
+use crate::reconcile::{Coverage, Listed, Look, MailboxAction, MailboxPlan, News, messages};
 use crate::store::{Keep, Next, Serve, StoreError};
 use std::collections::BTreeSet;
 
@@ -30,14 +28,13 @@ enum Overlook {
 }
 
 pub(super) type Looked = (Option<MailboxAction>, Scene);
-pub(super) type Survey = (Vec<MailboxAction>, Works, Vec<Listed>);
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// Looks at everything cheaply, then into what changed, and plans.
     pub(super) async fn survey(&mut self, report: &mut Report) -> Result<Survey, Ended> {
         let (mut overview, steps) = match self.overview(report).await? {
             Overlook::Clear(overview, steps) => (overview, steps),
-            Overlook::Renames(actions) => return Ok((actions, Works::new(), Vec::new())),
+            Overlook::Renames(actions) => return Ok(Survey::first(actions)),
         };
         report.mailboxes = steps
             .iter()
@@ -48,13 +45,18 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             .scenes(steps, &mut overview, &mut actions, report)
             .await?;
         let Some(astray) = self.find_astray(&scenes, report).await? else {
-            return Ok((Vec::new(), Works::new(), Vec::new()));
+            return Ok(Survey::first(Vec::new()));
         };
         let moves = self
             .find_moves((&mut scenes, astray), &overview, report)
             .await?;
-        let (actions, works) = self.plan(scenes, &moves, actions, report).await?;
-        Ok((actions, works, overview.listed))
+        let (mailboxes, works) = self.plan(scenes, &moves, actions, report).await?;
+        Ok(Survey {
+            mailboxes,
+            works,
+            listed: overview.listed,
+            whole: true,
+        })
     }
 
     /// Looks into what changed: first on disk, then on the server, which is told beforehand what it
@@ -359,22 +361,6 @@ fn top(base: &MailboxBase, remote: &Look<Uid>) -> u32 {
     let all = known.chain(remote.seen.keys().copied()).map(Uid::get);
     let given = remote.next.map(|next| next.saturating_sub(1));
     all.chain(given).max().unwrap_or(0)
-}
-
-/// Mailboxes whose cursors stay where they are until what moved in or out of them is recorded.
-fn touched(moves: &Moves, scenes: &Scenes) -> BTreeSet<MailboxName> {
-    let places = moves.uids.iter().map(|(name, _)| name.clone());
-    let places = places.chain(moves.files.iter().map(|(name, _)| name.clone()));
-    let sources = moves.actions.values().flatten().filter_map(|a| match a {
-        Action::Move(step) => Some(step.from.clone()),
-        _ => None,
-    });
-    let homes = scenes.iter().filter(|(_, scene)| {
-        let mut pairs = scene.pairs();
-        !moves.pairs.is_empty() && pairs.any(|pair| moves.pairs.contains(&pair.id))
-    });
-    let homes = homes.map(|(name, _)| name.clone());
-    places.chain(sources).chain(homes).collect()
 }
 
 fn creates(action: &MailboxAction, mailbox: &MailboxName) -> bool {

@@ -3,6 +3,7 @@
 use super::super::plain::{base, mb, pair, uid};
 use super::*;
 use crate::model::{Id, MaildirId, PairId};
+use crate::reconcile::Action;
 use crate::reconcile::Cursor;
 use crate::reconcile::action::{Move, PairRef};
 use crate::reconcile::mailbox_action::Forget;

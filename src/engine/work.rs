@@ -1,7 +1,7 @@
 //! A mailbox in the works: what is known of it, and what is to be done and recorded.
 
 use crate::model::{AnyId, MailboxBase, MailboxName, PairId, Side};
-use crate::reconcile::{Cursor, FlagMask, MailboxPlan};
+use crate::reconcile::{Cursor, FlagMask, Listed, MailboxAction, MailboxPlan};
 use crate::state::Change;
 use crate::store::Place;
 use std::collections::{BTreeMap, BTreeSet};
@@ -79,3 +79,27 @@ impl Work {
 
 /// All of them.
 pub(super) type Works = BTreeMap<MailboxName, Work>;
+
+/// What a survey came to.
+pub(super) struct Survey {
+    /// What is to be done with mailboxes.
+    pub mailboxes: Vec<MailboxAction>,
+    /// What is to be done in them.
+    pub works: Works,
+    /// What the server listed.
+    pub listed: Vec<Listed>,
+    /// Whether all was looked at: only then it is known what is gone, and what waits for a word.
+    pub whole: bool,
+}
+
+impl Survey {
+    /// These first; then it is looked again.
+    pub fn first(mailboxes: Vec<MailboxAction>) -> Self {
+        Self {
+            mailboxes,
+            works: Works::new(),
+            listed: Vec::new(),
+            whole: false,
+        }
+    }
+}

@@ -213,6 +213,28 @@ fn guard_configuration_beside_a_renamed_mailbox() {
     assert_eq!(w.sync_ok().deleted_local, 1);
 }
 
+/// A word that was given holds until it is known whether what it is about is still to be done.
+#[test]
+fn guard_a_word_outlasts_a_pass_that_only_renames() {
+    for approve in [true, false] {
+        let mut w = with_a();
+        w.options.config = "other".into();
+        gone(&mut w, Side::Remote);
+        let id = w.sync().held[0].id.clone();
+        w.remote.rename(&mb("A"), &mb("C"));
+        if approve {
+            assert!(w.state.approve(&id).unwrap());
+        } else {
+            assert!(w.state.reject(&id).unwrap());
+        }
+        let report = w.sync_ok();
+        assert_eq!(report.mailboxes_renamed_local, 1, "{report:?}");
+        let done = (report.deleted_local, report.uploaded);
+        assert_eq!(done, if approve { (1, 0) } else { (0, 1) }, "{report:?}");
+        w.assert_equal_sides("a word");
+    }
+}
+
 #[test]
 fn dry_run_shows_the_plan_and_writes_nothing() {
     let mut w = base();
