@@ -151,10 +151,10 @@ fn refused(answers: Vec<Answer>) -> Result<UidSet, StoreError> {
     Ok(refused)
 }
 
-/// Runs commands with which messages leave, and asks which of them are still there: OK alone proves
+/// Runs commands that change messages, and asks which of them are still there: OK alone proves
 /// nothing (law, 1.6.6). The mailbox is opened anew in between, so that both can be sent in one go:
-/// Dovecot answers a search that follows an EXPUNGE before it.
-async fn ask_after(
+/// Dovecot answers a search that follows an EXPUNGE or STORE before it.
+pub(super) async fn ask_after(
     session: &mut Session,
     commands: &[Command],
     uids: &BTreeSet<Uid>,

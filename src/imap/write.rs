@@ -3,10 +3,11 @@
 
 use super::answer::{must, shown};
 use super::command::{Command, Set};
-use super::leave::{expunge, modified, to_trash, unchanged};
+use super::leave::{ask_after, expunge, modified, to_trash, unchanged};
+use super::look::still_there;
 use super::ours::knows_all;
 use super::reply::{Reply, Status};
-use super::session::Session;
+use super::session::{Answer, Session};
 use super::store::ImapStore;
 use super::uid_set::UidSet;
 use crate::model::{FlagChange, MailboxName, Uid};
@@ -37,13 +38,17 @@ impl ImapStore {
             }
         }
         let after = std::mem::take(&mut self.after);
+        let asked: BTreeSet<Uid> = edits.iter().map(|edit| edit.id).collect();
         let mut session = self.take().await?;
-        let done = async {
+        let set = async {
             self.open(&mut session, place).await?;
             let permanent = session.open_mailbox()?.permanent.as_ref();
             let known = knows_all(permanent.map(|(flags, _)| flags), groups.keys().copied());
-            let answers = session.run_then(&commands, after).await?;
-            let asked = edits.iter().map(|edit| edit.id).collect();
+            let (answers, mut set) = match modseq {
+                Some(_) => (session.run_then(&commands, after).await?, BTreeSet::new()),
+                None => ask_after(&mut session, &commands, &asked, after).await?,
+            };
+            set.extend(stamped(&answers));
             let ours = self.ours(&place.mailbox).filter(|_| known);
             let ours = ours.and_then(|ours| ours.and_flags(&asked, &answers));
             let mut refused = UidSet::default();
@@ -52,16 +57,20 @@ impl ImapStore {
             }
             let ours = ours.filter(|_| refused == UidSet::default());
             self.keep_ours(&place.mailbox, ours);
-            Ok(refused)
+            // OK says nothing of messages that are not there any more (RFC 9051, 6.4.9).
+            let open = |uid: &&Uid| !set.contains(uid) && !refused.contains(**uid);
+            let open: BTreeSet<Uid> = asked.iter().filter(open).copied().collect();
+            if modseq.is_some() && !open.is_empty() {
+                set.extend(still_there(&mut session, &open).await?);
+            }
+            set.retain(|uid| !refused.contains(*uid));
+            Ok(set)
         }
         .await;
         self.put(session);
-        let refused = done?;
-        Ok(edits
-            .iter()
-            .map(|edit| edit.id)
-            .filter(|uid| !refused.contains(*uid))
-            .collect())
+        let set: BTreeSet<Uid> = set?;
+        let held = edits.iter().map(|edit| edit.id);
+        Ok(held.filter(|uid| set.contains(uid)).collect())
     }
 
     pub(super) async fn remove_with(
@@ -149,6 +158,17 @@ impl ImapStore {
         self.put(session);
         absent
     }
+}
+
+/// The messages of which it is told that they were changed. A STORE that has a condition tells it
+/// of each, .SILENT or not (RFC 7162, 3.1.3); flags are told of what somebody else changed.
+fn stamped(answers: &[Answer]) -> BTreeSet<Uid> {
+    let replies = answers.iter().flat_map(|(replies, _)| replies);
+    let told = replies.filter_map(|reply| match reply {
+        Reply::Fetch(told) if told.modseq.is_some() && told.flags.is_none() => told.uid,
+        _ => None,
+    });
+    told.collect()
 }
 
 /// Whether the server lists the name as a mailbox.
