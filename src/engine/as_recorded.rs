@@ -79,6 +79,23 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(same)
     }
 
+    /// A mailbox in which only files that are known changed, and nothing on the server: that need
+    /// not be looked into before their messages are changed there. What a new file is can be told
+    /// only from a look after the disk: its message may have arrived there just before it.
+    pub(super) fn as_listed(&mut self, mut here: Asked, overview: &Overview) -> Asked {
+        let disk = &here.local;
+        let plain = here.depth == Depth::Changes
+            && here.action.is_none()
+            && here.sides_with_news() == [Side::Remote]
+            && disk.broken.is_empty()
+            && disk.edited.is_empty();
+        let still = overview.certain && overview.is_still_there(here.name());
+        if let Some(left) = here.cursor.as_ref().filter(|_| plain && still) {
+            here.there = self.remote.as_listed(&here.outline, left);
+        }
+        here
+    }
+
     /// Looks into these on the server, too. Those that are as they were recorded need no more.
     pub(super) async fn look_at_server(
         &mut self,

@@ -26,6 +26,8 @@ pub(super) struct Asked {
     pub local: Look<MaildirId>,
     /// Whether the disk was read and shows just what was recorded.
     pub agrees: bool,
+    /// What is known of the server without a look.
+    pub there: Option<Look<Uid>>,
     /// Where the server's side was left.
     pub cursor: Option<Cursor>,
     pub depth: Depth,
@@ -41,6 +43,7 @@ impl Asked {
             base: None,
             local,
             agrees: false,
+            there: None,
             cursor: overview.cursor(Side::Remote, &outline.name).cloned(),
             depth: Depth::Changes,
             full: false,
@@ -167,6 +170,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             base,
             local,
             agrees: _,
+            there,
             cursor,
             depth,
             full,
@@ -183,7 +187,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             cursor: cursor.as_ref(),
             depth,
         };
-        let remote = self.remote.look(&ask).await?;
+        let remote = match there {
+            Some(there) => there,
+            None => self.remote.look(&ask).await?,
+        };
         self.read_touched(&mut base, &remote)?;
         let scene = Scene {
             base,

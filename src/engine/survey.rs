@@ -91,12 +91,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     self.local.forget(here.name());
                     overview.quiet.insert(here.name().clone());
                 }
-                Some(Some(here)) => asked.push(here),
+                Some(Some(here)) => asked.push(self.as_listed(here, overview)),
                 Some(None) => rest.push(step),
                 None => {}
             }
         }
-        let next: Vec<Next<'_>> = asked.iter().map(|here| here.next()).collect();
+        let open = asked.iter().filter(|here| here.there.is_none());
+        let next: Vec<Next<'_>> = open.map(|here| here.next()).collect();
         self.remote.foresee(&next).await?;
         let mut looks = self.look_at_server(asked, overview, report).await?;
         for step in rest {

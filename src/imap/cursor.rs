@@ -3,7 +3,8 @@
 use super::reply::MailboxStatus;
 use crate::reconcile::Cursor;
 
-/// Where a mailbox was left: UIDVALIDITY, UIDNEXT, HIGHESTMODSEQ (0: none), EXISTS.
+/// Where a mailbox was left: UIDVALIDITY, UIDNEXT, HIGHESTMODSEQ (0: none), EXISTS, and whether all
+/// may be changed there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RemoteCursor {
     /// UIDVALIDITY.
@@ -14,18 +15,24 @@ pub struct RemoteCursor {
     pub modseq: u64,
     /// How many messages.
     pub exists: u64,
+    /// Whether it took changes, and could store any flag.
+    pub free: bool,
 }
+
+/// In the text of a cursor: all may be changed there.
+const FREE: &str = "free";
 
 impl RemoteCursor {
     /// From its text.
     pub fn read(cursor: &Cursor) -> Option<RemoteCursor> {
-        let mut numbers = cursor.0.split(' ').map(|n| n.parse::<u64>().ok());
-        let mut next = || numbers.next().flatten();
+        let mut words = cursor.0.split(' ');
+        let mut next = || words.next().and_then(|n| n.parse::<u64>().ok());
         Some(RemoteCursor {
             epoch: next()?,
             uid_next: next()?,
             modseq: next()?,
             exists: next()?,
+            free: words.next() == Some(FREE),
         })
     }
 
@@ -36,8 +43,14 @@ impl RemoteCursor {
             uid_next,
             modseq,
             exists,
+            free,
         } = self;
-        Cursor(format!("{epoch} {uid_next} {modseq} {exists}"))
+        let free = if free {
+            format!(" {FREE}")
+        } else {
+            String::new()
+        };
+        Cursor(format!("{epoch} {uid_next} {modseq} {exists}{free}"))
     }
 
     /// Whether a STATUS shows that nothing can have changed.
@@ -65,12 +78,31 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_cursor_is_what_its_text_says() {
+        let read = |text: &str| RemoteCursor::read(&Cursor(text.into()));
+        let left = |free| RemoteCursor {
+            epoch: 7,
+            uid_next: 10,
+            modseq: 3,
+            exists: 5,
+            free,
+        };
+        assert_eq!(read("7 10 3 5"), Some(left(false)), "as older ones are");
+        assert_eq!(read("7 10 3 5 free"), Some(left(true)));
+        assert_eq!(read("7 10 3"), None);
+        for free in [false, true] {
+            assert_eq!(RemoteCursor::read(&left(free).write()), Some(left(free)));
+        }
+    }
+
+    #[test]
     fn a_mailbox_has_grown_by_the_uids_that_it_gave() {
         let left = RemoteCursor {
             epoch: 7,
             uid_next: 10,
             modseq: 3,
             exists: 5,
+            free: true,
         };
         let grown = |uid_validity, uid_next, messages| {
             left.grown(&MailboxStatus {

@@ -114,6 +114,7 @@ mod tests {
     #[test]
     fn what_was_given_since_to_others_than_those_that_are_known() {
         let left = |uid_next| RemoteCursor {
+            free: true,
             epoch: 1,
             uid_next,
             modseq: 1,

@@ -7,7 +7,7 @@ use super::command::{Access, Command, Since};
 use super::cursor::RemoteCursor;
 use super::kin;
 use super::opened::Past;
-use super::reply::{AnyKeyword, Fetched, Reply, Status};
+use super::reply::{Fetched, Reply, Status};
 use super::session::Session;
 use super::tier::{Tier, tier};
 use super::uid_set::UidSet;
@@ -39,7 +39,7 @@ pub async fn look(
     let mut look = Look::unchanged(Some(open.epoch), Cursor::default());
     // A mailbox that we opened read-only names no PERMANENTFLAGS; that says nothing about it.
     let mask = match access {
-        Access::ReadWrite => mask(&open.permanent),
+        Access::ReadWrite => open.mask(),
         Access::ReadOnly => FlagMask::All,
     };
     (look.sees, look.stores) = (mask.clone(), mask);
@@ -90,6 +90,7 @@ pub async fn look(
         uid_next: open.uid_next.map_or(highest + 1, u64::from),
         modseq: open.modseq.unwrap_or(0),
         exists: u64::from(if delta { open.exists } else { after.exists }),
+        free: open.is_free(),
     }
     .write();
     Ok(look)
@@ -151,14 +152,6 @@ fn changes(session: &Session, left: RemoteCursor) -> [Command; 2] {
 
 fn all_flags() -> Command {
     Command::fetch(&UidSet::from_ranges([(1, u32::MAX)]), "UID FLAGS")
-}
-
-fn mask(permanent: &Option<(Flags, AnyKeyword)>) -> FlagMask {
-    match permanent {
-        // Not told: all can be stored (RFC 9051, 7.1).
-        None | Some((_, AnyKeyword::Yes)) => FlagMask::All,
-        Some((flags, AnyKeyword::No)) => FlagMask::Only(flags.clone()),
-    }
 }
 
 /// QRESYNC: what SELECT told of the past. `false`: it does not add up.

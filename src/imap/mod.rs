@@ -4,8 +4,8 @@
 //! (lines and literals), [`value`] and [`reply`] (what the server says), [`command`] (what we say),
 //! [`session`] (commands and their answers; [`opened`], [`ahead`], [`answer`], [`patience`]),
 //! [`listen`] (what the server says by itself), then the store: [`store`], [`tier`], [`cursor`],
-//! [`list`], [`look`], [`read`], [`mod@write`], [`leave`], [`ours`], [`delete`], [`append`],
-//! [`kin`], [`transfer`], [`serve`]. Beside them [`names`], [`uid_set`], [`date`].
+//! [`list`], [`look`], [`read`], [`mod@write`], [`leave`], [`ours`], [`unseen`], [`delete`],
+//! [`append`], [`kin`], [`transfer`], [`serve`]. Beside them [`names`], [`uid_set`], [`date`].
 
 mod road;
 
@@ -51,6 +51,8 @@ mod read;
 mod write;
 
 mod ours;
+
+mod unseen;
 
 mod leave;
 

@@ -6,6 +6,7 @@ use super::reply::{AnyKeyword, Code, Completion, Earlier, Fetched, Reply};
 use super::session::Session;
 use super::uid_set::UidSet;
 use crate::model::{Flags, UidValidity};
+use crate::reconcile::FlagMask;
 use crate::store::StoreError;
 
 /// An open mailbox.
@@ -50,6 +51,21 @@ impl Selected {
     pub fn door(&self) -> Door {
         let (name, access) = (self.name.clone(), self.access);
         Door { name, access }
+    }
+
+    /// The flags that can be stored in it.
+    pub fn mask(&self) -> FlagMask {
+        match &self.permanent {
+            // Not told: all can be stored (RFC 9051, 7.1).
+            None | Some((_, AnyKeyword::Yes)) => FlagMask::All,
+            Some((flags, AnyKeyword::No)) => FlagMask::Only(flags.clone()),
+        }
+    }
+
+    /// Whether all may be changed in it: any flag, and the UIDs hold.
+    pub fn is_free(&self) -> bool {
+        let writable = self.access == Access::ReadWrite && !self.read_only && !self.unstable;
+        writable && self.mask() == FlagMask::All
     }
 }
 

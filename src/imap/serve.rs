@@ -6,8 +6,8 @@ use super::leave::flags_of;
 use super::session::Session;
 use super::store::ImapStore;
 use super::tier::{Tier, plain, tier};
-use crate::model::{Kin, MailboxName, Uid};
-use crate::reconcile::Cursor;
+use crate::model::{Kin, MailboxName, Outline, Uid};
+use crate::reconcile::{Cursor, Look};
 use crate::store::{Next, Place, Serve, StoreError};
 
 impl Serve for ImapStore {
@@ -36,6 +36,10 @@ impl Serve for ImapStore {
         self.put(session);
         self.after = commands?;
         Ok(())
+    }
+
+    fn as_listed(&mut self, of: &Outline, left: &Cursor) -> Option<Look<Uid>> {
+        self.left_as_listed(of, left)
     }
 
     fn left_by_us(&self, mailbox: &MailboxName, left: &Cursor) -> Option<Cursor> {

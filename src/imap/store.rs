@@ -70,6 +70,8 @@ pub struct ImapStore {
     pub(super) looked: BTreeMap<MailboxName, u64>,
     /// Mailboxes in which only our own changes happened since the last look.
     pub(super) ours: Rc<RefCell<BTreeMap<MailboxName, Ours>>>,
+    /// Mailboxes in which something is to be changed by what the listing shows, without a look.
+    pub(super) unseen: Rc<RefCell<BTreeSet<MailboxName>>>,
     /// UIDNEXT as listed, of mailboxes that have only new messages since they were left.
     pub(super) grown: BTreeMap<MailboxName, u32>,
     /// To be sent along with the next change.
@@ -92,6 +94,7 @@ impl ImapStore {
             moves: Rc::default(),
             looked: BTreeMap::new(),
             ours: Rc::default(),
+            unseen: Rc::default(),
             grown: BTreeMap::new(),
             after: Vec::new(),
             seats: seats.clone(),
@@ -170,6 +173,7 @@ impl ImapStore {
             moves: self.moves.clone(),
             looked: self.looked.clone(),
             ours: self.ours.clone(),
+            unseen: self.unseen.clone(),
             grown: BTreeMap::new(),
             seats: self.seats.clone(),
             _seat: Seat(self.seats.clone()),
@@ -269,6 +273,7 @@ impl Store for ImapStore {
             self.looked.insert(ask.base.name.clone(), modseq);
         }
         self.ours.borrow_mut().remove(&ask.base.name);
+        self.is_seen(&ask.base.name);
         self.put(session);
         look
     }

@@ -42,6 +42,7 @@ impl ImapStore {
         let mut session = self.take().await?;
         let set = async {
             self.open(&mut session, place).await?;
+            self.must_be_free(&session, &place.mailbox)?;
             let permanent = session.open_mailbox()?.permanent.as_ref();
             let known = knows_all(permanent.map(|(flags, _)| flags), groups.keys().copied());
             let (answers, mut set) = match modseq {
@@ -69,6 +70,7 @@ impl ImapStore {
         .await;
         self.put(session);
         let set: BTreeSet<Uid> = set?;
+        self.is_seen(&place.mailbox);
         let held = edits.iter().map(|edit| edit.id);
         Ok(held.filter(|uid| set.contains(uid)).collect())
     }
@@ -95,6 +97,7 @@ impl ImapStore {
         let mut session = self.take().await?;
         let removed = async {
             self.open(&mut session, place).await?;
+            self.must_be_free(&session, &place.mailbox)?;
             let leaving = unchanged(&mut session, removals, modseq).await?;
             let Some(trash) = trash else {
                 let ours = self.ours(&place.mailbox);
@@ -118,7 +121,9 @@ impl ImapStore {
         }
         .await;
         self.put(session);
-        removed
+        let removed = removed?;
+        self.is_seen(&place.mailbox);
+        Ok(removed)
     }
 
     pub(super) async fn create_with(&mut self, name: &MailboxName) -> Result<Vec<u8>, StoreError> {

@@ -149,6 +149,12 @@ pub trait Serve: Store {
     /// it.
     async fn afterwards(&mut self, next: &[Next<'_>]) -> Result<(), StoreError>;
 
+    /// A look at a mailbox of which the last listing showed that nothing happened since it was left
+    /// like this, for one in which nothing but flags and what is known to be gone here is to be
+    /// changed. `None`: it has to be looked at. What does not hold any more when it is changed is
+    /// `Stale` then, and the next time it is looked at.
+    fn as_listed(&mut self, of: &Outline, left: &Cursor) -> Option<Look<Self::Id>>;
+
     /// Where a mailbox is left by now that a look left like this, if it is proven that nothing but
     /// changes of flags and removals that were asked for here happened in it since.
     fn left_by_us(&self, mailbox: &MailboxName, left: &Cursor) -> Option<Cursor>;

@@ -6,6 +6,7 @@ mod gmail;
 mod hostile;
 mod setup;
 mod slow;
+mod unseen;
 
 use crate::support::dovecot::{Dovecot, FULL, Home, read_maildir};
 use std::io::{BufRead, BufReader, Write};

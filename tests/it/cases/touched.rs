@@ -50,6 +50,7 @@ fn of_a_mailbox_that_changed_on_disk_only_what_changed_is_read() {
     };
     let read = |act: &dyn Fn(&TwoSides)| {
         let mut w = TwoSides::new();
+        w.remote.inner.borrow_mut().wary = true;
         for n in 0..40 {
             let body = format!("Subject: {n}\r\n\r\n{n}");
             w.remote.add(&inbox(), body.as_bytes(), seen());
@@ -81,4 +82,51 @@ fn of_a_mailbox_that_changed_on_disk_only_what_changed_is_read() {
         w.local.add(&inbox(), b"Subject: new\r\n\r\nnew", seen());
     };
     assert_eq!(read(&add), (1, 0, 0));
+}
+
+/// What is changed here in messages that are known is changed there without a look before, if the
+/// listing shows that nothing else happened there; what a new file is only a look can tell.
+#[test]
+fn only_new_files_call_for_a_look_at_the_server() {
+    let looks = |wary: bool, act: &dyn Fn(&mut TwoSides)| {
+        let mut w = base();
+        w.sync_ok();
+        w.remote.inner.borrow_mut().wary = wary;
+        w.now.set(w.now.get() + 1);
+        act(&mut w);
+        let before = w.remote.inner.borrow().counts.looks;
+        w.sync_ok();
+        w.assert_equal_sides("changed here");
+        w.remote.inner.borrow().counts.looks - before
+    };
+    let first = |w: &TwoSides| w.local.ids(&inbox())[0].clone();
+    let flag = |w: &mut TwoSides| {
+        w.local
+            .edit(&inbox(), &first(w), |flags| flags.insert(Answered));
+    };
+    let delete = |w: &mut TwoSides| w.local.delete(&inbox(), &first(w));
+    let add = |w: &mut TwoSides| {
+        w.local.add(&inbox(), b"Subject: new\r\n\r\nnew", seen());
+    };
+    let flag_on_both = |w: &mut TwoSides| {
+        flag(w);
+        let one = w.remote.ids(&inbox())[0];
+        w.remote.edit(&inbox(), &one, |flags| flags.insert(Flagged));
+    };
+    let in_place = |w: &mut TwoSides| {
+        let id = first(w);
+        w.local.change(&inbox(), &id, |message| {
+            message.body = b"Subject: edited\r\n\r\nby hand\r\n".to_vec();
+            message.edited = true;
+        });
+    };
+    // What was changed there is looked at once more in any case.
+    assert_eq!((looks(true, &flag), looks(false, &flag)), (2, 1));
+    assert_eq!((looks(true, &delete), looks(false, &delete)), (2, 1));
+    assert_eq!((looks(true, &add), looks(false, &add)), (2, 2));
+    assert_eq!(
+        (looks(true, &flag_on_both), looks(false, &flag_on_both)),
+        (2, 2)
+    );
+    assert_eq!(looks(true, &in_place), looks(false, &in_place));
 }

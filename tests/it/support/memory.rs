@@ -80,6 +80,8 @@ pub struct Inner<I: Ord> {
     pub marks: bool,
     /// Stores the message and then drops the connection, once.
     pub lose_reply: bool,
+    /// Wants to be looked at before something is changed.
+    pub wary: bool,
     /// Gives messages ids of its own.
     pub objects: bool,
     /// Moves in two steps, a copy and an expunge.
@@ -158,6 +160,7 @@ impl<I: MemoryId> Memory<I> {
             tells: true,
             marks: false,
             lose_reply: false,
+            wary: false,
             objects: false,
             moves_by_copy: false,
             proves: I::SIDE == Side::Local,

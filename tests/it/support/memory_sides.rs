@@ -1,4 +1,4 @@
-//! What only one of the two sides in memory can do, and taking messages in.
+//! What only the side in memory that keeps files can do, and taking messages in.
 
 use super::memory::{Memory, MemoryId, Message};
 use mailtide::model::*;
@@ -19,66 +19,10 @@ pub struct Counts {
     pub published: u32,
     /// To forget what was seen in a mailbox.
     pub forgotten: u32,
+    /// Mailboxes that were looked into.
+    pub looks: usize,
     /// Pairs that were read of the base for looks.
     pub known: usize,
-}
-
-pub(super) fn object(message: &Message) -> Kin {
-    Kin::object(&message.object.to_be_bytes())
-}
-
-impl Serve for Memory<Uid> {
-    fn names_messages(&self) -> bool {
-        self.inner.borrow().objects
-    }
-
-    fn moves_at_once(&self) -> bool {
-        !self.inner.borrow().moves_by_copy
-    }
-
-    async fn foresee(&mut self, _: &[Next<'_>]) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn afterwards(&mut self, _: &[Next<'_>]) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn left_by_us(&self, _: &MailboxName, _: &Cursor) -> Option<Cursor> {
-        None
-    }
-
-    fn lanes(&self, _: usize) -> usize {
-        1
-    }
-
-    fn fork(&mut self) -> Option<Self> {
-        None
-    }
-
-    async fn connect(&mut self) -> bool {
-        false
-    }
-
-    async fn disconnect(&mut self) {}
-
-    async fn kin(&mut self, place: &Place, ids: &[Uid]) -> Result<Vec<(Uid, Kin)>, StoreError> {
-        self.step()?;
-        let objects = self.inner.borrow().objects;
-        self.told(place, |b| {
-            let there = ids.iter().filter_map(|id| Some((*id, b.messages.get(id)?)));
-            let kin = |m: &Message| {
-                let mut heading = Heading::default();
-                heading.update(&m.body);
-                let (date, size) = (Timestamp(m.date), m.body.len() as u64);
-                match objects {
-                    true => object(m),
-                    false => Kin::envelope(&heading.message_id(), date, size),
-                }
-            };
-            Ok(there.map(|(id, m)| (id, kin(m))).collect())
-        })
-    }
 }
 
 impl Memory<MaildirId> {

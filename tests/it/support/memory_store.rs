@@ -1,7 +1,8 @@
 //! The side in memory as a store.
 
 use super::memory::{Memory, MemoryId};
-use super::memory_sides::{MemoryReceiver, Target, object};
+use super::memory_serve::object;
+use super::memory_sides::{MemoryReceiver, Target};
 use mailtide::model::*;
 use mailtide::reconcile::{Coverage, Cursor, Identity, Listed, Look, News, Presence};
 use mailtide::store::*;
@@ -48,7 +49,11 @@ impl<I: MemoryId> Store for Memory<I> {
 
     async fn look(&mut self, ask: &Ask<'_>) -> Result<Look<I>, StoreError> {
         self.step()?;
-        self.inner.borrow_mut().counts.known += ask.base.pairs.len();
+        {
+            let counts = &mut self.inner.borrow_mut().counts;
+            counts.looks += 1;
+            counts.known += ask.base.pairs.len();
+        }
         let inner = self.inner.borrow();
         let name = &ask.base.name;
         let gone = || StoreError::Mailbox(format!("no mailbox {name}"));

@@ -1,0 +1,81 @@
+//! What only the server in memory can do.
+
+use super::memory::{Memory, Message};
+use mailtide::model::*;
+use mailtide::reconcile::{Cursor, FlagMask, Look};
+use mailtide::store::*;
+
+pub(super) fn object(message: &Message) -> Kin {
+    Kin::object(&message.object.to_be_bytes())
+}
+
+impl Serve for Memory<Uid> {
+    fn names_messages(&self) -> bool {
+        self.inner.borrow().objects
+    }
+
+    fn moves_at_once(&self) -> bool {
+        !self.inner.borrow().moves_by_copy
+    }
+
+    async fn foresee(&mut self, _: &[Next<'_>]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn afterwards(&mut self, _: &[Next<'_>]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn as_listed(&mut self, of: &Outline, left: &Cursor) -> Option<Look<Uid>> {
+        let inner = self.inner.borrow();
+        let b = inner.boxes.get(&of.name)?;
+        // What is written there may have changed since: the plan goes by where it was left.
+        let mut numbers = left.0.split(' ').map(|n| n.parse::<u64>().unwrap());
+        let epoch = Some(UidValidity(numbers.next()?));
+        let odd = |message: &Message| message.broken || message.edited;
+        let plain = b.remarks.is_empty() && !b.blind && !b.dim && !b.messages.values().any(odd);
+        let free = !b.read_only && inner.stores == FlagMask::All;
+        let next = u32::try_from(numbers.next()?).ok();
+        let look = || Look {
+            next,
+            ..Look::unchanged(epoch, left.clone())
+        };
+        (plain && free && inner.deltas && !inner.wary && of.epoch == epoch).then(look)
+    }
+
+    fn left_by_us(&self, _: &MailboxName, _: &Cursor) -> Option<Cursor> {
+        None
+    }
+
+    fn lanes(&self, _: usize) -> usize {
+        1
+    }
+
+    fn fork(&mut self) -> Option<Self> {
+        None
+    }
+
+    async fn connect(&mut self) -> bool {
+        false
+    }
+
+    async fn disconnect(&mut self) {}
+
+    async fn kin(&mut self, place: &Place, ids: &[Uid]) -> Result<Vec<(Uid, Kin)>, StoreError> {
+        self.step()?;
+        let objects = self.inner.borrow().objects;
+        self.told(place, |b| {
+            let there = ids.iter().filter_map(|id| Some((*id, b.messages.get(id)?)));
+            let kin = |m: &Message| {
+                let mut heading = Heading::default();
+                heading.update(&m.body);
+                let (date, size) = (Timestamp(m.date), m.body.len() as u64);
+                match objects {
+                    true => object(m),
+                    false => Kin::envelope(&heading.message_id(), date, size),
+                }
+            };
+            Ok(there.map(|(id, m)| (id, kin(m))).collect())
+        })
+    }
+}
