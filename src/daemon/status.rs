@@ -11,7 +11,6 @@ use std::time::UNIX_EPOCH;
 
 /// The mailboxes as the state knows them.
 pub fn mailboxes(state: &State) -> Result<Vec<Mailbox>, StateError> {
-    let counts = state.counts()?;
     let mut aside: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, message) in state.refused()? {
         let text = format!("{}: {}", message.id, message.detail);
@@ -28,7 +27,7 @@ pub fn mailboxes(state: &State) -> Result<Vec<Mailbox>, StateError> {
         };
         all.push(Mailbox {
             name: name.to_string(),
-            messages: counts.get(&name).copied().unwrap_or(0),
+            messages: state.count(key)?,
             state: state_word.to_owned(),
             compared_at: state.full_at(key)?,
             changed_at: None,

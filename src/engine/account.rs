@@ -165,12 +165,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             messages: take_plans(&mut works),
         };
         let config_changed = self.config_changed()?;
-        let (approved, counts) = (self.state.approved()?, self.state.counts()?);
-        let rejected = self.state.rejected()?;
+        let (approved, rejected) = (self.state.approved()?, self.state.rejected()?);
+        let (known, held_before) = self.held_before(&plan)?;
         let already = [Side::Remote, Side::Local].map(|side| (side, *report.deleted(side)));
         let context = Context {
             limits: self.policy.limits,
-            held_before: &counts,
+            mailboxes: known,
+            held_before: &held_before,
             approved: &approved,
             rejected: &rejected,
             config_changed,
@@ -218,6 +219,18 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             changed: changed && !rests,
             in_doubt,
         })
+    }
+
+    /// How many mailboxes are known, and how many messages those held of which the plan destroys
+    /// some: to count them all would take a look at each message of the account.
+    fn held_before(&self, plan: &Plan) -> Result<(usize, BTreeMap<MailboxName, usize>), Ended> {
+        let (known, mut held) = (self.state.mailboxes()?, BTreeMap::new());
+        for name in plan.doomed() {
+            if let Some(key) = known.get(&name) {
+                held.insert(name, self.state.count(*key)?);
+            }
+        }
+        Ok((known.len(), held))
     }
 
     fn note_held(&mut self, report: &Report) -> Result<(), Ended> {

@@ -64,7 +64,9 @@ pub struct Held {
 pub struct Context<'a> {
     /// How much may be deleted unasked.
     pub limits: Limits,
-    /// How many messages each mailbox held in the base.
+    /// How many mailboxes are known.
+    pub mailboxes: usize,
+    /// How many messages each mailbox held in the base of which the plan may destroy some.
     pub held_before: &'a BTreeMap<MailboxName, usize>,
     /// What the user approved, by id.
     pub approved: &'a BTreeSet<String>,
@@ -113,7 +115,7 @@ struct Guard<'a> {
 
 impl Guard<'_> {
     fn mailboxes(&mut self) {
-        let known = self.context.held_before.len();
+        let known = self.context.mailboxes;
         for side in [Side::Remote, Side::Local] {
             let all = std::mem::take(&mut self.verdict.plan.mailboxes);
             let (deletions, rest): (Vec<_>, Vec<_>) = all

@@ -30,12 +30,13 @@ fn deletions(count: usize) -> MailboxPlan {
 /// What is held of a plan, where each mailbox held so many messages; earlier in the run so many
 /// were deleted on the server.
 fn held(plan: Plan, known: &[usize], already: usize) -> Vec<Held> {
-    let known = known.iter().enumerate().map(|(n, count)| (mb(n), *count));
+    let held = known.iter().enumerate().map(|(n, count)| (mb(n), *count));
     let verdict = check(
         plan,
         &Context {
             limits: Limits::default(),
-            held_before: &known.collect(),
+            mailboxes: known.len(),
+            held_before: &held.collect(),
             approved: &BTreeSet::new(),
             rejected: &BTreeSet::new(),
             config_changed: false,

@@ -3,6 +3,7 @@
 use super::action::Action;
 use super::mailbox_action::MailboxAction;
 use crate::model::{AnyId, MailboxBase, MailboxName};
+use std::collections::BTreeSet;
 
 /// What is to be done in one mailbox.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,4 +44,13 @@ pub struct Plan {
     pub mailboxes: Vec<MailboxAction>,
     /// Messages, by mailbox.
     pub messages: Vec<(MailboxName, MailboxPlan)>,
+}
+
+impl Plan {
+    /// The mailboxes in which messages are to be destroyed, on either side.
+    pub fn doomed(&self) -> BTreeSet<MailboxName> {
+        let dooms = |plan: &MailboxPlan| plan.actions.iter().any(|a| a.destroys_on().is_some());
+        let doomed = self.messages.iter().filter(|(_, plan)| dooms(plan));
+        doomed.map(|(name, _)| name.clone()).collect()
+    }
 }

@@ -60,21 +60,13 @@ impl State {
         Ok(all)
     }
 
-    /// How many messages each mailbox holds in the base.
-    pub fn counts(&self) -> Result<BTreeMap<MailboxName, usize>, StateError> {
+    /// How many messages a mailbox holds in the base. To count takes a look at each of them.
+    pub fn count(&self, mailbox: MailboxKey) -> Result<usize, StateError> {
         let what = doing("count messages");
-        let sql = "SELECT name, (SELECT count(*) FROM pair WHERE pair.mailbox = mailbox.id)
-                   FROM mailbox";
+        let sql = "SELECT count(*) FROM pair WHERE mailbox = ?1";
         let mut query = self.db.prepare_cached(sql).map_err(&what)?;
-        let read = |row: &Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?));
-        let rows = query.query_map([], read).map_err(&what)?;
-        let mut all = BTreeMap::new();
-        for row in rows {
-            let (text, count) = row.map_err(&what)?;
-            let count = usize::try_from(count).unwrap_or(0);
-            all.extend(MailboxName::parse(&text).map(|name| (name, count)));
-        }
-        Ok(all)
+        let count = query.query_row([mailbox.0], |row| row.get::<_, i64>(0));
+        Ok(usize::try_from(count.map_err(&what)?).unwrap_or(0))
     }
 
     /// The UIDVALIDITY in which the UIDs of a mailbox were learned.
