@@ -2,6 +2,7 @@
 //! each of them must do.
 
 mod moves;
+mod unseen;
 
 use crate::support::dovecot::{Dovecot, FULL, NO_QRESYNC, PLAIN};
 use crate::support::memory::{Fuse, Memory};
@@ -365,6 +366,10 @@ fn imap() {
             beside: mailtide::imap::Beside::default(),
             trash: None,
         };
-        block_on(suite(ImapStore::new(server, settings)));
+        let store = || ImapStore::new(server.clone(), settings.clone());
+        block_on(suite(store()));
+        if capabilities == FULL {
+            block_on(unseen::changed_without_a_look(store()));
+        }
     }
 }
