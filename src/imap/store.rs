@@ -273,7 +273,7 @@ impl Store for ImapStore {
             self.looked.insert(ask.base.name.clone(), modseq);
         }
         self.ours.borrow_mut().remove(&ask.base.name);
-        self.is_seen(&ask.base.name);
+        self.note_seen(&ask.base.name);
         self.put(session);
         look
     }

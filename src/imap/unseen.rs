@@ -39,7 +39,7 @@ impl ImapStore {
     }
 
     /// It was looked into, or changed as was planned without that.
-    pub(super) fn is_seen(&self, mailbox: &MailboxName) {
+    pub(super) fn note_seen(&self, mailbox: &MailboxName) {
         self.unseen.borrow_mut().remove(mailbox);
     }
 }

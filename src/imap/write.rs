@@ -70,7 +70,7 @@ impl ImapStore {
         .await;
         self.put(session);
         let set: BTreeSet<Uid> = set?;
-        self.is_seen(&place.mailbox);
+        self.note_seen(&place.mailbox);
         let held = edits.iter().map(|edit| edit.id);
         Ok(held.filter(|uid| set.contains(uid)).collect())
     }
@@ -122,7 +122,7 @@ impl ImapStore {
         .await;
         self.put(session);
         let removed = removed?;
-        self.is_seen(&place.mailbox);
+        self.note_seen(&place.mailbox);
         Ok(removed)
     }
 
