@@ -24,7 +24,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let Some(key) = overview.keys.get(name) else {
             return Ok(None);
         };
-        let full = self.full_due(*key)?;
+        let full = overview.due.contains(key);
         let depth = match full {
             true => Depth::Everything,
             false => Depth::Changes,

@@ -110,7 +110,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
         };
         let known = overview.keys.contains_key(&base.name);
-        let full = !known || self.full_due(base.key)?;
+        let full = !known || overview.due.contains(&base.key);
         let depth = if full {
             Depth::Everything
         } else {
@@ -144,7 +144,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let (Some(key), Some(left)) = (overview.keys.get(name), left) else {
             return Ok(None);
         };
-        if !overview.still_here.contains(name) || self.full_due(*key)? {
+        if !overview.still_here.contains(name) || overview.due.contains(key) {
             return Ok(None);
         }
         let Some(local) = self.local.unchanged(name, left).await? else {

@@ -1,8 +1,16 @@
 //! What the cheap look at both sides showed, before any mailbox was looked into.
 
-use crate::model::{MailboxKey, MailboxName, Side};
-use crate::reconcile::{Cursor, Listed};
+use super::account::{Account, Reach};
+use super::report::Ended;
+use crate::model::{MailboxKey, MailboxName, MaildirId, Side, Uid};
+use crate::reconcile::mailboxes::Step;
+use crate::reconcile::{Cursor, Listed, News, Presence};
+use crate::store::{Depth, Keep, Serve};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// A mailbox is compared message by message at least this often, seconds: deltas are an
+/// optimisation, the full compare is the guarantee.
+const FULL_EVERY: i64 = 24 * 3600;
 
 /// What the cheap look at both sides showed.
 pub(super) struct Overview {
@@ -16,10 +24,20 @@ pub(super) struct Overview {
     /// Mailboxes of which the server tells nothing without a closer look, and that nobody named.
     pub left: BTreeSet<MailboxName>,
     pub restless: BTreeSet<MailboxKey>,
+    /// Those that are to be compared message by message.
+    pub due: BTreeSet<MailboxKey>,
     /// Whether no upload is in doubt: it may become one of a pair that neither side shows.
     pub certain: bool,
     /// What the server listed.
     pub listed: Vec<Listed>,
+}
+
+/// Those in which nothing changed.
+pub(super) fn still(list: &[Listed]) -> BTreeSet<MailboxName> {
+    list.iter()
+        .filter(|listed| listed.news == News::None)
+        .map(|listed| listed.name.clone())
+        .collect()
 }
 
 impl Overview {
@@ -53,5 +71,54 @@ impl Overview {
     /// Whether nothing can have changed in it.
     pub fn is_quiet(&self, name: &MailboxName) -> bool {
         self.quiet.contains(name)
+    }
+
+    /// Whether a mailbox is looked into.
+    pub fn needs_look(&self, step: &Step) -> bool {
+        let Step::Live(name) = step else {
+            return true;
+        };
+        let Some(key) = self.keys.get(name) else {
+            return true;
+        };
+        let restless = self.restless.contains(key);
+        if !restless && self.left.contains(name) {
+            return false;
+        }
+        let quiet = self.quiet.contains(name) && !restless;
+        !quiet || self.due.contains(key)
+    }
+}
+
+impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+    /// Has those mailboxes read that changed on disk or are to be compared, while the server is
+    /// waited for.
+    pub(super) fn foresee(
+        &mut self,
+        here: &[Listed],
+        keys: &BTreeMap<MailboxName, MailboxKey>,
+        due: &BTreeSet<MailboxKey>,
+    ) {
+        let depth = |one: &Listed| match due.contains(keys.get(&one.name)?) {
+            true => Some(Depth::Everything),
+            false => (one.news != News::None).then_some(Depth::Changes),
+        };
+        let there = here.iter().filter(|one| one.presence == Presence::Mailbox);
+        let wanted = there.filter(|one| self.concerns(&one.name));
+        let next = wanted.filter_map(|one| Some((one.name.clone(), depth(one)?)));
+        self.local.foresee(&next.collect::<Vec<_>>());
+    }
+
+    /// Which mailboxes are to be compared message by message.
+    pub(super) fn due(&self) -> Result<BTreeSet<MailboxKey>, Ended> {
+        let now = (self.world.now)();
+        let mut all = self.state.compared_at()?;
+        // A time to come: the clock was wrong then, or is now; who knows how long ago it is.
+        all.retain(|(_, last)| match self.options.reach {
+            Reach::Due => (now - last).abs() >= FULL_EVERY,
+            Reach::Woken(_) => false,
+            Reach::Everything(since) => *last > now || *last < since,
+        });
+        Ok(all.into_iter().map(|(key, _)| key).collect())
     }
 }

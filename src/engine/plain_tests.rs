@@ -307,6 +307,7 @@ fn nothing() -> Overview {
         still_here: BTreeSet::new(),
         left: BTreeSet::new(),
         restless: BTreeSet::new(),
+        due: BTreeSet::new(),
         certain: true,
         listed: Vec::new(),
     }

@@ -82,14 +82,17 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// Whether all of these are on disk as they were left there, and where those are left that are.
     async fn all_rest(&mut self, works: Works, left: &mut Vec<Left>) -> Result<bool, Ended> {
         let mut all = true;
+        let done = works.values().filter(|work| work.is_done());
+        let calm = done.filter(|work| self.local.is_at_rest(&work.base.name));
+        let next = calm.map(|work| (work.base.name.clone(), depth_after(known_cursor(work))));
+        self.local.foresee(&next.collect::<Vec<_>>());
         for work in works.into_values() {
             if !work.is_done() {
                 tracing::debug!(mailbox = %work.base.name, "not done");
                 all = false;
                 continue;
             }
-            // What had not been looked at before is compared as a whole.
-            let cursor = Some(&work.local_cursor).filter(|cursor| **cursor != Cursor::default());
+            let cursor = known_cursor(&work);
             // What was changed in this very moment is not waited for: the next run looks there.
             if cursor.is_some() && !self.local.is_at_rest(&work.base.name) {
                 continue;
@@ -131,10 +134,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         cursor: Option<&Cursor>,
     ) -> Result<Option<(Cursor, bool)>, Ended> {
         let name = &before.name;
-        let depth = match cursor {
-            Some(_) => Depth::Changes,
-            None => Depth::Everything,
-        };
+        let depth = depth_after(cursor);
         let unburied = |pair: &Pair| pair.tombstone.is_none();
         let settled = before.aside.is_empty() && before.pairs.iter().all(unburied);
         if let Some(cursor) = cursor.filter(|_| settled)
@@ -150,5 +150,18 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             .await?
             .filter(|(look, unlike)| look.is_empty_delta() && unlike.is_empty());
         Ok(just.map(|(look, _)| (look.cursor, true)))
+    }
+}
+
+/// Where the disk was left before.
+fn known_cursor(work: &Work) -> Option<&Cursor> {
+    Some(&work.local_cursor).filter(|cursor| **cursor != Cursor::default())
+}
+
+/// What had not been looked at before is compared as a whole.
+fn depth_after(cursor: Option<&Cursor>) -> Depth {
+    match cursor {
+        Some(_) => Depth::Changes,
+        None => Depth::Everything,
     }
 }

@@ -3,7 +3,7 @@
 
 use super::account::{Account, Reach};
 use super::out_of_sight::{may_lie_elsewhere, passed_over, wait_for_sight};
-use super::overview::Overview;
+use super::overview::{Overview, still};
 use super::report::{Ended, Event, Report};
 use super::scene::{Fate, Scene, Scenes, touched, wait_for_each_other};
 use super::work::{Survey, Work, Works};
@@ -11,13 +11,9 @@ use crate::model::{MailboxBase, MailboxKey, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::leaving;
 use crate::reconcile::mailboxes::{self, Step};
 use crate::reconcile::settled::Moves;
-use crate::reconcile::{Coverage, Listed, Look, MailboxAction, MailboxPlan, News, messages};
+use crate::reconcile::{Coverage, Look, MailboxAction, MailboxPlan, News, messages};
 use crate::store::{Keep, Next, Serve, StoreError};
 use std::collections::BTreeSet;
-
-/// A mailbox is compared message by message at least this often, seconds: deltas are an
-/// optimisation, the full compare is the guarantee.
-const FULL_EVERY: i64 = 24 * 3600;
 
 /// Where the look at everything leads.
 enum Overlook {
@@ -82,7 +78,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     actions.push(MailboxAction::Forget(name.clone()));
                     continue;
                 }
-                _ if !self.needs_look(&step, overview)? => continue,
+                _ if !overview.needs_look(&step) => continue,
                 _ => {}
             }
             let looked = self.look_here(&step, overview).await;
@@ -181,7 +177,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             self.state.cursors(Side::Local)?,
         ];
         let [left_remote, left_local] = &cursors;
+        let (keys, due) = (self.state.mailboxes()?, self.due()?);
         let local = self.local.list(left_local).await?;
+        self.foresee(&local, &keys, &due);
         let remote = self.remote.list(left_remote).await?;
         let mut returning = leaving::returning(&remote, &report.unnamed, &self.policy);
         returning.retain(|action| self.concerns(action.name()));
@@ -192,7 +190,6 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         if !renames.is_empty() {
             return Ok(Overlook::Renames(renames));
         }
-        let keys = self.state.mailboxes()?;
         let base: BTreeSet<MailboxName> = keys.keys().cloned().collect();
         let case = mailboxes::Case {
             base: &base,
@@ -213,14 +210,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 *step = Step::Leave(step.name().clone(), None);
             }
         }
-        let still = |list: &[Listed]| -> BTreeSet<MailboxName> {
-            list.iter()
-                .filter(|l| l.news == News::None)
-                .map(|l| l.name.clone())
-                .collect()
-        };
-        let here = still(&local);
-        let there = still(&remote);
+        let (here, there) = (still(&local), still(&remote));
         let quiet = there.intersection(&here).cloned().collect();
         let left = match &self.options.reach {
             Reach::Woken(named) => remote
@@ -240,35 +230,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             still_here: here,
             left,
             restless,
+            due,
             certain: self.state.uploads_in_doubt()?.is_empty(),
             listed: remote,
         };
         Ok(Overlook::Clear(Box::new(overview), steps))
-    }
-
-    fn needs_look(&self, step: &Step, overview: &Overview) -> Result<bool, Ended> {
-        let Step::Live(name) = step else {
-            return Ok(true);
-        };
-        let Some(key) = overview.keys.get(name) else {
-            return Ok(true);
-        };
-        let restless = overview.restless.contains(key);
-        if !restless && overview.left.contains(name) {
-            return Ok(false);
-        }
-        let quiet = overview.quiet.contains(name) && !restless;
-        Ok(!quiet || self.full_due(*key)?)
-    }
-
-    pub(super) fn full_due(&self, key: MailboxKey) -> Result<bool, Ended> {
-        let (now, last) = ((self.world.now)(), self.state.full_at(key)?);
-        // A time to come: the clock was wrong then, or is now; who knows how long ago it is.
-        match self.options.reach {
-            Reach::Due => Ok((now - last).abs() >= FULL_EVERY),
-            Reach::Woken(_) => Ok(false),
-            Reach::Everything(since) => Ok(last > now || last < since),
-        }
     }
 
     /// What is done in a mailbox. That what was not read of it does not count is proved where that

@@ -1,6 +1,7 @@
 //! What is done to files that are there, and what is left alone.
 
-use super::super::disk::{Disk, Kernel};
+use super::super::disk::Disk;
+use super::super::kernel::Kernel;
 use super::super::scan::Times;
 use super::super::watched::{World, base, name, world};
 use super::*;

@@ -2,8 +2,8 @@
 //! it of millions of inputs (`fuzz/`), the tests of the seeds and of random changes to them. Not
 //! part of the program.
 
-use super::disk::Kernel;
 use super::file_name;
+use super::kernel::Kernel;
 use super::keywords::{FILE, Keywords};
 use super::layout::Layout;
 use super::line_ends::{Dropped, ToDisk, ToWire};

@@ -1,4 +1,4 @@
-use super::super::disk::Kernel;
+use super::super::kernel::Kernel;
 use super::*;
 use crate::model::Timestamp;
 use crate::model::{Flags, SystemFlag};

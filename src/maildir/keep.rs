@@ -55,6 +55,10 @@ impl Keep for MaildirStore {
         self.sync_held()
     }
 
+    fn foresee(&mut self, next: &[(MailboxName, Depth)]) {
+        self.read_ahead(next);
+    }
+
     async fn unchanged(
         &mut self,
         mailbox: &MailboxName,

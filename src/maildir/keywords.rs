@@ -137,7 +137,7 @@ pub(super) fn masks(keywords: &Keywords, used: &BTreeSet<u8>) -> (FlagMask, Flag
 
 #[cfg(test)]
 mod tests {
-    use super::super::disk::Kernel;
+    use super::super::kernel::Kernel;
     use super::*;
 
     #[test]

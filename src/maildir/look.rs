@@ -5,7 +5,7 @@ use super::cursor::Left;
 use super::disk::{About, Kind};
 use super::file_name;
 use super::keywords::{Keywords, masks};
-use super::scan::{Entry, Sub, Times, info, pass_over};
+use super::scan::{Entry, Sub, Times, info};
 use super::store::MaildirStore;
 use crate::model::{MailboxBase, MailboxName, MaildirId, Pair, Recorded, Struck, Unlike};
 use crate::reconcile::{Coverage, Cursor, Look};
@@ -96,7 +96,7 @@ impl MaildirStore {
         let mut look = Look::unchanged(None, Cursor::default());
         let (mut letters, mut odd) = (BTreeSet::new(), false);
         let (mut glimpse, mut new) = (BTreeMap::new(), Vec::new());
-        let mut show = |sub: Sub, (base, suffix): (&[u8], &[u8]), kind: Kind| {
+        let mut show = |sub: Sub, (base, suffix): (&[u8], &[u8]), kind: Kind, size: Option<u64>| {
             if odd || kind == Kind::Other {
                 odd = true;
                 return;
@@ -109,10 +109,7 @@ impl MaildirStore {
             let info = info(suffix);
             letters.extend(info.iter().filter(|byte| byte.is_ascii_lowercase()));
             let flags = file_name::flags(info, |letter| keywords.name(letter));
-            let size = (depth == Depth::Everything).then(|| {
-                let about = self.disk.about(&entry().path(&mailbox, &id()));
-                about.map_or(0, |about| about.size)
-            });
+            let size = (depth == Depth::Everything).then(|| size.unwrap_or(0));
             let struck = recorded.strike(base, &flags, size);
             // An empty file is broken, whatever was recorded of it.
             odd = struck == Struck::Twice || size == Some(0);
@@ -122,7 +119,7 @@ impl MaildirStore {
                 look.seen.insert(id(), Some(flags));
             }
         };
-        let pass = pass_over(&*self.disk, &mailbox, &mut show).map_err(io)?;
+        let pass = self.pass(&mailbox, depth, &mut show).map_err(io)?;
         let unlike = recorded.unlike();
         odd |= depth == Depth::Everything && !unlike.is_empty();
         if odd || !pass.is_stable() {

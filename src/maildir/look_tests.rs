@@ -1,6 +1,7 @@
 //! Looks at directories that are there.
 
-use super::super::disk::{Disk, Kernel};
+use super::super::disk::Disk;
+use super::super::kernel::Kernel;
 use super::super::watched::{World, base, name, world};
 use super::*;
 use crate::model::{Flags, SystemFlag, Uid};
@@ -194,4 +195,70 @@ fn what_cannot_be_looked_at_leaves_the_look_open() {
     };
     assert_eq!(remarks(io::ErrorKind::NotFound), 0, "it was renamed");
     assert_eq!(remarks(io::ErrorKind::PermissionDenied), 1);
+}
+
+/// Three mailboxes of one file each on a disk that lists them to the reader only.
+fn read_ahead() -> (World, [MailboxName; 3]) {
+    let mut w = world(|line| line.starts_with("list ") && line.ends_with("cur"));
+    let names = ["a", "b", "c"].map(str::to_owned);
+    w.create(&names);
+    let names = names.map(|name| crate::maildir::watched::name(&name));
+    for name in &names {
+        std::fs::write(w.store.path(name).join("cur/1.x:2,"), "one").unwrap();
+    }
+    let next = names.clone().map(|name| (name, Depth::Everything));
+    w.store.read_ahead(&next);
+    (w, names)
+}
+
+/// What is shown of a mailbox of which one message is recorded.
+fn shown(w: &mut World, name: &MailboxName, depth: Depth) -> Option<Unlike> {
+    let mut recorded = Recorded::with_capacity(1);
+    recorded.add(uid(1), b"1.x", Flags::default(), 3);
+    let looked = w.store.look_beside(name, recorded, None, depth);
+    looked.ok().map(|looked| looked.unwrap().1)
+}
+
+#[test]
+fn what_was_read_ahead_is_shown() {
+    let (mut w, [a, b, c]) = read_ahead();
+    let everything = Depth::Everything;
+    assert_eq!(shown(&mut w, &a, everything), Some(Unlike::default()));
+    assert_eq!(shown(&mut w, &a, everything), None, "it was shown already");
+    assert_eq!(shown(&mut w, &b, Depth::Changes), None, "another depth");
+    assert_eq!(shown(&mut w, &c, everything), Some(Unlike::default()));
+}
+
+/// It would show what we took away a moment ago.
+#[test]
+fn what_was_read_before_our_own_last_change_is_not_shown() {
+    let changes: [fn(&MaildirStore, &Path); 5] = [
+        |store, cur| {
+            drop(
+                store
+                    .disk
+                    .rename_new(&cur.join("1.x:2,"), &cur.join("2.x:2,")),
+            )
+        },
+        |store, cur| drop(store.disk.link(&cur.join("1.x:2,"), &cur.join("2.x:2,"))),
+        |store, cur| drop(store.disk.remove(&cur.join("1.x:2,"))),
+        |store, cur| drop(store.disk.replace(&cur.join("1.x:2,"), &cur.join("2.x:2,"))),
+        |store, cur| drop(store.disk.make_dirs(&cur.join("d"))),
+    ];
+    for change in changes {
+        let (mut w, [a, b, _]) = read_ahead();
+        assert!(shown(&mut w, &a, Depth::Everything).is_some());
+        change(&w.store, &w.store.path(&b).join("cur"));
+        assert_eq!(shown(&mut w, &b, Depth::Everything), None);
+    }
+}
+
+#[test]
+fn a_new_listing_forgets_what_was_read_ahead() {
+    let (mut w, [a, ..]) = read_ahead();
+    let _listed = w.store.listed(&BTreeMap::new());
+    assert_eq!(shown(&mut w, &a, Depth::Everything), None);
+    let (mut w, [a, ..]) = read_ahead();
+    w.store.rest();
+    assert_eq!(shown(&mut w, &a, Depth::Everything), None);
 }

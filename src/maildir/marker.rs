@@ -116,7 +116,7 @@ fn path(root: &Path, layout: Layout) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use super::super::disk::Kernel;
+    use super::super::kernel::Kernel;
     use super::*;
 
     #[test]

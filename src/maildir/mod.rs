@@ -1,8 +1,10 @@
 //! The local side: a Maildir as other programs expect it.
 //!
-//! Reading order: [`disk`] (the file system as a trait), [`layout`] (where mailboxes lie),
+//! Reading order: [`disk`] (the file system as a trait; the
+//! [`kernel`]'s), [`layout`] (where mailboxes lie),
 //! [`file_name`] (what a file's name says), [`keywords`] (letters a to z), [`line_ends`] (LF on
-//! disk, CRLF on the wire), [`scan`] (looking, so that absence means something), [`deliver`] (a
+//! disk, CRLF on the wire), [`scan`] (looking, so that absence means something), [`ahead`] (before
+//! it is asked for), [`deliver`] (a
 //! file appears only whole and durable; many at once by [`publish`]), [`marker`] (whose Maildir
 //! this is), [`quarantine`] (deleted bytes), [`store`] (all of it as a store; with [`list`],
 //! [`look`], [`read`], [`change`], [`make`], [`durable`], [`transfer`], [`rename`], [`keep`],
@@ -12,6 +14,8 @@
 //! messages as an independent reader.
 
 mod disk;
+
+mod kernel;
 
 mod unsure;
 
@@ -24,6 +28,8 @@ mod keywords;
 mod line_ends;
 
 mod scan;
+
+mod ahead;
 
 mod deliver;
 
@@ -64,9 +70,10 @@ mod inspect;
 #[cfg(any(test, fuzzing))]
 pub mod claims;
 
-pub use disk::{About, Create, Disk, Input, Kernel, Kind, Output, Space};
+pub use disk::{About, Create, Disk, Input, Kind, Output, Space};
 pub use inspect::independent_count;
 pub use kept::Kept;
+pub use kernel::Kernel;
 pub use layout::Layout;
 pub use marker::{Claim, Opened, open_root};
 pub use store::MaildirStore;

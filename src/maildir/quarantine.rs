@@ -152,7 +152,7 @@ impl Quarantine {
 
 #[cfg(test)]
 mod tests {
-    use super::super::disk::Kernel;
+    use super::super::kernel::Kernel;
     use super::*;
 
     #[test]

@@ -7,10 +7,13 @@ use super::disk::{Disk, Kind};
 use super::file_name::split;
 use super::keywords;
 use crate::model::MaildirId;
+use crate::store::Depth;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Passes before a scan is given up as unstable. With 50 renames a second in a directory of
 /// 20,000 files every second pass is stable.
@@ -19,7 +22,7 @@ pub const PASSES: usize = 20;
 /// up to 10 ms.
 const TICK: i64 = 20_000_000;
 /// The same for file systems that keep whole seconds.
-pub const SECOND: i64 = 2_000_000_000;
+const SECOND: i64 = 2_000_000_000;
 
 /// No clock runs ahead of that of the file system by as much as this, ns.
 const FUTURE: i64 = 600_000_000_000;
@@ -100,6 +103,14 @@ impl Times {
             .into_iter()
             .max()
             .unwrap_or(0)
+    }
+
+    /// The same as a time to wait: what is read after it can be relied on. What would take longer
+    /// than that is not waited for.
+    pub fn rest(&self, at: i64) -> Option<Duration> {
+        let blur = self.blur(at);
+        let short = (1..=SECOND).contains(&blur);
+        short.then(|| Duration::from_nanos(blur.unsigned_abs()))
     }
 
     /// Whether a change to the directories from `at` (ns) on shows in their stamps: these are not
@@ -184,21 +195,32 @@ impl Pass {
     }
 }
 
-/// What is shown of a file: where it is, its base name, the rest of its name, and what it is.
-type Show<'a> = dyn FnMut(Sub, (&[u8], &[u8]), Kind) + 'a;
+/// What is shown of a file: where it is, its base name and the rest of its name, what it is, and
+/// its size, bytes, if that was asked and can be had.
+pub type Show<'a> = dyn FnMut(Sub, (&[u8], &[u8]), Kind, Option<u64>) + 'a;
 
 /// Shows what is in a mailbox, in no order: all that is no directory.
-pub fn pass_over(disk: &dyn Disk, mailbox: &Path, show: &mut Show<'_>) -> io::Result<Pass> {
+pub fn pass_over(
+    disk: &dyn Disk,
+    mailbox: &Path,
+    depth: Depth,
+    show: &mut Show<'_>,
+) -> io::Result<Pass> {
     let times = Times::of(disk, mailbox)?;
     let at = disk.now();
     for sub in [Sub::New, Sub::Cur] {
-        disk.list(&mailbox.join(sub.name()), &mut |name, kind| {
+        let directory = mailbox.join(sub.name());
+        let mut show = |name: &OsStr, kind, size| {
             let name = name.as_bytes();
             if name.first() != Some(&b'.') && kind != Kind::Directory {
                 let (base, _) = split(name);
-                show(sub, name.split_at(base.len()), kind);
+                show(sub, name.split_at(base.len()), kind, size);
             }
-        })?;
+        };
+        match depth {
+            Depth::Everything => disk.weigh(&directory, &mut show)?,
+            Depth::Changes => disk.list(&directory, &mut |name, kind| show(name, kind, None))?,
+        }
     }
     let after = Times::of(disk, mailbox)?;
     Ok(Pass {
@@ -212,7 +234,7 @@ fn pass(disk: &dyn Disk, mailbox: &Path) -> io::Result<(Scan, bool)> {
     let mut scan = Scan::default();
     let mut found: Vec<(MaildirId, Entry)> = Vec::new();
     let mut remarks = Vec::new();
-    let mut show = |sub, (base, suffix): (&[u8], &[u8]), kind| {
+    let mut show = |sub, (base, suffix): (&[u8], &[u8]), kind, _| {
         let suffix = suffix.into();
         let entry = Entry { sub, suffix };
         let base = MaildirId::new(base);
@@ -224,7 +246,7 @@ fn pass(disk: &dyn Disk, mailbox: &Path) -> io::Result<(Scan, bool)> {
             _ => found.push((base, entry)),
         }
     };
-    let pass = pass_over(disk, mailbox, &mut show)?;
+    let pass = pass_over(disk, mailbox, Depth::Changes, &mut show)?;
     (scan.times, scan.at, scan.stable) = (pass.times, pass.at, pass.is_stable());
     scan.remarks = remarks;
     // The one seen first is the message; which does not matter, but it must stay so.
@@ -246,7 +268,7 @@ fn remark(path: &Path, what: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::disk::Kernel;
+    use super::super::kernel::Kernel;
     use super::*;
 
     #[test]

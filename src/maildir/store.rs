@@ -1,21 +1,24 @@
 //! The Maildir as a [`Store`].
 
+use super::ahead::Ahead;
 use super::change::failed;
 use super::deliver::{MaildirReceiver, Target, There, sweep};
-use super::disk::{Disk, Kernel};
+use super::disk::Disk;
 use super::durable::Held;
 use super::file_name;
+use super::kernel::Kernel;
 use super::keywords::Keywords;
 use super::layout::Layout;
 use super::marker::{Claim, claim_root, open_root};
 use super::quarantine::Quarantine;
 use super::read::Message;
-use super::scan::{Entry, PASSES, SECOND, Scan, Times, info, pass_over, scan};
+use super::scan::{Entry, PASSES, Scan, Times, info, pass_over, scan};
 use super::unsure::Unsure;
 use crate::model::{Excerpt, Fingerprint, MailboxBase, MailboxName, MaildirId};
 use crate::reconcile::{Cursor, Listed, Look};
 use crate::store::{
-    About, Ask, End, FlagEdit, Place, Removal, Removed, Shift, Sink, Store, StoreError, Transfer,
+    About, Ask, Depth, End, FlagEdit, Place, Removal, Removed, Shift, Sink, Store, StoreError,
+    Transfer,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -34,6 +37,8 @@ pub struct MaildirStore {
     /// Where those files were seen last that changed, in mailboxes that were not kept as a whole.
     pub(super) glimpses: BTreeMap<MailboxName, BTreeMap<MaildirId, Entry>>,
     pub(super) there: BTreeMap<MailboxName, Rc<There>>,
+    /// What is being read before it is asked for, and how often anything had been changed then.
+    pub(super) ahead: Option<(Ahead, u64)>,
     swept: BTreeSet<MailboxName>,
     /// The disk again: it knows what is not durable.
     pub(super) unsure: Rc<Unsure>,
@@ -65,6 +70,7 @@ impl MaildirStore {
             scans: BTreeMap::new(),
             glimpses: BTreeMap::new(),
             there: BTreeMap::new(),
+            ahead: None,
             swept: BTreeSet::new(),
             unsure,
             held: Held::default(),
@@ -140,9 +146,9 @@ impl MaildirStore {
     /// waiting for the tick makes the cursor one that can be relied on.
     pub(super) async fn wait_for_tick(&self, name: &MailboxName) -> Result<(), StoreError> {
         let mailbox = self.directory(name)?;
-        let blur = Times::of(&*self.disk, &mailbox).map_or(0, |times| times.blur(self.disk.now()));
-        if (1..=SECOND).contains(&blur) {
-            tokio::time::sleep(std::time::Duration::from_nanos(blur.unsigned_abs())).await;
+        let times = Times::of(&*self.disk, &mailbox).ok();
+        if let Some(rest) = times.and_then(|times| times.rest(self.disk.now())) {
+            tokio::time::sleep(rest).await;
         }
         Ok(())
     }
@@ -175,7 +181,7 @@ impl MaildirStore {
             return Ok(there.clone());
         }
         let mut there = There::default();
-        let mut note = |_, (base, suffix): (&[u8], &[u8]), _| {
+        let mut note = |_, (base, suffix): (&[u8], &[u8]), _, _| {
             let letters = info(suffix).iter().filter(|byte| byte.is_ascii_lowercase());
             there.letters.extend(letters);
             if file_name::origin(&MaildirId::new(base)).is_some() {
@@ -183,7 +189,7 @@ impl MaildirStore {
             }
         };
         for _ in 0..PASSES {
-            let pass = pass_over(&*self.disk, mailbox, &mut note);
+            let pass = pass_over(&*self.disk, mailbox, Depth::Changes, &mut note);
             if pass.map_err(|error| failed(mailbox, &error))?.undisturbed {
                 break;
             }

@@ -3,7 +3,7 @@
 //! (`durable`).
 
 use super::disk::{About, Create, Disk, Input, Kind, Output, Space};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io;
@@ -15,6 +15,7 @@ use std::rc::Rc;
 pub struct Unsure {
     disk: Rc<dyn Disk>,
     directories: RefCell<BTreeSet<PathBuf>>,
+    changes: Cell<u64>,
 }
 
 impl Unsure {
@@ -23,7 +24,17 @@ impl Unsure {
         Unsure {
             disk,
             directories: RefCell::default(),
+            changes: Cell::new(0),
         }
+    }
+
+    /// How often anything was changed: what was read when this was another number is out of date.
+    pub fn changes(&self) -> u64 {
+        self.changes.get()
+    }
+
+    fn note_change(&self) {
+        self.changes.set(self.changes.get() + 1);
     }
 
     /// The directories that are not sure.
@@ -39,6 +50,7 @@ impl Unsure {
     /// The directory of this name is about to be changed. From now on, for an error tells nothing
     /// of what was done.
     fn touch(&self, path: &Path) {
+        self.note_change();
         let Some(directory) = path.parent() else {
             return;
         };
@@ -81,11 +93,20 @@ impl Disk for Unsure {
     }
 
     fn create(&self, path: &Path, how: Create) -> io::Result<Box<dyn Output>> {
+        self.note_change();
         self.disk.create(path, how)
     }
 
     fn list(&self, directory: &Path, show: &mut dyn FnMut(&OsStr, Kind)) -> io::Result<()> {
         self.disk.list(directory, show)
+    }
+
+    fn weigh(
+        &self,
+        directory: &Path,
+        show: &mut dyn FnMut(&OsStr, Kind, Option<u64>),
+    ) -> io::Result<()> {
+        self.disk.weigh(directory, show)
     }
 
     fn about(&self, path: &Path) -> io::Result<About> {
@@ -97,18 +118,22 @@ impl Disk for Unsure {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
+        self.note_change();
         self.disk.remove(path)
     }
 
     fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        self.note_change();
         self.disk.remove_dir(path)
     }
 
     fn remove_all(&self, path: &Path) -> io::Result<()> {
+        self.note_change();
         self.disk.remove_all(path)
     }
 
     fn make_dirs(&self, path: &Path) -> io::Result<()> {
+        self.note_change();
         self.disk.make_dirs(path)
     }
 
@@ -126,6 +151,10 @@ impl Disk for Unsure {
 
     fn host(&self) -> String {
         self.disk.host()
+    }
+
+    fn apart(&self) -> Option<Box<dyn Disk + Send>> {
+        self.disk.apart()
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {

@@ -1,7 +1,8 @@
 //! A disk that is watched and fails where it is told to, and what is made on it for many mailboxes
 //! together.
 
-use super::disk::{About, Create, Disk, Input, Kernel, Kind, Output, Space};
+use super::disk::{About, Create, Disk, Input, Kind, Output, Space};
+use super::kernel::Kernel;
 use super::store::MaildirStore;
 use super::{Claim, Layout};
 use crate::model::{Canonical, Flags, MailboxBase, MailboxKey, MailboxName, MaildirId};
@@ -65,7 +66,14 @@ impl Disk for Watched {
     }
 
     fn list(&self, directory: &Path, show: &mut dyn FnMut(&OsStr, Kind)) -> io::Result<()> {
+        if (self.fails)(&format!("list {}", directory.display())) {
+            return Err(io::Error::other("broken"));
+        }
         Kernel.list(directory, show)
+    }
+
+    fn apart(&self) -> Option<Box<dyn Disk + Send>> {
+        Kernel.apart()
     }
 
     /// What lies below `far` lies on another file system.

@@ -58,6 +58,17 @@ impl State {
             .map_err(doing("read a mailbox"))
     }
 
+    /// The same of all mailboxes.
+    pub fn compared_at(&self) -> Result<Vec<(MailboxKey, i64)>, StateError> {
+        let what = doing("read about mailboxes");
+        let mut query = self
+            .db
+            .prepare_cached("SELECT id, full_at FROM mailbox")
+            .map_err(&what)?;
+        let rows = query.query_map([], |row| Ok((MailboxKey(row.get(0)?), row.get(1)?)));
+        rows.and_then(Iterator::collect).map_err(what)
+    }
+
     /// Remembers where mailboxes were left; the next write with a sync makes it durable, too.
     pub fn leave(&mut self, all: &[Left]) -> Result<(), StateError> {
         if all.is_empty() {

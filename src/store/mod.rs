@@ -197,6 +197,10 @@ pub trait Keep: Store {
     /// Makes all that durable, and ends the holding.
     async fn settle(&mut self) -> Result<(), StoreError>;
 
+    /// What [`Keep::look_for`] will be asked next, in this order: the reading may begin now. It is
+    /// forgotten with the next listing, and with whatever is changed.
+    fn foresee(&mut self, next: &[(MailboxName, Depth)]);
+
     /// A look at a mailbox in which nothing changed since the cursor, for which nothing need be
     /// known of its messages. `None`: it has to be looked at.
     async fn unchanged(

@@ -67,7 +67,7 @@ const CONFINED: &[(&str, &[&str])] = &[
 ];
 
 /// The files of `maildir` that may call the file system; the others have it as a parameter.
-const ON_DISK: &[&str] = &["disk.rs", "watch.rs", "inspect.rs"];
+const ON_DISK: &[&str] = &["kernel.rs", "watch.rs", "inspect.rs"];
 
 /// Not in `model` and `reconcile`: they are pure.
 const IMPURE: &[&str] = &[

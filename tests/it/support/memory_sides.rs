@@ -184,6 +184,8 @@ impl Keep for Memory<MaildirId> {
         all
     }
 
+    fn foresee(&mut self, _: &[(MailboxName, Depth)]) {}
+
     fn forget(&mut self, _: &MailboxName) {
         self.inner.borrow_mut().counts.forgotten += 1;
     }
