@@ -162,10 +162,12 @@ fn entries(directory: &Path, show: &mut dyn FnMut(BorrowedFd<'_>, &CStr, Kind)) 
         }
         let kind = match entry.file_type() {
             // Some file systems do not tell.
-            FileType::Unknown => {
-                let stat = statat(&inside, name, AtFlags::SYMLINK_NOFOLLOW)?;
-                FileType::from_raw_mode(stat.st_mode)
-            }
+            FileType::Unknown => match statat(&inside, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) => FileType::from_raw_mode(stat.st_mode),
+                // Renamed a moment ago: the directory's stamp will say so.
+                Err(rustix::io::Errno::NOENT) => continue,
+                Err(error) => return Err(error.into()),
+            },
             told => told,
         };
         let kind = match kind {

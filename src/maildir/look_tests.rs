@@ -1,6 +1,6 @@
 //! Looks at directories that are there.
 
-use super::super::disk::Disk;
+use super::super::disk::{Create, Disk};
 use super::super::kernel::Kernel;
 use super::super::watched::{World, base, name, world};
 use super::*;
@@ -232,7 +232,7 @@ fn what_was_read_ahead_is_shown() {
 /// It would show what we took away a moment ago.
 #[test]
 fn what_was_read_before_our_own_last_change_is_not_shown() {
-    let changes: [fn(&MaildirStore, &Path); 5] = [
+    let changes: [fn(&MaildirStore, &Path); 8] = [
         |store, cur| {
             drop(
                 store
@@ -244,6 +244,10 @@ fn what_was_read_before_our_own_last_change_is_not_shown() {
         |store, cur| drop(store.disk.remove(&cur.join("1.x:2,"))),
         |store, cur| drop(store.disk.replace(&cur.join("1.x:2,"), &cur.join("2.x:2,"))),
         |store, cur| drop(store.disk.make_dirs(&cur.join("d"))),
+        |store, cur| drop(store.disk.create(&cur.join("3.x"), Create::New)),
+        // Failing tells nothing of what was done.
+        |store, cur| drop(store.disk.remove_dir(&cur.join("none"))),
+        |store, cur| drop(store.disk.remove_all(&cur.join("none"))),
     ];
     for change in changes {
         let (mut w, [a, b, _]) = read_ahead();

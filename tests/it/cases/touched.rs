@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::support::memory::Memory;
+use mailtide::engine::Reach;
 
 /// What happens to one message of a mailbox on the server costs as little whether it holds few or
 /// many.
@@ -129,4 +130,47 @@ fn only_new_files_call_for_a_look_at_the_server() {
         (2, 2)
     );
     assert_eq!(looks(true, &in_place), looks(false, &in_place));
+}
+
+/// What is read on disk is told beforehand, so that it can be read while the server is waited for.
+#[test]
+fn what_is_read_on_disk_is_foreseen() {
+    let looks = |reach: &Reach, act: &dyn Fn(&TwoSides)| {
+        let mut w = base();
+        for name in ["A", "B", "C"] {
+            w.remote.create(&mb(name));
+            w.remote.add(&mb(name), name.as_bytes(), seen());
+        }
+        w.sync_ok();
+        w.now.set(w.now.get() + 1);
+        w.sync_ok();
+        act(&w);
+        w.options.reach = reach.clone();
+        let before = w.local.inner.borrow().counts.foreseen;
+        w.sync_ok();
+        w.options.reach = Reach::Due;
+        // What is still foreseen would not be asked for.
+        w.sync_ok();
+        w.assert_equal_sides("what was foreseen");
+        let after = w.local.inner.borrow().counts.foreseen;
+        [0, 1, 2].map(|n| after[n] - before[n])
+    };
+    let due = |act: &dyn Fn(&TwoSides)| looks(&Reach::Due, act);
+    let flag = |flags: &mut Flags| flags.insert(Flagged);
+    let here = |w: &TwoSides, name: &str| {
+        let id = w.local.ids(&mb(name))[0].clone();
+        w.local.edit(&mb(name), &id, flag);
+    };
+    assert_eq!(due(&|_| ()), [0, 0, 0]);
+    assert_eq!(due(&|w| here(w, "B")), [1, 0, 0]);
+    let two = |w: &TwoSides| ["A", "C"].into_iter().for_each(|name| here(w, name));
+    assert_eq!(due(&two), [2, 0, 0]);
+    // What is changed here is looked at afterwards.
+    let there = |w: &TwoSides| {
+        let id = w.remote.ids(&mb("B"))[0];
+        w.remote.edit(&mb("B"), &id, flag);
+    };
+    assert_eq!(due(&there), [1, 0, 0]);
+    let everything = Reach::Everything(i64::MAX);
+    assert_eq!(looks(&everything, &|_| ()), [4, 0, 0]);
 }

@@ -4,6 +4,7 @@ use super::memory::{Memory, MemoryId, Message};
 use mailtide::model::*;
 use mailtide::reconcile::{Cursor, Look};
 use mailtide::store::*;
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
 /// What a side was asked for, how often.
@@ -23,6 +24,24 @@ pub struct Counts {
     pub looks: usize,
     /// Pairs that were read of the base for looks.
     pub known: usize,
+    /// Looks that were foreseen, that were not, and that were and then not asked for.
+    pub foreseen: [usize; 3],
+    /// What is foreseen.
+    next: VecDeque<(MailboxName, Depth)>,
+}
+
+impl Counts {
+    fn note_look(&mut self, mailbox: &MailboxName, depth: Depth) {
+        let is = |(next, to): &(MailboxName, Depth)| next == mailbox && *to == depth;
+        let [foreseen, surprises, idle] = &mut self.foreseen;
+        match self.next.iter().position(is) {
+            Some(at) => {
+                self.next.drain(..=at);
+                (*foreseen, *idle) = (*foreseen + 1, *idle + at);
+            }
+            None => *surprises += 1,
+        }
+    }
 }
 
 impl Memory<MaildirId> {
@@ -140,6 +159,7 @@ impl Keep for Memory<MaildirId> {
         depth: Depth,
     ) -> Result<Option<(Look<MaildirId>, Unlike)>, StoreError> {
         self.step()?;
+        self.inner.borrow_mut().counts.note_look(mailbox, depth);
         let inner = self.inner.borrow();
         let gone = || StoreError::Mailbox(format!("no mailbox {mailbox}"));
         let b = inner.boxes.get(mailbox).ok_or_else(gone)?;
@@ -184,7 +204,12 @@ impl Keep for Memory<MaildirId> {
         all
     }
 
-    fn foresee(&mut self, _: &[(MailboxName, Depth)]) {}
+    fn foresee(&mut self, next: &[(MailboxName, Depth)]) {
+        let counts = &mut self.inner.borrow_mut().counts;
+        let [.., idle] = &mut counts.foreseen;
+        *idle += counts.next.len();
+        counts.next = next.iter().cloned().collect();
+    }
 
     fn forget(&mut self, _: &MailboxName) {
         self.inner.borrow_mut().counts.forgotten += 1;
