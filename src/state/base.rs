@@ -72,9 +72,9 @@ impl State {
     /// The UIDVALIDITY in which the UIDs of a mailbox were learned.
     pub fn epoch(&self, key: MailboxKey) -> Result<Option<UidValidity>, StateError> {
         let sql = "SELECT epoch FROM mailbox WHERE id = ?1";
-        let epoch: Option<i64> = self
-            .db
-            .query_row(sql, [key.0], |row| row.get(0))
+        let query = self.db.prepare_cached(sql);
+        let epoch: Option<i64> = query
+            .and_then(|mut query| query.query_row([key.0], |row| row.get(0)))
             .map_err(doing("read a mailbox"))?;
         Ok(epoch.and_then(|e| u64::try_from(e).ok()).map(UidValidity))
     }

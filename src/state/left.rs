@@ -53,8 +53,9 @@ impl State {
     /// When a mailbox was last compared message by message; 0: never.
     pub fn full_at(&self, key: MailboxKey) -> Result<i64, StateError> {
         let sql = "SELECT full_at FROM mailbox WHERE id = ?1";
-        self.db
-            .query_row(sql, [key.0], |row| row.get(0))
+        let query = self.db.prepare_cached(sql);
+        query
+            .and_then(|mut query| query.query_row([key.0], |row| row.get(0)))
             .map_err(doing("read a mailbox"))
     }
 

@@ -1,5 +1,6 @@
 use super::*;
 use crate::model::{MailboxName, Struck, SystemFlag};
+use rusqlite::StatementStatus;
 
 fn with_pairs(uids: &[u32]) -> (State, MailboxKey) {
     let mut state = State::in_memory().unwrap();
@@ -50,6 +51,25 @@ fn a_sketch_is_read_from_indexes() {
     let covered = plan("SELECT uid FROM pair WHERE mailbox = ?1 ORDER BY uid");
     assert!(covered.contains("COVERING INDEX"), "{covered}");
     assert!(!covered.contains("TEMP"), "{covered}");
+}
+
+/// What is asked of each mailbox is not compiled anew for each.
+#[test]
+fn statements_are_compiled_once() {
+    let (mut state, _) = with_pairs(&[1, 2]);
+    let other = MailboxName::new(vec!["A".into()]).unwrap();
+    state.add_mailbox(&other, 8).unwrap();
+    let recompiled = |sql: &str| {
+        let mut query = state.db.prepare(sql).unwrap();
+        for key in [1, 2, 1] {
+            let mut rows = query.query([key]).unwrap();
+            while rows.next().unwrap().is_some() {}
+        }
+        query.get_status(StatementStatus::RePrepare)
+    };
+    let of_pairs = "SELECT uid FROM pair WHERE mailbox = ?1 ORDER BY uid";
+    let of_asides = "SELECT message FROM aside WHERE mailbox = ?1";
+    assert_eq!((recompiled(of_pairs), recompiled(of_asides)), (0, 0));
 }
 
 #[test]
