@@ -24,6 +24,7 @@ impl MaildirStore {
 
     /// Begins to read these, in this order, as they will be asked for.
     pub(super) fn read_ahead(&mut self, next: &[(MailboxName, Depth)]) {
+        self.ahead = None;
         let Some(disk) = self.disk.apart().filter(|_| !next.is_empty()) else {
             return;
         };

@@ -263,6 +263,9 @@ fn a_new_listing_forgets_what_was_read_ahead() {
     let _listed = w.store.listed(&BTreeMap::new());
     assert_eq!(shown(&mut w, &a, Depth::Everything), None);
     let (mut w, [a, ..]) = read_ahead();
+    w.store.read_ahead(&[]);
+    assert_eq!(shown(&mut w, &a, Depth::Everything), None);
+    let (mut w, [a, ..]) = read_ahead();
     w.store.rest();
     assert_eq!(shown(&mut w, &a, Depth::Everything), None);
 }
