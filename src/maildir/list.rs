@@ -1,17 +1,16 @@
 //! Which mailboxes lie below the root.
 
-use super::ahead::Ahead;
 use super::change::failed;
 use super::cursor::Left;
 use super::disk::{Disk, Kind};
 use super::layout::Layout;
 use super::marker::open_root;
-use super::scan::{Pass, Show, Times, pass_over};
+use super::scan::Times;
 use super::store::MaildirStore;
 use super::transfer::identity;
 use crate::model::MailboxName;
 use crate::reconcile::{Cursor, Listed, News, Presence};
-use crate::store::{Depth, StoreError};
+use crate::store::StoreError;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,40 +19,6 @@ impl MaildirStore {
     /// Where the mailboxes lie that were listed last.
     pub fn mailbox_paths(&self) -> BTreeMap<MailboxName, PathBuf> {
         self.paths.clone()
-    }
-
-    /// Begins to read these, in this order, as they will be asked for.
-    pub(super) fn read_ahead(&mut self, next: &[(MailboxName, Depth)]) {
-        self.ahead = None;
-        let Some(disk) = self.disk.apart().filter(|_| !next.is_empty()) else {
-            return;
-        };
-        let paths = next.iter().map(|(name, depth)| (self.path(name), *depth));
-        let read = move |mailbox: &Path, depth, show: &mut Show<'_>| {
-            let times = Times::of(&*disk, mailbox)?;
-            if let Some(rest) = times.rest(disk.now()) {
-                std::thread::sleep(rest);
-            }
-            pass_over(&*disk, mailbox, depth, show)
-        };
-        let begun = Ahead::begin(paths.collect(), read);
-        self.ahead = begun.map(|ahead| (ahead, self.unsure.changes()));
-    }
-
-    /// Shows what is in a mailbox, as it was read ahead, or as it is now.
-    pub(super) fn pass(
-        &mut self,
-        mailbox: &Path,
-        depth: Depth,
-        show: &mut Show<'_>,
-    ) -> io::Result<Pass> {
-        let now = self.unsure.changes();
-        self.ahead = self.ahead.take().filter(|(_, then)| *then == now);
-        let ahead = self.ahead.as_mut();
-        match ahead.and_then(|(ahead, _)| ahead.show(mailbox, depth, show)) {
-            Some(pass) => pass,
-            None => pass_over(&*self.disk, mailbox, depth, show),
-        }
     }
 
     /// Lets go of what was only kept for the cycle that ended.

@@ -1,19 +1,55 @@
 //! What a mailbox on disk looks like.
 
+use super::ahead::Ahead;
 use super::change::failed;
 use super::cursor::Left;
 use super::disk::{About, Kind};
 use super::file_name;
 use super::keywords::{Keywords, masks};
-use super::scan::{Entry, Sub, Times, info};
+use super::scan::{Entry, Pass, Show, Sub, Times, info, pass_over};
 use super::store::MaildirStore;
 use crate::model::{MailboxBase, MailboxName, MaildirId, Pair, Recorded, Struck, Unlike};
 use crate::reconcile::{Coverage, Cursor, Look};
 use crate::store::{Depth, StoreError};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
+use std::path::Path;
 
 impl MaildirStore {
+    /// Begins to read these, in this order, as they will be asked for.
+    pub(super) fn read_ahead(&mut self, next: &[(MailboxName, Depth)]) {
+        self.ahead = None;
+        let Some(disk) = self.disk.apart().filter(|_| !next.is_empty()) else {
+            return;
+        };
+        let paths = next.iter().map(|(name, depth)| (self.path(name), *depth));
+        let read = move |mailbox: &Path, depth, show: &mut Show<'_>| {
+            let times = Times::of(&*disk, mailbox)?;
+            if let Some(rest) = times.rest(disk.now()) {
+                std::thread::sleep(rest);
+            }
+            pass_over(&*disk, mailbox, depth, show)
+        };
+        let begun = Ahead::begin(paths.collect(), read);
+        self.ahead = begun.map(|ahead| (ahead, self.unsure.changes()));
+    }
+
+    /// Shows what is in a mailbox, as it was read ahead, or as it is now.
+    pub(super) fn pass(
+        &mut self,
+        mailbox: &Path,
+        depth: Depth,
+        show: &mut Show<'_>,
+    ) -> io::Result<Pass> {
+        let now = self.unsure.changes();
+        self.ahead = self.ahead.take().filter(|(_, then)| *then == now);
+        let ahead = self.ahead.as_mut();
+        match ahead.and_then(|(ahead, _)| ahead.show(mailbox, depth, show)) {
+            Some(pass) => pass,
+            None => pass_over(&*self.disk, mailbox, depth, show),
+        }
+    }
+
     /// The look at a mailbox whose time stamps are those of the cursor.
     pub(super) fn unchanged_since(
         &self,
