@@ -78,9 +78,18 @@ impl Opened {
         observer: &dyn Observer,
         stop: &Stop,
     ) -> Result<Report, OpenError> {
-        let notes = self.make_ready()?;
-        let clean = errand.only.is_empty() && !matches!(errand.reach, Reach::Woken(_));
         let mut remote = self.connect().await?;
+        let ready = self.make_ready();
+        // By now it has said hello.
+        remote.call().await;
+        let notes = match ready {
+            Ok(notes) => notes,
+            Err(error) => {
+                self.remote = Some(remote);
+                return Err(error);
+            }
+        };
+        let clean = errand.only.is_empty() && !matches!(errand.reach, Reach::Woken(_));
         let mut engine = self.engine(&mut remote, errand, observer, stop);
         let mut report = engine.sync().await;
         self.remote = Some(remote);
@@ -115,10 +124,12 @@ impl Opened {
     }
 
     async fn connect(&mut self) -> Result<ImapStore, OpenError> {
-        match self.remote.take() {
-            Some(remote) => Ok(remote),
-            None => open::remote(&self.keyring, self.writes, self.connections).await,
-        }
+        let mut remote = match self.remote.take() {
+            Some(remote) => remote,
+            None => open::remote(&self.keyring, self.writes, self.connections).await?,
+        };
+        remote.call().await;
+        Ok(remote)
     }
 
     fn engine<'a>(

@@ -3,9 +3,10 @@
 //! Reading order: [`road`] (TCP), [`connect`] (TLS, login; with [`tls`] and [`gate`]), [`wire`]
 //! (lines and literals), [`value`] and [`reply`] (what the server says), [`command`] (what we say),
 //! [`session`] (commands and their answers; [`opened`], [`ahead`], [`answer`], [`patience`]),
-//! [`listen`] (what the server says by itself), then the store: [`store`], [`tier`], [`cursor`],
-//! [`list`], [`look`], [`read`], [`mod@write`], [`leave`], [`ours`], [`unseen`], [`delete`],
-//! [`append`], [`kin`], [`transfer`], [`serve`]. Beside them [`names`], [`uid_set`], [`date`].
+//! [`listen`] (what the server says by itself), then the store: [`store`], [`call`], [`tier`],
+//! [`cursor`], [`list`], [`look`], [`read`], [`mod@write`], [`leave`], [`ours`], [`unseen`],
+//! [`delete`], [`append`], [`kin`], [`transfer`], [`serve`]. Beside them [`names`], [`uid_set`],
+//! [`date`].
 
 mod road;
 
@@ -31,6 +32,8 @@ mod patience;
 mod answer;
 
 mod session;
+
+mod call;
 
 mod opened;
 

@@ -4,6 +4,7 @@
 use super::ahead::Ahead;
 use super::answer::{must, unknown};
 use super::append::Posted;
+use super::call::Entered;
 use super::command::Command;
 use super::connect::{Server, clean, connect};
 use super::names::Naming;
@@ -57,7 +58,15 @@ impl Session {
     /// Connects, logs in, and learns what the server can. What the caller will ask first goes out
     /// with what we ask ourselves.
     pub async fn open(server: &Server, first: First) -> Result<Session, StoreError> {
-        let (wire, announced) = connect(server).await?;
+        Session::begin(connect(server).await?, server, first).await
+    }
+
+    /// The same, where somebody has connected and logged in already.
+    pub(super) async fn begin(
+        (wire, announced): Entered,
+        server: &Server,
+        first: First,
+    ) -> Result<Session, StoreError> {
         let mut session = Session::over(wire);
         match announced {
             Some(list) => session.learn(list, &server.disabled),

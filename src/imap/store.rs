@@ -1,12 +1,13 @@
 //! The server as a [`Store`]: which mailboxes there are, and a session for each question.
 
 use super::append::AppendReceiver;
+use super::call::Call;
 pub use super::command::Access;
 use super::command::{Command, Door};
 use super::connect::Server;
 use super::kin::Objects;
 use super::ours::Ours;
-use super::session::{First, Session, WireNames};
+use super::session::{Session, WireNames};
 use super::tier::{Tier, plain, tier};
 use crate::model::{Excerpt, Fingerprint, MailboxBase, MailboxName, Uid, UidValidity};
 use crate::reconcile::{Cursor, Listed, Look};
@@ -58,9 +59,11 @@ impl Drop for Seat {
 
 /// The server side of an account.
 pub struct ImapStore {
-    server: Rc<Server>,
+    pub(super) server: Rc<Server>,
     pub(super) settings: Settings,
-    slot: Rc<RefCell<Option<Session>>>,
+    pub(super) slot: Rc<RefCell<Option<Session>>>,
+    /// A connection that was begun and not used yet.
+    pub(super) call: Option<Call>,
     pub(super) names: Rc<RefCell<WireNames>>,
     pub(super) trash: Rc<RefCell<Option<MailboxName>>>,
     pub(super) objects: Rc<Cell<Objects>>,
@@ -81,13 +84,14 @@ pub struct ImapStore {
 }
 
 impl ImapStore {
-    /// Connects with the first question, not before.
+    /// Connects with the first question, unless it is told to [`Self::call`] before.
     pub fn new(server: Server, settings: Settings) -> ImapStore {
         let seats = Rc::new(Cell::new(1));
         ImapStore {
             server: Rc::new(server),
             settings,
             slot: Rc::default(),
+            call: None,
             names: Rc::default(),
             trash: Rc::default(),
             objects: Rc::default(),
@@ -137,6 +141,7 @@ impl ImapStore {
 
     /// Ends the session.
     pub async fn close(&mut self) {
+        self.call = None;
         let session = self.slot.borrow_mut().take();
         if let Some(session) = session {
             session.log_out().await;
@@ -145,15 +150,6 @@ impl ImapStore {
 
     pub(super) async fn take(&mut self) -> Result<Session, StoreError> {
         self.take_for(|_| Ok(Vec::new())).await
-    }
-
-    /// A session, and if it is a new one, with this asked for already.
-    async fn take_for(&mut self, first: First) -> Result<Session, StoreError> {
-        let kept = self.slot.borrow_mut().take();
-        match kept {
-            Some(session) => Ok(session),
-            None => Session::open(&self.server, first).await,
-        }
     }
 
     /// A second handle on the server, if there may be another connection.
@@ -167,6 +163,7 @@ impl ImapStore {
             server: self.server.clone(),
             settings: self.settings.clone(),
             slot: Rc::default(),
+            call: None,
             names: self.names.clone(),
             trash: self.trash.clone(),
             objects: self.objects.clone(),

@@ -259,6 +259,15 @@ async fn one(
     };
     let root = Path::new(ROOT);
     let mut local = MaildirStore::on(Rc::new(stage.clone()), root, Layout::Nested, claim);
+    let near = Duration::ZERO;
+    let settings = Settings {
+        access: Access::ReadWrite,
+        connections: 3,
+        beside: Beside { near, worth: 1 },
+        trash: None,
+    };
+    let mut remote = ImapStore::new(server, settings);
+    remote.call().await;
     let ready = (|| -> Result<(), daemon::OpenError> {
         let uuid = local.take_possession()?;
         if state.account()?.is_none() {
@@ -278,16 +287,7 @@ async fn one(
         });
         return report;
     }
-    let settings = Settings {
-        access: Access::ReadWrite,
-        connections: 3,
-        beside: Beside {
-            near: Duration::ZERO,
-            worth: 1,
-        },
-        trash: None,
-    };
-    let mut remote = ImapStore::new(server, settings);
+    remote.call().await;
     let (clock, dice) = (stage.clone(), stage.clone());
     let mut account = Account {
         remote: &mut remote,
