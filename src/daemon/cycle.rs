@@ -36,6 +36,8 @@ pub struct Opened {
     pub remote: Option<ImapStore>,
     writes: Writes,
     connections: usize,
+    /// Whether the disk was ready the last time, as far as that is known.
+    ready: bool,
     _lock: Option<Lock>,
 }
 
@@ -66,6 +68,7 @@ impl Opened {
             remote: None,
             writes,
             connections,
+            ready: true,
             _lock: opened.lock,
         }
     }
@@ -78,17 +81,18 @@ impl Opened {
         observer: &dyn Observer,
         stop: &Stop,
     ) -> Result<Report, OpenError> {
-        let mut remote = self.connect().await?;
+        // Where the disk was not ready the last time, the server is not bothered before it is.
+        if self.ready {
+            let mut remote = self.connect().await?;
+            remote.call().await;
+            self.remote = Some(remote);
+        }
         let ready = self.make_ready();
+        self.ready = ready.is_ok();
+        let notes = ready?;
+        let mut remote = self.connect().await?;
         // By now it has said hello.
         remote.call().await;
-        let notes = match ready {
-            Ok(notes) => notes,
-            Err(error) => {
-                self.remote = Some(remote);
-                return Err(error);
-            }
-        };
         let clean = errand.only.is_empty() && !matches!(errand.reach, Reach::Woken(_));
         let mut engine = self.engine(&mut remote, errand, observer, stop);
         let mut report = engine.sync().await;
@@ -124,12 +128,10 @@ impl Opened {
     }
 
     async fn connect(&mut self) -> Result<ImapStore, OpenError> {
-        let mut remote = match self.remote.take() {
-            Some(remote) => remote,
-            None => open::remote(&self.keyring, self.writes, self.connections).await?,
-        };
-        remote.call().await;
-        Ok(remote)
+        match self.remote.take() {
+            Some(remote) => Ok(remote),
+            None => open::remote(&self.keyring, self.writes, self.connections).await,
+        }
     }
 
     fn engine<'a>(
