@@ -89,6 +89,9 @@ impl Opened {
         }
         let ready = self.make_ready();
         self.ready = ready.is_ok();
+        if !self.ready {
+            self.give_up_calls();
+        }
         let notes = ready?;
         let mut remote = self.connect().await?;
         // By now it has said hello.
@@ -211,9 +214,14 @@ impl Opened {
         if let Some(remote) = &mut self.remote {
             remote.allow(connections);
         }
+        self.give_up_calls();
+    }
+
+    /// A server that was not reached yet is called anew when it is needed, with a token that is
+    /// fresh.
+    fn give_up_calls(&mut self) {
         let connected = self.remote.as_ref().is_some_and(ImapStore::is_connected);
         if !connected {
-            // Made anew when it is needed, with a token that is fresh.
             self.remote = None;
         }
     }
@@ -225,3 +233,7 @@ impl Opened {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "cycle_tests.rs"]
+mod tests;
