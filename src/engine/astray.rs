@@ -73,6 +73,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     || scene.pairs().any(|pair| pair.file == upload.file)
             };
             let stays = was.is_some_and(lies_in);
+            if let (Some(was), true) = (was, stays)
+                && let Some(place) = self.went_on(&upload.file, was, scenes, report).await?
+            {
+                moves.files.insert((place.clone(), upload.file));
+                report.unsettled.extend([was.base.name.clone(), place]);
+                lost.push(was.base.name.clone());
+                continue;
+            }
             let (Some(was), Some(now)) = (was, now) else {
                 self.await_file((key, &upload), (was, now), report)?;
                 let gone = was.filter(|was| !stays && was.fate == Fate::Stays);
@@ -91,6 +99,29 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         self.find_carried(&open, scenes, &mut moves, report).await?;
         Ok(Some(moves))
+    }
+
+    /// Where a file was seen besides, if it lies no more where it was: it was moved after the one
+    /// mailbox had been looked at, and before the other was.
+    async fn went_on(
+        &mut self,
+        file: &MaildirId,
+        was: &Scene,
+        scenes: &Scenes,
+        report: &mut Report,
+    ) -> Result<Option<MailboxName>, Ended> {
+        let beside = |(name, scene): &(&MailboxName, &Scene)| {
+            let looked = scene.fate == Fate::Stays && **name != was.base.name;
+            looked && scene.new_files().contains(file)
+        };
+        let Some((place, _)) = scenes.iter().find(beside) else {
+            return Ok(None);
+        };
+        let ids = [(file.clone(), None)];
+        let told = self.local.excerpts(&was.place(), &ids).await;
+        let told = passed_over(&was.base.name, told, &Side::BOTH, report)?;
+        let gone = told.is_some_and(|told| told.is_empty());
+        Ok(gone.then(|| place.clone()))
     }
 
     /// One of its two mailboxes was not looked into: if it could not be, then what is new in the

@@ -80,34 +80,43 @@ fn what_was_flagged_meanwhile_stays_so_on_both_sides() {
 }
 
 /// The file goes to a mailbox that was looked at already, out of one that was not, or before it
-/// could be read: at one step of the run or another it is seen in neither.
+/// could be read: at one step of the run or another it is seen in neither. Where both mailboxes are
+/// looked into, it is seen in both.
 #[test]
 fn moved_here_while_it_is_looked_for() {
-    for (name, want) in [
-        ("A", r"A: a(\Seen) n(); INBOX: msg(\Seen) other(); Z: "),
-        ("Z", r"A: a(\Seen); INBOX: msg(\Seen) other(); Z: n()"),
-    ] {
-        for step in each_step(60) {
-            let mut w = with_a();
-            w.remote.create(&mb("Z"));
-            w.sync_ok();
-            let file = in_doubt(&mut w);
-            w.remote.add(&inbox(), NEW, Flags::default());
-            let local = w.local.clone();
-            let shift = move || drop(local.shift(&inbox(), &file, &mb(name)));
-            let at = w.fuse.borrow().steps + step;
-            w.fuse.borrow_mut().act_at = Some((at, Act(Box::new(shift))));
-            let mut copied = w.sync_ok().downloaded;
-            if w.fuse.borrow().act_at.is_some() {
-                assert!(step > 10, "it never went");
-                break;
-            }
-            copied += w.sync_ok().downloaded + w.sync_ok().downloaded;
-            let context = format!("to {name} at step {step}");
-            assert_eq!(show(&w.remote.view()), want, "{context}");
-            w.assert_equal_sides(&context);
-            assert_eq!(copied, 0, "{context}");
+    let looked = r"INBOX: msg(\Seen) other()";
+    moved_to("A", false, &format!(r"A: a(\Seen) n(); {looked}; Z: "));
+    moved_to("Z", false, &format!(r"A: a(\Seen); {looked}; Z: n()"));
+    let (to_a, to_z) = (r"A: a(\Seen) b() n()", r"A: a(\Seen) b()");
+    moved_to("A", true, &format!("{to_a}; {looked}; Z: b()"));
+    moved_to("Z", true, &format!("{to_z}; {looked}; Z: b() n()"));
+}
+
+fn moved_to(name: &'static str, busy: bool, want: &str) {
+    for step in each_step(60) {
+        let mut w = with_a();
+        w.remote.create(&mb("Z"));
+        w.sync_ok();
+        for name in ["A", "Z"].iter().filter(|_| busy) {
+            let body = b"Subject: b\r\n\r\n1";
+            w.local.add(&mb(name), body, Flags::default());
         }
+        let file = in_doubt(&mut w);
+        w.remote.add(&inbox(), NEW, Flags::default());
+        let local = w.local.clone();
+        let shift = move || drop(local.shift(&inbox(), &file, &mb(name)));
+        let at = w.fuse.borrow().steps + step;
+        w.fuse.borrow_mut().act_at = Some((at, Act(Box::new(shift))));
+        let mut copied = w.sync_ok().downloaded;
+        if w.fuse.borrow().act_at.is_some() {
+            assert!(step > 10, "it never went");
+            break;
+        }
+        copied += w.sync_ok().downloaded + w.sync_ok().downloaded;
+        let context = format!("to {name} at step {step}, busy: {busy}");
+        assert_eq!(show(&w.remote.view()), want, "{context}");
+        w.assert_equal_sides(&context);
+        assert_eq!(copied, 0, "{context}");
     }
 }
 
