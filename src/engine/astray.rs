@@ -8,10 +8,11 @@ use super::out_of_sight::passed_over;
 use super::out_of_sight::wait_for_sight;
 use super::rematch::HashSink;
 use super::report::{Ended, Report};
-use super::scene::{Fate, Scene, Scenes};
+use super::scene::{Fate, Scene, Scenes, whereabouts};
 use crate::model::{Id, MailboxKey, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::Outcome;
 use crate::reconcile::settled::Moves;
+use crate::reconcile::sighting::Whereabouts;
 use crate::state::{Change, Upload};
 use crate::store::{Keep, Serve};
 use std::collections::BTreeMap;
@@ -58,6 +59,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             .filter(|(_, scene)| scene.fate == Fate::Stays)
             .flat_map(|(name, scene)| scene.new_files().into_iter().map(move |f| (f, name)))
             .collect();
+        if self.went_on(&open, scenes, report).await? {
+            return Ok(None);
+        }
         self.find_cut_moves(&open, scenes, &mut moves, report)
             .await?;
         let mut lost = Vec::new();
@@ -68,19 +72,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let was = scenes.values().find(|scene| scene.base.key == key);
             let now = homes.get(&upload.file).and_then(|name| scenes.get(*name));
             // A copy of the same name is no move.
-            let lies_in = |scene: &Scene| {
-                scene.new_files().contains(&upload.file)
-                    || scene.pairs().any(|pair| pair.file == upload.file)
-            };
-            let stays = was.is_some_and(lies_in);
-            if let (Some(was), true) = (was, stays)
-                && let Some(place) = self.went_on(&upload.file, was, scenes, report).await?
-            {
-                moves.files.insert((place.clone(), upload.file));
-                report.unsettled.extend([was.base.name.clone(), place]);
-                lost.push(was.base.name.clone());
-                continue;
-            }
+            let stays = was.is_some_and(|was| lies_in(was, &upload.file));
             let (Some(was), Some(now)) = (was, now) else {
                 self.await_file((key, &upload), (was, now), report)?;
                 let gone = was.filter(|was| !stays && was.fate == Fate::Stays);
@@ -101,27 +93,39 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(Some(moves))
     }
 
-    /// Where a file was seen besides, if it lies no more where it was: it was moved after the one
-    /// mailbox had been looked at, and before the other was.
+    /// Whether it is to be looked once more, for a file was seen in two mailboxes and lies no more
+    /// where it was: it was moved after the one had been looked at, and before the other was.
     async fn went_on(
         &mut self,
-        file: &MaildirId,
-        was: &Scene,
+        open: &[(MailboxKey, Upload)],
         scenes: &Scenes,
         report: &mut Report,
-    ) -> Result<Option<MailboxName>, Ended> {
-        let beside = |(name, scene): &(&MailboxName, &Scene)| {
-            let looked = scene.fate == Fate::Stays && **name != was.base.name;
-            looked && scene.new_files().contains(file)
-        };
-        let Some((place, _)) = scenes.iter().find(beside) else {
-            return Ok(None);
-        };
-        let ids = [(file.clone(), None)];
-        let told = self.local.excerpts(&was.place(), &ids).await;
-        let told = passed_over(&was.base.name, told, &Side::BOTH, report)?;
-        let gone = told.is_some_and(|told| told.is_empty());
-        Ok(gone.then(|| place.clone()))
+    ) -> Result<bool, Ended> {
+        let mut lost = Vec::new();
+        for (key, Upload { file, .. }) in open {
+            let was = scenes.values().find(|scene| scene.base.key == *key);
+            let Some(was) = was.filter(|was| lies_in(was, file)) else {
+                continue;
+            };
+            let name = &was.base.name;
+            let looked = scenes.values().filter(|s| s.fate == Fate::Stays);
+            let mut others = looked.filter(|scene| scene.base.name != *name);
+            let Some(other) = others.find(|scene| shows(scene, file)) else {
+                continue;
+            };
+            let ids = [(file.clone(), None)];
+            let told = self.local.excerpts(&was.place(), &ids).await;
+            let told = passed_over(name, told, &Side::BOTH, report)?;
+            if told.is_some_and(|told| told.is_empty()) {
+                lost.extend([name.clone(), other.base.name.clone()]);
+            }
+        }
+        if self.await_files(&lost, scenes, report).await? {
+            return Ok(true);
+        }
+        // On a disk that does not come to rest the next run sees where it lies.
+        lost.iter().for_each(|name| wait_for_sight(name, report));
+        Ok(false)
     }
 
     /// One of its two mailboxes was not looked into: if it could not be, then what is new in the
@@ -237,4 +241,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             Became::Message(*uid, outcome)
         }))
     }
+}
+
+fn lies_in(scene: &Scene, file: &MaildirId) -> bool {
+    scene.new_files().contains(file) || scene.pairs().any(|pair| pair.file == *file)
+}
+
+fn shows(scene: &Scene, file: &MaildirId) -> bool {
+    let absent = [Whereabouts::Gone, Whereabouts::Unknown];
+    lies_in(scene, file) && !absent.contains(&whereabouts(&scene.local, file))
 }

@@ -155,6 +155,43 @@ fn moved_on_here() {
     }
 }
 
+/// All mailboxes are looked into, so that it may be seen in two of them, or in none.
+#[test]
+fn moved_on_here_while_it_is_looked_for() {
+    for (to, want) in [
+        (
+            "B",
+            r"A: a(\Seen) b(); B: b() msg(\Seen); INBOX: b() other()",
+        ),
+        (
+            "INBOX",
+            r"A: a(\Seen) b(); B: b(); INBOX: b() msg(\Seen) other()",
+        ),
+    ] {
+        for step in each_step(60) {
+            let mut w = copied();
+            for name in ["A", "B", "INBOX"] {
+                let body = b"Subject: b\r\n\r\n1";
+                w.local.add(&mb(name), body, Flags::default());
+            }
+            let (local, (from, file)) = (w.local.clone(), here(&w));
+            let shift = move || drop(local.shift(&from, &file, &mb(to)));
+            let at = w.fuse.borrow().steps + step;
+            w.fuse.borrow_mut().act_at = Some((at, Act(Box::new(shift))));
+            w.sync_ok();
+            if w.fuse.borrow().act_at.is_some() {
+                assert!(step > 10, "it never went");
+                break;
+            }
+            w.sync_ok();
+            w.sync_ok();
+            let context = format!("to {to} at step {step}");
+            assert_eq!(show(&w.remote.view()), want, "{context}");
+            w.assert_equal_sides(&context);
+        }
+    }
+}
+
 #[test]
 fn moved_back_here() {
     let want = r"A: a(\Seen); B: ; INBOX: msg(\Seen) other()";
