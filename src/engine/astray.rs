@@ -4,6 +4,7 @@
 //! be there twice.
 
 use super::account::Account;
+use super::flux::is_out_of_patience;
 use super::out_of_sight::passed_over;
 use super::out_of_sight::wait_for_sight;
 use super::rematch::HashSink;
@@ -104,7 +105,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let mut lost = Vec::new();
         for (key, Upload { file, .. }) in open {
             let was = scenes.values().find(|scene| scene.base.key == *key);
-            let Some(was) = was.filter(|was| lies_in(was, file)) else {
+            let Some(was) = was.filter(|was| shows(was, file)) else {
                 continue;
             };
             let name = &was.base.name;
@@ -123,8 +124,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         if self.await_files(&lost, scenes, report).await? {
             return Ok(true);
         }
-        // On a disk that does not come to rest the next run sees where it lies.
-        lost.iter().for_each(|name| wait_for_sight(name, report));
+        if is_out_of_patience(report) {
+            // The next run sees where it lies.
+            lost.iter().for_each(|name| wait_for_sight(name, report));
+        }
         Ok(false)
     }
 

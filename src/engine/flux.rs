@@ -34,7 +34,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         works: &Works,
         report: &mut Report,
     ) -> Result<(), Ended> {
-        let patient = report.restless < PATIENCE;
+        let patient = !is_out_of_patience(report);
         for side in [Side::Local, Side::Remote] {
             let rests = |action: &Action| rests_on_absence(action, side);
             let mut plans = plan.messages.iter();
@@ -67,7 +67,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         scenes: &Scenes,
         report: &mut Report,
     ) -> Result<bool, Ended> {
-        if lost.is_empty() || self.options.dry_run || report.restless >= PATIENCE {
+        if lost.is_empty() || self.options.dry_run || is_out_of_patience(report) {
             return Ok(false);
         }
         let looked = scenes.iter().filter(|(_, s)| s.fate == Fate::Stays);
@@ -167,6 +167,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         Ok(flux)
     }
+}
+
+/// Whether this run waits no longer for a disk that does not come to rest.
+pub(super) fn is_out_of_patience(report: &Report) -> bool {
+    report.restless >= PATIENCE
 }
 
 type All<'a> = (
