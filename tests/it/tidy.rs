@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-const FILE: usize = 400;
+const FILE: usize = 600;
 const FUNCTION: usize = 70;
 const LINE: usize = 100;
 
