@@ -41,7 +41,7 @@ pub fn policy(keys: &Keys) -> Policy {
     Policy {
         direction,
         delete: travel(keys.delete),
-        delete_mailboxes: travel(keys.delete_mailboxes),
+        delete_mailboxes: travel(keys.delete_mailboxes.or(keys.delete)),
         mailboxes: keys.mailboxes.clone().unwrap_or_default(),
         limits,
     }
@@ -55,5 +55,26 @@ pub fn hooks(keys: &Keys) -> Hooks {
         on_change: program(&keys.on_change),
         on_error: program(&keys.on_error),
         timeout: Duration::from_secs(keys.hook_timeout.unwrap_or(60)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mailboxes_follow_messages_unless_they_are_set_apart() {
+        let of = |text: &str| {
+            let keys: Keys = toml::from_str(text).unwrap();
+            let policy = policy(&keys);
+            (policy.delete, policy.delete_mailboxes)
+        };
+        assert_eq!(of(""), (Travel::Both, Travel::Both));
+        assert_eq!(of(r#"delete = "none""#), (Travel::None, Travel::None));
+        assert_eq!(of(r#"delete = "local""#), (Travel::Local, Travel::Local));
+        let apart = "delete = \"none\"\ndelete_mailboxes = \"both\"";
+        assert_eq!(of(apart), (Travel::None, Travel::Both));
+        let apart = r#"delete_mailboxes = "none""#;
+        assert_eq!(of(apart), (Travel::Both, Travel::None));
     }
 }

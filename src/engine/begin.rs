@@ -114,7 +114,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         report: &mut Report,
     ) -> Result<(), Ended> {
         if let (Forget::Messages, Some(work)) = (forget, works.get(name)) {
-            self.state.forget_messages(work.base.key, &work.kept)?;
+            let base = &work.base;
+            self.state
+                .forget_messages(base.key, &work.kept, &base.aside)?;
             report.note(format!(
                 "mailbox {name} was gone on {on} and is created there again"
             ));

@@ -5,9 +5,11 @@ use super::overview::Overview;
 use super::report::{Ended, Report};
 use super::scene::{Fate, Scene};
 use super::survey::Looked;
-use crate::model::{Flags, MailboxBase, MailboxKey, MailboxName, MaildirId, Outline, Side, Uid};
+use crate::model::{
+    Aside, Flags, MailboxBase, MailboxKey, MailboxName, MaildirId, Outline, Side, Uid,
+};
 use crate::reconcile::mailbox_action::Forget;
-use crate::reconcile::mailboxes::{self, Step};
+use crate::reconcile::mailboxes::{self, Missing, Step};
 use crate::reconcile::messages::Known;
 use crate::reconcile::{Cursor, Look, MailboxAction};
 use crate::store::{Ask, Depth, Keep, Next, Serve, StoreError};
@@ -80,7 +82,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         overview: &Overview,
     ) -> Result<Option<Asked>, Ended> {
         let (action, base) = match step {
-            Step::Live(name) | Step::Forget(name) | Step::Leave(name, _) => {
+            Step::Live(name) | Step::Forget(name) | Step::Leave(name, _) | Step::Keep(_, name) => {
                 if let Some(asked) = self.unchanged_here(name, overview).await? {
                     return Ok(Some(asked));
                 }
@@ -237,28 +239,35 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
-    /// Looks into a mailbox that is not simply on both sides.
+    /// Looks into a mailbox that is not simply on both sides. `None`: it stays as it is.
     pub(super) async fn look_into(
         &mut self,
         step: &Step,
         overview: &Overview,
-    ) -> Result<Looked, Ended> {
+        report: &mut Report,
+    ) -> Result<Option<Looked>, Ended> {
         match step {
-            Step::Recreate(on, name) => self.recreate(*on, name, overview).await,
-            Step::Missing(from, name) => self.missing(*from, name, overview).await,
+            Step::Recreate(on, name) => self.recreate(*on, name, overview).await.map(Some),
+            Step::Missing(from, name) => self.missing(*from, name, overview, report).await,
             Step::Live(name)
             | Step::Forget(name)
             | Step::Leave(name, _)
+            | Step::Keep(_, name)
             | Step::Adopt(name)
             | Step::Create(_, name) => {
                 let on = Side::Remote;
                 let scene = self.look_across(on, self.new_base(name)).await?;
                 let (name, forget) = (name.clone(), Forget::Nothing);
-                Ok((Some(MailboxAction::Create { on, name, forget }), scene))
+                Ok(Some((
+                    Some(MailboxAction::Create { on, name, forget }),
+                    scene,
+                )))
             }
         }
     }
 
+    /// A mailbox that comes back on one side. What a policy keeps on the other side only, stays so
+    /// as long as it has its name there.
     async fn recreate(
         &mut self,
         on: Side,
@@ -273,18 +282,22 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         };
         let mut scene = self.look_across(on, fresh).await?;
         let numbered = on == Side::Remote || known.epoch == scene.remote.epoch;
+        let stays = |aside: &Aside| aside.id.side() == on.other() && aside.outlives_mailbox();
+        let aside = known.aside.into_iter().filter(stays);
+        scene.base.aside = aside.filter(|_| numbered).collect();
         scene.forgotten = if numbered { known.pairs } else { Vec::new() };
         let (name, forget) = (name.clone(), Forget::Messages);
         Ok((Some(MailboxAction::Create { on, name, forget }), scene))
     }
 
-    /// F4 to F7: gone on one side; is there anything across that the base does not know?
+    /// F4 to F7: gone on one side; is there anything across that the base does not pair?
     async fn missing(
         &mut self,
         from: Side,
         name: &MailboxName,
         overview: &Overview,
-    ) -> Result<Looked, Ended> {
+        report: &mut Report,
+    ) -> Result<Option<Looked>, Ended> {
         let absent = match from {
             Side::Remote => self.remote.confirm_absent(name).await?,
             Side::Local => self.local.confirm_absent(name).await?,
@@ -303,13 +316,18 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             Side::Local => (self.remote.look(&ask).await?, Look::empty()),
             Side::Remote => (Look::empty(), self.local.look(&ask).await?),
         };
-        let action = match from {
-            Side::Local => mailboxes::gone_from_disk(&base, &remote),
-            Side::Remote => mailboxes::gone_from_server(&base, &local),
+        let missing = match from {
+            Side::Local => mailboxes::gone_from_disk(&self.policy, &base, &remote),
+            Side::Remote => mailboxes::gone_from_server(&self.policy, &base, &local),
         };
-        if matches!(action, MailboxAction::Create { .. }) {
-            return self.recreate(from, name, overview).await;
-        }
+        let action = match missing {
+            Missing::Goes(action) => action,
+            Missing::Returns => return self.recreate(from, name, overview).await.map(Some),
+            Missing::Stays => {
+                note_kept(name, from, report);
+                return Ok(None);
+            }
+        };
         let scene = Scene {
             base,
             remote,
@@ -319,7 +337,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             fate: Fate::Goes(action),
             forgotten: Vec::new(),
         };
-        Ok((None, scene))
+        Ok(Some((None, scene)))
     }
 
     /// A mailbox that is to be created on one side: the plan is made against an empty one.
@@ -390,6 +408,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             aside: Vec::new(),
         }
     }
+}
+
+/// Says that a mailbox stays where it is though it is gone on the other side.
+pub(super) fn note_kept(name: &MailboxName, gone_from: Side, report: &mut Report) {
+    let on = gone_from.other();
+    report.note(format!(
+        "{name} is gone on {gone_from}; on {on} it stays, with its mail"
+    ));
 }
 
 /// Whether these are so few of those that were not read that they are read one by one.

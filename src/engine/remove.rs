@@ -72,7 +72,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             .collect())
     }
 
-    /// Deletes a mailbox whose messages are all known; their bytes are kept.
+    /// Deletes a mailbox that holds nothing but pairs; their bytes are kept.
     pub(super) async fn delete_mailbox(
         &mut self,
         action: MailboxAction,
@@ -146,7 +146,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let end = self.local.delete_mailbox(base).await?;
             return Ok((changes, end));
         }
-        let uids: Vec<Uid> = base.pairs.iter().map(|pair| pair.uid).collect();
+        let uids: Vec<Uid> = base.disposable_uids().into_iter().collect();
         let had: BTreeMap<Uid, &Flags> = base.pairs.iter().map(|p| (p.uid, &p.flags)).collect();
         for batch in uids.chunks(KEPT_BATCH) {
             let kept = self.keep_bytes(base, batch, report).await?;

@@ -243,10 +243,11 @@ impl Going {
     }
 }
 
+/// A message that we marked `\Deleted` on a server that cannot expunge single messages.
 pub(super) fn marked(uid: Uid, flags: Flags) -> Aside {
     Aside {
         id: AnyId::Remote(uid),
-        reason: AsideReason::MarkedDeleted,
+        reason: AsideReason::MarkedByUs,
         attempts: 0,
         retry_at: None,
         flags,

@@ -2,12 +2,13 @@
 //! be done. Changes neither side; the state only where a UIDVALIDITY changed.
 
 use super::account::{Account, Reach};
+use super::look::note_kept;
 use super::out_of_sight::{may_lie_elsewhere, passed_over, wait_for_sight};
 use super::overview::{Overview, still};
 use super::report::{Ended, Event, Report};
 use super::scene::{Fate, Scene, Scenes, touched, wait_for_each_other};
 use super::work::{Survey, Work, Works};
-use crate::model::{MailboxBase, MailboxKey, MailboxName, MaildirId, Side, Uid};
+use crate::model::{MailboxBase, MailboxKey, MailboxName, MaildirId, Pair, Side, Uid};
 use crate::reconcile::leaving;
 use crate::reconcile::mailboxes::{self, Step};
 use crate::reconcile::settled::Moves;
@@ -32,10 +33,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             Overlook::Clear(overview, steps) => (overview, steps),
             Overlook::Renames(actions) => return Ok(Survey::first(actions)),
         };
-        report.mailboxes = steps
-            .iter()
-            .filter(|step| !matches!(step, Step::Leave(..)))
-            .count();
+        report.mailboxes = steps.iter().filter(|step| !step.is_passive()).count();
         let mut actions = Vec::new();
         let mut scenes = self
             .scenes(steps, &mut overview, &mut actions, report)
@@ -74,6 +72,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     }
                     continue;
                 }
+                Step::Keep(from, name) => {
+                    note_kept(name, *from, report);
+                    continue;
+                }
                 Step::Forget(name) => {
                     actions.push(MailboxAction::Forget(name.clone()));
                     continue;
@@ -105,8 +107,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 continue;
             }
             self.observer.event(Event::Looking(step.name()));
-            let looked = self.look_into(&step, overview).await;
-            looks.extend(passed_over(step.name(), looked, &Side::BOTH, report)?);
+            let looked = self.look_into(&step, overview, report).await;
+            looks.extend(passed_over(step.name(), looked, &Side::BOTH, report)?.flatten());
         }
         for look in looks {
             if let Some((action, scene)) = self.settle_look(look, overview, report).await? {
@@ -145,8 +147,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let crosswise = wait_for_each_other(&scenes, moves);
         let mut works = Works::new();
         for (name, mut scene) in scenes {
-            if let Fate::Goes(action) = scene.fate {
-                actions.push(without(action, &scene.base, moves));
+            if let Fate::Goes(action) = scene.fate.clone() {
+                actions.push(without(action, &scene, moves));
                 continue;
             }
             let kept = scene.moved_out(moves);
@@ -199,8 +201,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         };
         let mut steps =
             mailboxes::decide(&case).map_err(|halt| StoreError::Guard(halt.to_string()))?;
-        let leaves = |step: &&Step| matches!(step, Step::Leave(..));
-        let kept = steps.iter().filter(|step| !leaves(step));
+        let kept = steps.iter().filter(|step| !step.is_passive());
         let kept: BTreeSet<&MailboxName> = kept.map(Step::name).collect();
         let synced = remote.iter().filter(|listed| kept.contains(&listed.name));
         let aliases = self.aliases(synced, &base, report).await?;
@@ -335,16 +336,21 @@ fn creates(action: &MailboxAction, mailbox: &MailboxName) -> bool {
 }
 
 /// What was moved out of a mailbox does not die with it.
-fn without(action: MailboxAction, base: &MailboxBase, moves: &Moves) -> MailboxAction {
-    let left = base.pairs.iter().filter(|p| !moves.pairs.contains(&p.id));
-    match action {
-        MailboxAction::Delete { on, name, .. } => MailboxAction::Delete {
-            on,
-            name,
-            messages: left.count(),
-        },
-        other => other,
-    }
+fn without(action: MailboxAction, scene: &Scene, moves: &Moves) -> MailboxAction {
+    let MailboxAction::Delete { on, name, messages } = action else {
+        return action;
+    };
+    let lies_there = |pair: &&Pair| match on {
+        Side::Remote => scene.remote.seen.contains_key(&pair.uid),
+        Side::Local => scene.local.seen.contains_key(&pair.file),
+    };
+    let moved = scene
+        .base
+        .pairs
+        .iter()
+        .filter(|p| moves.pairs.contains(&p.id));
+    let messages = messages - moved.filter(lies_there).count();
+    MailboxAction::Delete { on, name, messages }
 }
 
 #[cfg(test)]

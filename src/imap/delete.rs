@@ -52,7 +52,7 @@ async fn delete(
     base: &MailboxBase,
     (own, passing): (&[u8], &[u8]),
 ) -> Result<End, StoreError> {
-    let known = base.known_uids();
+    let known = base.disposable_uids();
     let before = look(session, base, own).await?;
     if base.epoch.is_some_and(|epoch| epoch != before.epoch) {
         return Err(stale(base, "UIDVALIDITY changed"));

@@ -148,7 +148,7 @@ impl MaildirStore {
         Ok(new)
     }
 
-    /// Moves a mailbox into quarantine as a whole, if it holds only what the base knows.
+    /// Moves a mailbox into quarantine as a whole, if it holds only halves of pairs.
     pub(super) fn remove_mailbox(&mut self, base: &MailboxBase) -> Result<(), StoreError> {
         let name = &base.name;
         let Ok(mailbox) = self.directory(name) else {
@@ -168,8 +168,9 @@ impl MaildirStore {
             .map_err(|error| failed(&shelf, &error))?;
         // Now, and not before the syncs: the less can arrive before it is moved away.
         let look = self.look_at(base, None, crate::store::Depth::Changes)?;
-        let known = crate::reconcile::messages::Known::of(base);
-        let unknown = look.seen.keys().any(|file| !known.file(file));
+        let known = crate::reconcile::messages::Known::disposable(base);
+        let lone = |file: &MaildirId| !known.file(file) || look.edited.contains(file);
+        let unknown = look.seen.keys().any(lone);
         if look.coverage != Coverage::Complete || unknown {
             // Nothing lies on the shelf; one that stays does no harm.
             let _removed = self.disk.remove_dir(&shelf);

@@ -52,6 +52,9 @@ pub struct Aside {
 pub enum AsideReason {
     /// It is marked `\Deleted`: neither copied nor deleted until that changes (row 45).
     MarkedDeleted,
+    /// We marked it `\Deleted` ourselves when we took it away, and the server cannot expunge single
+    /// messages. Its bytes are in quarantine, or lie where it was moved to.
+    MarkedByUs,
     /// The other side refused it, or its body cannot be had (row 46).
     Refused,
     /// The other side's copy was deleted, and by the user's settings that does not travel.
@@ -100,6 +103,16 @@ impl Aside {
             AnyId::Local(_) => None,
         }
     }
+
+    /// Whether a deletion of its mailbox may take it.
+    pub fn is_disposable(&self) -> bool {
+        self.reason == AsideReason::MarkedByUs
+    }
+
+    /// Whether it stays set aside when its mailbox is created anew on the other side.
+    pub fn outlives_mailbox(&self) -> bool {
+        matches!(self.reason, AsideReason::Kept | AsideReason::Unmatched)
+    }
 }
 
 /// The lowest and the highest of some UIDs.
@@ -126,6 +139,17 @@ impl MailboxBase {
         let asides = self.aside.iter().filter_map(Aside::uid);
         pairs
             .chain(asides)
+            .chain(self.others.iter().copied())
+            .collect()
+    }
+
+    /// The UIDs of the messages that a deletion of the mailbox on the server may take: those of
+    /// pairs, and of what we marked ourselves. All else lies nowhere but there.
+    pub fn disposable_uids(&self) -> BTreeSet<Uid> {
+        let pairs = self.pairs.iter().map(|pair| pair.uid);
+        let marked = self.aside.iter().filter(|aside| aside.is_disposable());
+        pairs
+            .chain(marked.filter_map(Aside::uid))
             .chain(self.others.iter().copied())
             .collect()
     }

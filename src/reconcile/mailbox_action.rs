@@ -23,7 +23,8 @@ pub enum MailboxAction {
         on: Side,
         /// What.
         name: MailboxName,
-        /// How many messages go with it.
+        /// How many messages go with it: all that lie in it, but for what was moved out of it on
+        /// the other side.
         messages: usize,
     },
     /// Neither side has it: drop its rows.

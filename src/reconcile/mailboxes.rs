@@ -2,10 +2,10 @@
 //! mailbox as a whole. The row names are those of `docs/sync.md`.
 
 use super::look::{Coverage, Listed, Look, Presence};
-use super::mailbox_action::{Forget, MailboxAction};
+use super::mailbox_action::MailboxAction;
 use super::messages::Known;
 use super::policy::Policy;
-use crate::model::{MailboxBase, MailboxName, MaildirId, Side, Uid};
+use crate::model::{Aside, MailboxBase, MailboxName, MaildirId, Side, SystemFlag, Uid};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is known of the mailboxes of an account.
@@ -34,6 +34,8 @@ pub enum Step {
     Missing(Side, MailboxName),
     /// It was there and is no longer, and by the user's settings (or for INBOX) it comes back.
     Recreate(Side, MailboxName),
+    /// It was there and is no longer, and by the user's settings it stays on the other side only.
+    Keep(Side, MailboxName),
     /// Neither side has it (F8).
     Forget(MailboxName),
     /// It cannot be told, or nothing may be done: left alone, with the reason if the user should
@@ -50,9 +52,15 @@ impl Step {
             | Step::Create(_, name)
             | Step::Missing(_, name)
             | Step::Recreate(_, name)
+            | Step::Keep(_, name)
             | Step::Forget(name)
             | Step::Leave(name, _) => name,
         }
+    }
+
+    /// Whether the mailbox is not synced in this pass.
+    pub fn is_passive(&self) -> bool {
+        matches!(self, Step::Leave(..) | Step::Keep(..))
     }
 }
 
@@ -142,45 +150,67 @@ fn gone(policy: &Policy, from: Side, name: MailboxName) -> Step {
     } else if policy.flows_to(from) {
         Step::Recreate(from, name)
     } else {
-        Step::Leave(name, None)
+        Step::Keep(from, name)
     }
+}
+
+/// What becomes of a mailbox that is gone on one side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// It is deleted on the other side (F4, F6).
+    Goes(MailboxAction),
+    /// It is created again, as messages lie in it that the base does not pair (F5, F7).
+    Returns,
+    /// The same, but nothing may be changed where it is gone: it stays where it is.
+    Stays,
 }
 
 /// F4 and F5: the mailbox is gone from disk. It is deleted on the server when every message there
-/// is known, and comes back otherwise.
-pub fn gone_from_disk(base: &MailboxBase, remote: &Look<Uid>) -> MailboxAction {
-    let known = Known::of(base);
-    let unknown = remote.seen.keys().any(|uid| !known.uid(uid));
-    verdict(
-        Side::Local,
-        base,
-        unknown || remote.coverage == Coverage::Partial,
-    )
+/// is one of a pair, and comes back otherwise.
+pub fn gone_from_disk(policy: &Policy, base: &MailboxBase, remote: &Look<Uid>) -> Missing {
+    let known = Known::disposable(base);
+    let same = base.epoch == remote.epoch && !remote.renumbered;
+    let unmarked: BTreeSet<Uid> = base
+        .aside
+        .iter()
+        .filter_map(Aside::uid)
+        .filter(|uid| is_unmarked(remote, uid))
+        .collect();
+    let lone = |uid: &Uid| !known.uid(uid) || unmarked.contains(uid);
+    let whole = same && remote.coverage == Coverage::Complete && !remote.seen.keys().any(lone);
+    verdict(policy, Side::Local, (base, remote.seen.len()), whole)
 }
 
-/// F6 and F7: the mailbox is gone from the server.
-pub fn gone_from_server(base: &MailboxBase, local: &Look<MaildirId>) -> MailboxAction {
-    let known = Known::of(base);
-    let unknown = local.seen.keys().any(|file| !known.file(file));
-    verdict(
-        Side::Remote,
-        base,
-        unknown || local.coverage == Coverage::Partial,
-    )
+/// F6 and F7: the mailbox is gone from the server. A file that was edited is no half of a pair.
+pub fn gone_from_server(policy: &Policy, base: &MailboxBase, local: &Look<MaildirId>) -> Missing {
+    let known = Known::disposable(base);
+    let lone = |file: &MaildirId| !known.file(file) || local.edited.contains(file);
+    let whole = local.coverage == Coverage::Complete && !local.seen.keys().any(lone);
+    verdict(policy, Side::Remote, (base, local.seen.len()), whole)
 }
 
-fn verdict(from: Side, base: &MailboxBase, unknown: bool) -> MailboxAction {
-    let name = base.name.clone();
-    match unknown {
-        true => MailboxAction::Create {
-            on: from,
-            name,
-            forget: Forget::Messages,
-        },
-        false => MailboxAction::Delete {
-            on: from.other(),
-            name,
-            messages: base.pairs.len(),
-        },
+/// Whether a message is shown without a `\Deleted`.
+fn is_unmarked(remote: &Look<Uid>, uid: &Uid) -> bool {
+    let flags = remote.seen.get(uid).and_then(Option::as_ref);
+    flags.is_some_and(|flags| !flags.has(SystemFlag::Deleted))
+}
+
+fn verdict(
+    policy: &Policy,
+    from: Side,
+    (base, messages): (&MailboxBase, usize),
+    whole: bool,
+) -> Missing {
+    let (on, name) = (from.other(), base.name.clone());
+    if whole {
+        Missing::Goes(MailboxAction::Delete { on, name, messages })
+    } else if policy.flows_to(from) {
+        Missing::Returns
+    } else {
+        Missing::Stays
     }
 }
+
+#[cfg(test)]
+#[path = "mailboxes_tests.rs"]
+mod tests;

@@ -237,7 +237,7 @@ impl Table<'_> {
             let due = aside.retry_at.is_some_and(|at| at <= self.case.now);
             let undeleted = !flags.has(SystemFlag::Deleted);
             match aside.reason {
-                AsideReason::MarkedDeleted if undeleted => {
+                AsideReason::MarkedDeleted | AsideReason::MarkedByUs if undeleted => {
                     self.copy(aside.id.clone(), flags, None, CopyWhy::New);
                 }
                 AsideReason::Refused if due => {
@@ -246,7 +246,10 @@ impl Table<'_> {
                 AsideReason::Unmatched => {
                     self.copy(aside.id.clone(), flags, None, CopyWhy::Unmatched);
                 }
-                AsideReason::MarkedDeleted | AsideReason::Refused | AsideReason::Kept => {}
+                AsideReason::MarkedDeleted
+                | AsideReason::MarkedByUs
+                | AsideReason::Refused
+                | AsideReason::Kept => {}
             }
         }
     }

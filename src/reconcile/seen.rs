@@ -22,6 +22,7 @@ pub(super) enum Seen {
 #[derive(Debug)]
 pub struct Known<'a> {
     base: &'a MailboxBase,
+    alone: fn(&Aside) -> bool,
     uids: OnceCell<HashSet<Uid>>,
     files: OnceCell<HashSet<&'a MaildirId>>,
 }
@@ -29,8 +30,18 @@ pub struct Known<'a> {
 impl<'a> Known<'a> {
     /// Of one mailbox: its pairs and what was set aside.
     pub fn of(base: &'a MailboxBase) -> Known<'a> {
+        Known::with(base, |_| true)
+    }
+
+    /// Of one mailbox: what its deletion may take, pairs and what we marked ourselves.
+    pub fn disposable(base: &'a MailboxBase) -> Known<'a> {
+        Known::with(base, Aside::is_disposable)
+    }
+
+    fn with(base: &'a MailboxBase, alone: fn(&Aside) -> bool) -> Known<'a> {
         Known {
             base,
+            alone,
             uids: OnceCell::new(),
             files: OnceCell::new(),
         }
@@ -39,7 +50,8 @@ impl<'a> Known<'a> {
     /// Whether it knows a message on the server.
     pub fn uid(&self, uid: &Uid) -> bool {
         let all = || {
-            let aside = self.base.aside.iter().filter_map(|aside| match &aside.id {
+            let aside = self.base.aside.iter().filter(|aside| (self.alone)(aside));
+            let aside = aside.filter_map(|aside| match &aside.id {
                 AnyId::Remote(uid) => Some(*uid),
                 AnyId::Local(_) => None,
             });
@@ -51,7 +63,8 @@ impl<'a> Known<'a> {
     /// Whether it knows a message on disk.
     pub fn file(&self, file: &MaildirId) -> bool {
         let all = || {
-            let aside = self.base.aside.iter().filter_map(|aside| match &aside.id {
+            let aside = self.base.aside.iter().filter(|aside| (self.alone)(aside));
+            let aside = aside.filter_map(|aside| match &aside.id {
                 AnyId::Remote(_) => None,
                 AnyId::Local(file) => Some(file),
             });

@@ -248,6 +248,7 @@ pub(super) fn flags_from(bits: i64, keywords: &str) -> Flags {
 pub(super) fn reason_name(reason: AsideReason) -> &'static str {
     match reason {
         AsideReason::MarkedDeleted => "marked-deleted",
+        AsideReason::MarkedByUs => "marked-by-us",
         AsideReason::Refused => "refused",
         AsideReason::Kept => "kept",
         AsideReason::Unmatched => "unmatched",
@@ -257,6 +258,7 @@ pub(super) fn reason_name(reason: AsideReason) -> &'static str {
 fn reason_from(name: &str) -> AsideReason {
     match name {
         "marked-deleted" => AsideReason::MarkedDeleted,
+        "marked-by-us" => AsideReason::MarkedByUs,
         "refused" => AsideReason::Refused,
         "unmatched" => AsideReason::Unmatched,
         _ => AsideReason::Kept,

@@ -1,7 +1,7 @@
 //! Mailboxes come to be kept in step, and no longer are.
 
 use super::{State, StateError, doing};
-use crate::model::{MailboxKey, MailboxName, PairId, UidValidity};
+use crate::model::{Aside, MailboxKey, MailboxName, PairId, UidValidity};
 use rusqlite::params;
 use std::collections::BTreeSet;
 
@@ -42,11 +42,13 @@ impl State {
         Ok(())
     }
 
-    /// Forgets the messages of a mailbox but these, so that they are copied again.
+    /// Forgets the messages of a mailbox but these, so that they are copied again; of what is set
+    /// aside, this stays so.
     pub fn forget_messages(
         &mut self,
         key: MailboxKey,
         kept: &BTreeSet<PairId>,
+        aside: &[Aside],
     ) -> Result<(), StateError> {
         let what = doing("forget the messages of a mailbox");
         let tx = self.db.transaction().map_err(&what)?;
@@ -69,8 +71,11 @@ impl State {
         ] {
             tx.execute(sql, [key.0]).map_err(&what)?;
         }
+        for aside in aside {
+            super::outcome::set_aside(&tx, key, aside).map_err(&what)?;
+        }
         // The UIDs of what is kept mean something in this UIDVALIDITY only.
-        if kept.is_empty() {
+        if kept.is_empty() && !aside.iter().any(|aside| aside.uid().is_some()) {
             let sql = "UPDATE mailbox SET epoch = NULL WHERE id = ?1";
             tx.execute(sql, [key.0]).map_err(&what)?;
         }

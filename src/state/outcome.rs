@@ -357,7 +357,11 @@ pub(super) fn unaside_paired(db: &Connection) -> Result<(), rusqlite::Error> {
     Ok(())
 }
 
-fn set_aside(db: &Connection, key: MailboxKey, aside: &Aside) -> Result<(), rusqlite::Error> {
+pub(super) fn set_aside(
+    db: &Connection,
+    key: MailboxKey,
+    aside: &Aside,
+) -> Result<(), rusqlite::Error> {
     let sql = "INSERT INTO aside (mailbox, side, message, reason, attempts, retry_at, flags,
                                   keywords, detail)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)

@@ -103,7 +103,7 @@ CREATE TABLE aside (
     side     INTEGER NOT NULL,
     -- Remote: the UID as 4 bytes, big-endian. Local: the base name.
     message  BLOB NOT NULL,
-    -- 'marked-deleted', 'refused', 'kept' or 'unmatched'.
+    -- 'marked-deleted', 'marked-by-us', 'refused', 'kept' or 'unmatched'.
     reason   TEXT NOT NULL,
     attempts INTEGER NOT NULL,
     -- When to try again; NULL: when something changes.

@@ -118,8 +118,9 @@ pub trait Store: Sized {
     /// Creates a mailbox, its parents too. One that is there already is no error.
     async fn create_mailbox(&mut self, name: &MailboxName) -> Result<(), StoreError>;
 
-    /// Deletes a mailbox that holds nothing but the messages of this base. `Stale` when it holds
-    /// others. What arrives in it meanwhile is not lost.
+    /// Deletes a mailbox that holds nothing but pairs of this base and what we marked ourselves.
+    /// `Stale` when it holds others, what was set aside included. What arrives in it meanwhile is
+    /// not lost.
     async fn delete_mailbox(&mut self, base: &MailboxBase) -> Result<End, StoreError>;
 
     /// Asks a second time, and differently, whether a mailbox that was not listed is surely not

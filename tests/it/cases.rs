@@ -27,6 +27,7 @@ mod progress;
 mod renames;
 mod renames_asked;
 mod renumbered;
+mod set_aside;
 mod touched;
 mod unreadable;
 mod verify;

@@ -347,11 +347,12 @@ impl<I: MemoryId> Store for Memory<I> {
         let Some(b) = inner.boxes.get(&base.name) else {
             return Ok(End::Gone);
         };
+        let marked = base.aside.iter().filter(|aside| aside.is_disposable());
         let known: BTreeSet<AnyId> = base
             .pairs
             .iter()
             .flat_map(|pair| [AnyId::Remote(pair.uid), AnyId::Local(pair.file.clone())])
-            .chain(base.aside.iter().map(|aside| aside.id.clone()))
+            .chain(marked.map(|aside| aside.id.clone()))
             .collect();
         if b.messages.keys().any(|id| !known.contains(&id.any())) {
             return Err(StoreError::Stale("it holds new mail".into()));
