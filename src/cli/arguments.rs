@@ -26,8 +26,8 @@ pub struct Arguments {
 
 const AFTER: &str = "\
 Exit status: 0 in step; 1 something could not be synced (the rest was); 2 usage or
-configuration; 3 a guard holds something until you decide; 75 the network or the server
-failed for now.";
+configuration; 3 a guard holds something until you decide, or the Maildir is another's; 75 the
+network or the server failed for now.";
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -59,6 +59,8 @@ pub enum Command {
     Approve(Decide),
     /// Have what led to a held part of a plan undone: what is gone is brought back
     Reject(Decide),
+    /// Take over a Maildir that belongs to another account or state database; shown first
+    Adopt(Adopt),
     /// Check what is remembered, forget what does not hold, and sync
     Repair(Repair),
     /// Bring back what a run deleted on either side, and the flags it changed; shown first
@@ -133,6 +135,17 @@ pub struct Decide {
     /// The id that sync and status show with what is held
     #[arg(value_name = "ID")]
     pub id: String,
+}
+
+/// `adopt`
+#[derive(Debug, Args)]
+pub struct Adopt {
+    /// The account whose `maildir` it is to be
+    #[arg(value_name = "ACCOUNT")]
+    pub account: String,
+    /// Do it without a question; without this and without a terminal it is only shown
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// `repair`

@@ -3,13 +3,13 @@
 
 use super::arguments::{Arguments, Decide, Named};
 use super::status;
-use crate::config::{self, Config};
-use crate::daemon::{Answer, AskError, Request, Writes, ask, chosen, open_state, state_path};
+use crate::config::Config;
+use crate::daemon::{self, Answer, AskError, Request, Writes, ask, chosen, open_state, state_path};
 use anyhow::{Result, bail};
 
 /// Asks the watcher; its refusal is an error.
 pub fn must(config: &Config, request: &Request) -> Result<Answer> {
-    let answer = ask(&config.control_socket, request)?;
+    let answer = ask(config, request)?;
     match answer.error {
         Some(error) => bail!(error),
         None => Ok(answer),
@@ -22,7 +22,7 @@ pub fn tell(
     command: &Named,
     request: impl FnOnce(Vec<String>) -> Request,
 ) -> Result<u8> {
-    let config = config::load(arguments.config.as_deref())?;
+    let config = daemon::load(arguments.config.as_deref())?;
     chosen(&config, &command.accounts)?;
     must(&config, &request(command.accounts.clone()))?;
     Ok(status::OK)
@@ -39,13 +39,13 @@ pub enum Word {
 
 /// Runs `approve` or `reject`.
 pub fn decide(arguments: &Arguments, command: &Decide, word: Word) -> Result<u8> {
-    let config = config::load(arguments.config.as_deref())?;
+    let config = daemon::load(arguments.config.as_deref())?;
     let id = command.id.clone();
     let request = match word {
         Word::Yes => Request::Approve { id },
         Word::No => Request::Reject { id },
     };
-    match ask(&config.control_socket, &request) {
+    match ask(&config, &request) {
         Ok(Answer {
             error: Some(error), ..
         }) => bail!(error),
@@ -65,11 +65,12 @@ pub fn decide(arguments: &Arguments, command: &Decide, word: Word) -> Result<u8>
 /// Without a watcher: the next sync carries it out.
 fn alone(config: &Config, id: &str, word: Word) -> Result<u8> {
     let mut known = Vec::new();
-    for name in config.accounts.keys() {
-        if !state_path(&config.state_dir, name).exists() {
+    for (name, account) in &config.accounts {
+        let state_dir = config.state_dir_of(name);
+        if !state_path(state_dir, name).exists() {
             continue;
         }
-        let mut opened = open_state(&config.state_dir, name, Writes::Allowed)?;
+        let mut opened = open_state(state_dir, account, Writes::Allowed)?;
         let done = match word {
             Word::Yes => opened.state.approve(id)?,
             Word::No => opened.state.reject(id)?,

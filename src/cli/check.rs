@@ -3,32 +3,35 @@
 use super::arguments::{Arguments, Check};
 use super::{print, status};
 use crate::config;
-use crate::daemon::{self, Keyring, OpenError, OpenState, Writes};
+use crate::daemon::{self, Errand, Flow, Keyring, Opened, Writes};
+use crate::engine::{Report, Silent, Stop};
 use crate::imap::Tier;
-use crate::maildir::independent_count;
+use crate::maildir::{MaildirStore, independent_count};
+use crate::model::MailboxName;
 use crate::reconcile::{Listed, Presence};
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 use anyhow::Result;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::rc::Rc;
 
 /// Runs the command; answers with the exit status.
 pub fn run(arguments: &Arguments, command: &Check) -> Result<u8> {
-    let config = config::load(arguments.config.as_deref())?;
+    let config = daemon::load(arguments.config.as_deref())?;
     let accounts = daemon::chosen(&config, &command.accounts)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let (mut objects, mut worst) = (Vec::new(), status::OK);
     for account in &accounts {
-        let checked = runtime.block_on(check(&config.state_dir, account));
+        let checked = runtime.block_on(check(config.state_dir_of(&account.name), account));
         let (lines, object, code) = match checked {
             Ok((lines, object)) => (lines, object, status::OK),
             Err(error) => {
                 let text = print::chain(&error);
                 let object = json!({ "account": account.name, "ok": false, "error": text });
-                (vec![text], object, code_of(&error))
+                (vec![text], object, status::of(&error))
             }
         };
         worst = worst.max(code);
@@ -50,30 +53,18 @@ pub fn run(arguments: &Arguments, command: &Check) -> Result<u8> {
     Ok(worst)
 }
 
-fn code_of(error: &anyhow::Error) -> u8 {
-    let own = match error.downcast_ref() {
-        Some(OpenError::Store(own)) => Some(own),
-        _ => error.downcast_ref::<StoreError>(),
-    };
-    match own {
-        Some(StoreError::Retry(_) | StoreError::Busy { .. }) => status::TEMPORARY,
-        Some(StoreError::Guard(_)) => status::HELD,
-        Some(StoreError::Mailbox(_) | StoreError::Stale(_) | StoreError::Bug(_)) => status::PARTIAL,
-        Some(StoreError::NeedsUser(_) | StoreError::LoginRefused(_)) => status::USAGE,
-        None => status::USAGE,
-    }
-}
-
 async fn check(state_dir: &Path, account: &config::Account) -> Result<(Vec<String>, Value)> {
-    let OpenState { claim, lock, .. } = daemon::open_state(state_dir, &account.name, Writes::None)?;
-    let mut local = daemon::local(account, claim);
-    let here = local.list(&BTreeMap::new()).await?;
-    let mut remote = daemon::remote(&Keyring::new(account.clone()), Writes::None, 1).await?;
+    let keyring = Rc::new(Keyring::new(account.clone()));
+    let mut opened = Opened::new(keyring.clone(), state_dir, Writes::None, 1)?;
+    opened.enter()?;
+    let here = opened.local.list(&BTreeMap::new()).await?;
+    let mut remote = daemon::remote(&keyring, Writes::None, 1).await?;
     let (capabilities, tier) = remote.greet().await?;
     let there = remote.list(&BTreeMap::new()).await?;
     let trash = remote.trash_mailbox()?;
-    remote.close().await;
-    drop(lock);
+    opened.remote = Some(remote);
+    let report = dry_run(&mut opened).await?;
+    let flows = daemon::flows(&report, &opened.state)?;
     let tier = match tier {
         Tier::QResync => "QRESYNC: changes and vanished messages are told",
         Tier::CondStore => "CONDSTORE: changes are told, all UIDs are listed",
@@ -86,6 +77,38 @@ async fn check(state_dir: &Path, account: &config::Account) -> Result<(Vec<Strin
         ),
         format!("how changes are learned: {tier}"),
     ];
+    lines.extend(lacks(&capabilities));
+    match &trash {
+        Some(trash) => lines.push(format!("messages deleted here are moved to {trash} there")),
+        None => lines.push("messages deleted here are expunged there (and kept here)".into()),
+    }
+    if capabilities.contains("X-GM-EXT-1") {
+        lines.extend(GMAIL.map(str::to_owned));
+    }
+    let state = if account.maildir.exists() {
+        "there"
+    } else {
+        "to be created"
+    };
+    lines.push(format!("Maildir {} ({state})", account.maildir.display()));
+    lines.extend(daemon::on_network(state_dir));
+    lines.extend(report.held.iter().map(|held| {
+        let (count, id) = (held.count, &held.id);
+        format!("a sync would hold {count} changes until you decide ({id})")
+    }));
+    lines.extend(report.errors.iter().map(|error| error.text.clone()));
+    let mapping = mapping(account, (&here, &there), &opened.local, &flows);
+    lines.extend(mapping.iter().map(Row::line));
+    let mailboxes: Vec<Value> = mapping.iter().map(Row::object).collect();
+    let object = json!({ "account": account.name, "ok": true, "capabilities": capabilities,
+                         "tier": tier, "trash": trash.map(|name| name.to_string()),
+                         "mailboxes": mailboxes });
+    Ok((lines, object))
+}
+
+/// What it means that the server lacks extensions.
+fn lacks(capabilities: &BTreeSet<String>) -> Vec<String> {
+    let mut lines = Vec::new();
     let wanted = [
         "UIDPLUS",
         "MOVE",
@@ -107,27 +130,20 @@ async fn check(state_dir: &Path, account: &config::Account) -> Result<(Vec<Strin
     if lacking.contains(&"UIDPLUS") {
         lines.push("without UIDPLUS messages deleted here are marked \\Deleted there only".into());
     }
-    match &trash {
-        Some(trash) => lines.push(format!("messages deleted here are moved to {trash} there")),
-        None => lines.push("messages deleted here are expunged there (and kept here)".into()),
-    }
-    if capabilities.contains("X-GM-EXT-1") {
-        lines.extend(GMAIL.map(str::to_owned));
-    }
-    let state = if account.maildir.exists() {
-        "there"
-    } else {
-        "to be created"
+    lines
+}
+
+async fn dry_run(opened: &mut Opened) -> Result<Report> {
+    let errand = Errand {
+        dry_run: true,
+        ..Errand::default()
     };
-    lines.push(format!("Maildir {} ({state})", account.maildir.display()));
-    lines.extend(daemon::on_network(state_dir));
-    let mapping = mapping(account, &here, &there, &local);
-    lines.extend(mapping.iter().map(Row::line));
-    let mailboxes: Vec<Value> = mapping.iter().map(Row::object).collect();
-    let object = json!({ "account": account.name, "ok": true, "capabilities": capabilities,
-                         "tier": tier, "trash": trash.map(|name| name.to_string()),
-                         "mailboxes": mailboxes });
-    Ok((lines, object))
+    let mut report = opened.cycle(errand, &Silent, &Stop::default()).await?;
+    opened.hang_up().await;
+    match report.halted.take() {
+        Some(halted) => Err(halted.into()),
+        None => Ok(report),
+    }
 }
 
 /// What somebody who syncs with Gmail should know.
@@ -142,9 +158,10 @@ const GMAIL: [&str; 4] = [
 
 struct Row {
     name: String,
-    synced: &'static str,
+    synced: String,
     path: String,
     files: Option<usize>,
+    flow: Option<Flow>,
 }
 
 impl Row {
@@ -160,33 +177,49 @@ impl Row {
     }
 
     fn object(&self) -> Value {
-        json!({ "name": self.name, "synced": self.synced, "path": self.path, "files": self.files })
+        json!({ "name": self.name, "synced": self.synced, "path": self.path,
+                "files": self.files, "would": self.flow })
     }
 }
 
 fn mapping(
     account: &config::Account,
-    here: &[Listed],
-    there: &[Listed],
-    local: &crate::maildir::MaildirStore,
+    (here, there): (&[Listed], &[Listed]),
+    local: &MaildirStore,
+    flows: &BTreeMap<MailboxName, Flow>,
 ) -> Vec<Row> {
     let all: BTreeMap<_, _> = here
         .iter()
         .chain(there)
         .map(|listed| (&listed.name, listed))
         .collect();
-    let local_names: BTreeSet<_> = here.iter().map(|listed| &listed.name).collect();
-    let row = |(name, listed): (&&crate::model::MailboxName, &&Listed)| {
+    let (local_names, remote_names) = (names(here), names(there));
+    let row = |(name, listed): (&&MailboxName, &&Listed)| {
         let view = there.iter().any(|other| other.name == **name && other.view);
+        let mut flow = None;
         let synced = match &listed.presence {
-            Presence::Unknown(_) => "left alone, its name is not clear",
-            Presence::Container => "holds other mailboxes only",
-            Presence::Mailbox if !account.policy.chooses(name) => "left out by `mailboxes`",
-            Presence::Mailbox if view && !account.policy.names(name) => {
-                "left out, a view of messages that lie elsewhere"
+            Presence::Unknown(_) => "left alone, its name is not clear".to_owned(),
+            Presence::Container => "holds other mailboxes only".to_owned(),
+            Presence::Mailbox if !account.policy.chooses(name) => {
+                "left out by `mailboxes`".to_owned()
             }
-            Presence::Mailbox if local_names.contains(name) => "in step",
-            Presence::Mailbox => "to be created here",
+            Presence::Mailbox if view && !account.policy.names(name) => {
+                "left out, a view of messages that lie elsewhere".to_owned()
+            }
+            Presence::Mailbox => {
+                let would = flows.get(*name).cloned().unwrap_or_default();
+                let alone = local_names.contains(name) != remote_names.contains(name);
+                let text = match alone && would.is_in_step() {
+                    true => "nothing would be copied".to_owned(),
+                    false => print::flow(&would),
+                };
+                flow = Some(would);
+                match (local_names.contains(name), remote_names.contains(name)) {
+                    (true, false) => format!("not on the server: {text}"),
+                    (false, true) => format!("not here: {text}"),
+                    _ => text,
+                }
+            }
         };
         let path = local.path(name);
         let files = local
@@ -198,7 +231,13 @@ fn mapping(
             synced,
             path: path.display().to_string(),
             files,
+            flow,
         }
     };
     all.iter().map(row).collect()
+}
+
+fn names(listed: &[Listed]) -> BTreeSet<&MailboxName> {
+    let mailboxes = listed.iter().filter(|l| l.presence == Presence::Mailbox);
+    mailboxes.map(|listed| &listed.name).collect()
 }

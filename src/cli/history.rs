@@ -3,7 +3,6 @@
 use super::arguments::{Arguments, History};
 use super::print::safe;
 use super::status;
-use crate::config;
 use crate::daemon::{self, state_path};
 use crate::model::MailboxName;
 use crate::reconcile::Policy;
@@ -13,7 +12,7 @@ use serde_json::json;
 
 /// Runs the command; answers with the exit status.
 pub fn run(arguments: &Arguments, command: &History) -> Result<u8> {
-    let config = config::load(arguments.config.as_deref())?;
+    let config = daemon::load(arguments.config.as_deref())?;
     let accounts = daemon::chosen(&config, &command.accounts)?;
     let since = command
         .since
@@ -30,7 +29,7 @@ pub fn run(arguments: &Arguments, command: &History) -> Result<u8> {
     };
     for account in accounts {
         let name = &account.name;
-        let path = state_path(&config.state_dir, name);
+        let path = state_path(config.state_dir_of(name), name);
         let mut rows = match path.exists() {
             // Without the lock: a sync may be under way, and to look does no harm.
             true => State::open_beside(&path)?.history(since.unwrap_or(0), command.last, chosen)?,

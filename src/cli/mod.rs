@@ -1,7 +1,7 @@
 //! Talks to people.
 //!
 //! Reading order: [`arguments`], [`log`], the commands [`sync`], [`check`], [`import`],
-//! [`repair`], [`undo`], [`history`], [`watch`], [`show`] (status), [`ask`] (what is said to the
+//! [`adopt`], [`repair`], [`undo`], [`history`], [`watch`], [`show`] (status), [`ask`] (what is said to the
 //! watcher), and what they print with: [`progress`], [`mod@print`].
 
 mod arguments;
@@ -13,6 +13,8 @@ mod sync;
 mod check;
 
 mod import;
+
+mod adopt;
 
 mod repair;
 
@@ -38,16 +40,36 @@ use std::process::ExitCode;
 
 /// Exit statuses.
 pub mod status {
+    use crate::daemon::{AskError, OpenError};
+    use crate::state::StateError;
+    use crate::store::StoreError;
+
     /// In step.
     pub const OK: u8 = 0;
     /// Something could not be synced; the rest was.
     pub const PARTIAL: u8 = 1;
     /// Usage or configuration.
     pub const USAGE: u8 = 2;
-    /// A guard holds something until the user decides.
+    /// A guard holds something until the user decides, or the Maildir is another's.
     pub const HELD: u8 = 3;
     /// The network or the server failed for now.
     pub const TEMPORARY: u8 = 75;
+
+    /// That of a command which failed so.
+    pub fn of(error: &anyhow::Error) -> u8 {
+        let own = match error.downcast_ref() {
+            Some(OpenError::Store(own)) => Some(own),
+            Some(OpenError::State(StateError::Locked { .. })) => return TEMPORARY,
+            _ if matches!(error.downcast_ref(), Some(AskError::Other { .. })) => return HELD,
+            _ => error.downcast_ref::<StoreError>(),
+        };
+        match own {
+            Some(StoreError::Retry(_) | StoreError::Busy { .. }) => TEMPORARY,
+            Some(StoreError::Guard(_)) => HELD,
+            Some(StoreError::Mailbox(_) | StoreError::Stale(_) | StoreError::Bug(_)) => PARTIAL,
+            Some(StoreError::NeedsUser(_) | StoreError::LoginRefused(_)) | None => USAGE,
+        }
+    }
 }
 
 /// Runs the program.
@@ -70,6 +92,7 @@ pub fn main() -> ExitCode {
         }
         Command::Approve(command) => ask::decide(&arguments, command, Word::Yes),
         Command::Reject(command) => ask::decide(&arguments, command, Word::No),
+        Command::Adopt(command) => adopt::run(&arguments, command),
         Command::Repair(command) => repair::run(&arguments, command),
         Command::Undo(command) => undo::run(&arguments, command),
         Command::History(command) => history::run(&arguments, command),
@@ -79,7 +102,7 @@ pub fn main() -> ExitCode {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
             eprintln!("mailtide: {}", print::safe(&print::chain(&error)));
-            ExitCode::from(status::USAGE)
+            ExitCode::from(status::of(&error))
         }
     }
 }

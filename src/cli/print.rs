@@ -1,7 +1,7 @@
 //! What is printed about a run: lines for people, an object for programs.
 
 use super::status;
-use crate::daemon::{Held, Told, Weight, count};
+use crate::daemon::{Flow, Held, Told, Weight, count};
 use serde_json::{Value, json};
 
 /// Untrusted text, fit for a terminal: no control characters, no change of direction.
@@ -29,6 +29,30 @@ pub fn chain(error: &anyhow::Error) -> String {
         }
     }
     text
+}
+
+/// What would go each way in a mailbox.
+pub fn flow(flow: &Flow) -> String {
+    let counts = [
+        (flow.up, "would go up"),
+        (flow.down, "would come down"),
+        (flow.changed_here, "would change here"),
+        (flow.changed_there, "would change there"),
+        (flow.deleted_here, "would be deleted here"),
+        (flow.deleted_there, "would be deleted there"),
+        (flow.both, "on both sides"),
+    ];
+    let counts = counts.into_iter().filter(|(count, _)| *count > 0);
+    let counts = counts.map(|(count, what)| format!("{count} {what}"));
+    let first = match flow.is_in_step() {
+        true => Some("in step".to_owned()),
+        false => flow.mailbox.as_ref().map(|what| format!("would {what}")),
+    };
+    first
+        .into_iter()
+        .chain(counts)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// The line that says what changed.

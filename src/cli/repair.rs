@@ -13,7 +13,7 @@ use std::time::Instant;
 
 /// Runs the command; answers with the exit status.
 pub fn run(arguments: &Arguments, command: &Repair) -> Result<u8> {
-    let config = config::load(arguments.config.as_deref())?;
+    let config = daemon::load(arguments.config.as_deref())?;
     let accounts = daemon::chosen(&config, &command.accounts)?;
     let stop = daemon::stop_on_signals().context("signals cannot be handled")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -22,7 +22,12 @@ pub fn run(arguments: &Arguments, command: &Repair) -> Result<u8> {
     let mut runs = Vec::new();
     for account in &accounts {
         let began = Instant::now();
-        let job = one(&config.state_dir, account, command.rebuild, &stop);
+        let job = one(
+            config.state_dir_of(&account.name),
+            account,
+            command.rebuild,
+            &stop,
+        );
         let report = runtime.block_on(job).or_else(unopened)?;
         let run = Told::of(&account.name, &report, began.elapsed().as_secs_f64());
         print::troubles(&run);
@@ -81,11 +86,11 @@ fn whole_state(
     say: &dyn Fn(&str),
 ) -> Result<OpenState> {
     let path = daemon::state_path(state_dir, &account.name);
-    let opened = match daemon::open_state(state_dir, &account.name, Writes::Allowed) {
+    let opened = match daemon::open_state(state_dir, account, Writes::Allowed) {
         Err(OpenError::State(error @ StateError::Damaged { .. })) => {
             say(&format!("{error}"));
             say(&format!("moved to {}", set_aside(&path)?.display()));
-            daemon::open_state(state_dir, &account.name, Writes::Allowed)?
+            daemon::open_state(state_dir, account, Writes::Allowed)?
         }
         opened => opened?,
     };
@@ -93,6 +98,8 @@ fn whole_state(
         mut state,
         lock,
         mut claim,
+        owner,
+        beside,
     } = opened;
     let wrong = state.integrity()?;
     if wrong.is_empty() {
@@ -106,7 +113,13 @@ fn whole_state(
         say(&format!("moved to {}", set_aside(&path)?.display()));
         (state, claim) = daemon::new_state(&path)?;
     }
-    Ok(OpenState { state, lock, claim })
+    Ok(OpenState {
+        state,
+        lock,
+        claim,
+        owner,
+        beside,
+    })
 }
 
 /// Moves a damaged database out of the way, with what SQLite keeps beside it.

@@ -4,17 +4,18 @@
 use super::arguments::{Arguments, Status as Command};
 use super::print::{held_lines, safe, summary};
 use super::status;
-use crate::config;
-use crate::daemon::{Answer, AskError, Doing, Request, Status, ask, at_rest, chosen, count, now};
+use crate::daemon::{
+    self, Answer, AskError, Doing, Request, Status, ask, at_rest, chosen, count, now,
+};
 use anyhow::{Result, bail};
 use serde_json::json;
 
 /// Runs the command; answers with the exit status.
 pub fn run(arguments: &Arguments, command: &Command) -> Result<u8> {
-    let config = config::load(arguments.config.as_deref())?;
+    let config = daemon::load(arguments.config.as_deref())?;
     chosen(&config, &command.accounts)?;
     let accounts = command.accounts.clone();
-    let (watcher, all) = match ask(&config.control_socket, &Request::Status { accounts }) {
+    let (watcher, all) = match ask(&config, &Request::Status { accounts }) {
         Ok(Answer {
             error: Some(error), ..
         }) => bail!(error),

@@ -6,8 +6,8 @@ use super::print;
 use super::progress::{Bar, Bars};
 use crate::config;
 use crate::daemon::{
-    AskError, Errand, Keyring, OpenError, Opened, Request, Thorough, Told, Writes, ask, chosen,
-    count, failed, stop_on_signals,
+    self, AskError, Errand, Keyring, OpenError, Opened, Request, Thorough, Told, Writes, ask,
+    chosen, count, failed, stop_on_signals,
 };
 use crate::engine::{Report, Stop};
 use crate::store::StoreError;
@@ -20,7 +20,7 @@ use tracing::Instrument;
 
 /// Runs the command; answers with the exit status.
 pub fn run(arguments: &Arguments, command: &Sync) -> Result<u8> {
-    let config = config::load(arguments.config.as_deref())?;
+    let config = daemon::load(arguments.config.as_deref())?;
     let accounts = chosen(&config, &command.accounts)?;
     let stop = stop_on_signals().context("signals cannot be handled")?;
     let bars = match stderr().is_terminal() && !arguments.quiet {
@@ -34,7 +34,7 @@ pub fn run(arguments: &Arguments, command: &Sync) -> Result<u8> {
             .map(|account| {
                 let job = Job {
                     account,
-                    state_dir: config.state_dir.clone(),
+                    state_dir: config.state_dir_of(&account.name).to_owned(),
                     command,
                     bar: bars.account(&account.name),
                     stop: stop.clone(),
@@ -63,9 +63,8 @@ fn hand_over(
     command: &Sync,
     accounts: Vec<config::Account>,
 ) -> Result<Shared> {
-    let socket = &config.control_socket;
     let everyone = Vec::new();
-    let watched = match ask(socket, &Request::Status { accounts: everyone }) {
+    let watched = match ask(config, &Request::Status { accounts: everyone }) {
         _ if command.dry_run => return Ok((Vec::new(), accounts)),
         Ok(answer) => answer.accounts.unwrap_or_default(),
         Err(AskError::NotRunning(_)) => return Ok((Vec::new(), accounts)),

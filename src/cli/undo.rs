@@ -14,7 +14,7 @@ use std::time::Instant;
 
 /// Runs the command; answers with the exit status.
 pub fn run(arguments: &Arguments, command: &Undo) -> Result<u8> {
-    let config = config::load(arguments.config.as_deref())?;
+    let config = daemon::load(arguments.config.as_deref())?;
     let accounts = daemon::chosen(&config, &command.accounts)?;
     if command.run.is_some() && accounts.len() > 1 {
         bail!("each account numbers its own runs: say which account, as in: mailtide undo NAME");
@@ -61,7 +61,8 @@ async fn one(
     let keyring = Rc::new(Keyring::new(account));
     // Beside a watcher, too: whether state and Maildir are of one age is not asked, as it may write
     // the one and then the other just now. What is done asks.
-    let opened = Opened::new(keyring.clone(), &config.state_dir, Writes::None, 1)?;
+    let state_dir = config.state_dir_of(&name);
+    let mut opened = Opened::new(keyring.clone(), state_dir, Writes::None, 1)?;
     let runs = opened.state.runs(20)?;
     if command.list {
         runs.iter()
@@ -74,7 +75,7 @@ async fn one(
         (None, Some(at)) => What::Since(at),
         (run, _) => What::Run(run.or(last).unwrap_or(i64::MAX)),
     };
-    opened.local.generation()?; // a Maildir that is not there has nothing in quarantine
+    opened.enter()?; // a Maildir that is not there has nothing in quarantine
     let steps = plan(&what, &opened.state, &opened.local)?;
     drop(opened);
     show(&name, &steps);
@@ -102,10 +103,7 @@ async fn one(
 
 /// An account that a watcher keeps is its affair.
 fn by_watcher(config: &config::Config, name: &str, what: &What) -> Result<Option<Told>> {
-    let watched = match ask(
-        &config.control_socket,
-        &Request::Status { accounts: vec![] },
-    ) {
+    let watched = match ask(config, &Request::Status { accounts: vec![] }) {
         Ok(answer) => answer.accounts.unwrap_or_default(),
         Err(AskError::NotRunning(_)) => return Ok(None),
         Err(error) => return Err(error.into()),
@@ -131,7 +129,12 @@ async fn alone(
 ) -> Result<Told> {
     let name = keyring.account().name.clone();
     let connections = keyring.account().connections;
-    let mut opened = Opened::new(keyring, &config.state_dir, Writes::Allowed, connections)?;
+    let mut opened = Opened::new(
+        keyring,
+        config.state_dir_of(&name),
+        Writes::Allowed,
+        connections,
+    )?;
     let began = Instant::now();
     // Said before the server is asked: that may fail.
     println!("{name}: {}", taken_back(opened.take_back(what).await?));

@@ -3,7 +3,7 @@
 
 use super::ConfigError;
 use super::keys::{self, Auth, File, Keys, Layout};
-use super::places::{base_directory, control_socket, expand};
+use super::places::{control_socket, expand, resolved, state_dir, usual_config, usual_state_dir};
 use super::policy::{Hooks, hooks, policy};
 use super::secret::SecretSource;
 use crate::reconcile::Policy;
@@ -16,12 +16,26 @@ use toml::Spanned;
 /// All that was asked for.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// The file it was read from, without links.
+    pub path: PathBuf,
     /// Where the state databases lie.
     pub state_dir: PathBuf,
+    /// Where an older mailtide put them, if that was elsewhere.
+    pub former_state_dir: Option<PathBuf>,
+    /// Accounts whose state database lies elsewhere.
+    pub state_dirs: BTreeMap<String, PathBuf>,
     /// Where the watcher can be asked.
     pub control_socket: PathBuf,
     /// By name.
     pub accounts: BTreeMap<String, Account>,
+}
+
+impl Config {
+    /// Where the state database of an account lies.
+    pub fn state_dir_of(&self, account: &str) -> &Path {
+        let elsewhere = self.state_dirs.get(account);
+        elsewhere.unwrap_or(&self.state_dir)
+    }
 }
 
 /// One account.
@@ -49,6 +63,9 @@ pub struct Account {
     pub secret: SecretSource,
     /// Where the mail lies.
     pub maildir: PathBuf,
+    /// Other accounts of the configuration whose mail would lie in the same place, or below or
+    /// above it, because links lead there.
+    pub shares: Vec<String>,
     /// How mailboxes are arranged there.
     pub layout: Layout,
     /// What travels where.
@@ -106,7 +123,7 @@ impl Account {
 pub fn path(path: Option<&Path>) -> PathBuf {
     match path {
         Some(path) => path.to_owned(),
-        None => base_directory("XDG_CONFIG_HOME", ".config").join("mailtide/config.toml"),
+        None => usual_config(),
     }
 }
 
@@ -157,19 +174,40 @@ pub fn load(at: Option<&Path>) -> Result<Config, ConfigError> {
         reader.no_overlap(&accounts, &account, at)?;
         accounts.insert(name, account);
     }
-    let state_dir = match file.state_dir {
-        Some(path) => expand(&path),
-        None => base_directory("XDG_STATE_HOME", ".local/state").join("mailtide"),
-    };
+    note_shared(&mut accounts);
+    let path = resolved(&path);
+    let named = file.state_dir.as_deref().map(expand);
+    let (usual, own) = (usual_state_dir(), state_dir(&path));
+    let former_state_dir = Some(usual).filter(|usual| named.is_none() && *usual != own);
+    let state_dir = named.unwrap_or(own);
     let control_socket = match file.control_socket {
         Some(path) => expand(&path),
-        None => control_socket(&state_dir),
+        None => control_socket(&path, &state_dir),
     };
     Ok(Config {
+        path,
         state_dir,
+        former_state_dir,
+        state_dirs: BTreeMap::new(),
         control_socket,
         accounts,
     })
+}
+
+/// Notes which accounts would share a place on disk: their paths as text are different.
+fn note_shared(accounts: &mut BTreeMap<String, Account>) {
+    let places: Vec<(String, PathBuf)> = accounts
+        .values()
+        .map(|account| (account.name.clone(), resolved(&account.maildir)))
+        .collect();
+    for account in accounts.values_mut() {
+        let mine = resolved(&account.maildir);
+        let overlaps = |(name, other): &&(String, PathBuf)| {
+            *name != account.name && (other.starts_with(&mine) || mine.starts_with(other))
+        };
+        let shares = places.iter().filter(overlaps).map(|(name, _)| name.clone());
+        account.shares = shares.collect();
+    }
 }
 
 struct Reader {
@@ -262,6 +300,7 @@ impl Reader {
             auth: keys.auth.unwrap_or(Auth::Password),
             secret: self.secret(&keys, at, name)?,
             maildir,
+            shares: Vec::new(),
             layout: keys.layout.unwrap_or(Layout::Nested),
             policy: policy(&keys),
             trash: keys.trash.clone().filter(|trash| !trash.is_empty()),

@@ -2,20 +2,65 @@
 
 use std::path::{Path, PathBuf};
 
-/// The usual place: for the usual state directory a name that is easy to find, for others one that
-/// no other has.
-pub fn control_socket(state_dir: &Path) -> PathBuf {
+/// The usual configuration file.
+pub fn usual_config() -> PathBuf {
+    base_directory("XDG_CONFIG_HOME", ".config").join("mailtide/config.toml")
+}
+
+/// The state directory of the usual configuration.
+pub fn usual_state_dir() -> PathBuf {
+    base_directory("XDG_STATE_HOME", ".local/state").join("mailtide")
+}
+
+/// The state directory of a configuration that names none: each has one of its own. Both paths
+/// without links.
+pub fn state_dir(config: &Path) -> PathBuf {
+    match config == resolved(&usual_config()) {
+        true => usual_state_dir(),
+        false => {
+            let name = config.file_stem().unwrap_or_default().to_string_lossy();
+            usual_state_dir().join(format!("{name}-{}", short_hash(config)))
+        }
+    }
+}
+
+/// The usual place of the control socket: for the usual configuration and state directory a name
+/// that is easy to find, for others one that no other has.
+pub fn control_socket(config: &Path, state_dir: &Path) -> PathBuf {
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     let runtime = runtime.filter(|path| path.is_absolute());
-    let Some(runtime) = runtime else {
-        return state_dir.join("control.sock");
+    let directory = match &runtime {
+        Some(runtime) => runtime.join("mailtide"),
+        None => state_dir.to_owned(),
     };
-    if state_dir == base_directory("XDG_STATE_HOME", ".local/state").join("mailtide") {
-        return runtime.join("mailtide/control.sock");
+    let usual = config == resolved(&usual_config());
+    let name = match (usual, &runtime) {
+        (true, None) => "control.sock".to_owned(),
+        (true, Some(_)) if state_dir == usual_state_dir() => "control.sock".to_owned(),
+        (true, Some(_)) => format!("control-{}.sock", short_hash(state_dir)),
+        (false, _) => format!("control-{}.sock", short_hash(config)),
+    };
+    directory.join(name)
+}
+
+fn short_hash(path: &Path) -> String {
+    let hash = blake3::hash(path.as_os_str().as_encoded_bytes()).to_hex();
+    hash.chars().take(8).collect()
+}
+
+/// A path without links, as far as it exists.
+pub fn resolved(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    for above in path.ancestors() {
+        if let (Ok(found), Ok(rest)) = (above.canonicalize(), path.strip_prefix(above)) {
+            // To join nothing would add a slash.
+            return match rest.as_os_str().is_empty() {
+                true => found,
+                false => found.join(rest),
+            };
+        }
     }
-    let hash = blake3::hash(state_dir.as_os_str().as_encoded_bytes()).to_hex();
-    let short: String = hash.chars().take(8).collect();
-    runtime.join(format!("mailtide/control-{short}.sock"))
+    path
 }
 
 fn home() -> PathBuf {
@@ -35,5 +80,32 @@ pub fn expand(path: &Path) -> PathBuf {
     match path.strip_prefix("~") {
         Ok(rest) => home().join(rest),
         Err(_) => path.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_configuration_has_its_own_state_and_socket() {
+        let (usual, other) = (resolved(&usual_config()), Path::new("/etc/work.toml"));
+        assert_eq!(state_dir(&usual), usual_state_dir());
+        let own = state_dir(other);
+        assert!(own.starts_with(usual_state_dir()) && own != usual_state_dir());
+        assert_ne!(own, state_dir(Path::new("/srv/work.toml")));
+        // Even where both name one state directory.
+        let socket = |config: &Path| control_socket(config, &usual_state_dir());
+        assert_ne!(socket(&usual), socket(other));
+        assert_ne!(socket(other), socket(Path::new("/srv/work.toml")));
+    }
+
+    #[test]
+    fn a_path_is_resolved_as_far_as_it_exists() {
+        let dir = tempfile::tempdir().unwrap();
+        let there = resolved(dir.path());
+        std::os::unix::fs::symlink(dir.path(), there.join("link")).unwrap();
+        assert_eq!(resolved(&there.join("link/not/yet")), there.join("not/yet"));
+        assert_eq!(resolved(&there.join("link")), there);
     }
 }

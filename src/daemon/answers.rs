@@ -107,7 +107,19 @@ impl House {
 
 impl Answers for House {
     async fn answer(&self, request: Request) -> Answer {
+        let answer = self.carry_out(request).await;
+        let path = self.config.borrow().path.display().to_string();
+        Answer {
+            config: Some(path),
+            ..answer
+        }
+    }
+}
+
+impl House {
+    async fn carry_out(&self, request: Request) -> Answer {
         match request {
+            Request::Hello {} => Answer::done(),
             Request::Status { accounts } => match self.chosen(&accounts) {
                 Ok(names) => Answer {
                     accounts: Some(

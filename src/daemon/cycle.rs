@@ -39,6 +39,11 @@ pub struct Opened {
     /// Whether the disk was ready the last time, as far as that is known.
     ready: bool,
     _lock: Option<Lock>,
+    /// Whether another process holds that lock, and only reading is meant.
+    beside: bool,
+    /// The lock in the Maildir, while that is used. A watcher that waits has nothing open on the
+    /// disk, which could not be unmounted else.
+    maildir_lock: Option<Lock>,
 }
 
 impl Opened {
@@ -49,7 +54,7 @@ impl Opened {
         writes: Writes,
         connections: usize,
     ) -> Result<Opened, OpenError> {
-        let opened = open::open_state(state_dir, &keyring.account().name, writes)?;
+        let opened = open::open_state(state_dir, keyring.account(), writes)?;
         Ok(Opened::of(keyring, opened, writes, connections))
     }
 
@@ -60,7 +65,7 @@ impl Opened {
         writes: Writes,
         connections: usize,
     ) -> Opened {
-        let local = open::local(keyring.account(), opened.claim);
+        let local = open::local(keyring.account(), opened.claim, opened.owner);
         Opened {
             keyring,
             state: opened.state,
@@ -70,12 +75,25 @@ impl Opened {
             connections,
             ready: true,
             _lock: opened.lock,
+            beside: opened.beside,
+            maildir_lock: None,
         }
     }
 
     /// Runs one cycle. What fails before it begins is the error; what fails in it is in the
     /// report. Safe to be dropped: the next cycle goes on from what was recorded.
     pub async fn cycle(
+        &mut self,
+        errand: Errand,
+        observer: &dyn Observer,
+        stop: &Stop,
+    ) -> Result<Report, OpenError> {
+        let done = self.locked_cycle(errand, observer, stop).await;
+        self.maildir_lock = None;
+        done
+    }
+
+    async fn locked_cycle(
         &mut self,
         errand: Errand,
         observer: &dyn Observer,
@@ -116,9 +134,45 @@ impl Opened {
     /// Takes back on disk what runs did; answers with how many steps that were. The next cycle
     /// carries it to the server.
     pub async fn take_back(&mut self, what: &undo::What) -> Result<usize, OpenError> {
-        self.make_ready()?;
-        let steps = undo::plan(what, &self.state, &self.local)?;
-        undo::carry_out(&steps, &mut self.state, &mut self.local).await
+        let done = async {
+            self.make_ready()?;
+            let steps = undo::plan(what, &self.state, &self.local)?;
+            undo::carry_out(&steps, &mut self.state, &mut self.local).await
+        };
+        let done = done.await;
+        self.maildir_lock = None;
+        done
+    }
+
+    /// Whether another process has the account open, and its state is only read beside that.
+    pub fn is_beside(&self) -> bool {
+        self.beside
+    }
+
+    /// Checks whose Maildir it is, and takes its lock. Writes nothing but the lock.
+    pub fn enter(&mut self) -> Result<(), OpenError> {
+        let opened = self.local.examine()?;
+        let account = self.keyring.account();
+        if opened.new && !account.shares.is_empty() {
+            let (maildir, others) = (account.maildir.display(), account.shares.join(", "));
+            let (name, what) = (&account.name, "would share the Maildir");
+            return Err(OpenError::Store(StoreError::Guard(format!(
+                "account {name} {what} {maildir} with account {others} of the same configuration: \
+                 links lead to one place. Nothing was changed. Give each account a `maildir` of \
+                 its own"
+            ))));
+        }
+        if self.maildir_lock.is_none() {
+            if self.writes == Writes::Allowed {
+                self.local.root().prepare()?;
+            }
+            self.maildir_lock = open::lock_maildir(account, self.writes, self.beside)?;
+            if opened.new {
+                // Another process may have taken it just before.
+                self.local.examine()?;
+            }
+        }
+        Ok(())
     }
 
     /// Checks what is remembered against both sides; see [`Account::verify`].
@@ -169,6 +223,7 @@ impl Opened {
     /// Whose Maildir it is, and whether it is as old as the state.
     pub fn make_ready(&mut self) -> Result<Vec<String>, OpenError> {
         let mut notes = Vec::new();
+        self.enter()?;
         if self.writes == Writes::Allowed {
             let uuid = self.local.take_possession()?;
             open::note_account(&mut self.state, self.keyring.account(), uuid)?;
@@ -176,9 +231,8 @@ impl Opened {
                 tracing::warn!("{what}");
                 notes.push(what);
             }
-        } else if let Ok(marker) = self.local.generation()
-            && !open::fits(&self.state, marker)?
-        {
+        } else if !open::fits(&self.state, self.local.generation()?)? {
+            open::refuse_copy(&self.local)?;
             self.state = State::in_memory()?;
         }
         Ok(notes)

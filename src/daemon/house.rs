@@ -140,7 +140,7 @@ impl House {
             pulse: kept.pulse.clone(),
             pace: Pace::of(account.poll_interval, account.full_interval),
         };
-        let state_dir = self.config.borrow().state_dir.clone();
+        let state_dir = self.config.borrow().state_dir_of(&name).to_owned();
         let last_words = LastWords(self.ended.clone(), name.clone(), kept.number);
         let thread = std::thread::Builder::new().name(format!("mailtide {name}"));
         let started = thread.spawn(move || {

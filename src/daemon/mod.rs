@@ -1,7 +1,7 @@
 //! Keeps accounts in step for ever.
 //!
 //! Reading order: an account that is ready to run ([`open`], [`secret`], [`cycle`], [`told`],
-//! [`memory`]); when to do what ([`agenda`], [`backoff`], [`bell`]); one account kept ([`keeper`]
+//! [`flow`], [`adopt`], [`memory`]); when to do what ([`agenda`], [`backoff`], [`bell`]); one account kept ([`keeper`]
 //! at its [`desk`], [`aftermath`], [`board`], [`pulse`], and behind the desk [`account`] with
 //! [`ears`] and [`hooks`]); all accounts of a process ([`house`], [`mod@watch`], [`signals`],
 //! [`outside`], [`systemd`]); talking to it ([`protocol`], [`control`], [`answers`], [`status`]).
@@ -11,6 +11,10 @@ mod open;
 mod secret;
 
 mod cycle;
+
+mod flow;
+
+mod adopt;
 
 mod memory;
 
@@ -58,16 +62,18 @@ pub mod undo;
 
 mod signals;
 
+pub use adopt::{Needed, adopt, needed, preview};
 pub use agenda::{Agenda, Clock, Kind, Next, Pace, Task};
 pub use bell::Bell;
 pub use board::{Board, Doing, Mailbox, Status};
 pub use cycle::{Errand, Opened};
 pub use desk::{Desk, Thorough, Verdict, Wish};
+pub use flow::{Flow, flows};
 pub use hooks::Facts;
 pub use keeper::{Keeper, Lines, Order};
 pub use open::{
-    OpenError, OpenState, Writes, chosen, local, new_state, now, on_network, open_state, remote,
-    same_age, settle, state_path,
+    OpenError, OpenState, Writes, chosen, load, local, new_state, now, on_network, open_state,
+    remote, same_age, settle, state_path,
 };
 pub use protocol::{Answer, AskError, Request, ask};
 pub use pulse::Pulse;

@@ -6,7 +6,7 @@ use crate::imap::{
     Access, Auth, Beside, Compress, ImapStore, Plaintext, Road, Secret, Server, Settings, TlsMode,
     Trust,
 };
-use crate::maildir::{Claim, Layout, MaildirStore};
+use crate::maildir::{Claim, Disk, Kernel, Layout, MaildirStore, Owner, lock_path};
 use crate::reconcile::Direction;
 use crate::state::{Lock, Memory, State, StateError, network_drive};
 use crate::store::StoreError;
@@ -70,6 +70,34 @@ pub fn chosen(config: &Config, names: &[String]) -> Result<Vec<config::Account>>
     names.iter().map(find).collect()
 }
 
+/// Reads the configuration, and finds out where the states of its accounts lie. `None`: from its
+/// usual place.
+pub fn load(path: Option<&Path>) -> std::result::Result<Config, ConfigError> {
+    let mut config = config::load(path)?;
+    let former = config.former_state_dir.clone();
+    for account in config.accounts.values() {
+        let own = state_path(&config.state_dir, &account.name);
+        let former = former.as_ref().filter(|_| !own.exists());
+        if let Some(former) = former.filter(|former| keeps(former, account)) {
+            let name = account.name.clone();
+            config.state_dirs.insert(name, former.clone());
+        }
+    }
+    Ok(config)
+}
+
+/// Whether the state of this account in that directory is the one that its Maildir names.
+fn keeps(state_dir: &Path, account: &config::Account) -> bool {
+    let path = state_path(state_dir, &account.name);
+    let uuid = || State::open_beside(&path).ok()?.account().ok()?;
+    let known = Some(path.exists())
+        .filter(|there| *there)
+        .and_then(|_| uuid());
+    let local = local(account, Claim::First(String::new()), Owner::default());
+    let marker = local.root().marker().ok().flatten();
+    known.is_some_and(|known| marker.is_some_and(|marker| marker.uuid == known.uuid))
+}
+
 /// The files of an account in the state directory.
 pub fn state_path(state_dir: &Path, account: &str) -> PathBuf {
     state_dir.join(format!("{account}.db"))
@@ -83,11 +111,19 @@ pub struct OpenState {
     pub lock: Option<Lock>,
     /// What it knows of the Maildir.
     pub claim: Claim,
+    /// Who keeps the Maildir in step with it.
+    pub owner: Owner,
+    /// Whether another process holds the lock, and the state is only read.
+    pub beside: bool,
 }
 
 /// Locks and opens an account's state.
-pub fn open_state(state_dir: &Path, account: &str, writes: Writes) -> Result<OpenState> {
-    let path = state_path(state_dir, account);
+pub fn open_state(
+    state_dir: &Path,
+    account: &config::Account,
+    writes: Writes,
+) -> Result<OpenState> {
+    let path = state_path(state_dir, &account.name);
     let lock_path = path.with_extension("lock");
     let (lock, state) = match writes {
         Writes::Allowed => {
@@ -114,7 +150,29 @@ pub fn open_state(state_dir: &Path, account: &str, writes: Writes) -> Result<Ope
         },
     };
     let claim = claim_of(&state)?;
-    Ok(OpenState { state, lock, claim })
+    let beside = lock.is_none() && path.exists();
+    let owner = owner(state_dir, account);
+    Ok(OpenState {
+        state,
+        lock,
+        claim,
+        owner,
+        beside,
+    })
+}
+
+/// An account, as the marker of its Maildir names it.
+pub fn owner(state_dir: &Path, account: &config::Account) -> Owner {
+    let id = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    let machine = format!("{} {}", Kernel.host(), id.trim());
+    Owner {
+        account: account.name.clone(),
+        user: account.user.clone(),
+        host: account.host.clone(),
+        port: account.port,
+        state: Kernel.resolve(&state_path(state_dir, &account.name)),
+        machine: machine.trim().to_owned(),
+    }
 }
 
 /// What is to be said of a state directory that other machines may have, too.
@@ -185,6 +243,7 @@ pub fn same_age(state: &mut State, local: &mut MaildirStore) -> Result<Option<St
         settle(state, local)?;
         return Ok(None);
     }
+    refuse_copy(local)?;
     let marker = marker.unwrap_or(own);
     let knew = !state.mailboxes()?.is_empty();
     let next = own.max(marker) + 1;
@@ -200,6 +259,20 @@ pub fn same_age(state: &mut State, local: &mut MaildirStore) -> Result<Option<St
              are matched anew, and nothing is deleted on that account"
         )
     }))
+}
+
+/// Refuses a Maildir that another machine used last with a copy of this state: both would take each
+/// other's changes for a past that comes back.
+pub fn refuse_copy(local: &MaildirStore) -> Result<()> {
+    match local.elsewhere()? {
+        None => Ok(()),
+        Some(owner) => Err(OpenError::Store(StoreError::Guard(format!(
+            "the Maildir was last kept in step by {owner}, with another copy of this state \
+             database. Nothing was changed. To take the Maildir over on purpose: mailtide adopt {} \
+             (it first shows what would go up and down)",
+            owner.account
+        )))),
+    }
 }
 
 /// Notes the account in its state, if it is new there.
@@ -225,8 +298,23 @@ pub fn layout(account: &config::Account) -> Layout {
 }
 
 /// The Maildir of an account.
-pub fn local(account: &config::Account, claim: Claim) -> MaildirStore {
-    MaildirStore::new(&account.maildir, layout(account), claim)
+pub fn local(account: &config::Account, claim: Claim, owner: Owner) -> MaildirStore {
+    MaildirStore::new(&account.maildir, layout(account), claim).owned_by(owner)
+}
+
+/// The lock in an account's Maildir. `beside`: another process has the state open, and only
+/// reading is meant.
+pub fn lock_maildir(
+    account: &config::Account,
+    writes: Writes,
+    beside: bool,
+) -> std::result::Result<Option<Lock>, StateError> {
+    let path = lock_path(&account.maildir, layout(account));
+    match (writes, beside) {
+        (Writes::Allowed, _) => Lock::take(&path).map(Some),
+        (Writes::None, false) => Lock::take_quietly(&path),
+        (Writes::None, true) => Ok(None),
+    }
 }
 
 /// How to reach and enter an account's server.
@@ -295,6 +383,7 @@ pub fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
-fn new_uuid() -> String {
+/// An id that no other Maildir has.
+pub fn new_uuid() -> String {
     format!("{:016x}{:016x}", random(), random())
 }

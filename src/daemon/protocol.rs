@@ -4,6 +4,7 @@
 use super::board::Status;
 use super::told::Told;
 use super::undo;
+use crate::config::Config;
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -16,6 +17,8 @@ pub const LIMIT: u64 = 64 << 10;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
+    /// Which configuration is it?
+    Hello {},
     /// How is it going?
     Status {
         /// Of these accounts; none: all.
@@ -79,6 +82,9 @@ pub struct Answer {
     pub pid: u32,
     /// Its version.
     pub version: String,
+    /// The file of its configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<String>,
     /// To `status`: how each account is doing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accounts: Option<Vec<Status>>,
@@ -125,6 +131,19 @@ pub enum AskError {
         /// Why.
         source: io::Error,
     },
+    /// It works with another configuration.
+    #[error(
+        "the watcher at {path} works with the configuration {theirs}, and this is {ours}: it was \
+         not asked. Give one of them another control_socket and state_dir"
+    )]
+    Other {
+        /// Its socket.
+        path: PathBuf,
+        /// Its configuration.
+        theirs: String,
+        /// Ours.
+        ours: String,
+    },
     /// It answered something else.
     #[error("the watcher at {path} is of another version: {what}; restart it")]
     Strange {
@@ -135,30 +154,67 @@ pub enum AskError {
     },
 }
 
-/// Asks the watcher behind this socket.
-pub fn ask(path: &Path, request: &Request) -> Result<Answer, AskError> {
+/// Asks the watcher of this configuration.
+pub fn ask(config: &Config, request: &Request) -> Result<Answer, AskError> {
+    let path = &config.control_socket;
     let io = |source| AskError::Io {
-        path: path.to_owned(),
+        path: path.clone(),
         source,
     };
-    let mut stream = UnixStream::connect(path).map_err(|error| match error.kind() {
+    let stream = UnixStream::connect(path).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            AskError::NotRunning(path.to_owned())
+            AskError::NotRunning(path.clone())
         }
         _ => io(error),
     })?;
-    let strange = |what: String| AskError::Strange {
-        path: path.to_owned(),
-        what,
+    let mut line = Line {
+        path,
+        read: BufReader::new(stream.try_clone().map_err(io)?),
+        write: stream,
     };
-    let line = serde_json::to_string(request).map_err(|error| strange(error.to_string()))?;
-    stream
-        .write_all(format!("{line}\n").as_bytes())
-        .map_err(io)?;
-    let mut text = String::new();
-    BufReader::new(stream).read_line(&mut text).map_err(io)?;
-    if text.is_empty() {
-        return Err(io(io::ErrorKind::UnexpectedEof.into()));
+    let hello = line.say(&Request::Hello {})?;
+    let ours = config.path.display().to_string();
+    match hello.config {
+        Some(theirs) if theirs == ours => line.say(request),
+        Some(theirs) => Err(AskError::Other {
+            path: path.clone(),
+            theirs,
+            ours,
+        }),
+        None => Err(line.strange("it does not name its configuration".into())),
     }
-    serde_json::from_str(&text).map_err(|error| strange(error.to_string()))
+}
+
+/// A connection to a watcher.
+struct Line<'a> {
+    path: &'a Path,
+    read: BufReader<UnixStream>,
+    write: UnixStream,
+}
+
+impl Line<'_> {
+    fn say(&mut self, request: &Request) -> Result<Answer, AskError> {
+        let path = self.path;
+        let io = |source| AskError::Io {
+            path: path.to_owned(),
+            source,
+        };
+        let strange = |error: serde_json::Error| self.strange(error.to_string());
+        let line = serde_json::to_string(request).map_err(strange)?;
+        let sent = self.write.write_all(format!("{line}\n").as_bytes());
+        sent.map_err(io)?;
+        let mut text = String::new();
+        self.read.read_line(&mut text).map_err(io)?;
+        if text.is_empty() {
+            return Err(io(io::ErrorKind::UnexpectedEof.into()));
+        }
+        serde_json::from_str(&text).map_err(|error| self.strange(error.to_string()))
+    }
+
+    fn strange(&self, what: String) -> AskError {
+        AskError::Strange {
+            path: self.path.to_owned(),
+            what,
+        }
+    }
 }

@@ -60,7 +60,7 @@ pub fn at_rest(config: &Config, accounts: &[String]) -> Result<Vec<Status>, Open
             state: Doing::NotRunning,
             ..Status::default()
         };
-        let path = open::state_path(&config.state_dir, &account.name);
+        let path = open::state_path(config.state_dir_of(&account.name), &account.name);
         if path.exists() {
             // Without the lock: a sync may be under way, and to look does no harm.
             let state = State::open_beside(&path)?;

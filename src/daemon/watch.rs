@@ -6,10 +6,10 @@ use super::board::Doing;
 use super::control::{Control, ControlError};
 use super::house::{Ending, House};
 use super::keeper::Order;
-use super::open::{OpenError, chosen};
+use super::open::{OpenError, chosen, load};
 use super::signals::{Asked, Signals};
 use super::{outside, systemd};
-use crate::config::{self, Config, ConfigError};
+use crate::config::{Config, ConfigError};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub enum WatchError {
 
 /// Keeps accounts in step until it is told to stop. `only` names them; none: all.
 pub fn watch(path: Option<PathBuf>, only: Vec<String>) -> Result<(), WatchError> {
-    let config = config::load(path.as_deref())?;
+    let config = load(path.as_deref())?;
     chosen(&config, &only)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -151,14 +151,17 @@ impl House {
 
     async fn reload(&self, endings: &mut UnboundedReceiver<Ending>) {
         systemd::reloading();
-        match config::load(self.path.as_deref()) {
+        match load(self.path.as_deref()) {
             Ok(config) => {
                 if config.state_dir != self.config.borrow().state_dir
                     || config.control_socket != self.config.borrow().control_socket
                 {
                     tracing::warn!("state_dir and control_socket change with a restart only");
                 }
-                self.config.borrow_mut().accounts = config.accounts;
+                let mut own = self.config.borrow_mut();
+                own.accounts = config.accounts;
+                own.state_dirs.extend(config.state_dirs);
+                drop(own);
                 self.settle(endings).await;
                 // Those who were refused may have another secret now.
                 for kept in self.kept.borrow().values() {

@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::fmt::Debug;
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A file system with the mailboxes on it.
 pub trait Disk: Debug {
@@ -78,6 +78,17 @@ pub trait Disk: Debug {
 
     /// What this machine is called, for names of files.
     fn host(&self) -> String;
+
+    /// A path without links, as far as it exists.
+    fn resolve(&self, path: &Path) -> PathBuf {
+        path.to_owned()
+    }
+
+    /// All paths without links that lead to a directory, the given one first: mounts can make
+    /// several.
+    fn names(&self, path: &Path) -> Vec<PathBuf> {
+        vec![self.resolve(path)]
+    }
 
     /// The same disk, for another thread that only reads; `None`: one thread is all it bears.
     fn apart(&self) -> Option<Box<dyn Disk + Send>> {

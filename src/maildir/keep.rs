@@ -4,7 +4,7 @@ use super::change::failed;
 use super::deliver::{MaildirReceiver, Target};
 use super::file_name;
 use super::keywords::Keywords;
-use super::marker::{claim_root, open_root};
+use super::owner::Owner;
 use super::read::Message;
 use super::scan::Times;
 use super::store::MaildirStore;
@@ -17,19 +17,19 @@ use std::rc::Rc;
 impl MaildirStore {
     /// How many runs had changed something when the marker was last written, if it says so.
     pub fn generation(&self) -> Result<Option<u64>, StoreError> {
-        Ok(open_root(&*self.disk, (&self.root, self.layout), &self.claim)?.generation)
+        Ok(self.root().open(&self.claim)?.generation)
+    }
+
+    /// Whose the Maildir was when the marker was written, if that was on another machine.
+    pub fn elsewhere(&self) -> Result<Option<Owner>, StoreError> {
+        Ok(self.root().open(&self.claim)?.elsewhere)
     }
 
     /// Writes into the marker how many runs have changed something, where that is news.
     pub fn note_generation(&self, generation: u64) -> Result<(), StoreError> {
-        let opened = open_root(&*self.disk, (&self.root, self.layout), &self.claim)?;
-        if opened.generation != Some(generation) {
-            claim_root(
-                &*self.disk,
-                (&self.root, self.layout),
-                &opened.uuid,
-                generation,
-            )?;
+        let opened = self.root().open(&self.claim)?;
+        if opened.generation != Some(generation) || opened.outdated {
+            self.root().write(&opened.uuid, generation)?;
         }
         Ok(())
     }

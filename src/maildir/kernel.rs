@@ -1,6 +1,7 @@
 //! The file systems of this machine, as the kernel shows them.
 
 use super::disk::{About, Create, Disk, Input, Kind, Output, Space};
+use super::mounts;
 use rustix::fs::{
     AtFlags, CWD, FileType, Mode, OFlags, RawDir, RenameFlags, renameat_with, statat,
 };
@@ -10,7 +11,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -141,6 +142,35 @@ impl Disk for Kernel {
     fn host(&self) -> String {
         let name = rustix::system::uname();
         name.nodename().to_string_lossy().into_owned()
+    }
+
+    fn resolve(&self, path: &Path) -> PathBuf {
+        let mut missing = Vec::new();
+        let mut there = path.to_owned();
+        loop {
+            match there.canonicalize() {
+                Ok(found) => {
+                    return missing
+                        .iter()
+                        .rev()
+                        .fold(found, |path, part| path.join(part));
+                }
+                Err(_) => match (there.file_name(), there.parent()) {
+                    (Some(name), Some(parent)) => {
+                        missing.push(name.to_owned());
+                        there = parent.to_owned();
+                    }
+                    _ => return path.to_owned(),
+                },
+            }
+        }
+    }
+
+    fn names(&self, path: &Path) -> Vec<PathBuf> {
+        let path = self.resolve(path);
+        let table = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
+        let others = mounts::other_paths(&path, &table);
+        std::iter::once(path).chain(others).collect()
     }
 
     fn apart(&self) -> Option<Box<dyn Disk + Send>> {

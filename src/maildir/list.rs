@@ -4,7 +4,6 @@ use super::change::failed;
 use super::cursor::Left;
 use super::disk::{Disk, Kind};
 use super::layout::Layout;
-use super::marker::open_root;
 use super::scan::Times;
 use super::store::MaildirStore;
 use super::transfer::identity;
@@ -35,7 +34,7 @@ impl MaildirStore {
     ) -> Result<Vec<Listed>, StoreError> {
         // What was read before is older than what is looked for now.
         self.ahead = None;
-        let opened = open_root(&*self.disk, (&self.root, self.layout), &self.claim)?;
+        let opened = self.root().open(&self.claim)?;
         let mut found: Vec<(MailboxName, PathBuf, Presence)> = Vec::new();
         if self.disk.is_dir(&self.root) {
             let known: BTreeMap<String, MailboxName> = left
@@ -107,8 +106,11 @@ impl MaildirStore {
             let root = presence(&*self.disk, directory)?;
             found.extend(root.map(|p| (MailboxName::inbox(), directory.into(), p)));
         }
-        let mut below = Vec::new();
+        let (mut below, mut markers) = (Vec::new(), Vec::new());
         self.disk.list(directory, &mut |name, kind| {
+            if name == ".mailtide" || name == "mailtide" {
+                markers.push(name.to_owned());
+            }
             let inner = ["cur", "new", "tmp", self.layout.own()];
             let inner = inner.iter().any(|own| name == *own);
             // Links are not followed: they lead out of the tree, or round in it.
@@ -116,6 +118,10 @@ impl MaildirStore {
                 below.push(name.to_owned());
             }
         })?;
+        for own in markers.iter().filter(|_| directory != self.root) {
+            let refused = self.root().refuse_marker(directory, own);
+            refused.map_err(io::Error::other)?;
+        }
         for name in below {
             let text = name.to_string_lossy().into_owned();
             let decode = |part: &str| {

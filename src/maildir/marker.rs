@@ -1,12 +1,17 @@
-//! Whose Maildir this is. The root holds a file with the account's id; without it, or with another
-//! id, the Maildir is taken for missing (a disk that is not mounted, a wrong path), never for
-//! empty.
+//! The marker of a Maildir: a file in its root that names the account and the state database that
+//! keep it in step. Without it, or with another's, the Maildir is taken for missing (a disk that is
+//! not mounted, a wrong path), never for empty.
 
-use super::disk::{Create, Disk};
+use super::disk::{Create, Disk, Kind};
 use super::layout::Layout;
+use super::owner::{Foreign, Marker, Owner, Places, foreign};
 use crate::store::StoreError;
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
+
+/// The directories in which a marker may lie, one for each layout.
+const OWN: [&str; 2] = [".mailtide", "mailtide"];
 
 /// What the state database knows of the Maildir.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +20,17 @@ pub enum Claim {
     First(String),
     /// Mailboxes are in step with it, and it has this id.
     Known(String),
+    /// It is to be taken over, whosever it is, and gets this id.
+    Adopts(String),
+}
+
+impl Claim {
+    /// The id in the state database.
+    pub fn uuid(&self) -> &str {
+        match self {
+            Claim::First(uuid) | Claim::Known(uuid) | Claim::Adopts(uuid) => uuid,
+        }
+    }
 }
 
 /// A root that may be used.
@@ -26,120 +42,338 @@ pub struct Opened {
     pub new: bool,
     /// How many runs had changed something when it was written; `None`: it does not say.
     pub generation: Option<u64>,
+    /// Whether the marker names places that are no longer right.
+    pub outdated: bool,
+    /// Whose it was when the marker was written, if that was on another machine.
+    pub elsewhere: Option<Owner>,
 }
 
-/// Checks that the Maildir is the one that the state speaks of. Writes nothing.
-pub fn open_root(
-    disk: &dyn Disk,
-    (root, layout): (&Path, Layout),
-    claim: &Claim,
-) -> Result<Opened, StoreError> {
-    let path = path(root, layout);
-    let found = match disk.read(&path) {
-        Ok(bytes) => {
-            let text = String::from_utf8_lossy(&bytes);
-            let mut lines = text.lines().map(str::trim);
-            let uuid = lines.next().unwrap_or_default().to_owned();
-            Some((uuid, lines.next().and_then(|line| line.parse().ok())))
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-        Err(error) => {
-            return Err(StoreError::Guard(format!(
-                "{} cannot be read: {error}",
-                path.display()
-            )));
-        }
-    };
-    match (claim, found) {
-        (Claim::Known(uuid), Some((found, generation))) if *uuid == found => Ok(Opened {
-            uuid: found,
-            new: false,
-            generation,
-        }),
-        (Claim::Known(uuid), Some((found, _))) => Err(StoreError::Guard(format!(
-            "{} belongs to another account (its marker says {found}, this account is {uuid}); \
-             nothing was changed. Check `maildir` and `state_dir`",
-            root.display()
-        ))),
-        (Claim::Known(_), None) => Err(StoreError::Guard(format!(
-            "the Maildir {} is missing or is not the one kept in step (no {}): is the disk \
-             mounted? Nothing was changed. If it was removed on purpose, move the account's state \
-             database away to start over",
-            root.display(),
-            path.display()
-        ))),
-        (Claim::First(_), Some((uuid, generation))) => Ok(Opened {
-            uuid,
-            new: false,
-            generation,
-        }),
-        (Claim::First(uuid), None) => Ok(Opened {
-            uuid: uuid.clone(),
-            new: true,
+impl Opened {
+    /// One whose marker is yet to be written.
+    fn anew(uuid: &str, new: bool) -> Opened {
+        Opened {
+            uuid: uuid.to_owned(),
+            new,
             generation: None,
-        }),
+            outdated: true,
+            elsewhere: None,
+        }
     }
 }
 
-/// Creates the root, if need be, and writes its marker.
-pub fn claim_root(
-    disk: &dyn Disk,
-    (root, layout): (&Path, Layout),
-    uuid: &str,
-    generation: u64,
-) -> Result<(), StoreError> {
-    let write = || -> std::io::Result<()> {
-        let own = root.join(layout.own());
-        disk.make_dirs(&own)?;
-        let tmp = own.join("account.tmp");
-        let mut file = disk.create(&tmp, Create::Anew)?;
-        file.write_all(format!("{uuid}\n{generation}\n").as_bytes())?;
-        file.sync()?;
-        disk.replace(&tmp, &path(root, layout))?;
-        disk.sync(&own)?;
-        disk.sync(root)
-    };
-    write().map_err(|error| {
-        let what = format!("the Maildir {} cannot be prepared: {error}", root.display());
+/// The root of a Maildir, and the account that is about to use it.
+#[derive(Clone, Copy, Debug)]
+pub struct Root<'a> {
+    /// The disk.
+    pub disk: &'a dyn Disk,
+    /// The directory.
+    pub path: &'a Path,
+    /// How mailboxes are arranged in it.
+    pub layout: Layout,
+    /// The account.
+    pub owner: &'a Owner,
+}
+
+impl Root<'_> {
+    /// Checks that the Maildir is the one that the state speaks of, and this account's. Writes
+    /// nothing.
+    pub fn open(&self, claim: &Claim) -> Result<Opened, StoreError> {
+        let path = self.marker_path();
+        let Some(marker) = self.marker()? else {
+            return self.unmarked(claim);
+        };
+        if let Claim::Adopts(uuid) = claim {
+            return Ok(Opened::anew(uuid, false));
+        }
+        let resolved = self.disk.resolve(self.path);
+        let places = self.places(&marker, &resolved);
+        let knows = matches!(claim, Claim::Known(_));
+        if let Some(why) = foreign(self.owner, claim.uuid(), knows, (&marker, places)) {
+            return Err(self.refusal(&path, &marker, why));
+        }
+        let owner = marker.owner.as_ref();
+        Ok(Opened {
+            outdated: owner != Some(self.owner) || marker.root.as_ref() != Some(&resolved),
+            elsewhere: owner
+                .filter(|owner| owner.machine != self.owner.machine)
+                .cloned(),
+            uuid: marker.uuid,
+            new: false,
+            generation: marker.generation,
+        })
+    }
+
+    /// The marker, whosever it is.
+    pub fn marker(&self) -> Result<Option<Marker>, StoreError> {
+        let path = self.marker_path();
+        read(self.disk, &path).map_err(|error| {
+            StoreError::Guard(format!("{} cannot be read: {error}", path.display()))
+        })
+    }
+
+    fn unmarked(&self, claim: &Claim) -> Result<Opened, StoreError> {
+        let other = self.other_marker_path();
+        match (read(self.disk, &other), claim) {
+            (_, Claim::Adopts(uuid)) => Ok(Opened::anew(uuid, true)),
+            (Ok(Some(marker)), _) => Err(self.refusal(&other, &marker, Foreign::Layout)),
+            (_, Claim::Known(_)) => Err(StoreError::Guard(format!(
+                "the Maildir {} is missing or is not the one kept in step (no {}): is the disk \
+                 mounted? Nothing was changed. If it was removed on purpose, begin anew with: \
+                 mailtide adopt {}",
+                self.path.display(),
+                self.marker_path().display(),
+                self.owner.account
+            ))),
+            (_, Claim::First(uuid)) => Ok(Opened::anew(uuid, true)),
+        }
+    }
+
+    /// What is at the places that a marker names.
+    fn places(&self, marker: &Marker, resolved: &Path) -> Places {
+        let file = |path: &Path| {
+            let about = self.disk.about(path).ok()?;
+            Some((about.device, about.inode))
+        };
+        let recorded = marker.owner.as_ref().map(|owner| owner.state.as_path());
+        let moved = recorded.filter(|state| *state != self.owner.state);
+        let other_state = moved.and_then(file);
+        let root = marker.root.as_deref().filter(|root| *root != resolved);
+        let copied = root.filter(|root| file(root).is_some() && file(root) != file(resolved));
+        let original = copied.map(|root| read(self.disk, &marker_path(root, self.layout)));
+        Places {
+            other_state: other_state.is_some() && other_state != file(&self.owner.state),
+            other_root: match original {
+                Some(Ok(Some(original))) => original.uuid == marker.uuid,
+                // The original is there, and hides its marker.
+                Some(Err(_)) => true,
+                Some(Ok(None)) | None => false,
+            },
+        }
+    }
+
+    fn refusal(&self, path: &Path, marker: &Marker, why: Foreign) -> StoreError {
+        let (root, mine) = (self.path.display(), &self.owner.account);
+        let whose = match &marker.owner {
+            Some(owner) => owner.to_string(),
+            None => format!("the id {} in {}", marker.uuid, path.display()),
+        };
+        let what = match why {
+            Foreign::Account => format!(
+                "the Maildir {root} belongs to another account: {whose}; this is {}",
+                self.owner
+            ),
+            Foreign::Layout => format!(
+                "the Maildir {root} belongs to {whose}, which keeps it in another `layout`; this \
+                 is {}",
+                self.owner
+            ),
+            Foreign::Unnamed => format!(
+                "the Maildir {root} belongs to another account or state database: {whose}, which \
+                 the state database {} does not know",
+                self.owner.state.display()
+            ),
+            Foreign::State => format!(
+                "the Maildir {root} is kept in step by another state database: {whose}; this is {}",
+                self.owner
+            ),
+            Foreign::CopiedState => format!(
+                "the Maildir {root} is kept in step by {whose}, which is still there; the state \
+                 database {} is a copy of it",
+                self.owner.state.display()
+            ),
+            Foreign::CopiedMaildir => format!(
+                "{root} is a copy of the Maildir {}, which is still there and belongs to {whose}",
+                marker.root.as_deref().unwrap_or(Path::new("")).display()
+            ),
+        };
+        StoreError::Guard(format!(
+            "{what}. Nothing was changed. Check `maildir` and `state_dir`; to take the Maildir \
+             over on purpose: mailtide adopt {mine} (it first shows what would go up and down)"
+        ))
+    }
+
+    /// Refuses where the Maildir lies in another, by any path that leads to it.
+    pub fn refuse_outer(&self) -> Result<(), StoreError> {
+        for (n, path) in self.disk.names(self.path).iter().enumerate() {
+            for directory in path.ancestors().skip(1) {
+                for path in OWN.map(|own| directory.join(own).join("account")) {
+                    match read(self.disk, &path) {
+                        Ok(Some(marker)) if marker.is_ours() => {
+                            return Err(self.nested("lies in", (directory, &path), &marker));
+                        }
+                        // Somebody else's, on the way that the configuration names.
+                        Err(error) if n == 0 && error.kind() == io::ErrorKind::PermissionDenied => {
+                            return Err(StoreError::Guard(format!(
+                                "the Maildir {} may lie in another: {} cannot be read: {error}. \
+                                 Nothing was changed",
+                                self.path.display(),
+                                path.display()
+                            )));
+                        }
+                        Ok(_) | Err(_) => {}
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses where another Maildir lies in this one, at any depth.
+    pub fn refuse_inner(&self) -> Result<(), StoreError> {
+        let unseen = |error: io::Error, path: &Path| {
+            StoreError::Guard(format!("{} cannot be read: {error}", path.display()))
+        };
+        let mut left = match self.disk.is_dir(self.path) {
+            true => vec![self.path.to_owned()],
+            false => Vec::new(),
+        };
+        while let Some(directory) = left.pop() {
+            let mut names: Vec<OsString> = Vec::new();
+            let listed = self.disk.list(&directory, &mut |name, kind| {
+                if kind == Kind::Directory && !["cur", "new", "tmp"].iter().any(|s| name == *s) {
+                    names.push(name.to_owned());
+                }
+            });
+            match listed {
+                // Nobody could sync it from here.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => continue,
+                other => other.map_err(|error| unseen(error, &directory))?,
+            }
+            let root = directory == self.path;
+            for name in names {
+                let own = OWN.iter().any(|own| name == *own);
+                if own && !root {
+                    self.refuse_marker(&directory, &name)?;
+                }
+                if !(own && root) {
+                    left.push(directory.join(name));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses where the subdirectory of this name holds the marker of another Maildir.
+    pub fn refuse_marker(&self, directory: &Path, own: &std::ffi::OsStr) -> Result<(), StoreError> {
+        if !OWN.iter().any(|name| own == *name) {
+            return Ok(());
+        }
+        let path = directory.join(own).join("account");
+        match read(self.disk, &path) {
+            Ok(Some(marker)) if marker.is_ours() => {
+                Err(self.nested("holds", (directory, &path), &marker))
+            }
+            Ok(_) => Ok(()),
+            Err(error) => Err(StoreError::Guard(format!(
+                "{} cannot be read: {error}",
+                path.display()
+            ))),
+        }
+    }
+
+    fn nested(&self, how: &str, (root, path): (&Path, &Path), marker: &Marker) -> StoreError {
+        let whose = match &marker.owner {
+            Some(owner) => owner.to_string(),
+            None => format!("the id {}", marker.uuid),
+        };
+        StoreError::Guard(format!(
+            "the Maildir {} {how} another one, {}, which belongs to {whose}. Nothing was changed. \
+             Give each account a `maildir` outside of the others. If that account is no longer \
+             kept, remove {} and then run: mailtide adopt {}",
+            self.path.display(),
+            root.display(),
+            path.display(),
+            self.owner.account
+        ))
+    }
+
+    /// Creates the directory of the marker and the lock, if need be.
+    pub fn prepare(&self) -> Result<(), StoreError> {
+        let own = self.path.join(self.layout.own());
+        if self.disk.is_dir(&own) {
+            return Ok(());
+        }
+        self.disk
+            .make_dirs(&own)
+            .map_err(|error| self.unprepared(&error))
+    }
+
+    /// Writes the marker.
+    pub fn write(&self, uuid: &str, generation: u64) -> Result<(), StoreError> {
+        let marker = Marker {
+            uuid: uuid.to_owned(),
+            generation: Some(generation),
+            owner: Some(self.owner.clone()),
+            root: Some(self.disk.resolve(self.path)),
+        };
+        let write = || -> io::Result<()> {
+            let own = self.path.join(self.layout.own());
+            self.disk.make_dirs(&own)?;
+            let tmp = own.join("account.tmp");
+            let mut file = self.disk.create(&tmp, Create::Anew)?;
+            file.write_all(&marker.bytes())?;
+            file.sync()?;
+            self.disk.replace(&tmp, &self.marker_path())?;
+            self.disk.sync(&own)?;
+            self.disk.sync(self.path)
+        };
+        write().map_err(|error| self.unprepared(&error))
+    }
+
+    /// Takes the marker of the other layout away, after this account has taken the Maildir over.
+    pub fn remove_other_marker(&self) -> Result<(), StoreError> {
+        match self.disk.remove(&self.other_marker_path()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.unprepared(&error)),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn unprepared(&self, error: &io::Error) -> StoreError {
+        let what = format!(
+            "the Maildir {} cannot be prepared: {error}",
+            self.path.display()
+        );
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 StoreError::Retry(format!("{what}; free some space"))
             }
             _ => StoreError::NeedsUser(what),
         }
-    })
+    }
+
+    fn marker_path(&self) -> PathBuf {
+        marker_path(self.path, self.layout)
+    }
+
+    fn other_marker_path(&self) -> PathBuf {
+        let other = match self.layout {
+            Layout::Nested => Layout::MaildirPlusPlus,
+            Layout::MaildirPlusPlus => Layout::Nested,
+        };
+        marker_path(self.path, other)
+    }
 }
 
-fn path(root: &Path, layout: Layout) -> PathBuf {
+/// The marker at this path; `None`: there is none.
+fn read(disk: &dyn Disk, path: &Path) -> io::Result<Option<Marker>> {
+    match disk.read(path) {
+        Ok(bytes) => Ok(Some(Marker::read(&bytes))),
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(None),
+            _ => Err(error),
+        },
+    }
+}
+
+fn marker_path(root: &Path, layout: Layout) -> PathBuf {
     root.join(layout.own()).join("account")
 }
 
-#[cfg(test)]
-mod tests {
-    use super::super::kernel::Kernel;
-    use super::*;
-
-    #[test]
-    fn missing_and_foreign_maildirs_are_never_empty_ones() {
-        let dir = tempfile::tempdir().unwrap();
-        let root = dir.path().join("Mail");
-        let layout = Layout::Nested;
-        let known = Claim::Known("a".into());
-        let refused = |claim: &Claim| {
-            open_root(&Kernel, (&root, layout), claim)
-                .unwrap_err()
-                .to_string()
-        };
-        assert!(refused(&known).contains("is the disk mounted?"));
-        let first = open_root(&Kernel, (&root, layout), &Claim::First("a".into())).unwrap();
-        assert!(first.new && !root.exists(), "a look writes nothing");
-        claim_root(&Kernel, (&root, layout), "a", 7).unwrap();
-        let opened = open_root(&Kernel, (&root, layout), &known).unwrap();
-        assert_eq!((opened.new, opened.generation), (false, Some(7)));
-        // The state was lost: the marker's id is taken over.
-        let again = open_root(&Kernel, (&root, layout), &Claim::First("b".into())).unwrap();
-        assert_eq!(again.uuid, "a");
-        let other = Claim::Known("b".into());
-        assert!(refused(&other).contains("belongs to another account"));
-    }
+/// Where the lock of a Maildir lies. All that reads or writes the Maildir holds it meanwhile.
+pub fn lock_path(root: &Path, layout: Layout) -> PathBuf {
+    root.join(layout.own()).join("lock")
 }
+
+#[cfg(test)]
+#[path = "marker_tests.rs"]
+mod tests;

@@ -5,8 +5,8 @@
 //! [`file_name`] (what a file's name says), [`keywords`] (letters a to z), [`line_ends`] (LF on
 //! disk, CRLF on the wire), [`scan`] (looking, so that absence means something), [`ahead`] (before
 //! it is asked for), [`deliver`] (a
-//! file appears only whole and durable; many at once by [`publish`]), [`marker`] (whose Maildir
-//! this is), [`quarantine`] (deleted bytes), [`store`] (all of it as a store; with [`list`],
+//! file appears only whole and durable; many at once by [`publish`]), [`marker`] and [`owner`] (whose
+//! Maildir this is; [`mounts`]: by which paths it can be reached), [`quarantine`] (deleted bytes), [`store`] (all of it as a store; with [`list`],
 //! [`look`], [`read`], [`change`], [`make`], [`durable`], [`transfer`], [`rename`], [`keep`],
 //! [`kept`] and [`cursor`]), [`watch`] (being woken by what other programs do).
 //!
@@ -34,6 +34,10 @@ mod ahead;
 mod deliver;
 
 mod publish;
+
+mod mounts;
+
+mod owner;
 
 mod marker;
 
@@ -75,7 +79,8 @@ pub use inspect::independent_count;
 pub use kept::Kept;
 pub use kernel::Kernel;
 pub use layout::Layout;
-pub use marker::{Claim, Opened, open_root};
+pub use marker::{Claim, Opened, Root, lock_path};
+pub use owner::{Marker, Owner};
 pub use store::MaildirStore;
 pub use watch::{Watch, Watched};
 

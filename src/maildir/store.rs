@@ -9,7 +9,8 @@ use super::file_name;
 use super::kernel::Kernel;
 use super::keywords::Keywords;
 use super::layout::Layout;
-use super::marker::{Claim, claim_root, open_root};
+use super::marker::{Claim, Opened, Root};
+use super::owner::Owner;
 use super::quarantine::Quarantine;
 use super::read::Message;
 use super::scan::{Entry, PASSES, Scan, Times, info, pass_over, scan};
@@ -31,6 +32,7 @@ pub struct MaildirStore {
     pub(super) root: PathBuf,
     pub(super) layout: Layout,
     pub(super) claim: Claim,
+    pub(super) owner: Owner,
     /// Where mailboxes were found; others lie where the layout says.
     pub(super) paths: BTreeMap<MailboxName, PathBuf>,
     pub(super) scans: BTreeMap<MailboxName, Scan>,
@@ -66,6 +68,7 @@ impl MaildirStore {
             root: root.to_owned(),
             layout,
             claim,
+            owner: Owner::default(),
             paths: BTreeMap::new(),
             scans: BTreeMap::new(),
             glimpses: BTreeMap::new(),
@@ -80,14 +83,41 @@ impl MaildirStore {
         }
     }
 
+    /// The same for this account; without it, for one without a name.
+    pub fn owned_by(self, owner: Owner) -> MaildirStore {
+        MaildirStore { owner, ..self }
+    }
+
+    /// The root, with the account that is about to use it.
+    pub fn root(&self) -> Root<'_> {
+        Root {
+            disk: &*self.disk,
+            path: &self.root,
+            layout: self.layout,
+            owner: &self.owner,
+        }
+    }
+
     /// Takes possession of the root: creates it, if need be, and its marker.
     pub fn take_possession(&mut self) -> Result<String, StoreError> {
-        let opened = open_root(&*self.disk, (&self.root, self.layout), &self.claim)?;
+        let opened = self.root().open(&self.claim)?;
         if opened.new {
-            claim_root(&*self.disk, (&self.root, self.layout), &opened.uuid, 0)?;
+            self.root().refuse_inner()?;
+            self.root().write(&opened.uuid, 0)?;
         }
         self.claim = Claim::Known(opened.uuid.clone());
         Ok(opened.uuid)
+    }
+
+    /// Checks that the Maildir is this account's, and lies neither in another nor around one.
+    /// Writes nothing.
+    pub fn examine(&self) -> Result<Opened, StoreError> {
+        let opened = self.root().open(&self.claim)?;
+        self.root().refuse_outer()?;
+        if opened.new {
+            self.root().refuse_inner()?;
+        }
+        Ok(opened)
     }
 
     /// Removes from quarantine what has been there for more than so many days.
@@ -349,7 +379,7 @@ impl Store for MaildirStore {
     }
 
     async fn confirm_absent(&mut self, name: &MailboxName) -> Result<bool, StoreError> {
-        open_root(&*self.disk, (&self.root, self.layout), &self.claim)?;
+        self.root().open(&self.claim)?;
         let path = self.root.join(self.layout.path(name));
         match self.disk.about(&path.join("cur")) {
             Ok(_) => Ok(false),

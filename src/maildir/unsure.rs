@@ -109,6 +109,14 @@ impl Disk for Unsure {
         self.disk.weigh(directory, show)
     }
 
+    fn resolve(&self, path: &Path) -> PathBuf {
+        self.disk.resolve(path)
+    }
+
+    fn names(&self, path: &Path) -> Vec<PathBuf> {
+        self.disk.names(path)
+    }
+
     fn about(&self, path: &Path) -> io::Result<About> {
         self.disk.about(path)
     }

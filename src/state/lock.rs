@@ -1,7 +1,9 @@
-//! One process per account: a lock file beside the database, held for as long as it is open.
+//! One process per account and Maildir: a lock file beside the database, held for as long as it is
+//! open, and another one in the Maildir, held while that is read or written.
 
 use super::StateError;
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -28,8 +30,10 @@ impl Lock {
             .truncate(false)
             .mode(0o600);
         let mut file = options.open(path).map_err(error)?;
-        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            return Err(held(&mut file, path));
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Err(held(&mut file, path)),
+            Err(other) => return Err(error(other.into())),
         }
         file.set_len(0).map_err(error)?;
         writeln!(file, "process {}", std::process::id()).map_err(error)?;
@@ -50,7 +54,11 @@ impl Lock {
         };
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(Lock { _file: file })),
-            Err(_) => Err(held(&mut file, path)),
+            Err(Errno::WOULDBLOCK) => Err(held(&mut file, path)),
+            Err(other) => Err(StateError::File {
+                path: path.to_owned(),
+                source: other.into(),
+            }),
         }
     }
 }

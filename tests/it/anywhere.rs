@@ -1,6 +1,7 @@
 //! End to end: the binary, a real server, a real Maildir. On any server: these run on Dovecot, and
 //! with tests/servers.sh on the others.
 
+mod adopt;
 mod identity;
 pub mod moves;
 mod repair;

@@ -2,6 +2,7 @@
 //! both.
 
 use super::*;
+use crate::support::line::{Line, Way};
 
 const DATE: &str = "17-Jul-2024 02:44:25 +0200";
 
@@ -106,7 +107,10 @@ fn a_mailbox_with_others_below_it_is_emptied_and_comes_back() {
 
 /// Whose three messages are in step; then one is deleted there, which is in step, too.
 fn one_deleted(server: &Server) -> Home {
-    let home = Home::new(server, "u1", "");
+    one_deleted_in(server, Home::new(server, "u1", ""))
+}
+
+fn one_deleted_in(server: &Server, home: Home) -> Home {
     let mut phone = server.phone("u1");
     for n in 1..=3 {
         phone.append("INBOX", "", DATE, &mail(n));
@@ -126,9 +130,10 @@ fn it_is_shown_while_a_run_ends_beside_it() {
     // Between the two moments at which a run writes how many there were.
     let marker = home.mail().join(".mailtide/account");
     let text = std::fs::read_to_string(&marker).unwrap();
-    let (uuid, runs) = text.trim().split_once('\n').unwrap();
+    let runs = text.lines().nth(1).unwrap();
     let next = runs.parse::<u64>().unwrap() + 1;
-    std::fs::write(&marker, format!("{uuid}\n{next}\n")).unwrap();
+    let next = text.replacen(&format!("\n{runs}\n"), &format!("\n{next}\n"), 1);
+    std::fs::write(&marker, next).unwrap();
     let plan = undo(&home, &[]);
     assert_eq!(plan.matches("put back").count(), 1, "{plan}");
 }
@@ -136,10 +141,12 @@ fn it_is_shown_while_a_run_ends_beside_it() {
 #[test]
 fn what_was_taken_back_is_said_though_the_server_is_down() {
     let server = Server::start();
-    let home = one_deleted(&server);
+    let (line, home) = (Line::to(server.port), Home::new(&server, "u1", ""));
     let config = std::fs::read_to_string(home.config()).unwrap();
-    let port = format!("port = {}", server.port);
-    home.write_config(&config.replace(&port, "port = 1")); // where nobody listens
+    let (port, way) = (format!("port = {}", server.port), line.port);
+    home.write_config(&config.replace(&port, &format!("port = {way}")));
+    let home = one_deleted_in(&server, home);
+    line.set(Way::Reset);
     let out = home.run(&["undo", "--yes"]);
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
     let error = String::from_utf8_lossy(&out.stderr).into_owned();
@@ -150,7 +157,7 @@ fn what_was_taken_back_is_said_though_the_server_is_down() {
     );
     assert_eq!(read_maildir(&home.mail())["INBOX"].len(), 3);
     // When it is up again, any run carries it there, and once.
-    home.write_config(&config);
+    line.set(Way::Good);
     home.sync_twice();
     let other = Home::new(&server, "u1", "");
     other.sync_twice();

@@ -283,3 +283,49 @@ fn hooks_are_told_of_mail_and_of_trouble() {
     });
     drop(watcher);
 }
+
+#[test]
+fn a_watcher_of_another_configuration_is_not_asked() {
+    let (_server, home) = world(FULL, "");
+    let watcher = Watcher::in_step(&home);
+    let socket = socket(&home);
+    let text = std::fs::read_to_string(home.config()).unwrap();
+    let other = home.dir.path().join("other.toml");
+    let run = |text: &str, arguments: &[&str]| {
+        std::fs::write(&other, text).unwrap();
+        let mode = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(&other, mode).unwrap();
+        let mut command = home.mailtide();
+        let program = command.get_program().to_owned();
+        command = std::process::Command::new(program);
+        command.arg("--config").arg(&other).args(arguments);
+        command.env("XDG_RUNTIME_DIR", home.dir.path().join("run"));
+        command.stdin(std::process::Stdio::null()).output().unwrap()
+    };
+    let cycles = || watcher.status()["cycles"].as_u64().unwrap();
+    let before = cycles();
+    let named = format!("control_socket = {socket:?}\n{text}");
+    for arguments in [
+        &["sync"][..],
+        &["status"],
+        &["poke"],
+        &["pause"],
+        &["approve", "x"],
+    ] {
+        let out = run(&named, arguments);
+        let text = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert_eq!(out.status.code(), Some(3), "{arguments:?}: {text}");
+        assert!(text.contains("works with the configuration"), "{text}");
+        assert!(
+            text.contains("config.toml") && text.contains("other.toml"),
+            "{text}"
+        );
+    }
+    assert_eq!(cycles(), before, "it did nothing for them");
+    // Without a socket of that name both keep apart, and the state is locked.
+    let out = run(&text, &["sync"]);
+    assert_eq!(out.status.code(), Some(75), "{out:?}");
+    let answer = say(&socket, "{\"do\":\"hello\"}\n");
+    let config = home.config().canonicalize().unwrap();
+    assert_eq!(answer["config"], config.to_str().unwrap());
+}

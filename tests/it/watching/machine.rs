@@ -94,11 +94,11 @@ fn waits_for_the_network<'a>(
     line: &Line,
     command: Command,
 ) -> Watcher<'a> {
-    home.sync_twice();
-    line.set(Way::Reset);
     let text = std::fs::read_to_string(home.config()).unwrap();
     let port = format!("port = {}", server.port);
     home.write_config(&text.replace(&port, &format!("port = {}", line.port)));
+    home.sync_twice();
+    line.set(Way::Reset);
     let watcher = Watcher::start(home, command);
     watcher.wait("it waits for longer", |test| {
         let next = test["next_at"].as_i64().unwrap_or(0);
