@@ -1,8 +1,8 @@
 //! Talks to people.
 //!
 //! Reading order: [`arguments`], [`log`], the commands [`sync`], [`check`], [`import`],
-//! [`adopt`], [`repair`], [`undo`], [`history`], [`watch`], [`show`] (status), [`ask`] (what is said to the
-//! watcher), and what they print with: [`progress`], [`mod@print`].
+//! [`adopt`], [`repair`], [`undo`], [`history`], [`watch`], [`show`] (status), [`ask`] (what is
+//! said to the watcher), and what they print with: [`progress`], [`mod@print`].
 
 mod arguments;
 

@@ -1,5 +1,5 @@
-//! Taking a Maildir over that belongs to another account or state database, on purpose: shown first,
-//! then the markers are written. All messages are matched anew, and nothing is deleted for it.
+//! Taking a Maildir over that belongs to another account or state database, on purpose: shown
+//! first, then its marker is written. All messages are matched anew, and none is deleted for it.
 
 use super::cycle::{Errand, Opened};
 use super::flow::{Flow, flows};

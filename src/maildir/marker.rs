@@ -49,6 +49,11 @@ pub struct Opened {
 }
 
 impl Opened {
+    /// Whether no run has changed anything yet, and the marker names another server or place.
+    pub fn is_renamed(&self) -> bool {
+        self.outdated && self.generation == Some(0)
+    }
+
     /// One whose marker is yet to be written.
     fn anew(uuid: &str, new: bool) -> Opened {
         Opened {
@@ -107,7 +112,18 @@ impl Root<'_> {
     pub fn marker(&self) -> Result<Option<Marker>, StoreError> {
         let path = self.marker_path();
         read(self.disk, &path).map_err(|error| {
-            StoreError::Guard(format!("{} cannot be read: {error}", path.display()))
+            let hint = match error.kind() {
+                io::ErrorKind::PermissionDenied => format!(
+                    ": the Maildir {} belongs to another user of this machine. Nothing was \
+                     changed. Run mailtide as that user, or make yourself the owner of the files \
+                     (chown) and then run: mailtide adopt {}",
+                    self.path.display(),
+                    self.owner.account
+                ),
+                _ => String::new(),
+            };
+            let path = path.display();
+            StoreError::Guard(format!("{path} cannot be read: {error}{hint}"))
         })
     }
 

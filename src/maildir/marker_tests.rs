@@ -1,5 +1,6 @@
 use super::super::kernel::Kernel;
 use super::*;
+use crate::maildir::MaildirStore;
 
 fn owner(account: &str) -> Owner {
     Owner {
@@ -56,8 +57,6 @@ fn another_layout_of_the_same_root_is_refused() {
         "{text}"
     );
     other.write("b", 0).unwrap();
-    other.layout = Layout::Nested;
-    other.layout = Layout::MaildirPlusPlus;
     other.remove_other_marker().unwrap();
     assert!(!dir.path().join(".mailtide/account").exists());
 }
@@ -110,4 +109,22 @@ fn maildirs_in_one_another_are_refused_both_ways() {
     }
     root(&outer, &owner).refuse_outer().unwrap();
     root(&outer, &owner).refuse_inner().unwrap();
+}
+
+#[test]
+fn a_server_is_named_anew_before_the_first_change_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = |host: &str, claim: Claim| {
+        let host = host.to_owned();
+        let owner = Owner { host, ..owner("a") };
+        MaildirStore::new(dir.path(), Layout::Nested, claim).owned_by(owner)
+    };
+    let first = || Claim::First(UUID.into());
+    store("mistaken", first()).take_possession().unwrap();
+    let mut right = store("right", first());
+    right.take_possession().unwrap();
+    assert_eq!(right.generation().unwrap(), Some(0));
+    right.note_generation(1).unwrap();
+    assert!(store("mistaken", first()).take_possession().is_err());
+    assert!(store("right", Claim::Known(UUID.into())).examine().is_ok());
 }

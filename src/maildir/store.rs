@@ -103,6 +103,8 @@ impl MaildirStore {
         let opened = self.root().open(&self.claim)?;
         if opened.new {
             self.root().refuse_inner()?;
+        }
+        if opened.new || opened.is_renamed() {
             self.root().write(&opened.uuid, 0)?;
         }
         self.claim = Claim::Known(opened.uuid.clone());
