@@ -6,7 +6,7 @@ use super::account::Account;
 use super::report::{Ended, Report};
 use super::shift::{BATCH, Route};
 use super::work::Works;
-use crate::model::{AnyId, Id, MailboxName, MaildirId, Origin, Side, Uid};
+use crate::model::{AnyId, Flags, Id, MailboxName, MaildirId, Origin, Side, Uid};
 use crate::reconcile::action::{Duplicate, Recall};
 use crate::reconcile::three_way::{Opinion, merge};
 use crate::reconcile::{Action, FlagMask, Outcome};
@@ -94,6 +94,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 }),
                 size: Some(copy.size),
                 renamed: false,
+                agreed: Flags::default(),
             };
             let shifts: Vec<Shift<MaildirId>> = round.iter().map(shift).collect();
             let place = work.place();
@@ -150,6 +151,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 delivery: None,
                 size: None,
                 renamed: false,
+                agreed: Flags::default(),
             };
             let shifts: Vec<Shift<Uid>> = round.keys().map(shift).collect();
             let place = work.place();
@@ -199,6 +201,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             sees: &FlagMask::All,
             stores: &FlagMask::All,
             follows: true,
+            vague: false,
         };
         let flags = merge(
             &recall.agreed,

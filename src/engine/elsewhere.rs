@@ -10,7 +10,7 @@ use super::out_of_sight::{hidden_contents, leave_out};
 use super::overview::Overview;
 use super::probe::{Compared, Likely, sources};
 use super::report::{Ended, Report};
-use super::scene::{Fate, Scene, Scenes, whereabouts};
+use super::scene::{Fate, Scenes, whereabouts};
 use crate::model::{
     AnyId, ContentHash, Id, Kin, MailboxName, MaildirId, PairId, Side, SystemFlag, Uid,
 };
@@ -45,6 +45,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     ) -> Result<Moves, Ended> {
         let knows = self.state.knows_messages()?;
         if !knows && !self.remote.names_messages() {
+            self.read_strange_letters(scenes, &[]).await?;
             leave_out(scenes, report);
             return Ok(astray);
         }
@@ -56,6 +57,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
             false => Vec::new(),
         };
+        let looks = (&mut *scenes, &mut files[..]);
+        self.read_letters(looks, &candidates, report).await?;
         let mut new = self.new_uids(scenes, report).await?;
         let sent = self.sent(scenes, report).await?;
         leave_out(scenes, report);
@@ -71,9 +74,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         leave_out(scenes, report);
         let scenes = &*scenes;
         files.retain(|file| scenes.contains_key(&file.mailbox));
-        let mut uids = sighted.uids;
+        let (mut uids, mut strangers) = (sighted.uids, sighted.strangers);
         uids.retain(|uid| scenes.contains_key(&uid.mailbox));
-        let mut strangers = sighted.strangers;
         strangers.retain(|new| scenes.contains_key(&new.mailbox));
         leave_sent((&sent, &astray), &mut uids, &mut files);
         let twins = self.twins(scenes, strangers);
@@ -84,8 +86,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         flux.extend(sighted.waits);
         flux.extend(astray.waits.iter().copied());
         let waits = set_aside(&flux, (&mut known, &mut uids, &mut files), report);
-        let writable = |(_, scene): &(&MailboxName, &Scene)| !scene.remote.writable;
-        let frozen = scenes.iter().filter(writable).map(|(name, _)| name.clone());
+        let frozen = scenes.iter().filter(|(_, scene)| !scene.remote.writable);
+        let frozen = frozen.map(|(name, _)| name.clone());
         let mut moves = moves::decide(moves::Case {
             known: &known,
             uids,

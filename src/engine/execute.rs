@@ -42,6 +42,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         deletions.sort_by_key(|action| std::cmp::Reverse(action.name().depth()));
         self.begin_mailboxes(others, &mut works, report).await?;
         self.announce(&works);
+        self.relabel(&mut works, report).await?;
         self.copy_mail(&mut works, report).await?;
         self.duplicate_mail(&mut works, report).await?;
         self.flag_mail(&mut works, report).await?;

@@ -214,7 +214,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         let mut remote_done = BTreeSet::new();
         if !remote.is_empty() {
-            remote_done.extend(self.remote.set_flags(&work.place(), &remote).await?);
+            let set = self.remote.set_flags(&work.place(), &remote).await;
+            for one in self.remote.take_refused() {
+                self.state.refuse_keyword(work.base.key, &one.keyword)?;
+                report.refused_keyword(&one);
+            }
+            remote_done.extend(set?);
             report.flags_remote += remote_done.len();
         }
         let local_done = self.edit_here(work, &local, report).await?;

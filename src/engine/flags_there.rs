@@ -8,7 +8,7 @@ use super::report::{Ended, Report};
 use super::work::{Work, Works};
 use crate::model::{MailboxName, MaildirId, Uid};
 use crate::state::{Done, State};
-use crate::store::{FlagEdit, Keep, Next, Place, Serve, StoreError};
+use crate::store::{FlagEdit, Keep, Next, Place, RefusedKeyword, Serve, StoreError};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -123,11 +123,19 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 Err(error) if !error.is_local_to_mailbox() => return Err(error.into()),
                 result => result.map(BTreeSet::from_iter),
             };
+            let refused = remote.take_refused();
+            // Before the flags are agreed on: then what is missing there was refused.
+            for one in &refused {
+                let state = &mut *soon.borrow_mut();
+                state
+                    .state
+                    .refuse_keyword(job.work.base.key, &one.keyword)?;
+            }
             if let Ok(set) = &result {
                 soon.borrow_mut().add(job.done(set))?;
             }
             let name = job.work.base.name.clone();
-            results.borrow_mut().push((name, result));
+            results.borrow_mut().push((name, result, refused));
             Ok(())
         };
         let ended = spread(&mut *self.remote, jobs, work).await;
@@ -140,11 +148,16 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
 
     fn gather(
         &self,
-        results: Vec<(MailboxName, Result<BTreeSet<Uid>, StoreError>)>,
+        results: Vec<(
+            MailboxName,
+            Result<BTreeSet<Uid>, StoreError>,
+            Vec<RefusedKeyword>,
+        )>,
         report: &mut Report,
     ) -> Result<There, Ended> {
         let mut there = There::default();
-        for (name, result) in results {
+        for (name, result, refused) in results {
+            refused.iter().for_each(|one| report.refused_keyword(one));
             match result {
                 Ok(set) => {
                     report.flags_remote += set.len();

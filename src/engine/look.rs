@@ -13,7 +13,7 @@ use crate::reconcile::mailboxes::{self, Missing, Step};
 use crate::reconcile::messages::Known;
 use crate::reconcile::{Cursor, Look, MailboxAction};
 use crate::store::{Ask, Depth, Keep, Next, Serve, StoreError};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// From one message in so many on, all of a mailbox are read at once.
 const FEW: usize = 8;
@@ -202,6 +202,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             quiet: false,
             fate: Fate::Stays,
             forgotten: Vec::new(),
+            relabels: BTreeMap::new(),
         };
         Ok((action, scene))
     }
@@ -336,6 +337,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             quiet: false,
             fate: Fate::Goes(action),
             forgotten: Vec::new(),
+            relabels: BTreeMap::new(),
         };
         Ok(Some((None, scene)))
     }
@@ -360,6 +362,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             quiet: false,
             fate,
             forgotten: Vec::new(),
+            relabels: BTreeMap::new(),
         };
         scene.base.epoch = scene.remote.epoch;
         Ok(scene)

@@ -2,10 +2,11 @@
 //!
 //! Reading order: [`account`] (the cycle and its passes), [`survey`] (looking and planning, with
 //! [`overview`], [`rename`], [`alias`], [`look`], [`as_recorded`] and [`scene`]), [`elsewhere`]
-//! (the same message in another place, with [`on_disk`] and [`probe`]; [`flux`] for what moves
-//! meanwhile, [`out_of_sight`] for what cannot be looked into, [`astray`] and [`carried`] for what
-//! moved while it was uploaded, here or there), [`rematch`] and [`renumber`] (finding the same
-//! message again), [`execute`] (doing and recording what is in the [`work`]s, with [`begin`],
+//! (the same message in another place, with [`on_disk`], [`relabel`] (letters in file names) and
+//! [`probe`]; [`flux`] for what moves meanwhile, [`out_of_sight`] for what cannot be looked into,
+//! [`astray`] and [`carried`] for what moved while it was uploaded, here or there), [`rematch`] and
+//! [`renumber`] (finding the same message again), [`execute`] (doing and recording what is in the
+//! [`work`]s, with [`begin`],
 //! [`download`], [`arrivals`], [`upload`], [`shift`], [`duplicate`], [`copy`], [`flags`],
 //! [`flags_there`], [`doomed`], [`remove`], [`remove_here`] and [`remove_there`], on several
 //! connections by [`lanes`]), [`rest`] (whether that was all), [`report`] (what is told about it).
@@ -34,6 +35,8 @@ mod carried;
 mod elsewhere;
 
 mod on_disk;
+
+mod relabel;
 
 mod probe;
 

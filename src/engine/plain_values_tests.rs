@@ -8,7 +8,7 @@ use crate::model::{
 };
 use crate::reconcile::action::{CopyWhy, DeleteWhy, Merge, PairRef};
 use crate::reconcile::{Action, Cursor, FlagMask, Look, MailboxPlan};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn uid(n: u32) -> Uid {
     Uid::new(n).unwrap()
@@ -58,6 +58,7 @@ pub(super) fn scene(name: &str, pairs: &[u32]) -> Scene {
         quiet: false,
         fate: Fate::Stays,
         forgotten: Vec::new(),
+        relabels: BTreeMap::new(),
     }
 }
 
@@ -76,6 +77,7 @@ pub(super) fn work(name: &str, actions: Vec<Action>) -> Work {
         stores: FlagMask::All,
         known: true,
         kept: Default::default(),
+        relabels: BTreeMap::new(),
         in_doubt: false,
         complete: true,
         full: false,

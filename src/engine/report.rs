@@ -4,7 +4,7 @@ use crate::model::{Flags, MailboxName, Side, SystemFlag};
 use crate::reconcile::guard::Held;
 use crate::reconcile::{MailboxPlan, Plan};
 use crate::state::StateError;
-use crate::store::StoreError;
+use crate::store::{RefusedKeyword, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -143,6 +143,21 @@ impl Report {
             Side::Remote => &mut self.deleted_remote,
             Side::Local => &mut self.deleted_local,
         }
+    }
+
+    /// Names a keyword that the server refused.
+    pub(crate) fn refused_keyword(&mut self, refused: &RefusedKeyword) {
+        let RefusedKeyword {
+            mailbox,
+            keyword,
+            why,
+        } = refused;
+        let what = format!(
+            "the server does not take the keyword {} in {mailbox}, so it stays on this disk \
+             only and is not sent again ({why})",
+            keyword.as_str()
+        );
+        self.trouble(Some(mailbox), &StoreError::Mailbox(what));
     }
 
     pub(crate) fn trouble(&mut self, mailbox: Option<&MailboxName>, error: &StoreError) {

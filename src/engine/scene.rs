@@ -1,6 +1,6 @@
 //! What is known of one mailbox before anything is decided: the base, and a look at each side.
 
-use crate::model::{Id, MailboxBase, MailboxName, MaildirId, Pair, PairId, Side, Uid};
+use crate::model::{FlagChange, Id, MailboxBase, MailboxName, MaildirId, Pair, PairId, Side, Uid};
 use crate::reconcile::messages::Known;
 use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::Whereabouts;
@@ -26,6 +26,8 @@ pub(super) struct Scene {
     /// Pairs that go with a mailbox that is gone on one side and comes back: only whether they were
     /// moved out of it is asked. They are no part of the base.
     pub forgotten: Vec<Pair>,
+    /// New files whose letters do not say their keywords here: what to change.
+    pub relabels: BTreeMap<MaildirId, FlagChange>,
 }
 
 /// What becomes of a mailbox.
@@ -196,6 +198,7 @@ mod tests {
             quiet: false,
             fate: Fate::Stays,
             forgotten: forgotten.iter().map(|n| pair(*n)).collect(),
+            relabels: BTreeMap::new(),
         };
         (mb(name), scene)
     }

@@ -6,11 +6,11 @@
 use super::account::Account;
 use super::report::{Ended, Report};
 use super::work::{Work, Works};
-use crate::model::{AnyId, FlagChange, Flags, Id, MailboxName, MaildirId, PairId, Side, Uid};
+use crate::model::{AnyId, Flags, Id, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::action::Move;
 use crate::reconcile::{Action, Outcome};
 use crate::state::{Change, Moved, Source};
-use crate::store::{FlagEdit, Keep, Place, Removal, Removed, Serve, Shift, StoreError, Transfer};
+use crate::store::{Keep, Place, Removal, Removed, Serve, Shift, StoreError, Transfer};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Messages recorded together.
@@ -136,9 +136,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         // One that is gone keeps its name in the base until that is settled.
         let mut shifts: Vec<Shift<MaildirId>> = Vec::new();
-        for file in names.keys() {
+        for (file, (one, _)) in &names {
+            let known = self.state.pair(one.pair.id)?;
             shifts.push(Shift {
                 renamed: self.state.has_file(work.base.key, file)?,
+                agreed: known.map(|known| known.pair.flags).unwrap_or_default(),
                 ..shift(file.clone())
             });
         }
@@ -168,55 +170,6 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
-    /// Letters of keywords mean something in their mailbox only. A file that another program moved
-    /// with its name, and whose letters still say in the old mailbox what the base says, gets the
-    /// letters of the new one. Done before the move across, and no more once it is done.
-    async fn carry_keywords(
-        &mut self,
-        works: &Works,
-        (from, to): (&MailboxName, &MailboxName),
-        moves: &[Move],
-    ) -> Result<(), Ended> {
-        let kept = moves.iter().filter_map(|one| match &one.partner {
-            AnyId::Local(file) if one.pair.file == *file => Some((file.clone(), one.pair.id)),
-            _ => None,
-        });
-        let kept: BTreeMap<MaildirId, PairId> = kept.collect();
-        let keys = self.state.mailboxes()?;
-        let (Some(work), Some(key), false) = (works.get(to), keys.get(from), kept.is_empty())
-        else {
-            return Ok(());
-        };
-        let base = self.state.base(*key)?.pairs.into_iter();
-        let base: BTreeMap<PairId, Flags> = base.map(|pair| (pair.id, pair.flags)).collect();
-        let place = work.place();
-        let files: Vec<MaildirId> = kept.keys().cloned().collect();
-        let mut edits = Vec::new();
-        for (id, meant) in self.local.keywords_as_in(&place, from, &files).await? {
-            let agreed = kept.get(&id).and_then(|pair| base.get(pair));
-            let says = |flags: &Flags| flags.keywords().cloned().collect::<BTreeSet<_>>();
-            if agreed.is_some_and(|agreed| says(agreed) == says(&meant)) {
-                edits.push((id, meant));
-            }
-        }
-        let read = self.local.keywords_as_in(&place, to, &files).await?;
-        let read: BTreeMap<MaildirId, Flags> = read.into_iter().collect();
-        let edit = |(id, meant): (MaildirId, Flags)| {
-            let now = read.get(&id)?;
-            let change = FlagChange::between(now, &meant);
-            (!change.is_empty()).then_some(FlagEdit {
-                id,
-                change,
-                saw: None,
-            })
-        };
-        let edits: Vec<FlagEdit<MaildirId>> = edits.into_iter().filter_map(edit).collect();
-        if !edits.is_empty() {
-            self.local.set_flags(&place, &edits).await?;
-        }
-        Ok(())
-    }
-
     async fn move_there(
         &mut self,
         works: &Works,
@@ -228,7 +181,6 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let Some(work) = works.get(to) else {
             return Ok(());
         };
-        self.carry_keywords(works, (from, to), moves).await?;
         let (mut names, mut leaving) = (BTreeMap::new(), BTreeMap::new());
         for one in moves {
             if let (AnyId::Remote(uid), AnyId::Local(file)) = (&one.id, &one.partner) {
@@ -362,5 +314,6 @@ fn shift<I>(id: I) -> Shift<I> {
         delivery: None,
         size: None,
         renamed: false,
+        agreed: Flags::default(),
     }
 }

@@ -132,6 +132,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let name = &scene.base.name;
         let settled = passed_over(name, settled, &Side::BOTH, report)?;
         scene.quiet = scene.full && overview.is_quiet(name);
+        if settled.is_some() {
+            let refused = self.state.refused_keywords(scene.base.key)?;
+            scene.remote.sees = scene.remote.sees.without(&refused);
+            scene.remote.stores = scene.remote.stores.without(&refused);
+        }
         Ok(settled.map(|()| (action, scene)))
     }
 
@@ -252,22 +257,18 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
 
     async fn plan_messages(
         &mut self,
-        scene: Scene,
+        mut scene: Scene,
         moves: &Moves,
         report: &mut Report,
     ) -> Result<Work, Ended> {
         let mut settled = moves.settled(&scene.base.name);
         let found = self.find_links(&scene, &mut settled, moves).await?;
+        self.read_repeated_letters(&mut scene, &found.links).await?;
         let dim = scene.dim_files();
         let (copies, waits) = settled.rest(&scene.base.name, moves, (&found.links, &dim));
         let lost = may_lie_elsewhere(&scene, report);
         let (base, remote, local) = (scene.base, scene.remote, scene.local);
-        for remark in remote.remarks.iter().chain(&local.remarks) {
-            report.trouble(Some(&base.name), &StoreError::Mailbox(remark.clone()));
-        }
-        if let Some(why) = remote.why_frozen {
-            report.note(format!("{}: {why}", base.name));
-        }
+        tell(&base.name, &remote, &local, report);
         let case = messages::Case {
             base: &base,
             remote: &remote,
@@ -310,6 +311,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             local_cursor: local.cursor,
             stores: remote.stores,
             kept: BTreeSet::new(),
+            relabels: scene.relabels,
             dim: !dim.is_empty(),
             // Where it cannot be seen, waiting does not end the doubt.
             in_doubt: !found.in_doubt.is_empty() && remote.coverage != Coverage::Partial,
@@ -319,6 +321,16 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             sound: true,
             base,
         })
+    }
+}
+
+/// Passes on what the looks at a mailbox are to tell the user.
+fn tell(name: &MailboxName, remote: &Look<Uid>, local: &Look<MaildirId>, report: &mut Report) {
+    for remark in remote.remarks.iter().chain(&local.remarks) {
+        report.trouble(Some(name), &StoreError::Mailbox(remark.clone()));
+    }
+    if let Some(why) = remote.why_frozen {
+        report.note(format!("{name}: {why}"));
     }
 }
 

@@ -7,6 +7,7 @@ use crate::reconcile::Action;
 use crate::reconcile::Cursor;
 use crate::reconcile::action::{Move, PairRef};
 use crate::reconcile::mailbox_action::Forget;
+use std::collections::BTreeMap;
 
 #[test]
 fn the_highest_uid_is_that_of_the_base_or_one_that_was_seen() {
@@ -35,6 +36,7 @@ fn what_moved_in_or_out_of_a_mailbox_keeps_its_cursors_where_they_are() {
             quiet: false,
             fate: Fate::Stays,
             forgotten: Vec::new(),
+            relabels: BTreeMap::new(),
         };
         (mb(name), scene)
     };

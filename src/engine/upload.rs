@@ -7,7 +7,8 @@ use super::copy::{Wanted, change, refusal, refused, wanted};
 use super::report::{Ended, Event, Observer, Report};
 use super::work::Work;
 use crate::model::{
-    AnyId, Canonical, ContentHash, Heading, Id, Kin, MailboxKey, MailboxName, MaildirId, Side, Uid,
+    AnyId, Canonical, ContentHash, Flags, Heading, Id, Kin, MailboxKey, MailboxName, MaildirId,
+    Side, Uid,
 };
 use crate::reconcile::Outcome;
 use crate::state::State;
@@ -165,22 +166,63 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             failed,
         } = posted;
         let name = &job.place.mailbox;
-        let complete = match receiver.finish().await {
+        let delivered = match receiver.finish().await {
+            Ok(delivered) => delivered,
+            Err(error) => {
+                let _reported = self.tolerate(name, Err(error.into()), report)?;
+                unsound.insert(name.clone());
+                return Ok(());
+            }
+        };
+        let mut answers = Answers {
+            sent,
+            failed,
+            delivered,
+        };
+        let bare = answers.take_tagged(job, batch);
+        if !self.record_uploads(job, batch, answers, report)? {
+            unsound.insert(name.clone());
+        }
+        if !bare.is_empty() {
+            self.upload_bare(job, &bare, report).await?;
+        }
+        Ok(())
+    }
+
+    /// Uploads messages without their keywords, of which the server may refuse one. The keywords
+    /// follow by STORE, with the next pass.
+    async fn upload_bare(
+        &mut self,
+        job: &UploadJob,
+        bare: &[(MaildirId, Wanted)],
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let name = &job.place.mailbox;
+        let posted = match self.post_batch(job, bare, report).await {
+            Ok(posted) => posted,
+            Err(ended) => {
+                let _reported = self.tolerate(name, Err(ended), report)?;
+                return Ok(());
+            }
+        };
+        let Posted {
+            receiver,
+            sent,
+            failed,
+            ..
+        } = posted;
+        match receiver.finish().await {
             Ok(delivered) => {
                 let answers = Answers {
                     sent,
                     failed,
                     delivered,
                 };
-                self.record_uploads(job, batch, answers, report)?
+                self.record_uploads(job, bare, answers, report)?;
             }
             Err(error) => {
                 let _reported = self.tolerate(name, Err(error.into()), report)?;
-                false
             }
-        };
-        if !complete {
-            unsound.insert(name.clone());
         }
         Ok(())
     }
@@ -287,6 +329,36 @@ struct Answers {
     sent: Vec<Sent>,
     failed: Vec<(MaildirId, String)>,
     delivered: Vec<(usize, Delivered<Uid>)>,
+}
+
+impl Answers {
+    /// Takes out messages with keywords that were refused: they are wanted without them.
+    fn take_tagged(
+        &mut self,
+        job: &UploadJob,
+        batch: &[(MaildirId, Wanted)],
+    ) -> Vec<(MaildirId, Wanted)> {
+        let wanted: BTreeMap<&MaildirId, &Wanted> = batch.iter().map(|(f, w)| (f, w)).collect();
+        let mut bare = Vec::new();
+        self.delivered.retain(|(tag, outcome)| {
+            let file = self.sent.get(*tag).map(|sent| &sent.file);
+            let want = file.and_then(|file| Some((file, *wanted.get(file)?)));
+            let (Delivered::Refused(_), Some((file, want))) = (outcome, want) else {
+                return true;
+            };
+            if job.stores.keep(&want.flags).keywords().next().is_none() {
+                return true;
+            }
+            let flags = Flags::from_parts(want.flags.bits(), []);
+            let want = Wanted {
+                flags,
+                ..want.clone()
+            };
+            bare.push((file.clone(), want));
+            false
+        });
+        bare
+    }
 }
 
 /// Takes files to the server, and notes in the state when they may be stored there.

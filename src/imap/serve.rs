@@ -8,7 +8,7 @@ use super::store::ImapStore;
 use super::tier::{Tier, plain, tier};
 use crate::model::{Kin, MailboxName, Outline, Uid};
 use crate::reconcile::{Cursor, Look};
-use crate::store::{Next, Place, Serve, StoreError};
+use crate::store::{Next, Place, RefusedKeyword, Serve, StoreError};
 
 impl Serve for ImapStore {
     fn names_messages(&self) -> bool {
@@ -44,6 +44,10 @@ impl Serve for ImapStore {
 
     fn left_by_us(&self, mailbox: &MailboxName, left: &Cursor) -> Option<Cursor> {
         self.cursor_after_us(mailbox, left)
+    }
+
+    fn take_refused(&mut self) -> Vec<RefusedKeyword> {
+        std::mem::take(&mut self.refused)
     }
 
     fn lanes(&self, changes: usize) -> usize {

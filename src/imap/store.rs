@@ -12,7 +12,8 @@ use super::tier::{Tier, plain, tier};
 use crate::model::{Excerpt, Fingerprint, MailboxBase, MailboxName, Uid, UidValidity};
 use crate::reconcile::{Cursor, Listed, Look};
 use crate::store::{
-    Ask, End, FlagEdit, Place, Removal, Removed, Shift, Sink, Store, StoreError, Transfer,
+    Ask, End, FlagEdit, Place, RefusedKeyword, Removal, Removed, Shift, Sink, Store, StoreError,
+    Transfer,
 };
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,6 +78,8 @@ pub struct ImapStore {
     pub(super) unseen: Rc<RefCell<BTreeSet<MailboxName>>>,
     /// UIDNEXT as listed, of mailboxes that have only new messages since they were left.
     pub(super) grown: BTreeMap<MailboxName, u32>,
+    /// Keywords that were refused, and that nobody has asked for yet.
+    pub(super) refused: Vec<RefusedKeyword>,
     /// To be sent along with the next change.
     pub(super) after: Vec<Command>,
     seats: Rc<Cell<usize>>,
@@ -100,6 +103,7 @@ impl ImapStore {
             ours: Rc::default(),
             unseen: Rc::default(),
             grown: BTreeMap::new(),
+            refused: Vec::new(),
             after: Vec::new(),
             seats: seats.clone(),
             _seat: Seat(seats),
@@ -159,6 +163,7 @@ impl ImapStore {
         }
         self.seats.set(self.seats.get() + 1);
         Some(ImapStore {
+            refused: Vec::new(),
             after: Vec::new(),
             server: self.server.clone(),
             settings: self.settings.clone(),

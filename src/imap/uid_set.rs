@@ -73,6 +73,27 @@ impl UidSet {
         UidSet::from_ranges(self.0.iter().chain(&other.0).copied())
     }
 
+    /// Those that are not in the other; `None`: there are none.
+    pub fn without(&self, other: &UidSet) -> Option<UidSet> {
+        let mut left = Vec::new();
+        for (low, high) in &self.0 {
+            let mut next = Some(*low);
+            for (from, to) in other
+                .0
+                .iter()
+                .filter(|(from, to)| from <= high && to >= low)
+            {
+                let Some(first) = next else { break };
+                if first < *from {
+                    left.push((first, from - 1));
+                }
+                next = to.checked_add(1).filter(|after| after <= high);
+            }
+            left.extend(next.map(|first| (first, *high)));
+        }
+        (!left.is_empty()).then_some(UidSet(left))
+    }
+
     /// Its UIDs, if there are no more than `most`.
     pub fn uids(&self, most: u64) -> Option<BTreeSet<Uid>> {
         if self.len() > most {
@@ -198,5 +219,23 @@ mod tests {
             .collect();
         assert_eq!(has, [2, 3, 4, 9]);
         assert!(UidSet::parse(b"1:4294967295").unwrap().uids(1000).is_none());
+    }
+
+    #[test]
+    fn a_set_without_another_keeps_the_gaps() {
+        let set = |text: &str| UidSet::parse(text.as_bytes()).unwrap();
+        for (own, other, left) in [
+            ("1:9", "3:4,7", "1:2,5:6,8:9"),
+            ("1:9", "9:20", "1:8"),
+            ("4:6,8", "1:4,6", "5,8"),
+            ("3", "4", "3"),
+        ] {
+            assert_eq!(
+                set(own).without(&set(other)),
+                Some(set(left)),
+                "{own} {other}"
+            );
+        }
+        assert_eq!(set("2:3").without(&set("1:9")), None);
     }
 }

@@ -6,12 +6,12 @@ use super::command::{Command, Set};
 use super::leave::{ask_after, expunge, modified, to_trash, unchanged};
 use super::look::still_there;
 use super::ours::knows_all;
-use super::reply::{Reply, Status};
+use super::reply::{Code, Completion, Reply, Status};
 use super::session::{Answer, Session};
 use super::store::ImapStore;
 use super::uid_set::UidSet;
-use crate::model::{FlagChange, MailboxName, Uid};
-use crate::store::{FlagEdit, Place, Removal, Removed, StoreError};
+use crate::model::{FlagChange, Flags, Keyword, MailboxName, SystemFlag, Uid};
+use crate::store::{FlagEdit, Place, RefusedKeyword, Removal, Removed, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl ImapStore {
@@ -24,22 +24,13 @@ impl ImapStore {
         for edit in edits {
             groups.entry(&edit.change).or_default().push(edit.id);
         }
-        let mut commands = Vec::new();
         let modseq = self.looked.get(&place.mailbox).copied();
-        for (change, uids) in &groups {
-            for set in UidSet::from_uids(uids).pieces() {
-                // The first STORE raises the MODSEQ, so only it can be made conditional.
-                let mut condition = modseq;
-                for (how, flags) in [(Set::Add, &change.add), (Set::Remove, &change.remove)] {
-                    if !flags.is_empty() {
-                        commands.push(Command::store(&set, condition.take(), how, flags));
-                    }
-                }
-            }
-        }
+        let orders = orders(&groups, modseq);
+        let commands: Vec<Command> = orders.iter().map(Order::command).collect();
         let after = std::mem::take(&mut self.after);
         let asked: BTreeSet<Uid> = edits.iter().map(|edit| edit.id).collect();
         let mut session = self.take().await?;
+        let mut declined = Vec::new();
         let set = async {
             self.open(&mut session, place).await?;
             self.must_be_free(&session, &place.mailbox)?;
@@ -53,8 +44,11 @@ impl ImapStore {
             let ours = self.ours(&place.mailbox).filter(|_| known);
             let ours = ours.and_then(|ours| ours.and_flags(&asked, &answers));
             let mut refused = UidSet::default();
-            for (_, done) in answers {
-                refused = refused.union(&modified(must(done, "change flags")?));
+            for (order, (_, done)) in orders.iter().zip(answers) {
+                refused = refused.union(&match order.may_be_split(&done) {
+                    true => order.split(&mut session, &mut declined).await?,
+                    false => modified(must(done, "change flags")?),
+                });
             }
             let ours = ours.filter(|_| refused == UidSet::default());
             self.keep_ours(&place.mailbox, ours);
@@ -69,10 +63,20 @@ impl ImapStore {
         }
         .await;
         self.put(session);
+        self.note_refused(&place.mailbox, declined);
         let set: BTreeSet<Uid> = set?;
         self.note_seen(&place.mailbox);
         let held = edits.iter().map(|edit| edit.id);
         Ok(held.filter(|uid| set.contains(uid)).collect())
+    }
+
+    fn note_refused(&mut self, mailbox: &MailboxName, declined: Vec<Refusal>) {
+        let refused = declined.into_iter().map(|(keyword, why)| RefusedKeyword {
+            mailbox: mailbox.clone(),
+            keyword,
+            why,
+        });
+        self.refused.extend(refused);
     }
 
     pub(super) async fn remove_with(
@@ -163,6 +167,115 @@ impl ImapStore {
         self.put(session);
         absent
     }
+}
+
+/// What is to be sent.
+fn orders<'e>(groups: &BTreeMap<&'e FlagChange, Vec<Uid>>, modseq: Option<u64>) -> Vec<Order<'e>> {
+    let mut orders = Vec::new();
+    for (change, uids) in groups {
+        for set in UidSet::from_uids(uids).pieces() {
+            // The first STORE raises the MODSEQ, so only it can be made conditional.
+            let mut condition = modseq;
+            for (how, flags) in [(Set::Add, &change.add), (Set::Remove, &change.remove)] {
+                if !flags.is_empty() {
+                    orders.push(Order {
+                        set: set.clone(),
+                        condition: condition.take(),
+                        how,
+                        flags,
+                    });
+                }
+            }
+        }
+    }
+    orders
+}
+
+/// A STORE.
+struct Order<'e> {
+    set: UidSet,
+    condition: Option<u64>,
+    how: Set,
+    flags: &'e Flags,
+}
+
+impl Order<'_> {
+    fn command(&self) -> Command {
+        Command::store(&self.set, self.condition, self.how, self.flags)
+    }
+
+    /// Whether the server said no to a STORE of which it may take a part: it has several flags, or
+    /// a keyword, and the answer is not one that any STORE would get just now.
+    fn may_be_split(&self, done: &Completion) -> bool {
+        let flags = self.flags;
+        let keyword = flags.keywords().next().is_some();
+        let several = flags.keywords().count() + flags.bits().count_ones() as usize > 1;
+        let refused = done.status != Status::Ok && (several || keyword && self.how == Set::Add);
+        let passing = match &done.code {
+            Some(Code::Other(name)) => PASSING.contains(&name.as_str()),
+            _ => false,
+        };
+        let busy = matches!(must(done.clone(), ""), Err(StoreError::Busy { .. }));
+        refused && !passing && !busy
+    }
+
+    /// Sends each flag on its own. Answers with what the server passed over.
+    async fn split(
+        &self,
+        session: &mut Session,
+        declined: &mut Vec<Refusal>,
+    ) -> Result<UidSet, StoreError> {
+        let mut passed_over = UidSet::default();
+        let (mut condition, mut failed, mut left) = (self.condition, None, self.set.clone());
+        for flag in singles(self.flags) {
+            let command = Command::store(&left, condition, self.how, &flag);
+            let (_, done) = session.run(&command).await?;
+            match must(done, "change flags") {
+                Ok(done) => {
+                    let modified = modified(done);
+                    passed_over = passed_over.union(&modified);
+                    condition = None;
+                    let Some(rest) = self.set.without(&passed_over) else {
+                        break;
+                    };
+                    left = rest;
+                }
+                Err(StoreError::Mailbox(why)) if self.how == Set::Add => {
+                    match flag.keywords().next() {
+                        Some(keyword) => declined.push((keyword.clone(), why)),
+                        None => failed = Some(StoreError::Mailbox(why)),
+                    }
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(passed_over),
+        }
+    }
+}
+
+/// A keyword, and what the server said to it.
+type Refusal = (Keyword, String);
+
+/// Codes of answers that say nothing of the flags (RFC 5530).
+const PASSING: [&str; 7] = [
+    "UNAVAILABLE",
+    "INUSE",
+    "NOPERM",
+    "SERVERBUG",
+    "EXPUNGEISSUED",
+    "TRYCREATE",
+    "CONTACTADMIN",
+];
+
+/// Each flag on its own, system flags first.
+fn singles(flags: &Flags) -> Vec<Flags> {
+    let system = SystemFlag::ALL.into_iter().filter(|flag| flags.has(*flag));
+    let system = system.map(|flag| Flags::of(&[flag]));
+    let keywords = flags.keywords().map(|k| Flags::from_parts(0, [k.clone()]));
+    system.chain(keywords).collect()
 }
 
 /// The messages of which it is told that they were changed. A STORE that has a condition tells it

@@ -77,7 +77,7 @@ impl MaildirStore {
             return Ok(keywords);
         }
         let letters = self.scan_of(name)?.letters();
-        if keywords.assign(wanted(), &letters) {
+        if keywords.assign(wanted(), &letters, &self.common) {
             keywords.save(&*self.disk, mailbox).map_err(io)?;
         }
         Ok(keywords)
@@ -311,7 +311,7 @@ fn likely_entries(flags: &Flags, keywords: &Keywords) -> Vec<Entry> {
         add: flags.clone(),
         ..FlagChange::default()
     };
-    let info = file_name::change(b"", &add, |keyword| keywords.letter(keyword));
+    let info = file_name::change(b"", &add, keywords);
     let entry = |sub: Sub, suffix: &[u8]| Entry {
         sub,
         suffix: suffix.into(),
@@ -327,9 +327,7 @@ fn likely_entries(flags: &Flags, keywords: &Keywords) -> Vec<Entry> {
 }
 
 fn changed(entry: &Entry, edit: &FlagEdit<MaildirId>, keywords: &Keywords) -> Entry {
-    let info = file_name::change(entry.info(), &edit.change, |keyword| {
-        keywords.letter(keyword)
-    });
+    let info = file_name::change(entry.info(), &edit.change, keywords);
     if info.is_empty() && entry.suffix.is_empty() {
         return entry.clone();
     }

@@ -4,32 +4,33 @@
 
 use super::file_name;
 use super::kernel::Kernel;
-use super::keywords::{FILE, Keywords};
+use super::keywords::{Common, FILE, Keywords};
 use super::layout::Layout;
 use super::line_ends::{Dropped, ToDisk, ToWire};
 use crate::model::*;
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
+use std::rc::Rc;
 
 /// File names: what is split is whole again, and a change of flags changes just these.
 pub fn file_names(data: &[u8]) {
     let (base, info) = file_name::split(data);
     assert!(data.starts_with(base) && data.ends_with(info));
     let _origin = file_name::origin(&MaildirId::new(base));
-    let letter = |keyword: &Keyword| {
-        keyword
-            .as_str()
-            .bytes()
-            .next()
-            .filter(u8::is_ascii_lowercase)
-    };
-    let name = |letter: u8| Keyword::new(&char::from(letter).to_string());
+    let letters: Vec<Keyword> = (b'a'..=b'z')
+        .filter_map(|letter| Keyword::new(&char::from(letter).to_string()))
+        .collect();
+    let mut table = Keywords::default();
+    let common = Common::on(Rc::new(Kernel));
+    table.assign(letters.iter(), &BTreeSet::new(), &common);
+    let name = |letter: u8| table.name(letter);
     let before = file_name::flags(info, name);
     for flag in [SystemFlag::Seen, SystemFlag::Flagged, SystemFlag::Deleted] {
         let after = before.clone().union(&Flags::of(&[flag]));
         let change = FlagChange::between(&before, &after);
-        let changed = file_name::change(info, &change, letter);
+        let changed = file_name::change(info, &change, &table);
         assert_eq!(
             file_name::flags(&changed, name),
             after,
@@ -37,7 +38,7 @@ pub fn file_names(data: &[u8]) {
             info.escape_ascii()
         );
         let back = FlagChange::between(&after, &before);
-        let restored = file_name::change(&changed, &back, letter);
+        let restored = file_name::change(&changed, &back, &table);
         assert_eq!(file_name::flags(&restored, name), before);
     }
 }

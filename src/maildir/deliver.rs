@@ -5,7 +5,7 @@
 use super::disk::{Create, Disk, Output, unique};
 use super::durable::Held;
 use super::file_name;
-use super::keywords::Keywords;
+use super::keywords::{Common, Keywords};
 use super::layout::join;
 use super::line_ends::{Dropped, ToDisk, ToWire};
 use super::scan::Sub;
@@ -32,6 +32,8 @@ pub struct MaildirReceiver {
     target: Target,
     host: String,
     there: Rc<There>,
+    /// The letters of keywords in all mailboxes.
+    common: Rc<Common>,
     current: Option<Current>,
     whole: Vec<(PathBuf, Delivery, u64)>,
     /// Files in `tmp` that are not yet where they belong: to be removed, whatever fails.
@@ -84,12 +86,13 @@ struct Current {
 }
 
 impl MaildirReceiver {
-    /// Begins to take messages in; `there` is what the mailbox holds.
+    /// Begins to take messages in; `there` is what the mailbox holds, `common` what letters mean in
+    /// others.
     pub fn new(
         disk: Rc<dyn Disk>,
         (mailbox, target): (&Path, Target),
         host: &str,
-        there: Rc<There>,
+        (there, common): (Rc<There>, Rc<Common>),
     ) -> MaildirReceiver {
         MaildirReceiver {
             disk,
@@ -97,6 +100,7 @@ impl MaildirReceiver {
             target,
             host: host.to_owned(),
             there,
+            common,
             current: None,
             whole: Vec::new(),
             made: BTreeSet::new(),
@@ -216,7 +220,7 @@ impl MaildirReceiver {
             let wanted: Vec<_> = deliveries
                 .flat_map(|d| d.flags.keywords().cloned())
                 .collect();
-            if keywords.assign(wanted.iter(), &self.there.letters) {
+            if keywords.assign(wanted.iter(), &self.there.letters, &self.common) {
                 keywords.save(&*self.disk, &self.mailbox)?;
             }
         }
@@ -263,7 +267,7 @@ impl MaildirReceiver {
             add,
             ..FlagChange::default()
         };
-        let info = file_name::change(b"", &change, |keyword| keywords.letter(keyword));
+        let info = file_name::change(b"", &change, keywords);
         let (directory, suffix) = match &self.target {
             Target::Quarantine(directory, _) => (directory.clone(), [b":2,", &*info].concat()),
             // Mail that nobody has seen and that carries no flags is new mail.

@@ -13,7 +13,7 @@ fn receive(pieces: &[&[u8]], flags: Flags) -> (String, Vec<u8>) {
         Rc::new(Kernel),
         (dir.path(), Target::Mailbox),
         "host",
-        there,
+        (there, Rc::new(Common::on(Rc::new(Kernel)))),
     );
     let (date, origin) = (Some(Timestamp(1_000_000)), None);
     let delivery = Delivery {

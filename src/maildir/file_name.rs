@@ -1,8 +1,10 @@
 //! What a file's name says: the unique base name, and the flags as letters after `:2,`
 //! (<https://cr.yp.to/proto/maildir.html>). What is not understood is kept.
 
+use super::keywords::Keywords;
 use crate::model::Timestamp;
 use crate::model::{FlagChange, Flags, Keyword, MaildirId, Origin, SystemFlag, Uid, UidValidity};
+use std::collections::BTreeSet;
 
 /// Letters and flags of the standard; `P` is `$Forwarded`.
 const LETTERS: [(u8, SystemFlag); 5] = [
@@ -41,13 +43,9 @@ pub fn flags(info: &[u8], keyword: impl Fn(u8) -> Option<Keyword>) -> Flags {
     flags
 }
 
-/// The info after a change; `letter` gives the letters of keywords, and those without one are left
-/// out. Unknown letters and what follows a comma stay.
-pub fn change(
-    info: &[u8],
-    change: &FlagChange,
-    letter: impl Fn(&Keyword) -> Option<u8>,
-) -> Vec<u8> {
+/// The info after a change, by the table of the mailbox. Keywords without a letter are left out,
+/// letters a to z without a keyword go; other letters and what follows a comma stay.
+pub fn change(info: &[u8], change: &FlagChange, table: &Keywords) -> Vec<u8> {
     let of = |flags: &Flags| -> Vec<u8> {
         let system = LETTERS
             .iter()
@@ -57,7 +55,7 @@ pub fn change(
             if *keyword == Keyword::forwarded() {
                 Some(b'P')
             } else {
-                letter(keyword)
+                table.letter(keyword)
             }
         });
         system.chain(keywords).collect()
@@ -66,13 +64,19 @@ pub fn change(
     let mut now: Vec<u8> = letters(info)
         .iter()
         .copied()
-        .filter(|l| !remove.contains(l))
+        .filter(|l| !remove.contains(l) && (!l.is_ascii_lowercase() || table.name(*l).is_some()))
         .collect();
     now.extend(add);
     now.sort_unstable();
     now.dedup();
     now.extend(info.get(letters(info).len()..).unwrap_or_default());
     now
+}
+
+/// The letters a to z of a file: those of keywords.
+pub fn keyword_letters(info: &[u8]) -> BTreeSet<u8> {
+    let all = letters(info).iter().copied();
+    all.filter(u8::is_ascii_lowercase).collect()
 }
 
 fn letters(info: &[u8]) -> &[u8] {
@@ -119,7 +123,10 @@ pub fn origin(base: &MaildirId) -> Option<Origin> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::kernel::Kernel;
+    use super::super::keywords::Common;
     use super::*;
+    use std::rc::Rc;
 
     fn keyword(letter: u8) -> Option<Keyword> {
         (letter == b'a').then(|| Keyword::new("work")).flatten()
@@ -144,16 +151,19 @@ mod tests {
     }
 
     #[test]
-    fn changes_keep_what_they_do_not_know() {
-        let letter = |k: &Keyword| (k.as_str() == "work").then_some(b'a');
+    fn a_change_keeps_flags_it_does_not_know_and_no_empty_letter() {
+        let mut table = Keywords::default();
+        let work = Keyword::new("work");
+        assert!(table.assign(work.iter(), &BTreeSet::new(), &Common::on(Rc::new(Kernel))));
         let mut add = Flags::of(&[SystemFlag::Answered]);
         add.insert_keyword(Keyword::new("work").unwrap());
         add.insert_keyword(Keyword::new("no letter").or(Keyword::new("other")).unwrap());
         let remove = Flags::of(&[SystemFlag::Seen]);
         let edit = FlagChange { add, remove };
-        for (before, after) in [("FS,foo", "FRa,foo"), ("", "Ra"), ("SXz", "RXaz")] {
-            assert_eq!(change(before.as_bytes(), &edit, letter), after.as_bytes());
+        for (before, after) in [("FS,foo", "FRa,foo"), ("", "Ra"), ("SXz", "RXa")] {
+            assert_eq!(change(before.as_bytes(), &edit, &table), after.as_bytes());
         }
+        assert_eq!(keyword_letters(b"FSbz,a"), BTreeSet::from(*b"bz"));
     }
 
     #[test]

@@ -2,13 +2,12 @@
 
 use super::change::failed;
 use super::deliver::{MaildirReceiver, Target};
-use super::file_name;
 use super::keywords::Keywords;
 use super::owner::Owner;
 use super::read::Message;
 use super::scan::Times;
 use super::store::MaildirStore;
-use crate::model::{Excerpt, Flags, MailboxName, MaildirId, Recorded, Unlike};
+use crate::model::{Excerpt, Letters, MailboxName, MaildirId, Recorded, Unlike};
 use crate::reconcile::{Cursor, Look};
 use crate::store::{Delivery, Depth, Keep, Place, Published, StoreError};
 use std::io;
@@ -43,7 +42,7 @@ impl Keep for MaildirStore {
             self.disk.clone(),
             (&self.root, target),
             &self.host,
-            Rc::default(),
+            (Rc::default(), self.common.clone()),
         ))
     }
 
@@ -99,26 +98,18 @@ impl Keep for MaildirStore {
         self.split_file(place, id)
     }
 
-    async fn keywords_as_in(
-        &mut self,
-        place: &Place,
-        other: &MailboxName,
-        ids: &[MaildirId],
-    ) -> Result<Vec<(MaildirId, Flags)>, StoreError> {
-        let other = self.path(other);
-        if !self.disk.is_dir(&other.join("cur")) {
-            return Ok(Vec::new());
+    async fn letters(&mut self, mailbox: &MailboxName) -> Result<Option<Letters>, StoreError> {
+        let path = self.path(mailbox);
+        if !self.disk.is_dir(&path.join("cur")) {
+            return Ok(None);
         }
-        let keywords =
-            Keywords::load(&*self.disk, &other).map_err(|error| failed(&other, &error))?;
-        let mut all = Vec::new();
-        for id in ids {
-            if let Some(entry) = self.find(&place.mailbox, id)? {
-                let flags = file_name::flags(entry.info(), |letter| keywords.name(letter));
-                all.push((id.clone(), flags));
-            }
-        }
-        Ok(all)
+        let keywords = Keywords::load(&*self.disk, &path);
+        let keywords = keywords.map_err(|error| failed(&path, &error))?;
+        Ok(Some(keywords.letters()))
+    }
+
+    async fn tables(&mut self) -> Result<Vec<Letters>, StoreError> {
+        Ok(self.common.tables())
     }
 
     async fn bare_sizes(

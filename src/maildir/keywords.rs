@@ -1,12 +1,16 @@
 //! Keywords as Dovecot keeps them: letters a to z in file names, and a file `dovecot-keywords` in
 //! the mailbox that says what each stands for (a line a keyword: number, space, name). The 27th
-//! has no letter; it lives in the state database only.
+//! has no letter; it lives in the state database only. A table that is there is only added to, as
+//! Dovecot does; a keyword gets the letter that it has in other mailboxes where that is free, so
+//! that a file means the same wherever `mv` puts it.
 
 use super::disk::{Create, Disk};
-use crate::model::{Flags, Keyword};
+use crate::model::{Flags, Keyword, Letters};
 use crate::reconcile::FlagMask;
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// The name of the file.
 pub const FILE: &str = "dovecot-keywords";
@@ -41,19 +45,33 @@ impl Keywords {
         Ok(keywords)
     }
 
+    /// The letters that have a meaning, with their keywords.
+    pub fn letters(&self) -> Letters {
+        let mut letters = Letters::default();
+        for (index, name) in self.names.iter().enumerate() {
+            if let (Some(name), Some(letter)) = (name, letter_at(index))
+                && !is_placeholder(index, name)
+            {
+                letters.insert(letter, name.clone());
+            }
+        }
+        letters
+    }
+
     /// What a letter stands for.
     pub fn name(&self, letter: u8) -> Option<Keyword> {
         let index = usize::from(letter.checked_sub(b'a')?);
-        self.names.get(index).cloned().flatten()
+        let name = self.names.get(index)?.as_ref()?;
+        (!is_placeholder(index, name)).then(|| name.clone())
     }
 
     /// The letter of a keyword.
     pub fn letter(&self, keyword: &Keyword) -> Option<u8> {
-        let index = self
-            .names
-            .iter()
-            .position(|name| name.as_ref() == Some(keyword))?;
-        u8::try_from(index).ok().map(|index| b'a' + index)
+        let mut names = self.names.iter().enumerate();
+        let is_it = |(index, name): &(usize, &Option<Keyword>)| {
+            name.as_ref() == Some(keyword) && !is_placeholder(*index, keyword)
+        };
+        names.find(is_it).and_then(|(index, _)| letter_at(index))
     }
 
     /// Whether a keyword has a letter, that of the standard included.
@@ -63,12 +81,12 @@ impl Keywords {
 
     /// All that have a letter.
     pub fn all(&self) -> Flags {
-        Flags::from_parts(0, self.names.iter().flatten().cloned())
+        Flags::from_parts(0, self.letters().iter().map(|(_, name)| name.clone()))
     }
 
     /// Whether another keyword would get a letter. `used`: letters that files carry, known or not.
     pub fn has_room(&self, used: &BTreeSet<u8>) -> bool {
-        self.free(used).is_some()
+        self.free(used).next().is_some()
     }
 
     /// Gives letters to those that have none, as long as there are any. Whether it gave one.
@@ -76,32 +94,39 @@ impl Keywords {
         &mut self,
         wanted: impl Iterator<Item = &'a Keyword>,
         used: &BTreeSet<u8>,
+        common: &Common,
     ) -> bool {
         let mut gave = false;
         for keyword in wanted.filter(|keyword| **keyword != Keyword::forwarded()) {
             if self.letter(keyword).is_some() {
                 continue;
             }
-            let Some(slot) = self.free(used).and_then(|free| self.names.get_mut(free)) else {
-                break;
+            let free = self
+                .free(used)
+                .filter(|index| !is_placeholder(*index, keyword));
+            let Some(index) = common.choose(keyword, &free.collect::<Vec<usize>>()) else {
+                continue;
             };
-            *slot = Some(keyword.clone());
-            gave = true;
+            if let Some(slot) = self.names.get_mut(index) {
+                *slot = Some(keyword.clone());
+                common.note(keyword, index);
+                gave = true;
+            }
         }
         gave
     }
 
     /// A letter that files carry without a name in the file belonged to a keyword once; giving it
     /// to another would turn the one into the other.
-    fn free(&self, used: &BTreeSet<u8>) -> Option<usize> {
-        let stale =
-            |index: &usize| u8::try_from(*index).is_ok_and(|index| used.contains(&(b'a' + index)));
+    fn free(&self, used: &BTreeSet<u8>) -> impl Iterator<Item = usize> {
         let open = self
             .names
             .iter()
             .enumerate()
             .filter(|(_, name)| name.is_none());
-        open.map(|(index, _)| index).find(|index| !stale(index))
+        let stale = |index: usize| letter_at(index).is_some_and(|letter| used.contains(&letter));
+        open.map(|(index, _)| index)
+            .filter(move |index| !stale(*index))
     }
 
     /// Writes the file: whole or not at all.
@@ -121,6 +146,95 @@ impl Keywords {
             }
         }
         file.sync()
+    }
+}
+
+fn letter_at(index: usize) -> Option<u8> {
+    let index = u8::try_from(index).ok().filter(|index| *index < 26)?;
+    Some(b'a' + index)
+}
+
+/// Whether Dovecot made the name up for a letter of which it found none (`unknown-0` for `a`, with
+/// `?` behind it where that was taken): such a letter means nothing.
+fn is_placeholder(index: usize, name: &Keyword) -> bool {
+    let made_up = name.as_str().trim_end_matches('?');
+    made_up.eq_ignore_ascii_case(&format!("unknown-{index}"))
+}
+
+/// The letters that keywords have in the mailboxes of an account: read when the first keyword needs
+/// one, and not before.
+pub struct Common {
+    disk: Rc<dyn Disk>,
+    places: RefCell<Vec<PathBuf>>,
+    tables: RefCell<Option<Vec<Letters>>>,
+    /// How many tables give a keyword a letter (an index from 0).
+    counts: RefCell<BTreeMap<(Keyword, usize), usize>>,
+}
+
+impl Common {
+    /// Those of an account without mailboxes, as long as none are listed.
+    pub fn on(disk: Rc<dyn Disk>) -> Common {
+        Common {
+            disk,
+            places: RefCell::default(),
+            tables: RefCell::default(),
+            counts: RefCell::default(),
+        }
+    }
+
+    /// The mailboxes are these; what was read before does not count any more.
+    pub fn list(&self, mailboxes: Vec<PathBuf>) {
+        *self.places.borrow_mut() = mailboxes;
+        *self.tables.borrow_mut() = None;
+    }
+
+    /// The different tables of the account. One that cannot be read counts as empty.
+    pub fn tables(&self) -> Vec<Letters> {
+        if let Some(tables) = &*self.tables.borrow() {
+            return tables.clone();
+        }
+        let mut tables = BTreeSet::new();
+        let mut counts = BTreeMap::new();
+        for mailbox in &*self.places.borrow() {
+            let letters = match Keywords::load(&*self.disk, mailbox) {
+                Ok(keywords) => keywords.letters(),
+                Err(error) => {
+                    tracing::debug!(path = %mailbox.display(), %error, "keywords not read");
+                    continue;
+                }
+            };
+            for (letter, keyword) in letters.iter() {
+                let entry = (keyword.clone(), usize::from(letter - b'a'));
+                *counts.entry(entry).or_default() += 1;
+            }
+            tables.insert(letters);
+        }
+        tables.remove(&Letters::default());
+        let tables: Vec<Letters> = tables.into_iter().collect();
+        *self.counts.borrow_mut() = counts;
+        *self.tables.borrow_mut() = Some(tables.clone());
+        tables
+    }
+
+    /// Of these places: that which the keyword has most often elsewhere, else one that no other
+    /// keyword has elsewhere, else the first.
+    fn choose(&self, keyword: &Keyword, free: &[usize]) -> Option<usize> {
+        self.tables();
+        let counts = self.counts.borrow();
+        let own = counts
+            .iter()
+            .filter(|((name, at), _)| name == keyword && free.contains(at));
+        // The first of those that are most.
+        let own = own.max_by_key(|((_, at), count)| (**count, std::cmp::Reverse(*at)));
+        let taken: BTreeSet<usize> = counts.keys().map(|(_, at)| *at).collect();
+        let apart = || free.iter().find(|at| !taken.contains(at)).copied();
+        let own = own.map(|((_, at), _)| *at);
+        own.or_else(apart).or_else(|| free.first().copied())
+    }
+
+    fn note(&self, keyword: &Keyword, index: usize) {
+        let mut counts = self.counts.borrow_mut();
+        *counts.entry((keyword.clone(), index)).or_default() += 1;
     }
 }
 
@@ -153,11 +267,63 @@ mod tests {
         // Some file carries the letter b, whose name is lost.
         let used = BTreeSet::from([b'b']);
         assert!(keywords.has_room(&used));
-        assert!(keywords.assign(many.iter(), &used));
+        let common = Common::on(Rc::new(Kernel));
+        assert!(keywords.assign(many.iter(), &used, &common));
         assert_eq!(keywords.letter(&many[0]), Some(b'd'));
         assert_eq!(keywords.letter(&many[23]), None);
-        assert!(!keywords.has_room(&used) && !keywords.assign(many.iter(), &used));
+        assert!(!keywords.has_room(&used) && !keywords.assign(many.iter(), &used, &common));
         keywords.save(&Kernel, dir.path()).unwrap();
         assert_eq!(Keywords::load(&Kernel, dir.path()).unwrap(), keywords);
+    }
+
+    fn word(text: &str) -> Keyword {
+        Keyword::new(text).unwrap()
+    }
+
+    #[test]
+    fn a_keyword_has_the_same_letter_in_all_mailboxes() {
+        let dir = tempfile::tempdir().unwrap();
+        let mailbox = |name: &str, table: &str| {
+            let path = dir.path().join(name);
+            std::fs::create_dir(&path).unwrap();
+            std::fs::write(path.join(FILE), table).unwrap();
+            path
+        };
+        let places = [
+            mailbox("A", "0 work\n1 todo\n"),
+            mailbox("B", "3 work\n0 work\n"),
+        ];
+        let common = Common::on(Rc::new(Kernel));
+        common.list(places.to_vec());
+        assert_eq!(common.tables().len(), 2);
+        let letter = |table: &str, keyword: &str, used: &[u8]| {
+            let count: usize = common.counts.borrow().values().sum();
+            let path = mailbox(&format!("C{count}"), table);
+            let mut keywords = Keywords::load(&Kernel, &path).unwrap();
+            let used = used.iter().copied().collect();
+            assert!(keywords.assign([word(keyword)].iter(), &used, &common));
+            keywords.letter(&word(keyword)).unwrap()
+        };
+        assert_eq!(letter("", "todo", b""), b'b', "as elsewhere");
+        assert_eq!(letter("1 other\n", "work", b""), b'a', "as in most");
+        assert_eq!(letter("", "new", b""), b'c', "as nothing elsewhere");
+        assert_eq!(letter("", "todo", b"b"), b'e', "files carry that letter");
+    }
+
+    #[test]
+    fn a_name_that_dovecot_made_up_is_no_keyword() {
+        let dir = tempfile::tempdir().unwrap();
+        let table = "0 unknown-0\n1 unknown-0\n2 unknown-2?\n";
+        std::fs::write(dir.path().join(FILE), table).unwrap();
+        let mut keywords = Keywords::load(&Kernel, dir.path()).unwrap();
+        assert_eq!((keywords.name(b'a'), keywords.name(b'c')), (None, None));
+        assert_eq!(keywords.letter(&word("unknown-0")), Some(b'b'));
+        assert_eq!(keywords.all().to_string(), "unknown-0");
+        let (none, common) = (BTreeSet::new(), Common::on(Rc::new(Kernel)));
+        assert!(keywords.assign([word("unknown-3")].iter(), &none, &common));
+        assert_eq!(keywords.letter(&word("unknown-3")), Some(b'e'));
+        keywords.write(&Kernel, &dir.path().join(FILE)).unwrap();
+        let text = std::fs::read_to_string(dir.path().join(FILE)).unwrap();
+        assert_eq!(text, format!("{table}4 unknown-3\n"), "only added to");
     }
 }

@@ -92,6 +92,7 @@ impl MaildirStore {
             self.paths.insert(listed.name.clone(), path);
             all.insert(listed.name.clone(), listed);
         }
+        self.common.list(self.paths.values().cloned().collect());
         Ok(all.into_values().collect())
     }
 

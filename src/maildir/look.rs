@@ -64,6 +64,7 @@ impl MaildirStore {
         Ok(left.map(|left| {
             let mut look = Look::unchanged(None, left.write());
             (look.sees, look.stores) = masks(&keywords, &BTreeSet::new());
+            look.letters = keywords.letters();
             look
         }))
     }
@@ -88,6 +89,7 @@ impl MaildirStore {
         let lost = || StoreError::Bug("a scan was lost".into());
         let scan = self.scans.get(&base.name).ok_or_else(lost)?;
         (look.sees, look.stores) = masks(&keywords, &scan.letters());
+        look.letters = keywords.letters();
         look.remarks = scan.remarks.clone();
         let pairs: HashMap<&MaildirId, &Pair> =
             base.pairs.iter().map(|pair| (&pair.file, pair)).collect();
@@ -103,6 +105,7 @@ impl MaildirStore {
             .collect();
         for (id, entry) in &scan.entries {
             let pair = pairs.get(id).copied();
+            note_letters(&mut look, id, entry.info(), pair.is_none());
             if pair.is_none() {
                 look.origins
                     .extend(file_name::origin(id).map(|origin| (id.clone(), origin)));
@@ -130,6 +133,7 @@ impl MaildirStore {
         let keywords = Keywords::load(&*self.disk, &mailbox).map_err(io)?;
         self.forget_scan(name);
         let mut look = Look::unchanged(None, Cursor::default());
+        look.letters = keywords.letters();
         let (mut letters, mut odd) = (BTreeSet::new(), false);
         let (mut glimpse, mut new) = (BTreeMap::new(), Vec::new());
         let mut show = |sub: Sub, (base, suffix): (&[u8], &[u8]), kind: Kind, size: Option<u64>| {
@@ -152,6 +156,7 @@ impl MaildirStore {
             if struck != Struck::Same {
                 new.extend((struck == Struck::New).then(id));
                 odd |= size.is_some() || glimpse.insert(id(), entry()).is_some();
+                note_letters(&mut look, &id(), info, struck == Struck::New);
                 look.seen.insert(id(), Some(flags));
             }
         };
@@ -189,6 +194,19 @@ fn left_at(cursor: Option<&Cursor>, times: Times, at: i64) -> Cursor {
         .and_then(Left::read)
         .filter(|left| left.surely(&times) || !says_less(left));
     same.unwrap_or(fresh).write()
+}
+
+/// Notes the letters of a new file, and of a known one whether some of its letters mean nothing.
+fn note_letters(look: &mut Look<MaildirId>, id: &MaildirId, info: &[u8], new: bool) {
+    let letters = file_name::keyword_letters(info);
+    if letters.is_empty() {
+        return;
+    }
+    match new {
+        true => drop(look.carried.insert(id.clone(), letters)),
+        false if !look.letters.name_all(&letters) => drop(look.vague.insert(id.clone())),
+        false => {}
+    }
 }
 
 /// Empty files are broken; files of another size than they had were edited.

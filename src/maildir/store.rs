@@ -7,7 +7,7 @@ use super::disk::Disk;
 use super::durable::Held;
 use super::file_name;
 use super::kernel::Kernel;
-use super::keywords::Keywords;
+use super::keywords::{Common, Keywords};
 use super::layout::Layout;
 use super::marker::{Claim, Opened, Root};
 use super::owner::Owner;
@@ -35,6 +35,8 @@ pub struct MaildirStore {
     pub(super) owner: Owner,
     /// Where mailboxes were found; others lie where the layout says.
     pub(super) paths: BTreeMap<MailboxName, PathBuf>,
+    /// The letters of keywords in all mailboxes.
+    pub(super) common: Rc<Common>,
     pub(super) scans: BTreeMap<MailboxName, Scan>,
     /// Where those files were seen last that changed, in mailboxes that were not kept as a whole.
     pub(super) glimpses: BTreeMap<MailboxName, BTreeMap<MaildirId, Entry>>,
@@ -70,6 +72,7 @@ impl MaildirStore {
             claim,
             owner: Owner::default(),
             paths: BTreeMap::new(),
+            common: Rc::new(Common::on(disk.clone())),
             scans: BTreeMap::new(),
             glimpses: BTreeMap::new(),
             there: BTreeMap::new(),
@@ -203,7 +206,7 @@ impl MaildirStore {
             disk,
             (&mailbox, target),
             &self.host,
-            there,
+            (there, self.common.clone()),
         ))
     }
 

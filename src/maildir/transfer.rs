@@ -33,10 +33,7 @@ impl MaildirStore {
         }
         let flags: Vec<Flags> = entries
             .iter()
-            .map(|(shift, entry)| match &shift.delivery {
-                Some(delivery) => delivery.flags.clone(),
-                None => file_name::flags(entry.info(), |letter| here.name(letter)),
-            })
+            .map(|(shift, entry)| flags_of(shift, entry, &here))
             .collect();
         let there = self.assign(&to.mailbox, &target, &flags)?;
         let (mut done, mut touched) = (Vec::new(), BTreeSet::new());
@@ -52,7 +49,7 @@ impl MaildirStore {
                 }
                 Transfer::Move => {
                     let id = (!shift.renamed).then(|| shift.id.clone());
-                    Landing::moved(id, &entry, &here, &there)
+                    Landing::moved(id, &entry, flags, &there)
                 }
             };
             let landed = match how {
@@ -121,7 +118,8 @@ impl MaildirStore {
         let disk = self.disk.clone();
         let load = || -> io::Result<Keywords> {
             let mut keywords = Keywords::load(&*disk, mailbox)?;
-            if keywords.assign(flags.iter().flat_map(Flags::keywords), &letters) {
+            let wanted = flags.iter().flat_map(Flags::keywords);
+            if keywords.assign(wanted, &letters, &self.common) {
                 keywords.save(&*disk, mailbox)?;
             }
             Ok(keywords)
@@ -172,28 +170,27 @@ struct Landing {
 
 impl Landing {
     /// A file keeps its name, if it may; letters of keywords are those of the mailbox it comes to.
-    fn moved(id: Option<MaildirId>, entry: &Entry, here: &Keywords, there: &Keywords) -> Landing {
-        let own: Vec<u8> = entry.info().to_vec();
-        let flags = file_name::flags(&own, |letter| here.name(letter));
+    fn moved(id: Option<MaildirId>, entry: &Entry, flags: &Flags, there: &Keywords) -> Landing {
+        let own = entry.info();
         let end = own.iter().position(|b| *b == b',').unwrap_or(own.len());
-        let plain = |(at, letter): (usize, &u8)| {
-            let named = at < end && letter.is_ascii_lowercase() && here.name(*letter).is_some();
-            (!named).then_some(*letter)
-        };
-        let rest: Vec<u8> = own.iter().enumerate().filter_map(plain).collect();
+        let letter = |(at, letter): &(usize, &u8)| *at < end && letter.is_ascii_lowercase();
+        let rest = own.iter().enumerate().filter(|one| !letter(one));
+        let rest: Vec<u8> = rest.map(|(_, byte)| *byte).collect();
         let change = FlagChange {
-            add: flags,
+            add: flags.clone(),
             remove: Flags::default(),
         };
-        let info = file_name::change(&rest, &change, |keyword| there.letter(keyword));
-        let suffix = match entry.suffix.is_empty() {
-            true => Box::default(),
-            false => [b":2,", &*info].concat().into_boxed_slice(),
+        let info = file_name::change(&rest, &change, there);
+        let plain = entry.suffix.is_empty() && info.is_empty();
+        let (sub, suffix) = match plain {
+            true => (entry.sub, Box::default()),
+            false if info.is_empty() => (entry.sub, b":2,".to_vec().into_boxed_slice()),
+            false => (Sub::Cur, [b":2,", &*info].concat().into_boxed_slice()),
         };
         Landing {
             id,
             delivery: None,
-            sub: entry.sub,
+            sub,
             suffix,
         }
     }
@@ -204,7 +201,7 @@ impl Landing {
             add: flags.clone(),
             remove: Flags::default(),
         };
-        let info = file_name::change(b"", &change, |keyword| there.letter(keyword));
+        let info = file_name::change(b"", &change, there);
         let (sub, suffix) = match info.is_empty() {
             true => (Sub::New, Box::default()),
             false => (Sub::Cur, [b":2,", &*info].concat().into_boxed_slice()),
@@ -228,6 +225,17 @@ impl Landing {
             _ => MaildirId::new(format!("{}.{host}", unique(disk, "m")).into_bytes()),
         }
     }
+}
+
+/// The flags of a file that is moved or copied: those it is to get, or those of its name and the
+/// keywords that its mailbox has no letter for.
+fn flags_of(shift: &Shift<MaildirId>, entry: &Entry, here: &Keywords) -> Flags {
+    if let Some(delivery) = &shift.delivery {
+        return delivery.flags.clone();
+    }
+    let hidden = shift.agreed.keywords().filter(|keyword| !here.has(keyword));
+    let hidden = Flags::from_parts(0, hidden.cloned());
+    file_name::flags(entry.info(), |letter| here.name(letter)).union(&hidden)
 }
 
 fn date_of(disk: &dyn Disk, path: &Path) -> Option<Timestamp> {

@@ -1,7 +1,8 @@
 //! The words of the domain as values: no I/O, no clock, no decisions.
 //!
 //! Reading order: [`side`] (which of the two), [`id`] (how each names a message), [`flags`],
-//! [`mailbox`] (names), [`scope`] (some of them), [`bare`] and [`content`] (what makes two
+//! [`letters`] (keywords in the names of files), [`mailbox`] (names), [`scope`] (some of them),
+//! [`bare`] and [`content`] (what makes two
 //! messages the same), [`kin`] (what a server calls the same), [`base`] (what both sides last
 //! agreed on), [`recorded`] (that in short).
 
@@ -10,6 +11,8 @@ pub mod side;
 pub mod id;
 
 pub mod flags;
+
+pub mod letters;
 
 pub mod mailbox;
 
@@ -31,6 +34,7 @@ pub use content::{Canonical, ContentHash, Excerpt, Fingerprint};
 pub use flags::{FlagChange, Flags, Keyword, SystemFlag};
 pub use id::{AnyId, Id, MaildirId, ModSeq, Origin, PairId, Timestamp, Uid, UidValidity};
 pub use kin::{Heading, Kin};
+pub use letters::Letters;
 pub use mailbox::{MailboxKey, MailboxName};
 pub use recorded::{Recorded, Struck, Unlike};
 pub use scope::Scope;

@@ -1,7 +1,7 @@
 //! What a side looks like: the answer to "look there". Values only; the rooms `imap` and
 //! `maildir` make them.
 
-use crate::model::{Flags, Kin, MailboxName, Origin, UidValidity};
+use crate::model::{Flags, Kin, Letters, MailboxName, Origin, UidValidity};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A place to go on looking from. Its text is made and read by the store that gave it; nobody
@@ -92,6 +92,12 @@ pub struct Look<I: Ord> {
     pub sizes: BTreeMap<I, u64>,
     /// Where files of ours came from, by their names.
     pub origins: BTreeMap<I, Origin>,
+    /// The keywords that letters in the names of files stand for; none on the server.
+    pub letters: Letters,
+    /// The letters of those new files that carry any.
+    pub carried: BTreeMap<I, BTreeSet<u8>>,
+    /// Known files with letters that mean nothing: a keyword that they lack may be one of these.
+    pub vague: BTreeSet<I>,
     /// What new messages are called wherever they lie, where that came with the look.
     pub kin: BTreeMap<I, Kin>,
     /// Flags whose absence means something here.
@@ -137,6 +143,9 @@ impl<I: Ord> Look<I> {
             edited: BTreeSet::new(),
             sizes: BTreeMap::new(),
             origins: BTreeMap::new(),
+            letters: Letters::default(),
+            carried: BTreeMap::new(),
+            vague: BTreeSet::new(),
             kin: BTreeMap::new(),
             sees: FlagMask::All,
             stores: FlagMask::All,
@@ -203,6 +212,8 @@ pub enum FlagMask {
     All,
     /// These.
     Only(Flags),
+    /// Any but these.
+    Except(Flags),
 }
 
 impl FlagMask {
@@ -211,6 +222,7 @@ impl FlagMask {
         match self {
             FlagMask::All => flags.clone(),
             FlagMask::Only(mask) => flags.intersection(mask),
+            FlagMask::Except(mask) => flags.difference(mask),
         }
     }
 
@@ -219,6 +231,17 @@ impl FlagMask {
         match self {
             FlagMask::All => Flags::default(),
             FlagMask::Only(mask) => flags.difference(mask),
+            FlagMask::Except(mask) => flags.intersection(mask),
+        }
+    }
+
+    /// The mask without these.
+    pub fn without(&self, flags: &Flags) -> FlagMask {
+        match self {
+            _ if flags.is_empty() => self.clone(),
+            FlagMask::All => FlagMask::Except(flags.clone()),
+            FlagMask::Only(mask) => FlagMask::Only(mask.difference(flags)),
+            FlagMask::Except(mask) => FlagMask::Except(mask.union(flags)),
         }
     }
 }
@@ -227,6 +250,26 @@ impl FlagMask {
 mod tests {
     use super::*;
     use crate::model::Uid;
+
+    #[test]
+    fn a_mask_without_flags_hides_them() {
+        let word = |text: &str| Flags::from_parts(0, crate::model::Keyword::new(text));
+        let (work, todo) = (word("work"), word("todo"));
+        let both = work.union(&todo);
+        for mask in [FlagMask::All, FlagMask::Only(both.clone())] {
+            assert_eq!(mask.without(&Flags::default()), mask);
+            let one = mask.without(&work);
+            assert_eq!(
+                (one.keep(&both), one.hide(&both)),
+                (todo.clone(), work.clone())
+            );
+            let none = one.without(&todo);
+            assert_eq!(
+                (none.keep(&both), none.hide(&both)),
+                (word(""), both.clone())
+            );
+        }
+    }
 
     #[test]
     fn what_is_shown_as_agreed_is_there_whole_and_has_these_flags() {

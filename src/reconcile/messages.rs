@@ -129,8 +129,8 @@ impl Table<'_> {
         let case = self.case;
         let out = merge(
             &pair.flags,
-            &opinion(case.remote, remote, self.follows(Side::Remote)),
-            &opinion(case.local, local, self.follows(Side::Local)),
+            &opinion(case.remote, &pair.uid, remote, self.follows(Side::Remote)),
+            &opinion(case.local, &pair.file, local, self.follows(Side::Local)),
         );
         let changed = out.merged != pair.flags || !out.remote.is_empty() || !out.local.is_empty();
         // A tombstone on a message that both have belongs to a deletion that did not come about.
@@ -303,8 +303,8 @@ impl Table<'_> {
         let either = here.clone().or_else(|| there.clone()).unwrap_or_default();
         let there = there.unwrap_or_else(|| either.clone());
         let here = here.unwrap_or_else(|| there.clone());
-        let remote = opinion(case.remote, &there, self.follows(Side::Remote));
-        let local = opinion(case.local, &here, self.follows(Side::Local));
+        let remote = opinion(case.remote, &uid, &there, self.follows(Side::Remote));
+        let local = opinion(case.local, file, &here, self.follows(Side::Local));
         let met = first_meeting(&there, &here);
         let out = match pair {
             Some(_) => merge(&before, &remote, &local),

@@ -3,7 +3,8 @@
 //! Reading order: [`policy`] (what the user wants), [`look`] (what a side looks like), [`action`],
 //! [`mailbox_action`] and [`plan`] (what can be done), [`outcome`] (what was done), [`three_way`]
 //! (flags), [`matching`] (which two are the same message), [`moves`] (which was moved or copied,
-//! going by each [`sighting`]; what is [`settled`] then), [`messages`] (the table of one mailbox),
+//! going by each [`sighting`], with the keywords of each file that was [`filed`]; what is
+//! [`settled`] then), [`messages`] (the table of one mailbox),
 //! [`mailboxes`] (the table of mailboxes, after their [`renames`], and the return of those that a
 //! cut run was [`leaving`]), [`guard`] (what has to wait for the user's word), [`reject`] (what
 //! becomes of it when that is no), [`rest`] (whether all is done).
@@ -27,6 +28,8 @@ pub mod matching;
 mod seen;
 
 pub mod sighting;
+
+pub mod filed;
 
 pub mod settled;
 

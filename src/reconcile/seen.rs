@@ -162,6 +162,7 @@ pub(super) fn state_of<I: Ord>(look: &Look<I>, id: &I, aside: &Aside) -> (bool, 
 
 pub(super) fn opinion<'a, I: Ord>(
     look: &'a Look<I>,
+    id: &I,
     flags: &'a Flags,
     follows: bool,
 ) -> Opinion<'a> {
@@ -170,6 +171,7 @@ pub(super) fn opinion<'a, I: Ord>(
         sees: &look.sees,
         stores: &look.stores,
         follows,
+        vague: look.vague.contains(id),
     }
 }
 

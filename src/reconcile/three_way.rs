@@ -15,12 +15,17 @@ pub struct Opinion<'a> {
     pub stores: &'a FlagMask,
     /// Whether it may be changed.
     pub follows: bool,
+    /// Whether a keyword that is not seen may be there all the same.
+    pub vague: bool,
 }
 
 impl Opinion<'_> {
     /// What the side changed since the base.
     fn since(&self, base: &Flags) -> FlagChange {
-        let held = self.flags.union(&self.sees.hide(base));
+        let mut held = self.flags.union(&self.sees.hide(base));
+        if self.vague {
+            held = held.union(&Flags::from_parts(0, base.keywords().cloned()));
+        }
         FlagChange::between(base, &held)
     }
 
@@ -133,6 +138,7 @@ mod tests {
             sees: &all,
             stores: &all,
             follows,
+            vague: false,
         };
         merge(base, &side(seen.0, follows.0), &side(seen.1, follows.1))
     }
@@ -170,12 +176,14 @@ mod tests {
             sees: &system,
             stores: &system,
             follows: true,
+            vague: false,
         };
         let local = Opinion {
             flags: &base,
             sees: &all,
             stores: &all,
             follows: true,
+            vague: false,
         };
         let out = merge(&base, &remote, &local);
         assert_eq!(
@@ -185,6 +193,27 @@ mod tests {
                 ..Merge::default()
             }
         );
+    }
+
+    /// Where letters in the name mean nothing, a keyword that is not seen was not removed.
+    #[test]
+    fn a_vague_side_removes_no_keyword_and_gets_it_again() {
+        let mut base = Flags::of(&[SystemFlag::Seen]);
+        base.insert_keyword(Keyword::new("work").unwrap());
+        let (none, all) = (Flags::default(), FlagMask::All);
+        let side = |flags, vague| Opinion {
+            flags,
+            sees: &all,
+            stores: &all,
+            follows: true,
+            vague,
+        };
+        let out = merge(&base, &side(&base, false), &side(&none, true));
+        let work = Flags::from_parts(0, Keyword::new("work"));
+        assert_eq!((&out.merged, &out.local.add), (&work, &work));
+        assert_eq!(out.remote.remove, Flags::of(&[SystemFlag::Seen]));
+        let out = merge(&base, &side(&base, false), &side(&none, false));
+        assert!(out.merged.is_empty() && out.local.is_empty());
     }
 
     #[test]

@@ -81,6 +81,16 @@ const STEPS: &[Step] = &[
 ",
         |_| Ok(()),
     ),
+    (
+        "
+    CREATE TABLE refused_keyword (
+        mailbox INTEGER NOT NULL REFERENCES mailbox (id) ON DELETE CASCADE,
+        keyword TEXT NOT NULL COLLATE NOCASE,
+        PRIMARY KEY (mailbox, keyword)
+    ) STRICT, WITHOUT ROWID;
+",
+        |_| Ok(()),
+    ),
 ];
 
 /// The version that [`SCHEMA`] is.

@@ -3,9 +3,9 @@
 //! Reading order: [`migrate`] (the schema and how a database gets to it), [`base`] (mailboxes,
 //! pairs, cursors), [`sketch`] (those in short), [`mailboxes`] (how they come and go), [`names`]
 //! (of files, in fewer bytes), [`homes`] (names of mailboxes), [`outcome`] (how pairs change),
-//! [`left`] (where the sides were left), [`kindred`] (the same message elsewhere), [`intents`]
-//! (uploads under way), [`held`] (what waits for the user), [`history`], [`lock`] (one process per
-//! account), [`drive`] (where it lies).
+//! [`left`] (where the sides were left), [`kindred`] (the same message elsewhere), [`keywords`]
+//! (that the server refused), [`intents`] (uploads under way), [`held`] (what waits for the user),
+//! [`history`], [`lock`] (one process per account), [`drive`] (where it lies).
 //!
 //! Calls block; an account lives on a thread of its own (decision 0003). Every public method that
 //! writes is one transaction.
@@ -27,6 +27,8 @@ mod outcome;
 mod left;
 
 mod kindred;
+
+mod keywords;
 
 mod intents;
 

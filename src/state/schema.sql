@@ -115,6 +115,14 @@ CREATE TABLE aside (
     PRIMARY KEY (mailbox, side, message)
 ) STRICT, WITHOUT ROWID;
 
+-- A keyword that the server refuses in a mailbox although it says that it takes any: messages here
+-- keep it, and it is not sent again.
+CREATE TABLE refused_keyword (
+    mailbox INTEGER NOT NULL REFERENCES mailbox (id) ON DELETE CASCADE,
+    keyword TEXT NOT NULL COLLATE NOCASE,
+    PRIMARY KEY (mailbox, keyword)
+) STRICT, WITHOUT ROWID;
+
 -- An upload whose outcome is not known yet: the one step that must not simply be repeated.
 -- Written before the first byte is sent, gone in the transaction that records the pair. Copies and
 -- moves on the server are uploads without a body.

@@ -1,6 +1,6 @@
 //! What is to be changed on messages of a side, and what became of it.
 
-use crate::model::{FlagChange, Flags};
+use crate::model::{FlagChange, Flags, Keyword, MailboxName};
 use crate::reconcile::three_way::shows_interest;
 
 /// A change of one message's flags.
@@ -12,6 +12,17 @@ pub struct FlagEdit<I> {
     pub change: FlagChange,
     /// The flags it has, as far as that is known. Helps to find it.
     pub saw: Option<Flags>,
+}
+
+/// A keyword that a server refused to store, although it says that it takes any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedKeyword {
+    /// Where.
+    pub mailbox: MailboxName,
+    /// The keyword.
+    pub keyword: Keyword,
+    /// What the server said.
+    pub why: String,
 }
 
 /// A message to be taken away.

@@ -17,12 +17,12 @@ mod edit;
 pub mod error;
 
 pub use delivery::{Delivered, Delivery, Published, Receiver};
-pub use edit::{End, FlagEdit, Removal, Removed};
+pub use edit::{End, FlagEdit, RefusedKeyword, Removal, Removed};
 pub use error::StoreError;
 
 use crate::model::{
-    Excerpt, Fingerprint, Flags, Id, Kin, MailboxBase, MailboxName, Outline, Recorded, Timestamp,
-    UidValidity, Unlike,
+    Excerpt, Fingerprint, Flags, Id, Kin, Letters, MailboxBase, MailboxName, Outline, Recorded,
+    Timestamp, UidValidity, Unlike,
 };
 use crate::reconcile::{Cursor, Listed, Look};
 use std::collections::{BTreeMap, BTreeSet};
@@ -160,6 +160,10 @@ pub trait Serve: Store {
     /// changes of flags and removals that were asked for here happened in it since.
     fn left_by_us(&self, mailbox: &MailboxName, left: &Cursor) -> Option<Cursor>;
 
+    /// The keywords that the server refused since this was asked last although it says that it
+    /// takes any. Of a change of flags, the others were made all the same.
+    fn take_refused(&mut self) -> Vec<RefusedKeyword>;
+
     /// Over how many connections changes are best made that each wait for the server once.
     fn lanes(&self, changes: usize) -> usize;
 
@@ -240,14 +244,11 @@ pub trait Keep: Store {
     /// Gives a message that was edited in place a new name, and says which.
     async fn split(&mut self, place: &Place, id: &Self::Id) -> Result<Self::Id, StoreError>;
 
-    /// The keywords of messages, as their names are read in another mailbox: what another program
-    /// moved from there has kept the letters that mean something there.
-    async fn keywords_as_in(
-        &mut self,
-        place: &Place,
-        other: &MailboxName,
-        ids: &[Self::Id],
-    ) -> Result<Vec<(Self::Id, Flags)>, StoreError>;
+    /// The letters of keywords in a mailbox; `None`: there is no such mailbox.
+    async fn letters(&mut self, mailbox: &MailboxName) -> Result<Option<Letters>, StoreError>;
+
+    /// The different tables of letters of all mailboxes that were listed.
+    async fn tables(&mut self) -> Result<Vec<Letters>, StoreError>;
 
     /// The bytes of those messages that carry header lines added by mail readers, without these.
     async fn bare_sizes(
@@ -375,4 +376,7 @@ pub struct Shift<I> {
     /// For a move on disk: whether it gets another name, because the base knows a message of its
     /// name there.
     pub renamed: bool,
+    /// For a move on disk: the flags last agreed on. Keywords of these that have no letter where
+    /// it comes from get one where it goes to.
+    pub agreed: Flags,
 }

@@ -13,6 +13,7 @@ mod first_meeting;
 mod flags;
 mod frozen;
 mod guards;
+mod letters;
 mod looks;
 mod mailboxes;
 mod marked;

@@ -97,6 +97,7 @@ impl Run {
         let mut anew = BTreeSet::new();
         if forgets {
             users::unmark(&self.w);
+            users::translate(&self.w);
             self.w.state = self.lost_or_old();
             let (uuid, config) = ("u".into(), String::new());
             self.w

@@ -4,6 +4,7 @@
 mod deletion;
 mod gmail;
 mod hostile;
+mod refused;
 mod setup;
 mod slow;
 mod unseen;

@@ -97,7 +97,8 @@ fn what_was_flagged_meanwhile_stays_so_on_both_sides() {
         let all = w.local.inner.borrow().boxes[&inbox()].messages.clone();
         let (file, _) = all.iter().find(|(_, m)| m.body == NEW).unwrap();
         let flagged = Flags::of(&[SystemFlag::Flagged]);
-        w.local.edit(&inbox(), file, |flags| *flags = flagged);
+        w.local
+            .edit(&inbox(), file, |flags| *flags = flagged.clone());
     };
     let want = r"A: a(\Seen) n(\Flagged \Seen); INBOX: msg(\Seen) other()";
     row("arrived, flagged, moved there", arrived, flagged, want);

@@ -63,3 +63,49 @@ fn nothing_is_recorded_before_it_is_durable() {
     w.state.fail_commits(|| false);
     w.assert_equal_sides("done");
 }
+
+/// The server says that it takes any keyword, and refuses one.
+fn picky() -> TwoSides {
+    let w = base();
+    let work = Flags::from_parts(0, Keyword::new("work"));
+    w.remote.inner.borrow_mut().declines = work;
+    w
+}
+
+#[test]
+fn a_refused_keyword_blocks_nothing_and_stays_here() {
+    let tag = |w: &mut TwoSides| {
+        w.local.edit(&inbox(), &file(w), |f| {
+            f.insert(SystemFlag::Flagged);
+            for name in ["work", "todo"] {
+                f.insert_keyword(Keyword::new(name).unwrap());
+            }
+        });
+        let both = Flags::from_parts(16, ["work", "todo"].map(|n| Keyword::new(n).unwrap()));
+        w.local.add(&inbox(), b"Subject: new\r\n\r\nnew\r\n", both);
+    };
+    let mut w = picky();
+    tag(&mut w);
+    let report = w.sync();
+    let there = r"INBOX: msg(\Flagged \Seen todo) new(\Seen todo) other()";
+    assert_eq!(show(&w.remote.view()), there);
+    let here = r"INBOX: msg(\Flagged \Seen todo work) new(\Seen todo work) other()";
+    assert_eq!(show(&w.local.view()), here);
+    let [trouble] = &report.errors[..] else {
+        panic!("named once: {:?}", report.errors);
+    };
+    assert!(
+        trouble.text.contains("keyword work in INBOX"),
+        "{}",
+        trouble.text
+    );
+    w.sync_idle();
+    assert!(w.sync().errors.is_empty(), "named once");
+    // A change of other flags meets no refusal.
+    w.remote.edit(&inbox(), &uid(&w), |f| {
+        *f = f.clone().without(SystemFlag::Flagged)
+    });
+    assert!(w.sync().errors.is_empty());
+    assert_eq!(show(&w.local.view()), here.replace("\\Flagged ", ""));
+    w.sync_idle();
+}

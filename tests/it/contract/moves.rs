@@ -23,6 +23,7 @@ fn shift<I: Id>(id: &I, delivery: Option<Delivery>) -> Shift<I> {
         delivery,
         size,
         renamed: false,
+        agreed: Flags::default(),
     }
 }
 
@@ -114,6 +115,7 @@ async fn get_another_name<S: Store>(store: &mut S, from: &Place, to: &Place) {
         let now = holds(store, from).await.into_keys().next().unwrap();
         let step = [Shift {
             renamed,
+            agreed: Flags::default(),
             ..shift(&now, None)
         }];
         let told = store.transfer(from, to, Transfer::Move, &step).await;

@@ -2,7 +2,7 @@
 //! engine. Goes by the states of the sides when the users are done, and by content: in these runs
 //! a content lies in one place, or it is touched by nothing that moves mail.
 
-use crate::support::memory::{Box_, MemoryId};
+use crate::support::memory::{Box_, MemoryId, Message};
 use mailtide::model::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,6 +27,14 @@ struct Seen<'a, I: Ord> {
     new: BTreeMap<Vec<u8>, Vec<Spot>>,
 }
 
+/// The flags of a message as its user knows them.
+fn meant(message: &Message) -> Flags {
+    message
+        .meant
+        .clone()
+        .unwrap_or_else(|| message.flags.clone())
+}
+
 impl<'a, I: MemoryId> Seen<'a, I> {
     fn of(boxes: &'a Boxes<I>, known: &BTreeSet<(MailboxName, I)>) -> Self {
         let mut new: BTreeMap<Vec<u8>, Vec<Spot>> = BTreeMap::new();
@@ -34,7 +42,7 @@ impl<'a, I: MemoryId> Seen<'a, I> {
             for (id, m) in &b.messages {
                 if !known.contains(&(name.clone(), id.clone())) {
                     let spots = new.entry(m.body.clone()).or_default();
-                    spots.push((name.clone(), m.flags.clone()));
+                    spots.push((name.clone(), meant(m)));
                 }
             }
         }
@@ -47,7 +55,7 @@ impl<'a, I: MemoryId> Seen<'a, I> {
 
     fn flags(&self, name: &MailboxName, id: &I) -> Option<Flags> {
         let message = self.boxes.get(name)?.messages.get(id)?;
-        Some(message.flags.clone())
+        Some(meant(message))
     }
 
     /// Whether there is new mail in a mailbox. What got another name here and was moved across, is

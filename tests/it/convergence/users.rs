@@ -52,6 +52,8 @@ pub struct Users {
     /// What was moved, copied or deleted in this round: once on each side.
     handled: BTreeSet<(Side, Vec<u8>)>,
     dropped: BTreeSet<MailboxName>,
+    /// Messages that got other keywords in this round.
+    tagged: BTreeSet<(MailboxName, AnyId)>,
     renamed: u32,
 }
 
@@ -73,6 +75,7 @@ impl Users {
             several: BTreeSet::new(),
             handled: BTreeSet::new(),
             dropped: BTreeSet::new(),
+            tagged: BTreeSet::new(),
             renamed: 0,
         }
     }
@@ -97,6 +100,7 @@ impl Users {
         self.settled.clear();
         self.handled.clear();
         self.dropped.clear();
+        self.tagged.clear();
         let mut places: BTreeMap<&[u8], usize> = BTreeMap::new();
         for (name, pairs) in before {
             for (body, pair) in pairs {
@@ -158,8 +162,12 @@ impl Users {
             (7, Some(id)) => {
                 let keyword = Keyword::new(["work", "todo"][self.chance.below(2)]).unwrap();
                 let on = self.chance.one_in(2);
+                if I::SIDE == Side::Local && self.is_filed(side, &name, &id) {
+                    return;
+                }
+                self.tagged.insert((name.clone(), id.any()));
                 side.edit(&name, &id, |f| match on {
-                    true => f.insert_keyword(keyword),
+                    true => f.insert_keyword(keyword.clone()),
                     false => *f = Flags::from_parts(f.bits(), []),
                 });
             }
@@ -232,11 +240,31 @@ impl Users {
         free && self.handled.insert((I::SIDE, body.clone()))
     }
 
+    /// Whether a message is filed with letters of another mailbox.
+    fn is_filed<I: MemoryId>(&self, side: &Memory<I>, name: &MailboxName, id: &I) -> bool {
+        side.inner.borrow().boxes[name].messages[id].meant.is_some()
+    }
+
+    /// Whether it can be known what the letters of a file mean where it is filed: they are those
+    /// that both sides agreed on, or it has none.
+    fn may_file<I: MemoryId>(&self, side: &Memory<I>, name: &MailboxName, id: &I) -> bool {
+        let place = (name.clone(), id.any());
+        let inner = side.inner.borrow();
+        let plain = inner.boxes[name].messages[id]
+            .flags
+            .keywords()
+            .next()
+            .is_none();
+        let agreed = self.settled.contains(&place) && !self.tagged.contains(&place);
+        I::SIDE == Side::Remote || agreed || plain && !self.tagged.contains(&place)
+    }
+
     /// A mail program moves a message, or gives it another name.
     fn shift<I: MemoryId>(&mut self, side: &Memory<I>, name: &MailboxName, id: &I) {
         let to = self.chance.pick(&side.names()).unwrap().clone();
         // Another name in the same mailbox is something that only files get.
         let full = side.ids(&to).len() >= 8 || (I::SIDE == Side::Remote && to == *name);
+        let full = full || !self.may_file(side, name, id);
         if full || !self.may_handle(side, name, id, false) {
             return;
         }
@@ -252,7 +280,8 @@ impl Users {
 
     fn copy<I: MemoryId>(&mut self, side: &Memory<I>, name: &MailboxName, id: &I) {
         let to = self.chance.pick(&side.names()).unwrap().clone();
-        if !self.may_handle(side, name, id, false) || side.ids(&to).len() >= 8 {
+        let may = self.may_file(side, name, id) && side.ids(&to).len() < 8;
+        if !may || !self.may_handle(side, name, id, false) {
             return;
         }
         let copy = side.copy(name, id, &to);
@@ -356,4 +385,18 @@ pub fn unmark(w: &TwoSides) {
     }
     all(&w.remote);
     all(&w.local);
+}
+
+/// Files have the letters of the mailboxes they lie in: what they mean is known without a state.
+pub fn translate(w: &TwoSides) {
+    for name in w.local.names() {
+        for id in w.local.ids(&name) {
+            w.local.change(&name, &id, |message| {
+                message.stale.clear();
+                if let Some(meant) = message.meant.take() {
+                    message.flags = meant;
+                }
+            });
+        }
+    }
 }

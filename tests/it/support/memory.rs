@@ -20,6 +20,11 @@ pub struct Message {
     pub edited: bool,
     /// The same for all copies of a message.
     pub object: u64,
+    /// Letters in the name of the file that mean nothing in its mailbox.
+    pub stale: BTreeSet<u8>,
+    /// Its flags as its user knows them, where a mail reader filed it with letters that say
+    /// something else in its mailbox.
+    pub meant: Option<Flags>,
     pub(super) modseq: u64,
 }
 
@@ -41,6 +46,8 @@ pub struct Box_<I: Ord> {
     pub called: Option<&'static str>,
     /// What is counted of it.
     pub census: Option<Census>,
+    /// The letters of keywords in the names of its files.
+    pub table: Letters,
     pub(super) modseq: u64,
     pub(super) expunged: Vec<(u64, I)>,
 }
@@ -58,6 +65,7 @@ impl<I: Ord> Box_<I> {
             remarks: Vec::new(),
             called: None,
             census: None,
+            table: Letters::default(),
             modseq: 1,
             expunged: Vec::new(),
         }
@@ -72,6 +80,10 @@ pub struct Inner<I: Ord> {
     /// Bodies that are passed over when read, although they are there.
     pub mute: BTreeSet<Vec<u8>>,
     pub stores: FlagMask,
+    /// Keywords that are refused although any is said to be taken.
+    pub declines: Flags,
+    /// Those that were, and that nobody asked for yet.
+    pub(super) declined: Vec<RefusedKeyword>,
     /// Listings of changes instead of everything.
     pub deltas: bool,
     /// Tells the names of what it stores.
@@ -156,6 +168,8 @@ impl<I: MemoryId> Memory<I> {
             refuses: BTreeSet::new(),
             mute: BTreeSet::new(),
             stores: FlagMask::All,
+            declines: Flags::default(),
+            declined: Vec::new(),
             deltas: true,
             tells: true,
             marks: false,
@@ -209,6 +223,8 @@ impl<I: MemoryId> Memory<I> {
             broken: false,
             edited: false,
             object: inner.next_object,
+            stale: BTreeSet::new(),
+            meant: None,
             modseq: 0,
         }
     }
@@ -216,7 +232,7 @@ impl<I: MemoryId> Memory<I> {
     /// A mail program copies a message; answers with the copy.
     pub fn copy(&self, from: &MailboxName, id: &I, to: &MailboxName) -> I {
         let mut inner = self.inner.borrow_mut();
-        let message = inner.boxes[from].messages[id].clone();
+        let message = inner.filed(from, inner.boxes[from].messages[id].clone(), to);
         inner.boxes.get_mut(to).unwrap().put(message, None)
     }
 
@@ -224,6 +240,7 @@ impl<I: MemoryId> Memory<I> {
     pub fn shift(&self, from: &MailboxName, id: &I, to: &MailboxName) -> I {
         let mut inner = self.inner.borrow_mut();
         let message = inner.boxes.get_mut(from).unwrap().drop_message(id).unwrap();
+        let message = inner.filed(from, message, to);
         let target = inner.boxes.get_mut(to).unwrap();
         match I::SIDE {
             Side::Local if !target.messages.contains_key(id) => {
@@ -248,7 +265,7 @@ impl<I: MemoryId> Memory<I> {
         }
     }
 
-    pub fn edit(&self, name: &MailboxName, id: &I, change: impl FnOnce(&mut Flags)) {
+    pub fn edit(&self, name: &MailboxName, id: &I, change: impl Fn(&mut Flags)) {
         let mut inner = self.inner.borrow_mut();
         let b = inner.boxes.get_mut(name).unwrap();
         let Some(message) = b.messages.get_mut(id) else {
@@ -257,6 +274,9 @@ impl<I: MemoryId> Memory<I> {
         b.modseq += 1;
         message.modseq = b.modseq;
         change(&mut message.flags);
+        message.meant.as_mut().map(change);
+        let flags = message.flags.clone();
+        b.give_letters(&flags);
     }
 
     pub fn delete(&self, name: &MailboxName, id: &I) {
@@ -264,11 +284,26 @@ impl<I: MemoryId> Memory<I> {
         inner.boxes.get_mut(name).unwrap().drop_message(id);
     }
 
+    /// The table of a mailbox is lost; the letters in the names of its files stay.
+    pub fn lose_table(&self, name: &MailboxName) {
+        let mut inner = self.inner.borrow_mut();
+        let b = inner.boxes.get_mut(name).unwrap();
+        let table = std::mem::take(&mut b.table);
+        b.modseq += 1;
+        for message in b.messages.values_mut() {
+            message.modseq = b.modseq;
+            table.file(&b.table, message);
+        }
+    }
+
     pub fn change(&self, name: &MailboxName, id: &I, change: impl FnOnce(&mut Message)) {
         let mut inner = self.inner.borrow_mut();
         let b = inner.boxes.get_mut(name).unwrap();
         b.modseq += 1;
-        change(b.messages.get_mut(id).unwrap());
+        let message = b.messages.get_mut(id).unwrap();
+        change(message);
+        let flags = message.flags.clone();
+        b.give_letters(&flags);
     }
 
     /// UIDVALIDITY changes and all UIDs are given anew.
@@ -307,7 +342,11 @@ impl<I: MemoryId> Memory<I> {
                 .values()
                 .map(|m| {
                     let body = String::from_utf8_lossy(&m.body).replace(&"x".repeat(1500), "X");
-                    (body, m.flags.to_string())
+                    let stale = m
+                        .stale
+                        .iter()
+                        .map(|letter| format!(" ?{}", char::from(*letter)));
+                    (body, m.flags.to_string() + &stale.collect::<String>())
                 })
                 .collect();
             all.sort();
@@ -358,7 +397,60 @@ impl<I: MemoryId> Memory<I> {
     }
 }
 
+impl<I: MemoryId> Inner<I> {
+    /// A message as a mail reader files it: on disk it keeps the letters of its keywords, whatever
+    /// they mean where it comes to lie.
+    fn filed(&self, from: &MailboxName, mut message: Message, to: &MailboxName) -> Message {
+        if I::SIDE == Side::Local {
+            let (old, new) = (&self.boxes[from].table, &self.boxes[to].table);
+            old.file(new, &mut message);
+        }
+        message
+    }
+}
+
+/// What a mail reader knows of the letters of keywords: nothing.
+trait File {
+    /// The letters stay, and are read with another table.
+    fn file(&self, new: &Letters, message: &mut Message);
+}
+
+impl File for Letters {
+    fn file(&self, new: &Letters, message: &mut Message) {
+        let mut letters = self.of(&message.flags);
+        letters.extend(&message.stale);
+        let passed = message.flags.has_keyword(&Keyword::forwarded());
+        let passed = passed.then(Keyword::forwarded);
+        let system = Flags::from_parts(message.flags.bits(), passed);
+        let before = std::mem::replace(&mut message.flags, system.union(&new.read(&letters)));
+        message.stale = letters
+            .into_iter()
+            .filter(|l| new.name(*l).is_none())
+            .collect();
+        if message.flags != before {
+            message.meant.get_or_insert(before);
+        }
+    }
+}
+
 impl<I: MemoryId> Box_<I> {
+    /// Gives letters to keywords that have none: the first that no file carries, in the order in
+    /// which they come, so that other mailboxes have others.
+    pub(super) fn give_letters(&mut self, flags: &Flags) {
+        if I::SIDE == Side::Remote {
+            return;
+        }
+        for keyword in flags.keywords().filter(|k| **k != Keyword::forwarded()) {
+            if self.table.letter(keyword).is_some() {
+                continue;
+            }
+            let stale = |letter: &u8| self.messages.values().any(|m| m.stale.contains(letter));
+            let mut free = (b'a'..=b'z').filter(|l| self.table.name(*l).is_none() && !stale(l));
+            let letter = free.next().unwrap();
+            self.table.insert(letter, keyword.clone());
+        }
+    }
+
     pub(super) fn put(&mut self, message: Message, origin: Option<Origin>) -> I {
         // No name on disk is ever given twice.
         let number = match I::SIDE {
@@ -375,6 +467,7 @@ impl<I: MemoryId> Box_<I> {
         self.modseq += 1;
         let modseq = self.modseq;
         let message = Message { modseq, ..message };
+        self.give_letters(&message.flags);
         assert!(
             self.messages.insert(id.clone(), message).is_none(),
             "{id} stood there already"

@@ -47,6 +47,10 @@ impl Serve for Memory<Uid> {
         None
     }
 
+    fn take_refused(&mut self) -> Vec<RefusedKeyword> {
+        std::mem::take(&mut self.inner.borrow_mut().declined)
+    }
+
     fn lanes(&self, _: usize) -> usize {
         1
     }

@@ -1,6 +1,7 @@
 //! What only the side in memory that keeps files can do, and taking messages in.
 
 use super::memory::{Memory, MemoryId, Message};
+use super::memory_store::note_letters;
 use mailtide::model::*;
 use mailtide::reconcile::{Cursor, Look};
 use mailtide::store::*;
@@ -53,14 +54,15 @@ impl Memory<MaildirId> {
 }
 
 impl Keep for Memory<MaildirId> {
-    async fn keywords_as_in(
-        &mut self,
-        _: &Place,
-        _: &MailboxName,
-        _: &[MaildirId],
-    ) -> Result<Vec<(MaildirId, Flags)>, StoreError> {
-        // Keywords mean the same in all mailboxes.
-        Ok(Vec::new())
+    async fn letters(&mut self, mailbox: &MailboxName) -> Result<Option<Letters>, StoreError> {
+        self.step()?;
+        let inner = self.inner.borrow();
+        Ok(inner.boxes.get(mailbox).map(|b| b.table.clone()))
+    }
+
+    async fn tables(&mut self) -> Result<Vec<Letters>, StoreError> {
+        let inner = self.inner.borrow();
+        Ok(inner.boxes.values().map(|b| b.table.clone()).collect())
     }
 
     async fn bare_sizes(
@@ -165,6 +167,7 @@ impl Keep for Memory<MaildirId> {
         let b = inner.boxes.get(mailbox).ok_or_else(gone)?;
         let mut odd = !b.remarks.is_empty() || b.blind || b.dim;
         let mut look = Look::unchanged(None, b.mark());
+        look.letters = b.table.clone();
         for (id, message) in &b.messages {
             let size = (depth == Depth::Everything).then_some(message.body.len() as u64);
             odd |= message.broken || message.edited;
@@ -172,6 +175,7 @@ impl Keep for Memory<MaildirId> {
             if struck != Struck::Same {
                 odd |= size.is_some();
                 look.seen.insert(id.clone(), Some(message.flags.clone()));
+                note_letters(&mut look, id, message, struck == Struck::New);
             }
             if struck == Struck::New {
                 look.sizes.insert(id.clone(), message.body.len() as u64);
@@ -270,7 +274,9 @@ impl<I: MemoryId> MemoryReceiver<I> {
         let memory = self.memory.clone();
         memory.step()?;
         memory.wrote();
-        let outcome = if memory.inner.borrow().refuses.contains(&body) {
+        let declined = delivery.flags.intersection(&memory.inner.borrow().declines);
+        let refuses = memory.inner.borrow().refuses.contains(&body);
+        let outcome = if refuses || !declined.is_empty() {
             Delivered::Refused("not this one".into())
         } else if self.target == Target::Quarantine {
             let stored = body.len() as u64;

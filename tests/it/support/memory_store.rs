@@ -1,10 +1,10 @@
 //! The side in memory as a store.
 
-use super::memory::{Memory, MemoryId};
+use super::memory::{Memory, MemoryId, Message};
 use super::memory_serve::object;
 use super::memory_sides::{MemoryReceiver, Target};
 use mailtide::model::*;
-use mailtide::reconcile::{Coverage, Cursor, Identity, Listed, Look, News, Presence};
+use mailtide::reconcile::{Coverage, Cursor, FlagMask, Identity, Listed, Look, News, Presence};
 use mailtide::store::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -84,11 +84,13 @@ impl<I: MemoryId> Store for Memory<I> {
         let sizes: BTreeMap<AnyId, u64> = pairs
             .map(|pair| (AnyId::Local(pair.file.clone()), pair.size))
             .collect();
+        look.letters = b.table.clone();
         for (id, message) in &b.messages {
             if delta && message.modseq <= since.unwrap() && !message.broken && !message.edited {
                 continue;
             }
             look.seen.insert(id.clone(), Some(message.flags.clone()));
+            note_letters(&mut look, id, message, !sizes.contains_key(&id.any()));
             if !b.dim || sizes.contains_key(&id.any()) {
                 look.sizes.insert(id.clone(), message.body.len() as u64);
             }
@@ -212,6 +214,7 @@ impl<I: MemoryId> Store for Memory<I> {
             if let Some(delivery) = &shift.delivery {
                 message.flags = delivery.flags.clone();
             }
+            (message.stale, message.meant) = (BTreeSet::new(), None);
             let keeps = how == Transfer::Move && I::SIDE == Side::Local && !shift.renamed;
             let new = self.at(to, |b| match keeps && !b.messages.contains_key(&shift.id) {
                 true => {
@@ -272,7 +275,7 @@ impl<I: MemoryId> Store for Memory<I> {
         let mut done = Vec::new();
         for edit in edits {
             self.step()?;
-            let stores = self.inner.borrow().stores.clone();
+            let stores = self.decline(place, &edit.change.add);
             let there = self.at(place, |b| {
                 b.modseq += 1;
                 let modseq = b.modseq;
@@ -281,6 +284,9 @@ impl<I: MemoryId> Store for Memory<I> {
                 };
                 message.modseq = modseq;
                 message.flags = stores.keep(&edit.change.apply(&message.flags));
+                (message.stale, message.meant) = (BTreeSet::new(), None);
+                let flags = message.flags.clone();
+                b.give_letters(&flags);
                 Ok(true)
             })?;
             self.wrote();
@@ -372,5 +378,32 @@ impl<I: MemoryId> Store for Memory<I> {
     async fn confirm_absent(&mut self, name: &MailboxName) -> Result<bool, StoreError> {
         self.step()?;
         Ok(!self.inner.borrow().boxes.contains_key(name))
+    }
+}
+
+impl<I: MemoryId> Memory<I> {
+    /// What a mailbox can store of this; notes the keywords that it refuses.
+    fn decline(&self, place: &Place, add: &Flags) -> FlagMask {
+        let mut inner = self.inner.borrow_mut();
+        let refused = add.intersection(&inner.declines);
+        for keyword in refused.keywords() {
+            inner.declined.push(RefusedKeyword {
+                mailbox: place.mailbox.clone(),
+                keyword: keyword.clone(),
+                why: "no".into(),
+            });
+        }
+        inner.stores.without(&refused)
+    }
+}
+
+/// What the letters in the name of a file tell a look.
+pub(super) fn note_letters<I: MemoryId>(look: &mut Look<I>, id: &I, message: &Message, new: bool) {
+    let mut letters = look.letters.of(&message.flags);
+    letters.extend(&message.stale);
+    if new && !letters.is_empty() {
+        look.carried.insert(id.clone(), letters);
+    } else if !new && !message.stale.is_empty() {
+        look.vague.insert(id.clone());
     }
 }

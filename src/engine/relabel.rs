@@ -1,0 +1,330 @@
+//! The letters of keywords in the names of files that other programs filed. A letter means
+//! something in its mailbox only: what the letters of a new file mean is read with the table of the
+//! mailbox that it came from, as far as that is known, and before anything else is done with the
+//! file it gets the letters of the mailbox that it lies in.
+
+use super::account::Account;
+use super::elsewhere::Candidates;
+use super::out_of_sight::passed_over;
+use super::report::{Ended, Report};
+use super::scene::{Fate, Scene, Scenes, whereabouts};
+use super::work::{Work, Works};
+use crate::model::{
+    AnyId, ContentHash, FlagChange, Flags, Id, Keyword, Letters, MailboxName, MaildirId, Side, Uid,
+};
+use crate::reconcile::Action;
+use crate::reconcile::filed::{Filed, Original, Reading};
+use crate::reconcile::sighting::{Sighting, Whereabouts};
+use crate::state::Relative;
+use crate::store::{FlagEdit, Keep, Serve};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What is known of the letters of a mailbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Known {
+    /// Its table.
+    Table(Letters),
+    /// There is no such mailbox any more.
+    NoMailbox,
+    /// That its table cannot be read now.
+    Unreadable,
+}
+
+/// The tables of mailboxes.
+type Tables = BTreeMap<MailboxName, Known>;
+
+/// A known message that a new file may have been made of.
+struct Likely<'a> {
+    mailbox: &'a MailboxName,
+    relative: &'a Relative,
+    /// Whether its own file is gone.
+    gone: bool,
+}
+
+impl<'a> Likely<'a> {
+    fn of((mailbox, relative): (&'a MailboxName, &'a Relative), scenes: &Scenes) -> Likely<'a> {
+        let scene = scenes.get(mailbox);
+        let seen = scene.map(|scene| whereabouts(&scene.local, &relative.pair.file));
+        Likely {
+            mailbox,
+            relative,
+            gone: seen == Some(Whereabouts::Gone),
+        }
+    }
+}
+
+impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+    /// Reads the letters of new files: of those that have the content of a known message with the
+    /// table of its mailbox.
+    pub(super) async fn read_letters(
+        &mut self,
+        (scenes, files): (&mut Scenes, &mut [Sighting<MaildirId>]),
+        candidates: &Candidates,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        self.read_known_letters(scenes, files, candidates, report)
+            .await?;
+        self.read_strange_letters(scenes, files).await
+    }
+
+    async fn read_known_letters(
+        &mut self,
+        scenes: &mut Scenes,
+        files: &mut [Sighting<MaildirId>],
+        candidates: &Candidates,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let mut known: BTreeMap<ContentHash, Vec<(&MailboxName, &Relative)>> = BTreeMap::new();
+        for (mailbox, relative) in candidates.pairs.values() {
+            let all = known.entry(relative.pair.hash).or_default();
+            all.push((mailbox, relative));
+        }
+        let mut tables = Tables::new();
+        for file in files.iter_mut() {
+            let all = known.get(&file.hash).map_or(&[][..], Vec::as_slice);
+            let lettered = |scene: &Scene| scene.local.carried.contains_key(&file.id);
+            let named =
+                |(_, one): &(&MailboxName, &Relative)| one.pair.flags.keywords().next().is_some();
+            if !scenes.get(&file.mailbox).is_some_and(lettered) && !all.iter().any(named) {
+                continue;
+            }
+            let likely = all.iter().map(|one| Likely::of(*one, scenes));
+            let likely: Vec<Likely<'_>> = likely.collect();
+            for one in &likely {
+                let table = self.table(one.mailbox, &mut tables, report).await?;
+                if table == Known::Unreadable {
+                    // What the letters of the file mean is told by the next run.
+                    report.hide(&file.mailbox, &Side::BOTH);
+                }
+            }
+            let Some(scene) = scenes.get_mut(&file.mailbox) else {
+                continue;
+            };
+            let reading = read(
+                file,
+                &scene.local.carried,
+                &scene.local.letters,
+                &likely,
+                &tables,
+            );
+            if !reading.unclear.is_empty() {
+                let (place, id) = (&file.mailbox, &file.id);
+                let what = format!("a letter may mean any of: {}", reading.unclear);
+                report.note(format!("{place}: {id}: {what}; none of them was set"));
+            }
+            file.flags = scene.read_as(&file.id, &reading.keywords);
+        }
+        Ok(())
+    }
+
+    /// Reads the table of a mailbox, once.
+    async fn table(
+        &mut self,
+        mailbox: &MailboxName,
+        tables: &mut Tables,
+        report: &mut Report,
+    ) -> Result<Known, Ended> {
+        if let Some(table) = tables.get(mailbox) {
+            return Ok(table.clone());
+        }
+        let told = self.local.letters(mailbox).await;
+        let table = match passed_over(mailbox, told, &Side::BOTH, report)? {
+            Some(Some(letters)) => Known::Table(letters),
+            Some(None) => Known::NoMailbox,
+            None => Known::Unreadable,
+        };
+        tables.insert(mailbox.clone(), table.clone());
+        Ok(table)
+    }
+
+    /// Reads letters without a meaning of those new files that are not recognised, by the tables of
+    /// all mailboxes.
+    pub(super) async fn read_strange_letters(
+        &mut self,
+        scenes: &mut Scenes,
+        files: &[Sighting<MaildirId>],
+    ) -> Result<(), Ended> {
+        let known: BTreeSet<(&MailboxName, &MaildirId)> =
+            files.iter().map(|file| (&file.mailbox, &file.id)).collect();
+        let mut tables = None;
+        for (name, scene) in scenes.iter_mut().filter(|(_, s)| s.fate == Fate::Stays) {
+            let strange = |(file, letters): &(&MaildirId, &BTreeSet<u8>)| {
+                !known.contains(&(name, *file)) && !scene.local.letters.name_all(letters)
+            };
+            let strange = scene.local.carried.iter().filter(strange);
+            let strange: Vec<_> = strange.map(|(f, l)| (f.clone(), l.clone())).collect();
+            for (file, letters) in strange {
+                if tables.is_none() {
+                    tables = Some(self.local.tables().await?);
+                }
+                let filed = Filed {
+                    letters: &letters,
+                    here: &scene.local.letters,
+                };
+                let keywords = filed.keywords_alone(tables.as_deref().unwrap_or_default());
+                if keywords != scene.local.letters.read(&letters) {
+                    scene.read_as(&file, &keywords);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Where two new messages are one, and the letters of the file say what the server says if they
+    /// are read with the table of another mailbox, they were written for that one.
+    pub(super) async fn read_repeated_letters(
+        &mut self,
+        scene: &mut Scene,
+        links: &[(Uid, MaildirId)],
+    ) -> Result<(), Ended> {
+        for (uid, file) in links {
+            let told = scene.remote.seen.get(uid).cloned().flatten();
+            let (Some(letters), Some(there)) = (scene.local.carried.get(file), told) else {
+                continue;
+            };
+            let filed = Filed {
+                letters,
+                here: &scene.local.letters,
+            };
+            let own = scene.local.letters.read(letters);
+            if own.difference(&there).is_empty() || scene.relabels.contains_key(file) {
+                continue;
+            }
+            if filed.repeats(&there, &self.local.tables().await?) {
+                let keywords = there.keywords().filter(|k| **k != Keyword::forwarded());
+                let keywords = Flags::from_parts(0, keywords.cloned());
+                scene.read_as(file, &keywords);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives new files the letters of the mailbox that they lie in. Of a file that does not get
+    /// them nothing else is done either.
+    pub(super) async fn relabel(
+        &mut self,
+        works: &mut Works,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let mut failed: BTreeSet<(MailboxName, AnyId)> = BTreeSet::new();
+        for (name, work) in works
+            .iter_mut()
+            .filter(|(_, work)| !work.relabels.is_empty())
+        {
+            self.check_stop()?;
+            let edit = |(id, change): (&MaildirId, &FlagChange)| FlagEdit {
+                id: id.clone(),
+                change: change.clone(),
+                saw: None,
+            };
+            let edits: Vec<FlagEdit<MaildirId>> = work.relabels.iter().map(edit).collect();
+            let done = self.local.set_flags(&work.place(), &edits).await;
+            let done = passed_over(name, done, &[], report)?.unwrap_or_default();
+            let done: BTreeSet<MaildirId> = done.into_iter().collect();
+            for file in work.relabels.keys().filter(|file| !done.contains(file)) {
+                work.sound = false;
+                failed.insert((name.clone(), file.any()));
+            }
+        }
+        if !failed.is_empty() {
+            for work in works.values_mut() {
+                leave(work, &failed);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Scene {
+    /// Takes these for the keywords of a new file, and notes what to change in its name. Answers
+    /// with its flags.
+    fn read_as(&mut self, file: &MaildirId, keywords: &Flags) -> Flags {
+        let none = BTreeSet::new();
+        let letters = self.local.carried.get(file).unwrap_or(&none);
+        let now = self.local.letters.read(letters);
+        let seen = self.local.seen.get(file).cloned().flatten();
+        let flags = seen.unwrap_or_default().difference(&now).union(keywords);
+        let change = FlagChange::between(&now, keywords);
+        if !change.is_empty() || !self.local.letters.name_all(letters) {
+            self.local.seen.insert(file.clone(), Some(flags.clone()));
+            self.relabels.insert(file.clone(), change);
+        }
+        flags
+    }
+}
+
+/// The keywords of a new file, by the message that it was most likely made of.
+fn read(
+    file: &Sighting<MaildirId>,
+    carried: &BTreeMap<MaildirId, BTreeSet<u8>>,
+    here: &Letters,
+    likely: &[Likely<'_>],
+    tables: &Tables,
+) -> Reading {
+    let none = BTreeSet::new();
+    let letters = carried.get(&file.id).unwrap_or(&none);
+    let filed = Filed { letters, here };
+    let read = |one: &Likely<'_>| {
+        let own = one.mailbox == &file.mailbox;
+        let original = Original {
+            agreed: &one.relative.pair.flags,
+            table: match tables.get(one.mailbox) {
+                Some(Known::Table(letters)) => Some(letters),
+                _ => None,
+            },
+            same_name: one.relative.pair.file == file.id,
+            gone: one.gone,
+        };
+        let same = original.has_letters(letters);
+        let rank = match (own, original.same_name, one.gone, same) {
+            (false, true, _, _) => 0,
+            (true, _, true, _) => 1,
+            (_, _, true, true) => 2,
+            (false, _, false, true) => 3,
+            (false, _, true, false) => 4,
+            (..) => 5,
+        };
+        let reading = match own {
+            true => Reading {
+                keywords: here.read(letters),
+                ..Reading::default()
+            },
+            false => filed.keywords_of(&original),
+        };
+        (rank, reading)
+    };
+    let mut readings: Vec<(u32, Reading)> = likely.iter().map(read).collect();
+    readings.sort_by_key(|(rank, _)| *rank);
+    let best = readings.first().map(|(rank, _)| *rank);
+    let mut readings = readings.into_iter().filter(|(rank, _)| Some(*rank) == best);
+    let first = readings.next().map(|(_, reading)| reading);
+    let first = first.unwrap_or_else(|| Reading {
+        keywords: here.read(letters),
+        ..Reading::default()
+    });
+    // Which of several it was is open: only what holds for all of them is sure.
+    readings.fold(first, |all, (_, other)| {
+        let keywords = all.keywords.intersection(&other.keywords);
+        let either = all.keywords.union(&other.keywords);
+        let unclear = all.unclear.union(&other.unclear);
+        Reading {
+            unclear: unclear.union(&either.difference(&keywords)),
+            keywords,
+        }
+    })
+}
+
+/// Takes out what is to be done with these files.
+fn leave(work: &mut Work, failed: &BTreeSet<(MailboxName, AnyId)>) {
+    let name = &work.base.name;
+    let is = |place: &MailboxName, id: &AnyId| failed.contains(&(place.clone(), id.clone()));
+    let touches = |action: &Action| match action {
+        Action::Move(step) => is(name, &step.partner) || is(&step.from, &step.id),
+        Action::Duplicate(copy) => is(name, &copy.partner),
+        Action::Rekey(new) => is(name, &new.file.any()),
+        Action::Link(link) => is(name, &link.file.any()),
+        Action::Copy { from, .. } => is(name, from),
+        _ => false,
+    };
+    work.plan.actions.retain(|action| !touches(action));
+}

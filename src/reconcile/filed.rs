@@ -1,0 +1,237 @@
+//! The keywords of a file that another program put into a mailbox. Its letters may have been
+//! written for the mailbox that it came from, where they mean other keywords, or for the mailbox
+//! that it lies in now. A keyword is added or removed only where both readings agree.
+
+use crate::model::{Flags, Keyword, Letters};
+use std::collections::BTreeSet;
+
+/// A new file with the letters a to z of its name.
+#[derive(Clone, Copy, Debug)]
+pub struct Filed<'a> {
+    /// The letters.
+    pub letters: &'a BTreeSet<u8>,
+    /// The table of the mailbox that the file lies in.
+    pub here: &'a Letters,
+}
+
+/// The known message that has the content of a new file.
+#[derive(Clone, Copy, Debug)]
+pub struct Original<'a> {
+    /// The flags last agreed on.
+    pub agreed: &'a Flags,
+    /// The table of its mailbox; `None`: the mailbox is not there any more.
+    pub table: Option<&'a Letters>,
+    /// Whether the file has kept its base name.
+    pub same_name: bool,
+    /// Whether its own file is gone: the new one was filed, and is no further copy.
+    pub gone: bool,
+}
+
+/// The keywords of a file, `$Forwarded` left out (it is the letter `P` in every mailbox).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// Its keywords.
+    pub keywords: Flags,
+    /// Keywords of which it cannot be told whether a letter means them.
+    pub unclear: Flags,
+}
+
+impl Reading {
+    fn sure(keywords: Flags) -> Reading {
+        let unclear = Flags::default();
+        Reading { keywords, unclear }
+    }
+}
+
+impl Original<'_> {
+    /// The keywords last agreed on.
+    fn keywords(&self) -> Flags {
+        let all = self.agreed.keywords().cloned();
+        Flags::from_parts(0, all.filter(|keyword| *keyword != Keyword::forwarded()))
+    }
+
+    /// Whether the file carries the letters that the original had: nobody changed its keywords.
+    pub fn has_letters(&self, letters: &BTreeSet<u8>) -> bool {
+        let own = self.table.map(|table| table.of(&self.keywords()));
+        own.is_some_and(|own| own == *letters)
+    }
+}
+
+impl Filed<'_> {
+    /// The keywords of a file that was recognised.
+    pub fn keywords_of(&self, original: &Original<'_>) -> Reading {
+        let agreed = original.keywords();
+        let translated = self.here.writes(&agreed) && self.here.of(&agreed) == *self.letters;
+        // A mail reader that leaves unknown letters out when it copies did not remove keywords.
+        let without = original.gone && !original.same_name && self.letters.is_empty();
+        if original.has_letters(self.letters) || translated || without {
+            return Reading::sure(agreed);
+        }
+        let Some(table) = original.table else {
+            return Reading::sure(agreed);
+        };
+        let carries = |letter: Option<u8>| letter.is_some_and(|l| self.letters.contains(&l));
+        let stays = |keyword: &&Keyword| {
+            let letter = table.letter(keyword);
+            letter.is_none() || carries(letter) || carries(self.here.letter(keyword))
+        };
+        let kept: Vec<Keyword> = agreed.keywords().filter(stays).cloned().collect();
+        let mut keywords = Flags::from_parts(0, kept);
+        let mut unclear = Flags::default();
+        let explained = table.of(&keywords);
+        let explained: BTreeSet<u8> = explained.union(&self.here.of(&keywords)).copied().collect();
+        for letter in self.letters.difference(&explained) {
+            match (table.name(*letter), self.here.name(*letter)) {
+                (Some(there), Some(here)) if there != here => {
+                    unclear.insert_keyword(there.clone());
+                    unclear.insert_keyword(here.clone());
+                }
+                (Some(keyword), _) | (None, Some(keyword)) => {
+                    keywords.insert_keyword(keyword.clone());
+                }
+                (None, None) => {}
+            }
+        }
+        Reading { keywords, unclear }
+    }
+
+    /// The keywords of a file that nothing is known of: by the table of its mailbox, and where that
+    /// lacks a letter, by what all `tables` of the account that have it agree on.
+    pub fn keywords_alone(&self, tables: &[Letters]) -> Flags {
+        let mut keywords = self.here.read(self.letters);
+        for letter in self
+            .letters
+            .iter()
+            .filter(|l| self.here.name(**l).is_none())
+        {
+            let mut names = tables.iter().filter_map(|table| table.name(*letter));
+            if let Some(first) = names.next()
+                && names.all(|name| name == first)
+            {
+                keywords.insert_keyword(first.clone());
+            }
+        }
+        keywords
+    }
+
+    /// Whether the letters say just what the server says, read with the table of another mailbox:
+    /// then they were written for that one.
+    pub fn repeats(&self, there: &Flags, tables: &[Letters]) -> bool {
+        let says = |table: &Letters| {
+            let read = table.read(self.letters);
+            table.name_all(self.letters) && read.keywords().eq(plain(there).keywords())
+        };
+        !self.letters.is_empty() && !says(self.here) && tables.iter().any(says)
+    }
+}
+
+/// Keywords without `$Forwarded` and without flags.
+fn plain(flags: &Flags) -> Flags {
+    let all = flags.keywords().cloned();
+    Flags::from_parts(0, all.filter(|keyword| *keyword != Keyword::forwarded()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags(text: &str) -> Flags {
+        Flags::from_parts(0, text.split_whitespace().filter_map(Keyword::new))
+    }
+
+    /// A table written as `a=work c=todo`.
+    fn table(text: &str) -> Letters {
+        let mut table = Letters::default();
+        for entry in text.split_whitespace() {
+            let (letter, name) = entry.split_once('=').unwrap();
+            table.insert(letter.as_bytes()[0], Keyword::new(name).unwrap());
+        }
+        table
+    }
+
+    fn set(letters: &str) -> BTreeSet<u8> {
+        letters.bytes().collect()
+    }
+
+    #[test]
+    fn letters_of_a_recognised_file_say_what_both_tables_allow() {
+        let there = "a=work b=todo d=late";
+        for (agreed, letters, here, want, unclear) in [
+            ("work", "a", "", "work", ""),
+            ("work", "a", "a=private", "work", ""),
+            ("work", "b", "a=private b=work", "work", ""),
+            ("work", "ab", "", "todo work", ""),
+            ("work", "ab", "a=private b=other", "work", "other todo"),
+            ("work", "ac", "a=private c=new", "new work", ""),
+            ("work", "bc", "a=private b=work c=new", "new work", ""),
+            ("work", "ad", "d=late", "late work", ""),
+            ("work todo", "b", "", "todo", ""),
+            ("work todo", "b", "b=work", "todo work", ""),
+            ("work", "", "a=private", "", ""),
+            ("", "a", "a=private", "", "private work"),
+            ("", "z", "", "", ""),
+            ("rare", "", "a=rare", "rare", ""),
+            ("rare work", "", "a=rare", "rare", ""),
+        ] {
+            let (agreed, there) = (flags(agreed), table(there));
+            let (letters, here) = (set(letters), table(here));
+            let filed = Filed {
+                letters: &letters,
+                here: &here,
+            };
+            let original = |same_name, table| Original {
+                agreed: &agreed,
+                table,
+                same_name,
+                gone: true,
+            };
+            let reading = filed.keywords_of(&original(true, Some(&there)));
+            let told = (reading.keywords, reading.unclear);
+            assert_eq!(told, (flags(want), flags(unclear)), "{letters:?} {here:?}");
+            let lost = filed.keywords_of(&original(true, None));
+            assert_eq!(lost.keywords, agreed, "without a table nothing changed");
+            if letters.is_empty() {
+                let copied = filed.keywords_of(&original(false, Some(&there)));
+                assert_eq!(copied.keywords, agreed, "filed without letters");
+                let further = Original {
+                    gone: false,
+                    ..original(false, Some(&there))
+                };
+                let further = filed.keywords_of(&further);
+                assert_eq!(further.keywords, flags(want), "a copy without letters");
+            }
+        }
+    }
+
+    #[test]
+    fn a_letter_without_a_meaning_means_what_all_other_tables_say() {
+        let tables = [table("a=work b=todo"), table("a=work b=other"), table("")];
+        let read = |letters: &str, here: &str| {
+            let (letters, here) = (set(letters), table(here));
+            let filed = Filed {
+                letters: &letters,
+                here: &here,
+            };
+            filed.keywords_alone(&tables)
+        };
+        assert_eq!(read("ab", ""), flags("work"));
+        assert_eq!(read("ab", "a=private b=new"), flags("new private"));
+        assert_eq!(read("xyz", ""), flags(""));
+    }
+
+    #[test]
+    fn letters_repeat_the_server_by_the_table_of_another_mailbox() {
+        let tables = [table("a=work b=todo"), table("a=private")];
+        let repeats = |letters: &str, there: &str| {
+            let (letters, here) = (set(letters), table("a=private"));
+            let filed = Filed {
+                letters: &letters,
+                here: &here,
+            };
+            filed.repeats(&flags(there), &tables)
+        };
+        assert!(repeats("a", "work $Forwarded") && repeats("ab", "work todo"));
+        assert!(!repeats("a", "private"), "its own table says so");
+        assert!(!repeats("a", "todo") && !repeats("", ""));
+    }
+}

@@ -1,0 +1,256 @@
+//! Keywords are letters in the names of files, and each mailbox has its own table of them. Mail
+//! readers file messages with the letters of the mailbox they came from; none of that adds or
+//! removes a keyword on either side.
+
+use super::*;
+
+fn work() -> Flags {
+    Flags::from_parts(0, Keyword::new("work"))
+}
+
+fn todo() -> Flags {
+    Flags::from_parts(0, Keyword::new("todo"))
+}
+
+/// `msg` is tagged in A; in B the same letter means another keyword, in C none.
+fn tables() -> TwoSides {
+    let mut w = TwoSides::new();
+    for name in ["A", "B", "C"] {
+        w.remote.create(&mb(name));
+    }
+    w.remote.add(&mb("A"), BODY, work());
+    w.remote.add(&mb("B"), OTHER, todo());
+    w.sync_ok();
+    w
+}
+
+fn tagged(w: &TwoSides) -> MaildirId {
+    w.local.ids(&mb("A"))[0].clone()
+}
+
+fn there(w: &TwoSides) -> Uid {
+    w.remote.ids(&mb("A"))[0]
+}
+
+/// A mail reader moves the file under its name.
+fn moved(w: &mut TwoSides, to: &str) -> MaildirId {
+    w.local.shift(&mb("A"), &tagged(w), &mb(to))
+}
+
+/// A mail reader copies the file, and deletes it.
+fn copied(w: &mut TwoSides, to: &str) -> MaildirId {
+    let new = w.local.copy(&mb("A"), &tagged(w), &mb(to));
+    w.local.delete(&mb("A"), &tagged(w));
+    new
+}
+
+/// Both kinds of filing, to a mailbox where the letter means another keyword, and to one without.
+fn filed(name: &str, act: fn(&mut TwoSides), want: [&str; 2]) {
+    let cases: [(&str, fn(&mut TwoSides)); 4] = [
+        ("moved", |w| drop(moved(w, "B"))),
+        ("copied", |w| drop(copied(w, "B"))),
+        ("moved, no table", |w| drop(moved(w, "C"))),
+        ("copied, no table", |w| drop(copied(w, "C"))),
+    ];
+    for (at, (how, file)) in cases.into_iter().enumerate() {
+        let mut w = tables();
+        file(&mut w);
+        act(&mut w);
+        w.sync_ok();
+        let view = show(&w.remote.view());
+        assert_eq!(view, want[at / 2], "{name}, {how}");
+        w.assert_equal_sides(&format!("{name}, {how}"));
+        w.sync_idle();
+    }
+}
+
+#[test]
+fn filing_changes_no_keyword() {
+    row(
+        "moved to where the letter means another keyword",
+        tables,
+        |w| drop(moved(w, "B")),
+        "A: ; B: msg(work) other(todo); C: ; INBOX: ",
+    );
+    row(
+        "copied and deleted",
+        tables,
+        |w| drop(copied(w, "B")),
+        "A: ; B: msg(work) other(todo); C: ; INBOX: ",
+    );
+    row(
+        "moved to where there is no table",
+        tables,
+        |w| drop(moved(w, "C")),
+        "A: ; B: other(todo); C: msg(work); INBOX: ",
+    );
+    row(
+        "copied",
+        tables,
+        |w| drop(w.local.copy(&mb("A"), &tagged(w), &mb("B"))),
+        "A: msg(work); B: msg(work) other(todo); C: ; INBOX: ",
+    );
+    row(
+        "moved twice",
+        tables,
+        |w| {
+            let file = moved(w, "B");
+            w.local.shift(&mb("B"), &file, &mb("C"));
+        },
+        "A: ; B: other(todo); C: msg(work); INBOX: ",
+    );
+}
+
+#[test]
+fn filing_meets_what_the_server_does() {
+    filed(
+        "tagged there",
+        |w| {
+            let uid = there(w);
+            w.remote.edit(&mb("A"), &uid, |f| *f = f.union(&todo()));
+        },
+        [
+            "A: ; B: msg(todo work) other(todo); C: ; INBOX: ",
+            "A: ; B: other(todo); C: msg(todo work); INBOX: ",
+        ],
+    );
+    filed(
+        "untagged there",
+        |w| {
+            let uid = there(w);
+            w.remote.edit(&mb("A"), &uid, |f| *f = Flags::default());
+        },
+        [
+            "A: ; B: msg() other(todo); C: ; INBOX: ",
+            "A: ; B: other(todo); C: msg(); INBOX: ",
+        ],
+    );
+    filed(
+        "moved there",
+        |w| {
+            w.remote.shift(&mb("A"), &there(w), &inbox());
+        },
+        ["A: ; B: other(todo); C: ; INBOX: msg(work)"; 2],
+    );
+    filed(
+        "deleted there",
+        |w| w.remote.delete(&mb("A"), &there(w)),
+        [
+            "A: ; B: msg(work) other(todo); C: ; INBOX: ",
+            "A: ; B: other(todo); C: msg(work); INBOX: ",
+        ],
+    );
+    filed(
+        "the mailbox is deleted here, and with it the table",
+        |w| drop(w.local.inner.borrow_mut().boxes.remove(&mb("A"))),
+        [
+            "B: msg(work) other(todo); C: ; INBOX: ",
+            "B: other(todo); C: msg(work); INBOX: ",
+        ],
+    );
+}
+
+#[test]
+fn what_is_tagged_before_it_is_filed_stays_tagged() {
+    filed(
+        "starred",
+        |w| {
+            for name in ["B", "C"] {
+                for id in w.local.ids(&mb(name)) {
+                    w.local
+                        .edit(&mb(name), &id, |f| f.insert(SystemFlag::Flagged));
+                }
+            }
+        },
+        [
+            "A: ; B: msg(\\Flagged work) other(\\Flagged todo); C: ; INBOX: ",
+            "A: ; B: other(\\Flagged todo); C: msg(\\Flagged work); INBOX: ",
+        ],
+    );
+    row(
+        "untagged, and then moved",
+        tables,
+        |w| {
+            w.local
+                .edit(&mb("A"), &tagged(w), |f| *f = Flags::default());
+            moved(w, "B");
+        },
+        "A: ; B: msg() other(todo); C: ; INBOX: ",
+    );
+    row(
+        "tagged with a letter that means nothing elsewhere",
+        tables,
+        |w| {
+            let late = Keyword::new("late").unwrap();
+            w.local
+                .edit(&mb("A"), &tagged(w), |f| f.insert_keyword(late.clone()));
+            moved(w, "B");
+        },
+        "A: ; B: msg(late work) other(todo); C: ; INBOX: ",
+    );
+}
+
+/// Without a state the server says which keywords there are, and letters that mean nothing in their
+/// mailbox are read with the tables of the others, where these agree.
+#[test]
+fn letters_are_read_without_a_state() {
+    let lost = |w: &mut TwoSides| {
+        w.state = mailtide::state::State::in_memory().unwrap();
+        let (uuid, config) = ("u".into(), String::new());
+        let row = mailtide::state::Memory { uuid, config };
+        w.state.set_account(&row, 0).unwrap();
+    };
+    let mut w = tables();
+    moved(&mut w, "B");
+    w.remote.shift(&mb("A"), &there(&w), &mb("B"));
+    lost(&mut w);
+    w.sync_ok();
+    assert_eq!(
+        show(&w.remote.view()),
+        "A: ; B: msg(work) other(todo); C: ; INBOX: "
+    );
+    w.assert_equal_sides("moved on both sides");
+    w.sync_idle();
+    let mut w = tables();
+    w.remote
+        .edit(&mb("B"), &w.remote.ids(&mb("B"))[0], |f| *f = work());
+    w.sync_ok();
+    w.local
+        .inner
+        .borrow_mut()
+        .boxes
+        .get_mut(&mb("B"))
+        .unwrap()
+        .table = Letters::default();
+    let id = w.local.ids(&mb("B"))[0].clone();
+    w.local.edit(&mb("B"), &id, |f| *f = work());
+    moved(&mut w, "C");
+    lost(&mut w);
+    w.sync_ok();
+    let want = "A: msg(work); B: other(work); C: msg(work); INBOX: ";
+    assert_eq!(show(&w.remote.view()), want);
+    w.assert_equal_sides("moved here only");
+    w.sync_idle();
+}
+
+/// Files keep their letters when the table of their mailbox is lost; the state and the server know
+/// what they were.
+#[test]
+fn a_lost_table_removes_no_keyword() {
+    row(
+        "the table is lost",
+        tables,
+        |w| w.local.lose_table(&mb("A")),
+        "A: msg(work); B: other(todo); C: ; INBOX: ",
+    );
+    row(
+        "the table is lost, and the letter given to another keyword",
+        tables,
+        |w| {
+            w.local.lose_table(&mb("A"));
+            let new = Flags::from_parts(0, Keyword::new("work"));
+            w.local.add(&mb("A"), b"Subject: new\r\n\r\nnew\r\n", new);
+        },
+        "A: msg(work) new(work); B: other(todo); C: ; INBOX: ",
+    );
+}
