@@ -9,7 +9,7 @@ use super::out_of_sight::passed_over;
 use super::out_of_sight::wait_for_sight;
 use super::rematch::HashSink;
 use super::report::{Ended, Report};
-use super::scene::{Fate, Scene, Scenes, whereabouts};
+use super::scene::{Fate, Files, Scene, Scenes, whereabouts};
 use crate::model::{Id, MailboxKey, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::Outcome;
 use crate::reconcile::settled::Moves;
@@ -60,22 +60,29 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             .filter(|(_, scene)| scene.fate == Fate::Stays)
             .flat_map(|(name, scene)| scene.new_files().into_iter().map(move |f| (f, name)))
             .collect();
-        if self.went_on(&open, scenes, report).await? {
+        let files = Files::of(scenes);
+        if self.went_on(&open, (scenes, &files), report).await? {
             return Ok(None);
         }
-        self.find_cut_moves(&open, scenes, &mut moves, report)
+        self.find_cut_moves(&open, (scenes, &files), &mut moves, report)
             .await?;
+        let known = self.state.mailboxes()?.into_iter();
+        let known: BTreeMap<MailboxKey, MailboxName> =
+            known.map(|(name, key)| (key, name)).collect();
+        let looked = by_key(scenes);
         let mut lost = Vec::new();
         for (key, upload) in open.clone() {
             if upload.moved.is_some() {
                 continue;
             }
-            let was = scenes.values().find(|scene| scene.base.key == key);
+            let was = looked.get(&key).copied();
             let now = homes.get(&upload.file).and_then(|name| scenes.get(*name));
             // A copy of the same name is no move.
-            let stays = was.is_some_and(|was| lies_in(was, &upload.file));
+            let stays = was.is_some_and(|was| files.lies_in(was, &upload.file));
             let (Some(was), Some(now)) = (was, now) else {
-                self.await_file((key, &upload), (was, now), report)?;
+                let new = was.is_some_and(|was| files.is_new(was, &upload.file));
+                let unseen = known.get(&key).is_some_and(|name| report.is_hidden(name));
+                await_file((new, unseen), (was, now), report);
                 let gone = was.filter(|was| !stays && was.fate == Fate::Stays);
                 lost.extend(gone.map(|was| was.base.name.clone()));
                 continue;
@@ -90,7 +97,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         if self.await_files(&lost, scenes, report).await? {
             return Ok(None);
         }
-        self.find_carried(&open, scenes, &mut moves, report).await?;
+        self.find_carried(&open, (scenes, &files), &mut moves, report)
+            .await?;
         Ok(Some(moves))
     }
 
@@ -99,18 +107,21 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     async fn went_on(
         &mut self,
         open: &[(MailboxKey, Upload)],
-        scenes: &Scenes,
+        (scenes, files): (&Scenes, &Files<'_>),
         report: &mut Report,
     ) -> Result<bool, Ended> {
-        let mut lost = Vec::new();
+        let shows = |scene: &Scene, file: &MaildirId| {
+            let absent = [Whereabouts::Gone, Whereabouts::Unknown];
+            files.lies_in(scene, file) && !absent.contains(&whereabouts(&scene.local, file))
+        };
+        let (looked, mut lost) = (by_key(scenes), Vec::new());
         for (key, Upload { file, .. }) in open {
-            let was = scenes.values().find(|scene| scene.base.key == *key);
-            let Some(was) = was.filter(|was| shows(was, file)) else {
+            let Some(was) = looked.get(key).copied().filter(|was| shows(was, file)) else {
                 continue;
             };
             let name = &was.base.name;
-            let looked = scenes.values().filter(|s| s.fate == Fate::Stays);
-            let mut others = looked.filter(|scene| scene.base.name != *name);
+            let staying = scenes.values().filter(|s| s.fate == Fate::Stays);
+            let mut others = staying.filter(|scene| scene.base.name != *name);
             let Some(other) = others.find(|scene| shows(scene, file)) else {
                 continue;
             };
@@ -129,30 +140,6 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             lost.iter().for_each(|name| wait_for_sight(name, report));
         }
         Ok(false)
-    }
-
-    /// One of its two mailboxes was not looked into: if it could not be, then what is new in the
-    /// other may be what the upload became, or what it was made of.
-    fn await_file(
-        &mut self,
-        (key, upload): (MailboxKey, &Upload),
-        (was, now): (Option<&Scene>, Option<&Scene>),
-        report: &mut Report,
-    ) -> Result<(), Ended> {
-        let known = self.state.mailboxes()?;
-        let unseen = known
-            .iter()
-            .any(|(name, of)| *of == key && report.is_hidden(name));
-        match (was, now) {
-            (Some(was), None)
-                if report.hides(Side::Local) && !was.new_files().contains(&upload.file) =>
-            {
-                wait_for_sight(&was.base.name, report);
-            }
-            (None, Some(now)) if unseen => wait_for_sight(&now.base.name, report),
-            _ => {}
-        }
-        Ok(())
     }
 
     /// Answers with whether its file went on since it was looked at.
@@ -246,11 +233,25 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 }
 
-fn lies_in(scene: &Scene, file: &MaildirId) -> bool {
-    scene.new_files().contains(file) || scene.pairs().any(|pair| pair.file == *file)
+/// One of the two mailboxes of an upload was not looked into: if it could not be, then a message
+/// that is new in the other may be the upload, or its file. The file `is_new` where it was; that
+/// mailbox is `unseen`.
+fn await_file(
+    (is_new, unseen): (bool, bool),
+    (was, now): (Option<&Scene>, Option<&Scene>),
+    report: &mut Report,
+) {
+    match (was, now) {
+        (Some(was), None) if report.hides(Side::Local) && !is_new => {
+            wait_for_sight(&was.base.name, report);
+        }
+        (None, Some(now)) if unseen => wait_for_sight(&now.base.name, report),
+        _ => {}
+    }
 }
 
-fn shows(scene: &Scene, file: &MaildirId) -> bool {
-    let absent = [Whereabouts::Gone, Whereabouts::Unknown];
-    lies_in(scene, file) && !absent.contains(&whereabouts(&scene.local, file))
+/// The mailboxes that were looked at and that the base knows, by their rows.
+fn by_key(scenes: &Scenes) -> BTreeMap<MailboxKey, &Scene> {
+    let known = scenes.values().filter(|scene| scene.base.key.0 != 0);
+    known.map(|scene| (scene.base.key, scene)).collect()
 }

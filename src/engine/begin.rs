@@ -23,8 +23,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let name = action.name().clone();
             match action {
                 MailboxAction::Forget(_) => {
-                    if let Some(key) = self.state.mailboxes()?.get(&name) {
-                        self.state.forget_mailbox(*key)?;
+                    if let Some(key) = self.state.mailbox_key(&name)? {
+                        self.state.forget_mailbox(key)?;
                     }
                 }
                 MailboxAction::Adopt(_) => known.push(name),

@@ -9,7 +9,7 @@ use super::out_of_sight::passed_over;
 use super::out_of_sight::wait_for_sight;
 use super::rematch::HashSink;
 use super::report::{Ended, Report};
-use super::scene::{Fate, Scene, Scenes, whereabouts};
+use super::scene::{Fate, Files, Scene, Scenes, whereabouts};
 use crate::model::{
     ContentHash, Id, Kin, MailboxKey, MailboxName, MaildirId, PairId, Side, SystemFlag, Uid,
 };
@@ -50,11 +50,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     pub(super) async fn find_carried(
         &mut self,
         open: &[(MailboxKey, Upload)],
-        scenes: &Scenes,
+        (scenes, files): (&Scenes, &Files<'_>),
         moves: &mut Moves,
         report: &mut Report,
     ) -> Result<(), Ended> {
-        let doubts = self.doubts(open, scenes, report).await?;
+        let doubts = self.doubts(open, (scenes, files), report).await?;
         if doubts.is_empty() {
             return Ok(());
         }
@@ -101,21 +101,30 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     async fn doubts<'a>(
         &mut self,
         open: &'a [(MailboxKey, Upload)],
-        scenes: &'a Scenes,
+        (scenes, here): (&'a Scenes, &Files<'_>),
         report: &mut Report,
     ) -> Result<Vec<Doubt<'a>>, Ended> {
-        let names = self.state.mailboxes()?;
-        let sent = |key: MailboxKey| open.iter().filter(|(of, _)| *of == key).count();
+        let names = self.state.mailboxes()?.into_iter();
+        let names: BTreeMap<MailboxKey, MailboxName> =
+            names.map(|(name, key)| (key, name)).collect();
+        let mut sent: BTreeMap<MailboxKey, usize> = BTreeMap::new();
+        for (key, _) in open {
+            *sent.entry(*key).or_default() += 1;
+        }
+        let left = |scene: &Scene, key: &MailboxKey, upload: &Upload| {
+            let sent = sent.get(key).copied().unwrap_or(0);
+            here.stays_new(scene, &upload.file) && may_have_left(scene, upload.above, sent)
+        };
         let mut doubts = Vec::new();
         for (key, upload) in open {
-            let Some((name, _)) = names.iter().find(|(_, of)| *of == key) else {
+            let Some(name) = names.get(key) else {
                 continue;
             };
             let scene = match scenes.get(name) {
                 None if report.is_hidden(name) => None,
                 None => continue,
                 Some(scene) if scene.remote.coverage == Coverage::Partial => None,
-                Some(scene) if may_have_left(scene, upload, sent(*key)) => Some(scene),
+                Some(scene) if left(scene, key, upload) => Some(scene),
                 Some(_) => continue,
             };
             let home = Place {
@@ -234,7 +243,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         free: &mut Places,
         scenes: &Scenes,
     ) -> Result<(), Ended> {
-        let names = self.state.mailboxes()?;
+        let names = self.state.mailboxes()?.into_iter();
+        let names: BTreeMap<MailboxKey, MailboxName> =
+            names.map(|(name, key)| (key, name)).collect();
         let contents = doubts
             .iter()
             .map(|doubt| (doubt.size, doubt.hash))
@@ -245,12 +256,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         // What the server was to move is not what it became.
         for relative in relatives.filter(|relative| !moved.contains(&relative.pair.id)) {
             let (hash, uid) = (relative.pair.hash, relative.pair.uid);
-            let name = names.iter().find(|(_, key)| **key == relative.mailbox);
-            let stays = name.is_some_and(|(name, _)| match scenes.get(name) {
-                Some(scene) => whereabouts(&scene.remote, &uid) == Whereabouts::Here,
-                // Where it cannot be looked for, nobody knows what came of it.
-                None => true,
-            });
+            let stays = names
+                .get(&relative.mailbox)
+                .is_some_and(|name| match scenes.get(name) {
+                    Some(scene) => whereabouts(&scene.remote, &uid) == Whereabouts::Here,
+                    // Where it cannot be looked for, nobody knows what came of it.
+                    None => true,
+                });
             for (_, uids) in free.iter_mut().filter(|((of, _), _)| *of == hash) {
                 if stays {
                     uids.clear();
@@ -364,14 +376,13 @@ fn wait_for_all(scenes: &Scenes, report: &mut Report) {
     }
 }
 
-/// Whether the file is where it was, and a UID that its message may have had went by. So many
-/// uploads to this mailbox are in doubt.
-fn may_have_left(scene: &Scene, upload: &Upload, sent: usize) -> bool {
-    let stays = scene.fate == Fate::Stays && scene.new_files().contains(&upload.file);
-    let went_by = went_by(scene, upload.above).len();
+/// Whether a UID above this one that the message of an upload may have had went by. So many uploads
+/// to this mailbox are in doubt.
+fn may_have_left(scene: &Scene, above: u32, sent: usize) -> bool {
+    let went_by = went_by(scene, above).len();
     // Nothing was there before, or the UIDs began anew since: then most that went by say nothing.
-    let few = upload.above > 0 || went_by <= sent;
-    stays && went_by > 0 && few
+    let few = above > 0 || went_by <= sent;
+    went_by > 0 && few
 }
 
 /// UIDs that were given since the upload began, and that are not there.

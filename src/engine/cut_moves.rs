@@ -11,7 +11,7 @@ use super::out_of_sight::passed_over;
 use super::out_of_sight::wait_for_sight;
 use super::rematch::HashSink;
 use super::report::{Ended, Report};
-use super::scene::{Fate, Scene, Scenes, whereabouts};
+use super::scene::{Files, Scene, Scenes, whereabouts};
 use crate::model::{Id, MailboxKey, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::cut_moves::CutMove;
 use crate::reconcile::settled::Moves;
@@ -19,6 +19,7 @@ use crate::reconcile::sighting::Whereabouts;
 use crate::reconcile::{Coverage, Outcome};
 use crate::state::{Change, Moved, Relative, Source, Upload};
 use crate::store::{Keep, Serve};
+use std::collections::BTreeMap;
 
 /// A move that was cut.
 struct Cut<'a> {
@@ -40,12 +41,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     pub(super) async fn find_cut_moves(
         &mut self,
         open: &[(MailboxKey, Upload)],
-        scenes: &Scenes,
+        (scenes, files): (&Scenes, &Files<'_>),
         moves: &mut Moves,
         report: &mut Report,
     ) -> Result<(), Ended> {
         let keys = self.state.mailboxes()?;
-        let name_of = |key: MailboxKey| keys.iter().find(|(_, own)| **own == key).map(|(n, _)| n);
+        let names: BTreeMap<MailboxKey, &MailboxName> =
+            keys.iter().map(|(name, key)| (*key, name)).collect();
+        let name_of = |key: MailboxKey| names.get(&key).copied();
         for (key, upload) in open {
             let Some(source) = upload.moved else {
                 continue;
@@ -72,7 +75,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 home,
                 target,
             };
-            if !in_place(&upload.file, target) {
+            if !files.stays_new(target, &upload.file) {
                 self.settle_cut_move(&cut, moves, report).await?;
             } else if let Some(from) = name_of(source.mailbox) {
                 moves.cut.push(CutMove {
@@ -255,11 +258,6 @@ fn renamed(source: &Source, relative: &Relative) -> Option<Moved> {
         file: None,
         size: None,
     })
-}
-
-/// Whether the file of a move lies where it was moved to.
-fn in_place(file: &MaildirId, target: &Scene) -> bool {
-    target.fate == Fate::Stays && target.new_files().contains(file)
 }
 
 /// Whether a message is still where the server was to take it from.

@@ -313,9 +313,10 @@ impl Candidates {
     }
 
     pub(super) fn take(&mut self, relatives: Vec<Relative>, overview: &Overview) {
+        let names = overview.names();
         for relative in relatives {
-            if let Some(name) = overview.name_of(relative.mailbox) {
-                let entry = (name.clone(), relative);
+            if let Some(name) = names.get(&relative.mailbox) {
+                let entry = ((*name).clone(), relative);
                 self.pairs.insert(entry.1.pair.id, entry);
             }
         }

@@ -16,13 +16,38 @@ use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::{Known, Sighting, Whereabouts};
 use crate::reconcile::{Action, Cursor, Listed, News, Plan, Presence};
 use crate::store::{Keep, Place, Serve};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// So many passes wait for a disk that does not come to rest.
 const PATIENCE: usize = 3;
 
 /// What is new in the account with the content of something known.
 pub(super) type Sightings<'a> = (&'a [Sighting<Uid>], &'a [Sighting<MaildirId>]);
+
+/// The mailboxes in which a side has new messages of each content.
+pub(super) struct Contents<'a>(HashMap<ContentHash, BTreeSet<&'a MailboxName>>);
+
+impl<'a> Contents<'a> {
+    /// Of all new messages of a side.
+    pub fn new<I>(sightings: &'a [Sighting<I>]) -> Contents<'a> {
+        let mut all: HashMap<ContentHash, BTreeSet<&MailboxName>> = HashMap::new();
+        for one in sightings {
+            all.entry(one.hash).or_default().insert(&one.mailbox);
+        }
+        Contents(all)
+    }
+
+    /// Whether a new message has this content.
+    pub fn has(&self, hash: &ContentHash) -> bool {
+        self.0.contains_key(hash)
+    }
+
+    /// Whether a new message outside this mailbox has this content.
+    fn has_outside(&self, hash: &ContentHash, mailbox: &MailboxName) -> bool {
+        let places = self.0.get(hash);
+        places.is_some_and(|places| places.iter().any(|place| *place != mailbox))
+    }
+}
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// What vanished from one mailbox may have arrived in another that had been looked at before:
@@ -131,12 +156,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let mut flux = unclear(scenes, known, (uids, files), report);
         flux.extend(out_of_sight(known, (uids, files), report));
         let mut there: BTreeMap<&MailboxName, BTreeMap<Uid, ContentHash>> = BTreeMap::new();
+        let (new_there, new_here) = (Contents::new(uids), Contents::new(files));
         for one in known.iter().filter(|k| k.remote == Whereabouts::Here) {
             let hash = one.pair.hash;
-            if uids
-                .iter()
-                .any(|v| v.hash == hash && v.mailbox != one.mailbox)
-            {
+            if new_there.has_outside(&hash, &one.mailbox) {
                 there
                     .entry(&one.mailbox)
                     .or_default()
@@ -147,16 +170,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let ids: Vec<Uid> = asked.keys().copied().collect();
             // Where it cannot be asked, the mailbox says why when it is worked on.
             let told = passable(self.remote.kin(&place(name), &ids).await)?;
-            let kin = told.unwrap_or_default();
-            asked.retain(|uid, _| !kin.iter().any(|(there, _)| there == uid));
+            for (uid, _) in told.unwrap_or_default() {
+                asked.remove(&uid);
+            }
             flux.extend(asked.into_values());
         }
         for one in known.iter().filter(|k| k.local == Whereabouts::Here) {
             let hash = one.pair.hash;
-            if !files
-                .iter()
-                .any(|g| g.hash == hash && g.mailbox != one.mailbox)
-            {
+            if !new_here.has_outside(&hash, &one.mailbox) {
                 continue;
             }
             let ids = [(one.pair.file.clone(), None)];
@@ -223,10 +244,11 @@ fn unclear(
     let looked = known
         .iter()
         .filter(|one| scenes.contains_key(&one.mailbox) || report.is_hidden(&one.mailbox));
+    let (uids, files) = (Contents::new(uids), Contents::new(files));
     let unclear = looked.filter(|one| {
-        let hash = one.pair.hash;
-        let there = one.remote == Whereabouts::Unknown && uids.iter().any(|v| v.hash == hash);
-        let here = one.local == Whereabouts::Unknown && files.iter().any(|g| g.hash == hash);
+        let hash = &one.pair.hash;
+        let there = one.remote == Whereabouts::Unknown && uids.has(hash);
+        let here = one.local == Whereabouts::Unknown && files.has(hash);
         there || here
     });
     unclear.map(|one| one.pair.hash).collect()

@@ -3,7 +3,7 @@
 //! So what rests on its absence waits, and everything else goes on (decision 0018).
 
 use super::elsewhere::Candidates;
-use super::flux::Sightings;
+use super::flux::{Contents, Sightings};
 use super::report::{Ended, Report};
 use super::scene::{Fate, Scene, Scenes};
 use crate::model::{ContentHash, MailboxName, Pair, Side};
@@ -95,10 +95,12 @@ pub(super) fn out_of_sight(
     report: &Report,
 ) -> Vec<ContentHash> {
     let (there, here) = (report.hides(Side::Remote), report.hides(Side::Local));
+    if !there && !here {
+        return Vec::new();
+    }
+    let (uids, files) = (Contents::new(uids), Contents::new(files));
     let lost = |one: &&Known| {
-        let hash = one.pair.hash;
-        let new_there = uids.iter().any(|v| v.hash == hash);
-        let new_here = files.iter().any(|g| g.hash == hash);
+        let (new_there, new_here) = (uids.has(&one.pair.hash), files.has(&one.pair.hash));
         there && one.remote == Whereabouts::Gone && !new_there && new_here
             || here && one.local == Whereabouts::Gone && !new_here && new_there
     };

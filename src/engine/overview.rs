@@ -49,12 +49,9 @@ impl Overview {
         }
     }
 
-    /// The mailbox with this row.
-    pub fn name_of(&self, key: MailboxKey) -> Option<&MailboxName> {
-        self.keys
-            .iter()
-            .find(|(_, own)| **own == key)
-            .map(|(name, _)| name)
+    /// The mailboxes by their rows.
+    pub fn names(&self) -> BTreeMap<MailboxKey, &MailboxName> {
+        self.keys.iter().map(|(name, key)| (*key, name)).collect()
     }
 
     /// Whether nothing calls for a look at it on the server.

@@ -47,10 +47,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let (base, local) = (&scene.base, &scene.local);
         let known = Known::of(base);
         let links = moves.links.get(&base.name).cloned().unwrap_or_default();
+        let linked: BTreeSet<&Uid> = links.iter().map(|(uid, _)| uid).collect();
         let mut uids = scene.new_uids();
-        uids.retain(|uid| !settled.uids.contains(uid) && links.iter().all(|(u, _)| u != uid));
+        uids.retain(|uid| !settled.uids.contains(uid) && !linked.contains(uid));
+        let linked: BTreeSet<&MaildirId> = links.iter().map(|(_, file)| file).collect();
         let mut files = scene.new_files();
-        files.retain(|f| !settled.files.contains(f) && links.iter().all(|(_, file)| file != f));
+        files.retain(|file| !settled.files.contains(file) && !linked.contains(file));
         let hints = hints(base, local);
         uids.extend(half_recorded(base, local, &hints));
         for aside in base
@@ -117,11 +119,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         let taken: BTreeSet<Uid> = found.links.iter().map(|(uid, _)| *uid).collect();
         let linked: BTreeSet<MaildirId> = found.links.iter().map(|(_, f)| f.clone()).collect();
+        let new: BTreeSet<&MaildirId> = files.iter().collect();
         let (waiting, settled): (Vec<_>, Vec<_>) = open
             .into_iter()
-            .partition(|up| files.contains(&up.file) && !linked.contains(&up.file));
+            .partition(|up| new.contains(&up.file) && !linked.contains(&up.file));
         // The note on a move that was cut ends when it is done.
-        let stays = scene.new_files();
+        let stays: BTreeSet<MaildirId> = scene.new_files().into_iter().collect();
         let moving = |up: &Upload| up.moved.is_some() && stays.contains(&up.file);
         let orphaned: Vec<MaildirId> = settled
             .into_iter()
@@ -144,11 +147,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             .match_content(place, &window, &mine, &BTreeMap::new())
             .await?;
         let now = (self.world.now)();
+        let met: BTreeSet<&MaildirId> = links.iter().map(|(_, file)| file).collect();
         for upload in waiting {
             if vanished.contains(&upload.file) {
                 continue;
             }
-            let arrived = links.iter().any(|(_, file)| *file == upload.file);
+            let arrived = met.contains(&upload.file);
             let fresh = now - upload.at < self.options.grace;
             // However late it is: what was not seen may have arrived.
             let unseen = scene.remote.coverage == Coverage::Partial;

@@ -81,7 +81,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let MailboxAction::Delete { on, name, .. } = action else {
             return Ok(());
         };
-        let Some(key) = self.state.mailboxes()?.get(&name).copied() else {
+        let Some(key) = self.state.mailbox_key(&name)? else {
             return Ok(());
         };
         let base: MailboxBase = self.state.base(key)?;

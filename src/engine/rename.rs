@@ -33,11 +33,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         // That both sides seem to call it the same now, as after a run that was cut, is evidence.
         let seem = renames::suspects(Side::Remote, &homes, remote);
         let seem_here = renames::suspects(Side::Local, &homes, local);
+        let names = |all: &[Suspect]| -> BTreeSet<(MailboxName, MailboxName)> {
+            let both = |one: &Suspect| (one.name.clone(), one.now.clone());
+            all.iter().map(both).collect()
+        };
+        let (names_there, names_here) = (names(&seem), names(&seem_here));
         let alike = |one: &Suspect| {
-            let both = seem.iter().chain(&seem_here);
-            both.filter(|other| (&other.name, &other.now) == (&one.name, &one.now))
-                .count()
-                == 2
+            let both = (one.name.clone(), one.now.clone());
+            names_there.contains(&both) && names_here.contains(&both)
         };
         let prove = |one: &Suspect| Suspect {
             proved: one.proved || alike(one),
@@ -98,8 +101,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         report: &mut Report,
     ) -> Result<BTreeMap<MailboxName, MailboxName>, Ended> {
         let mut all = BTreeMap::new();
+        let known: BTreeMap<&MailboxName, &Home> =
+            homes.iter().map(|home| (&home.name, home)).collect();
         for Suspect { name, now, proved } in suspects {
-            let home = homes.iter().find(|home| home.name == name);
+            let home = known.get(&name).copied();
             let Some(home) = home.filter(|_| self.concerns(&name) && self.concerns(&now)) else {
                 continue;
             };
@@ -169,13 +174,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         (remote, local): (&[Listed], &[Listed]),
     ) -> Result<(), Ended> {
         let mut news = Vec::new();
+        let (remote, local) = (identities(remote), identities(local));
         for mut home in homes {
             let old = (home.remote.clone(), home.local.clone());
-            let own = |listed: &[Listed]| {
-                let listed = listed.iter().find(|one| one.name == home.name)?;
-                Some(listed.identity.as_ref()?.text.clone())
-            };
-            let (there, here) = (own(remote), own(local));
+            let own = |of: &BTreeMap<&MailboxName, &str>| of.get(&home.name).map(|id| (*id).into());
+            let (there, here) = (own(&remote), own(&local));
             home.remote = there.or(home.remote);
             home.local = here.or(home.local);
             if (&home.remote, &home.local) != (&old.0, &old.1) {
@@ -287,6 +290,15 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         Ok(())
     }
+}
+
+/// The identity that a side gives each mailbox, where it gives one.
+fn identities(listed: &[Listed]) -> BTreeMap<&MailboxName, &str> {
+    let known = listed.iter().filter_map(|one| {
+        let identity = one.identity.as_ref()?;
+        Some((&one.name, identity.text.as_str()))
+    });
+    known.collect()
 }
 
 /// Messages of a mailbox, evenly spread.

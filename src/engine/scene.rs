@@ -114,6 +114,42 @@ impl Scene {
     }
 }
 
+/// The files of the mailboxes that were looked at, to be found by name.
+pub(super) struct Files<'a> {
+    new: BTreeMap<&'a MailboxName, BTreeSet<MaildirId>>,
+    paired: BTreeMap<&'a MailboxName, BTreeSet<&'a MaildirId>>,
+}
+
+impl<'a> Files<'a> {
+    /// Of all these mailboxes.
+    pub fn of(scenes: &'a Scenes) -> Files<'a> {
+        let new = |scene: &Scene| scene.new_files().into_iter().collect();
+        let paired = |scene: &'a Scene| scene.pairs().map(|pair| &pair.file).collect();
+        let each = || scenes.iter();
+        Files {
+            new: each().map(|(name, scene)| (name, new(scene))).collect(),
+            paired: each().map(|(name, scene)| (name, paired(scene))).collect(),
+        }
+    }
+
+    /// Whether a mailbox has a file that the base does not know.
+    pub fn is_new(&self, scene: &Scene, file: &MaildirId) -> bool {
+        let new = self.new.get(&scene.base.name);
+        new.is_some_and(|new| new.contains(file))
+    }
+
+    /// Whether a file is new in a mailbox, or that of a pair in it.
+    pub fn lies_in(&self, scene: &Scene, file: &MaildirId) -> bool {
+        let paired = self.paired.get(&scene.base.name);
+        self.is_new(scene, file) || paired.is_some_and(|paired| paired.contains(file))
+    }
+
+    /// Whether a mailbox stays and has a file that the base does not know.
+    pub fn stays_new(&self, scene: &Scene, file: &MaildirId) -> bool {
+        scene.fate == Fate::Stays && self.is_new(scene, file)
+    }
+}
+
 /// Whether all that was moved out of mailboxes that are to be created anew went to others that are:
 /// then each would wait for the other.
 pub(super) fn wait_for_each_other(scenes: &Scenes, moves: &Moves) -> bool {

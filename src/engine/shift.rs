@@ -73,8 +73,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         if let Some(work) = works.get(name) {
             return Ok(work.place());
         }
-        let key = self.state.mailboxes()?.get(name).copied();
-        let epoch = match key {
+        let epoch = match self.state.mailbox_key(name)? {
             Some(key) => self.state.epoch(key)?,
             None => None,
         };
@@ -238,7 +237,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     ) -> Result<Vec<(Uid, Option<Uid>)>, Ended> {
         let from = match works.get(&source.mailbox) {
             Some(work) => Some(work.base.key),
-            None => self.state.mailboxes()?.get(&source.mailbox).copied(),
+            None => self.state.mailbox_key(&source.mailbox)?,
         };
         let note = |(uid, (one, file)): (&Uid, &(&Move, MaildirId))| {
             let (pair, mailbox, uid) = (one.pair.id, from?, *uid);
@@ -262,8 +261,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// What a server that cannot expunge single messages keeps of a move, marked `\Deleted`, is
     /// not taken for a message that is new.
     fn leave_marked(&mut self, from: &MailboxName, marked: BTreeSet<Uid>) -> Result<(), Ended> {
-        let key = self.state.mailboxes()?.get(from).copied();
-        if let Some(key) = key {
+        if marked.is_empty() {
+            return Ok(());
+        }
+        if let Some(key) = self.state.mailbox_key(from)? {
             let aside = |uid| Outcome::Alone {
                 pair: None,
                 aside: super::remove_there::marked(uid, crate::model::Flags::default()),

@@ -4,12 +4,15 @@
 //! Message-ID alone is never identity: senders choose it, and mailing lists repeat it.
 
 use super::bare::Bare;
+use super::counted::counted;
 use std::cmp::Ordering;
 use std::fmt;
 
 /// BLAKE3 over the canonical bytes of a message.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy)]
 pub struct ContentHash(pub [u8; 32]);
+
+counted!(ContentHash);
 
 impl fmt::Debug for ContentHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,16 +2,22 @@
 //!
 //! A UID means nothing outside the UIDVALIDITY in which it was learned (RFC 9051, 2.3.1.1).
 
+use super::counted::counted;
 use super::side::Side;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
 /// A message's unique identifier within one mailbox and one UIDVALIDITY; never 0.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy)]
 pub struct Uid(NonZeroU32);
 
+counted!(Uid);
+
 impl Uid {
+    /// The least that there can be.
+    pub const FIRST: Uid = Uid(NonZeroU32::MIN);
+
     /// `None` for 0, which no message has (RFC 9051: nz-number).
     pub fn new(value: u32) -> Option<Uid> {
         NonZeroU32::new(value).map(Uid)
@@ -45,8 +51,10 @@ pub struct ModSeq(pub u64);
 
 /// The unique part of a Maildir file name: all before `:2,`. Bytes, because names need not be
 /// UTF-8; shared by its copies, as there are several for every message that is looked at.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone)]
 pub struct MaildirId(Arc<[u8]>);
+
+counted!(MaildirId);
 
 impl MaildirId {
     /// Takes the base name of a file as it is on disk.
@@ -73,8 +81,10 @@ impl fmt::Display for MaildirId {
 }
 
 /// The identifier of a pair in the state database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug)]
 pub struct PairId(pub i64);
+
+counted!(PairId);
 
 /// An identifier that one of the sides uses.
 pub trait Id: Clone + Ord + fmt::Debug + fmt::Display + 'static {

@@ -2,16 +2,21 @@
 //!
 //! How a name is written on the wire or on disk is the business of `imap` and `maildir`.
 
+use super::counted::counted;
 use std::fmt;
 
 /// A mailbox name: one or more components. As text the components are joined by `/`; a `/` or `%`
 /// inside a component is written `%2F` or `%25`, so that the text names one mailbox only.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug)]
 pub struct MailboxName(Vec<String>);
 
+counted!(MailboxName);
+
 /// A mailbox's row in the state database.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug)]
 pub struct MailboxKey(pub i64);
+
+counted!(MailboxKey);
 
 impl MailboxName {
     /// The mailbox every account has.

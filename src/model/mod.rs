@@ -4,9 +4,11 @@
 //! [`letters`] (keywords in the names of files), [`mailbox`] (names), [`scope`] (some of them),
 //! [`bare`] and [`content`] (what makes two
 //! messages the same), [`kin`] (what a server calls the same), [`base`] (what both sides last
-//! agreed on), [`recorded`] (that in short).
+//! agreed on), [`recorded`] (that in short). [`counted`] counts their comparisons for tests.
 
 pub mod side;
+
+pub mod counted;
 
 pub mod id;
 

@@ -26,7 +26,13 @@ impl Table<'_> {
     /// there is a copy. Where the original is the one that the base knows, that shows by itself
     /// once the copy is there.
     pub(super) fn finish(&mut self, group: &mut Group<'_>) {
-        for cut in self.cut {
+        let cuts = group
+            .known
+            .iter()
+            .filter_map(|known| self.cut.get(&known.pair.id));
+        let mut cuts: Vec<&CutMove> = cuts.flatten().copied().collect();
+        cuts.sort_by_key(|cut| &cut.to.1);
+        for cut in cuts {
             let Group {
                 known, uids, files, ..
             } = group;

@@ -219,13 +219,10 @@ impl Guard<'_> {
                 }
             )
         };
-        let names: Vec<MailboxName> = self
-            .verdict
-            .plan
-            .messages
-            .iter()
-            .map(|(name, _)| name.clone())
-            .collect();
+        // To hold takes a look at the plans of all mailboxes.
+        let plans = self.verdict.plan.messages.iter();
+        let concerned = plans.filter(|(_, plan)| plan.actions.iter().any(waits));
+        let names: Vec<MailboxName> = concerned.map(|(name, _)| name.clone()).collect();
         for name in names {
             self.hold(HeldKind::Unmatched, Side::Remote, Some(&name), waits);
         }

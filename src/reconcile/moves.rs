@@ -13,7 +13,7 @@ use super::policy::Policy;
 use super::seen::{marked_by_us, name, unmark};
 use super::settled::Moves;
 use super::sighting::{Kept, Known, Sighting, Whereabouts};
-use crate::model::{AnyId, ContentHash, Flags, Id, MailboxName, MaildirId, Side, Uid};
+use crate::model::{AnyId, ContentHash, Flags, Id, MailboxName, MaildirId, PairId, Side, Uid};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// All that is known of messages that may have been moved or copied.
@@ -59,9 +59,13 @@ pub fn decide(case: Case<'_>) -> Moves {
     for one in kept {
         groups.entry(one.hash).or_default().kept.push(one);
     }
+    let mut cuts: BTreeMap<PairId, Vec<&CutMove>> = BTreeMap::new();
+    for one in cut {
+        cuts.entry(one.pair).or_default().push(one);
+    }
     let mut table = Table {
         policy,
-        cut,
+        cut: cuts,
         frozen,
         out: Moves::default(),
     };
@@ -86,7 +90,8 @@ pub(super) struct Group<'a> {
 
 pub(super) struct Table<'a> {
     pub policy: &'a Policy,
-    pub cut: &'a [CutMove],
+    /// Moves that were cut, by the pair that was to be moved.
+    pub cut: BTreeMap<PairId, Vec<&'a CutMove>>,
     pub frozen: &'a BTreeSet<MailboxName>,
     pub out: Moves,
 }

@@ -64,16 +64,24 @@ impl Moves {
 
     /// What concerns the table of one mailbox.
     pub fn settled(&self, name: &MailboxName) -> Settled<'_> {
-        let uids = self.uids.iter().filter(|(place, _)| place == name);
-        let files = self.files.iter().filter(|(place, _)| place == name);
-        let lost = self.lost.iter().filter(|(place, _)| place == name);
         Settled {
             pairs: Cow::Borrowed(&self.pairs),
-            uids: uids.map(|(_, uid)| *uid).collect(),
-            files: files.map(|(_, file)| file.clone()).collect(),
-            lost: lost.map(|(_, id)| id.clone()).collect(),
+            uids: of_mailbox(&self.uids, name, Uid::FIRST),
+            files: of_mailbox(&self.files, name, MaildirId::new("")),
+            lost: of_mailbox(&self.lost, name, AnyId::Remote(Uid::FIRST)),
         }
     }
+}
+
+/// The messages of one mailbox, of those of all; `least` is the first that there can be.
+fn of_mailbox<I: Ord + Clone>(
+    all: &BTreeSet<(MailboxName, I)>,
+    name: &MailboxName,
+    least: I,
+) -> BTreeSet<I> {
+    let from = all.range((name.clone(), least)..);
+    let own = from.take_while(|(place, _)| place == name);
+    own.map(|(_, id)| id.clone()).collect()
 }
 
 impl Settled<'_> {
@@ -86,9 +94,9 @@ impl Settled<'_> {
         moves: &Moves,
         (links, dim): (&[(Uid, MaildirId)], &[MaildirId]),
     ) -> (Vec<Action>, bool) {
-        let linked = |uid: &Uid| links.iter().any(|(own, _)| own == uid);
-        let waiting = moves.waiting.iter().filter(|(place, _)| place == name);
-        let waiting = waiting.map(|(_, uid)| *uid).filter(|uid| !linked(uid));
+        let linked: BTreeSet<&Uid> = links.iter().map(|(uid, _)| uid).collect();
+        let mut waiting = of_mailbox(&moves.waiting, name, Uid::FIRST);
+        waiting.retain(|uid| !linked.contains(uid));
         let before = self.uids.len();
         self.uids.extend(waiting);
         let linked: BTreeSet<&MaildirId> = links.iter().map(|(_, file)| file).collect();

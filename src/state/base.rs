@@ -60,6 +60,15 @@ impl State {
         Ok(all)
     }
 
+    /// The row of a mailbox, if it has one.
+    pub fn mailbox_key(&self, name: &MailboxName) -> Result<Option<MailboxKey>, StateError> {
+        let what = doing("look for a mailbox");
+        let sql = "SELECT id FROM mailbox WHERE name = ?1";
+        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
+        let key = query.query_row([name.to_string()], |row| row.get(0));
+        Ok(key.optional().map_err(what)?.map(MailboxKey))
+    }
+
     /// How many messages a mailbox holds in the base. To count takes a look at each of them.
     pub fn count(&self, mailbox: MailboxKey) -> Result<usize, StateError> {
         let what = doing("count messages");

@@ -1,6 +1,8 @@
 //! What a run costs on the wire, counted and not timed: turns (each is a wait for a far-away
 //! server), commands, bytes. A change that makes a run dearer fails here.
 
+mod growth;
+
 use crate::support::dovecot::*;
 use crate::support::proxy::{Passed, Proxy};
 use mailtide::model::*;
