@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 rtts=(0 50)
 profile=medium
 reps=3
-tools=mailtide,mbsync,mbsync-nofsync,interimap
+tools=mailtide,mbsync,mbsync-nofsync,mbsync-plain,mbsync-plain-nofsync,interimap
 while [ $# -gt 0 ]; do
     case $1 in
         --rtt) rtts=("$2") ;;

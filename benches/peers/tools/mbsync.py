@@ -58,3 +58,18 @@ class Mbsync14NoFsync(Mbsync14):
     name = "mbsync-nofsync"
     fsync = False
     fsyncs = "none"
+
+
+@register
+class Mbsync14Plain(Mbsync14):
+    """Without COMPRESS, which costs a first sync most of its time: its best configuration that is durable."""
+    name = "mbsync-plain"
+    extra_store = "DisableExtension COMPRESS=DEFLATE\n"
+
+
+@register
+class Mbsync14PlainNoFsync(Mbsync14Plain):
+    """Its best configuration, durable or not."""
+    name = "mbsync-plain-nofsync"
+    fsync = False
+    fsyncs = "none"
