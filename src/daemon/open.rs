@@ -164,14 +164,17 @@ pub fn open_state(
 /// An account, as the marker of its Maildir names it.
 pub fn owner(state_dir: &Path, account: &config::Account) -> Owner {
     let id = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
-    let machine = format!("{} {}", Kernel.host(), id.trim());
+    // The id itself is nobody else's business (machine-id(5)).
+    let id = blake3::hash(format!("mailtide {}", id.trim()).as_bytes()).to_hex();
+    let id: String = id.chars().take(16).collect();
+    let machine = format!("{} {id}", Kernel.host());
     Owner {
         account: account.name.clone(),
         user: account.user.clone(),
         host: account.host.clone(),
         port: account.port,
         state: Kernel.resolve(&state_path(state_dir, &account.name)),
-        machine: machine.trim().to_owned(),
+        machine,
     }
 }
 

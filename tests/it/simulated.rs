@@ -52,7 +52,7 @@ const MUST_MEET: [(&str, &[&str]); 9] = [
     ("torn line", &["list", "select", "fetch", "search"]),
 ];
 
-/// Properties P1 to P5 and P8 to P11, see `judge.rs`.
+/// Properties P1 to P5 and P8 to P12, see `judge.rs`.
 #[test]
 fn nothing_is_lost_doubled_or_deleted_whatever_fails() {
     let seeds = number("MAILTIDE_SIM", 2000);

@@ -251,6 +251,32 @@ fn two_accounts_of_one_configuration_share_no_maildir() {
 }
 
 #[test]
+fn two_first_runs_at_once_mix_nothing() {
+    let server = Server::start();
+    for (user, n) in [("u1", 1), ("u2", 2)] {
+        server.phone(user).append("INBOX", "", DATE, &mail(n));
+    }
+    let views = || (server.phone("u1").view(), server.phone("u2").view());
+    let before = views();
+    for _ in 0..6 {
+        let home = Home::new(&server, "u1", "");
+        let other = second(&server, "u2", &home.mail(), "");
+        let started = [&home, &other].map(|home| {
+            let mut command = home.mailtide();
+            command.arg("sync").stdout(std::process::Stdio::null());
+            command.stderr(std::process::Stdio::null()).spawn().unwrap()
+        });
+        let ended = started.map(|mut one| one.wait().unwrap().code());
+        let first = ended.iter().filter(|code| **code == Some(0)).count();
+        assert_eq!(first, 1, "{ended:?}");
+        let again = [&home, &other].map(|home| home.run(&["sync"]).status.code());
+        let refused = again.iter().filter(|code| **code == Some(3)).count();
+        assert_eq!(refused, 1, "{again:?}");
+        assert_eq!(views(), before, "nothing went up");
+    }
+}
+
+#[test]
 fn check_says_how_much_would_go_each_way() {
     let server = Server::start();
     let home = first(&server, 3);

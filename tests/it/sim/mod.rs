@@ -16,5 +16,6 @@ pub mod profile;
 pub mod scenes;
 mod session;
 pub mod stage;
+mod strangers;
 mod users;
 mod words;

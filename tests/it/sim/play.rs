@@ -3,6 +3,7 @@
 use super::judge::ROOT;
 use super::profile::{PROFILES, Profile};
 use super::stage::{Chaos, Killed, Random, Shared, Stage};
+use super::strangers;
 use super::users;
 use mailtide::daemon;
 use mailtide::engine::{Account, Options, Reach, Report, Silent, Stop, World};
@@ -230,6 +231,12 @@ impl Play {
             ));
         }
         stage.judge_rest();
+        drop(stage);
+        let known = self.state.account().unwrap().unwrap();
+        for who in strangers::let_in(&self.stage, &known.uuid) {
+            let mut stage = self.stage.lock();
+            stage.broken(&format!("P12: {who} was let into the Maildir"));
+        }
     }
 }
 
@@ -258,7 +265,8 @@ async fn one(
         (None, _) => Claim::First("00000000000000aa".into()),
     };
     let root = Path::new(ROOT);
-    let mut local = MaildirStore::on(Rc::new(stage.clone()), root, Layout::Nested, claim);
+    let mut local = MaildirStore::on(Rc::new(stage.clone()), root, Layout::Nested, claim)
+        .owned_by(strangers::owner());
     let near = Duration::ZERO;
     let settings = Settings {
         access: Access::ReadWrite,
