@@ -3,7 +3,8 @@
 use super::arguments::{Adopt, Arguments};
 use super::print::{flow, safe};
 use super::status;
-use crate::daemon::{self, Keyring};
+use crate::daemon::{self, Keyring, OpenError};
+use crate::state::StateError;
 use anyhow::{Context, Result};
 use std::io::{IsTerminal, Write, stdin, stdout};
 use std::rc::Rc;
@@ -24,7 +25,13 @@ pub fn run(arguments: &Arguments, command: &Adopt) -> Result<u8> {
         let say = |text: &str| println!("{name}: {}", safe(text));
         let maildir = account.maildir.display().to_string();
         let keyring = Rc::new(Keyring::new(account));
-        let Some(needed) = daemon::needed(keyring.clone(), &state_dir)? else {
+        let needed = daemon::needed(keyring.clone(), &state_dir).map_err(|error| match &error {
+            OpenError::State(StateError::Locked { .. }) => {
+                anyhow::Error::from(error).context("stop what works on the account first")
+            }
+            _ => error.into(),
+        });
+        let Some(needed) = needed? else {
             say(&format!(
                 "there is nothing to take over: {maildir} is no other account's"
             ));

@@ -40,7 +40,8 @@ impl Lock {
         Ok(Lock { _file: file })
     }
 
-    /// Takes the lock only if its file is there, and writes nothing (dry run).
+    /// Takes the lock only if its file is there, and writes nothing (dry run). Those who only read
+    /// may hold it together; network drives give no other lock on a file that is open for reading.
     pub fn take_quietly(path: &Path) -> Result<Option<Lock>, StateError> {
         let mut file = match File::open(path) {
             Ok(file) => file,
@@ -52,7 +53,7 @@ impl Lock {
                 });
             }
         };
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        match flock(&file, FlockOperation::NonBlockingLockShared) {
             Ok(()) => Ok(Some(Lock { _file: file })),
             Err(Errno::WOULDBLOCK) => Err(held(&mut file, path)),
             Err(other) => Err(StateError::File {
