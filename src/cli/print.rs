@@ -2,6 +2,7 @@
 
 use super::status;
 use crate::daemon::{Flow, Held, Told, Weight, count};
+use crate::reconcile::guard::HeldKind;
 use serde_json::{Value, json};
 
 /// Untrusted text, fit for a terminal: no control characters, no change of direction.
@@ -89,15 +90,18 @@ pub fn held_lines(held: &Held) -> Vec<String> {
         "held: {} ({}, {} on the {} side, {place})",
         held.id, held.kind, held.count, held.side
     );
-    let mut lines = vec![what];
+    let mut lines = vec![what, format!("    {}", held.cause)];
     lines.extend(held.would.iter().take(10).map(|line| format!("    {line}")));
     if held.would.len() > 10 {
         lines.push(format!("    ... and {} more", held.would.len() - 10));
     }
     let id = &held.id;
+    let otherwise = match HeldKind::named(&held.kind).is_some_and(HeldKind::uploads) {
+        true => "correct the configuration, or move the files elsewhere".to_owned(),
+        false => format!("mailtide reject {id}"),
+    };
     lines.push(format!(
-        "    if that is what you want: mailtide approve {id}, then sync again; if not: mailtide \
-         reject {id}"
+        "    if that is what you want: mailtide approve {id}, then sync again; if not: {otherwise}"
     ));
     lines.iter().map(|line| safe(line)).collect()
 }

@@ -106,8 +106,23 @@ pub enum Security {
 }
 
 impl Account {
-    /// The settings that decide which mailbox is which, as one text (guard G6).
+    /// The settings that decide which mailbox is which, and what may be deleted, as one text
+    /// (guard G6).
     pub fn fingerprint(&self) -> String {
+        let policy = &self.policy;
+        format!(
+            "{} port {} direction {:?} delete {:?} delete_mailboxes {:?} trash {:?}",
+            self.short_fingerprint(),
+            self.port,
+            policy.direction,
+            policy.delete,
+            policy.delete_mailboxes,
+            self.trash
+        )
+    }
+
+    /// The same as it was before schema 10: a state that has it knows the other settings no better.
+    pub fn short_fingerprint(&self) -> String {
         format!(
             "{} {} {} {:?} {:?}",
             self.host,

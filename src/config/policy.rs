@@ -37,6 +37,7 @@ pub fn policy(keys: &Keys) -> Policy {
         percent: keys.max_delete_percent.unwrap_or(usual.percent),
         account: usual.account.max(count),
         empty: usual.empty,
+        upload: usual.upload,
     };
     Policy {
         direction,

@@ -285,8 +285,12 @@ pub fn note_account(
     uuid: String,
 ) -> std::result::Result<(), StateError> {
     let before = state.account()?;
-    if before.as_ref().is_none_or(|known| known.uuid != uuid) {
-        let config = before.map_or_else(|| account.fingerprint(), |known| known.config);
+    let short = before
+        .as_ref()
+        .is_some_and(|known| known.config == account.short_fingerprint());
+    if short || before.as_ref().is_none_or(|known| known.uuid != uuid) {
+        let known = before.filter(|_| !short);
+        let config = known.map_or_else(|| account.fingerprint(), |known| known.config);
         state.set_account(&Memory { uuid, config }, now())?;
     }
     Ok(())

@@ -4,6 +4,7 @@ use super::board::{Doing, Mailbox, Status};
 use super::open::{self, OpenError};
 use super::told::Held;
 use crate::config::Config;
+use crate::reconcile::guard::HeldKind;
 use crate::state::{HeldRow, State, StateError};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -42,6 +43,9 @@ pub fn mailboxes(state: &State) -> Result<Vec<Mailbox>, StateError> {
 pub fn held(state: &State) -> Result<Vec<Held>, StateError> {
     let row = |row: HeldRow| Held {
         id: row.id,
+        cause: HeldKind::named(&row.kind)
+            .map_or("", HeldKind::cause)
+            .into(),
         kind: row.kind,
         side: row.side.to_string(),
         mailbox: Some(row.mailbox).filter(|name| !name.is_empty()),

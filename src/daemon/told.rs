@@ -1,7 +1,7 @@
 //! A report as plain values that can be printed, sent over the control socket and read again.
 
 use crate::engine::{Report, Severity};
-use crate::reconcile::guard;
+use crate::reconcile::guard::{self, HeldKind};
 use serde::{Deserialize, Serialize};
 
 macro_rules! told {
@@ -138,7 +138,9 @@ impl Told {
             })
             .collect();
         if !r.held.is_empty() {
-            parts.push(format!("{} held", r.held.len()));
+            let all: Vec<String> = r.held.iter().take(3).map(Held::in_short).collect();
+            let (number, all) = (r.held.len(), all.join("; "));
+            parts.push(format!("{number} held ({all})"));
         }
         if !r.errors.is_empty() {
             parts.push(count(r.errors.len(), "errors"));
@@ -169,6 +171,9 @@ pub struct Held {
     pub id: String,
     /// Why it waits.
     pub kind: String,
+    /// Why it waits, for people.
+    #[serde(default)]
+    pub cause: String,
     /// Where it would act: `remote` or `local`.
     pub side: String,
     /// In which mailbox; `None`: in several.
@@ -184,11 +189,33 @@ impl Held {
         Held {
             id: held.id.clone(),
             kind: held.kind.name().to_owned(),
+            cause: held.kind.cause().to_owned(),
             side: held.side.to_string(),
             mailbox: held.mailbox.as_ref().map(ToString::to_string),
             count: held.count,
             would: held.lines.clone(),
         }
+    }
+}
+
+impl Held {
+    /// What is held and how to decide, in one line.
+    fn in_short(&self) -> String {
+        let place = self.mailbox.as_deref().unwrap_or("several mailboxes");
+        let (id, count) = (&self.id, self.count);
+        format!(
+            "{}: {count} in {place}: {}",
+            self.kind,
+            decisions(&self.kind, id)
+        )
+    }
+}
+
+/// The commands that decide about something held.
+pub fn decisions(kind: &str, id: &str) -> String {
+    match HeldKind::named(kind).is_some_and(HeldKind::uploads) {
+        true => format!("mailtide approve {id}"),
+        false => format!("mailtide approve {id} or mailtide reject {id}"),
     }
 }
 

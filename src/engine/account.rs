@@ -7,12 +7,11 @@ use super::report::{Ended, Observer, Report, Severity, Stop, Trouble};
 use super::rest::leaves_nothing;
 use super::work::{Survey, Work};
 use crate::model::{MailboxName, MaildirId, Scope, Side, Uid};
-use crate::reconcile::guard::{self, Context};
 use crate::reconcile::policy::matches;
 use crate::reconcile::{Action, Plan, Policy};
-use crate::state::{Memory, State};
+use crate::state::{HeldRow, Memory, State};
 use crate::store::{Keep, Serve, StoreError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// A pass that changed something is followed by another, which takes in what changed meanwhile;
@@ -90,6 +89,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// else is: a cycle that is dropped anywhere and run again ends where an uncut one ends.
     pub async fn sync(&mut self) -> Report {
         let mut report = Report::default();
+        self.state.begin_run((self.world.now)());
         let passes = self.passes(&mut report).await;
         let kept = passes.and_then(|()| self.remember_config(&report));
         match kept.and_then(|()| self.name_refused(&mut report)) {
@@ -113,6 +113,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 
     async fn passes(&mut self, report: &mut Report) -> Result<(), Ended> {
+        report.long_unseen = self.long_unseen()?;
         let mut pass = 0;
         while pass < PASSES {
             report.unsettled.clear();
@@ -130,7 +131,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 return Ok(());
             }
         }
-        for name in std::mem::take(&mut report.unsettled) {
+        for name in report.unsettled.clone() {
             let what = format!("{name} kept changing while it was looked at; deletions in it wait");
             report.trouble(Some(&name), &StoreError::Mailbox(what));
         }
@@ -164,29 +165,17 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             mailboxes,
             messages: take_plans(&mut works),
         };
-        let config_changed = self.config_changed()?;
-        let (approved, rejected) = (self.state.approved()?, self.state.rejected()?);
-        let (known, held_before) = self.held_before(&plan)?;
-        let already = [Side::Remote, Side::Local].map(|side| (side, *report.deleted(side)));
-        let context = Context {
-            limits: self.policy.limits,
-            mailboxes: known,
-            held_before: &held_before,
-            approved: &approved,
-            rejected: &rejected,
-            config_changed,
-            already: BTreeMap::from(already),
-        };
-        let mut verdict = guard::check(plan, &context);
-        let settles = leaves_nothing(&verdict);
+        let mut guarded = self.guard(plan, report)?;
+        let verdict = &mut guarded.verdict;
+        let settles = leaves_nothing(verdict);
         if whole {
-            report.held = verdict.held;
+            report.held = std::mem::take(&mut verdict.held);
         }
         for side in Side::BOTH {
             await_sight(side, &mut verdict.plan, report);
         }
         if self.options.dry_run {
-            report.plan = Some(verdict.plan);
+            report.plan = Some(guarded.verdict.plan);
             return Ok(Passed {
                 changed: false,
                 in_doubt: false,
@@ -195,8 +184,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         self.await_rest(&mut verdict.plan, &works, report).await?;
         let in_doubt = works.values().any(|work| work.in_doubt);
         if whole {
-            self.note_held(report)?;
+            self.note_unseen(&works, report)?;
+            self.note_held(report, &verdict.lasting)?;
         }
+        for name in &verdict.uncreated {
+            works.remove(name);
+        }
+        self.charge(&guarded)?;
+        let verdict = guarded.verdict;
         for name in &verdict.turned {
             if let Some(work) = works.get_mut(name) {
                 work.complete = false;
@@ -221,35 +216,27 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         })
     }
 
-    /// How many mailboxes are known, and how many messages those held of which the plan destroys
-    /// some: to count them all would take a look at each message of the account.
-    fn held_before(&self, plan: &Plan) -> Result<(usize, BTreeMap<MailboxName, usize>), Ended> {
-        let (known, mut held) = (self.state.mailboxes()?, BTreeMap::new());
-        for name in plan.doomed() {
-            if let Some(key) = known.get(&name) {
-                held.insert(name, self.state.count(*key)?);
-            }
-        }
-        Ok((known.len(), held))
-    }
-
-    fn note_held(&mut self, report: &Report) -> Result<(), Ended> {
+    fn note_held(&mut self, report: &Report, lasting: &BTreeSet<String>) -> Result<(), Ended> {
         let only = self.options.only.clone();
         let elsewhere = |mailbox: &str| !only.is_empty() && !chosen(&only, mailbox);
         let now = (self.world.now)();
-        self.state
-            .set_held(&report.held, now, |row| elsewhere(&row.mailbox))?;
+        let keeps = |row: &HeldRow| elsewhere(&row.mailbox) || lasting.contains(&row.id);
+        self.state.set_held(&report.held, now, keeps)?;
         Ok(())
     }
 
-    fn config_changed(&self) -> Result<bool, Ended> {
+    pub(super) fn config_changed(&self) -> Result<bool, Ended> {
         let account = self.state.account()?;
         Ok(account.is_some_and(|account| account.config != self.options.config))
     }
 
-    /// All passes of the run are guarded by what was known when it began.
+    /// All passes of the run are guarded by what was known when it began. What failed for some
+    /// messages shows nothing deleted; what could not be seen may.
     fn remember_config(&mut self, report: &Report) -> Result<(), Ended> {
-        let whole = report.ok() && self.options.only.is_empty() && !self.options.dry_run;
+        let anew = Side::BOTH.iter().any(|side| report.hides_anew(*side));
+        let seen = !anew && report.unsettled.is_subset(&report.long_unseen);
+        let whole = seen && report.held.is_empty();
+        let whole = whole && self.options.only.is_empty() && !self.options.dry_run;
         if whole
             && self.config_changed()?
             && let Some(account) = self.state.account()?

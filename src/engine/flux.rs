@@ -6,11 +6,11 @@
 //! not, nothing is decided until the next pass sees it gone.
 
 use super::account::Account;
-use super::out_of_sight::{out_of_sight, rests_on_absence, wait_for_sight};
+use super::out_of_sight::{keeps_bytes, out_of_sight, rests_on_absence, wait_for_sight};
 use super::probe::passable;
 use super::report::{Ended, Report};
 use super::scene::{Fate, Scenes};
-use super::work::Works;
+use super::work::{Work, Works};
 use crate::model::{ContentHash, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::{Known, Sighting, Whereabouts};
@@ -65,15 +65,22 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let mut plans = plan.messages.iter();
             let any = plans.any(|(_, plan)| plan.actions.iter().any(rests));
             // Whatever is gone may be what cannot be looked at, however long.
-            let dim = side == Side::Local && works.values().any(|work| work.dim);
+            let here = side == Side::Local;
+            let dim = |name: &MailboxName, work: &Work| {
+                here && work.dim && !report.long_unseen.contains(name)
+            };
+            let anew = works.iter().any(|(name, work)| dim(name, work));
+            let dim = here && works.values().any(|work| work.dim);
             let left = works.iter().map(|(name, work)| (name, work.cursor(side)));
-            if !any || !dim && (!patient || !self.moved_on(side, left, report).await?) {
+            let waits = any && (anew || patient && self.moved_on(side, left, report).await?);
+            if !waits && (!any || !dim) {
                 continue;
             }
             report.restless += 1;
             for (name, plan) in &mut plan.messages {
                 let before = plan.actions.len();
-                plan.actions.retain(|action| !rests(action));
+                plan.actions
+                    .retain(|action| !rests(action) || !waits && keeps_bytes(action));
                 if plan.actions.len() < before {
                     report.unsettled.insert(name.clone());
                 }

@@ -9,7 +9,8 @@
 //! [`work`]s, with [`begin`],
 //! [`download`], [`arrivals`], [`upload`], [`shift`], [`duplicate`], [`copy`], [`flags`],
 //! [`flags_there`], [`doomed`], [`remove`], [`remove_here`] and [`remove_there`], on several
-//! connections by [`lanes`]), [`rest`] (whether that was all), [`report`] (what is told about it).
+//! connections by [`lanes`]), [`guarded`] (what the
+//! guard is told), [`rest`] (whether that was all), [`report`] (what is told about it).
 //! [`verify`] is asked for by `mailtide repair` only.
 //!
 //! First run, daily run, repair, dry run: one path, this one.
@@ -51,6 +52,8 @@ mod renumber;
 mod work;
 
 mod execute;
+
+mod guarded;
 
 mod rest;
 

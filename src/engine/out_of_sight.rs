@@ -1,26 +1,34 @@
 //! What vanished may lie in a mailbox that cannot be looked into now: the server refuses to open
 //! it, a directory cannot be read. Whoever takes it for deleted deletes or doubles what was moved.
-//! So what rests on its absence waits, and everything else goes on (decision 0018).
+//! So what rests on its absence waits, and everything else goes on (decision 0018). After a day
+//! deletions go on, too, as their bytes are kept.
 
+use super::account::Account;
 use super::elsewhere::Candidates;
 use super::flux::{Contents, Sightings};
 use super::report::{Ended, Report};
 use super::scene::{Fate, Scene, Scenes};
-use crate::model::{ContentHash, MailboxName, Pair, Side};
+use super::work::Works;
+use crate::model::{ContentHash, MailboxName, MaildirId, Pair, Side, Uid};
 use crate::reconcile::action::CopyWhy;
 use crate::reconcile::sighting::{Known, Whereabouts};
 use crate::reconcile::{Action, Plan};
+use crate::store::{Keep, Serve};
 use std::collections::BTreeSet;
+
+/// So long deletions wait for a mailbox that cannot be looked into, seconds.
+const PATIENCE: i64 = 24 * 3600;
 
 /// What vanished may lie in a mailbox that could not be looked into: then it is not acted on.
 pub(super) fn await_sight(side: Side, plan: &mut Plan, report: &mut Report) {
     if !report.hides(side) {
         return;
     }
+    let anew = report.hides_anew(side);
     for (name, plan) in &mut plan.messages {
         let before = plan.actions.len();
         plan.actions
-            .retain(|action| !rests_on_absence(action, side));
+            .retain(|action| !rests_on_absence(action, side) || !anew && keeps_bytes(action));
         if plan.actions.len() < before {
             report.note_waiting(name);
         }
@@ -34,9 +42,10 @@ pub(super) fn leave_out(scenes: &mut Scenes, report: &mut Report) {
     if report.hidden.is_empty() {
         return;
     }
-    let gone = |scene: &Scene| scene.fate != Fate::Stays || !scene.forgotten.is_empty();
+    let anew = Side::BOTH.iter().any(|side| report.hides_anew(*side));
+    let goes = |scene: &Scene| anew && scene.fate != Fate::Stays;
     scenes.retain(|name, scene| {
-        let gone = gone(scene);
+        let gone = goes(scene) || !scene.forgotten.is_empty();
         if gone {
             wait_for_sight(name, report);
         }
@@ -123,6 +132,37 @@ pub(super) fn rests_on_absence(action: &Action, side: Side) -> bool {
         // What is gone on both sides may have moved to either.
         Action::Forget { .. } => true,
         _ => false,
+    }
+}
+
+/// Whether all bytes are kept of what it takes away: then it does not wait for ever. What was
+/// moved to where it cannot be seen is new there once it can.
+pub(super) fn keeps_bytes(action: &Action) -> bool {
+    matches!(action, Action::Delete { .. })
+}
+
+impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+    /// Mailboxes that could not be looked into for so long that deletions wait for them no longer.
+    pub(super) fn long_unseen(&self) -> Result<BTreeSet<MailboxName>, Ended> {
+        let now = (self.world.now)();
+        let unseen = self.state.unseen()?.into_iter();
+        let long = unseen.filter(|(_, since)| now - since >= PATIENCE);
+        Ok(long.map(|(name, _)| name).collect())
+    }
+
+    /// Remembers since when mailboxes cannot be looked into.
+    pub(super) fn note_unseen(&mut self, works: &Works, report: &Report) -> Result<(), Ended> {
+        let hidden = report.hidden.iter().map(|(_, name)| name);
+        let dim = works.iter().filter(|(_, work)| work.dim);
+        let names: BTreeSet<MailboxName> =
+            hidden.chain(dim.map(|(name, _)| name)).cloned().collect();
+        let known = self.state.unseen()?;
+        let kept = known
+            .into_keys()
+            .filter(|name| !self.concerns(name))
+            .collect();
+        let now = (self.world.now)();
+        Ok(self.state.set_unseen(&names, &kept, now)?)
     }
 }
 

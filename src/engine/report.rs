@@ -76,6 +76,8 @@ pub struct Report {
     /// Mailboxes that the pass under way could not look into, and on which side: what vanished
     /// elsewhere may lie there.
     pub(crate) hidden: BTreeSet<(Side, MailboxName)>,
+    /// Mailboxes that could not be looked into for so long that deletions wait for them no longer.
+    pub(crate) long_unseen: BTreeSet<MailboxName>,
     /// Passes that waited for the disk to come to rest.
     pub(crate) restless: usize,
     /// Mailboxes that a side refused to rename.
@@ -119,6 +121,12 @@ impl Report {
         self.hidden.iter().any(|(on, _)| *on == side)
     }
 
+    /// The same, since a short time.
+    pub(crate) fn hides_anew(&self, side: Side) -> bool {
+        let mut hidden = self.hidden.iter();
+        hidden.any(|(on, name)| *on == side && !self.long_unseen.contains(name))
+    }
+
     /// Whether this mailbox could not be looked into.
     pub(crate) fn is_hidden(&self, mailbox: &MailboxName) -> bool {
         Side::BOTH
@@ -135,14 +143,6 @@ impl Report {
             "{mailbox}: what vanished may have moved to {names}, which cannot be looked into now, \
              so it waits"
         ));
-    }
-
-    /// Counts messages deleted on a side so far.
-    pub(crate) fn deleted(&mut self, on: Side) -> &mut usize {
-        match on {
-            Side::Remote => &mut self.deleted_remote,
-            Side::Local => &mut self.deleted_local,
-        }
     }
 
     /// Names a keyword that the server refused.
@@ -326,7 +326,7 @@ mod tests {
     #[test]
     fn every_change_counts() {
         let bit = |n: u32| 1_usize << n;
-        let mut report = Report {
+        let report = Report {
             downloaded: bit(0),
             uploaded: bit(1),
             flags_local: bit(2),
@@ -341,14 +341,10 @@ mod tests {
             mailboxes_created_remote: bit(11),
             mailboxes_deleted_local: bit(12),
             mailboxes_deleted_remote: bit(13),
+            deleted_local: bit(14),
+            deleted_remote: bit(15),
             ..Report::default()
         };
-        *report.deleted(Side::Local) += bit(14);
-        *report.deleted(Side::Remote) += bit(15);
-        assert_eq!(
-            (report.deleted_local, report.deleted_remote),
-            (bit(14), bit(15))
-        );
         assert_eq!(report.changes(), bit(16) - 1);
     }
 

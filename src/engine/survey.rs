@@ -100,10 +100,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let mut looks = self.look_at_server(asked, overview, report).await?;
         for step in rest {
             self.check_stop()?;
-            if let Step::Missing(from, name) | Step::Recreate(from, name) = &step
-                && report.hides(*from)
-            {
-                wait_for_sight(name, report);
+            let waits = match &step {
+                Step::Missing(from, _) => report.hides_anew(*from),
+                Step::Recreate(from, _) => report.hides(*from),
+                _ => false,
+            };
+            if waits {
+                wait_for_sight(step.name(), report);
                 continue;
             }
             self.observer.event(Event::Looking(step.name()));

@@ -235,13 +235,18 @@ impl Action {
     /// counts: other programs expunge what carries it (H36).
     pub fn destroys_on(&self) -> Option<Side> {
         match self {
-            Action::Delete {
-                on,
-                why: DeleteWhy::DeletedAcross,
-                ..
-            } => Some(*on),
+            Action::Delete { on, .. } => Some(*on),
             Action::Flags(set) if sets_deleted(&set.remote) => Some(Side::Remote),
             Action::Flags(set) if sets_deleted(&set.local) => Some(Side::Local),
+            _ => None,
+        }
+    }
+
+    /// The pair whose message this takes away, see [`Action::destroys_on`].
+    pub fn destroyed(&self) -> Option<&PairRef> {
+        match self {
+            Action::Delete { pair, .. } => Some(pair),
+            Action::Flags(set) if self.destroys_on().is_some() => Some(&set.pair),
             _ => None,
         }
     }

@@ -1,62 +1,38 @@
 //! What has to wait for the user's word. Looks at a whole plan after planning and before the
 //! first operation, and takes out what destroys too much; the rest goes on.
 //!
-//! A held part is named by its content: approving it lets exactly that run, nothing else.
+//! A held part is named by its content: approving it lets exactly that run, nothing else. What is
+//! approved counts against no limit, and what is not approved counts with all that was deleted
+//! unasked within a day ([`Budget`]). A deletion whose content lies elsewhere on that side takes
+//! nothing away, so it does not count.
 
 use super::action::{Action, CopyWhy};
+use super::budget::{Budget, Consent};
 use super::mailbox_action::MailboxAction;
-use super::plan::Plan;
+use super::plan::{MailboxPlan, Plan};
 use super::policy::Limits;
 use super::reject::{instead, mailbox_instead};
-use crate::model::{MailboxName, Side};
+use crate::model::{AnyId, MailboxName, PairId, Side, Uid, UidValidity};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Why something is held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum HeldKind {
-    /// Too many deletions in one mailbox.
-    MassDeletion,
-    /// Too many deletions in the account.
-    MassDeletionAccount,
-    /// A mailbox that held messages would be empty or gone.
-    Emptied,
-    /// Too many mailboxes are gone at once.
-    Mailboxes,
-    /// The configuration changed since the last run, and this would delete.
-    Configuration,
-    /// Messages that lost their UIDs, and that the server does not have.
-    Unmatched,
+pub use super::held::{Held, HeldKind};
+
+/// A mailbox as the base has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Before {
+    /// Messages that it holds.
+    pub messages: usize,
+    /// The UIDVALIDITY of their UIDs.
+    pub epoch: Option<UidValidity>,
 }
 
-impl HeldKind {
-    /// As in `--json` and the database.
-    pub fn name(self) -> &'static str {
-        match self {
-            HeldKind::MassDeletion => "mass-deletion",
-            HeldKind::MassDeletionAccount => "mass-deletion-account",
-            HeldKind::Emptied => "emptied-mailbox",
-            HeldKind::Mailboxes => "many-mailboxes-gone",
-            HeldKind::Configuration => "configuration-changed",
-            HeldKind::Unmatched => "unmatched-after-uidvalidity",
-        }
-    }
-}
-
-/// A part of a plan that waits.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
-    /// Names it, and exactly it.
-    pub id: String,
-    /// Why it waits.
-    pub kind: HeldKind,
-    /// Where it would act.
-    pub side: Side,
-    /// In which mailbox; `None`: in several.
-    pub mailbox: Option<MailboxName>,
-    /// How many messages (or mailboxes).
-    pub count: usize,
-    /// What it would do, a line each.
-    pub lines: Vec<String>,
+/// What the base knows of all mail of the account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AccountBefore {
+    /// Messages that both sides had.
+    pub messages: usize,
+    /// Of these, the messages that the server surely has still.
+    pub there: usize,
 }
 
 /// What the guard goes by besides the plan.
@@ -66,16 +42,26 @@ pub struct Context<'a> {
     pub limits: Limits,
     /// How many mailboxes are known.
     pub mailboxes: usize,
-    /// How many messages each mailbox held in the base of which the plan may destroy some.
-    pub held_before: &'a BTreeMap<MailboxName, usize>,
+    /// The mailboxes of which the plan may destroy something.
+    pub before: &'a BTreeMap<MailboxName, Before>,
+    /// The account; `None`: it was not counted, as the plan is small.
+    pub account: Option<AccountBefore>,
+    /// What was deleted within a day.
+    pub budget: &'a Budget,
+    /// Pairs whose content lies in another mailbox, too.
+    pub elsewhere: &'a BTreeSet<PairId>,
+    /// How many of the messages of mailboxes that are to be deleted lie in others, too.
+    pub spared: &'a BTreeMap<MailboxName, usize>,
     /// What the user approved, by id.
     pub approved: &'a BTreeSet<String>,
     /// What the user rejected, by id.
     pub rejected: &'a BTreeSet<String>,
-    /// Whether the configuration changed in a way that can make things look deleted (G6).
+    /// The settings of which a change can make things look deleted (G6).
+    pub config: &'a str,
+    /// Whether they changed since the last run.
     pub config_changed: bool,
-    /// Messages deleted earlier in this same run, by direction.
-    pub already: BTreeMap<Side, usize>,
+    /// Whether a run before this one held uploads.
+    pub held_uploads: bool,
 }
 
 /// What may go on, and what waits.
@@ -87,6 +73,15 @@ pub struct Verdict {
     pub held: Vec<Held>,
     /// Approvals that this plan uses up.
     pub used: Vec<String>,
+    /// Of these, those that hold until all is done that was approved.
+    pub lasting: BTreeSet<String>,
+    /// Whether the user approved what the plan still destroys: messages by pair. Those that count
+    /// nowhere are not in it.
+    pub messages: BTreeMap<PairId, Consent>,
+    /// The same of mailboxes.
+    pub mailboxes: BTreeMap<MailboxName, Consent>,
+    /// Mailboxes that are not created on the server, as the uploads to them wait.
+    pub uncreated: BTreeSet<MailboxName>,
     /// Mailboxes in which the plan was turned round: they are to be looked at as a whole, for what
     /// comes back is nothing new on the side that has it.
     pub turned: BTreeSet<MailboxName>,
@@ -105,6 +100,7 @@ pub fn check(plan: Plan, context: &Context<'_>) -> Verdict {
     guard.messages();
     guard.unmatched();
     guard.account();
+    guard.uploads();
     guard.verdict
 }
 
@@ -115,35 +111,79 @@ struct Guard<'a> {
 
 impl Guard<'_> {
     fn mailboxes(&mut self) {
-        let known = self.context.mailboxes;
         for side in [Side::Remote, Side::Local] {
             let all = std::mem::take(&mut self.verdict.plan.mailboxes);
-            let (deletions, rest): (Vec<_>, Vec<_>) = all
-                .into_iter()
-                .partition(|a| matches!(a, MailboxAction::Delete { on, .. } if *on == side));
+            let deletes =
+                |a: &MailboxAction| matches!(a, MailboxAction::Delete { on, .. } if *on == side);
+            let (deletions, rest): (Vec<_>, Vec<_>) = all.into_iter().partition(deletes);
             self.verdict.plan.mailboxes = rest;
-            let many = deletions.len() > 3 && deletions.len() * 4 > known;
-            if self.context.config_changed || many {
-                let kind = match self.context.config_changed {
-                    true => HeldKind::Configuration,
-                    false => HeldKind::Mailboxes,
-                };
-                self.hold_mailboxes(kind, side, deletions);
-                continue;
+            let (begun, new): (Vec<_>, Vec<_>) = deletions
+                .into_iter()
+                .partition(|action| self.is_begun(action, side));
+            self.verdict.plan.mailboxes.extend(begun);
+            let before = self.context.budget.mailboxes(side);
+            let (gone, known) = (before + new.len(), before + self.context.mailboxes);
+            if self.context.config_changed {
+                self.hold_mailboxes(HeldKind::Configuration, side, new);
+            } else if gone > 3 && gone * 4 > known {
+                self.hold_mailboxes(HeldKind::Mailboxes, side, new);
+            } else {
+                self.hold_full(side, new);
             }
-            for action in deletions {
-                match &action {
-                    MailboxAction::Delete { messages, .. } if self.too_full(*messages) => {
-                        self.hold_mailboxes(HeldKind::Emptied, side, vec![action]);
-                    }
-                    _ => self.verdict.plan.mailboxes.push(action),
+        }
+    }
+
+    /// Whether a run that was cut began to delete this mailbox.
+    fn is_begun(&self, action: &MailboxAction, side: Side) -> bool {
+        let (name, budget) = (action.name(), self.context.budget);
+        let epoch = self.before(name).epoch;
+        !self.context.config_changed && budget.has_mailbox(side, name, epoch)
+    }
+
+    fn before(&self, mailbox: &MailboxName) -> Before {
+        self.context
+            .before
+            .get(mailbox)
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// Holds those that hold, or held, many messages, one by one.
+    fn hold_full(&mut self, side: Side, deletions: Vec<MailboxAction>) {
+        for action in deletions {
+            match &action {
+                MailboxAction::Delete { name, messages, .. }
+                    if self.empties(side, name, self.destroys(name, *messages)) =>
+                {
+                    self.hold_mailboxes(HeldKind::Emptied, side, vec![action]);
+                }
+                _ => {
+                    self.note(&action, Consent::Unasked);
+                    self.verdict.plan.mailboxes.push(action);
                 }
             }
         }
     }
 
-    fn too_full(&self, messages: usize) -> bool {
-        messages > self.context.limits.empty
+    /// Of the messages of a mailbox, those that lie nowhere else.
+    fn destroys(&self, mailbox: &MailboxName, messages: usize) -> usize {
+        let spared = self.context.spared.get(mailbox).copied().unwrap_or(0);
+        messages.saturating_sub(spared)
+    }
+
+    /// Whether the deletion of the last messages empties a mailbox that held many.
+    fn empties(&self, side: Side, mailbox: &MailboxName, last: usize) -> bool {
+        let budget = self.context.budget;
+        let many = |messages| messages > self.context.limits.empty;
+        many(last)
+            || last > 0
+                && many(last + budget.messages(side, mailbox))
+                && budget.held(side, mailbox).is_some_and(many)
+    }
+
+    fn note(&mut self, action: &MailboxAction, consent: Consent) {
+        let name = action.name().clone();
+        self.verdict.mailboxes.insert(name, consent);
     }
 
     fn hold_mailboxes(&mut self, kind: HeldKind, side: Side, actions: Vec<MailboxAction>) {
@@ -165,7 +205,12 @@ impl Guard<'_> {
         };
         match self.word(held) {
             Word::Wait => {}
-            Word::Yes => self.verdict.plan.mailboxes.extend(actions),
+            Word::Yes => {
+                for action in &actions {
+                    self.note(action, Consent::Approved);
+                }
+                self.verdict.plan.mailboxes.extend(actions);
+            }
             Word::No => {
                 let instead = actions.into_iter().map(mailbox_instead);
                 self.verdict.plan.mailboxes.extend(instead);
@@ -176,33 +221,92 @@ impl Guard<'_> {
     fn messages(&mut self) {
         for index in 0..self.verdict.plan.messages.len() {
             for side in [Side::Remote, Side::Local] {
-                let Some((name, plan)) = self.verdict.plan.messages.get(index) else {
-                    continue;
-                };
-                let count = plan
-                    .actions
-                    .iter()
-                    .filter(|a| a.destroys_on() == Some(side))
-                    .count();
-                let Some(kind) = self.verdict_on(name, count) else {
-                    continue;
-                };
-                let name = name.clone();
-                self.hold(kind, side, Some(&name), |a| a.destroys_on() == Some(side));
+                self.messages_on(side, index);
             }
         }
     }
 
-    fn verdict_on(&self, name: &MailboxName, count: usize) -> Option<HeldKind> {
+    fn messages_on(&mut self, side: Side, index: usize) {
+        let Some((name, plan)) = self.verdict.plan.messages.get(index) else {
+            return;
+        };
+        let destroys = |action: &&Action| action.destroys_on() == Some(side);
+        let (kind, pairs) = match self.context.config_changed {
+            true => {
+                let pairs = plan.actions.iter().filter(destroys);
+                let pairs = pairs.filter_map(Action::destroyed);
+                let pairs = pairs.map(|pair| (pair.id, pair.uid)).collect();
+                (
+                    Some(HeldKind::Configuration),
+                    self.not_begun(name, side, pairs),
+                )
+            }
+            false => {
+                let pairs = self.counted(name, plan, side);
+                (self.verdict_on(side, name, pairs.len()), pairs)
+            }
+        };
+        if let Some(kind) = kind {
+            let (name, chosen) = (name.clone(), |a: &Action| pairs.contains(&pair_of(a)));
+            self.hold(kind, side, Some(&name), chosen);
+        }
+    }
+
+    /// Leaves out those whose deletion was begun by a run that was cut.
+    fn not_begun(
+        &self,
+        mailbox: &MailboxName,
+        side: Side,
+        pairs: BTreeMap<PairId, Uid>,
+    ) -> BTreeSet<PairId> {
+        let (budget, epoch) = (self.context.budget, self.before(mailbox).epoch);
+        let new = pairs
+            .into_iter()
+            .filter(|(_, uid)| !budget.has(side, mailbox, (epoch, *uid)));
+        new.map(|(pair, _)| pair).collect()
+    }
+
+    /// Messages that the plan takes away for good from a side, but for those that an earlier run
+    /// began to delete.
+    fn counted(&self, mailbox: &MailboxName, plan: &MailboxPlan, side: Side) -> BTreeSet<PairId> {
+        let destroyed = plan
+            .actions
+            .iter()
+            .filter(|a| a.destroys_on() == Some(side));
+        let gone = destroyed.filter(|action| !self.lies_elsewhere(action));
+        let pairs = gone.filter_map(Action::destroyed);
+        self.not_begun(
+            mailbox,
+            side,
+            pairs.map(|pair| (pair.id, pair.uid)).collect(),
+        )
+    }
+
+    /// The same in all mailboxes.
+    fn counted_in_account(&self, side: Side) -> BTreeSet<PairId> {
+        let plans = self.verdict.plan.messages.iter();
+        plans
+            .flat_map(|(name, plan)| self.counted(name, plan, side))
+            .collect()
+    }
+
+    /// Whether the message goes, and its content stays on that side. A mark takes it away from
+    /// nowhere else.
+    fn lies_elsewhere(&self, action: &Action) -> bool {
+        matches!(action, Action::Delete { .. }) && self.context.elsewhere.contains(&pair_of(action))
+    }
+
+    fn verdict_on(&self, side: Side, name: &MailboxName, count: usize) -> Option<HeldKind> {
         let limits = &self.context.limits;
-        let before = self.context.held_before.get(name).copied().unwrap_or(0);
+        let now = self.before(name).messages;
+        let spent = self.context.budget.messages(side, name);
         if count == 0 {
             None
-        } else if self.context.config_changed {
-            Some(HeldKind::Configuration)
-        } else if count >= before && self.too_full(before) {
+        } else if count >= now && self.empties(side, name, now) {
             Some(HeldKind::Emptied)
-        } else if count > limits.count && count * 100 > limits.percent * before {
+        } else if count + spent > limits.count
+            && (count + spent) * 100 > limits.percent * (now + spent)
+        {
             Some(HeldKind::MassDeletion)
         } else {
             None
@@ -211,13 +315,8 @@ impl Guard<'_> {
 
     fn unmatched(&mut self) {
         let waits = |a: &Action| {
-            matches!(
-                a,
-                Action::Copy {
-                    why: CopyWhy::Unmatched,
-                    ..
-                }
-            )
+            let unmatched = CopyWhy::Unmatched;
+            matches!(a, Action::Copy { why, .. } if *why == unmatched)
         };
         // To hold takes a look at the plans of all mailboxes.
         let plans = self.verdict.plan.messages.iter();
@@ -228,18 +327,118 @@ impl Guard<'_> {
         }
     }
 
-    /// The limit of the account counts what was neither held nor approved mailbox by mailbox.
+    /// The limit of the account counts all of the day that was neither held nor approved.
     fn account(&mut self) {
         for side in [Side::Remote, Side::Local] {
-            let destroys = |a: &Action| a.destroys_on() == Some(side);
-            let plans = self.verdict.plan.messages.iter();
-            let count: usize = plans
-                .map(|(_, p)| p.actions.iter().filter(|a| destroys(a)).count())
-                .sum();
-            let already = self.context.already.get(&side).copied().unwrap_or(0);
-            if self.verdict.used.is_empty() && count + already > self.context.limits.account {
-                self.hold(HeldKind::MassDeletionAccount, side, None, destroys);
+            let mut counted = self.counted_in_account(side);
+            counted.retain(|pair| !self.verdict.messages.contains_key(pair));
+            let whole = self.unasked_mailboxes(side);
+            let count = counted.len() + whole.iter().map(|(_, messages)| messages).sum::<usize>();
+            if count > 0 && self.exceeds_account(side, count) {
+                let names: BTreeSet<MailboxName> =
+                    whole.into_iter().map(|(name, _)| name).collect();
+                let all = std::mem::take(&mut self.verdict.plan.mailboxes);
+                let (held, rest) = all.into_iter().partition(|a: &MailboxAction| {
+                    matches!(a, MailboxAction::Delete { on, name, .. }
+                        if *on == side && names.contains(name))
+                });
+                self.verdict.plan.mailboxes = rest;
+                self.verdict
+                    .mailboxes
+                    .retain(|name, _| !names.contains(name));
+                self.hold_mailboxes(HeldKind::MassDeletionAccount, side, held);
+                let counts = |a: &Action| counted.contains(&pair_of(a));
+                self.hold(HeldKind::MassDeletionAccount, side, None, counts);
             }
+            self.note_unasked(side);
+        }
+    }
+
+    /// Mailboxes with messages that the plan deletes unasked, and how many messages.
+    fn unasked_mailboxes(&self, side: Side) -> Vec<(MailboxName, usize)> {
+        let deletions = self.verdict.plan.mailboxes.iter();
+        let deletions = deletions.filter_map(|action| match action {
+            MailboxAction::Delete { on, name, messages } if *on == side => {
+                Some((name.clone(), self.destroys(name, *messages)))
+            }
+            _ => None,
+        });
+        let deletions = deletions.filter(|(_, messages)| *messages > 0);
+        let unasked = Some(&Consent::Unasked);
+        let words = &self.verdict.mailboxes;
+        deletions
+            .filter(|(name, _)| words.get(name) == unasked)
+            .collect()
+    }
+
+    fn exceeds_account(&self, side: Side, count: usize) -> bool {
+        let (limits, spent) = (&self.context.limits, self.context.budget.in_account(side));
+        let sum = count + spent;
+        let most = |account: AccountBefore| sum * 2 > account.messages + spent;
+        sum > limits.account || sum > limits.count && self.context.account.is_some_and(most)
+    }
+
+    /// What goes on, and was not asked for, counts from now on.
+    fn note_unasked(&mut self, side: Side) {
+        for pair in self.counted_in_account(side) {
+            let entry = self.verdict.messages.entry(pair);
+            entry.or_insert(Consent::Unasked);
+        }
+    }
+
+    /// An account's mail goes to a server that knows none of it.
+    fn uploads(&mut self) {
+        let uploads = |a: &Action| {
+            let unmatched = CopyWhy::Unmatched;
+            matches!(a, Action::Copy { from: AnyId::Local(_), why, .. } if *why != unmatched)
+        };
+        let (mut lines, mut count, mut linked) = (Vec::new(), 0, 0);
+        for (name, plan) in &self.verdict.plan.messages {
+            let own = plan.actions.iter().filter(|a| uploads(a)).count();
+            let links = plan.actions.iter().filter(|a| matches!(a, Action::Link(_)));
+            (count, linked) = (count + own, linked + links.count());
+            if own > 0 {
+                lines.push(format!("{name}: upload {own} messages"));
+            }
+        }
+        let known = self.context.account.unwrap_or_default();
+        let common = known.there + linked;
+        // A server that has what the base says is the one that it was.
+        let sure = known.there > 0 && known.there * 2 >= known.messages;
+        let sure = sure && !self.context.held_uploads;
+        if count <= self.context.limits.upload || common * 10 > count || sure {
+            return;
+        }
+        let held = Held {
+            id: id_of(HeldKind::MassUpload, &[self.context.config.to_owned()]),
+            kind: HeldKind::MassUpload,
+            side: Side::Remote,
+            mailbox: None,
+            count,
+            lines,
+        };
+        let id = held.id.clone();
+        if self.word(held) == Word::Yes {
+            self.verdict.lasting.insert(id);
+            return;
+        }
+        let created = self.verdict.plan.mailboxes.extract_if(.., |action| {
+            matches!(
+                action,
+                MailboxAction::Create {
+                    on: Side::Remote,
+                    ..
+                }
+            )
+        });
+        self.verdict.uncreated = created.map(|action| action.name().clone()).collect();
+        let uncreated = &self.verdict.uncreated;
+        self.verdict
+            .plan
+            .messages
+            .retain(|(name, _)| !uncreated.contains(name));
+        for (_, plan) in &mut self.verdict.plan.messages {
+            plan.actions.retain(|action| !uploads(action));
         }
     }
 
@@ -252,11 +451,13 @@ impl Guard<'_> {
         mailbox: Option<&MailboxName>,
         which: impl Fn(&Action) -> bool,
     ) {
-        let mut lines = Vec::new();
+        let (mut lines, mut pairs) = (Vec::new(), Vec::new());
         for (name, plan) in &self.verdict.plan.messages {
             if mailbox.is_none_or(|only| only == name) {
-                let chosen = plan.actions.iter().filter(|action| which(action));
-                lines.extend(chosen.map(|action| format!("{name}: {action}")));
+                for action in plan.actions.iter().filter(|action| which(action)) {
+                    lines.push(format!("{name}: {action}"));
+                    pairs.extend(action.destroyed().map(|pair| pair.id));
+                }
             }
         }
         if lines.is_empty() {
@@ -274,7 +475,8 @@ impl Guard<'_> {
         };
         let word = self.word(held);
         if word == Word::Yes {
-            return;
+            let approved = pairs.into_iter().map(|pair| (pair, Consent::Approved));
+            return self.verdict.messages.extend(approved);
         }
         for (name, plan) in &mut self.verdict.plan.messages {
             if mailbox.as_ref().is_some_and(|only| only != name) {
@@ -294,9 +496,9 @@ impl Guard<'_> {
         }
     }
 
-    /// What the user said of this, if anything.
+    /// What the user said of this, if anything. Uploads cannot be undone, so they go on to wait.
     fn word(&mut self, held: Held) -> Word {
-        if self.context.rejected.contains(&held.id) {
+        if self.context.rejected.contains(&held.id) && !held.kind.uploads() {
             self.verdict.used.push(held.id);
             Word::No
         } else if self.context.approved.contains(&held.id) {
@@ -307,6 +509,11 @@ impl Guard<'_> {
             Word::Wait
         }
     }
+}
+
+/// The pair that an action destroys; of one that destroys nothing, no pair there is.
+fn pair_of(action: &Action) -> PairId {
+    action.destroyed().map_or(PairId(-1), |pair| pair.id)
 }
 
 /// The user's word.

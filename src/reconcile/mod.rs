@@ -6,8 +6,9 @@
 //! going by each [`sighting`], with the keywords of each file that was [`filed`]; what is
 //! [`settled`] then), [`messages`] (the table of one mailbox),
 //! [`mailboxes`] (the table of mailboxes, after their [`renames`], and the return of those that a
-//! cut run was [`leaving`]), [`guard`] (what has to wait for the user's word), [`reject`] (what
-//! becomes of it when that is no), [`rest`] (whether all is done).
+//! cut run was [`leaving`]), [`guard`] (what is [`held`] to wait for the user's word, by the
+//! [`budget`] of a day), [`reject`] (what becomes of it when that is no), [`rest`] (whether all is
+//! done).
 
 pub mod policy;
 
@@ -48,6 +49,10 @@ pub mod renames;
 pub mod leaving;
 
 pub mod mailboxes;
+
+pub mod budget;
+
+mod held;
 
 pub mod guard;
 

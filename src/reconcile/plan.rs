@@ -2,7 +2,7 @@
 
 use super::action::Action;
 use super::mailbox_action::MailboxAction;
-use crate::model::{AnyId, MailboxBase, MailboxName};
+use crate::model::{AnyId, MailboxBase, MailboxName, PairId};
 use std::collections::BTreeSet;
 
 /// What is to be done in one mailbox.
@@ -47,10 +47,23 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The mailboxes in which messages are to be destroyed, on either side.
+    /// The mailboxes in which messages are to be destroyed, or that are to be deleted, on either
+    /// side.
     pub fn doomed(&self) -> BTreeSet<MailboxName> {
         let dooms = |plan: &MailboxPlan| plan.actions.iter().any(|a| a.destroys_on().is_some());
         let doomed = self.messages.iter().filter(|(_, plan)| dooms(plan));
-        doomed.map(|(name, _)| name.clone()).collect()
+        let whole = self.mailboxes.iter().filter_map(|action| match action {
+            MailboxAction::Delete { name, .. } => Some(name),
+            _ => None,
+        });
+        let doomed = doomed.map(|(name, _)| name).chain(whole);
+        doomed.cloned().collect()
+    }
+
+    /// The pairs whose message is to be destroyed, on either side.
+    pub fn destroyed(&self) -> BTreeSet<PairId> {
+        let actions = self.messages.iter().flat_map(|(_, plan)| &plan.actions);
+        let pairs = actions.filter_map(Action::destroyed);
+        pairs.map(|pair| pair.id).collect()
     }
 }

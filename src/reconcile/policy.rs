@@ -39,7 +39,7 @@ impl Travel {
     }
 }
 
-/// How much one run may delete without asking; see [`super::guard`].
+/// How much may be deleted within a day, and uploaded, without asking; see [`super::guard`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Messages of a mailbox; held only when `percent` is passed too.
@@ -50,6 +50,8 @@ pub struct Limits {
     pub account: usize,
     /// A mailbox that held more than this is never emptied unasked.
     pub empty: usize,
+    /// Messages that are uploaded unasked to a server that knows none of them.
+    pub upload: usize,
 }
 
 impl Default for Limits {
@@ -59,6 +61,7 @@ impl Default for Limits {
             percent: 10,
             account: 500,
             empty: 10,
+            upload: 10,
         }
     }
 }
@@ -74,7 +77,7 @@ pub struct Policy {
     pub delete_mailboxes: Travel,
     /// Patterns that choose mailboxes; `!` in front excludes.
     pub mailboxes: Vec<String>,
-    /// How much one run may delete.
+    /// How much may be deleted unasked.
     pub limits: Limits,
 }
 

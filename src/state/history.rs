@@ -93,10 +93,10 @@ impl State {
         if let Some(run) = self.run {
             return Ok(run);
         }
-        let sql = "INSERT INTO run (at, program) VALUES (unixepoch(), ?1)";
+        let sql = "INSERT INTO run (at, program) VALUES (coalesce(?2, unixepoch()), ?1)";
         let program = concat!("mailtide ", env!("CARGO_PKG_VERSION"));
         self.db
-            .execute(sql, [program])
+            .execute(sql, params![program, self.began])
             .map_err(doing("note the run"))?;
         let run = self.db.last_insert_rowid();
         self.db

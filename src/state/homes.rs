@@ -90,6 +90,9 @@ impl State {
         let go = || -> Result<(), rusqlite::Error> {
             let sql = "UPDATE mailbox SET name = ?2 WHERE id = ?1";
             for (key, _) in names {
+                let charges = "UPDATE charge SET mailbox = ?2
+                               WHERE mailbox = (SELECT name FROM mailbox WHERE id = ?1)";
+                tx.execute(charges, params![key.0, format!("//{}", key.0)])?;
                 // No name of a mailbox has an empty part.
                 tx.execute(sql, params![key.0, format!("//{}", key.0)])?;
             }
@@ -99,6 +102,8 @@ impl State {
                 let other = "DELETE FROM mailbox WHERE name = ?1";
                 tx.execute(other, [name.to_string()])?;
                 tx.execute(sql, params![key.0, name.to_string()])?;
+                let charges = "UPDATE charge SET mailbox = ?2 WHERE mailbox = ?1";
+                tx.execute(charges, [format!("//{}", key.0), name.to_string()])?;
             }
             Ok(())
         };

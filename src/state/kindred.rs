@@ -17,6 +17,17 @@ pub struct Relative {
     pub mailbox: MailboxKey,
 }
 
+/// A pair that has the content of another in another mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Equal {
+    /// The pair that was asked for.
+    pub pair: PairId,
+    /// The other.
+    pub other: PairId,
+    /// Where the other lies.
+    pub mailbox: MailboxKey,
+}
+
 /// A message that was deleted here because it was gone there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Buried {
@@ -138,6 +149,64 @@ impl State {
             .query_map([key.0], |row| Ok(PairId(row.get(0)?)))
             .map_err(&what)?;
         rows.collect::<Result<_, _>>().map_err(what)
+    }
+
+    /// Pairs in other mailboxes with the content of these, each with the pair that it is equal to.
+    /// Found by what the server calls them, and where that is not known, or if `thorough`, by size.
+    pub fn equals(
+        &self,
+        pairs: &BTreeSet<PairId>,
+        thorough: bool,
+    ) -> Result<Vec<Equal>, StateError> {
+        let what = doing("look for a message elsewhere");
+        let by_kin = "SELECT q.id, q.mailbox FROM pair p JOIN pair q ON q.kin = p.kin
+                      WHERE p.id = ?1 AND q.hash = p.hash AND q.mailbox <> p.mailbox";
+        let by_size = "SELECT q.id, q.mailbox FROM pair p JOIN pair q ON q.size = p.size
+                       WHERE p.id = ?1 AND (?2 OR p.kin IS NULL)
+                       AND q.hash = p.hash AND q.mailbox <> p.mailbox";
+        let mut by_kin = self.db.prepare_cached(by_kin).map_err(&what)?;
+        let mut by_size = self.db.prepare_cached(by_size).map_err(&what)?;
+        let mut all = Vec::new();
+        for pair in pairs {
+            let equal = |row: &Row<'_>| {
+                Ok(Equal {
+                    pair: *pair,
+                    other: PairId(row.get(0)?),
+                    mailbox: MailboxKey(row.get(1)?),
+                })
+            };
+            let found: Result<Vec<Equal>, _> = by_kin
+                .query_map([pair.0], equal)
+                .and_then(Iterator::collect);
+            let mut found = found.map_err(&what)?;
+            if found.is_empty() {
+                let rows = by_size.query_map(params![pair.0, thorough], equal);
+                found = rows.and_then(Iterator::collect).map_err(&what)?;
+            }
+            all.extend(found);
+        }
+        Ok(all)
+    }
+
+    /// The pairs of a mailbox with their UIDs.
+    pub fn uids_of_pairs(&self, key: MailboxKey) -> Result<BTreeMap<PairId, Uid>, StateError> {
+        let what = doing("read a mailbox");
+        let sql = "SELECT id, uid FROM pair WHERE mailbox = ?1";
+        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
+        let read = |row: &Row<'_>| {
+            let uid = Uid::new(row.get(1)?).ok_or(rusqlite::Error::InvalidQuery)?;
+            Ok((PairId(row.get(0)?), uid))
+        };
+        let rows = query.query_map([key.0], read).map_err(&what)?;
+        rows.collect::<Result<_, _>>().map_err(what)
+    }
+
+    /// Messages of the account that both sides have.
+    pub fn messages(&self) -> Result<usize, StateError> {
+        let sql = "SELECT count(*) FROM pair";
+        let count = self.db.query_row(sql, [], |row| row.get::<_, i64>(0));
+        let count = count.map_err(doing("count messages"))?;
+        Ok(usize::try_from(count).unwrap_or(0))
     }
 
     /// Pairs of which it is not known what the server calls them everywhere, by mailbox.

@@ -91,6 +91,26 @@ const STEPS: &[Step] = &[
 ",
         |_| Ok(()),
     ),
+    (
+        "
+    CREATE TABLE charge (
+        id       INTEGER PRIMARY KEY,
+        run      INTEGER NOT NULL,
+        side     INTEGER NOT NULL,
+        mailbox  TEXT NOT NULL,
+        epoch    INTEGER,
+        held     INTEGER NOT NULL,
+        whole    INTEGER NOT NULL,
+        approved INTEGER NOT NULL,
+        uids     BLOB NOT NULL
+    ) STRICT;
+    CREATE TABLE unseen (
+        mailbox TEXT PRIMARY KEY,
+        since   INTEGER NOT NULL
+    ) STRICT;
+",
+        |_| Ok(()),
+    ),
 ];
 
 /// The version that [`SCHEMA`] is.

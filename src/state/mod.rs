@@ -5,7 +5,8 @@
 //! (of files, in fewer bytes), [`homes`] (names of mailboxes), [`outcome`] (how pairs change),
 //! [`left`] (where the sides were left), [`kindred`] (the same message elsewhere), [`keywords`]
 //! (that the server refused), [`intents`] (uploads under way), [`held`] (what waits for the user),
-//! [`history`], [`lock`] (one process per account), [`drive`] (where it lies).
+//! [`history`], [`charges`] (deletions of a day), [`unseen`] (what cannot be looked into), [`lock`]
+//! (one process per account), [`drive`] (where it lies).
 //!
 //! Calls block; an account lives on a thread of its own (decision 0003). Every public method that
 //! writes is one transaction.
@@ -36,6 +37,10 @@ mod held;
 
 mod history;
 
+mod charges;
+
+mod unseen;
+
 mod lock;
 
 mod drive;
@@ -45,7 +50,7 @@ pub use drive::network_drive;
 pub use held::HeldRow;
 pub use history::{Change, HistoryRow, Remains, RunRow};
 pub use intents::{Source, Upload};
-pub use kindred::{Buried, Relative};
+pub use kindred::{Buried, Equal, Relative};
 pub use left::Left;
 pub use lock::Lock;
 pub use outcome::{Done, Moved};
@@ -115,6 +120,8 @@ pub struct State {
     db: Connection,
     /// The row of this run in `run`, once it has changed something.
     run: Option<i64>,
+    /// When this run began, seconds since 1970; `None`: by the clock of the machine.
+    began: Option<i64>,
     /// What this run has changed.
     touched: BTreeSet<(Side, MailboxName)>,
     /// Whether the run before was cut.
@@ -197,6 +204,7 @@ impl State {
         Ok(State {
             db: migrate::newest(db, &path.display().to_string())?,
             run: None,
+            began: None,
             touched: BTreeSet::new(),
             cut: false,
         })
@@ -211,6 +219,7 @@ impl State {
         Ok(State {
             db: migrate::newest(db, &path.display().to_string())?,
             run: None,
+            began: None,
             touched: BTreeSet::new(),
             cut: false,
         })
@@ -231,6 +240,7 @@ impl State {
         Ok(State {
             db,
             run: None,
+            began: None,
             touched: BTreeSet::new(),
             cut: false,
         })
@@ -256,10 +266,15 @@ impl State {
         Ok(wrong)
     }
 
+    /// Begins a run at this time, seconds since 1970.
+    pub fn begin_run(&mut self, now: i64) {
+        self.began = Some(now);
+    }
+
     /// Ends a run: what changes from now on belongs to the next. Answers with the mailboxes in
     /// which it changed something, and where.
     pub fn end_run(&mut self) -> BTreeSet<(Side, MailboxName)> {
-        self.run = None;
+        (self.run, self.began) = (None, None);
         std::mem::take(&mut self.touched)
     }
 

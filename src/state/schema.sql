@@ -8,8 +8,9 @@ CREATE TABLE account (
     id          INTEGER PRIMARY KEY CHECK (id = 1),
     -- Random; also in the marker file in the Maildir, so that the two know each other.
     uuid        TEXT NOT NULL,
-    -- The settings that decide which mailbox is which (host, user, Maildir, layout, patterns), as
-    -- of the last run that finished with nothing held. A change makes deletions wait (guard G6).
+    -- The settings that decide which mailbox is which, and what may be deleted (host, port, user,
+    -- Maildir, layout, patterns, directions, trash), as of the last run that finished with nothing
+    -- held. A change makes deletions wait (guard G6).
     config      TEXT NOT NULL,
     created_at  INTEGER NOT NULL,
     -- Rises with each run that changes something, here first and then in the Maildir's marker: a
@@ -185,4 +186,28 @@ CREATE TABLE history (
     -- The keywords of a message that was deleted, separated by spaces: its name in quarantine has
     -- no letters for them, or some whose meaning is lost with the mailbox. NULL: none.
     keywords TEXT
+) STRICT;
+
+-- Messages that a run deleted, or was about to: the limits of the guard count those of a day.
+CREATE TABLE charge (
+    id       INTEGER PRIMARY KEY,
+    run      INTEGER NOT NULL,
+    side     INTEGER NOT NULL,
+    mailbox  TEXT NOT NULL,
+    -- The UIDVALIDITY of the UIDs.
+    epoch    INTEGER,
+    -- Messages that the mailbox held before.
+    held     INTEGER NOT NULL,
+    -- 1: the mailbox itself was deleted.
+    whole    INTEGER NOT NULL,
+    -- 1: the user approved it, so it counts against no limit.
+    approved INTEGER NOT NULL,
+    -- The UIDs, 4 bytes each, big-endian.
+    uids     BLOB NOT NULL
+) STRICT;
+
+-- A mailbox that cannot be looked into, and since when.
+CREATE TABLE unseen (
+    mailbox TEXT PRIMARY KEY,
+    since   INTEGER NOT NULL
 ) STRICT;

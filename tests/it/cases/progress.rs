@@ -40,7 +40,8 @@ fn what_is_announced_is_what_is_copied() {
 #[test]
 fn no_more_than_five_hundred_uploads_are_in_doubt() {
     let begin = || {
-        let w = TwoSides::new();
+        let mut w = TwoSides::new();
+        w.policy.limits.upload = 1000;
         for n in 0..700 {
             let body = format!("Subject: {n}\r\n\r\n{n}");
             w.local.add(&inbox(), body.as_bytes(), seen());

@@ -132,13 +132,48 @@ impl Stage {
                 // is put back; that it was is seen at rest (P1).
                 let lent = side == 1 && what.contains("/quarantine/") && what.contains("/mailbox.");
                 let cause = c.deleted > 0 || c.moved || lent;
-                if !cause && !after[side].contains_key(n) {
+                let gone = !after[side].contains_key(n);
+                if gone {
+                    let now = self.now() / 1_000_000_000;
+                    self.gone.push((now, [Side::Remote, Side::Local][side]));
+                }
+                if !cause && gone {
                     self.broken(&format!("P2: c{n} was taken from {name} by: {what}"));
                 }
             }
         }
         self.nothing_is_lost(what);
         done
+    }
+
+    /// P9: within a day no more than this goes from a side unasked. What the user approved is
+    /// taken off first; answers with what is left of the approvals.
+    pub fn judge_day(&mut self, most: usize, approved: [usize; 2]) -> [usize; 2] {
+        if self.chaos.clock > 0 {
+            // By a clock that is wrong nobody can say what a day is.
+            self.gone.clear();
+            return [0, 0];
+        }
+        let (now, mut left) = (self.now() / 1_000_000_000, approved);
+        for (at, side) in Side::BOTH.into_iter().enumerate() {
+            while left[at] > 0
+                && let Some(last) = self.gone.iter().rposition(|(_, on)| *on == side)
+            {
+                self.gone.remove(last);
+                left[at] -= 1;
+            }
+            let day = self
+                .gone
+                .iter()
+                .filter(|(then, on)| *on == side && now - then < 86_400);
+            let count = day.count();
+            if count > most {
+                self.broken(&format!(
+                    "P9: {count} messages went from the {side} side unasked"
+                ));
+            }
+        }
+        left
     }
 
     /// P1: what nobody deleted is somewhere.

@@ -13,7 +13,7 @@ use mailtide::imap::{
 };
 use mailtide::maildir::{Claim, Layout, MaildirStore};
 use mailtide::model::{MailboxKey, MailboxName, Side};
-use mailtide::reconcile::guard::HeldKind;
+use mailtide::reconcile::guard::{Held, HeldKind};
 use mailtide::reconcile::{Limits, Policy};
 use mailtide::state::{Memory, State};
 use std::collections::BTreeMap;
@@ -32,6 +32,8 @@ pub struct Play {
     pub state: State,
     pub lives: u32,
     pub policy: Policy,
+    /// Messages that the user let go on each side.
+    approved: [usize; 2],
     runtime: tokio::runtime::Runtime,
 }
 
@@ -57,6 +59,7 @@ impl Play {
             state: State::in_memory().unwrap(),
             lives: 0,
             policy: Policy::default(),
+            approved: [0, 0],
             runtime: tokio::runtime::Builder::new_current_thread()
                 .enable_time()
                 .start_paused(true)
@@ -88,7 +91,6 @@ impl Play {
     /// One run of the program, from the opening of the Maildir to its end; `None`: it was killed.
     pub fn run(&mut self, reach: Reach) -> Option<Report> {
         let (stage, server) = (self.stage.clone(), self.server());
-        let unasked = self.state.approved().unwrap().is_empty();
         let limit = self.policy.limits.account;
         let (state, policy) = (&mut self.state, self.policy.clone());
         let run = AssertUnwindSafe(|| {
@@ -102,15 +104,12 @@ impl Play {
         let now = self.runtime.block_on(async { self.stage.lock().now() });
         let mut stage = self.stage.lock();
         (stage.clock, stage.begin) = (now, None);
+        self.approved = stage.judge_day(limit, self.approved);
         match ended {
             Ok(report) => {
                 let text = format!("{report:?}");
                 if text.contains(CANARY) {
                     stage.broken("P10: the password is in the report");
-                }
-                let most = report.deleted_local.max(report.deleted_remote);
-                if unasked && most > limit {
-                    stage.broken(&format!("P9: {most} messages were deleted unasked"));
                 }
                 stage.note(&format!(
                     "changes {}, held {}",
@@ -181,6 +180,7 @@ impl Play {
                     held.kind, held.mailbox, held.lines
                 ));
                 let known = self.state.approve(&held.id).unwrap();
+                self.approved[usize::from(held.side == Side::Local)] += messages(held);
                 self.stage.lock().note(&format!("approved {known}"));
             }
             let mut stage = self.stage.lock();
@@ -199,6 +199,8 @@ impl Play {
             }
             quiet = report.changes() == 0 && report.ok();
             if quiet {
+                drop(stage);
+                self.approved = [0, 0];
                 break;
             }
         }
@@ -238,6 +240,16 @@ impl Play {
             stage.broken(&format!("P12: {who} was let into the Maildir"));
         }
     }
+}
+
+/// How many messages a held part of a plan takes away; a line is a message, or a mailbox `with`
+/// so many.
+fn messages(held: &Held) -> usize {
+    let count = |line: &String| {
+        let number = line.split(" with ").nth(1)?.split(' ').next()?;
+        number.parse().ok()
+    };
+    held.lines.iter().map(|line| count(line).unwrap_or(1)).sum()
 }
 
 /// What runs note of mailboxes.
@@ -335,6 +347,7 @@ pub fn play(seed: u64, only: Option<&str>) -> Outcome {
             percent: 10,
             account: 4,
             empty: 2,
+            ..Limits::default()
         };
     }
     // What goes wrong in this run: all at once shows less than a few at a time.

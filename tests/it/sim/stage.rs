@@ -6,6 +6,7 @@ use super::fs::Fs;
 use super::judge::Truth;
 use super::mail::Mail;
 use super::profile::Profile;
+use mailtide::model::Side;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
@@ -91,6 +92,8 @@ pub struct Stage {
     /// The content whose places are told.
     follows: Option<usize>,
     places: Vec<String>,
+    /// Messages that the program took away for good from a side, and when, seconds.
+    pub gone: Vec<(i64, Side)>,
     /// What broke a promise, in the words of the judge.
     pub broken: Vec<String>,
     /// Cells of the table of faults and operations that were reached.
@@ -139,6 +142,7 @@ impl Stage {
                 .ok()
                 .and_then(|n| n.parse().ok()),
             places: Vec::new(),
+            gone: Vec::new(),
             broken: Vec::new(),
             met: std::collections::BTreeMap::new(),
         }

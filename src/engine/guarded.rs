@@ -1,0 +1,253 @@
+//! What the guard is told of the account, and what it leaves of a plan counts from then on.
+
+use super::account::Account;
+use super::report::{Ended, Report};
+use crate::model::{MailboxKey, MailboxName, MaildirId, PairId, Side, Uid};
+use crate::reconcile::budget::{Budget, Charge, Consent};
+use crate::reconcile::guard::{self, AccountBefore, Before, Context, HeldKind, Verdict};
+use crate::reconcile::mailbox_action::Forget;
+use crate::reconcile::{Action, MailboxAction, Plan};
+use crate::store::{Keep, Serve};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A verdict, and what it goes by.
+pub(super) struct Guarded {
+    pub verdict: Verdict,
+    budget: Budget,
+    before: BTreeMap<MailboxName, Before>,
+    keys: BTreeMap<MailboxName, MailboxKey>,
+}
+
+/// Messages that lie in another mailbox, too.
+#[derive(Default)]
+struct Elsewhere {
+    pairs: BTreeSet<PairId>,
+    /// In mailboxes that are to be deleted, how many.
+    spared: BTreeMap<MailboxName, usize>,
+}
+
+impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+    /// Takes out of the plan what has to wait for the user's word.
+    pub(super) fn guard(&self, plan: Plan, report: &Report) -> Result<Guarded, Ended> {
+        let keys = self.state.mailboxes()?;
+        let doomed = plan.doomed();
+        let budget = match doomed.is_empty() {
+            true => Budget::default(),
+            false => Budget::of(&self.state.charges((self.world.now)())?),
+        };
+        let mut before = BTreeMap::new();
+        for (name, key) in doomed
+            .iter()
+            .filter_map(|name| Some((name, *keys.get(name)?)))
+        {
+            let (messages, epoch) = (self.state.count(key)?, self.state.epoch(key)?);
+            before.insert(name.clone(), Before { messages, epoch });
+        }
+        let close = self.is_close(&plan, &budget, &before);
+        let elsewhere = match doomed.is_empty() {
+            true => Elsewhere::default(),
+            false => self.lies_elsewhere(&plan, &keys, close, report)?,
+        };
+        let held = self.state.held()?;
+        let upload = HeldKind::MassUpload.name();
+        let context = Context {
+            limits: self.policy.limits,
+            mailboxes: keys.len(),
+            before: &before,
+            account: self.account_before(&plan, &keys, close)?,
+            budget: &budget,
+            elsewhere: &elsewhere.pairs,
+            spared: &elsewhere.spared,
+            approved: &self.state.approved()?,
+            rejected: &self.state.rejected()?,
+            config: &self.options.config,
+            config_changed: self.config_changed()?,
+            held_uploads: held.iter().any(|row| row.kind == upload),
+        };
+        Ok(Guarded {
+            verdict: guard::check(plan, &context),
+            budget,
+            before,
+            keys,
+        })
+    }
+
+    /// Whether the plan comes so close to a limit that what it destroys is to be looked at closely.
+    fn is_close(
+        &self,
+        plan: &Plan,
+        budget: &Budget,
+        before: &BTreeMap<MailboxName, Before>,
+    ) -> bool {
+        let limits = &self.policy.limits;
+        let whole: usize = plan.mailboxes.iter().map(deleted_with).sum();
+        let count = plan.destroyed().len() + whole;
+        let spent = Side::BOTH.map(|side| budget.in_account(side));
+        let most = spent.into_iter().max().unwrap_or(0) + count;
+        let mut full = before.values().map(|before| before.messages);
+        most > limits.count || full.any(|held| held > limits.empty && held <= count)
+    }
+
+    /// Which of the messages that the plan destroys lie in another mailbox, too, where they stay.
+    fn lies_elsewhere(
+        &self,
+        plan: &Plan,
+        keys: &BTreeMap<MailboxName, MailboxKey>,
+        thorough: bool,
+        report: &Report,
+    ) -> Result<Elsewhere, Ended> {
+        let actions = plan.messages.iter().flat_map(|(_, plan)| &plan.actions);
+        let mut leaving: BTreeSet<PairId> = actions.filter_map(leaves).collect();
+        let (mut unsure, mut doomed) = (BTreeSet::new(), BTreeMap::new());
+        for action in &plan.mailboxes {
+            let name = action.name();
+            let Some(key) = keys.get(name) else { continue };
+            if !matches!(action, MailboxAction::Adopt(_)) {
+                unsure.insert(*key);
+            }
+            if deleted_with(action) > 0 {
+                let pairs: BTreeSet<PairId> = self.state.uids_of_pairs(*key)?.into_keys().collect();
+                leaving.extend(pairs.iter().copied());
+                doomed.insert(name, pairs);
+            }
+        }
+        let seen = |name: &MailboxName| self.policy.chooses(name) && !report.is_hidden(name);
+        unsure.extend(
+            keys.iter()
+                .filter(|(name, _)| !seen(name))
+                .map(|(_, key)| *key),
+        );
+        let stays = |pairs: &BTreeSet<PairId>| -> Result<BTreeSet<PairId>, Ended> {
+            let mut equals = self.state.equals(pairs, thorough)?;
+            equals.retain(|one| !leaving.contains(&one.other) && !unsure.contains(&one.mailbox));
+            Ok(equals.into_iter().map(|one| one.pair).collect())
+        };
+        let mut elsewhere = Elsewhere {
+            pairs: stays(&plan.destroyed())?,
+            ..Elsewhere::default()
+        };
+        for (name, pairs) in doomed {
+            elsewhere.spared.insert(name.clone(), stays(&pairs)?.len());
+        }
+        Ok(elsewhere)
+    }
+
+    /// All mail of the account, where that counts: to count it takes a look at each message.
+    fn account_before(
+        &self,
+        plan: &Plan,
+        keys: &BTreeMap<MailboxName, MailboxKey>,
+        close: bool,
+    ) -> Result<Option<AccountBefore>, Ended> {
+        let actions = || plan.messages.iter().flat_map(|(_, plan)| &plan.actions);
+        let uploads = actions().filter(|action| is_upload(action)).count();
+        if !close && uploads <= self.policy.limits.upload {
+            return Ok(None);
+        }
+        let messages = self.state.messages()?;
+        let mut gone = actions().filter(|action| is_gone_there(action)).count();
+        for action in &plan.mailboxes {
+            if let MailboxAction::Create {
+                on: Side::Remote,
+                name,
+                forget: Forget::Messages,
+            }
+            | MailboxAction::Delete {
+                on: Side::Local,
+                name,
+                ..
+            } = action
+                && let Some(key) = keys.get(name)
+            {
+                gone += self.state.count(*key)?;
+            }
+        }
+        let there = messages.saturating_sub(gone);
+        Ok(Some(AccountBefore { messages, there }))
+    }
+
+    /// Notes what is about to be deleted, before anything is.
+    pub(super) fn charge(&mut self, guarded: &Guarded) -> Result<(), Ended> {
+        let mut charges = guarded.messages();
+        for action in &guarded.verdict.plan.mailboxes {
+            if let MailboxAction::Delete { on, name, .. } = action
+                && let Some(consent) = guarded.verdict.mailboxes.get(name)
+                && let Some(key) = guarded.keys.get(name)
+            {
+                let uids = self.state.uids_of_pairs(*key)?.into_values().collect();
+                charges.push(Charge {
+                    whole: true,
+                    ..guarded.charge(*on, name, *consent, uids)
+                });
+            }
+        }
+        let now = (self.world.now)();
+        Ok(self.state.charge(&charges, now)?)
+    }
+}
+
+impl Guarded {
+    fn charge(&self, side: Side, name: &MailboxName, consent: Consent, uids: Vec<Uid>) -> Charge {
+        let before = self.before.get(name).copied().unwrap_or_default();
+        Charge {
+            side,
+            mailbox: name.clone(),
+            epoch: before.epoch,
+            held: before.messages,
+            whole: false,
+            consent,
+            uids,
+        }
+    }
+
+    /// What of the plan counts, by mailbox; not what is charged already.
+    fn messages(&self) -> Vec<Charge> {
+        let mut charges = Vec::new();
+        for (name, plan) in &self.verdict.plan.messages {
+            let epoch = self.before.get(name).and_then(|before| before.epoch);
+            for side in Side::BOTH {
+                for consent in [Consent::Unasked, Consent::Approved] {
+                    let on = plan
+                        .actions
+                        .iter()
+                        .filter(|a| a.destroys_on() == Some(side));
+                    let pairs = on.filter_map(Action::destroyed);
+                    let own = pairs.filter(|p| self.verdict.messages.get(&p.id) == Some(&consent));
+                    let new = own.filter(|p| !self.budget.has(side, name, (epoch, p.uid)));
+                    let uids: Vec<Uid> = new.map(|pair| pair.uid).collect();
+                    if !uids.is_empty() {
+                        charges.push(self.charge(side, name, consent, uids));
+                    }
+                }
+            }
+        }
+        charges
+    }
+}
+
+fn deleted_with(action: &MailboxAction) -> usize {
+    match action {
+        MailboxAction::Delete { messages, .. } => *messages,
+        _ => 0,
+    }
+}
+
+/// The pair whose message is, or will be, gone from a side.
+fn leaves(action: &Action) -> Option<PairId> {
+    match action {
+        Action::Forget { pair } | Action::Detach { pair, .. } => Some(pair.id),
+        other => other.destroyed().map(|pair| pair.id),
+    }
+}
+
+fn is_upload(action: &Action) -> bool {
+    matches!(action, Action::Copy { from, .. } if from.side() == Side::Local)
+}
+
+fn is_gone_there(action: &Action) -> bool {
+    match action {
+        Action::Delete { on, .. } => *on == Side::Local,
+        Action::Forget { .. } => true,
+        _ => false,
+    }
+}
