@@ -10,10 +10,10 @@ use super::report::{Ended, Report};
 use super::scene::{Fate, Scene, Scenes, whereabouts};
 use super::work::{Work, Works};
 use crate::model::{
-    AnyId, ContentHash, FlagChange, Flags, Id, Keyword, Letters, MailboxName, MaildirId, Side, Uid,
+    AnyId, ContentHash, FlagChange, Flags, Id, Letters, MailboxName, MaildirId, Side, Uid,
 };
 use crate::reconcile::Action;
-use crate::reconcile::filed::{Filed, Original, Reading};
+use crate::reconcile::filed::{Filed, Original, Reading, keywords};
 use crate::reconcile::sighting::{Sighting, Whereabouts};
 use crate::state::Relative;
 use crate::store::{FlagEdit, Keep, Serve};
@@ -100,13 +100,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let Some(scene) = scenes.get_mut(&file.mailbox) else {
                 continue;
             };
-            let reading = read(
-                file,
-                &scene.local.carried,
-                &scene.local.letters,
-                &likely,
-                &tables,
-            );
+            let (carried, here) = (&scene.local.carried, &scene.local.letters);
+            let mut reading = read(file, carried, here, &likely, &tables);
+            if let Some((filed, agreed)) = astray(file, scene, &likely, &reading)
+                && filed.repeats(&agreed, &self.local.tables().await?)
+            {
+                reading = Reading::sure(agreed);
+            }
             if !reading.unclear.is_empty() {
                 let (place, id) = (&file.mailbox, &file.id);
                 let what = format!("a letter may mean any of: {}", reading.unclear);
@@ -191,9 +191,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 continue;
             }
             if filed.repeats(&there, &self.local.tables().await?) {
-                let keywords = there.keywords().filter(|k| **k != Keyword::forwarded());
-                let keywords = Flags::from_parts(0, keywords.cloned());
-                scene.read_as(file, &keywords);
+                scene.read_as(file, &keywords(&there));
             }
         }
         Ok(())
@@ -312,6 +310,25 @@ fn read(
             keywords,
         }
     })
+}
+
+/// A file of which the letters say something else than what was agreed on, and that may have come
+/// by way of a third mailbox; with the keywords agreed on.
+fn astray<'a>(
+    file: &Sighting<MaildirId>,
+    scene: &'a Scene,
+    likely: &[Likely<'_>],
+    reading: &Reading,
+) -> Option<(Filed<'a>, Flags)> {
+    let first = likely.first()?;
+    let agreed = keywords(&first.relative.pair.flags);
+    let same = |one: &Likely<'_>| {
+        one.mailbox != &file.mailbox && keywords(&one.relative.pair.flags) == agreed
+    };
+    let letters = scene.local.carried.get(&file.id)?;
+    let here = &scene.local.letters;
+    let changed = reading.keywords != agreed && likely.iter().all(same);
+    changed.then_some((Filed { letters, here }, agreed))
 }
 
 /// Takes out what is to be done with these files.

@@ -37,7 +37,8 @@ pub struct Reading {
 }
 
 impl Reading {
-    fn sure(keywords: Flags) -> Reading {
+    /// Keywords of which there is no doubt.
+    pub fn sure(keywords: Flags) -> Reading {
         let unclear = Flags::default();
         Reading { keywords, unclear }
     }
@@ -46,8 +47,7 @@ impl Reading {
 impl Original<'_> {
     /// The keywords last agreed on.
     fn keywords(&self) -> Flags {
-        let all = self.agreed.keywords().cloned();
-        Flags::from_parts(0, all.filter(|keyword| *keyword != Keyword::forwarded()))
+        keywords(self.agreed)
     }
 
     /// Whether the file carries the letters that the original had: nobody changed its keywords.
@@ -119,14 +119,14 @@ impl Filed<'_> {
     pub fn repeats(&self, there: &Flags, tables: &[Letters]) -> bool {
         let says = |table: &Letters| {
             let read = table.read(self.letters);
-            table.name_all(self.letters) && read.keywords().eq(plain(there).keywords())
+            table.name_all(self.letters) && read.keywords().eq(keywords(there).keywords())
         };
         !self.letters.is_empty() && !says(self.here) && tables.iter().any(says)
     }
 }
 
-/// Keywords without `$Forwarded` and without flags.
-fn plain(flags: &Flags) -> Flags {
+/// The keywords of these flags, `$Forwarded` left out.
+pub fn keywords(flags: &Flags) -> Flags {
     let all = flags.keywords().cloned();
     Flags::from_parts(0, all.filter(|keyword| *keyword != Keyword::forwarded()))
 }

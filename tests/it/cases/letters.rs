@@ -91,6 +91,24 @@ fn filing_changes_no_keyword() {
         "A: msg(work); B: msg(work) other(todo); C: ; INBOX: ",
     );
     row(
+        "moved by way of another",
+        tables,
+        |w| {
+            let file = moved(w, "B");
+            let id = w.local.ids(&mb("B"));
+            assert!(id.contains(&file));
+            // Another program that knows the table of B wrote the letters anew.
+            w.local.change(&mb("B"), &file, |message| {
+                message.flags = work();
+                message.meant = None;
+            });
+            w.local.shift(&mb("B"), &file, &inbox());
+            w.remote
+                .add(&inbox(), b"Subject: late\r\n\r\nlate\r\n", Flags::default());
+        },
+        "A: ; B: other(todo); C: ; INBOX: late() msg(work)",
+    );
+    row(
         "moved twice",
         tables,
         |w| {
