@@ -132,8 +132,7 @@ impl Want {
 /// a deletion. That nothing is doubled in a mailbox shows the view.)
 fn assert_at_end(w: &mut TwoSides, whole: &BTreeMap<Vec<u8>, usize>, how: &str) {
     w.sync_idle();
-    let intents = w.state.uploads_in_doubt().unwrap();
-    assert!(intents.is_empty(), "{how}: {intents:?}");
+    w.assert_no_intent(how);
     let bodies = w.bodies();
     for (body, count) in whole.iter().filter(|(body, _)| !body.is_empty()) {
         let now = bodies.get(body).copied().unwrap_or(0);

@@ -156,6 +156,7 @@ impl Run {
             false => self.exactly(&want),
         }
         self.w.sync_idle();
+        self.w.assert_no_intent(&format!("seed {seed}"));
     }
 
     /// For a run that is repeated.

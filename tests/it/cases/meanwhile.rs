@@ -53,6 +53,7 @@ fn after(name: &str, before: fn(&TwoSides), act: fn(&TwoSides) -> Box<dyn FnOnce
             }
             let context = format!("{name}, objects {objects}, step {step} of {steps}");
             w.sync_idle();
+            w.assert_no_intent(&context);
             w.assert_equal_sides(&context);
             let shown = show(&w.remote.view()).replace(r"\Answered", "");
             let shown = shown.replace("( ", "(");

@@ -55,6 +55,7 @@ fn others_go_on(what: &str, waits: bool, act: &dyn Fn(&mut TwoSides, &MailboxNam
     w.sync_ok();
     let (steps, all) = (w.fuse.borrow().steps - before, whole(&w) - all);
     assert_eq!(in_step(&w), 3, "{what}");
+    let whole_bodies = w.bodies();
     let mut halted = 0;
     for step in each_step(steps) {
         let mut w = three();
@@ -64,7 +65,9 @@ fn others_go_on(what: &str, waits: bool, act: &dyn Fn(&mut TwoSides, &MailboxNam
         let went_on = report.halted.is_some() || waits || in_step(&w) >= 2;
         assert!(went_on, "{what}: step {step} of {steps}: {report:?}");
         w.sync_ok();
-        assert_eq!(in_step(&w), 3, "{what}: step {step} of {steps}");
+        let how = format!("{what}: step {step} of {steps}");
+        assert_eq!(in_step(&w), 3, "{how}");
+        assert_at_end(&mut w, &whole_bodies, &how);
     }
     assert!(
         halted <= all,
@@ -159,9 +162,11 @@ fn what_moved_to_where_it_cannot_be_seen_is_not_deleted() {
                 assert_eq!(report.downloaded + report.uploaded, 0, "{context}");
             }
             // A file may have come back out of quarantine.
-            let quarantine = &w.local.inner.borrow().quarantine;
+            let quarantine = w.local.inner.borrow().quarantine.clone();
             assert!(quarantine.iter().all(Vec::is_empty), "{context}");
             w.assert_equal_sides(&context);
+            w.sync_idle();
+            w.assert_no_intent(&context);
         }
     }
 }

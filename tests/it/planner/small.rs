@@ -132,6 +132,7 @@ fn one(combination: &Combination, variant: usize, cut: u32) {
         assert!(!lost, "{context}: m{n} is nowhere");
     }
     w.sync_idle();
+    w.assert_no_intent(&context);
 }
 
 #[test]

@@ -163,6 +163,12 @@ impl TwoSides {
         assert_eq!(self.state.writes(), rows, "second run wrote a row");
     }
 
+    /// Fails where an upload or a move that was begun on the server is still in doubt.
+    pub fn assert_no_intent(&self, context: &str) {
+        let intents = self.state.uploads_in_doubt().unwrap();
+        assert!(intents.is_empty(), "{context}: {intents:?}");
+    }
+
     pub fn assert_equal_sides(&self, context: &str) {
         let (remote, local) = (self.remote.view(), self.local.view());
         assert_eq!(remote, local, "{context}");
