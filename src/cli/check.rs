@@ -197,8 +197,15 @@ fn mapping(
     let row = |(name, listed): (&&MailboxName, &&Listed)| {
         let view = there.iter().any(|other| other.name == **name && other.view);
         let mut flow = None;
-        let synced = match &listed.presence {
-            Presence::Unknown(_) => "left alone, its name is not clear".to_owned(),
+        let own = here.iter().find(|one| one.name == **name);
+        let presence = own.map_or(&listed.presence, |own| match own.presence {
+            Presence::Mailbox | Presence::Container => &listed.presence,
+            _ => &own.presence,
+        });
+        let synced = match presence {
+            Presence::Unknown(why) | Presence::Closed(why) | Presence::Vacant(why) => {
+                format!("left alone: {why}")
+            }
             Presence::Container => "holds other mailboxes only".to_owned(),
             Presence::Mailbox if !account.policy.chooses(name) => {
                 "left out by `mailboxes`".to_owned()

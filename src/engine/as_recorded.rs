@@ -134,6 +134,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let base = &scene.base;
         let same = scene.full
             && action.is_none()
+            && !overview.others.contains_key(&base.name)
             && !overview.restless.contains(&base.key)
             && agrees(base, &scene.local)
             && agrees_there(base, &scene.remote);

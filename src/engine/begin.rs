@@ -5,6 +5,7 @@ use super::report::{Ended, Report};
 use super::work::Works;
 use crate::model::{MailboxKey, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::MailboxAction;
+use crate::reconcile::anew::Rematch;
 use crate::reconcile::mailbox_action::Forget;
 use crate::state::Change;
 use crate::store::{Ask, Depth, Keep, Serve};
@@ -28,6 +29,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     }
                 }
                 MailboxAction::Adopt(_) => known.push(name),
+                MailboxAction::Rematch {
+                    rematch, identity, ..
+                } => self.match_anew(&name, (rematch, identity), works, report)?,
                 MailboxAction::Create {
                     on: Side::Local,
                     forget,
@@ -52,6 +56,33 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         here.retain(|(name, _)| works.contains_key(name));
         known.extend(self.create_here(&here, works, report).await?);
         self.remember_mailboxes(&known, works)
+    }
+
+    /// What the directory of a mailbox lacks is forgotten, and that it is another is remembered
+    /// last: a run that is cut in between finds it again.
+    fn match_anew(
+        &mut self,
+        name: &MailboxName,
+        (rematch, identity): (Rematch, String),
+        works: &Works,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let Some(key) = works.get(name).map(|work| work.base.key) else {
+            return Ok(());
+        };
+        if rematch.lost() > 0 {
+            report.note(format!(
+                "{name}: its directory is another than before (put back from a copy, mounted?); \
+                 it is matched anew, and {} messages that it lacks come again from the server",
+                rematch.lost()
+            ));
+        }
+        self.state.look_anew(key)?;
+        self.state.apply(key, &rematch.outcomes, &[])?;
+        if rematch.whole {
+            self.state.set_local_identity(key, &identity)?;
+        }
+        Ok(())
     }
 
     /// Creates mailboxes on disk; answers with those that are to be remembered.

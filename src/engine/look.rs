@@ -82,12 +82,18 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         overview: &Overview,
     ) -> Result<Option<Asked>, Ended> {
         let (action, base) = match step {
-            Step::Live(name) | Step::Forget(name) | Step::Leave(name, _) | Step::Keep(_, name) => {
-                if let Some(asked) = self.unchanged_here(name, overview).await? {
-                    return Ok(Some(asked));
-                }
-                if let Some(asked) = self.compared_here(name, overview).await? {
-                    return Ok(Some(asked));
+            Step::Live(name)
+            | Step::Forget(name)
+            | Step::Leave(name)
+            | Step::Keep(_, name)
+            | Step::Unseen(name, ..) => {
+                if !overview.others.contains_key(name) {
+                    if let Some(asked) = self.unchanged_here(name, overview).await? {
+                        return Ok(Some(asked));
+                    }
+                    if let Some(asked) = self.compared_here(name, overview).await? {
+                        return Ok(Some(asked));
+                    }
                 }
                 (None, self.known_base(name, overview)?)
             }
@@ -112,7 +118,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
         };
         let known = overview.keys.contains_key(&base.name);
-        let full = !known || overview.due.contains(&base.key);
+        let other = overview.others.contains_key(&base.name);
+        let full = !known || other || overview.due.contains(&base.key);
         let depth = if full {
             Depth::Everything
         } else {
@@ -252,7 +259,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             Step::Missing(from, name) => self.missing(*from, name, overview, report).await,
             Step::Live(name)
             | Step::Forget(name)
-            | Step::Leave(name, _)
+            | Step::Leave(name)
+            | Step::Unseen(name, ..)
             | Step::Keep(_, name)
             | Step::Adopt(name)
             | Step::Create(_, name) => {

@@ -26,6 +26,8 @@ pub(super) struct Overview {
     pub restless: BTreeSet<MailboxKey>,
     /// Those that are to be compared message by message.
     pub due: BTreeSet<MailboxKey>,
+    /// Mailboxes of which the directory is another by now, with what it is called.
+    pub others: BTreeMap<MailboxName, String>,
     /// Whether no upload is in doubt: it may become one of a pair that neither side shows.
     pub certain: bool,
     /// What the server listed.
@@ -75,6 +77,9 @@ impl Overview {
         let Step::Live(name) = step else {
             return true;
         };
+        if self.others.contains_key(name) {
+            return true;
+        }
         let Some(key) = self.keys.get(name) else {
             return true;
         };

@@ -4,6 +4,7 @@
 use super::account::Account;
 use super::report::{Ended, Report};
 use crate::model::{MailboxBase, MailboxName, MaildirId, Pair, Side, Uid};
+use crate::reconcile::anew;
 use crate::reconcile::leaving;
 use crate::reconcile::renames::{self, Home, Suspect};
 use crate::reconcile::{Listed, MailboxAction};
@@ -174,11 +175,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         (remote, local): (&[Listed], &[Listed]),
     ) -> Result<(), Ended> {
         let mut news = Vec::new();
+        // What is in these is matched anew first.
+        let others = anew::others(&homes, local);
         let (remote, local) = (identities(remote), identities(local));
         for mut home in homes {
             let old = (home.remote.clone(), home.local.clone());
             let own = |of: &BTreeMap<&MailboxName, &str>| of.get(&home.name).map(|id| (*id).into());
             let (there, here) = (own(&remote), own(&local));
+            let here = here.filter(|_| !others.contains_key(&home.name));
             home.remote = there.or(home.remote);
             home.local = here.or(home.local);
             if (&home.remote, &home.local) != (&old.0, &old.1) {

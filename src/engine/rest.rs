@@ -21,6 +21,7 @@ pub(super) fn leaves_nothing(verdict: &Verdict) -> bool {
         MailboxAction::Adopt(_) => true,
         MailboxAction::Create { on, .. } => *on == Side::Local,
         MailboxAction::Delete { .. }
+        | MailboxAction::Rematch { .. }
         | MailboxAction::Forget(_)
         | MailboxAction::Rename { .. }
         | MailboxAction::Follow { .. } => false,

@@ -9,12 +9,13 @@ use super::report::{Ended, Event, Report};
 use super::scene::{Fate, Scene, Scenes, touched, wait_for_each_other};
 use super::work::{Survey, Work, Works};
 use crate::model::{MailboxBase, MailboxKey, MailboxName, MaildirId, Pair, Side, Uid};
+use crate::reconcile::anew;
 use crate::reconcile::leaving;
 use crate::reconcile::mailboxes::{self, Step};
 use crate::reconcile::settled::Moves;
 use crate::reconcile::{Coverage, Look, MailboxAction, MailboxPlan, News, messages};
 use crate::store::{Keep, Next, Serve, StoreError};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where the look at everything leads.
 enum Overlook {
@@ -44,7 +45,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let moves = self
             .find_moves((&mut scenes, astray), &overview, report)
             .await?;
-        let (mailboxes, works) = self.plan(scenes, &moves, actions, report).await?;
+        let found = (&moves, &overview.others);
+        let (mailboxes, works) = self.plan(scenes, found, actions, report).await?;
         Ok(Survey {
             mailboxes,
             works,
@@ -66,10 +68,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         for step in steps {
             self.check_stop()?;
             match &step {
-                Step::Leave(name, why) => {
-                    if let Some(why) = why {
-                        report.trouble(Some(name), &StoreError::Mailbox(why.clone()));
-                    }
+                Step::Leave(_) => continue,
+                Step::Unseen(name, why, sides) => {
+                    report.trouble(Some(name), &StoreError::Mailbox(why.clone()));
+                    report.hide(name, sides);
                     continue;
                 }
                 Step::Keep(from, name) => {
@@ -147,7 +149,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     async fn plan(
         &mut self,
         scenes: Scenes,
-        moves: &Moves,
+        (moves, others): (&Moves, &BTreeMap<MailboxName, String>),
         mut actions: Vec<MailboxAction>,
         report: &mut Report,
     ) -> Result<(Vec<MailboxAction>, Works), Ended> {
@@ -171,8 +173,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     continue;
                 }
             }
+            let rematch = others
+                .get(&name)
+                .and_then(|identity| rematch(&mut scene, identity, moves, report));
             let planned = self.plan_messages(scene, moves, report).await;
             if let Some(mut work) = passed_over(&name, planned, &Side::BOTH, report)? {
+                // What comes to a mailbox that was put back is its past.
+                work.known &= rematch.is_none();
+                actions.extend(rematch);
                 work.complete &= !touched.contains(&name);
                 work.kept = kept;
                 works.insert(name, work);
@@ -216,10 +224,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         steps.retain(|step| self.concerns(step.name()));
         for step in &mut steps {
             if aliases.contains(step.name()) || untold.contains(step.name()) {
-                *step = Step::Leave(step.name().clone(), None);
+                *step = Step::Leave(step.name().clone());
             }
         }
         let (here, there) = (still(&local), still(&remote));
+        let others = anew::others(&self.state.homes()?, &local);
         let quiet = there.intersection(&here).cloned().collect();
         let left = match &self.options.reach {
             Reach::Woken(named) => remote
@@ -240,6 +249,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             left,
             restless,
             due,
+            others,
             certain: self.state.uploads_in_doubt()?.is_empty(),
             listed: remote,
         };
@@ -344,6 +354,26 @@ fn top(base: &MailboxBase, remote: &Look<Uid>) -> u32 {
     let all = known.chain(remote.seen.keys().copied()).map(Uid::get);
     let given = remote.next.map(|next| next.saturating_sub(1));
     all.chain(given).max().unwrap_or(0)
+}
+
+/// A mailbox of which the directory is another than before is matched anew. While something on disk
+/// is hidden that waits: what the directory lacks may have moved there.
+fn rematch(
+    scene: &mut Scene,
+    identity: &str,
+    moves: &Moves,
+    report: &Report,
+) -> Option<MailboxAction> {
+    if report.hides(Side::Local) {
+        return None;
+    }
+    let looks = (&scene.remote, &scene.local);
+    let rematch = anew::match_anew(&mut scene.base, looks, &moves.pairs);
+    Some(MailboxAction::Rematch {
+        name: scene.base.name.clone(),
+        rematch,
+        identity: identity.to_owned(),
+    })
 }
 
 fn creates(action: &MailboxAction, mailbox: &MailboxName) -> bool {

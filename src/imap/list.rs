@@ -1,6 +1,6 @@
 //! Which mailboxes the server has, and which of them cannot have changed.
 
-use super::answer::{must, shown};
+use super::answer::must;
 use super::command::Command;
 use super::cursor::RemoteCursor;
 use super::kin::Objects;
@@ -92,7 +92,7 @@ impl ImapStore {
         self.grown.clear();
         for listing in listings {
             let Some(name) = session.naming.decode(&listing.name) else {
-                tracing::warn!(name = %shown(&listing.name), "a name with an empty part, left out");
+                all.extend(without_name(&listing).map(|one| (one.name.clone(), one)));
                 continue;
             };
             let special = |use_: &str| listing.attributes.iter().any(|a| a == use_);
@@ -145,6 +145,22 @@ impl ImapStore {
         *self.names.borrow_mut() = names;
         all.into_values().collect()
     }
+}
+
+/// A mailbox whose name has an empty part, so that it cannot be kept on disk.
+fn without_name(listing: &Listing) -> Option<Listed> {
+    let name = MailboxName::new(vec![listing.name.escape_ascii().to_string()])?;
+    let why = "its name has an empty part, so it cannot be kept on disk; rename it on the server, \
+               or leave it out with `mailboxes`";
+    is_mailbox(listing).then(|| Listed {
+        name,
+        presence: Presence::Unknown(why.to_owned()),
+        view: false,
+        news: News::Some,
+        special_use: None,
+        identity: None,
+        census: None,
+    })
 }
 
 /// What is asked of a new session before its answers to anything else are known.

@@ -143,7 +143,8 @@ impl MaildirStore {
             }
         }
         let inside = |one: &Listed| self.path(&one.name).join("cur");
-        let mut all: Vec<PathBuf> = listed.iter().map(inside).collect();
+        let open = |one: &&Listed| matches!(one.presence, Presence::Mailbox | Presence::Unknown(_));
+        let mut all: Vec<PathBuf> = listed.iter().filter(open).map(inside).collect();
         all.push(self.root.clone());
         self.sync_file_systems(&all).all()?;
         for directory in self.unsure.directories() {

@@ -2,9 +2,10 @@
 
 use super::change::failed;
 use super::cursor::Left;
-use super::disk::{Disk, Kind};
+use super::disk::Kind;
 use super::layout::Layout;
 use super::scan::Times;
+use super::standing::{closed, is_begun, mail_in_root, presence, unread, vacant};
 use super::store::MaildirStore;
 use super::transfer::identity;
 use crate::model::MailboxName;
@@ -35,16 +36,9 @@ impl MaildirStore {
         // What was read before is older than what is looked for now.
         self.ahead = None;
         let opened = self.root().open(&self.claim)?;
-        let mut found: Vec<(MailboxName, PathBuf, Presence)> = Vec::new();
+        let mut found = Vec::new();
         if self.disk.is_dir(&self.root) {
-            let known: BTreeMap<String, MailboxName> = left
-                .keys()
-                .flat_map(|name| name.components())
-                .map(|c| (self.layout.encode(c), c))
-                .filter_map(|(dir, c)| {
-                    MailboxName::new(vec![c.clone(), "x".into()]).map(|n| (dir, n))
-                })
-                .collect();
+            let known = Known::of(left, self.layout);
             let walked = self.walk(&self.root, &[], &known, &mut found);
             walked.map_err(|error| {
                 StoreError::Guard(format!("the Maildir {}: {error}", self.root.display()))
@@ -100,12 +94,11 @@ impl MaildirStore {
         &self,
         directory: &Path,
         above: &[String],
-        known: &BTreeMap<String, MailboxName>,
-        found: &mut Vec<(MailboxName, PathBuf, Presence)>,
+        known: &Known<'_>,
+        found: &mut Vec<Found>,
     ) -> io::Result<()> {
-        if self.layout == Layout::MaildirPlusPlus && above.is_empty() {
-            let root = presence(&*self.disk, directory)?;
-            found.extend(root.map(|p| (MailboxName::inbox(), directory.into(), p)));
+        if above.is_empty() {
+            found.extend(self.root_itself(directory));
         }
         let (mut below, mut markers) = (Vec::new(), Vec::new());
         self.disk.list(directory, &mut |name, kind| {
@@ -114,76 +107,119 @@ impl MaildirStore {
             }
             let inner = ["cur", "new", "tmp", self.layout.own()];
             let inner = inner.iter().any(|own| name == *own);
-            // Links are not followed: they lead out of the tree, or round in it.
-            if !inner && kind == Kind::Directory {
-                below.push(name.to_owned());
+            let dotted = name.as_encoded_bytes().first() == Some(&b'.');
+            if !inner && dotted == (self.layout == Layout::MaildirPlusPlus) {
+                below.push((name.to_owned(), kind));
             }
         })?;
         for own in markers.iter().filter(|_| directory != self.root) {
             let refused = self.root().refuse_marker(directory, own);
             refused.map_err(io::Error::other)?;
         }
-        for name in below {
+        for (name, kind) in below {
             let text = name.to_string_lossy().into_owned();
-            let decode = |part: &str| {
-                let long = known
-                    .get(part)
-                    .and_then(|name| name.components().first().cloned());
-                long.or_else(|| self.layout.decode(std::ffi::OsStr::new(part)))
-            };
-            let components: Option<Vec<String>> = match self.layout {
-                Layout::Nested if text.starts_with('.') => continue,
-                Layout::Nested => decode(&text).map(|c| above.iter().cloned().chain([c]).collect()),
-                Layout::MaildirPlusPlus => match text.strip_prefix('.') {
-                    Some(rest) => rest.split('.').map(decode).collect(),
-                    None => continue,
-                },
-            };
+            let components = self.components(above, &text, known);
             let path = directory.join(&name);
-            let Some(name) = components.clone().and_then(MailboxName::new) else {
+            let own = components.clone().and_then(MailboxName::new);
+            if kind != Kind::Directory {
+                let closed = own.and_then(|own| {
+                    let closed = closed(&*self.disk, &path, kind, known.reaches(&own));
+                    closed.map(|closed| (own, path, closed))
+                });
+                found.extend(closed);
+                continue;
+            }
+            let Some(name) = own else {
                 let what = format!("{}: this name cannot be a mailbox", path.display());
                 let shown = MailboxName::new(vec![text]).unwrap_or_else(MailboxName::inbox);
                 found.push((shown, path, Presence::Unknown(what)));
                 continue;
             };
-            found.extend(presence(&*self.disk, &path)?.map(|p| (name, path.clone(), p)));
-            if self.layout == Layout::Nested {
-                self.walk(&path, &components.unwrap_or_default(), known, found)?;
+            let own = presence(&*self.disk, &path);
+            let before = found.len();
+            let below = match self.layout {
+                Layout::Nested => self.walk(&path, &components.unwrap_or_default(), known, found),
+                Layout::MaildirPlusPlus => Ok(()),
+            };
+            // A marker of another account: nothing at all is done.
+            if let Err(error) = &below
+                && error.kind() == io::ErrorKind::Other
+            {
+                return below;
             }
+            let none_below = found.len() == before;
+            let own = match (own, below) {
+                (Some(Presence::Mailbox), _) => Some(Presence::Mailbox),
+                (_, Err(error)) => Some(unread(&path, &error)),
+                (None, Ok(())) if none_below && known.looked(&name) => Some(vacant(&path)),
+                (own, Ok(())) => own,
+            };
+            found.extend(own.map(|own| (name, path, own)));
         }
         Ok(())
     }
 }
 
-/// Whether this is a mailbox that is being made: `cur` is missing, and there is nothing else.
-fn is_begun(disk: &dyn Disk, directory: &Path) -> io::Result<bool> {
-    let mut empty = true;
-    for sub in ["new", "tmp"] {
-        match disk.list(&directory.join(sub), &mut |_, _| empty = false) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            other => other?,
+impl MaildirStore {
+    /// The root, where that is a mailbox or holds messages.
+    fn root_itself(&self, root: &Path) -> Option<Found> {
+        let (name, presence) = match self.layout {
+            // No directory below the root has this name as it is.
+            Layout::Nested => (
+                MailboxName::new(vec![".".into()])?,
+                mail_in_root(&*self.disk, root)?,
+            ),
+            Layout::MaildirPlusPlus => (MailboxName::inbox(), presence(&*self.disk, root)?),
+        };
+        Some((name, root.into(), presence))
+    }
+
+    /// The components of the mailbox that lies in a directory of this name below those above;
+    /// `None`: the name cannot be a mailbox.
+    fn components(&self, above: &[String], text: &str, known: &Known<'_>) -> Option<Vec<String>> {
+        let decode = |part: &str| {
+            let long = known.directories.get(part).cloned();
+            long.or_else(|| self.layout.decode(std::ffi::OsStr::new(part)))
+        };
+        match self.layout {
+            Layout::Nested => {
+                let own = decode(text)?;
+                Some(above.iter().cloned().chain([own]).collect())
+            }
+            Layout::MaildirPlusPlus => text.strip_prefix('.')?.split('.').map(decode).collect(),
         }
     }
-    let cur = disk.about(&directory.join("cur"));
-    let missing = cur.is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
-    Ok(empty && missing)
 }
 
-fn presence(disk: &dyn Disk, directory: &Path) -> io::Result<Option<Presence>> {
-    let has = |sub: &str| -> io::Result<bool> {
-        match disk.about(&directory.join(sub)) {
-            Ok(about) => Ok(about.kind == Kind::Directory),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
+/// A mailbox, or something in its place, where it is and what it is.
+type Found = (MailboxName, PathBuf, Presence);
+
+/// The mailboxes that were kept in step before.
+struct Known<'a> {
+    left: &'a BTreeMap<MailboxName, Cursor>,
+    /// Parts of their names by the names of directories, which cannot always be undone.
+    directories: BTreeMap<String, String>,
+}
+
+impl Known<'_> {
+    fn of(left: &BTreeMap<MailboxName, Cursor>, layout: Layout) -> Known<'_> {
+        let parts = left.keys().flat_map(|name| name.components());
+        let directories = parts.map(|part| (layout.encode(part), part.clone()));
+        Known {
+            left,
+            directories: directories.collect(),
         }
-    };
-    Ok(match (has("cur")?, has("new")?) {
-        (true, true) => Some(Presence::Mailbox),
-        (false, false) => None,
-        // F35: half a mailbox; half deleted, or half mounted.
-        _ => {
-            let what = "has only one of cur and new; create the other or remove it";
-            Some(Presence::Unknown(format!("{} {what}", directory.display())))
-        }
-    })
+    }
+
+    /// Whether one has this name or lies below it.
+    fn reaches(&self, name: &MailboxName) -> bool {
+        let first = self.left.range(name..).next();
+        first.is_some_and(|(one, _)| one == name || one.below(name).is_some())
+    }
+
+    /// Whether one has this name and was looked at before.
+    fn looked(&self, name: &MailboxName) -> bool {
+        let left = self.left.get(name);
+        left.is_some_and(|left| *left != Cursor::default())
+    }
 }

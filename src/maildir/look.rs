@@ -93,6 +93,16 @@ impl MaildirStore {
         look.remarks = scan.remarks.clone();
         let pairs: HashMap<&MaildirId, &Pair> =
             base.pairs.iter().map(|pair| (&pair.file, pair)).collect();
+        for (id, other) in &scan.obscured {
+            // Who keeps directories there is none of our business, unless a message was there.
+            if other.kind == Kind::Directory && !pairs.contains_key(id) {
+                continue;
+            }
+            if other.kind == Kind::Directory {
+                look.remarks.push(other.remark.clone());
+            }
+            look.obscured.insert(id.clone());
+        }
         look.coverage = if scan.stable {
             Coverage::Complete
         } else {
@@ -137,7 +147,7 @@ impl MaildirStore {
         let (mut letters, mut odd) = (BTreeSet::new(), false);
         let (mut glimpse, mut new) = (BTreeMap::new(), Vec::new());
         let mut show = |sub: Sub, (base, suffix): (&[u8], &[u8]), kind: Kind, size: Option<u64>| {
-            if odd || kind == Kind::Other {
+            if odd || kind != Kind::File {
                 odd = true;
                 return;
             }

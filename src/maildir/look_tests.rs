@@ -269,3 +269,36 @@ fn a_new_listing_forgets_what_was_read_ahead() {
     w.store.rest();
     assert_eq!(shown(&mut w, &a, Depth::Everything), None);
 }
+
+#[test]
+fn something_else_in_the_place_of_a_message_obscures_it() {
+    use std::os::unix::fs::symlink;
+    let changes: [(&str, fn(&Path)); 4] = [
+        ("a link elsewhere", |at| {
+            std::fs::write(at.with_extension("real"), "one").unwrap();
+            symlink(at.with_extension("real"), at).unwrap();
+        }),
+        ("a dangling link", |at| symlink("/nowhere", at).unwrap()),
+        ("a link to itself", |at| symlink(at, at).unwrap()),
+        ("a directory", |at| std::fs::create_dir(at).unwrap()),
+    ];
+    for (what, stands) in changes {
+        let (mut w, mailbox) = made();
+        let (name, base) = (name("box"), base("box", &[("1.x", 3), ("2.x", 3)]));
+        let at = mailbox.join("cur/1.x:2,");
+        stands(&at);
+        while Times::of(&Kernel, &mailbox).unwrap().blur(Kernel.now()) > 0 {}
+        let look = w.store.look_at(&base, None, Depth::Changes).unwrap();
+        let (one, two) = (&base.pairs[0].file, &base.pairs[1].file);
+        assert!(!look.shows_gone(one) && look.leaves_open(one), "{what}");
+        assert!(look.shows_gone(two) && !look.leaves_open(two), "{what}");
+        assert!(look.remarks.iter().any(|r| r.contains("1.x")), "{what}");
+        let mut recorded = Recorded::with_capacity(1);
+        recorded.add(uid(1), b"1.x", Flags::default(), 3);
+        let beside = w.store.look_beside(&name, recorded, None, Depth::Changes);
+        assert!(
+            beside.unwrap().is_none(),
+            "{what}: it is looked at as a whole"
+        );
+    }
+}

@@ -97,6 +97,7 @@ impl MaildirStore {
     }
 
     fn begin(&self, path: &Path) -> io::Result<()> {
+        self.is_clear(path).map_err(io::Error::other)?;
         self.disk.make_dirs(&path.join("tmp"))?;
         self.disk.make_dirs(&path.join("new"))
     }

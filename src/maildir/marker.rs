@@ -153,7 +153,9 @@ impl Root<'_> {
         let recorded = marker.owner.as_ref().map(|owner| owner.state.as_path());
         let moved = recorded.filter(|state| *state != self.owner.state);
         let other_state = moved.and_then(file);
-        let root = marker.root.as_deref().filter(|root| *root != resolved);
+        // A link may be left where the Maildir was.
+        let apart = |root: &&Path| *root != resolved && self.disk.resolve(root) != resolved;
+        let root = marker.root.as_deref().filter(apart);
         let copied = root.filter(|root| file(root).is_some() && file(root) != file(resolved));
         let original = copied.map(|root| read(self.disk, &marker_path(root, self.layout)));
         Places {

@@ -3,12 +3,12 @@
 //! Reading order: [`disk`] (the file system as a trait; the [`kernel`]'s), [`layout`] (where
 //! mailboxes lie), [`file_name`] (what a file's name says), [`keywords`] (letters a to z),
 //! [`line_ends`] (LF on disk, CRLF on the wire), [`scan`] (looking, so that absence means
-//! something), [`ahead`] (before it is asked for), [`deliver`] (a file appears only whole and
-//! durable; many at once by [`publish`]), [`marker`] and [`owner`] (whose Maildir this is;
-//! [`mounts`]: by which paths it can be reached), [`quarantine`] (deleted bytes), [`store`] (all
-//! of it as a store; with [`list`], [`look`], [`read`], [`change`], [`make`], [`durable`],
-//! [`transfer`], [`rename`], [`keep`], [`kept`] and [`cursor`]), [`watch`] (being woken by what
-//! other programs do).
+//! something), [`standing`] (a link or a file where a mailbox was), [`ahead`] (before it is asked
+//! for), [`deliver`] (a file appears only whole and durable; many at once by [`publish`]),
+//! [`marker`] and [`owner`] (whose Maildir this is; [`mounts`]: by which paths it can be reached),
+//! [`quarantine`] (deleted bytes), [`store`] (all of it as a store; with [`list`], [`look`],
+//! [`read`], [`change`], [`make`], [`durable`], [`transfer`], [`rename`], [`keep`], [`kept`] and
+//! [`cursor`]), [`watch`] (being woken by what other programs do).
 //!
 //! The `maildir` crate is not used to read or write mail (decision 0005); `inspect` lets it count
 //! messages as an independent reader.
@@ -28,6 +28,8 @@ mod keywords;
 mod line_ends;
 
 mod scan;
+
+mod standing;
 
 mod ahead;
 

@@ -22,7 +22,8 @@ impl MaildirStore {
     ) -> Result<(), StoreError> {
         let (old, new) = (self.path(from), self.root.join(self.layout.path(to)));
         let disk = self.disk.clone();
-        let is_mailbox = |path: &Path| disk.is_dir(&path.join("cur"));
+        self.is_clear(&new)?;
+        let is_mailbox = |path: &Path| self.holds_mailbox(path);
         match (is_mailbox(&old), is_mailbox(&new)) {
             // A run was cut after it had renamed, or the name above was renamed with all below it.
             (false, true) => {}

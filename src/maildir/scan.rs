@@ -148,6 +148,17 @@ pub struct Scan {
     pub at: i64,
     /// What was passed over, for the user.
     pub remarks: Vec<String>,
+    /// The base names at which something else than a file stands, and what.
+    pub obscured: BTreeMap<MaildirId, Obscured>,
+}
+
+/// Something that is no regular file under the name of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obscured {
+    /// What it is.
+    pub kind: Kind,
+    /// What the user is told of it.
+    pub remark: String,
 }
 
 impl Scan {
@@ -199,7 +210,7 @@ impl Pass {
 /// its size, bytes, if that was asked and can be had.
 pub type Show<'a> = dyn FnMut(Sub, (&[u8], &[u8]), Kind, Option<u64>) + 'a;
 
-/// Shows what is in a mailbox, in no order: all that is no directory.
+/// Shows what is in a mailbox, in no order: all that is not hidden, directories, too.
 pub fn pass_over(
     disk: &dyn Disk,
     mailbox: &Path,
@@ -212,7 +223,7 @@ pub fn pass_over(
         let directory = mailbox.join(sub.name());
         let mut show = |name: &OsStr, kind, size| {
             let name = name.as_bytes();
-            if name.first() != Some(&b'.') && kind != Kind::Directory {
+            if name.first() != Some(&b'.') {
                 let (base, _) = split(name);
                 show(sub, name.split_at(base.len()), kind, size);
             }
@@ -233,22 +244,26 @@ pub fn pass_over(
 fn pass(disk: &dyn Disk, mailbox: &Path) -> io::Result<(Scan, bool)> {
     let mut scan = Scan::default();
     let mut found: Vec<(MaildirId, Entry)> = Vec::new();
-    let mut remarks = Vec::new();
     let mut show = |sub, (base, suffix): (&[u8], &[u8]), kind, _| {
         let suffix = suffix.into();
         let entry = Entry { sub, suffix };
         let base = MaildirId::new(base);
-        match kind {
-            Kind::Other => {
-                let what = "is no regular file (a link, a pipe?) and is left alone";
-                remarks.push(remark(&entry.path(mailbox, &base), what));
-            }
-            _ => found.push((base, entry)),
+        if kind == Kind::File {
+            found.push((base, entry));
+            return;
         }
+        let what = match kind {
+            Kind::Directory => "is a directory where a message was; what became of that is unknown",
+            _ => "is no regular file (a link, a pipe?) and is left alone",
+        };
+        let remark = remark(&entry.path(mailbox, &base), what);
+        scan.obscured.insert(base, Obscured { kind, remark });
     };
     let pass = pass_over(disk, mailbox, Depth::Changes, &mut show)?;
     (scan.times, scan.at, scan.stable) = (pass.times, pass.at, pass.is_stable());
-    scan.remarks = remarks;
+    let others = scan.obscured.values();
+    let others = others.filter(|one| one.kind != Kind::Directory);
+    scan.remarks = others.map(|one| one.remark.clone()).collect();
     // The one seen first is the message; which does not matter, but it must stay so.
     found.sort_by(|(one, _), (other, _)| one.cmp(other));
     found.dedup_by(|(twin, entry), (first, _)| {

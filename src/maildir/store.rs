@@ -143,7 +143,7 @@ impl MaildirStore {
     /// The directory of a mailbox; `Stale` when there is none.
     pub fn directory(&self, name: &MailboxName) -> Result<PathBuf, StoreError> {
         let path = self.path(name);
-        match self.disk.is_dir(&path.join("cur")) {
+        match self.holds_mailbox(&path) {
             true => Ok(path),
             false => Err(StoreError::Stale(format!(
                 "there is no mailbox at {}",
@@ -385,11 +385,6 @@ impl Store for MaildirStore {
 
     async fn confirm_absent(&mut self, name: &MailboxName) -> Result<bool, StoreError> {
         self.root().open(&self.claim)?;
-        let path = self.root.join(self.layout.path(name));
-        match self.disk.about(&path.join("cur")) {
-            Ok(_) => Ok(false),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
-            Err(error) => Err(failed(&path, &error)),
-        }
+        self.is_absent(name)
     }
 }

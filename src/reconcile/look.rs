@@ -68,6 +68,12 @@ pub enum Presence {
     Container,
     /// Something that cannot be told: half a Maildir, a name that cannot be mapped.
     Unknown(String),
+    /// Something that cannot be looked into, nor can what lies below it: a symbolic link, a file, a
+    /// directory that cannot be read.
+    Closed(String),
+    /// The directory of a mailbox that was there, without its parts: its file system may not be
+    /// mounted.
+    Vacant(String),
 }
 
 /// A look into one mailbox.
@@ -88,6 +94,9 @@ pub struct Look<I: Ord> {
     pub broken: BTreeSet<I>,
     /// Messages whose content was edited in place.
     pub edited: BTreeSet<I>,
+    /// Messages in whose place something else stands (a link, a directory, a pipe): whether they
+    /// are there is unknown.
+    pub obscured: BTreeSet<I>,
     /// Sizes of new messages as stored, bytes; where they are not told for nothing, none.
     pub sizes: BTreeMap<I, u64>,
     /// Where files of ours came from, by their names.
@@ -141,6 +150,7 @@ impl<I: Ord> Look<I> {
             seen: BTreeMap::new(),
             broken: BTreeSet::new(),
             edited: BTreeSet::new(),
+            obscured: BTreeSet::new(),
             sizes: BTreeMap::new(),
             origins: BTreeMap::new(),
             letters: Letters::default(),
@@ -168,6 +178,7 @@ impl<I: Ord> Look<I> {
     /// Whether a message that was there is now surely not.
     pub fn shows_gone(&self, id: &I) -> bool {
         match &self.coverage {
+            _ if self.obscured.contains(id) => false,
             Coverage::Complete => !self.seen.contains_key(id),
             Coverage::Delta { gone } => gone.contains(id) && !self.seen.contains_key(id),
             Coverage::Partial => false,
@@ -201,7 +212,8 @@ impl<I: Ord> Look<I> {
 
     /// Whether a message that was there may or may not be.
     pub fn leaves_open(&self, id: &I) -> bool {
-        self.coverage == Coverage::Partial && !self.seen.contains_key(id)
+        let open = self.coverage == Coverage::Partial || self.obscured.contains(id);
+        open && !self.seen.contains_key(id)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What can be done with a mailbox as a whole.
 
+use super::anew::Rematch;
 use crate::model::{MailboxName, Side};
 use std::fmt;
 
@@ -26,6 +27,15 @@ pub enum MailboxAction {
         /// How many messages go with it: all that lie in it, but for what was moved out of it on
         /// the other side.
         messages: usize,
+    },
+    /// Match it anew: its directory is another than the one that was recorded.
+    Rematch {
+        /// What.
+        name: MailboxName,
+        /// What the base learns of it.
+        rematch: Rematch,
+        /// What its directory is called by now.
+        identity: String,
     },
     /// Neither side has it: drop its rows.
     Forget(MailboxName),
@@ -54,6 +64,7 @@ impl MailboxAction {
             MailboxAction::Adopt(name)
             | MailboxAction::Forget(name)
             | MailboxAction::Create { name, .. }
+            | MailboxAction::Rematch { name, .. }
             | MailboxAction::Delete { name, .. }
             | MailboxAction::Rename { to: name, .. }
             | MailboxAction::Follow { to: name, .. } => name,
@@ -83,6 +94,13 @@ impl fmt::Display for MailboxAction {
             }
             MailboxAction::Follow { from, to } => {
                 write!(f, "note that mailbox {from} is called {to}")
+            }
+            MailboxAction::Rematch { name, rematch, .. } => {
+                let lost = rematch.lost();
+                write!(
+                    f,
+                    "match mailbox {name} anew, its directory lacks {lost} messages"
+                )
             }
             MailboxAction::Forget(name) => write!(f, "forget mailbox {name}, deleted on both"),
         }

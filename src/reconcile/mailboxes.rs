@@ -38,9 +38,11 @@ pub enum Step {
     Keep(Side, MailboxName),
     /// Neither side has it (F8).
     Forget(MailboxName),
-    /// It cannot be told, or nothing may be done: left alone, with the reason if the user should
-    /// know.
-    Leave(MailboxName, Option<String>),
+    /// Nothing may be done: left alone.
+    Leave(MailboxName),
+    /// A side cannot tell what is there: left alone, for this reason. Messages that vanished from
+    /// other mailboxes on these sides may lie in it.
+    Unseen(MailboxName, String, &'static [Side]),
 }
 
 impl Step {
@@ -54,13 +56,14 @@ impl Step {
             | Step::Recreate(_, name)
             | Step::Keep(_, name)
             | Step::Forget(name)
-            | Step::Leave(name, _) => name,
+            | Step::Leave(name)
+            | Step::Unseen(name, ..) => name,
         }
     }
 
     /// Whether the mailbox is not synced in this pass.
     pub fn is_passive(&self) -> bool {
-        matches!(self, Step::Leave(..) | Step::Keep(..))
+        matches!(self, Step::Leave(_) | Step::Keep(..) | Step::Unseen(..))
     }
 }
 
@@ -101,6 +104,13 @@ pub fn decide(case: &Case<'_>) -> Result<Vec<Step>, Halt> {
     });
     let steps = visible.filter_map(|name| {
         let known = case.base.contains(name);
+        let above = || closed_above(name, &local);
+        if let Some(why) = above().filter(|_| !local.contains_key(name)) {
+            let there = remote
+                .get(name)
+                .is_some_and(|l| l.presence == Presence::Mailbox);
+            return Some(unseen(name, why, (there, true)));
+        }
         one(
             case.policy,
             name,
@@ -117,12 +127,20 @@ fn one(
     known: bool,
     (remote, local): (Option<&Listed>, Option<&Listed>),
 ) -> Option<Step> {
-    for listed in [remote, local].into_iter().flatten() {
-        if let Presence::Unknown(why) = &listed.presence {
-            return Some(Step::Leave(name.clone(), Some(why.clone())));
+    let holds = |side: Option<&Listed>| side.is_some_and(|l| l.presence == Presence::Mailbox);
+    for (side, listed) in [(Side::Remote, remote), (Side::Local, local)] {
+        let there = holds(remote) || side == Side::Remote;
+        let here = holds(local) || side == Side::Local;
+        match listed.map(|listed| &listed.presence) {
+            Some(Presence::Unknown(why) | Presence::Closed(why)) => {
+                return Some(unseen(name, why, (there, here)));
+            }
+            Some(Presence::Vacant(why)) if known && holds(remote) => {
+                return Some(unseen(name, why, (there, here)));
+            }
+            _ => {}
         }
     }
-    let holds = |side: Option<&Listed>| side.is_some_and(|l| l.presence == Presence::Mailbox);
     let name = name.clone();
     Some(match (known, holds(remote), holds(local)) {
         (true, true, true) => Step::Live(name),
@@ -136,10 +154,35 @@ fn one(
     })
 }
 
+/// The reason for which nothing below a name can be looked into, if a name above is such.
+fn closed_above<'a>(
+    name: &MailboxName,
+    local: &BTreeMap<&MailboxName, &'a Listed>,
+) -> Option<&'a str> {
+    let depths = 1..name.depth();
+    let mut above = depths.filter_map(|depth| {
+        let above = MailboxName::new(name.components().get(..depth)?.to_vec())?;
+        match &local.get(&above)?.presence {
+            Presence::Closed(why) => Some(why.as_str()),
+            _ => None,
+        }
+    });
+    above.next()
+}
+
+fn unseen(name: &MailboxName, why: &str, (there, here): (bool, bool)) -> Step {
+    let sides: &[Side] = match (there, here) {
+        (true, true) => &Side::BOTH,
+        (true, false) => &[Side::Remote],
+        _ => &[Side::Local],
+    };
+    Step::Unseen(name.clone(), why.to_owned(), sides)
+}
+
 fn new(policy: &Policy, on: Side, name: MailboxName) -> Step {
     match policy.flows_to(on) {
         true => Step::Create(on, name),
-        false => Step::Leave(name, None),
+        false => Step::Leave(name),
     }
 }
 
@@ -214,3 +257,7 @@ fn verdict(
 #[cfg(test)]
 #[path = "mailboxes_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "unseen_tests.rs"]
+mod unseen_tests;

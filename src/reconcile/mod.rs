@@ -46,6 +46,8 @@ pub mod messages;
 
 pub mod renames;
 
+pub mod anew;
+
 pub mod leaving;
 
 pub mod mailboxes;

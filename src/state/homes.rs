@@ -78,6 +78,14 @@ impl State {
         tx.commit().map_err(what)
     }
 
+    /// Notes what the directory of a mailbox is called whatever its name.
+    pub fn set_local_identity(&mut self, key: MailboxKey, text: &str) -> Result<(), StateError> {
+        let sql = "UPDATE mailbox SET local_id = ?2 WHERE id = ?1";
+        let done = self.db.execute(sql, params![key.0, text]);
+        done.map_err(doing("note what a mailbox is called"))?;
+        Ok(())
+    }
+
     /// Gives mailboxes other names, all at once: some may exchange theirs.
     pub fn rename_mailboxes(
         &mut self,

@@ -67,7 +67,8 @@ impl State {
         for sql in [
             "DELETE FROM aside WHERE mailbox = ?1",
             "DELETE FROM upload WHERE mailbox = ?1",
-            "UPDATE mailbox SET remote_cursor = NULL, local_cursor = NULL WHERE id = ?1",
+            "UPDATE mailbox SET remote_cursor = NULL, local_cursor = NULL, local_id = NULL
+             WHERE id = ?1",
         ] {
             tx.execute(sql, [key.0]).map_err(&what)?;
         }

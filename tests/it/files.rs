@@ -2,6 +2,7 @@
 //! blind to case, full of odd files, and renamed in all the time. What needs a mount runs in a
 //! mount namespace of its own.
 
+mod absence;
 mod others;
 mod recovery;
 
