@@ -11,7 +11,7 @@ use crate::model::{
 use crate::reconcile::mailbox_action::Forget;
 use crate::reconcile::mailboxes::{self, Missing, Step};
 use crate::reconcile::messages::Known;
-use crate::reconcile::{Cursor, Look, MailboxAction};
+use crate::reconcile::{Cursor, Direction, Look, MailboxAction};
 use crate::store::{Ask, Depth, Keep, Next, Serve, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -191,6 +191,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             None => self.state.base(outline.key)?,
         };
         debug_assert_eq!(base.outline(), outline);
+        // Pushing, the server has flags of its own that the base does not follow, and a look at
+        // changes does not tell: they decide what becomes of a message that is gone here.
+        let mut gone = base.pairs.iter().map(|pair| local.shows_gone(&pair.file));
+        let (there, depth) = match self.policy.direction == Direction::Push && gone.any(|gone| gone)
+        {
+            true => (None, Depth::Everything),
+            false => (there, depth),
+        };
         let ask = Ask {
             base: &base,
             cursor: cursor.as_ref(),

@@ -53,7 +53,16 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 continue;
             };
             let removed = self.remove_here(work, doomed).await;
-            let removed = removed.map(|done| all.push(done));
+            let removed = match removed {
+                Ok(done) => {
+                    if done.outcomes.len() < doomed.len() {
+                        self.state.look_anew(work.base.key)?;
+                    }
+                    all.push(done);
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            };
             match self.tolerate(name, removed, report) {
                 Ok(done) => work.sound &= done.is_ok(),
                 Err(error) => {

@@ -163,6 +163,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         (gone.into_inner(), ended)
     }
 
+    /// A message that did not go has other flags than the last look showed, or than the base has:
+    /// where only one side may change, the other has flags of its own. The next look is complete.
     fn record_gone(
         &mut self,
         works: &mut Works,
@@ -177,7 +179,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 continue;
             };
             match removed {
-                Ok(removed) => all.push(going.done(work, &removed)),
+                Ok(removed) => {
+                    if removed.len() < going.doomed.len() {
+                        self.state.look_anew(work.base.key)?;
+                    }
+                    all.push(going.done(work, &removed));
+                }
                 Err(error) => {
                     let _reported = self.tolerate(&name, Err(error.into()), report)?;
                     failed.insert(name);

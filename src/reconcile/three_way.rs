@@ -92,14 +92,22 @@ fn one_way(
     make(led.apply(base), follower.toward(&goal))
 }
 
-/// Brings both sides to the same flags, where there is no base.
+/// Brings both sides to the same flags, where there is no base. One that may not be changed keeps
+/// what it has: the base holds what it shows, or the next merge took the difference for its wish.
 pub fn agree(goal: &Flags, remote: &Opinion<'_>, local: &Opinion<'_>) -> Merge {
     let toward = |side: &Opinion<'_>| match side.follows {
         true => side.toward(goal),
         false => FlagChange::default(),
     };
+    let shown = |side: &Opinion<'_>| side.flags.union(&side.sees.hide(goal));
+    let merged = match (remote.follows, local.follows) {
+        (true, true) => goal.clone(),
+        (false, true) => shown(remote),
+        (true, false) => shown(local),
+        (false, false) => remote.flags.intersection(local.flags),
+    };
     Merge {
-        merged: goal.clone(),
+        merged,
         remote: toward(remote),
         local: toward(local),
     }
@@ -141,6 +149,35 @@ mod tests {
             vague: false,
         };
         merge(base, &side(seen.0, follows.0), &side(seen.1, follows.1))
+    }
+
+    #[test]
+    fn flags_of_a_first_meeting_stay_where_one_side_may_not_change() {
+        let all = FlagMask::All;
+        let (there, here) = (
+            Flags::of(&[SystemFlag::Answered]),
+            Flags::of(&[SystemFlag::Seen]),
+        );
+        let goal = first_meeting(&there, &here);
+        for (remote_follows, local_follows) in [(false, true), (true, false), (false, false)] {
+            let side = |flags, follows| Opinion {
+                flags,
+                sees: &all,
+                stores: &all,
+                follows,
+                vague: false,
+            };
+            let (remote, local) = (side(&there, remote_follows), side(&here, local_follows));
+            let met = agree(&goal, &remote, &local);
+            let (there, here) = (met.remote.apply(&there), met.local.apply(&here));
+            let (remote, local) = (side(&there, remote_follows), side(&here, local_follows));
+            let again = merge(&met.merged, &remote, &local);
+            let quiet = again.remote.is_empty() && again.local.is_empty();
+            assert!(quiet && again.merged == met.merged, "{again:?}");
+            // Once both may change, nothing is taken away.
+            let (remote, local) = (side(&there, true), side(&here, true));
+            assert_eq!(merge(&met.merged, &remote, &local).merged, goal);
+        }
     }
 
     /// All 2^3 states of one flag: the merge is exact and never a conflict.

@@ -6,6 +6,7 @@
 //! repeats just that one
 //! and tells what happens.
 
+mod policies;
 mod reference;
 pub mod users;
 
@@ -126,9 +127,10 @@ impl Run {
                 Side::Local => remote = remote.into_iter().map(|(n, b)| (other(n), b)).collect(),
             }
         }
-        self.tell(&format!(
-            "forgets: {forgets}, {rename:?}, the users are done"
-        ));
+        tell(
+            &self.w,
+            &format!("forgets: {forgets}, {rename:?}, the users are done"),
+        );
         let want = match forgets {
             true => united(&remote, &local),
             false => expected(&before, &remote, &local, &anew),
@@ -136,10 +138,10 @@ impl Run {
         if self.users.chance.one_in(2) {
             let at = 1 + self.users.chance.below(40) as u32;
             self.w.sync_cut(at);
-            self.tell("cut");
+            tell(&self.w, "cut");
         }
         let report = self.w.sync();
-        self.tell("in step");
+        tell(&self.w, "in step");
         self.done.moved += report.moved_local.min(1) + report.moved_remote.min(1);
         self.done.copied += report.copied_local.min(1) + report.copied_remote.min(1);
         let renamed = [
@@ -157,27 +159,6 @@ impl Run {
         }
         self.w.sync_idle();
         self.w.assert_no_intent(&format!("seed {seed}"));
-    }
-
-    /// For a run that is repeated.
-    fn tell(&self, when: &str) {
-        if std::env::var("MAILTIDE_SEED").is_err() {
-            return;
-        }
-        fn side<I: std::fmt::Debug + Ord>(inner: &Inner<I>) {
-            for (name, b) in &inner.boxes {
-                for (id, m) in &b.messages {
-                    eprintln!("  {name} {id:?}: {} ({})", short(&m.body), m.flags);
-                }
-            }
-        }
-        eprintln!("-- {when}; there:");
-        side(&self.w.remote.inner.borrow());
-        eprintln!("here:");
-        side(&self.w.local.inner.borrow());
-        for line in self.w.state.history(0, 50, |_| true).unwrap() {
-            eprintln!("     {line:?}");
-        }
     }
 
     fn exactly(&self, want: &Rest) {
@@ -221,6 +202,27 @@ impl Run {
             assert!(have <= most, "seed {seed}: {what} {have} times, {count:?}");
         }
         assert!(have.is_empty(), "seed {}: from nowhere", self.seed);
+    }
+}
+
+/// For a run that is repeated.
+fn tell(w: &TwoSides, when: &str) {
+    if std::env::var("MAILTIDE_SEED").is_err() {
+        return;
+    }
+    fn side<I: std::fmt::Debug + Ord>(inner: &Inner<I>) {
+        for (name, b) in &inner.boxes {
+            for (id, m) in &b.messages {
+                eprintln!("  {name} {id:?}: {} ({})", short(&m.body), m.flags);
+            }
+        }
+    }
+    eprintln!("-- {when}; there:");
+    side(&w.remote.inner.borrow());
+    eprintln!("here:");
+    side(&w.local.inner.borrow());
+    for line in w.state.history(0, 50, |_| true).unwrap() {
+        eprintln!("     {line:?}");
     }
 }
 

@@ -114,7 +114,7 @@ impl Users {
         self.several = several.map(|(body, _)| body.to_vec()).collect();
     }
 
-    fn body(&mut self) -> Vec<u8> {
+    pub fn body(&mut self) -> Vec<u8> {
         // Identical messages are normal mail.
         let repeats = self.identical && self.bodies > 0 && self.chance.one_in(2);
         let number = match repeats {
