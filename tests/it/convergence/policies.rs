@@ -145,6 +145,24 @@ impl Run {
         }
     }
 
+    /// Deletes a mailbox in which something is set aside, on the side that does not have that.
+    fn drop_other_half(&mut self) -> bool {
+        for (name, key) in self.w.state.mailboxes().unwrap() {
+            let base = self.w.state.base(key).unwrap();
+            let Some(aside) = base.aside.first().filter(|_| !name.is_inbox()) else {
+                continue;
+            };
+            let dropped = match aside.id.side() {
+                Side::Remote => drop_box(&self.w.local, &name),
+                Side::Local => drop_box(&self.w.remote, &name),
+            };
+            if dropped {
+                return true;
+            }
+        }
+        false
+    }
+
     fn snapshot(&mut self) -> Snapshot {
         let (remote, local) = (self.w.remote.inner.borrow(), self.w.local.inner.borrow());
         let (mut uids, mut files) = (BTreeSet::new(), BTreeSet::new());
@@ -158,8 +176,10 @@ impl Run {
             );
             let now = remote.boxes.get(&far).map(|b| UidValidity(b.epoch));
             if base.epoch == now {
-                let disposable = base.disposable_uids().into_iter();
-                uids.extend(disposable.map(|uid| (far.clone(), uid)));
+                let ours = |aside: &&Aside| aside.reason == AsideReason::MarkedByUs;
+                let marked = base.aside.iter().filter(ours).filter_map(Aside::uid);
+                let paired = base.pairs.iter().map(|pair| pair.uid).chain(marked);
+                uids.extend(paired.map(|uid| (far.clone(), uid)));
             }
             files.extend(base.pairs.into_iter().map(|p| (near.clone(), p.file)));
             aside.extend(base.aside.into_iter().map(|a| (name.clone(), a.id)));
@@ -222,13 +242,16 @@ impl Run {
         }
         let before = self.before();
         self.users.begin(&before);
-        for _ in 0..self.users.chance.below(5) {
-            self.users.act(&self.w);
+        self.renamed = None;
+        if !(self.users.chance.one_in(2) && self.drop_other_half()) {
+            for _ in 0..self.users.chance.below(5) {
+                self.users.act(&self.w);
+            }
+            for _ in 0..self.users.chance.below(4) {
+                self.trouble();
+            }
+            self.renamed = self.users.rename(&self.w, &before);
         }
-        for _ in 0..self.users.chance.below(4) {
-            self.trouble();
-        }
-        self.renamed = self.users.rename(&self.w, &before);
         tell(&self.w, &format!("{:?}, users are done", self.w.policy));
         if self.users.chance.one_in(3) {
             let (before, at) = (self.snapshot(), 1 + self.users.chance.below(30) as u32);
@@ -246,6 +269,10 @@ impl Run {
         self.judge(&before, "run");
         self.w.sync_idle();
     }
+}
+
+fn drop_box<I: MemoryId>(side: &Memory<I>, name: &MailboxName) -> bool {
+    side.inner.borrow_mut().boxes.remove(name).is_some()
 }
 
 /// A message that is no half of a pair.
