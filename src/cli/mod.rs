@@ -66,7 +66,12 @@ pub mod status {
         match own {
             Some(StoreError::Retry(_) | StoreError::Busy { .. }) => TEMPORARY,
             Some(StoreError::Guard(_)) => HELD,
-            Some(StoreError::Mailbox(_) | StoreError::Stale(_) | StoreError::Bug(_)) => PARTIAL,
+            Some(
+                StoreError::Mailbox(_)
+                | StoreError::Stale(_)
+                | StoreError::Renumbered(_)
+                | StoreError::Bug(_),
+            ) => PARTIAL,
             Some(StoreError::NeedsUser(_) | StoreError::LoginRefused(_)) | None => USAGE,
         }
     }

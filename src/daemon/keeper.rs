@@ -287,7 +287,12 @@ fn ended(report: &Report) -> Ended {
         Some(StoreError::LoginRefused(_)) => Ended::Refused,
         Some(StoreError::NeedsUser(_)) => Ended::NeedsUser,
         Some(StoreError::Guard(_)) => Ended::Guarded,
-        Some(StoreError::Mailbox(_) | StoreError::Stale(_) | StoreError::Bug(_)) => Ended::Partly,
+        Some(
+            StoreError::Mailbox(_)
+            | StoreError::Stale(_)
+            | StoreError::Renumbered(_)
+            | StoreError::Bug(_),
+        ) => Ended::Partly,
         None => match report.errors.iter().map(|error| error.severity).max() {
             None => Ended::InStep,
             Some(Severity::Configuration) => Ended::NeedsUser,

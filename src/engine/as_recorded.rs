@@ -103,16 +103,22 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         overview: &Overview,
         report: &mut Report,
     ) -> Result<Vec<Looked>, Ended> {
-        let (mut looks, mut left) = (Vec::new(), Vec::new());
+        let (mut looks, mut left, mut checks) = (Vec::new(), Vec::new(), Vec::new());
+        let moved = self.config_changed()?;
         for here in asked {
             self.check_stop()?;
             let (name, sides) = (here.name().clone(), here.sides_with_news());
             self.observer.event(Event::Looking(&name));
             let settled = overview.is_settled(here.outline.key);
+            // What is done without a look is checked when it is done.
+            let looked_at = here.there.is_none();
             let looked = self.look_there(here, settled).await;
             let Some(look) = passed_over(&name, looked, sides, report)? else {
                 continue;
             };
+            if looked_at {
+                checks.extend(self.check_of(&look.1, moved)?);
+            }
             let Some(as_recorded) = self.is_as_recorded(&look, overview) else {
                 looks.push(look);
                 continue;
@@ -121,6 +127,16 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             if overview.is_quiet(&name) {
                 report.compared(&name, &MailboxPlan::default());
             }
+        }
+        let proven = self.prove(checks, &mut looks, report).await?;
+        left.retain(|one: &Left| !proven.untold.contains(&one.key));
+        looks.retain(|(_, scene)| !proven.untold.contains(&scene.base.key));
+        for (name, key) in proven.others {
+            left.retain(|one: &Left| one.key != key);
+            looks.retain(|(_, scene)| scene.base.key != key);
+            let looked = self.look_renumbered(&name, overview).await;
+            let scene = passed_over(&name, looked, &Side::BOTH, report)?;
+            looks.extend(scene.map(|scene| (None, scene)));
         }
         if !self.options.dry_run {
             self.state.leave(&left)?;

@@ -78,7 +78,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             Ok(()) => Ok(Ok(())),
             Err(Ended::Store(error)) if error.is_local_to_mailbox() => {
                 // What went stale is simply looked at again by the next pass.
-                if !matches!(error, StoreError::Stale(_)) {
+                if !matches!(error, StoreError::Stale(_) | StoreError::Renumbered(_)) {
                     report.trouble(Some(name), &error);
                 }
                 Ok(Err(error))

@@ -4,10 +4,11 @@
 use super::account::Account;
 use super::flags::Setting;
 use super::lanes::spread;
+use super::prove::sample;
 use super::report::{Ended, Report};
 use super::work::{Work, Works};
-use crate::model::{MailboxName, MaildirId, Uid};
-use crate::state::{Done, State};
+use crate::model::{Kin, MailboxName, MaildirId, SystemFlag, Uid};
+use crate::state::{Done, Doubt, State};
 use crate::store::{FlagEdit, Keep, Next, Place, RefusedKeyword, Serve, StoreError};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,6 +41,10 @@ struct Job<'w> {
     place: Place,
     settings: Vec<Setting<'w>>,
     edits: Vec<FlagEdit<Uid>>,
+    /// What some of them were called.
+    expected: Vec<(Uid, Kin)>,
+    /// These.
+    sample: Vec<Uid>,
 }
 
 impl<'w> Job<'w> {
@@ -58,7 +63,18 @@ impl<'w> Job<'w> {
             place,
             settings,
             edits,
+            expected: Vec::new(),
+            sample: Vec::new(),
         })
+    }
+
+    /// The messages that are asked for before: some, and all that would be marked as deleted.
+    fn to_ask(&self) -> BTreeSet<Uid> {
+        let uids: BTreeSet<Uid> = self.edits.iter().map(|edit| edit.id).collect();
+        let marks = |edit: &&FlagEdit<Uid>| edit.change.add.has(SystemFlag::Deleted);
+        let marked = self.edits.iter().filter(marks).map(|edit| edit.id);
+        let some = sample(&uids.into_iter().collect::<Vec<_>>());
+        some.into_iter().chain(marked).collect()
     }
 
     /// What is recorded when these are set.
@@ -103,7 +119,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         works: &Works,
         report: &mut Report,
     ) -> Result<There, Ended> {
-        let jobs: Vec<Job<'_>> = works.values().filter_map(Job::of).collect();
+        let mut jobs: Vec<Job<'_>> = works.values().filter_map(Job::of).collect();
+        for job in &mut jobs {
+            let uids: Vec<Uid> = job.to_ask().into_iter().collect();
+            job.expected = self.expected(job.work.base.key, &uids)?;
+            job.sample = job.expected.iter().map(|(uid, _)| *uid).collect();
+        }
         if jobs.is_empty() {
             return Ok(There::default());
         }
@@ -117,8 +138,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             if stop.requested() {
                 return Err(Ended::Stopped);
             }
-            let next = next.map(|next| Next::Flags(&next.place));
+            let next = next.map(|next| Next::Flags(&next.place, &next.sample));
             remote.afterwards(next.as_slice()).await?;
+            remote.presume(&job.place, job.expected.clone());
             let result = match remote.set_flags(&job.place, &job.edits).await {
                 Err(error) if !error.is_local_to_mailbox() => return Err(error.into()),
                 result => result.map(BTreeSet::from_iter),
@@ -141,13 +163,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let ended = spread(&mut *self.remote, jobs, work).await;
         // What was done is recorded, whatever ended it.
         let recorded = soon.into_inner().record();
-        let there = self.gather(results.into_inner(), report)?;
+        let there = self.gather(works, results.into_inner(), report)?;
         recorded.and(ended)?;
         Ok(there)
     }
 
     fn gather(
         &self,
+        works: &Works,
         results: Vec<(
             MailboxName,
             Result<BTreeSet<Uid>, StoreError>,
@@ -164,6 +187,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     there.set.insert(name, set);
                 }
                 Err(error) => {
+                    let key = works.get(&name).map(|work| work.base.key);
+                    if let (StoreError::Renumbered(_), Some(key)) = (&error, key) {
+                        self.state.doubt(key, Doubt::Suspected)?;
+                    }
                     let _reported = self.tolerate(&name, Err(error.into()), report)?;
                     there.failed.insert(name);
                 }

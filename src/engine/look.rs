@@ -12,6 +12,7 @@ use crate::reconcile::mailbox_action::Forget;
 use crate::reconcile::mailboxes::{self, Missing, Step};
 use crate::reconcile::messages::Known;
 use crate::reconcile::{Cursor, Direction, Look, MailboxAction};
+use crate::state::Doubt;
 use crate::store::{Ask, Depth, Keep, Next, Serve, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,6 +36,8 @@ pub(super) struct Asked {
     pub depth: Depth,
     /// Whether it is compared message by message.
     pub full: bool,
+    /// Whether its UIDs are in doubt.
+    pub doubted: Option<Doubt>,
 }
 
 impl Asked {
@@ -49,6 +52,7 @@ impl Asked {
             cursor: overview.cursor(Side::Remote, &outline.name).cloned(),
             depth: Depth::Changes,
             full: false,
+            doubted: overview.doubted.get(&outline.key).copied(),
             outline,
         }
     }
@@ -183,6 +187,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             cursor,
             depth,
             full,
+            doubted,
         } = asked;
         let few = settled && local.is_empty_delta();
         let mut base = match base {
@@ -206,7 +211,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         };
         let remote = match there {
             Some(there) => there,
-            None => self.remote.look(&ask).await?,
+            None => {
+                let look = self.remote.look(&ask).await?;
+                self.checked(&base, look, doubted).await?
+            }
         };
         self.read_touched(&mut base, &remote)?;
         let scene = Scene {
@@ -409,7 +417,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
-    fn known_base(&self, name: &MailboxName, o: &Overview) -> Result<MailboxBase, Ended> {
+    pub(super) fn known_base(
+        &self,
+        name: &MailboxName,
+        o: &Overview,
+    ) -> Result<MailboxBase, Ended> {
         match o.keys.get(name) {
             Some(key) => Ok(self.state.base(*key)?),
             None => Ok(self.new_base(name)),

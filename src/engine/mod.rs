@@ -5,8 +5,8 @@
 //! (the same message in another place, with [`on_disk`], [`relabel`] (letters in file names) and
 //! [`probe`]; [`flux`] for what moves meanwhile, [`out_of_sight`] for what cannot be looked into,
 //! [`astray`] and [`carried`] for what moved while it was uploaded, here or there), [`rematch`] and
-//! [`renumber`] (finding the same message again), [`execute`] (doing and recording what is in the
-//! [`work`]s, with [`begin`],
+//! [`renumber`] (finding the same message again), [`prove`] (whether UIDs mean what they meant),
+//! [`execute`] (doing and recording what is in the [`work`]s, with [`begin`],
 //! [`download`], [`arrivals`], [`upload`], [`shift`], [`duplicate`], [`copy`], [`flags`],
 //! [`flags_there`], [`doomed`], [`remove`], [`remove_here`] and [`remove_there`], on several
 //! connections by [`lanes`]), [`guarded`] (what the
@@ -46,6 +46,8 @@ mod flux;
 mod out_of_sight;
 
 mod rematch;
+
+mod prove;
 
 mod renumber;
 

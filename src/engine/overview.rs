@@ -5,6 +5,7 @@ use super::report::Ended;
 use crate::model::{MailboxKey, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::mailboxes::Step;
 use crate::reconcile::{Cursor, Listed, News, Presence};
+use crate::state::Doubt;
 use crate::store::{Depth, Keep, Serve};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,6 +25,8 @@ pub(super) struct Overview {
     /// Mailboxes of which the server tells nothing without a closer look, and that nobody named.
     pub left: BTreeSet<MailboxName>,
     pub restless: BTreeSet<MailboxKey>,
+    /// Those whose UIDs may mean other messages than those they were learned for.
+    pub doubted: BTreeMap<MailboxKey, Doubt>,
     /// Those that are to be compared message by message.
     pub due: BTreeSet<MailboxKey>,
     /// Mailboxes of which the directory is another by now, with what it is called.
@@ -111,16 +114,19 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         self.local.foresee(&next.collect::<Vec<_>>());
     }
 
-    /// Which mailboxes are to be compared message by message.
+    /// Which mailboxes are to be compared message by message: also where UIDs are in doubt, and
+    /// all of an account that may be another one by now.
     pub(super) fn due(&self) -> Result<BTreeSet<MailboxKey>, Ended> {
         let now = (self.world.now)();
         let mut all = self.state.compared_at()?;
+        let (doubted, other) = (self.state.doubted()?, self.config_changed()?);
         // A time to come: the clock was wrong then, or is now; who knows how long ago it is.
-        all.retain(|(_, last)| match self.options.reach {
+        let is_due = |last: i64| match self.options.reach {
             Reach::Due => (now - last).abs() >= FULL_EVERY,
             Reach::Woken(_) => false,
-            Reach::Everything(since) => *last > now || *last < since,
-        });
+            Reach::Everything(since) => last > now || last < since,
+        };
+        all.retain(|(key, last)| other || doubted.contains_key(key) || is_due(*last));
         Ok(all.into_iter().map(|(key, _)| key).collect())
     }
 }

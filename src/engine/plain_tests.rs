@@ -301,6 +301,7 @@ fn a_setting_is_there_only_when_nothing_is_to_be_done_here() {
 fn nothing() -> Overview {
     Overview {
         others: BTreeMap::new(),
+        doubted: BTreeMap::new(),
         keys: BTreeMap::new(),
         cursors: [BTreeMap::new(), BTreeMap::new()],
         quiet: BTreeSet::new(),

@@ -2,9 +2,9 @@
 
 use super::account::Account;
 use super::report::{Ended, Report};
-use crate::model::{AnyId, Flags, Id, MailboxBase, MaildirId, Side, Uid};
+use crate::model::{AnyId, Canonical, ContentHash, Flags, Id, MailboxBase, MaildirId, Side, Uid};
 use crate::reconcile::MailboxAction;
-use crate::state::{Change, Remains};
+use crate::state::{Change, Doubt, Remains};
 use crate::store::{
     About, Ask, Delivered, Delivery, Depth, End, Keep, Place, Receiver, Removal, Removed, Serve,
     Sink, StoreError,
@@ -17,7 +17,8 @@ const KEPT_BATCH: usize = 1000;
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// Puts the bytes of messages that are about to leave the server into quarantine; answers with
     /// those that are safe there, with the names of their files, or that a listing shows to be gone
-    /// anyway. One that the server merely passed over is neither.
+    /// anyway. One that the server merely passed over is neither; nor is one with another content
+    /// than the pair's: the UID is another message's by now, and all UIDs are looked for anew.
     pub(super) async fn keep_bytes(
         &mut self,
         base: &MailboxBase,
@@ -29,16 +30,22 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             epoch: base.epoch,
         };
         let receiver = self.local.quarantine(place).await?;
+        let pairs = base.pairs.iter().map(|pair| (pair.uid, pair.hash));
         let mut keeper = Keeper {
             receiver,
+            expected: pairs.collect(),
+            hash: Canonical::default(),
             taken: Vec::new(),
+            others: BTreeSet::new(),
             bytes: 0,
         };
         self.remote.read(place, uids, &mut keeper).await?;
         let Keeper {
             receiver,
             taken,
+            others,
             bytes,
+            ..
         } = keeper;
         let delivered = receiver.finish().await?;
         report.bytes_down += bytes;
@@ -49,7 +56,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
         }
         let mut unsafe_: BTreeSet<Uid> = BTreeSet::new();
-        if uids.iter().any(|uid| !kept.contains_key(uid)) {
+        let told = |uid: &&Uid| kept.contains_key(uid) || others.contains(uid);
+        if !uids.iter().all(|uid| told(&uid)) {
             let (cursor, depth) = (None, Depth::Everything);
             let now = self
                 .remote
@@ -60,16 +68,38 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 })
                 .await?;
             let there = uids.iter().filter(|uid| !now.shows_gone(uid));
-            unsafe_.extend(there.filter(|uid| !kept.contains_key(uid)));
+            unsafe_.extend(there.filter(|uid| !told(uid)));
         }
         for uid in &unsafe_ {
             let what = format!("{uid} was deleted here, but its body cannot be kept: left there");
             report.trouble(Some(&place.mailbox), &StoreError::Mailbox(what));
         }
+        self.note_others(base, &others, report)?;
+        unsafe_.extend(others);
         let safe = uids.iter().filter(|uid| !unsafe_.contains(uid));
         Ok(safe
             .map(|uid| (*uid, kept.get(uid).cloned().flatten()))
             .collect())
+    }
+
+    /// Messages that were to leave the server have another content than their pairs.
+    fn note_others(
+        &mut self,
+        base: &MailboxBase,
+        others: &BTreeSet<Uid>,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        if !others.is_empty() {
+            self.state.doubt(base.key, Doubt::Proven)?;
+            let (name, first) = (&base.name, others.first());
+            let first = first.map(Uid::to_string).unwrap_or_default();
+            report.note(format!(
+                "{name}: {} messages that were deleted here are others on the server by now (the \
+                 first: {first}); they are left there",
+                others.len()
+            ));
+        }
+        Ok(())
     }
 
     /// Deletes a mailbox that holds nothing but pairs; their bytes are kept.
@@ -152,6 +182,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let kept = self.keep_bytes(base, batch, report).await?;
             if kept.len() < batch.len() {
                 let name = &base.name;
+                if self.state.doubted()?.contains_key(&base.key) {
+                    let what = format!("{name}: UIDs mean other messages than before");
+                    return Err(StoreError::Stale(what).into());
+                }
                 let what = format!("{name} was deleted here, but not all can be kept");
                 return Err(StoreError::Mailbox(what).into());
             }
@@ -177,24 +211,37 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 }
 
-/// Takes messages into quarantine.
+/// Takes messages into quarantine that have the content of their pairs.
 struct Keeper<C> {
     receiver: C,
+    expected: BTreeMap<Uid, ContentHash>,
+    hash: Canonical,
     taken: Vec<Uid>,
+    /// Those that have another content.
+    others: BTreeSet<Uid>,
     bytes: u64,
 }
 
 impl<C: Receiver<Id = MaildirId>> Sink<Uid> for Keeper<C> {
     async fn begin(&mut self, size: u64, _: Option<&About<Uid>>) -> Result<(), StoreError> {
+        self.hash = Canonical::default();
         self.receiver.begin(size, None).await
     }
 
     async fn chunk(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         self.bytes += bytes.len() as u64;
+        self.hash.update(bytes);
         self.receiver.chunk(bytes).await
     }
 
     async fn end(&mut self, about: About<Uid>) -> Result<(), StoreError> {
+        let hash = std::mem::take(&mut self.hash).finish();
+        // One that is no pair is kept as it is.
+        let expected = self.expected.get(&about.id);
+        if expected.is_some_and(|expected| *expected != hash) {
+            self.others.insert(about.id);
+            return self.receiver.abandon().await;
+        }
         let tag = self.taken.len();
         self.taken.push(about.id);
         let (flags, date) = (about.flags, about.date);

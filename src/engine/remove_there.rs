@@ -9,10 +9,11 @@ use super::lanes::spread;
 use super::report::{Ended, Report};
 use super::work::{Work, Works};
 use crate::model::{
-    AnyId, Aside, AsideReason, Flags, Id, MailboxName, MaildirId, PairId, Side, SystemFlag, Uid,
+    AnyId, Aside, AsideReason, Flags, Id, Kin, MailboxName, MaildirId, PairId, Side, SystemFlag,
+    Uid,
 };
 use crate::reconcile::Outcome;
-use crate::state::{Done, Remains};
+use crate::state::{Done, Doubt, Remains};
 use crate::store::{Keep, Next, Place, Removal, Removed, Serve, StoreError};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,8 @@ struct Going {
     doomed: Vec<Doomed>,
     uids: Vec<Uid>,
     kept: BTreeMap<Uid, Option<Vec<u8>>>,
+    /// What they were called, where they are not read before they go: to the trash.
+    expected: Vec<(Uid, Kin)>,
     removals: Vec<Removal<Uid>>,
 }
 
@@ -111,10 +114,16 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             saw: d.saw.clone(),
             elsewhere: elsewhere.contains(&d.pair.id),
         };
+        let uids: Vec<Uid> = doomed.iter().map(|d| d.pair.uid).collect();
+        let expected = match self.remote.keeps_removed(&work.base.name) {
+            true => self.expected(work.base.key, &uids)?,
+            false => Vec::new(),
+        };
         Ok(Going {
+            expected,
             name: work.base.name.clone(),
             place: work.place(),
-            uids: doomed.iter().map(|d| d.pair.uid).collect(),
+            uids,
             removals: doomed.iter().map(removal).collect(),
             kept: BTreeMap::new(),
             doomed,
@@ -151,6 +160,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 }
                 let next = next.map(|next| Next::Remove(&next.place, &next.uids));
                 remote.afterwards(next.as_slice()).await?;
+                remote.presume(&going.place, going.expected.clone());
                 let removed = remote.remove(&going.place, &going.removals).await;
                 match removed {
                     Err(error) if !error.is_local_to_mailbox() => return Err(error.into()),
@@ -186,6 +196,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     all.push(going.done(work, &removed));
                 }
                 Err(error) => {
+                    if matches!(error, StoreError::Renumbered(_)) {
+                        self.state.doubt(work.base.key, Doubt::Suspected)?;
+                    }
                     let _reported = self.tolerate(&name, Err(error.into()), report)?;
                     failed.insert(name);
                 }

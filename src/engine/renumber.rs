@@ -54,8 +54,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
         }
         pairs.sort_by_key(|pair| pair.uid);
+        let what = match base.epoch == Some(epoch) {
+            true => "UIDs mean other messages than before (the server was put back from a backup?)",
+            false => "UIDVALIDITY changed",
+        };
         report.note(format!(
-            "{}: UIDVALIDITY changed; {} messages were found again, {} were not",
+            "{}: {what}; {} messages were found again, {} were not",
             base.name,
             rekeyed.len(),
             orphans.len()

@@ -205,7 +205,10 @@ pub fn severity(error: &StoreError) -> Severity {
         StoreError::Retry(_) | StoreError::Busy { .. } => Severity::Temporary,
         StoreError::NeedsUser(_) | StoreError::LoginRefused(_) => Severity::Configuration,
         StoreError::Guard(_) => Severity::Guard,
-        StoreError::Mailbox(_) | StoreError::Stale(_) | StoreError::Bug(_) => Severity::Partial,
+        StoreError::Mailbox(_)
+        | StoreError::Stale(_)
+        | StoreError::Renumbered(_)
+        | StoreError::Bug(_) => Severity::Partial,
     }
 }
 

@@ -4,12 +4,13 @@
 //! message or its file goes on before the next run, that evidence is gone (`cut_moves`).
 
 use super::account::Account;
+use super::prove::sample;
 use super::report::{Ended, Report};
 use super::work::{Work, Works};
-use crate::model::{AnyId, Flags, Id, MailboxName, MaildirId, Side, Uid};
+use crate::model::{AnyId, Flags, Id, MailboxName, MaildirId, PairId, Side, Uid};
 use crate::reconcile::action::Move;
 use crate::reconcile::{Action, Outcome};
-use crate::state::{Change, Moved, Source};
+use crate::state::{Change, Doubt, Moved, Source};
 use crate::store::{Keep, Place, Removal, Removed, Serve, Shift, StoreError, Transfer};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -193,7 +194,15 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         let mut arrived: Vec<(&Move, Uid, MaildirId)> = Vec::new();
         let mut marked: BTreeSet<Uid> = BTreeSet::new();
-        let removals: Vec<Removal<Uid>> = leaving.keys().copied().map(removal).collect();
+        let pairs = leaving.iter().map(|(uid, (one, ..))| (*uid, one.pair.id));
+        let pairs: BTreeMap<Uid, PairId> = pairs.collect();
+        let removals: Vec<Removal<Uid>> = match pairs.is_empty() {
+            true => Vec::new(),
+            false => {
+                let proven = self.proven(&source, &pairs).await?;
+                proven.into_iter().map(removal).collect()
+            }
+        };
         if !removals.is_empty() {
             for (uid, how) in self.remote.remove(&source, &removals).await? {
                 arrived.extend(leaving.remove(&uid));
@@ -248,7 +257,15 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         self.state.begin_moves(key, &notes, work.top, now)?;
         let shifts: Vec<Shift<Uid>> = names.keys().copied().map(shift).collect();
         let (place, how) = (work.place(), Transfer::Move);
+        let uids: Vec<Uid> = names.keys().copied().collect();
+        if let Some(from) = from {
+            let expected = self.expected(from, &sample(&uids))?;
+            self.remote.presume(source, expected);
+        }
         let done = self.remote.transfer(source, &place, how, &shifts).await;
+        if let (Err(StoreError::Renumbered(_)), Some(from)) = (&done, from) {
+            self.state.doubt(from, Doubt::Suspected)?;
+        }
         if let Err(error) = &done
             && error.is_local_to_mailbox()
         {

@@ -239,7 +239,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 .collect(),
             Reach::Due | Reach::Everything(_) => BTreeSet::new(),
         };
-        let restless = self.state.restless((self.world.now)())?;
+        let doubted = self.state.doubted()?;
+        let mut restless = self.state.restless((self.world.now)())?;
+        restless.extend(doubted.keys());
         let overview = Overview {
             keys,
             cursors,
@@ -248,6 +250,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             still_here: here,
             left,
             restless,
+            doubted,
             due,
             others,
             certain: self.state.uploads_in_doubt()?.is_empty(),

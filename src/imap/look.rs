@@ -6,13 +6,13 @@ use super::answer::{must, shown, unknown};
 use super::command::{Access, Command, Since};
 use super::cursor::RemoteCursor;
 use super::kin;
-use super::opened::Past;
+use super::opened::{Past, Selected};
 use super::reply::{Fetched, Reply, Status};
 use super::session::Session;
 use super::tier::{Tier, tier};
 use super::uid_set::UidSet;
 use super::wire::NoTap;
-use crate::model::{Flags, Outline, Uid, UidValidity, span};
+use crate::model::{Flags, Kin, Outline, Uid, UidValidity, last, span};
 use crate::reconcile::{Coverage, Cursor, FlagMask, Look};
 use crate::store::{Ask, Depth, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,19 +37,7 @@ pub async fn look(
     let known = ask.base.known_uids();
     let open = session.open_mailbox()?.clone();
     let mut look = Look::unchanged(Some(open.epoch), Cursor::default());
-    // A mailbox that we opened read-only names no PERMANENTFLAGS; that says nothing about it.
-    let mask = match access {
-        Access::ReadWrite => open.mask(),
-        Access::ReadOnly => FlagMask::All,
-    };
-    (look.sees, look.stores) = (mask.clone(), mask);
-    // EXAMINE is our own wish (a dry run, pulling only) and says nothing about the mailbox; the
-    // plan of a dry run is the plan of a run.
-    look.writable = access == Access::ReadOnly || !open.read_only;
-    if open.unstable {
-        look.writable = false;
-        look.why_frozen = Some(UNSTABLE);
-    }
+    note_rights(&mut look, &open, access);
     let went_back = |c: RemoteCursor| {
         c.epoch == open.epoch.0
             && open
@@ -59,6 +47,12 @@ pub async fn look(
     look.next = open.uid_next;
     let cursor = ask.cursor.and_then(RemoteCursor::read);
     look.renumbered = cursor.is_some_and(went_back);
+    let rewound = |c: RemoteCursor| c.epoch == open.epoch.0 && open.modseq.unwrap_or(0) < c.modseq;
+    look.rewound = cursor.is_some_and(rewound);
+    if let Some(left) = left {
+        let told = called(session, left, &known).await?;
+        (look.known, look.kin) = told.into_iter().partition(|(uid, _)| known.contains(uid));
+    }
     let follows = |c: &RemoteCursor| {
         c.epoch == open.epoch.0 && open.modseq.is_some_and(|now| now >= c.modseq)
     };
@@ -73,10 +67,6 @@ pub async fn look(
     if !delta {
         let open = (name, access, since.anew());
         everything(session, open, &known, &mut look).await?;
-    }
-    if let Some(left) = left.filter(|_| delta) {
-        let uids = kin::given(left, span(&known), look.next);
-        look.kin = kin::with_look(session, &uids).await?;
     }
     session.pass_over();
     let highest = look
@@ -94,6 +84,34 @@ pub async fn look(
     }
     .write();
     Ok(look)
+}
+
+/// What may be changed there.
+fn note_rights(look: &mut Look<Uid>, open: &Selected, access: Access) {
+    // A mailbox that we opened read-only names no PERMANENTFLAGS; that says nothing about it.
+    let mask = match access {
+        Access::ReadWrite => open.mask(),
+        Access::ReadOnly => FlagMask::All,
+    };
+    (look.sees, look.stores) = (mask.clone(), mask);
+    // EXAMINE is our own wish (a dry run, pulling only) and says nothing about the mailbox; the
+    // plan of a dry run is the plan of a run.
+    look.writable = access == Access::ReadOnly || !open.read_only;
+    if open.unstable {
+        look.writable = false;
+        look.why_frozen = Some(UNSTABLE);
+    }
+}
+
+/// What the highest messages that were known are called, and the new ones, if that was asked ahead.
+async fn called(
+    session: &mut Session,
+    left: RemoteCursor,
+    known: &BTreeSet<Uid>,
+) -> Result<BTreeMap<Uid, Kin>, StoreError> {
+    let last = last(known);
+    let given = kin::given(left, span(known), session.open_mailbox()?.uid_next);
+    kin::with_look(session, &[&last[..], &given].concat()).await
 }
 
 /// Where the mailbox was left, if changes since then are enough.
@@ -125,9 +143,11 @@ pub fn foreseen(
     let mut commands = vec![Command::select(name, access, since)?];
     match (since, left) {
         (Since::QResync(..), Some(left)) if grown.is_some() => {
-            let uids = kin::given(left, of.uids, grown);
+            let given = kin::given(left, of.uids, grown);
+            let uids = [&of.last[..], &given].concat();
             commands.extend(kin::foreseen(session, &uids));
         }
+        // One question only: Dovecot works on two at once, and ends the second first.
         (Since::QResync(..), _) => commands.extend(still_known(session, of.uids)),
         (Since::CondStore, Some(left)) => commands.extend(changes(session, left)),
         (Since::CondStore | Since::Nothing, _) => commands.push(all_flags()),

@@ -38,6 +38,10 @@ impl Serve for ImapStore {
         Ok(())
     }
 
+    fn presume(&mut self, place: &Place, known: Vec<(Uid, Kin)>) {
+        self.expected.insert(place.mailbox.clone(), known);
+    }
+
     fn as_listed(&mut self, of: &Outline, left: &Cursor) -> Option<Look<Uid>> {
         self.left_as_listed(of, left)
     }
@@ -101,7 +105,7 @@ impl ImapStore {
         for question in next {
             let mailbox = match question {
                 Next::Look(of, ..) => &of.name,
-                Next::Flags(place)
+                Next::Flags(place, _)
                 | Next::Read(place, _)
                 | Next::Kin(place, _)
                 | Next::Remove(place, _) => &place.mailbox,
@@ -119,8 +123,20 @@ impl ImapStore {
                 Next::Read(_, uids) => super::read::foreseen(session, uids),
                 Next::Kin(_, uids) => super::kin::foreseen(session, uids),
                 // Without CONDSTORE nothing but the moment guards what was changed meanwhile.
-                Next::Remove(_, uids) if tier(session) != Tier::Plain => flags_of(uids),
-                Next::Remove(..) | Next::Flags(_) | Next::Look(..) => Vec::new(),
+                Next::Remove(place, uids) => {
+                    let mut asked = match self.trash_for(&place.mailbox) {
+                        Some(_) => super::kin::foreseen(session, uids),
+                        None => Vec::new(),
+                    };
+                    if tier(session) != Tier::Plain {
+                        asked.extend(flags_of(uids));
+                    }
+                    asked
+                }
+                Next::Flags(place, uids) if self.unseen.borrow().contains(&place.mailbox) => {
+                    super::kin::foreseen(session, uids)
+                }
+                Next::Flags(..) | Next::Look(..) => Vec::new(),
             });
         }
         Ok(commands)

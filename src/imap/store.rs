@@ -9,7 +9,7 @@ use super::kin::Objects;
 use super::ours::Ours;
 use super::session::{Session, WireNames};
 use super::tier::{Tier, plain, tier};
-use crate::model::{Excerpt, Fingerprint, MailboxBase, MailboxName, Uid, UidValidity};
+use crate::model::{Excerpt, Fingerprint, Kin, MailboxBase, MailboxName, Uid, UidValidity};
 use crate::reconcile::{Cursor, Listed, Look};
 use crate::store::{
     Ask, End, FlagEdit, Place, RefusedKeyword, Removal, Removed, Shift, Sink, Store, StoreError,
@@ -80,6 +80,8 @@ pub struct ImapStore {
     pub(super) grown: BTreeMap<MailboxName, u32>,
     /// Keywords that were refused, and that nobody has asked for yet.
     pub(super) refused: Vec<RefusedKeyword>,
+    /// What messages were called that are changed next.
+    pub(super) expected: BTreeMap<MailboxName, Vec<(Uid, Kin)>>,
     /// To be sent along with the next change.
     pub(super) after: Vec<Command>,
     seats: Rc<Cell<usize>>,
@@ -104,6 +106,7 @@ impl ImapStore {
             unseen: Rc::default(),
             grown: BTreeMap::new(),
             refused: Vec::new(),
+            expected: BTreeMap::new(),
             after: Vec::new(),
             seats: seats.clone(),
             _seat: Seat(seats),
@@ -177,6 +180,7 @@ impl ImapStore {
             ours: self.ours.clone(),
             unseen: self.unseen.clone(),
             grown: BTreeMap::new(),
+            expected: BTreeMap::new(),
             seats: self.seats.clone(),
             _seat: Seat(self.seats.clone()),
         })

@@ -72,7 +72,7 @@ impl ImapStore {
         let target = self.wire_name(&to.mailbox)?;
         let mut session = self.take().await?;
         let done = async {
-            self.open(&mut session, from).await?;
+            self.open_expected(&mut session, from, false).await?;
             match how {
                 Transfer::Move if session.can("MOVE") => {
                     moved(&mut session, uids, &target, to.epoch).await

@@ -2,12 +2,15 @@
 //! nothing happened there since they were left, and all could be changed there then. Whether that
 //! still holds shows when they are opened; what happens in between, by UNCHANGEDSINCE.
 
+use super::command::{Command, Door};
 use super::cursor::RemoteCursor;
 use super::session::Session;
 use super::store::ImapStore;
-use crate::model::{MailboxName, Outline, Uid, UidValidity};
+use super::tier::plain;
+use crate::model::{Kin, MailboxName, Outline, Uid, UidValidity};
 use crate::reconcile::{Cursor, Look};
-use crate::store::StoreError;
+use crate::store::{Place, StoreError};
+use std::collections::BTreeMap;
 
 impl ImapStore {
     /// See [`crate::store::Serve::as_listed`].
@@ -36,6 +39,46 @@ impl ImapStore {
         }
         let what = format!("{mailbox} no longer takes all changes");
         Err(StoreError::Stale(what))
+    }
+
+    /// Opens a mailbox in which messages are to be changed, and sees whether those that were to be
+    /// expected are still called so; that is asked along with the opening.
+    pub(super) async fn open_expected(
+        &mut self,
+        session: &mut Session,
+        place: &Place,
+        always: bool,
+    ) -> Result<(), StoreError> {
+        let known = self.expected.remove(&place.mailbox).unwrap_or_default();
+        let wanted = always || self.unseen.borrow().contains(&place.mailbox);
+        let known: BTreeMap<Uid, Kin> = known.into_iter().filter(|_| wanted).collect();
+        if known.is_empty() {
+            return self.open(session, place).await;
+        }
+        let uids: Vec<Uid> = known.keys().copied().collect();
+        let name = self.wire_name(&place.mailbox)?;
+        let access = self.settings.access;
+        let door = Door { name, access };
+        let open = session.selected.as_ref();
+        let ready = open.is_some_and(|open| open.door() == door);
+        if !ready && session.ahead.sent() == 0 {
+            let mut commands = vec![Command::select(&door.name, access, plain(session))?];
+            commands.extend(super::kin::foreseen(session, &uids));
+            session.foresee(commands).await?;
+        }
+        self.open(session, place).await?;
+        let told = super::kin::kin(session, &uids).await?;
+        let other = told
+            .iter()
+            .find(|(uid, kin)| known.get(uid).is_some_and(|known| known != kin));
+        match other {
+            None => Ok(()),
+            Some((uid, _)) => {
+                session.selected = None;
+                let what = format!("{}: {uid} is another message by now", place.mailbox);
+                Err(StoreError::Renumbered(what))
+            }
+        }
     }
 
     /// It was looked into, or changed as was planned without that.

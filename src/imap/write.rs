@@ -32,7 +32,7 @@ impl ImapStore {
         let mut session = self.take().await?;
         let mut declined = Vec::new();
         let set = async {
-            self.open(&mut session, place).await?;
+            self.open_expected(&mut session, place, false).await?;
             self.must_be_free(&session, &place.mailbox)?;
             let permanent = session.open_mailbox()?.permanent.as_ref();
             let known = knows_all(permanent.map(|(flags, _)| flags), groups.keys().copied());
@@ -100,7 +100,8 @@ impl ImapStore {
         let after = std::mem::take(&mut self.after);
         let mut session = self.take().await?;
         let removed = async {
-            self.open(&mut session, place).await?;
+            let always = trash.is_some();
+            self.open_expected(&mut session, place, always).await?;
             self.must_be_free(&session, &place.mailbox)?;
             let leaving = unchanged(&mut session, removals, modseq).await?;
             let Some(trash) = trash else {

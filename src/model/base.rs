@@ -74,6 +74,8 @@ pub struct Outline {
     pub epoch: Option<UidValidity>,
     /// The lowest and the highest UID of what is known to be on the server.
     pub uids: Option<(Uid, Uid)>,
+    /// The highest few of them: where a server gives UIDs a second time, these are among them.
+    pub last: Vec<Uid>,
 }
 
 /// What both sides agreed on in one mailbox.
@@ -120,16 +122,29 @@ pub fn span(uids: &BTreeSet<Uid>) -> Option<(Uid, Uid)> {
     uids.first().copied().zip(uids.last().copied())
 }
 
+/// The highest few of some UIDs.
+pub fn last(uids: &BTreeSet<Uid>) -> Vec<Uid> {
+    let mut last: Vec<Uid> = uids.iter().rev().take(Outline::LAST).copied().collect();
+    last.reverse();
+    last
+}
+
+impl Outline {
+    /// So many of the highest UIDs.
+    pub const LAST: usize = 3;
+}
+
 impl MailboxBase {
     /// It in short.
     pub fn outline(&self) -> Outline {
         let (key, name, epoch) = (self.key, self.name.clone(), self.epoch);
-        let uids = span(&self.known_uids());
+        let known = self.known_uids();
         Outline {
             key,
             name,
             epoch,
-            uids,
+            uids: span(&known),
+            last: last(&known),
         }
     }
 

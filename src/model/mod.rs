@@ -31,7 +31,7 @@ pub mod base;
 pub mod recorded;
 
 pub use bare::Bare;
-pub use base::{Aside, AsideReason, MailboxBase, Outline, Pair, span};
+pub use base::{Aside, AsideReason, MailboxBase, Outline, Pair, last, span};
 pub use content::{Canonical, ContentHash, Excerpt, Fingerprint};
 pub use flags::{FlagChange, Flags, Keyword, SystemFlag};
 pub use id::{AnyId, Id, MaildirId, ModSeq, Origin, PairId, Timestamp, Uid, UidValidity};

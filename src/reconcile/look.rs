@@ -84,6 +84,9 @@ pub struct Look<I: Ord> {
     /// Whether the UIDs known from before mean nothing here any more, although the UIDVALIDITY is
     /// the same: UIDNEXT went back (F17).
     pub renumbered: bool,
+    /// Whether HIGHESTMODSEQ went back within the UIDVALIDITY: the server may have been put back
+    /// from a backup, or only have lost an index.
+    pub rewound: bool,
     /// UIDNEXT, if it is told; nothing on disk.
     pub next: Option<u32>,
     /// How far the look reaches.
@@ -109,6 +112,8 @@ pub struct Look<I: Ord> {
     pub vague: BTreeSet<I>,
     /// What new messages are called wherever they lie, where that came with the look.
     pub kin: BTreeMap<I, Kin>,
+    /// What some messages that were known are called now, where that came with the look.
+    pub known: BTreeMap<I, Kin>,
     /// Flags whose absence means something here.
     pub sees: FlagMask,
     /// Flags that can be stored here.
@@ -143,6 +148,7 @@ impl<I: Ord> Look<I> {
         Look {
             epoch,
             renumbered: false,
+            rewound: false,
             next: None,
             coverage: Coverage::Delta {
                 gone: BTreeSet::new(),
@@ -157,6 +163,7 @@ impl<I: Ord> Look<I> {
             carried: BTreeMap::new(),
             vague: BTreeSet::new(),
             kin: BTreeMap::new(),
+            known: BTreeMap::new(),
             sees: FlagMask::All,
             stores: FlagMask::All,
             writable: true,

@@ -111,6 +111,12 @@ const STEPS: &[Step] = &[
 ",
         |_| Ok(()),
     ),
+    (
+        "
+    ALTER TABLE mailbox ADD COLUMN doubted INTEGER NOT NULL DEFAULT 0;
+",
+        |_| Ok(()),
+    ),
 ];
 
 /// The version that [`SCHEMA`] is.

@@ -4,9 +4,10 @@
 //! pairs, cursors), [`sketch`] (those in short), [`mailboxes`] (how they come and go), [`names`]
 //! (of files, in fewer bytes), [`homes`] (names of mailboxes), [`outcome`] (how pairs change),
 //! [`left`] (where the sides were left), [`kindred`] (the same message elsewhere), [`keywords`]
-//! (that the server refused), [`intents`] (uploads under way), [`held`] (what waits for the user),
-//! [`history`], [`charges`] (deletions of a day), [`unseen`] (what cannot be looked into), [`lock`]
-//! (one process per account), [`drive`] (where it lies).
+//! (that the server refused), [`proof`] (whether UIDs mean what they meant), [`intents`] (uploads
+//! under way), [`held`] (what waits for the user), [`history`], [`charges`] (deletions of a day),
+//! [`unseen`] (what cannot be looked into), [`lock`] (one process per account), [`drive`] (where it
+//! lies).
 //!
 //! Calls block; an account lives on a thread of its own (decision 0003). Every public method that
 //! writes is one transaction.
@@ -31,6 +32,8 @@ mod kindred;
 
 mod keywords;
 
+mod proof;
+
 mod intents;
 
 mod held;
@@ -54,6 +57,7 @@ pub use kindred::{Buried, Equal, Relative};
 pub use left::Left;
 pub use lock::Lock;
 pub use outcome::{Done, Moved};
+pub use proof::{Doubt, Proof};
 
 use crate::model::{MailboxName, Side};
 use rusqlite::config::DbConfig;

@@ -175,7 +175,7 @@ impl State {
         let go = || -> Result<(), rusqlite::Error> {
             let epoch = i64::try_from(epoch.0).unwrap_or(i64::MAX);
             tx.execute(
-                "UPDATE mailbox SET epoch = ?2, remote_cursor = NULL WHERE id = ?1",
+                "UPDATE mailbox SET epoch = ?2, remote_cursor = NULL, doubted = 0 WHERE id = ?1",
                 params![key.0, epoch],
             )?;
             tx.execute("DELETE FROM aside WHERE mailbox = ?1 AND side = 0", [key.0])?;

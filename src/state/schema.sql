@@ -38,7 +38,10 @@ CREATE TABLE mailbox (
     -- What each side calls the mailbox whatever its name: MAILBOXID or UIDVALIDITY, the number of
     -- its directory. NULL: not known.
     remote_id     TEXT,
-    local_id      TEXT
+    local_id      TEXT,
+    -- 1: a UID may mean another message than the one that it was learned for, although UIDVALIDITY
+    -- is the same; 2: one does, and the UIDs of all pairs are looked for anew.
+    doubted       INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- A message that both sides have.

@@ -4,7 +4,7 @@
 use super::base::{epoch_from, flags_from, name_from};
 use super::names::Names;
 use super::{State, StateError, doing};
-use crate::model::{Aside, Flags, MailboxBase, MailboxKey, Outline, Recorded, Uid, span};
+use crate::model::{Aside, Flags, MailboxBase, MailboxKey, Outline, Recorded, Uid, last, span};
 use rusqlite::{Row, Transaction, params};
 use std::collections::BTreeSet;
 
@@ -13,21 +13,20 @@ impl State {
     pub fn outline(&self, key: MailboxKey) -> Result<Outline, StateError> {
         let what = doing("read about a mailbox");
         let _reading = self.reading().map_err(&what)?;
-        let sql = "SELECT name, epoch,
-                       (SELECT min(uid) FROM pair WHERE mailbox = ?1),
-                       (SELECT max(uid) FROM pair WHERE mailbox = ?1)
+        let sql = "SELECT name, epoch, (SELECT min(uid) FROM pair WHERE mailbox = ?1)
                    FROM mailbox WHERE id = ?1";
         let mut query = self.db.prepare_cached(sql).map_err(&what)?;
         let read = |row: &Row<'_>| {
-            let ends = [row.get::<_, Option<u32>>(2)?, row.get(3)?];
-            let ends = ends.into_iter().flatten().filter_map(Uid::new);
-            let asides = self.asides(key)?;
-            let known = ends.chain(asides.iter().filter_map(Aside::uid));
+            let first = row.get::<_, Option<u32>>(2)?.and_then(Uid::new);
+            let (highest, asides) = (self.highest(key)?, self.asides(key)?);
+            let known = highest.into_iter().chain(first);
+            let known = known.chain(asides.iter().filter_map(Aside::uid)).collect();
             Ok(Outline {
                 key,
                 name: name_from(row.get_ref(0)?.as_str()?),
                 epoch: epoch_from(row.get(1)?),
-                uids: span(&known.collect()),
+                uids: span(&known),
+                last: last(&known),
             })
         };
         query.query_row([key.0], read).map_err(&what)
@@ -129,6 +128,15 @@ impl State {
     /// database is locked once, and not for each question.
     fn reading(&self) -> Result<Transaction<'_>, rusqlite::Error> {
         self.db.unchecked_transaction()
+    }
+
+    /// The highest few UIDs of pairs.
+    fn highest(&self, key: MailboxKey) -> Result<Vec<Uid>, rusqlite::Error> {
+        let sql = "SELECT uid FROM pair WHERE mailbox = ?1 ORDER BY uid DESC LIMIT ?2";
+        let mut query = self.db.prepare_cached(sql)?;
+        let uid = |row: &Row<'_>| Uid::new(row.get(0)?).ok_or(rusqlite::Error::InvalidQuery);
+        let most = i64::try_from(Outline::LAST).unwrap_or(1);
+        query.query_map([key.0, most], uid)?.collect()
     }
 
     fn uids(&self, key: MailboxKey) -> Result<BTreeSet<Uid>, rusqlite::Error> {

@@ -22,6 +22,10 @@ pub enum StoreError {
     /// What the plan saw no longer holds: plan again.
     #[error("{0}")]
     Stale(String),
+    /// A UID means another message than the one that it was learned for, although UIDVALIDITY is
+    /// the same: nothing was changed; all UIDs are to be looked for anew.
+    #[error("{0}")]
+    Renumbered(String),
     /// Only the user can lift this: a wrong password, say.
     #[error("{0}")]
     NeedsUser(String),
@@ -39,6 +43,9 @@ pub enum StoreError {
 impl StoreError {
     /// Whether other mailboxes of the account can go on.
     pub fn is_local_to_mailbox(&self) -> bool {
-        matches!(self, StoreError::Mailbox(_) | StoreError::Stale(_))
+        matches!(
+            self,
+            StoreError::Mailbox(_) | StoreError::Stale(_) | StoreError::Renumbered(_)
+        )
     }
 }

@@ -150,6 +150,11 @@ pub trait Serve: Store {
     /// it.
     async fn afterwards(&mut self, next: &[Next<'_>]) -> Result<(), StoreError>;
 
+    /// Tells what some messages were called that are changed next in a mailbox. Where that is done
+    /// without a look before, and one of them is called otherwise by then, nothing is changed:
+    /// [`StoreError::Renumbered`].
+    fn presume(&mut self, place: &Place, known: Vec<(Self::Id, Kin)>);
+
     /// A look at a mailbox of which the last listing showed that nothing happened since it was left
     /// like this, for one in which nothing but flags and what is known to be gone here is to be
     /// changed. `None`: it has to be looked at. What does not hold any more when it is changed is
@@ -303,8 +308,9 @@ pub enum Next<'a> {
     Read(&'a Place, &'a [crate::model::Uid]),
     /// [`Serve::kin`].
     Kin(&'a Place, &'a [crate::model::Uid]),
-    /// [`Store::set_flags`], in which nothing but the opening is a question.
-    Flags(&'a Place),
+    /// [`Store::set_flags`], in which nothing but the opening is a question, and what these are
+    /// called ([`Serve::presume`]).
+    Flags(&'a Place, &'a [crate::model::Uid]),
     /// [`Store::remove`].
     Remove(&'a Place, &'a [crate::model::Uid]),
 }

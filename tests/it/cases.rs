@@ -29,6 +29,7 @@ mod progress;
 mod renames;
 mod renames_asked;
 mod renumbered;
+mod restored;
 mod set_aside;
 mod touched;
 mod unreadable;

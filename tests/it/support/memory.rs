@@ -105,6 +105,8 @@ pub struct Inner<I: Ord> {
     /// Names that only hold others, of which it says that something changed.
     pub containers: BTreeSet<MailboxName>,
     pub counts: super::memory_sides::Counts,
+    /// What messages were called that are changed next.
+    pub(super) expected: BTreeMap<MailboxName, Vec<(I, Kin)>>,
     /// What is written need not be durable before it is settled.
     pub(super) held: bool,
     /// Something was written since, and is not durable yet.
@@ -181,6 +183,7 @@ impl<I: MemoryId> Memory<I> {
             stuck: BTreeSet::new(),
             containers: BTreeSet::new(),
             counts: Default::default(),
+            expected: BTreeMap::new(),
             held: false,
             unsynced: Arc::default(),
             epochs: 1,
@@ -320,6 +323,32 @@ impl<I: MemoryId> Memory<I> {
         }
     }
 
+    /// The mailbox as it is now, to be put back later.
+    pub fn backup(&self, name: &MailboxName) -> Box_<I> {
+        self.inner.borrow().boxes[name].clone()
+    }
+
+    /// The mailbox is put back from a backup, with its UIDVALIDITY.
+    pub fn restore(&self, name: &MailboxName, backup: Box_<I>) {
+        self.inner.borrow_mut().boxes.insert(name.clone(), backup);
+    }
+
+    /// Whether the messages that are changed next are called as was to be expected.
+    pub(super) fn check_expected(&self, place: &Place) -> Result<(), StoreError> {
+        let known = self.inner.borrow_mut().expected.remove(&place.mailbox);
+        let objects = self.inner.borrow().objects;
+        self.at(place, |b| {
+            let other = |(id, kin): &(I, Kin)| {
+                let message = b.messages.get(id);
+                message.is_some_and(|message| called(objects, message) != *kin)
+            };
+            match known.unwrap_or_default().iter().any(other) {
+                true => Err(StoreError::Renumbered("another message".into())),
+                false => Ok(()),
+            }
+        })
+    }
+
     pub fn ids(&self, name: &MailboxName) -> Vec<I> {
         let inner = self.inner.borrow();
         inner
@@ -394,6 +423,17 @@ impl<I: MemoryId> Memory<I> {
             return Err(StoreError::Stale("UIDVALIDITY changed".into()));
         }
         act(b)
+    }
+}
+
+/// What the server calls a message wherever it lies.
+pub(super) fn called(objects: bool, message: &Message) -> Kin {
+    let mut heading = Heading::default();
+    heading.update(&message.body);
+    let (date, size) = (Timestamp(message.date), message.body.len() as u64);
+    match objects {
+        true => super::memory_serve::object(message),
+        false => Kin::envelope(&heading.message_id(), date, size),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What only the server in memory can do.
 
-use super::memory::{Memory, Message};
+use super::memory::{Memory, Message, called};
 use mailtide::model::*;
 use mailtide::reconcile::{Cursor, FlagMask, Look};
 use mailtide::store::*;
@@ -24,6 +24,11 @@ impl Serve for Memory<Uid> {
 
     async fn afterwards(&mut self, _: &[Next<'_>]) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    fn presume(&mut self, place: &Place, known: Vec<(Uid, Kin)>) {
+        let mut inner = self.inner.borrow_mut();
+        inner.expected.insert(place.mailbox.clone(), known);
     }
 
     fn as_listed(&mut self, of: &Outline, left: &Cursor) -> Option<Look<Uid>> {
@@ -70,16 +75,7 @@ impl Serve for Memory<Uid> {
         let objects = self.inner.borrow().objects;
         self.told(place, |b| {
             let there = ids.iter().filter_map(|id| Some((*id, b.messages.get(id)?)));
-            let kin = |m: &Message| {
-                let mut heading = Heading::default();
-                heading.update(&m.body);
-                let (date, size) = (Timestamp(m.date), m.body.len() as u64);
-                match objects {
-                    true => object(m),
-                    false => Kin::envelope(&heading.message_id(), date, size),
-                }
-            };
-            Ok(there.map(|(id, m)| (id, kin(m))).collect())
+            Ok(there.map(|(id, m)| (id, called(objects, m))).collect())
         })
     }
 }

@@ -1,6 +1,6 @@
 //! The side in memory as a store.
 
-use super::memory::{Memory, MemoryId, Message};
+use super::memory::{Memory, MemoryId, Message, called};
 use super::memory_serve::object;
 use super::memory_sides::{MemoryReceiver, Target};
 use mailtide::model::*;
@@ -76,7 +76,18 @@ impl<I: MemoryId> Store for Memory<I> {
         // Put back from a backup.
         look.renumbered = since.is_some_and(|(next, _)| next > u64::from(b.next));
         let since = since.filter(|_| !look.renumbered).map(|(_, modseq)| modseq);
+        let tells = inner.deltas && I::SIDE == Side::Remote;
+        look.rewound = tells && since.is_some_and(|modseq| modseq > b.modseq);
+        let since = since.filter(|_| !look.rewound);
         let delta = inner.deltas && ask.depth == Depth::Changes && since.is_some();
+        if delta && I::SIDE == Side::Remote {
+            let known = ask.base.outline().last.into_iter();
+            let known = known.filter_map(|uid| {
+                let message = b.messages.iter().find(|(id, _)| id.any() == uid.any())?;
+                Some((message.0.clone(), called(inner.objects, message.1)))
+            });
+            look.known = known.collect();
+        }
         if !delta {
             look.coverage = Coverage::Complete;
         }
@@ -197,6 +208,7 @@ impl<I: MemoryId> Store for Memory<I> {
         how: Transfer,
         shifts: &[Shift<I>],
     ) -> Result<Vec<(I, Option<I>)>, StoreError> {
+        self.check_expected(from)?;
         let mut done = Vec::new();
         let (tells, by_copy) = {
             let inner = self.inner.borrow();
@@ -272,6 +284,7 @@ impl<I: MemoryId> Store for Memory<I> {
         place: &Place,
         edits: &[FlagEdit<I>],
     ) -> Result<Vec<I>, StoreError> {
+        self.check_expected(place)?;
         let mut done = Vec::new();
         for edit in edits {
             self.step()?;

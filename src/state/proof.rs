@@ -1,0 +1,156 @@
+//! Whether UIDs still mean the messages that they were learned for: a server that was put back from
+//! a backup, or made anew with the same UIDVALIDITY, gives UIDs a second time.
+
+use super::{State, StateError, doing};
+use crate::model::{ContentHash, Kin, MailboxKey, PairId, Uid};
+use rusqlite::{OptionalExtension, Row, params};
+use std::collections::BTreeMap;
+
+/// A pair whose message can be compared with the one that its UID means now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// The pair.
+    pub pair: PairId,
+    /// Its name on the server.
+    pub uid: Uid,
+    /// What the server called the message.
+    pub kin: Kin,
+    /// Its canonical content.
+    pub hash: ContentHash,
+}
+
+/// How sure it is that UIDs of a mailbox mean other messages than those they were learned for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Doubt {
+    /// A message is called otherwise than the one of its pair: it has to be read.
+    Suspected,
+    /// A message has another content than the one of its pair.
+    Proven,
+}
+
+impl Doubt {
+    fn number(self) -> i64 {
+        match self {
+            Doubt::Suspected => 1,
+            Doubt::Proven => 2,
+        }
+    }
+}
+
+impl State {
+    /// Those of these messages of which it is known what the server calls them.
+    pub fn proofs(
+        &self,
+        key: MailboxKey,
+        uids: impl IntoIterator<Item = Uid>,
+    ) -> Result<Vec<Proof>, StateError> {
+        let what = doing("read what messages are called");
+        let sql = "SELECT id, kin, hash FROM pair
+                   WHERE mailbox = ?1 AND uid = ?2 AND kin IS NOT NULL";
+        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
+        let mut proofs = Vec::new();
+        for uid in uids {
+            let read = |row: &Row<'_>| {
+                Ok(Proof {
+                    pair: PairId(row.get(0)?),
+                    uid,
+                    kin: Kin::from_number(row.get(1)?),
+                    hash: ContentHash(row.get(2)?),
+                })
+            };
+            let proof = query.query_row(params![key.0, uid.get()], read).optional();
+            proofs.extend(proof.map_err(&what)?);
+        }
+        Ok(proofs)
+    }
+
+    /// Remembers that UIDs of a mailbox may mean other messages than those they were learned for:
+    /// the next look finds out, and finds the new UIDs of all pairs.
+    pub fn doubt(&self, key: MailboxKey, doubt: Doubt) -> Result<(), StateError> {
+        let sql = "UPDATE mailbox SET doubted = max(doubted, ?2) WHERE id = ?1";
+        self.db
+            .execute(sql, [key.0, doubt.number()])
+            .map_err(doing("remember that UIDs are in doubt"))?;
+        Ok(())
+    }
+
+    /// Remembers that UIDs that were suspected mean what they meant.
+    pub fn end_suspicion(&self, key: MailboxKey) -> Result<(), StateError> {
+        let sql = "UPDATE mailbox SET doubted = 0 WHERE id = ?1 AND doubted = ?2";
+        self.db
+            .execute(sql, [key.0, Doubt::Suspected.number()])
+            .map_err(doing("remember that UIDs are sound"))?;
+        Ok(())
+    }
+
+    /// Mailboxes whose UIDs are in doubt.
+    pub fn doubted(&self) -> Result<BTreeMap<MailboxKey, Doubt>, StateError> {
+        let what = doing("read which UIDs are in doubt");
+        let sql = "SELECT id, doubted FROM mailbox WHERE doubted <> 0";
+        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
+        let rows = query.query_map([], |row| {
+            let doubt = match row.get::<_, i64>(1)? == Doubt::Suspected.number() {
+                true => Doubt::Suspected,
+                false => Doubt::Proven,
+            };
+            Ok((MailboxKey(row.get(0)?), doubt))
+        });
+        rows.and_then(Iterator::collect).map_err(what)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Canonical, Flags, MailboxName, MaildirId, UidValidity};
+    use crate::reconcile::Outcome;
+
+    fn uid(n: u32) -> Uid {
+        Uid::new(n).unwrap()
+    }
+
+    /// Two pairs, of which one is known by what the server calls it.
+    fn state() -> (State, MailboxKey) {
+        let mut state = State::in_memory().unwrap();
+        let key = state.add_mailbox(&MailboxName::inbox(), 1).unwrap();
+        let paired = |n: u32, kin| Outcome::Paired {
+            uid: uid(n),
+            file: MaildirId::new(format!("f{n}")),
+            flags: Flags::default(),
+            hash: Canonical::of(b"x"),
+            size: 1,
+            kin,
+            replaces: None,
+        };
+        let kin = Some(Kin::from_number(4));
+        let outcomes = [paired(1, kin), paired(2, None)];
+        state.apply(key, &outcomes, &[]).unwrap();
+        (state, key)
+    }
+
+    #[test]
+    fn pairs_without_a_name_there_prove_nothing() {
+        let (state, key) = state();
+        let proofs = state.proofs(key, (1..4).map(uid)).unwrap();
+        let told: Vec<_> = proofs.iter().map(|p| (p.uid, p.kin, p.hash)).collect();
+        let hash = Canonical::of(b"x");
+        assert_eq!(told, [(uid(1), Kin::from_number(4), hash)]);
+    }
+
+    #[test]
+    fn only_new_uids_end_a_doubt_that_is_proven() {
+        let (mut state, key) = state();
+        let doubted = |state: &State| state.doubted().unwrap().get(&key).copied();
+        assert_eq!(doubted(&state), None);
+        state.doubt(key, Doubt::Suspected).unwrap();
+        assert_eq!(doubted(&state), Some(Doubt::Suspected));
+        state.end_suspicion(key).unwrap();
+        assert_eq!(doubted(&state), None);
+        state.doubt(key, Doubt::Proven).unwrap();
+        state.doubt(key, Doubt::Suspected).unwrap();
+        state.end_suspicion(key).unwrap();
+        assert_eq!(doubted(&state), Some(Doubt::Proven));
+        state.rekey(key, UidValidity(1), &[], &[], &[]).unwrap();
+        assert_eq!(doubted(&state), None);
+    }
+}
