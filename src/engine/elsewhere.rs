@@ -183,6 +183,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         let probed = self.probe(&pieces).await?;
         let Compared { fit, untold, .. } = &probed;
+        let (of, drafts, mut open) = (asked.len(), candidates.drafts(), Vec::new());
         for (at, (new, hash)) in asked.into_iter().enumerate() {
             // Perhaps it was moved, or nothing but its UID is new: its file is not to be taken for
             // deleted there.
@@ -197,10 +198,19 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             // It went elsewhere on disk since that was looked at: the next pass sees where to.
             let left = probed.vanished.contains(&at);
             waits.extend(left.then_some(hash));
-            if waiting || left || fit.contains(&at) {
+            if waiting || left {
                 proven.push((new, hash));
+            } else if fit.contains(&at) {
+                let draft = is_draft(&new, scenes) || drafts.contains(&hash);
+                match probed.is_open(at, of, draft) {
+                    true => open.push((new, hash)),
+                    false => proven.push((new, hash)),
+                }
             }
         }
+        let (same, untold) = self.same_bytes(open, scenes, report).await?;
+        proven.extend(same);
+        waits.extend(untold);
         let (told, open) = self.tell_apart(unclear, scenes, &hashes, report).await?;
         proven.extend(told);
         waits.extend(open);
@@ -280,7 +290,24 @@ struct Sighted {
     lost: Vec<(MailboxName, AnyId)>,
 }
 
+/// Whether a new message is flagged as a draft.
+fn is_draft(new: &NewUid, scenes: &Scenes) -> bool {
+    let seen = scenes.get(&new.mailbox).map(|scene| &scene.remote.seen);
+    let flags = seen.and_then(|seen| seen.get(&new.uid)?.as_ref());
+    flags.is_some_and(|flags| flags.has(SystemFlag::Draft))
+}
+
 impl Candidates {
+    /// The contents of drafts.
+    fn drafts(&self) -> BTreeSet<ContentHash> {
+        let pairs = self.pairs.values().map(|(_, relative)| &relative.pair);
+        let pairs = pairs.map(|pair| (pair.hash, &pair.flags));
+        let buried = self.buried.values().flatten();
+        let all = pairs.chain(buried.map(|buried| (buried.hash, &buried.agreed)));
+        let drafts = all.filter(|(_, flags)| flags.has(SystemFlag::Draft));
+        drafts.map(|(hash, _)| hash).collect()
+    }
+
     /// The contents of what the server calls so.
     fn hashes(&self) -> BTreeMap<Kin, BTreeSet<ContentHash>> {
         let mut hashes: BTreeMap<Kin, BTreeSet<ContentHash>> = BTreeMap::new();

@@ -9,7 +9,7 @@ use super::scene::{Scenes, whereabouts};
 use crate::model::{ContentHash, Excerpt, Kin, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::sighting::{Sighting, Whereabouts};
 use crate::state::Relative;
-use crate::store::{Keep, Place, Serve, StoreError};
+use crate::store::{Keep, Next, Place, Serve, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// So many messages whose envelopes fit are compared piece by piece. Of more, so many, evenly
@@ -80,6 +80,24 @@ pub(super) struct Compared {
     pub untold: BTreeSet<usize>,
     /// The files of these are no longer where they were seen.
     pub vanished: BTreeSet<usize>,
+    /// Bytes on the wire of those that were compared.
+    pub sizes: BTreeMap<usize, u64>,
+}
+
+/// Of so few messages all bytes are compared, where they are no larger than this, bytes.
+const FEW: usize = 16;
+const SMALL: u64 = 256 << 10;
+
+impl Compared {
+    /// Whether pieces are not enough to say that a message is the one it looks like: of drafts, as
+    /// their versions may differ in one word; and where few are in question.
+    pub fn is_open(&self, at: usize, of: usize, draft: bool) -> bool {
+        match self.sizes.get(&at) {
+            Some(size) if Excerpt::is_whole(*size) => false,
+            Some(size) => draft || of <= FEW && *size <= SMALL,
+            None => draft,
+        }
+    }
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
@@ -89,15 +107,56 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let all: BTreeSet<usize> = (0..likely.len()).collect();
         let step = likely.len().div_ceil(PROBES).max(1);
         let sample: BTreeSet<usize> = all.iter().copied().step_by(step).collect();
-        if self.compare(likely, &sample, true).await?.fit == sample {
-            let (untold, vanished) = (BTreeSet::new(), BTreeSet::new());
+        let compared = self.compare(likely, &sample, true).await?;
+        if compared.fit == sample {
             return Ok(Compared {
                 fit: all,
-                untold,
-                vanished,
+                untold: BTreeSet::new(),
+                vanished: BTreeSet::new(),
+                sizes: compared.sizes,
             });
         }
         self.compare(likely, &all, true).await
+    }
+
+    /// Of new messages on the server whose pieces are those of a known content, those that have all
+    /// of it, as far as it can be read; and the contents of which it could not be told now.
+    pub(super) async fn same_bytes(
+        &mut self,
+        open: Vec<(NewUid, ContentHash)>,
+        scenes: &Scenes,
+        report: &mut Report,
+    ) -> Result<(Vec<(NewUid, ContentHash)>, BTreeSet<ContentHash>), Ended> {
+        let mut places: BTreeMap<MailboxName, (Place, Vec<Uid>)> = BTreeMap::new();
+        for (new, _) in &open {
+            if let Some(scene) = scenes.get(&new.mailbox) {
+                let entry = places.entry(new.mailbox.clone());
+                entry
+                    .or_insert_with(|| (scene.place(), Vec::new()))
+                    .1
+                    .push(new.uid);
+            }
+        }
+        let next = places.values().map(|(place, uids)| Next::Read(place, uids));
+        self.remote.foresee(&next.collect::<Vec<_>>()).await?;
+        let mut told: BTreeMap<(MailboxName, Uid), ContentHash> = BTreeMap::new();
+        let mut silent: BTreeSet<MailboxName> = BTreeSet::new();
+        for (name, (place, uids)) in places {
+            let mut sink = HashSink::default();
+            let read = self.remote.read(&place, &uids, &mut sink).await;
+            if passed_over(&name, read, &[Side::Remote], report)?.is_none() {
+                silent.insert(name.clone());
+            }
+            let hashes = sink.hashes.into_iter();
+            told.extend(hashes.map(|(uid, (hash, _))| ((name.clone(), uid), hash)));
+        }
+        let waits = open.iter().filter(|(new, _)| silent.contains(&new.mailbox));
+        let waits = waits.map(|(_, hash)| *hash).collect();
+        let same = open.into_iter().filter(|(new, hash)| {
+            let content = told.get(&(new.mailbox.clone(), new.uid));
+            content.is_none_or(|content| content == hash)
+        });
+        Ok((same.collect(), waits))
     }
 
     /// Of new messages on the server that may be one of several, which they are by their content,
@@ -156,12 +215,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             there.extend(told.into_iter().map(name));
         }
         let [mut fit, mut untold, mut vanished] = [const { BTreeSet::new() }; 3];
+        let mut sizes = BTreeMap::new();
         for at in which {
             let Some(one) = likely.get(*at) else {
                 continue;
             };
             let told = there.get(&(one.there.mailbox.clone(), one.uid));
             let size = told.map(|told| told.size);
+            sizes.extend(size.map(|size| (*at, size)));
             let here = match &one.here {
                 Bytes::File(place, file) => {
                     let ids = [(file.clone(), size)];
@@ -186,6 +247,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             fit,
             untold,
             vanished,
+            sizes,
         })
     }
 }

@@ -7,7 +7,7 @@ use super::probe::{Bytes, Likely};
 use super::rematch::HashSink;
 use super::report::{Ended, Report};
 use crate::model::{
-    AnyId, Aside, AsideReason, Kin, MailboxBase, MaildirId, Pair, PairId, Side, Uid,
+    AnyId, Aside, AsideReason, Kin, MailboxBase, MaildirId, Pair, PairId, Side, SystemFlag, Uid,
 };
 use crate::reconcile::Look;
 use crate::store::{Keep, Place, Serve, StoreError};
@@ -129,7 +129,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             match (uids.as_slice(), pairs.as_slice()) {
                 ([], _) | (_, []) => {}
                 ([uid], [pair]) if kin.proves() => drop(found.insert(pair.id, *uid)),
-                ([uid], [pair]) if !local.shows_gone(&pair.file) => {
+                // Versions of a draft may differ in one word: they are read.
+                ([uid], [pair])
+                    if !local.shows_gone(&pair.file) && !pair.flags.has(SystemFlag::Draft) =>
+                {
                     likely.push((pair.id, *uid));
                     pieces.push(Likely {
                         there: place.clone(),

@@ -224,6 +224,11 @@ impl Excerpt {
         vec![(0, 1024), (about / 2, 256), (about - 512, 512)]
     }
 
+    /// Whether the pieces of a message of this size, bytes, are all of it.
+    pub fn is_whole(size: u64) -> bool {
+        Excerpt::ranges(size).len() == 1
+    }
+
     /// From the pieces, in order.
     pub fn of_pieces<'a>(size: u64, pieces: impl IntoIterator<Item = &'a [u8]>) -> Excerpt {
         let mut canonical = Canonical::default();
