@@ -163,8 +163,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             unclear,
         } = sort_out(new, &hashes);
         let sources = sources(scenes, files, candidates, report);
-        let (mut asked, mut pieces, mut waits) = (Vec::new(), Vec::new(), BTreeSet::new());
-        let mut lost = Vec::new();
+        let (mut asked, mut pieces, mut lost) = (Vec::new(), Vec::new(), Vec::new());
+        let mut waits = BTreeSet::new();
         let unseen = unseen(scenes, candidates);
         let out_of_sight = hidden_contents(candidates, report);
         for (new, hash) in likely {
@@ -187,8 +187,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         for (at, (new, hash)) in asked.into_iter().enumerate() {
             // Perhaps it was moved, or nothing but its UID is new: its file is not to be taken for
             // deleted there.
-            let waiting =
-                untold.contains(&at) || !fit.contains(&at) && out_of_sight.contains(&hash);
+            let fits = fit.contains(&at);
+            let waiting = untold.contains(&at) || !fits && out_of_sight.contains(&hash);
             if waiting {
                 let what = "a message that may have been moved cannot be compared now; it waits";
                 report.trouble(Some(&new.mailbox), &StoreError::Mailbox(what.into()));
@@ -198,22 +198,17 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             // It went elsewhere on disk since that was looked at: the next pass sees where to.
             let left = probed.vanished.contains(&at);
             waits.extend(left.then_some(hash));
-            if waiting || left {
+            let draft = is_draft(&new, scenes) || drafts.contains(&hash);
+            if waiting || left || fits && !probed.is_open(at, of, draft) {
                 proven.push((new, hash));
-            } else if fit.contains(&at) {
-                let draft = is_draft(&new, scenes) || drafts.contains(&hash);
-                match probed.is_open(at, of, draft) {
-                    true => open.push((new, hash)),
-                    false => proven.push((new, hash)),
-                }
+            } else if fits {
+                open.push((new, hash));
             }
         }
         let (same, untold) = self.same_bytes(open, scenes, report).await?;
-        proven.extend(same);
-        waits.extend(untold);
         let (told, open) = self.tell_apart(unclear, scenes, &hashes, report).await?;
-        proven.extend(told);
-        waits.extend(open);
+        proven.extend(same.into_iter().chain(told));
+        waits.extend(untold.into_iter().chain(open));
         let sighting = |(new, hash)| sighting(scenes, new, hash);
         let uids = proven.into_iter().map(sighting).collect();
         Ok(Sighted {
