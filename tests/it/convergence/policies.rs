@@ -205,7 +205,7 @@ impl Run {
             bodies: everything,
             counts: [bodies(&remote), bodies(&local)],
             lone: [bodies_of(&there), bodies_of(&here)],
-            shown: [self.w.remote.view(), self.w.local.view()],
+            shown: [bare(self.w.remote.view()), bare(self.w.local.view())],
         }
     }
 
@@ -269,6 +269,15 @@ impl Run {
         self.judge(&before, "run");
         self.w.sync_idle();
     }
+}
+
+/// Without keywords: letters of files that were moved are put right in any direction.
+fn bare(mut view: Shown) -> Shown {
+    for (_, flags) in view.values_mut().flatten() {
+        let system = flags.split(' ').filter(|flag| flag.starts_with('\\'));
+        *flags = system.collect::<Vec<_>>().join(" ");
+    }
+    view
 }
 
 fn drop_box<I: MemoryId>(side: &Memory<I>, name: &MailboxName) -> bool {
