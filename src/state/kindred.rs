@@ -108,11 +108,15 @@ impl State {
         &self,
         contents: &BTreeSet<(u64, ContentHash)>,
     ) -> Result<Vec<Relative>, StateError> {
+        // Sizes are indexed and hashes are not: pairs of one size are read once, however many
+        // contents have it.
         let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin, mailbox
-                   FROM pair WHERE size = ?1 AND hash = ?2 ORDER BY mailbox, uid";
-        let each = contents.iter();
-        let each = each.filter_map(|(size, hash)| Some((i64::try_from(*size).ok()?, hash.0)));
-        self.relatives(sql, each)
+                   FROM pair WHERE size = ?1 ORDER BY mailbox, uid";
+        let sizes: BTreeSet<u64> = contents.iter().map(|(size, _)| *size).collect();
+        let each = sizes.iter().filter_map(|size| i64::try_from(*size).ok());
+        let mut all = self.relatives(sql, each.map(|size| [size]))?;
+        all.retain(|one| contents.contains(&(one.pair.size, one.pair.hash)));
+        Ok(all)
     }
 
     fn relatives(
