@@ -171,6 +171,9 @@ fn deleted(meanwhile: Meanwhile, runs: usize) -> (Option<usize>, Vec<String>, St
     for sub in ["cur", "new", "tmp"] {
         std::fs::remove_dir_all(a.join(sub)).unwrap();
     }
+    if meanwhile != Meanwhile::Below {
+        std::fs::remove_dir(&a).unwrap();
+    }
     let mut printed = String::new();
     for _ in 0..runs {
         printed += &run(&home, &["-v", "sync"]).1;
