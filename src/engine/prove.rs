@@ -95,7 +95,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 
     /// Those of some messages that are about to leave a mailbox of the server unkept, as they are
-    /// elsewhere, that have the content of their pairs.
+    /// elsewhere, that have the content of their pairs; where the server has no body for one, those
+    /// that it calls as before.
     pub(super) async fn proven(
         &mut self,
         place: &Place,
@@ -104,6 +105,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let uids: Vec<Uid> = pairs.keys().copied().collect();
         let mut sink = HashSink::default();
         self.remote.read(place, &uids, &mut sink).await?;
+        let read: BTreeSet<Uid> = sink.hashes.keys().copied().collect();
         let mut proven = BTreeSet::new();
         for (uid, (hash, _)) in sink.hashes {
             let pair = pairs.get(&uid).copied();
@@ -114,7 +116,25 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 None => {}
             }
         }
+        let unread = pairs.keys().filter(|uid| !read.contains(uid)).copied();
+        let unread: Vec<Uid> = unread.collect();
+        if !unread.is_empty() {
+            proven.extend(self.named_as_before(place, &unread).await?);
+        }
         Ok(proven)
+    }
+
+    /// Those of some messages without a body that the server still calls as it did.
+    async fn named_as_before(&mut self, place: &Place, uids: &[Uid]) -> Result<Vec<Uid>, Ended> {
+        let Some(key) = self.state.mailbox_key(&place.mailbox)? else {
+            return Ok(Vec::new());
+        };
+        let expected = self.expected(key, uids)?;
+        let named: BTreeMap<Uid, Kin> = self.remote.kin(place, uids).await?.into_iter().collect();
+        let same = expected
+            .into_iter()
+            .filter(|(uid, kin)| named.get(uid) == Some(kin));
+        Ok(same.map(|(uid, _)| uid).collect())
     }
 
     /// The whole look at a mailbox in which UIDs mean other messages.
