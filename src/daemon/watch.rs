@@ -158,10 +158,11 @@ impl House {
                 {
                     tracing::warn!("state_dir and control_socket change with a restart only");
                 }
-                let mut own = self.config.borrow_mut();
-                own.accounts = config.accounts;
-                own.state_dirs.extend(config.state_dirs);
-                drop(own);
+                {
+                    let mut own = self.config.borrow_mut();
+                    own.accounts = config.accounts;
+                    own.state_dirs.extend(config.state_dirs);
+                }
                 self.settle(endings).await;
                 // Those who were refused may have another secret now.
                 for kept in self.kept.borrow().values() {

@@ -35,6 +35,14 @@ impl There {
     }
 }
 
+/// What the STOREs of one mailbox came to.
+struct StoreResult {
+    name: MailboxName,
+    /// The messages whose flags the server holds.
+    result: Result<BTreeSet<Uid>, StoreError>,
+    refused: Vec<RefusedKeyword>,
+}
+
 /// The flags of one mailbox.
 struct Job<'w> {
     work: &'w Work,
@@ -157,7 +165,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 soon.borrow_mut().add(job.done(set))?;
             }
             let name = job.work.base.name.clone();
-            results.borrow_mut().push((name, result, refused));
+            results.borrow_mut().push(StoreResult {
+                name,
+                result,
+                refused,
+            });
             Ok(())
         };
         let ended = spread(&mut *self.remote, jobs, work).await;
@@ -171,15 +183,16 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     fn gather(
         &self,
         works: &Works,
-        results: Vec<(
-            MailboxName,
-            Result<BTreeSet<Uid>, StoreError>,
-            Vec<RefusedKeyword>,
-        )>,
+        results: Vec<StoreResult>,
         report: &mut Report,
     ) -> Result<There, Ended> {
         let mut there = There::default();
-        for (name, result, refused) in results {
+        for StoreResult {
+            name,
+            result,
+            refused,
+        } in results
+        {
             refused.iter().for_each(|one| report.refused_keyword(one));
             match result {
                 Ok(set) => {

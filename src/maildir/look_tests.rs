@@ -273,7 +273,8 @@ fn a_new_listing_forgets_what_was_read_ahead() {
 #[test]
 fn something_else_in_the_place_of_a_message_obscures_it() {
     use std::os::unix::fs::symlink;
-    let changes: [(&str, fn(&Path)); 4] = [
+    type Change = (&'static str, fn(&Path));
+    let changes: [Change; 4] = [
         ("a link elsewhere", |at| {
             std::fs::write(at.with_extension("real"), "one").unwrap();
             symlink(at.with_extension("real"), at).unwrap();
