@@ -54,6 +54,8 @@ pub struct Users {
     dropped: BTreeSet<MailboxName>,
     /// Messages that got other keywords in this round.
     tagged: BTreeSet<(MailboxName, AnyId)>,
+    /// Files that came from another mailbox in this round.
+    filed: BTreeSet<(MailboxName, AnyId)>,
     renamed: u32,
 }
 
@@ -76,6 +78,7 @@ impl Users {
             handled: BTreeSet::new(),
             dropped: BTreeSet::new(),
             tagged: BTreeSet::new(),
+            filed: BTreeSet::new(),
             renamed: 0,
         }
     }
@@ -101,6 +104,7 @@ impl Users {
         self.handled.clear();
         self.dropped.clear();
         self.tagged.clear();
+        self.filed.clear();
         let mut places: BTreeMap<&[u8], usize> = BTreeMap::new();
         for (name, pairs) in before {
             for (body, pair) in pairs {
@@ -162,7 +166,7 @@ impl Users {
             (7, Some(id)) => {
                 let keyword = Keyword::new(["work", "todo"][self.chance.below(2)]).unwrap();
                 let on = self.chance.one_in(2);
-                if I::SIDE == Side::Local && self.is_filed(side, &name, &id) {
+                if I::SIDE == Side::Local && self.filed.contains(&(name.clone(), id.any())) {
                     return;
                 }
                 self.tagged.insert((name.clone(), id.any()));
@@ -240,11 +244,6 @@ impl Users {
         free && self.handled.insert((I::SIDE, body.clone()))
     }
 
-    /// Whether a message is filed with letters of another mailbox.
-    fn is_filed<I: MemoryId>(&self, side: &Memory<I>, name: &MailboxName, id: &I) -> bool {
-        side.inner.borrow().boxes[name].messages[id].meant.is_some()
-    }
-
     /// Whether it can be known what the letters of a file mean where it is filed: they are those
     /// that both sides agreed on, or it has none.
     fn may_file<I: MemoryId>(&self, side: &Memory<I>, name: &MailboxName, id: &I) -> bool {
@@ -269,13 +268,15 @@ impl Users {
             return;
         }
         side.edit(name, id, |f| *f = f.clone().without(SystemFlag::Deleted));
-        if self.chance.one_in(2) && to != *name {
-            side.shift(name, id, &to);
+        let new = if self.chance.one_in(2) && to != *name {
+            side.shift(name, id, &to)
         } else {
             // By a copy with a new name, and a deletion.
-            side.copy(name, id, &to);
+            let copy = side.copy(name, id, &to);
             side.delete(name, id);
-        }
+            copy
+        };
+        self.note_filed((name, to), &new);
     }
 
     fn copy<I: MemoryId>(&mut self, side: &Memory<I>, name: &MailboxName, id: &I) {
@@ -286,6 +287,15 @@ impl Users {
         }
         let copy = side.copy(name, id, &to);
         side.edit(&to, &copy, |f| *f = f.clone().without(SystemFlag::Deleted));
+        self.note_filed((name, to), &copy);
+    }
+
+    /// Notes a file that came from another mailbox: a letter that it gets now may be one of the
+    /// old mailbox or of the new one.
+    fn note_filed<I: MemoryId>(&mut self, (from, to): (&MailboxName, MailboxName), id: &I) {
+        if I::SIDE == Side::Local && to != *from {
+            self.filed.insert((to, id.any()));
+        }
     }
 
     fn drop_mailbox<I: MemoryId>(&mut self, side: &Memory<I>, name: &MailboxName, w: &TwoSides) {
