@@ -80,7 +80,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             all.push((mailbox, relative));
         }
         let mut tables = Tables::new();
+        let uploads = self.state.uploads_in_doubt()?.into_iter();
+        // A file gets the letters of its mailbox before its upload is noted.
+        let uploads: BTreeSet<_> = uploads.map(|(key, upload)| (key, upload.file)).collect();
         for file in files.iter_mut() {
+            let key = scenes.get(&file.mailbox).map(|scene| scene.base.key);
+            if key.is_some_and(|key| uploads.contains(&(key, file.id.clone()))) {
+                continue;
+            }
             let all = known.get(&file.hash).map_or(&[][..], Vec::as_slice);
             let lettered = |scene: &Scene| scene.local.carried.contains_key(&file.id);
             let named =

@@ -251,6 +251,24 @@ fn letters_are_read_without_a_state() {
     w.sync_idle();
 }
 
+/// The message of another mailbox came after the file, so the file is no copy of it. A further
+/// pass looks at the file while its upload is noted, where the server does not tell UIDs.
+#[test]
+fn a_file_that_is_being_uploaded_keeps_its_keywords() {
+    for tells in [true, false] {
+        let mut w = TwoSides::new();
+        w.remote.inner.borrow_mut().tells = tells;
+        w.remote.create(&mb("A"));
+        w.local.add(&inbox(), BODY, todo());
+        w.remote.add(&mb("A"), BODY, work());
+        w.sync_ok();
+        let view = show(&w.remote.view());
+        assert_eq!(view, "A: msg(work); INBOX: msg(todo)", "{tells}");
+        w.assert_equal_sides("new in two mailboxes");
+        w.sync_idle();
+    }
+}
+
 /// Files keep their letters when the table of their mailbox is lost; the state and the server know
 /// what they were.
 #[test]
