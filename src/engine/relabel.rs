@@ -10,7 +10,8 @@ use super::report::{Ended, Report};
 use super::scene::{Fate, Scene, Scenes, whereabouts};
 use super::work::{Work, Works};
 use crate::model::{
-    AnyId, ContentHash, FlagChange, Flags, Id, Letters, MailboxName, MaildirId, Side, Uid,
+    AnyId, ContentHash, FlagChange, Flags, Id, Letters, MailboxKey, MailboxName, MaildirId, Side,
+    Uid,
 };
 use crate::reconcile::Action;
 use crate::reconcile::filed::{Filed, Original, Reading, keywords};
@@ -178,12 +179,18 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 
     /// Where two new messages are one, and the letters of the file say what the server says if they
-    /// are read with the table of another mailbox, they were written for that one.
+    /// are read with the table of another mailbox, they were written for that one. Once the mailbox
+    /// was compared, a new file that is no known message has the letters of its own mailbox.
     pub(super) async fn read_repeated_letters(
         &mut self,
         scene: &mut Scene,
         links: &[(Uid, MaildirId)],
     ) -> Result<(), Ended> {
+        let key = scene.base.key;
+        let known = key != MailboxKey(0) && !links.is_empty() && self.state.full_at(key)? > 0;
+        if known {
+            return Ok(());
+        }
         for (uid, file) in links {
             let told = scene.remote.seen.get(uid).cloned().flatten();
             let (Some(letters), Some(there)) = (scene.local.carried.get(file), told) else {

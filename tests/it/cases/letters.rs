@@ -269,6 +269,21 @@ fn a_file_that_is_being_uploaded_keeps_its_keywords() {
     }
 }
 
+/// A file that is new in a mailbox that was compared, and no known message, was tagged there.
+#[test]
+fn a_message_new_on_both_sides_gets_the_keywords_of_both() {
+    row(
+        "new on both sides, tagged with the letter of another mailbox",
+        tables,
+        |w| {
+            let new = b"Subject: new\r\n\r\nnew\r\n";
+            w.local.add(&mb("B"), new, todo());
+            w.remote.add(&mb("B"), new, work());
+        },
+        "A: msg(work); B: new(todo work) other(todo); C: ; INBOX: ",
+    );
+}
+
 /// Files keep their letters when the table of their mailbox is lost; the state and the server know
 /// what they were.
 #[test]
