@@ -46,7 +46,8 @@ fn copied(w: &mut TwoSides, to: &str) -> MaildirId {
 
 /// Both kinds of filing, to a mailbox where the letter means another keyword, and to one without.
 fn filed(name: &str, act: fn(&mut TwoSides), want: [&str; 2]) {
-    let cases: [(&str, fn(&mut TwoSides)); 4] = [
+    type Filing = (&'static str, fn(&mut TwoSides));
+    let cases: [Filing; 4] = [
         ("moved", |w| drop(moved(w, "B"))),
         ("copied", |w| drop(copied(w, "B"))),
         ("moved, no table", |w| drop(moved(w, "C"))),
