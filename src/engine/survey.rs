@@ -12,8 +12,9 @@ use crate::model::{MailboxBase, MailboxKey, MailboxName, MaildirId, Pair, Side, 
 use crate::reconcile::anew;
 use crate::reconcile::leaving;
 use crate::reconcile::mailboxes::{self, Step};
+use crate::reconcile::renames;
 use crate::reconcile::settled::Moves;
-use crate::reconcile::{Coverage, Look, MailboxAction, MailboxPlan, News, messages};
+use crate::reconcile::{Coverage, Look, MailboxAction, MailboxPlan, News, Presence, messages};
 use crate::store::{Keep, Next, Serve, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -196,7 +197,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         ];
         let [left_remote, left_local] = &cursors;
         let (keys, due) = (self.state.mailboxes()?, self.due()?);
-        let local = self.local.list(left_local).await?;
+        let mut local = self.local.list(left_local).await?;
+        if local
+            .iter()
+            .any(|one| matches!(one.presence, Presence::Vacant(_)))
+        {
+            local = renames::without_shells(&self.state.homes()?, local);
+        }
         self.foresee(&local, &keys, &due);
         let remote = self.remote.list(left_remote).await?;
         let mut returning = leaving::returning(&remote, &report.unnamed, &self.policy);

@@ -83,6 +83,26 @@ pub fn suspects(side: Side, homes: &[Home], listed: &[Listed]) -> Vec<Suspect> {
     all
 }
 
+/// Listings in which the directory of a mailbox whose parts lie under another name is a plain
+/// directory: the mailbox was renamed, and its file system is there.
+pub fn without_shells(homes: &[Home], mut local: Vec<Listed>) -> Vec<Listed> {
+    let text = |one: &Listed| one.identity.as_ref().map(|identity| identity.text.clone());
+    let mailboxes = local.iter().filter(|one| one.presence == Presence::Mailbox);
+    let mailboxes: BTreeSet<String> = mailboxes.filter_map(text).collect();
+    let renamed = |home: &&Home| home.local.as_ref().is_some_and(|at| mailboxes.contains(at));
+    let renamed: BTreeSet<&MailboxName> = homes
+        .iter()
+        .filter(renamed)
+        .map(|home| &home.name)
+        .collect();
+    for one in &mut local {
+        if matches!(one.presence, Presence::Vacant(_)) && renamed.contains(&one.name) {
+            one.presence = Presence::Container;
+        }
+    }
+    local
+}
+
 /// What is known of the names of an account.
 #[derive(Debug)]
 pub struct Case<'a> {

@@ -189,6 +189,17 @@ impl Play {
                 stage.uploads_anew(&mailbox.unwrap_or_default());
             }
             stage.clock += 60 * 1_000_000_000;
+            for error in &report.errors {
+                // The user deletes the directory that a renamed or deleted mailbox left, as told.
+                let shell = error.text.contains("is there without cur and new");
+                if let (Some(mailbox), true) = (&error.mailbox, shell) {
+                    let path = Path::new(ROOT).join(mailbox.to_string());
+                    stage.note(&format!("here: remove {}", path.display()));
+                    let now = stage.now();
+                    let _gone = stage.fs.remove_all(&path, now);
+                    stage.fs.sync_last();
+                }
+            }
             if report
                 .errors
                 .iter()
