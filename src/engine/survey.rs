@@ -14,7 +14,9 @@ use crate::reconcile::leaving;
 use crate::reconcile::mailboxes::{self, Step};
 use crate::reconcile::renames;
 use crate::reconcile::settled::Moves;
-use crate::reconcile::{Coverage, Look, MailboxAction, MailboxPlan, News, Presence, messages};
+use crate::reconcile::{
+    Coverage, Cursor, Listed, Look, MailboxAction, MailboxPlan, News, Presence, messages,
+};
 use crate::store::{Keep, Next, Serve, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -190,6 +192,19 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok((actions, works))
     }
 
+    /// The listing of the disk.
+    async fn listed_here(
+        &mut self,
+        left: &BTreeMap<MailboxName, Cursor>,
+    ) -> Result<Vec<Listed>, Ended> {
+        let local = self.local.list(left).await?;
+        let vacant = |one: &Listed| matches!(one.presence, Presence::Vacant(_));
+        match local.iter().any(vacant) {
+            true => Ok(renames::without_shells(&self.state.homes()?, local)),
+            false => Ok(local),
+        }
+    }
+
     async fn overview(&mut self, report: &mut Report) -> Result<Overlook, Ended> {
         let cursors = [
             self.state.cursors(Side::Remote)?,
@@ -197,13 +212,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         ];
         let [left_remote, left_local] = &cursors;
         let (keys, due) = (self.state.mailboxes()?, self.due()?);
-        let mut local = self.local.list(left_local).await?;
-        if local
-            .iter()
-            .any(|one| matches!(one.presence, Presence::Vacant(_)))
-        {
-            local = renames::without_shells(&self.state.homes()?, local);
-        }
+        let local = self.listed_here(left_local).await?;
         self.foresee(&local, &keys, &due);
         let remote = self.remote.list(left_remote).await?;
         let mut returning = leaving::returning(&remote, &report.unnamed, &self.policy);

@@ -133,7 +133,9 @@ impl Stage {
                 let lent = side == 1 && what.contains("/quarantine/") && what.contains("/mailbox.");
                 let cause = c.deleted > 0 || c.moved || lent;
                 let gone = !after[side].contains_key(n);
-                if gone {
+                // P9 is exact for what has one place only: a user may take the other copy of a
+                // message away while ours is deleted.
+                if gone && !c.moved && c.copied == 0 {
                     let now = self.now() / 1_000_000_000;
                     self.gone.push((now, [Side::Remote, Side::Local][side]));
                 }
