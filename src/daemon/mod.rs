@@ -1,7 +1,7 @@
 //! Keeps accounts in step for ever.
 //!
 //! Reading order: an account that is ready to run ([`open`], [`secret`], [`cycle`], [`told`],
-//! [`flow`], [`adopt`], [`memory`]); when to do what ([`agenda`], [`backoff`], [`bell`]); one
+//! [`flow`], [`mod@adopt`], [`memory`]); when to do what ([`agenda`], [`backoff`], [`bell`]); one
 //! account kept ([`keeper`] at its [`desk`], [`aftermath`], [`board`], [`pulse`], and behind the
 //! desk [`account`] with [`ears`] and [`hooks`]); all accounts of a process ([`house`],
 //! [`mod@watch`], [`signals`], [`outside`], [`systemd`]); talking to it ([`protocol`],
