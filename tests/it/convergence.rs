@@ -343,7 +343,7 @@ fn runs(lane: u64) {
         }
         return;
     }
-    let total = number("MAILTIDE_RUNS").unwrap_or(50_000);
+    let total = number("MAILTIDE_RUNS").unwrap_or(7_000);
     let mut done = Done::default();
     for n in 0..total / 2 {
         let seed = 1 + n * 2 + lane;
