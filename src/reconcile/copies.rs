@@ -1,8 +1,9 @@
 //! Copies of messages that stayed, and messages that come back. Part of the table of moves.
 
 use super::action::{Action, Duplicate, Recall};
-use super::assign::{Source, marked, take};
+use super::assign::{Source, marked};
 use super::moves::{Group, Table};
+use super::pool::Wanted;
 use super::sighting::Kept;
 use crate::model::{Id, Side};
 
@@ -11,8 +12,10 @@ impl Table<'_> {
     pub(super) fn copies(&mut self, sources: &[Source], mut group: Group<'_>) {
         group.uids.retain(|v| !marked(&v.flags));
         group.files.retain(|g| !marked(&g.flags));
-        for v in group.uids {
-            if let Some(g) = take(&mut group.files, &v.mailbox) {
+        let here = sources.iter().find_map(|s| Some((s.file.clone()?, s.size)));
+        let there = sources.iter().find_map(|s| Some((s.uid.clone()?, s)));
+        for v in group.uids.drain() {
+            if let Some(g) = group.files.take(&Wanted::In(&v.mailbox)) {
                 let links = self.out.links.entry(v.mailbox).or_default();
                 links.push((v.id, g.id));
                 continue;
@@ -20,8 +23,7 @@ impl Table<'_> {
             if !self.policy.flows_to(Side::Local) {
                 continue;
             }
-            let source = sources.iter().find_map(|s| Some((s.file.clone()?, s.size)));
-            if let Some(((from, file), size)) = source {
+            if let Some(((from, file), size)) = here.clone() {
                 self.out.uids.insert((v.mailbox.clone(), v.id));
                 let action = Action::Duplicate(Box::new(Duplicate {
                     from,
@@ -33,8 +35,7 @@ impl Table<'_> {
                     kin: v.kin,
                 }));
                 self.act(v.mailbox, action);
-            } else if !group.kept.is_empty() {
-                let Kept { flags, path, .. } = group.kept.remove(0);
+            } else if let Some(Kept { flags, path, .. }) = group.kept.pop_front() {
                 self.out.uids.insert((v.mailbox.clone(), v.id));
                 let action = Action::Recall(Box::new(Recall {
                     uid: v.id,
@@ -50,9 +51,8 @@ impl Table<'_> {
                 self.out.lost.insert((v.mailbox, v.id.any()));
             }
         }
-        for g in group.files {
-            let source = sources.iter().find_map(|s| Some((s.uid.clone()?, s)));
-            let Some(((from, uid), source)) = source else {
+        for g in group.files.drain() {
+            let Some(((from, uid), source)) = there.clone() else {
                 let lost = group.lost_there.then(|| (g.mailbox, g.id.any()));
                 self.out.lost.extend(lost);
                 continue;

@@ -37,8 +37,9 @@ impl Table<'_> {
                 known, uids, files, ..
             } = group;
             let pair = known.iter().position(|known| known.pair.id == cut.pair);
-            let file = |g: &Sighting<MaildirId>| (&g.mailbox, &g.id) == (&cut.to.0, &cut.to.1);
-            let (Some(pair), Some(g)) = (pair, files.iter().position(file)) else {
+            let file = |g: &Sighting<MaildirId>| g.mailbox == cut.to.0;
+            let there = |g: &Sighting<MaildirId>| (&g.mailbox, &g.id) == (&cut.to.0, &cut.to.1);
+            let (Some(pair), true) = (pair, files.iter().any(there)) else {
                 continue;
             };
             let original = |v: &Sighting<Uid>| (&v.mailbox, v.id) == (&cut.from.0, cut.from.1);
@@ -47,14 +48,20 @@ impl Table<'_> {
             let arrived = uids.iter().find(|v| copy(v) && !original(v));
             match arrived.map(|v| v.id) {
                 Some(uid) if left && self.may_leave_there(&cut.from.0, &cut.to.0) => {
-                    let (known, g) = (known.remove(pair), files.remove(g));
+                    let known = known.remove(pair);
+                    let Some(g) = files.take_named(&cut.to.1, file) else {
+                        continue;
+                    };
                     uids.retain(|v| !original(v) && (&v.mailbox, v.id) != (&cut.to.0, uid));
                     let from = (cut.from.0.clone(), cut.from.1.any());
                     let arrived = (Some(uid.any()), g.size);
                     self.travel(name(&known.pair), from, (g.mailbox, g.id.any()), arrived);
                 }
                 None if cut.may_come => {
-                    let (known, g) = (known.remove(pair), files.remove(g));
+                    let known = known.remove(pair);
+                    let Some(g) = files.take_named(&cut.to.1, file) else {
+                        continue;
+                    };
                     self.out.pairs.insert(known.pair.id);
                     self.out.astray.insert(g.id, g.mailbox);
                     uids.retain(|v| !original(v));

@@ -36,6 +36,8 @@ pub mod settled;
 
 mod assign;
 
+mod pool;
+
 pub mod cut_moves;
 
 mod copies;

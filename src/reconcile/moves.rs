@@ -7,14 +7,15 @@
 //! (`engine::elsewhere`). Of several equal ones each is used once, so none is ever lost.
 
 use super::action::{Action, Move, PairRef, Rekey};
-use super::assign::{Prefer, Source, assign, marked, take};
+use super::assign::{Prefer, Source, assign, marked};
 use super::cut_moves::CutMove;
 use super::policy::Policy;
+use super::pool::{Pool, Wanted};
 use super::seen::{marked_by_us, name, unmark};
 use super::settled::Moves;
 use super::sighting::{Kept, Known, Sighting, Whereabouts};
 use crate::model::{AnyId, ContentHash, Flags, Id, MailboxName, MaildirId, PairId, Side, Uid};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// All that is known of messages that may have been moved or copied.
 #[derive(Debug)]
@@ -57,7 +58,7 @@ pub fn decide(case: Case<'_>) -> Moves {
         groups.entry(file.hash).or_default().files.push(file);
     }
     for one in kept {
-        groups.entry(one.hash).or_default().kept.push(one);
+        groups.entry(one.hash).or_default().kept.push_back(one);
     }
     let mut cuts: BTreeMap<PairId, Vec<&CutMove>> = BTreeMap::new();
     for one in cut {
@@ -79,9 +80,9 @@ pub fn decide(case: Case<'_>) -> Moves {
 #[derive(Default)]
 pub(super) struct Group<'a> {
     pub known: Vec<&'a Known>,
-    pub uids: Vec<Sighting<Uid>>,
-    pub files: Vec<Sighting<MaildirId>>,
-    pub kept: Vec<Kept>,
+    pub uids: Pool<Uid>,
+    pub files: Pool<MaildirId>,
+    pub kept: VecDeque<Kept>,
     /// Whether the server has lost one of which it is not known where it went.
     pub lost_there: bool,
     /// Whether the disk has.
@@ -105,17 +106,16 @@ impl Table<'_> {
             let wanted = !lost.contains(&known.local);
             (known.remote == Whereabouts::Gone).then_some(wanted)
         };
-        let kin = |known: &Known, new: &Sighting<Uid>| {
-            known.mailbox == new.mailbox || (new.kin.is_some() && new.kin == known.pair.kin)
-        };
-        let mut there = assign(&group.known, &mut group.uids, &lost_there, &[&kin]);
+        let prefer: [Prefer<'_, Uid>; 1] = [&|known| Wanted::Akin(&known.mailbox, known.pair.kin)];
+        let mut there = assign(&group.known, &mut group.uids, &lost_there, &prefer);
         let lost_here = |known: &Known| {
             let wanted = known.remote != Whereabouts::Gone || there.contains_key(&known.pair.id);
             (known.local == Whereabouts::Gone).then_some(wanted)
         };
-        let same_name = |known: &Known, new: &Sighting<MaildirId>| known.pair.file == new.id;
-        let same_place = |known: &Known, new: &Sighting<MaildirId>| known.mailbox == new.mailbox;
-        let prefer: [Prefer<'_, MaildirId>; 2] = [&same_name, &same_place];
+        let prefer: [Prefer<'_, MaildirId>; 2] =
+            [&|known| Wanted::Named(&known.pair.file), &|known| {
+                Wanted::In(&known.mailbox)
+            }];
         let mut here = assign(&group.known, &mut group.files, &lost_here, &prefer);
         for known in std::mem::take(&mut group.known) {
             let (v, g) = (there.remove(&known.pair.id), here.remove(&known.pair.id));
@@ -133,19 +133,22 @@ impl Table<'_> {
         let mut sources = Vec::new();
         let both =
             |known: &Known| (known.remote, known.local) == (Whereabouts::Gone, Whereabouts::Gone);
+        let Group {
+            known, uids, files, ..
+        } = group;
+        let mut from = 0;
         for by_name in [true, false] {
-            let Group {
-                known, uids, files, ..
-            } = group;
             known.retain(|known| {
-                let found = files.iter().position(|g| {
-                    let fits = !by_name || known.pair.file == g.id;
-                    both(known) && fits && uids.iter().any(|v| v.mailbox == g.mailbox)
-                });
-                let Some(g) = found.map(|at| files.remove(at)) else {
+                if !both(known) {
                     return true;
+                }
+                let fits = |g: &Sighting<MaildirId>| uids.has(&Wanted::In(&g.mailbox));
+                let found = match by_name {
+                    true => files.take_named(&known.pair.file, fits),
+                    false => files.take_after(&mut from, fits),
                 };
-                if let Some(v) = take(uids, &g.mailbox) {
+                let Some(g) = found else { return true };
+                if let Some(v) = uids.take(&Wanted::In(&g.mailbox)) {
                     let (uid, file) =
                         ((v.mailbox.clone(), v.id), (g.mailbox.clone(), g.id.clone()));
                     sources.push(Source {
@@ -203,8 +206,8 @@ impl Table<'_> {
             // Rows 16, 21, 29, 35: what was moved is new where it is.
             (_, v, _, g) => {
                 source.file = None;
-                group.uids.extend(v);
-                group.files.extend(g);
+                v.into_iter().for_each(|v| group.uids.push(v));
+                g.into_iter().for_each(|g| group.files.push(g));
             }
         }
         source
@@ -263,7 +266,7 @@ impl Table<'_> {
             self.out.files.insert((g.mailbox, g.id));
             return self.act(known.mailbox.clone(), unmark(&known.pair));
         }
-        let arrived = take(&mut group.uids, &g.mailbox).map(|v| v.id.any());
+        let arrived = group.uids.take(&Wanted::In(&g.mailbox)).map(|v| v.id.any());
         let from = (known.mailbox.clone(), pair.uid.any());
         self.travel(pair, from, (g.mailbox, g.id.any()), (arrived, g.size));
     }
@@ -289,7 +292,7 @@ impl Table<'_> {
         if !self.policy.deletes_on(Side::Local) {
             return group.uids.push(v);
         }
-        let arrived = take(&mut group.files, &v.mailbox);
+        let arrived = group.files.take(&Wanted::In(&v.mailbox));
         let arrived = arrived.map_or((None, None), |g| (Some(g.id.any()), g.size));
         let from = (known.mailbox.clone(), pair.file.any());
         self.travel(pair, from, (v.mailbox, v.id.any()), arrived);

@@ -52,6 +52,14 @@ fn filled(n: usize) -> TwoSides {
     w
 }
 
+/// The same, and all messages are equal.
+fn alike(n: usize) -> TwoSides {
+    let mut w = world(&[a()], n, |_| body(0));
+    w.remote.create(&b());
+    w.sync_ok();
+    w
+}
+
 /// `n` mailboxes of two messages.
 fn many(n: usize) -> TwoSides {
     let names: Vec<MailboxName> = (0..n).map(|n| mb(&format!("M{n:05}"))).collect();
@@ -119,18 +127,33 @@ fn moves_take_work_in_proportion() {
 
 #[test]
 fn copies_take_work_in_proportion() {
-    let here = |w: &mut TwoSides| {
-        for file in w.local.ids(&a()) {
-            w.local.copy(&a(), &file, &b());
-        }
-    };
-    grows("copied here", filled, here, |r| r.copied_remote);
-    let there = |w: &mut TwoSides| {
-        for uid in w.remote.ids(&a()) {
-            w.remote.copy(&a(), &uid, &b());
-        }
-    };
-    grows("copied there", filled, there, |r| r.copied_local);
+    grows("copied here", filled, copied_here, |r| r.copied_remote);
+    grows("copied there", filled, copied_there, |r| r.copied_local);
+}
+
+fn copied_here(w: &mut TwoSides) {
+    for file in w.local.ids(&a()) {
+        w.local.copy(&a(), &file, &b());
+    }
+}
+
+fn copied_there(w: &mut TwoSides) {
+    for uid in w.remote.ids(&a()) {
+        w.remote.copy(&a(), &uid, &b());
+    }
+}
+
+#[test]
+fn equal_messages_take_work_in_proportion() {
+    grows("equal, moved here", alike, moved_here, |r| r.moved_remote);
+    grows("equal, moved there", alike, moved_there, |r| r.moved_local);
+    grows("equal, copied here", alike, copied_here, |r| {
+        r.copied_remote
+    });
+    grows("equal, copied there", alike, copied_there, |r| {
+        r.copied_local
+    });
+    grows("equal, met anew", alike, forget, |r| r.linked);
 }
 
 fn flag(flags: &mut Flags) {
