@@ -11,7 +11,7 @@ use crate::model::{
 use crate::reconcile::Outcome;
 use crate::state::{Done, State};
 use crate::store::{Delivered, Keep, Place, Published, StoreError};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -103,6 +103,8 @@ pub(super) struct Desk<'a, L: Keep<Id = MaildirId>> {
     pub arrivals: RefCell<Arrivals<L::Receiver>>,
     /// Mailboxes where something was left undone.
     pub unsound: RefCell<BTreeSet<MailboxName>>,
+    /// Whether a message came since this was asked last.
+    pub came: Cell<bool>,
     pub observer: &'a dyn Observer,
     pub now: &'a dyn Fn() -> i64,
 }
@@ -199,6 +201,7 @@ impl<L: Keep<Id = MaildirId>> Desk<'_, L> {
                     return Err(StoreError::Bug(what));
                 }
                 Delivered::Refused(why) => refusals.push((uid, why)),
+                Delivered::Unanswered(error) => return Err(error),
             }
         }
         for (uid, why) in refusals {

@@ -67,7 +67,8 @@ pub(super) fn refused(id: AnyId, want: &Wanted, why: String, now: i64) -> Aside 
 
 pub(super) fn refusal(aside: &Aside) -> String {
     format!(
-        "{} was refused by the {} side and is set aside (tried {} times, tried again later): {}",
+        "{} could not be copied to the {} side and is set aside (tried {} times, tried again \
+         later): {}",
         aside.id,
         aside.id.side().other(),
         aside.attempts,
@@ -97,7 +98,7 @@ mod tests {
         assert_eq!(all, [1, 2, 4, 8, 16, 24, 24]);
         assert_eq!(hours(u32::MAX), 24);
         assert_eq!(aside(u32::MAX).attempts, u32::MAX);
-        let text = "UID 7 was refused by the local side and is set aside \
+        let text = "UID 7 could not be copied to the local side and is set aside \
                     (tried 1 times, tried again later): no";
         assert_eq!(refusal(&aside(0)), text);
     }

@@ -1,16 +1,19 @@
 //! Copying mail to disk, over as many connections as there are. What came is published and recorded
-//! by [`super::arrivals`].
+//! by [`super::arrivals`]; messages at which the connection breaks are asked for again by
+//! [`super::breaks`].
 
 use super::account::Account;
 use super::arrivals::{Arrived, Desk, DownloadJob, Whole};
+use super::breaks::{Break, Breaks, ask_singly};
 use super::copy::wanted;
 use super::lanes::side_by_side;
 use super::report::{Ended, Event, Observer, Report};
 use super::work::Work;
 use crate::model::{AnyId, Canonical, Heading, Kin, MailboxName, MaildirId, Origin, Uid};
 use crate::reconcile::Action;
+use crate::state::Suspects;
 use crate::store::{About, Delivery, Keep, Next, Receiver, Serve, Sink, StoreError};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, VecDeque};
 
 /// Messages of one mailbox that are asked for together.
@@ -53,7 +56,49 @@ impl<'a> Portion<'a> {
         &self.work.base.name
     }
 
-    fn begin(&self) -> DownloadJob {
+    /// How many messages it has.
+    pub fn count(&self) -> usize {
+        self.at.len()
+    }
+
+    /// Those of its messages that are wanted, and the others.
+    pub fn partition(self, wants: impl Fn(Uid) -> bool) -> (Portion<'a>, Portion<'a>) {
+        let work = self.work;
+        let uid = |at: &u32| match work.plan.actions.get(*at as usize) {
+            Some(Action::Copy {
+                from: AnyId::Remote(uid),
+                ..
+            }) => Some(*uid),
+            _ => None,
+        };
+        let (wanted, others) = self
+            .at
+            .into_iter()
+            .partition(|at| uid(at).is_some_and(&wants));
+        let part = |at| Portion { work, at };
+        (part(wanted), part(others))
+    }
+
+    /// The message that a server answers first, and the others in two halves; none is empty.
+    pub fn narrowed(self) -> Vec<Portion<'a>> {
+        // Newest first.
+        let (work, mut at) = (self.work, self.at);
+        let first = at.pop().into_iter().collect::<Vec<u32>>();
+        let old = at.split_off(at.len() / 2);
+        let mut parts = vec![first, old, at];
+        parts.retain(|at| !at.is_empty());
+        let part = |at| Portion { work, at };
+        parts.into_iter().map(part).collect()
+    }
+
+    /// Whether all of it was set aside before.
+    pub fn was_set_aside(&self) -> bool {
+        let mut all = self.begin().wanted.into_values();
+        all.all(|wanted| wanted.attempts > 0)
+    }
+
+    /// The messages as a job.
+    pub fn begin(&self) -> DownloadJob {
         let work = self.work;
         let action = |at: &u32| work.plan.actions.get(*at as usize);
         let wanted =
@@ -75,10 +120,11 @@ impl<'a> Portion<'a> {
 }
 
 /// What the lanes of a download share. One thread runs them all, in turns.
-struct Shared<'a, L: Keep<Id = MaildirId>> {
-    desk: Desk<'a, L>,
+pub(super) struct Shared<'a, L: Keep<Id = MaildirId>> {
+    pub desk: Desk<'a, L>,
     portions: RefCell<VecDeque<Portion<'a>>>,
-    stop: &'a super::report::Stop,
+    pub breaks: Breaks<'a>,
+    pub stop: &'a super::report::Stop,
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
@@ -89,7 +135,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         portions: Vec<Portion<'_>>,
         report: &mut Report,
     ) -> Result<BTreeSet<MailboxName>, Ended> {
-        let messages: usize = portions.iter().map(|portion| portion.at.len()).sum();
+        let (portions, later) = without(portions, &self.state.suspects()?);
+        let messages: usize = portions.iter().map(Portion::count).sum();
         let lanes = portions.len().min(messages.div_ceil(LOAD));
         let shared = Shared {
             desk: Desk {
@@ -98,15 +145,19 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 report: RefCell::new(report),
                 arrivals: RefCell::default(),
                 unsound: RefCell::default(),
+                came: Cell::default(),
                 observer: self.observer,
                 now: &*self.world.now,
             },
             portions: RefCell::new(portions.into()),
+            breaks: Breaks::of(later),
             stop: &self.stop,
         };
-        let lanes = side_by_side(&mut *self.remote, lanes, async |remote: &mut R| {
-            lane(remote, &shared).await
-        });
+        let lanes = async {
+            let each = async |remote: &mut R| lane(remote, &shared).await;
+            side_by_side(&mut *self.remote, lanes, each).await?;
+            ask_singly(&mut *self.remote, &shared).await
+        };
         let now_and_then = async {
             let ended = shared.desk.settle_now_and_then().await;
             shared.portions.borrow_mut().clear();
@@ -118,6 +169,35 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         ended.and(waited).and(settled)?;
         Ok(shared.desk.unsound.into_inner())
     }
+}
+
+/// The portions without the messages at which the connection broke before, and these: first those
+/// at which it broke least often.
+fn without<'a>(
+    portions: Vec<Portion<'a>>,
+    suspects: &Suspects,
+) -> (Vec<Portion<'a>>, Vec<Portion<'a>>) {
+    let (mut now, mut later) = (Vec::new(), Vec::new());
+    for mut portion in portions {
+        let known = suspects.get(&portion.work.base.key);
+        let breaks: BTreeSet<u32> = known.into_iter().flatten().map(|(_, n)| *n).collect();
+        for times in breaks {
+            let broke = |uid| {
+                let known = known.and_then(|known| known.get(&AnyId::Remote(uid)));
+                known == Some(&times)
+            };
+            let (suspected, others) = portion.partition(broke);
+            later.push((times, suspected));
+            portion = others;
+        }
+        now.push(portion);
+    }
+    later.sort_by_key(|(times, _)| *times);
+    let mut later: Vec<Portion<'a>> = later.into_iter().map(|(_, portion)| portion).collect();
+    for all in [&mut now, &mut later] {
+        all.retain(|portion| portion.count() > 0);
+    }
+    (now, later)
 }
 
 /// Runs something to its end, and something else beside it for as long as that takes, or until it
@@ -138,12 +218,12 @@ async fn lane<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
     remote: &mut R,
     shared: &Shared<'_, L>,
 ) -> Result<(), Ended> {
-    let mut taken: VecDeque<DownloadJob> = VecDeque::new();
+    let mut taken: VecDeque<(Portion<'_>, DownloadJob)> = VecDeque::new();
     loop {
         if shared.stop.requested() {
             return Err(Ended::Stopped);
         }
-        while taken.iter().map(|job| job.wanted.len()).sum::<usize>() < AHEAD {
+        while taken.iter().map(|(_, job)| job.wanted.len()).sum::<usize>() < AHEAD {
             let Some(portion) = shared.portions.borrow_mut().pop_front() else {
                 break;
             };
@@ -151,9 +231,9 @@ async fn lane<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
             remote
                 .foresee(&[Next::Read(&job.place, &job.uids())])
                 .await?;
-            taken.push_back(job);
+            taken.push_back((portion, job));
         }
-        let Some(job) = taken.pop_front() else {
+        let Some((portion, job)) = taken.pop_front() else {
             return Ok(());
         };
         let mailbox = job.place.mailbox.clone();
@@ -162,24 +242,36 @@ async fn lane<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
             true => shared.desk.settle().await,
             false => Ok(()),
         };
-        match settled.and(done) {
-            Ok(()) => {}
+        let broke = match settled.and(done) {
+            Ok(broke) => broke,
             Err(Ended::Store(error)) if error.is_local_to_mailbox() => {
                 shared.desk.pass_over(&mailbox, &error);
+                continue;
             }
             Err(ended) => {
                 shared.portions.borrow_mut().clear();
                 return Err(ended);
             }
+        };
+        if let Err(ended) = shared.breaks.note(&shared.desk, portion, broke.as_ref()) {
+            shared.portions.borrow_mut().clear();
+            return Err(ended);
+        }
+        if let Some(broke) = broke
+            && !remote.connect().await
+        {
+            shared.portions.borrow_mut().clear();
+            return Err(broke.error.into());
         }
     }
 }
 
-async fn download_batch<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
+/// Asks for messages; answers with the break, if the connection broke before all were answered.
+pub(super) async fn download_batch<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
     remote: &mut R,
     desk: &Desk<'_, L>,
     job: DownloadJob,
-) -> Result<(), Ended> {
+) -> Result<Option<Break>, Ended> {
     let receiver = desk.local.lock().await.receive(&job.place).await?;
     let mut down = Down {
         receiver,
@@ -191,6 +283,7 @@ async fn download_batch<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
         heading: Heading::default(),
         named: remote.names_messages(),
         bytes: 0,
+        disk_failed: false,
     };
     let read = remote.read(&job.place, &job.uids(), &mut down).await;
     if read.is_err() {
@@ -201,8 +294,31 @@ async fn download_batch<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
         got,
         failed,
         bytes,
+        disk_failed,
         ..
     } = down;
+    let broke = match &read {
+        Err(error @ StoreError::Retry(_)) if !disk_failed => {
+            let answered = got.iter().map(|whole| whole.uid);
+            let answered: BTreeSet<Uid> =
+                answered.chain(failed.iter().map(|(uid, _)| *uid)).collect();
+            Some(Break {
+                left: job
+                    .wanted
+                    .keys()
+                    .copied()
+                    .collect::<BTreeSet<Uid>>()
+                    .difference(&answered)
+                    .copied()
+                    .collect(),
+                error: error.clone(),
+            })
+        }
+        _ => None,
+    };
+    if !got.is_empty() {
+        desk.came.set(true);
+    }
     desk.report.borrow_mut().bytes_down += bytes;
     // What came whole is kept, even when the connection broke after it.
     desk.take_in(Arrived {
@@ -211,7 +327,10 @@ async fn download_batch<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
         got,
         failed,
     });
-    read.map_err(Ended::from)
+    match broke {
+        Some(broke) => Ok(Some(broke)),
+        None => read.map(|()| None).map_err(Ended::from),
+    }
 }
 
 /// Takes what the server sends to the disk, and hashes it on the way.
@@ -226,13 +345,23 @@ struct Down<'a, C: Receiver<Id = MaildirId>> {
     /// Whether the server names messages itself, so that an envelope is of no use.
     named: bool,
     bytes: u64,
+    /// Whether the disk ended it, and not the server.
+    disk_failed: bool,
+}
+
+impl<C: Receiver<Id = MaildirId>> Down<'_, C> {
+    fn on_disk(&mut self, done: Result<(), StoreError>) -> Result<(), StoreError> {
+        self.disk_failed |= done.is_err();
+        done
+    }
 }
 
 impl<C: Receiver<Id = MaildirId>> Sink<Uid> for Down<'_, C> {
     async fn begin(&mut self, size: u64, _: Option<&About<Uid>>) -> Result<(), StoreError> {
         self.hash = Canonical::default();
         self.heading = Heading::default();
-        self.receiver.begin(size, None).await
+        let begun = self.receiver.begin(size, None).await;
+        self.on_disk(begun)
     }
 
     async fn chunk(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
@@ -240,13 +369,14 @@ impl<C: Receiver<Id = MaildirId>> Sink<Uid> for Down<'_, C> {
         self.heading.update(bytes);
         self.bytes += bytes.len() as u64;
         self.observer.event(Event::Bytes(bytes.len() as u64));
-        self.receiver.chunk(bytes).await
+        let taken = self.receiver.chunk(bytes).await;
+        self.on_disk(taken)
     }
 
     async fn end(&mut self, about: About<Uid>) -> Result<(), StoreError> {
         if !self.job.wanted.contains_key(&about.id) {
             // The answer to another question (H08); it must not become a file.
-            return self.receiver.abandon().await;
+            return self.abandon().await;
         }
         let (tag, flags) = (self.got.len(), about.flags.clone());
         let envelope = |date| Kin::envelope(&self.heading.message_id(), date, about.stored);
@@ -264,18 +394,22 @@ impl<C: Receiver<Id = MaildirId>> Sink<Uid> for Down<'_, C> {
             epoch,
             uid: about.id,
         });
-        self.receiver
+        let date = about.date;
+        let ended = self
+            .receiver
             .end(Delivery {
                 tag,
                 flags,
-                date: about.date,
+                date,
                 origin,
             })
-            .await
+            .await;
+        self.on_disk(ended)
     }
 
     async fn abandon(&mut self) -> Result<(), StoreError> {
-        self.receiver.abandon().await
+        let removed = self.receiver.abandon().await;
+        self.on_disk(removed)
     }
 
     async fn fail(&mut self, id: Uid, why: String) -> Result<(), StoreError> {

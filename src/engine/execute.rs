@@ -125,7 +125,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 work.sound = false;
             }
         }
-        let uploads: Vec<UploadJob> = works.values().filter_map(UploadJob::of).collect();
+        let suspects = self.state.suspects()?;
+        let job = |work: &Work| UploadJob::of(work, &suspects);
+        let uploads: Vec<UploadJob> = works.values().filter_map(job).collect();
         for name in self.upload(uploads, report).await? {
             if let Some(work) = works.get_mut(&name) {
                 work.sound = false;

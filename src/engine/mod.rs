@@ -7,7 +7,8 @@
 //! [`astray`] and [`carried`] for what moved while it was uploaded, here or there), [`rematch`] and
 //! [`renumber`] (finding the same message again), [`prove`] (whether UIDs mean what they meant),
 //! [`execute`] (doing and recording what is in the [`work`]s, with [`begin`],
-//! [`download`], [`arrivals`], [`upload`], [`shift`], [`duplicate`], [`copy`], [`flags`],
+//! [`download`], [`arrivals`], [`breaks`] and [`resend`] (messages at which the connection
+//! breaks), [`upload`], [`shift`], [`duplicate`], [`copy`], [`flags`],
 //! [`flags_there`], [`doomed`], [`remove`], [`remove_here`] and [`remove_there`], on several
 //! connections by [`lanes`]), [`guarded`] (what the
 //! guard is told), [`rest`] (whether that was all), [`report`] (what is told about it).
@@ -66,11 +67,15 @@ mod cut_moves;
 
 mod arrivals;
 
+mod breaks;
+
 mod begin;
 
 mod download;
 
 mod upload;
+
+mod resend;
 
 mod shift;
 

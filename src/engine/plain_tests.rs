@@ -246,7 +246,10 @@ fn what_is_copied_knows_how_often_it_was_refused() {
 #[test]
 fn nothing_is_uploaded_where_something_could_not_be_done() {
     let mut one = work("A", vec![download(1)]);
-    assert!(UploadJob::of(&one).is_none(), "nothing is to be uploaded");
+    assert!(
+        UploadJob::of(&one, &BTreeMap::new()).is_none(),
+        "nothing is to be uploaded"
+    );
     let upload = Action::Copy {
         from: file(2).any(),
         flags: Flags::default(),
@@ -254,9 +257,12 @@ fn nothing_is_uploaded_where_something_could_not_be_done() {
         why: CopyWhy::New,
     };
     one.plan.actions.push(upload);
-    assert!(UploadJob::of(&one).is_some());
+    assert!(UploadJob::of(&one, &BTreeMap::new()).is_some());
     one.sound = false;
-    assert!(UploadJob::of(&one).is_none(), "the mailbox is not sound");
+    assert!(
+        UploadJob::of(&one, &BTreeMap::new()).is_none(),
+        "the mailbox is not sound"
+    );
 }
 
 #[test]

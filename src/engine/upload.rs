@@ -5,15 +5,16 @@
 use super::account::Account;
 use super::copy::{Wanted, change, refusal, refused, wanted};
 use super::report::{Ended, Event, Observer, Report};
+use super::resend::{Suspect, Way};
 use super::work::Work;
 use crate::model::{
     AnyId, Canonical, ContentHash, Flags, Heading, Id, Kin, MailboxKey, MailboxName, MaildirId,
     Side, Uid,
 };
 use crate::reconcile::Outcome;
-use crate::state::State;
+use crate::state::{State, Suspects};
 use crate::store::{About, Delivered, Delivery, Keep, Place, Receiver, Serve, Sink, StoreError};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Uploads that are noted and recorded together.
 const UP_BATCH: usize = 100;
@@ -25,25 +26,45 @@ const IN_DOUBT: usize = 500;
 #[derive(Debug)]
 pub(super) struct UploadJob {
     pub place: Place,
-    key: MailboxKey,
+    pub key: MailboxKey,
     wanted: Vec<(MaildirId, Wanted)>,
+    /// Those at which the connection broke before, and how often.
+    pub suspects: Vec<Suspect>,
     stores: crate::reconcile::FlagMask,
     top: u32,
 }
 
 impl UploadJob {
+    /// Its messages at which the connection broke before.
+    pub fn each_suspect(&self) -> impl Iterator<Item = (&UploadJob, &Suspect)> {
+        self.suspects.iter().map(move |suspect| (self, suspect))
+    }
+
     /// The uploads of a mailbox, if there are any.
-    pub fn of(work: &Work) -> Option<UploadJob> {
+    pub fn of(work: &Work, suspects: &Suspects) -> Option<UploadJob> {
         let upload = |action| match wanted(work, action)? {
             (AnyId::Local(file), wanted) => Some((file.clone(), wanted)),
             (AnyId::Remote(_), _) => None,
         };
         let wanted: Vec<_> = work.plan.actions.iter().filter_map(upload).collect();
         let (place, key, stores) = (work.place(), work.base.key, work.stores.clone());
-        (!wanted.is_empty() && work.sound).then_some(UploadJob {
+        if wanted.is_empty() || !work.sound {
+            return None;
+        }
+        let known = suspects.get(&key);
+        let breaks = |file: &MaildirId| known.and_then(|known| known.get(&file.clone().any()));
+        let (mut plain, mut broke) = (Vec::new(), Vec::new());
+        for wanted in wanted {
+            match breaks(&wanted.0).copied() {
+                Some(breaks) => broke.push(Suspect { wanted, breaks }),
+                None => plain.push(wanted),
+            }
+        }
+        Some(UploadJob {
             place,
             key,
-            wanted,
+            wanted: plain,
+            suspects: broke,
             stores,
             top: work.top,
         })
@@ -59,40 +80,42 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         jobs: Vec<UploadJob>,
         report: &mut Report,
     ) -> Result<BTreeSet<MailboxName>, Ended> {
-        let (mut open, mut unsound) = (VecDeque::new(), BTreeSet::new());
-        let sent = self.post(&jobs, &mut open, &mut unsound, report).await;
+        let mut way = Way::default();
+        let sent = self.post(&jobs, &mut way, report).await;
         // What was sent is recorded, whatever ended it.
-        while let Some(batch) = open.pop_front() {
-            self.take_answers(batch, &mut unsound, report).await?;
-        }
-        sent.map(|()| unsound)
+        let taken = self.take_until(0, &mut way, report).await;
+        sent.and(taken)?;
+        self.post_suspects(&jobs, &mut way, report).await?;
+        Ok(way.unsound)
     }
 
     async fn post<'j>(
         &mut self,
         jobs: &'j [UploadJob],
-        open: &mut VecDeque<Posted<'j, R::Receiver>>,
-        unsound: &mut BTreeSet<MailboxName>,
+        way: &mut Way<'j, R::Receiver>,
         report: &mut Report,
     ) -> Result<(), Ended> {
         for job in jobs {
             for batch in job.wanted.chunks(UP_BATCH) {
-                self.check_stop()?;
-                let on_their_way = |open: &VecDeque<Posted<'_, R::Receiver>>| {
-                    open.iter().map(|posted| posted.batch.len()).sum::<usize>()
-                };
-                while on_their_way(open) + batch.len() > IN_DOUBT
-                    && let Some(first) = open.pop_front()
-                {
-                    self.take_answers(first, unsound, report).await?;
-                }
-                let name = &job.place.mailbox;
-                match self.post_batch(job, batch, report).await {
-                    Ok(posted) => open.push_back(posted),
-                    Err(ended) => {
-                        let _reported = self.tolerate(name, Err(ended), report)?;
-                        unsound.insert(name.clone());
-                        break;
+                let mut left = batch;
+                while !left.is_empty() {
+                    self.check_stop()?;
+                    let room = IN_DOUBT.saturating_sub(left.len());
+                    self.take_until(room, way, report).await?;
+                    let name = &job.place.mailbox;
+                    let posted = match self.post_batch(job, left, report).await {
+                        Ok(posted) => posted,
+                        Err(ended) => {
+                            let _reported = self.tolerate(name, Err(ended), report)?;
+                            way.unsound.insert(name.clone());
+                            break;
+                        }
+                    };
+                    let broke = posted.broke.is_some();
+                    left = posted.after();
+                    way.open.push_back(posted);
+                    if broke {
+                        self.take_until(0, way, report).await?;
                     }
                 }
             }
@@ -100,7 +123,31 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
-    async fn post_batch<'j>(
+    /// Records what became of the batches that are under way, until there are no more messages than
+    /// this. An error when the connection broke and there is no other, or others broke as well.
+    async fn take_until(
+        &mut self,
+        messages: usize,
+        way: &mut Way<'_, R::Receiver>,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let mut broke = None;
+        while (broke.is_some() || way.messages() > messages)
+            && let Some(batch) = way.open.pop_front()
+        {
+            match self.take_answers(batch, way, report).await {
+                Ok(()) => {}
+                Err(Ended::Store(error @ StoreError::Retry(_))) => broke = Some(error),
+                Err(ended) => return Err(ended),
+            }
+        }
+        match broke {
+            None => Ok(()),
+            Some(error) => self.go_on_after(error, way).await,
+        }
+    }
+
+    pub(super) async fn post_batch<'j>(
         &mut self,
         job: &'j UploadJob,
         batch: &'j [(MaildirId, Wanted)],
@@ -126,6 +173,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             marked: false,
             sent: Vec::new(),
             failed: Vec::new(),
+            begun: None,
             hash: Canonical::default(),
             heading: Heading::default(),
             size: 0,
@@ -137,51 +185,55 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             receiver,
             sent,
             failed,
+            begun,
             bytes,
             ..
         } = up;
-        read?;
         report.bytes_up += bytes;
+        let broke = match read {
+            Ok(()) => None,
+            Err(error @ StoreError::Retry(_)) => Some(error),
+            Err(error) => return Err(error.into()),
+        };
         Ok(Posted {
             job,
             batch,
             receiver,
             sent,
             failed,
+            begun,
+            broke,
         })
     }
 
-    /// Records what became of a batch.
-    async fn take_answers(
+    /// Records what became of a batch. `Retry` when the connection broke before all was answered;
+    /// what was under way is noted then.
+    pub(super) async fn take_answers(
         &mut self,
         posted: Posted<'_, R::Receiver>,
-        unsound: &mut BTreeSet<MailboxName>,
+        way: &mut Way<'_, R::Receiver>,
         report: &mut Report,
     ) -> Result<(), Ended> {
-        let Posted {
-            job,
-            batch,
-            receiver,
-            sent,
-            failed,
-        } = posted;
-        let name = &job.place.mailbox;
-        let delivered = match receiver.finish().await {
-            Ok(delivered) => delivered,
+        let (job, batch, name) = (posted.job, posted.batch, &posted.job.place.mailbox);
+        let (mut answers, broke) = match posted.answers().await {
+            Ok(answered) => answered,
             Err(error) => {
                 let _reported = self.tolerate(name, Err(error.into()), report)?;
-                unsound.insert(name.clone());
+                way.unsound.insert(name.clone());
                 return Ok(());
             }
         };
-        let mut answers = Answers {
-            sent,
-            failed,
-            delivered,
-        };
+        if answers.any_stored() {
+            way.breaks = 0;
+        }
         let bare = answers.take_tagged(job, batch);
+        let suspects = answers.unanswered();
         if !self.record_uploads(job, batch, answers, report)? {
-            unsound.insert(name.clone());
+            way.unsound.insert(name.clone());
+        }
+        if let Some(error) = broke {
+            self.state.suspect(job.key, &suspects)?;
+            return Err(error.into());
         }
         if !bare.is_empty() {
             self.upload_bare(job, &bare, report).await?;
@@ -205,20 +257,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 return Ok(());
             }
         };
-        let Posted {
-            receiver,
-            sent,
-            failed,
-            ..
-        } = posted;
-        match receiver.finish().await {
-            Ok(delivered) => {
-                let answers = Answers {
-                    sent,
-                    failed,
-                    delivered,
-                };
+        match posted.answers().await {
+            Ok((answers, broke)) => {
+                let suspects = answers.unanswered();
                 self.record_uploads(job, bare, answers, report)?;
+                if let Some(error) = broke {
+                    self.state.suspect(job.key, &suspects)?;
+                    return Err(error.into());
+                }
             }
             Err(error) => {
                 let _reported = self.tolerate(name, Err(error.into()), report)?;
@@ -228,7 +274,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 
     /// Whether every message of the batch is now a pair or set aside.
-    fn record_uploads(
+    pub(super) fn record_uploads(
         &mut self,
         job: &UploadJob,
         batch: &[(MaildirId, Wanted)],
@@ -238,10 +284,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let Answers {
             sent,
             mut failed,
+            begun,
             delivered,
         } = answers;
         let wanted: BTreeMap<&MaildirId, &Wanted> = batch.iter().map(|(f, w)| (f, w)).collect();
         let (mut outcomes, mut changes, mut pending) = (Vec::new(), Vec::new(), BTreeSet::new());
+        pending.extend(begun);
         for (tag, outcome) in delivered {
             let Some(one) = sent.get(tag).cloned() else {
                 continue;
@@ -259,6 +307,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 Delivered::Stored { id: None, .. } => {
                     pending.insert(one.file);
                     report.uploaded += 1;
+                }
+                // The next pass finds it by content, where it was stored.
+                Delivered::Unanswered(_) => {
+                    pending.insert(one.file);
                 }
                 Delivered::Refused(why) => failed.push((one.file, why)),
             }
@@ -294,7 +346,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
 
 /// A message that was sent.
 #[derive(Clone, Debug)]
-struct Sent {
+pub(super) struct Sent {
     file: MaildirId,
     hash: ContentHash,
     size: u64,
@@ -316,22 +368,89 @@ impl Sent {
 }
 
 /// A batch on its way.
-struct Posted<'j, C> {
+pub(super) struct Posted<'j, C> {
     job: &'j UploadJob,
-    batch: &'j [(MaildirId, Wanted)],
+    pub batch: &'j [(MaildirId, Wanted)],
     receiver: C,
     sent: Vec<Sent>,
     failed: Vec<(MaildirId, String)>,
+    /// The message of which not all was sent.
+    begun: Option<MaildirId>,
+    /// How the connection broke, if it did.
+    broke: Option<StoreError>,
+}
+
+impl<'j, C: Receiver<Id = Uid>> Posted<'j, C> {
+    /// The messages of the batch that were not reached when the connection broke.
+    fn after(&self) -> &'j [(MaildirId, Wanted)] {
+        if self.broke.is_none() {
+            return &[];
+        }
+        let tried = self.sent.iter().map(|sent| &sent.file);
+        let tried = tried.chain(self.failed.iter().map(|(file, _)| file));
+        let tried: BTreeSet<&MaildirId> = tried.chain(&self.begun).collect();
+        let last = self
+            .batch
+            .iter()
+            .rposition(|(file, _)| tried.contains(file));
+        let next = last.map_or(self.batch.len(), |last| last + 1);
+        self.batch.get(next..).unwrap_or_default()
+    }
+
+    /// What became of the batch, and how the connection broke, if it did before all was answered.
+    async fn answers(self) -> Result<(Answers, Option<StoreError>), StoreError> {
+        let Posted { sent, broke, .. } = self;
+        let (mut delivered, error) = match self.receiver.finish().await {
+            Ok(delivered) => (delivered, broke),
+            Err(error @ StoreError::Retry(_)) => (Vec::new(), broke.or(Some(error))),
+            Err(error) => return Err(error),
+        };
+        let told: BTreeSet<usize> = delivered.iter().map(|(tag, _)| *tag).collect();
+        let silent = error
+            .clone()
+            .unwrap_or_else(|| StoreError::Retry("no answer".into()));
+        for tag in (0..sent.len()).filter(|tag| !told.contains(tag)) {
+            delivered.push((tag, Delivered::Unanswered(silent.clone())));
+        }
+        let broken = delivered.iter().find_map(|(_, outcome)| match outcome {
+            Delivered::Unanswered(error) => Some(error.clone()),
+            _ => None,
+        });
+        let answers = Answers {
+            sent,
+            failed: self.failed,
+            begun: self.begun,
+            delivered,
+        };
+        Ok((answers, error.or(broken)))
+    }
 }
 
 /// What became of a batch that was sent.
-struct Answers {
-    sent: Vec<Sent>,
-    failed: Vec<(MaildirId, String)>,
-    delivered: Vec<(usize, Delivered<Uid>)>,
+pub(super) struct Answers {
+    pub sent: Vec<Sent>,
+    pub failed: Vec<(MaildirId, String)>,
+    /// The message of which not all was sent.
+    pub begun: Option<MaildirId>,
+    pub delivered: Vec<(usize, Delivered<Uid>)>,
 }
 
 impl Answers {
+    fn any_stored(&self) -> bool {
+        let mut all = self.delivered.iter();
+        all.any(|(_, outcome)| matches!(outcome, Delivered::Stored { .. }))
+    }
+
+    /// The messages that were under way when the connection broke.
+    fn unanswered(&self) -> Vec<AnyId> {
+        let lost = |(tag, outcome): &(usize, Delivered<Uid>)| match outcome {
+            Delivered::Unanswered(_) => self.sent.get(*tag).map(|sent| sent.file.any()),
+            _ => None,
+        };
+        let lost = self.delivered.iter().filter_map(lost);
+        lost.chain(self.begun.iter().map(Id::any)).collect()
+    }
+
     /// Takes out messages with keywords that were refused: they are wanted without them.
     fn take_tagged(
         &mut self,
@@ -372,6 +491,8 @@ struct Up<'a, C: Receiver<Id = Uid>> {
     marked: bool,
     sent: Vec<Sent>,
     failed: Vec<(MaildirId, String)>,
+    /// The message of which not all was sent.
+    begun: Option<MaildirId>,
     hash: Canonical,
     heading: Heading,
     /// Bytes of the message that has begun, on the wire.
@@ -405,6 +526,7 @@ impl<C: Receiver<Id = Uid>> Sink<MaildirId> for Up<'_, C> {
     ) -> Result<(), StoreError> {
         self.hash = Canonical::default();
         (self.heading, self.size) = (Heading::default(), size);
+        self.begun = about.map(|about| about.id.clone());
         let delivery = about.map(|about| self.delivery(about));
         self.receiver.begin(size, delivery.as_ref()).await
     }
@@ -435,6 +557,7 @@ impl<C: Receiver<Id = Uid>> Sink<MaildirId> for Up<'_, C> {
             size: about.stored,
             kin,
         });
+        self.begun = None;
         self.receiver.end(delivery).await
     }
 

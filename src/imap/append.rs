@@ -116,6 +116,22 @@ impl AppendReceiver {
         Ok(false)
     }
 
+    /// Reads until all of these are answered.
+    async fn await_all(&mut self, sent: &[(String, usize, u64)]) -> Result<(), StoreError> {
+        let open = |tag: &String| !self.posted.is_answered(tag);
+        if !sent.iter().any(|(tag, ..)| open(tag)) {
+            return Ok(());
+        }
+        self.take()?;
+        for (tag, ..) in sent {
+            while !self.posted.is_answered(tag) {
+                self.session()?.next(&mut NoTap).await?;
+            }
+        }
+        self.put();
+        Ok(())
+    }
+
     fn outcome(&self, done: &Completion, stored: u64) -> Result<Delivered<Uid>, StoreError> {
         match (done.status, &done.code) {
             (Status::Ok, Some(Code::AppendUid(validity, uids))) => {
@@ -188,19 +204,19 @@ impl Receiver for AppendReceiver {
 
     async fn finish(mut self) -> Result<Vec<(usize, Delivered<Uid>)>, StoreError> {
         let sent = std::mem::take(&mut self.sent);
-        let open = |tag: &String| !self.posted.is_answered(tag);
-        if sent.iter().any(|(tag, ..)| open(tag)) {
-            self.take()?;
-            for (tag, ..) in &sent {
-                while !self.posted.is_answered(tag) {
-                    self.session()?.next(&mut NoTap).await?;
-                }
-            }
-            self.put();
+        // What was answered before the connection broke is told, whatever came after it.
+        let ended = self.await_all(&sent).await;
+        if let Err(error) = &ended
+            && !matches!(error, StoreError::Retry(_))
+        {
+            return Err(error.clone());
         }
         let answers = sent.into_iter().filter_map(|(tag, number, size)| {
-            let done = self.posted.take(&tag)?;
-            Some(self.outcome(&done, size).map(|outcome| (number, outcome)))
+            match (self.posted.take(&tag), &ended) {
+                (Some(done), _) => Some(self.outcome(&done, size).map(|outcome| (number, outcome))),
+                (None, Err(error)) => Some(Ok((number, Delivered::Unanswered(error.clone())))),
+                (None, Ok(())) => None,
+            }
         });
         answers.collect()
     }

@@ -39,7 +39,8 @@ pub async fn read<S: Sink<Uid>>(
     for piece in UidSet::from_uids(ids).pieces() {
         match fetch(session, &piece, &mut asked, sink).await? {
             Refusal::None => {}
-            // One bad message can make a server refuse the whole command (row 46): one by one.
+            // One bad message can make a server refuse the whole command (row 46), or answer what
+            // cannot be read: one by one.
             Refusal::Text(_) => {
                 let left: Vec<Uid> = asked
                     .iter()
@@ -91,7 +92,7 @@ async fn fetch<S: Sink<Uid>>(
         match reply {
             Reply::Tagged(own, done) if own == tag => {
                 if let Some(what) = unreadable {
-                    return Err(unknown(&what));
+                    return Ok(Refusal::Text(unknown(&what).to_string()));
                 }
                 return Ok(match done.status {
                     Status::Ok => Refusal::None,

@@ -117,6 +117,18 @@ const STEPS: &[Step] = &[
 ",
         |_| Ok(()),
     ),
+    (
+        "
+    CREATE TABLE suspect (
+        mailbox INTEGER NOT NULL REFERENCES mailbox (id) ON DELETE CASCADE,
+        side    INTEGER NOT NULL,
+        message BLOB NOT NULL,
+        breaks  INTEGER NOT NULL,
+        PRIMARY KEY (mailbox, side, message)
+    ) STRICT, WITHOUT ROWID;
+",
+        |_| Ok(()),
+    ),
 ];
 
 /// The version that [`SCHEMA`] is.

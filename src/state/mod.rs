@@ -4,7 +4,8 @@
 //! pairs, cursors), [`sketch`] (those in short), [`mailboxes`] (how they come and go), [`names`]
 //! (of files, in fewer bytes), [`homes`] (names of mailboxes), [`outcome`] (how pairs change),
 //! [`left`] (where the sides were left), [`kindred`] (the same message elsewhere), [`keywords`]
-//! (that the server refused), [`proof`] (whether UIDs mean what they meant), [`intents`] (uploads
+//! (that the server refused), [`proof`] (whether UIDs mean what they meant), [`suspects`] (at
+//! which messages the connection broke), [`intents`] (uploads
 //! under way), [`held`] (what waits for the user), [`history`], [`charges`] (deletions of a day),
 //! [`unseen`] (what cannot be looked into), [`lock`] (one process per account), [`drive`] (where it
 //! lies).
@@ -34,6 +35,8 @@ mod keywords;
 
 mod proof;
 
+mod suspects;
+
 mod intents;
 
 mod held;
@@ -58,6 +61,7 @@ pub use left::Left;
 pub use lock::Lock;
 pub use outcome::{Done, Moved};
 pub use proof::{Doubt, Proof};
+pub use suspects::Suspects;
 
 use crate::model::{MailboxName, Side};
 use rusqlite::config::DbConfig;

@@ -89,6 +89,7 @@ impl State {
             for outcome in &done.outcomes {
                 record(&tx, &names, done.key, outcome).map_err(&what)?;
             }
+            forget_suspects(&tx, done).map_err(&what)?;
             bury(&tx, &done.buried, done.at).map_err(&what)?;
             if let Some(run) = run {
                 super::history::write(&tx, &names, run, &done.changes).map_err(&what)?;
@@ -315,6 +316,23 @@ fn record(
             }
         }
         Outcome::Unaside(id) => unaside(db, key, id)?,
+    }
+    Ok(())
+}
+
+/// The connection does not break any more at messages that both sides have.
+fn forget_suspects(db: &Connection, done: &Done) -> Result<(), rusqlite::Error> {
+    let mut any = db.prepare_cached("SELECT 1 FROM suspect LIMIT 1")?;
+    if done.outcomes.is_empty() || !any.exists([])? {
+        return Ok(());
+    }
+    for outcome in &done.outcomes {
+        if let Outcome::Paired { uid, file, .. } = outcome {
+            let sql = "DELETE FROM suspect WHERE mailbox = ?1 AND message IN (?2, ?3)";
+            let (uid, file) = (uid.get().to_be_bytes(), file.as_bytes());
+            db.prepare_cached(sql)?
+                .execute(params![done.key.0, &uid[..], file])?;
+        }
     }
     Ok(())
 }

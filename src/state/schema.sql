@@ -214,3 +214,15 @@ CREATE TABLE unseen (
     mailbox TEXT PRIMARY KEY,
     since   INTEGER NOT NULL
 ) STRICT;
+
+-- A message that was under way when the connection broke: from then on it is copied by itself,
+-- after all others, and is set aside when the connection breaks at it again.
+CREATE TABLE suspect (
+    mailbox INTEGER NOT NULL REFERENCES mailbox (id) ON DELETE CASCADE,
+    side    INTEGER NOT NULL,
+    -- As in `aside`.
+    message BLOB NOT NULL,
+    -- How often the connection broke while it was under way.
+    breaks  INTEGER NOT NULL,
+    PRIMARY KEY (mailbox, side, message)
+) STRICT, WITHOUT ROWID;

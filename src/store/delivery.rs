@@ -53,6 +53,8 @@ pub enum Delivered<I> {
     },
     /// The side refuses it, in these words.
     Refused(String),
+    /// It was sent, and the connection broke before the answer: it may be stored.
+    Unanswered(StoreError),
 }
 
 /// What became of the messages that a receiver took in, by their tags; or why nothing did.

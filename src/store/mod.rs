@@ -176,8 +176,8 @@ pub trait Serve: Store {
     /// no more.
     fn fork(&mut self) -> Option<Self>;
 
-    /// Connects a handle that was forked. `false`: the server does not allow it, which is no
-    /// failure.
+    /// Connects, where no connection is open. `false`: the server does not allow it, which is no
+    /// failure of a handle that was forked.
     async fn connect(&mut self) -> bool;
 
     /// Ends the connection of a handle that was forked, politely.

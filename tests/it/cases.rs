@@ -4,6 +4,7 @@
 
 mod aliases;
 mod astray;
+mod breaks;
 mod budget;
 mod buried;
 mod carried;

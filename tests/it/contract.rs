@@ -197,6 +197,7 @@ async fn suite<S: Store>(mut store: S) {
     let sizes = |id: &S::Id| match &stored[&ids.iter().position(|i| i == id).unwrap()] {
         Delivered::Stored { stored, .. } => *stored,
         Delivered::Refused(why) => panic!("{why}"),
+        Delivered::Unanswered(error) => panic!("{error}"),
     };
     let known: Vec<(S::Id, u64)> = ids.iter().map(|id| (id.clone(), sizes(id))).collect();
     let mut known_base = base(&name, all.epoch, &known);

@@ -79,6 +79,16 @@ pub struct Inner<I: Ord> {
     pub refuses: BTreeSet<Vec<u8>>,
     /// Bodies that are passed over when read, although they are there.
     pub mute: BTreeSet<Vec<u8>>,
+    /// Bodies at which the connection breaks when they are read, or before they are stored.
+    pub breaks_at: BTreeSet<Vec<u8>>,
+    /// Bodies after which it breaks when they are stored, before the answer.
+    pub breaks_after: BTreeSet<Vec<u8>>,
+    /// It breaks at all bodies.
+    pub breaks_always: bool,
+    /// How often it broke.
+    pub breaks: u32,
+    /// Takes another connection after that.
+    pub reconnects: bool,
     pub stores: FlagMask,
     /// Keywords that are refused although any is said to be taken.
     pub declines: Flags,
@@ -169,6 +179,11 @@ impl<I: MemoryId> Memory<I> {
             quarantine: Vec::new(),
             refuses: BTreeSet::new(),
             mute: BTreeSet::new(),
+            breaks_at: BTreeSet::new(),
+            breaks_after: BTreeSet::new(),
+            breaks_always: false,
+            breaks: 0,
+            reconnects: false,
             stores: FlagMask::All,
             declines: Flags::default(),
             declined: Vec::new(),
@@ -195,6 +210,20 @@ impl<I: MemoryId> Memory<I> {
         };
         memory.create(&MailboxName::inbox());
         memory
+    }
+
+    /// Whether the connection breaks before this body has passed.
+    pub(super) fn break_at(&self, body: &[u8]) -> Result<(), StoreError> {
+        let mut inner = self.inner.borrow_mut();
+        match inner.breaks_always || inner.breaks_at.contains(body) {
+            true => {
+                inner.breaks += 1;
+                Err(StoreError::Retry(
+                    "the connection broke at a message".into(),
+                ))
+            }
+            false => Ok(()),
+        }
     }
 
     // What users and other programs do.

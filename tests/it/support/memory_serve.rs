@@ -65,7 +65,7 @@ impl Serve for Memory<Uid> {
     }
 
     async fn connect(&mut self) -> bool {
-        false
+        self.inner.borrow().reconnects && self.step().is_ok()
     }
 
     async fn disconnect(&mut self) {}

@@ -273,6 +273,7 @@ impl<I: MemoryId> MemoryReceiver<I> {
     fn store(&mut self, body: Vec<u8>, delivery: Delivery) -> Result<(), StoreError> {
         let memory = self.memory.clone();
         memory.step()?;
+        memory.break_at(&body)?;
         memory.wrote();
         let declined = delivery.flags.intersection(&memory.inner.borrow().declines);
         let refuses = memory.inner.borrow().refuses.contains(&body);
@@ -291,7 +292,12 @@ impl<I: MemoryId> MemoryReceiver<I> {
             let date = delivery.date.map_or(0, |d| d.0);
             let flags = mask.keep(&delivery.flags);
             let message = memory.fresh(body, flags, date);
+            let breaks = memory.inner.borrow().breaks_after.contains(&message.body);
             let id = memory.at(&self.place, |b| Ok(b.put(message, delivery.origin)))?;
+            if breaks {
+                memory.inner.borrow_mut().breaks += 1;
+                return Err(StoreError::Retry("no answer came".into()));
+            }
             if std::mem::take(&mut memory.inner.borrow_mut().lose_reply) {
                 return Err(StoreError::Retry(
                     "connection lost after the last byte".into(),

@@ -174,7 +174,7 @@ impl<I: MemoryId> Store for Memory<I> {
             sink.begin(message.body.len() as u64, Some(&about)).await?;
             let (left, right) = message.body.split_at(message.body.len() / 2);
             sink.chunk(left).await?;
-            if let Err(error) = self.step() {
+            if let Err(error) = self.step().and_then(|()| self.break_at(&message.body)) {
                 sink.abandon().await?;
                 return Err(error);
             }

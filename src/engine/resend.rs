@@ -1,0 +1,135 @@
+//! Messages at which the connection broke while they were uploaded. Each is sent by itself, after
+//! all others, when a look has shown that it was not stored; one at which the connection breaks
+//! again is set aside, so that it stops nothing else.
+
+use super::account::Account;
+use super::breaks::{FEW, IN_SUCCESSION};
+use super::copy::Wanted;
+use super::report::{Ended, Report};
+use super::upload::{Answers, Posted, UploadJob};
+use crate::model::{Id, MailboxName, MaildirId, Uid};
+use crate::store::{Keep, Serve, StoreError};
+use std::collections::{BTreeSet, VecDeque};
+
+/// A message at which the connection broke.
+#[derive(Clone, Debug)]
+pub(super) struct Suspect {
+    pub wanted: (MaildirId, Wanted),
+    pub breaks: u32,
+}
+
+impl Suspect {
+    /// Whether the connection broke at it when nothing else was under way: since it was last set
+    /// aside, it was sent once with others at the most.
+    fn is_culprit(&self) -> bool {
+        self.breaks >= 2 + self.wanted.1.attempts
+    }
+}
+
+/// Batches on their way, and what is known of the connection.
+pub(super) struct Way<'j, C> {
+    pub open: VecDeque<Posted<'j, C>>,
+    /// Mailboxes where something was left undone.
+    pub unsound: BTreeSet<MailboxName>,
+    /// Breaks since the last message that was stored.
+    pub breaks: usize,
+}
+
+impl<C> Default for Way<'_, C> {
+    fn default() -> Self {
+        Way {
+            open: VecDeque::new(),
+            unsound: BTreeSet::new(),
+            breaks: 0,
+        }
+    }
+}
+
+impl<C> Way<'_, C> {
+    /// How many messages are on their way.
+    pub fn messages(&self) -> usize {
+        self.open.iter().map(|posted| posted.batch.len()).sum()
+    }
+}
+
+impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+    /// Connects anew, unless the connection broke too often.
+    pub(super) async fn go_on_after(
+        &mut self,
+        error: StoreError,
+        way: &mut Way<'_, R::Receiver>,
+    ) -> Result<(), Ended> {
+        way.breaks += 1;
+        match way.breaks < IN_SUCCESSION && self.remote.connect().await {
+            true => Ok(()),
+            false => Err(error.into()),
+        }
+    }
+
+    /// Sends the messages at which the connection broke, each by itself. One at which it broke
+    /// then is set aside, when it is known that it was not stored.
+    pub(super) async fn post_suspects(
+        &mut self,
+        jobs: &[UploadJob],
+        way: &mut Way<'_, R::Receiver>,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let each = |job| UploadJob::each_suspect(job);
+        let mut all: Vec<(&UploadJob, &Suspect)> = jobs.iter().flat_map(each).collect();
+        all.sort_by_key(|(_, suspect)| suspect.breaks);
+        let (culprits, others): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|(_, one)| one.is_culprit());
+        for (job, suspect) in others {
+            self.post_alone(job, suspect, way, report).await?;
+        }
+        let first = culprits
+            .iter()
+            .filter(|(_, one)| one.wanted.1.attempts == 0);
+        if report.uploaded == 0 && first.count() > FEW {
+            // Nothing passed: is it the connection?
+            for (job, suspect) in culprits {
+                self.post_alone(job, suspect, way, report).await?;
+            }
+            return Ok(());
+        }
+        for (job, suspect) in culprits {
+            let why = "the connection breaks at this message".to_owned();
+            let answers = Answers {
+                sent: Vec::new(),
+                failed: vec![(suspect.wanted.0.clone(), why)],
+                begun: None,
+                delivered: Vec::new(),
+            };
+            let batch = std::slice::from_ref(&suspect.wanted);
+            self.record_uploads(job, batch, answers, report)?;
+        }
+        Ok(())
+    }
+
+    async fn post_alone(
+        &mut self,
+        job: &UploadJob,
+        suspect: &Suspect,
+        way: &mut Way<'_, R::Receiver>,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        self.check_stop()?;
+        let name = &job.place.mailbox;
+        let batch = std::slice::from_ref(&suspect.wanted);
+        let sent = match self.post_batch(job, batch, report).await {
+            Ok(posted) => self.take_answers(posted, way, report).await,
+            Err(ended) => {
+                way.unsound.insert(name.clone());
+                self.tolerate(name, Err(ended), report).map(drop)
+            }
+        };
+        match sent {
+            Ok(()) => {
+                let id = suspect.wanted.0.any();
+                Ok(self.state.clear_suspects(job.key, &[id])?)
+            }
+            Err(Ended::Store(error @ StoreError::Retry(_))) => self.go_on_after(error, way).await,
+            Err(ended) => Err(ended),
+        }
+    }
+}
