@@ -5,7 +5,6 @@ use super::print::{self, safe};
 use crate::config;
 use crate::daemon::{self, Errand, Keyring, OpenError, OpenState, Opened, Told, Writes};
 use crate::engine::{Report, Silent, Stop};
-use crate::state::StateError;
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -87,7 +86,7 @@ fn whole_state(
 ) -> Result<OpenState> {
     let path = daemon::state_path(state_dir, &account.name);
     let opened = match daemon::open_state(state_dir, account, Writes::Allowed) {
-        Err(OpenError::State(error @ StateError::Damaged { .. })) => {
+        Err(OpenError::State(error)) if error.is_damage() => {
             say(&format!("{error}"));
             say(&format!("moved to {}", set_aside(&path)?.display()));
             daemon::open_state(state_dir, account, Writes::Allowed)?
@@ -101,7 +100,10 @@ fn whole_state(
         owner,
         beside,
     } = opened;
-    let wrong = state.integrity()?;
+    let wrong = match state.integrity() {
+        Err(error) if error.is_damage() => vec![error.to_string()],
+        wrong => wrong?,
+    };
     if wrong.is_empty() {
         say("the state database is whole");
     } else {
@@ -122,19 +124,18 @@ fn whole_state(
     })
 }
 
-/// Moves a damaged database out of the way, with what SQLite keeps beside it.
+/// Moves a damaged database out of the way, after what SQLite keeps beside it: a run that is cut in
+/// between leaves no journal to a new database.
 fn set_aside(path: &Path) -> Result<PathBuf> {
     let aside = path.with_extension(format!("db.damaged-{}", daemon::now()));
-    std::fs::rename(path, &aside)
-        .with_context(|| format!("cannot move {} away", path.display()))?;
-    for ending in ["-wal", "-shm"] {
+    for ending in ["-wal", "-shm", ""] {
         let beside = |path: &Path| {
             let mut name = path.as_os_str().to_owned();
             name.push(ending);
             PathBuf::from(name)
         };
         let (from, to) = (beside(path), beside(&aside));
-        if from.exists() {
+        if ending.is_empty() || from.exists() {
             std::fs::rename(&from, &to)
                 .with_context(|| format!("cannot move {} away", from.display()))?;
         }

@@ -124,8 +124,11 @@ async fn start(
         .env("MAILTIDE_ACCOUNT", &whose.account)
         .env("MAILTIDE_MAILDIR", &whose.maildir)
         .env("MAILTIDE_NEW", new.to_string())
-        .env("MAILTIDE_MAILBOXES", mailboxes.join("\n"))
-        .env("MAILTIDE_ERROR", facts.errors.join("\n"))
+        .env("MAILTIDE_MAILBOXES", lines(mailboxes.iter().copied()))
+        .env(
+            "MAILTIDE_ERROR",
+            lines(facts.errors.iter().map(String::as_str)),
+        )
         .env_remove("NOTIFY_SOCKET")
         .env_remove("WATCHDOG_USEC")
         .env_remove("CREDENTIALS_DIRECTORY")
@@ -147,6 +150,32 @@ async fn start(
         let _read = stdin.write_all(format!("{text}\n").as_bytes()).await;
     }
     child.wait().await
+}
+
+/// The most bytes of a list in one variable: the kernel takes 128 KiB in one, and runs nothing when
+/// there is more.
+const VARIABLE: usize = 64 << 10;
+
+/// A list for a variable, a line each; when it is too long, its first lines and a last one that
+/// says how many are missing. Standard input has all of it.
+fn lines<'a>(all: impl Iterator<Item = &'a str>) -> String {
+    let (mut text, mut missing) = (String::new(), 0_usize);
+    for line in all {
+        // A byte of 0 cannot be in a variable.
+        let line = line.replace('\0', " ");
+        if missing > 0 || text.len() + line.len() >= VARIABLE {
+            missing += 1;
+            continue;
+        }
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(&line);
+    }
+    if missing > 0 {
+        text.push_str(&format!("\n... and {missing} more, see standard input"));
+    }
+    text
 }
 
 /// A process group that ends when it is no longer waited for: what a hook started goes with it.
@@ -223,6 +252,25 @@ mod tests {
             (&3.into(), &"work".into())
         );
         assert_eq!(lines.len(), 4);
+    }
+
+    #[test]
+    fn a_hook_runs_however_many_mailboxes_there_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let script = "printf '%s' \"$MAILTIDE_MAILBOXES\" | wc -l >\"$1/lines\"; cat >\"$1/told\"";
+        let name = |n: usize| (format!("M{n:04}{}", "x".repeat(200)), 1);
+        let facts = Facts {
+            new: (0..2000).map(name).collect(),
+            errors: vec!["e".repeat(300_000), "\0".into()],
+            ..Facts::default()
+        };
+        run_all(whose(dir.path(), script, PATIENCE), vec![facts]);
+        let lines = std::fs::read_to_string(dir.path().join("lines")).unwrap();
+        let lines: usize = lines.trim().parse().unwrap();
+        assert!((300..400).contains(&lines), "{lines}");
+        let told = std::fs::read_to_string(dir.path().join("told")).unwrap();
+        let object: serde_json::Value = serde_json::from_str(&told).unwrap();
+        assert_eq!(object["new"].as_object().unwrap().len(), 2000);
     }
 
     #[test]

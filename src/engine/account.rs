@@ -18,6 +18,9 @@ use std::time::Duration;
 /// after so many the cycle ends all the same, and the next one goes on.
 const PASSES: usize = 6;
 
+/// Passes one after another that were to change something and did not.
+const IDLE_PASSES: usize = 2;
+
 /// Time and chance, as the engine sees them.
 pub struct World {
     /// Seconds since 1970.
@@ -114,17 +117,26 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
 
     async fn passes(&mut self, report: &mut Report) -> Result<(), Ended> {
         report.long_unseen = self.long_unseen()?;
-        let mut pass = 0;
+        let (mut pass, mut idle) = (0, 0);
         while pass < PASSES {
             report.unsettled.clear();
             report.hidden.clear();
+            let before = report.changes() + report.linked;
             let passed = self.pass(report).await?;
+            idle = match report.changes() + report.linked == before {
+                true => idle + usize::from(!passed.in_doubt),
+                false => 0,
+            };
             if self.options.dry_run {
                 return Ok(());
             }
             if passed.in_doubt {
                 // Nothing else is left to wait for: look again until the doubt is over.
                 tokio::time::sleep(Duration::from_secs(1)).await;
+            } else if passed.changed && idle > IDLE_PASSES {
+                report
+                    .note("what is left to do could not be done; the next run tries again".into());
+                return Ok(());
             } else if passed.changed || !report.unsettled.is_empty() && report.hidden.is_empty() {
                 pass += 1;
             } else {

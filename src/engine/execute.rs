@@ -63,6 +63,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let done = self.delete_mailbox(action, report).await;
             let _reported = self.tolerate(&name, done, report)?;
         }
+        for one in self.local.take_unchanged() {
+            let what = format!("{} stays as it is here: {}", one.id, one.why);
+            report.trouble(Some(&one.mailbox), &StoreError::Mailbox(what));
+        }
         self.learn_kin(&works).await?;
         Ok(works)
     }

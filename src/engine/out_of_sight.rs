@@ -13,7 +13,7 @@ use crate::model::{ContentHash, MailboxName, MaildirId, Pair, Side, Uid};
 use crate::reconcile::action::CopyWhy;
 use crate::reconcile::sighting::{Known, Whereabouts};
 use crate::reconcile::{Action, Plan};
-use crate::store::{Keep, Serve};
+use crate::store::{Keep, Obstacle, Serve, StoreError};
 use std::collections::BTreeSet;
 
 /// So long deletions wait for a mailbox that cannot be looked into, seconds.
@@ -148,6 +148,25 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let unseen = self.state.unseen()?.into_iter();
         let long = unseen.filter(|(_, since)| now - since >= PATIENCE);
         Ok(long.map(|(name, _)| name).collect())
+    }
+
+    /// New files that cannot be read, each of which is named: they may be anything that vanished.
+    pub(super) fn unreadable_files(&self, scene: &Scene, report: &mut Report) -> Vec<MaildirId> {
+        let name = &scene.base.name;
+        let mut all = self.local.unreadable(name);
+        if all.is_empty() {
+            return Vec::new();
+        }
+        let new: BTreeSet<MaildirId> = scene.new_files().into_iter().collect();
+        all.retain(|one| new.contains(&one.id));
+        for Obstacle { id, why, .. } in &all {
+            let what = format!(
+                "{id} cannot be read ({why}), so it is not uploaded, and what vanished here may be \
+                 it; let mailtide read it, or take it out of the Maildir"
+            );
+            report.trouble(Some(name), &StoreError::Mailbox(what));
+        }
+        all.into_iter().map(|one| one.id).collect()
     }
 
     /// Remembers since when mailboxes cannot be looked into.

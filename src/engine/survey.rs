@@ -296,7 +296,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let mut settled = moves.settled(&scene.base.name);
         let found = self.find_links(&scene, &mut settled, moves).await?;
         self.read_repeated_letters(&mut scene, &found.links).await?;
-        let dim = scene.dim_files();
+        let mut dim = scene.dim_files();
+        let unreadable = self.unreadable_files(&scene, report);
+        let unread = !unreadable.is_empty();
+        dim.extend(unreadable);
         let (copies, waits) = settled.rest(&scene.base.name, moves, (&found.links, &dim));
         let lost = may_lie_elsewhere(&scene, report);
         let (base, remote, local) = (scene.base, scene.remote, scene.local);
@@ -329,7 +332,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let remarks = !remote.remarks.is_empty() || !local.remarks.is_empty();
         // What cannot be had there now is asked for again.
         let remarks = remarks || !remote.broken.is_empty();
-        let complete = !lost && !partial && !waits && !found.waits;
+        let complete = !lost && !partial && !waits && !found.waits && !unread;
         let complete = complete && copies.is_empty() && !remarks;
         plan.actions.extend(copies);
         // Until it was compared as a whole, what comes is its past.

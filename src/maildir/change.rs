@@ -8,7 +8,7 @@ use super::scan::{Entry, Sub};
 use super::store::MaildirStore;
 use crate::model::{FlagChange, Flags, MailboxBase, MailboxName, MaildirId};
 use crate::reconcile::Coverage;
-use crate::store::{FlagEdit, Place, Removal, Removed, StoreError};
+use crate::store::{FlagEdit, Obstacle, Place, Removal, Removed, StoreError};
 use std::collections::BTreeSet;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -55,12 +55,30 @@ impl MaildirStore {
                     self.forget_scan(name);
                     continue;
                 }
+                Err(error) if concerns_one(&error) => {
+                    self.note_unchanged(file, "its flags cannot be set", &error);
+                    continue;
+                }
                 Err(error) => return Err(failed(&entry.path(&mailbox, &edit.id), &error)),
             }
             done.push(edit.id.clone());
         }
         self.sync(&mailbox, &touched)?;
         Ok(done)
+    }
+
+    /// Notes that a file stays as it is, while others are changed.
+    pub(super) fn note_unchanged(
+        &mut self,
+        (mailbox, id): (&MailboxName, &MaildirId),
+        what: &str,
+        error: &io::Error,
+    ) {
+        self.unchanged.push(Obstacle {
+            mailbox: mailbox.clone(),
+            id: id.clone(),
+            why: format!("{what}: {error}"),
+        });
     }
 
     /// The letters of keywords, those included that are about to be set.
@@ -112,6 +130,10 @@ impl MaildirStore {
                 Ok(None) => continue,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     self.forget_scan(name);
+                    continue;
+                }
+                Err(error) if concerns_one(&error) => {
+                    self.note_unchanged(file, "it cannot be moved to quarantine", &error);
                     continue;
                 }
                 Err(error) => return Err(failed(&entry.path(&mailbox, &removal.id), &error)),
@@ -343,6 +365,15 @@ fn is_race(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists
+    )
+}
+
+/// Whether a file cannot be renamed because of what it is itself: its name is as long as a name can
+/// be, it may not be changed, or it belongs to somebody else.
+pub(super) fn concerns_one(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidFilename | io::ErrorKind::PermissionDenied
     )
 }
 

@@ -2,7 +2,7 @@
 //! that did not exist: written to `tmp/`, synced with its batch, renamed without replacing, and
 //! the directories synced after it.
 
-use super::disk::{Create, Disk, Output, unique};
+use super::disk::{Create, Disk, Output, Space, unique};
 use super::durable::Held;
 use super::file_name;
 use super::keywords::{Common, Keywords};
@@ -17,6 +17,9 @@ use std::hash::BuildHasher;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+
+/// Room is asked for before each message of so many bytes; for others once a batch.
+const BIG: u64 = 1 << 20;
 
 /// From so many files on, one sync of the file system is cheaper than one of each file.
 pub(super) const SYNC_ALL_FROM: usize = 8;
@@ -36,6 +39,10 @@ pub struct MaildirReceiver {
     common: Rc<Common>,
     current: Option<Current>,
     whole: Vec<(PathBuf, Delivery, u64)>,
+    /// Why there is no room for the message that has begun.
+    too_big: Option<String>,
+    /// Messages for which there is no room, by their tags.
+    refused: Vec<(usize, String)>,
     /// Files in `tmp` that are not yet where they belong: to be removed, whatever fails.
     made: BTreeSet<PathBuf>,
 }
@@ -103,6 +110,8 @@ impl MaildirReceiver {
             common,
             current: None,
             whole: Vec::new(),
+            too_big: None,
+            refused: Vec::new(),
             made: BTreeSet::new(),
         }
     }
@@ -237,6 +246,8 @@ impl MaildirReceiver {
             };
             outcomes.push((delivery.tag, outcome));
         }
+        let refused = std::mem::take(&mut self.refused).into_iter();
+        outcomes.extend(refused.map(|(tag, why)| (tag, Delivered::Refused(why))));
         Ok((outcomes, touched))
     }
 
@@ -297,19 +308,33 @@ impl MaildirReceiver {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
-    fn has_room(&self) -> Result<(), StoreError> {
+    /// An error when there is no room for any mail; notes when there is none for a message of this
+    /// size.
+    fn make_room(&mut self, size: u64) -> Result<(), StoreError> {
+        self.too_big = None;
+        if !self.made.is_empty() && size < BIG {
+            return Ok(());
+        }
         let space = self.disk.space(&self.tmp());
         let space = space.map_err(|error| self.failed(&error))?;
-        match space.is_scarce() {
-            false => Ok(()),
-            true => Err(StoreError::Retry(format!(
-                "only {} MiB of {} MiB are left where {} lies, so no mail is taken in; free some \
-                 space",
+        let left = |space: Space| {
+            format!(
+                "only {} MiB of {} MiB are left where {} lies",
                 space.free >> 20,
                 space.total >> 20,
                 self.mailbox.display()
-            ))),
+            )
+        };
+        if space.is_scarce() {
+            let left = left(space);
+            let what = format!("{left}, so no mail is taken in; free some space");
+            return Err(StoreError::Retry(what));
         }
+        if size >= BIG && space.without(size).is_scarce() {
+            let (left, size) = (left(space), size >> 20);
+            self.too_big = Some(format!("it has {size} MiB, and {left}; free some space"));
+        }
+        Ok(())
     }
 
     pub(super) fn failed(&self, error: &io::Error) -> StoreError {
@@ -326,10 +351,10 @@ impl MaildirReceiver {
 impl Receiver for MaildirReceiver {
     type Id = MaildirId;
 
-    async fn begin(&mut self, _: u64, _: Option<&Delivery>) -> Result<(), StoreError> {
-        // Once a batch.
-        if self.made.is_empty() {
-            self.has_room()?;
+    async fn begin(&mut self, size: u64, _: Option<&Delivery>) -> Result<(), StoreError> {
+        self.make_room(size)?;
+        if self.too_big.is_some() {
+            return Ok(());
         }
         let (path, file) = self.create().map_err(|error| self.failed(&error))?;
         let convert = Some(ToDisk::default());
@@ -347,10 +372,15 @@ impl Receiver for MaildirReceiver {
     }
 
     async fn end(&mut self, delivery: Delivery) -> Result<(), StoreError> {
+        if let Some(why) = self.too_big.take() {
+            self.refused.push((delivery.tag, why));
+            return Ok(());
+        }
         self.complete(delivery).map_err(|error| self.failed(&error))
     }
 
     async fn abandon(&mut self) -> Result<(), StoreError> {
+        self.too_big = None;
         match self.current.take() {
             Some(current) => {
                 self.made.remove(&current.path);

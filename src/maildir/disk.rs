@@ -159,6 +159,12 @@ impl Space {
     pub fn is_scarce(self) -> bool {
         self.free < Space::LEAST.min(self.total / 20)
     }
+
+    /// What is left when so many bytes more are taken.
+    pub fn without(self, bytes: u64) -> Space {
+        let free = self.free.saturating_sub(bytes);
+        Space { free, ..self }
+    }
 }
 
 /// What lies at a path.

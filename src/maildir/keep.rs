@@ -9,7 +9,7 @@ use super::scan::Times;
 use super::store::MaildirStore;
 use crate::model::{Excerpt, Letters, MailboxName, MaildirId, Recorded, Unlike};
 use crate::reconcile::{Cursor, Look};
-use crate::store::{Delivery, Depth, Keep, Place, Published, StoreError};
+use crate::store::{Delivery, Depth, Keep, Obstacle, Place, Published, StoreError};
 use std::io;
 use std::rc::Rc;
 
@@ -85,6 +85,20 @@ impl Keep for MaildirStore {
         self.publish_together(receivers)
     }
 
+    fn unreadable(&self, mailbox: &MailboxName) -> Vec<Obstacle<MaildirId>> {
+        let files = self.unreadable.get(mailbox).into_iter().flatten();
+        let obstacle = |(id, why): (&MaildirId, &String)| Obstacle {
+            mailbox: mailbox.clone(),
+            id: id.clone(),
+            why: why.clone(),
+        };
+        files.map(obstacle).collect()
+    }
+
+    fn take_unchanged(&mut self) -> Vec<Obstacle<MaildirId>> {
+        std::mem::take(&mut self.unchanged)
+    }
+
     fn forget(&mut self, mailbox: &MailboxName) {
         self.forget_scan(mailbox);
     }
@@ -123,10 +137,13 @@ impl Keep for MaildirStore {
             let Some(entry) = self.find(&place.mailbox, id)? else {
                 continue;
             };
-            // What cannot be read is not known; the table says so when it is its turn.
             let read =
                 Message::open(&*self.disk, &entry.path(&mailbox, id)).and_then(Message::bare_size);
-            all.extend(read.ok().flatten().map(|size| (id.clone(), size)));
+            match read {
+                Ok(size) => all.extend(size.map(|size| (id.clone(), size))),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => self.note_unreadable((&place.mailbox, id), &error),
+            }
         }
         Ok(all)
     }

@@ -19,6 +19,9 @@ pub enum Layout {
 /// Longer components are cut and end in a hash (file systems stop at 255 bytes).
 const LONGEST: usize = 200;
 
+/// The same for all components of a name in one directory name, the dots included.
+const LONGEST_FLAT: usize = 240;
+
 impl Layout {
     /// The directory of a mailbox below the root.
     pub fn path(self, name: &MailboxName) -> PathBuf {
@@ -29,11 +32,13 @@ impl Layout {
         match self {
             Layout::Nested => encoded.collect(),
             Layout::MaildirPlusPlus if name.is_inbox() => PathBuf::new(),
-            Layout::MaildirPlusPlus => PathBuf::from(
-                encoded
-                    .map(|component| format!(".{component}"))
-                    .collect::<String>(),
-            ),
+            Layout::MaildirPlusPlus => {
+                let whole: String = encoded.map(|component| format!(".{component}")).collect();
+                match whole.len() > LONGEST_FLAT {
+                    true => PathBuf::from(shortened(&whole, &name.to_string())),
+                    false => PathBuf::from(whole),
+                }
+            }
         }
     }
 
@@ -86,18 +91,24 @@ impl Layout {
                 out.push(c);
             }
         }
-        if out.len() > LONGEST {
-            let hash = blake3::hash(component.as_bytes()).to_hex();
-            let mut end = LONGEST - 20;
-            while !out.is_char_boundary(end) {
-                end -= 1;
-            }
-            out.truncate(end);
-            out.push_str("%~");
-            out.extend(hash.chars().take(16));
+        match out.len() > LONGEST {
+            true => shortened(&out, component),
+            false => out,
         }
-        out
     }
+}
+
+/// The beginning of an encoded name, and a hash of the whole name.
+fn shortened(encoded: &str, name: &str) -> String {
+    let hash = blake3::hash(name.as_bytes()).to_hex();
+    let mut end = LONGEST - 20;
+    while !encoded.is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut out = encoded.get(..end).unwrap_or_default().to_owned();
+    out.push_str("%~");
+    out.extend(hash.chars().take(16));
+    out
 }
 
 /// Control and direction characters, and those that mean something in a path or an escape.
@@ -141,6 +152,20 @@ mod tests {
             let name = MailboxName::parse(name).unwrap();
             assert_eq!(layout.path(&name), PathBuf::from(path), "{name}");
         }
+    }
+
+    #[test]
+    fn names_of_several_long_parts_fit_into_one_directory_name() {
+        let name = |end: &str| {
+            let text = format!("{}/{}{end}", "A".repeat(140), "ä".repeat(70));
+            Layout::MaildirPlusPlus.path(&MailboxName::parse(&text).unwrap())
+        };
+        let (one, other) = (name("1"), name("2"));
+        assert_ne!(one, other);
+        assert!(one.as_os_str().len() <= 255, "{}", one.display());
+        let text = one.to_str().unwrap();
+        assert!(text.starts_with(".AAA") && text.contains("%~"), "{text}");
+        assert_eq!(Layout::MaildirPlusPlus.decode(one.as_os_str()), None);
     }
 
     proptest! {

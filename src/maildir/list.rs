@@ -186,7 +186,10 @@ impl MaildirStore {
                 let own = decode(text)?;
                 Some(above.iter().cloned().chain([own]).collect())
             }
-            Layout::MaildirPlusPlus => text.strip_prefix('.')?.split('.').map(decode).collect(),
+            Layout::MaildirPlusPlus => match known.flat.get(text) {
+                Some(name) => Some(name.components().to_vec()),
+                None => text.strip_prefix('.')?.split('.').map(decode).collect(),
+            },
         }
     }
 }
@@ -199,15 +202,22 @@ struct Known<'a> {
     left: &'a BTreeMap<MailboxName, Cursor>,
     /// Parts of their names by the names of directories, which cannot always be undone.
     directories: BTreeMap<String, String>,
+    /// Names of several parts whose directory has one name that cannot be undone.
+    flat: BTreeMap<String, MailboxName>,
 }
 
 impl Known<'_> {
     fn of(left: &BTreeMap<MailboxName, Cursor>, layout: Layout) -> Known<'_> {
         let parts = left.keys().flat_map(|name| name.components());
         let directories = parts.map(|part| (layout.encode(part), part.clone()));
+        let is_flat = layout == Layout::MaildirPlusPlus;
+        let path = |name: &MailboxName| layout.path(name).to_str().map(str::to_owned);
+        let flat = left.keys().filter(|_| is_flat);
+        let flat = flat.filter_map(|name| Some((path(name)?, name.clone())));
         Known {
             left,
             directories: directories.collect(),
+            flat: flat.filter(|(path, _)| path.contains("%~")).collect(),
         }
     }
 

@@ -18,8 +18,8 @@ use super::unsure::Unsure;
 use crate::model::{Excerpt, Fingerprint, MailboxBase, MailboxName, MaildirId};
 use crate::reconcile::{Cursor, Listed, Look};
 use crate::store::{
-    About, Ask, Depth, End, FlagEdit, Place, Removal, Removed, Shift, Sink, Store, StoreError,
-    Transfer,
+    About, Ask, Depth, End, FlagEdit, Obstacle, Place, Removal, Removed, Shift, Sink, Store,
+    StoreError, Transfer,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -44,6 +44,10 @@ pub struct MaildirStore {
     /// What is being read before it is asked for, and how often anything had been changed then.
     pub(super) ahead: Option<(Ahead, u64)>,
     swept: BTreeSet<MailboxName>,
+    /// Files that could not be read since the last listing, and why.
+    pub(super) unreadable: BTreeMap<MailboxName, BTreeMap<MaildirId, String>>,
+    /// Files that could not be changed, and that nobody has asked for yet.
+    pub(super) unchanged: Vec<Obstacle<MaildirId>>,
     /// The disk again: it knows what is not durable.
     pub(super) unsure: Rc<Unsure>,
     /// What is to be synced together.
@@ -78,6 +82,8 @@ impl MaildirStore {
             there: BTreeMap::new(),
             ahead: None,
             swept: BTreeSet::new(),
+            unreadable: BTreeMap::new(),
+            unchanged: Vec::new(),
             unsure,
             held: Held::default(),
             shelves: BTreeSet::new(),
@@ -177,6 +183,33 @@ impl MaildirStore {
         }
     }
 
+    pub(super) fn note_unreadable(
+        &mut self,
+        (mailbox, id): (&MailboxName, &MaildirId),
+        error: &io::Error,
+    ) {
+        let files = self.unreadable.entry(mailbox.clone()).or_default();
+        files.insert(id.clone(), error.to_string());
+    }
+
+    /// What was read of a file; `None` when this file cannot be read, which is noted.
+    fn readable<T>(
+        &mut self,
+        file: (&MailboxName, &MaildirId),
+        path: &Path,
+        read: io::Result<T>,
+    ) -> Result<Option<T>, StoreError> {
+        match read {
+            Ok(read) => Ok(Some(read)),
+            // Renamed or removed meanwhile: the mailbox is looked at again.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(failed(path, &error)),
+            Err(error) => {
+                self.note_unreadable(file, &error);
+                Ok(None)
+            }
+        }
+    }
+
     /// Our own writes of a moment ago would leave stamps that hide later changes for a tick;
     /// waiting for the tick makes the cursor one that can be relied on.
     pub(super) async fn wait_for_tick(&self, name: &MailboxName) -> Result<(), StoreError> {
@@ -244,6 +277,7 @@ impl Store for MaildirStore {
         left: &BTreeMap<MailboxName, Cursor>,
     ) -> Result<Vec<Listed>, StoreError> {
         self.make_sure()?;
+        self.unreadable.clear();
         self.listed(left)
     }
 
@@ -266,7 +300,9 @@ impl Store for MaildirStore {
             };
             let path = entry.path(&mailbox, id);
             let print = Message::open(&*self.disk, &path).and_then(Message::fingerprint);
-            let print = print.map_err(|error| failed(&path, &error))?;
+            let Some(print) = self.readable((&place.mailbox, id), &path, print)? else {
+                continue;
+            };
             if sizes.is_none_or(|sizes| sizes.contains(&print.size)) {
                 prints.push((id.clone(), print));
             }
@@ -292,6 +328,7 @@ impl Store for MaildirStore {
                 Ok(message) => message,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => {
+                    self.note_unreadable((&place.mailbox, id), &error);
                     sink.fail(id.clone(), format!("{}: {error}", path.display()))
                         .await?;
                     continue;
@@ -325,8 +362,8 @@ impl Store for MaildirStore {
             let path = entry.path(&mailbox, id);
             let excerpt =
                 Message::open(&*self.disk, &path).and_then(|message| message.excerpt(*size));
-            let excerpt = excerpt.map_err(|error| failed(&path, &error))?;
-            all.push((id.clone(), excerpt));
+            let excerpt = self.readable((&place.mailbox, id), &path, excerpt)?;
+            all.extend(excerpt.map(|excerpt| (id.clone(), excerpt)));
         }
         Ok(all)
     }

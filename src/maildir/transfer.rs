@@ -1,7 +1,7 @@
 //! The same message elsewhere on disk: a move is one rename, a copy is a second name for the same
 //! bytes, and what lies in quarantine comes back. A mailbox is renamed with all that is in it.
 
-use super::change::failed;
+use super::change::{concerns_one, failed};
 use super::disk::{Create, Disk, Kind, unique};
 use super::file_name;
 use super::keywords::Keywords;
@@ -68,6 +68,10 @@ impl MaildirStore {
                     self.forget_scan(&from.mailbox);
                     continue;
                 }
+                Err(error) if concerns_one(&error) => {
+                    self.note_unmoved(&from.mailbox, &shift.id, &error);
+                    continue;
+                }
                 Err(error) => return Err(failed(&old, &error)),
             };
             touched.insert(target.join(landing.sub.name()));
@@ -81,6 +85,10 @@ impl MaildirStore {
             .iter()
             .try_for_each(|path| self.sync_directory(path))?;
         Ok(done)
+    }
+
+    fn note_unmoved(&mut self, mailbox: &MailboxName, id: &MaildirId, error: &io::Error) {
+        self.note_unchanged((mailbox, id), "it cannot be moved or copied", error);
     }
 
     pub(super) fn recall_file(

@@ -4,6 +4,10 @@ use super::names::pack_all;
 use super::outcome::unaside_paired;
 use super::{StateError, copy_into, doing};
 use rusqlite::Connection;
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 
 /// "mtde": says that a file is ours.
 const APPLICATION_ID: i64 = 0x6d74_6465;
@@ -179,8 +183,7 @@ pub fn run(db: &mut Connection, name: &str) -> Result<(), StateError> {
         return Ok(());
     }
     if version > 0 && name != ":memory:" {
-        db.execute("VACUUM INTO ?1", [format!("{name}.before-{VERSION}")])
-            .map_err(doing("copy it before the schema changes"))?;
+        copy_first(db, name)?;
     }
     let what = "bring the schema up to date";
     let tx = db.transaction().map_err(doing(what))?;
@@ -198,6 +201,34 @@ pub fn run(db: &mut Connection, name: &str) -> Result<(), StateError> {
     tx.pragma_update(None, "user_version", VERSION as i64)
         .map_err(doing(what))?;
     tx.commit().map_err(doing(what))
+}
+
+/// Copies the database beside itself. A copy that an earlier start made before it was cut is
+/// replaced: the database has not changed since.
+fn copy_first(db: &Connection, name: &str) -> Result<(), StateError> {
+    let copy = PathBuf::from(format!("{name}.before-{VERSION}"));
+    let part = PathBuf::from(format!("{name}.before-{VERSION}.part"));
+    let file = |source| StateError::File {
+        path: part.clone(),
+        source,
+    };
+    match std::fs::remove_file(&part) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(file(error)),
+        _ => {}
+    }
+    // SQLite takes an empty file for one that it may write.
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&part);
+    made.map_err(file)?;
+    db.execute("VACUUM INTO ?1", [part.display().to_string()])
+        .map_err(doing("copy it before the schema changes"))?;
+    let written = std::fs::File::open(&part).and_then(|part| part.sync_all());
+    written
+        .and_then(|()| std::fs::rename(&part, &copy))
+        .map_err(file)
 }
 
 #[cfg(test)]
@@ -269,6 +300,31 @@ mod tests {
         assert!(holds_it(&State::open_read_only(copy.as_ref()).unwrap()));
         let copy = Connection::open(copy).unwrap();
         assert_eq!(number(&copy, "user_version").unwrap(), 1);
+    }
+
+    #[test]
+    fn a_migration_that_was_cut_goes_on() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("state.db");
+        let beside = |end: &str| format!("{}.before-{VERSION}{end}", path.display());
+        let whole = |path: &str| State::open_read_only(path.as_ref()).is_ok();
+        // Cut after the copy; in the middle of it; and a whole one of the part was left.
+        for left in [&["", ".part"][..], &[".part"], &[""], &[]] {
+            let _gone = std::fs::remove_dir_all(directory.path());
+            std::fs::create_dir(directory.path()).unwrap();
+            let old = Connection::open(&path).unwrap();
+            first_version(&old);
+            old.close().unwrap();
+            for end in left {
+                std::fs::write(beside(end), b"SQLite for").unwrap();
+            }
+            assert!(State::open(&path).is_ok(), "{left:?}");
+            assert!(whole(&beside("")), "{left:?}");
+            let mode = std::fs::metadata(beside("")).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{left:?}");
+            assert!(!std::path::Path::new(&beside(".part")).exists());
+        }
     }
 
     #[test]

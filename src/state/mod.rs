@@ -65,7 +65,7 @@ pub use suspects::Suspects;
 
 use crate::model::{MailboxName, Side};
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -73,7 +73,10 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// SQLite failed.
-    #[error("the state database failed while it was to {doing}: {source}")]
+    #[error(
+        "the state database failed while it was to {doing}: {source}{}",
+        hint(source)
+    )]
     Database {
         /// What was to be done.
         doing: &'static str,
@@ -103,8 +106,8 @@ pub enum StateError {
     },
     /// It is damaged, or it is not ours.
     #[error(
-        "{path} is not usable as a mailtide state database: {what}. Move it away to start \
-             over from the Maildir and the server; nothing is deleted then"
+        "{path} is not usable as a mailtide state database: {what}. `mailtide repair` moves it \
+         aside and starts over from the Maildir and the server; nothing is deleted then"
     )]
     Damaged {
         /// Which.
@@ -120,6 +123,40 @@ pub enum StateError {
         /// The lock file.
         path: PathBuf,
     },
+}
+
+impl StateError {
+    /// Whether the file itself is damaged, or no database at all.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            StateError::Damaged { .. } => true,
+            StateError::Database { source, .. } => is_corrupt(source),
+            _ => false,
+        }
+    }
+}
+
+fn is_corrupt(error: &rusqlite::Error) -> bool {
+    let damage = [ErrorCode::DatabaseCorrupt, ErrorCode::NotADatabase];
+    match error {
+        // A value that no column of ours can have.
+        rusqlite::Error::InvalidColumnType(..)
+        | rusqlite::Error::IntegralValueOutOfRange(..)
+        | rusqlite::Error::FromSqlConversionFailure(..) => true,
+        other => other
+            .sqlite_error_code()
+            .is_some_and(|code| damage.contains(&code)),
+    }
+}
+
+fn hint(error: &rusqlite::Error) -> &'static str {
+    match is_corrupt(error) {
+        true => {
+            "; it is damaged: `mailtide repair` moves it aside and starts over from the Maildir \
+             and the server, and nothing is deleted then"
+        }
+        false => "",
+    }
 }
 
 /// The state of one account.

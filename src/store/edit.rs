@@ -68,3 +68,14 @@ pub enum End {
     /// for mailboxes below it. Its messages are as they were.
     Stays(String),
 }
+
+/// A message on which a side could not do its work, while it could on others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Obstacle<I> {
+    /// Where it is.
+    pub mailbox: MailboxName,
+    /// The message.
+    pub id: I,
+    /// Why.
+    pub why: String,
+}

@@ -17,7 +17,7 @@ mod edit;
 pub mod error;
 
 pub use delivery::{Delivered, Delivery, Published, Receiver};
-pub use edit::{End, FlagEdit, RefusedKeyword, Removal, Removed};
+pub use edit::{End, FlagEdit, Obstacle, RefusedKeyword, Removal, Removed};
 pub use error::StoreError;
 
 use crate::model::{
@@ -238,6 +238,12 @@ pub trait Keep: Store {
     /// [`Receiver::finish`] for several receivers of mailboxes together, which is much cheaper;
     /// answers in their order.
     async fn publish(&mut self, receivers: Vec<Self::Receiver>) -> Vec<Published<Self::Id>>;
+
+    /// Files of a mailbox that could not be read since the last listing: their content is unknown.
+    fn unreadable(&self, mailbox: &MailboxName) -> Vec<Obstacle<Self::Id>>;
+
+    /// Messages that could not be changed by themselves, since this was asked last.
+    fn take_unchanged(&mut self) -> Vec<Obstacle<Self::Id>>;
 
     /// What was seen in a mailbox need not be kept in mind any more.
     fn forget(&mut self, mailbox: &MailboxName);

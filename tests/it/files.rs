@@ -127,6 +127,33 @@ fn inside_little_room() {
 }
 
 #[test]
+fn a_message_larger_than_the_room_waits_alone() {
+    inside("inside_too_large_a_message");
+}
+
+#[test]
+#[ignore = "mounts; run in a namespace of its own by the test above"]
+fn inside_too_large_a_message() {
+    let server = Dovecot::start(FULL);
+    let home = Home::new(&server, "u1", "");
+    let mut phone = server.phone("u1");
+    std::fs::create_dir_all(home.mail()).unwrap();
+    let root = home.mail().display().to_string();
+    mount(&["-t", "tmpfs", "-o", "size=10m", "tmpfs", &root]);
+    for (n, size) in [(0, 100), (1, 12 << 20), (2, 100)] {
+        phone.append("INBOX", "", DATE, &mail(n, size));
+    }
+    let (code, text) = sync(&home);
+    assert!(
+        code == 1 && text.contains("UID 2") && text.contains("it has 1"),
+        "{code} {text}"
+    );
+    let came = std::fs::read_dir(home.mail().join("INBOX/new")).unwrap();
+    assert_eq!(came.count(), 2);
+    assert_eq!(phone.read("INBOX").len(), 3, "nothing was deleted there");
+}
+
+#[test]
 fn a_disk_for_the_state_that_is_full() {
     inside("inside_a_full_state");
 }

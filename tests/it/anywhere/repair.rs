@@ -125,3 +125,22 @@ fn repair_looks_at_every_pair() {
     assert_same(&server, "u1", &home);
     home.sync_twice();
 }
+
+/// A page of the database is overwritten, wherever it is.
+#[test]
+fn a_damaged_page_is_moved_aside_with_its_database() {
+    use std::os::unix::fs::FileExt;
+    for page in [1, 2, 3, 8] {
+        let (server, home) = world();
+        let state = home.dir.path().join("state").join("test.db");
+        let file = std::fs::File::options().write(true).open(&state).unwrap();
+        file.write_all_at(&[0xa5; 4096], 4096 * page).unwrap();
+        drop(file);
+        let repaired = home.run(&["repair"]);
+        assert!(repaired.status.success(), "page {page}: {repaired:?}");
+        let again = home.run(&["repair"]);
+        assert!(again.status.success(), "page {page}: {again:?}");
+        assert_same(&server, "u1", &home);
+        home.sync_twice();
+    }
+}

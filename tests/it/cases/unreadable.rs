@@ -173,3 +173,58 @@ fn a_file_that_cannot_be_looked_at_is_linked_with_its_like() {
     assert_eq!((report.uploaded, report.downloaded), (0, 0), "{report:?}");
     w.assert_equal_sides("linked");
 }
+
+/// The new file may be what vanished, so that waits for it, and nothing else does.
+#[test]
+fn a_new_file_that_cannot_be_read_concerns_itself_only() {
+    let mut w = base();
+    let locked = w.local.add(&inbox(), NEW, seen());
+    w.local.inner.borrow_mut().locked.insert(NEW.to_vec());
+    w.local.add(&inbox(), b"Subject: o\r\n\r\n2", seen());
+    w.remote.add(&inbox(), b"Subject: p\r\n\r\n33", seen());
+    flag(&mut w, Some(Answered), None);
+    let report = w.sync();
+    let done = (report.downloaded, report.uploaded, report.flags_local);
+    assert_eq!(done, (1, 1, 1), "{report:?}");
+    for _ in 0..2 {
+        let report = w.sync();
+        assert_eq!(report.changes(), 0, "{report:?}");
+        let named = |t: &mailtide::engine::report::Trouble| t.text.contains(&locked.to_string());
+        assert!(report.errors.iter().any(named), "{report:?}");
+    }
+    gone(&mut w, Side::Local);
+    assert_eq!(w.sync().deleted_remote, 0, "it may be the locked one");
+    w.local.inner.borrow_mut().locked.clear();
+    let report = w.sync_ok();
+    assert_eq!(
+        (report.uploaded, report.deleted_remote),
+        (1, 1),
+        "{report:?}"
+    );
+    w.assert_equal_sides("all can be read");
+    w.sync_idle();
+}
+
+#[test]
+fn a_file_whose_name_cannot_grow_concerns_itself_only() {
+    let mut w = base();
+    w.local.inner.borrow_mut().fixed.insert(BODY.to_vec());
+    for uid in w.remote.ids(&inbox()) {
+        w.remote
+            .edit(&inbox(), &uid, |flags| flags.insert(Answered));
+    }
+    let report = w.sync();
+    assert_eq!(report.flags_local, 1, "{report:?}");
+    for _ in 0..2 {
+        let report = w.sync();
+        let named = |t: &mailtide::engine::report::Trouble| t.text.contains("too long");
+        assert!(report.errors.iter().any(named), "{report:?}");
+        let kept = |note: &String| note.contains("kept changing");
+        assert!(!report.notes.iter().any(kept), "{report:?}");
+        assert_eq!(report.changes(), 0, "{report:?}");
+    }
+    w.local.inner.borrow_mut().fixed.clear();
+    w.sync_ok();
+    w.assert_equal_sides("it could grow");
+    w.sync_idle();
+}

@@ -79,6 +79,11 @@ pub struct Inner<I: Ord> {
     pub refuses: BTreeSet<Vec<u8>>,
     /// Bodies that are passed over when read, although they are there.
     pub mute: BTreeSet<Vec<u8>>,
+    /// Bodies of files that cannot be read, and of those that cannot be changed.
+    pub locked: BTreeSet<Vec<u8>>,
+    pub fixed: BTreeSet<Vec<u8>>,
+    /// Those that were to be changed, and that nobody asked for yet.
+    pub(super) unchanged: Vec<Obstacle<I>>,
     /// Bodies at which the connection breaks when they are read, or before they are stored.
     pub breaks_at: BTreeSet<Vec<u8>>,
     /// Bodies after which it breaks when they are stored, before the answer.
@@ -179,6 +184,9 @@ impl<I: MemoryId> Memory<I> {
             quarantine: Vec::new(),
             refuses: BTreeSet::new(),
             mute: BTreeSet::new(),
+            locked: BTreeSet::new(),
+            fixed: BTreeSet::new(),
+            unchanged: Vec::new(),
             breaks_at: BTreeSet::new(),
             breaks_after: BTreeSet::new(),
             breaks_always: false,

@@ -71,9 +71,11 @@ impl Keep for Memory<MaildirId> {
         ids: &[MaildirId],
     ) -> Result<Vec<(MaildirId, u64)>, StoreError> {
         self.step()?;
+        let locked = self.inner.borrow().locked.clone();
         self.at(place, |b| {
             let body = |id: &MaildirId| Some((id.clone(), b.messages.get(id)?.body.clone()));
             let bodies = ids.iter().filter_map(body);
+            let bodies = bodies.filter(|(_, body)| !locked.contains(body));
             let bare = bodies.filter_map(|(id, body)| {
                 let (mut bare, mut left) = (Bare::default(), 0);
                 bare.pass(&body, &mut |part| left += part.len());
@@ -213,6 +215,23 @@ impl Keep for Memory<MaildirId> {
         let [.., idle] = &mut counts.foreseen;
         *idle += counts.next.len();
         counts.next = next.iter().cloned().collect();
+    }
+
+    fn unreadable(&self, mailbox: &MailboxName) -> Vec<Obstacle<MaildirId>> {
+        let inner = self.inner.borrow();
+        let all = inner.boxes.get(mailbox).into_iter();
+        let all = all.flat_map(|b| &b.messages);
+        let locked = all.filter(|(_, message)| inner.locked.contains(&message.body));
+        let obstacle = |(id, _): (&MaildirId, _)| Obstacle {
+            mailbox: mailbox.clone(),
+            id: id.clone(),
+            why: "no permission".into(),
+        };
+        locked.map(obstacle).collect()
+    }
+
+    fn take_unchanged(&mut self) -> Vec<Obstacle<MaildirId>> {
+        std::mem::take(&mut self.inner.borrow_mut().unchanged)
     }
 
     fn forget(&mut self, _: &MailboxName) {

@@ -133,12 +133,13 @@ impl<I: MemoryId> Store for Memory<I> {
         sizes: Option<&BTreeSet<u64>>,
     ) -> Result<Vec<(I, Fingerprint)>, StoreError> {
         self.step()?;
+        let locked = self.inner.borrow().locked.clone();
         self.told(place, |b| {
             let there = ids
                 .iter()
                 .filter_map(|id| b.messages.get(id).map(|m| (id, m)));
             let prints = there
-                .filter(|(_, m)| !m.broken)
+                .filter(|(_, m)| !m.broken && !locked.contains(&m.body))
                 .map(|(id, m)| (id.clone(), Fingerprint::of_wire(&m.body)));
             Ok(prints
                 .filter(|(_, f)| sizes.is_none_or(|s| s.contains(&f.whole)))
@@ -158,7 +159,7 @@ impl<I: MemoryId> Store for Memory<I> {
             if self.inner.borrow().mute.contains(&message.body) {
                 continue;
             }
-            if message.broken {
+            if message.broken || self.inner.borrow().locked.contains(&message.body) {
                 sink.fail(id.clone(), "its body cannot be had".into())
                     .await?;
                 continue;
@@ -190,11 +191,12 @@ impl<I: MemoryId> Store for Memory<I> {
         ids: &[(I, Option<u64>)],
     ) -> Result<Vec<(I, Excerpt)>, StoreError> {
         self.step()?;
+        let locked = self.inner.borrow().locked.clone();
         self.told(place, |b| {
             let there = ids
                 .iter()
                 .filter_map(|(id, _)| Some((id.clone(), b.messages.get(id)?)));
-            let whole = there.filter(|(_, m)| !m.broken);
+            let whole = there.filter(|(_, m)| !m.broken && !locked.contains(&m.body));
             Ok(whole
                 .map(|(id, m)| (id, Excerpt::of_wire(&m.body)))
                 .collect())
@@ -288,6 +290,9 @@ impl<I: MemoryId> Store for Memory<I> {
         let mut done = Vec::new();
         for edit in edits {
             self.step()?;
+            if self.is_fixed(place, &edit.id) {
+                continue;
+            }
             let stores = self.decline(place, &edit.change.add);
             let there = self.at(place, |b| {
                 b.modseq += 1;
@@ -395,6 +400,22 @@ impl<I: MemoryId> Store for Memory<I> {
 }
 
 impl<I: MemoryId> Memory<I> {
+    /// Whether a file cannot be changed; notes that.
+    fn is_fixed(&self, place: &Place, id: &I) -> bool {
+        let mut inner = self.inner.borrow_mut();
+        let b = inner.boxes.get(&place.mailbox);
+        let message = b.and_then(|b| b.messages.get(id));
+        let fixed = message.is_some_and(|message| inner.fixed.contains(&message.body));
+        if fixed {
+            inner.unchanged.push(Obstacle {
+                mailbox: place.mailbox.clone(),
+                id: id.clone(),
+                why: "its name is too long".into(),
+            });
+        }
+        fixed
+    }
+
     /// What a mailbox can store of this; notes the keywords that it refuses.
     fn decline(&self, place: &Place, add: &Flags) -> FlagMask {
         let mut inner = self.inner.borrow_mut();
