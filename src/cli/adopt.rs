@@ -1,12 +1,12 @@
 //! `mailtide adopt`: shows what would go up and down, and takes a Maildir over when told to.
 
 use super::arguments::{Adopt, Arguments};
-use super::print::{flow, safe};
+use super::print::{self, flow};
 use super::status;
 use crate::daemon::{self, Keyring, OpenError};
 use crate::state::StateError;
 use anyhow::{Context, Result};
-use std::io::{IsTerminal, Write, stdin, stdout};
+use std::io::{IsTerminal, stdin, stdout};
 use std::rc::Rc;
 
 /// Runs the command; answers with the exit status.
@@ -22,7 +22,7 @@ pub fn run(arguments: &Arguments, command: &Adopt) -> Result<u8> {
             account.name.clone(),
             config.state_dir_of(&account.name).to_owned(),
         );
-        let say = |text: &str| println!("{name}: {}", safe(text));
+        let say = |text: &str| print::say(format!("{name}: {text}"));
         let maildir = account.maildir.display().to_string();
         let keyring = Rc::new(Keyring::new(account));
         let needed = daemon::needed(keyring.clone(), &state_dir).map_err(|error| match &error {
@@ -69,8 +69,7 @@ fn confirmed() -> Result<bool> {
     if !stdin().is_terminal() || !stdout().is_terminal() {
         return Ok(false);
     }
-    print!("Take it over? [y/N] ");
-    stdout().flush()?;
+    print::ask("Take it over? [y/N] ")?;
     let mut answer = String::new();
     stdin().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))

@@ -2,6 +2,7 @@
 //! what of it can be done without one.
 
 use super::arguments::{Arguments, Decide, Named};
+use super::print::say;
 use super::status;
 use crate::config::Config;
 use crate::daemon::{self, Answer, AskError, Request, Writes, ask, chosen, open_state, state_path};
@@ -52,8 +53,8 @@ pub fn decide(arguments: &Arguments, command: &Decide, word: Word) -> Result<u8>
         Ok(answer) => {
             let account = answer.account.unwrap_or_default();
             match word {
-                Word::Yes => println!("{account}: {} runs now", command.id),
-                Word::No => println!("{account}: what is gone is brought back now"),
+                Word::Yes => say(format!("{account}: {} runs now", command.id)),
+                Word::No => say(format!("{account}: what is gone is brought back now")),
             }
             Ok(status::OK)
         }
@@ -77,11 +78,11 @@ fn alone(config: &Config, id: &str, word: Word) -> Result<u8> {
         };
         if done {
             match word {
-                Word::Yes => println!(
+                Word::Yes => say(format!(
                     "{name}: {id} may run; the next sync carries it out, if it is still the very \
                      same"
-                ),
-                Word::No => println!("{name}: the next sync brings back what is gone"),
+                )),
+                Word::No => say(format!("{name}: the next sync brings back what is gone")),
             }
             return Ok(status::OK);
         }

@@ -39,16 +39,16 @@ pub fn run(arguments: &Arguments, command: &Check) -> Result<u8> {
         if code != status::OK {
             lines
                 .iter()
-                .for_each(|line| eprintln!("{}: {}", account.name, print::safe(line)));
+                .for_each(|line| print::complain(format!("{}: {line}", account.name)));
         } else if !command.json && !arguments.quiet {
             lines
                 .iter()
-                .for_each(|line| println!("{}: {}", account.name, print::safe(line)));
+                .for_each(|line| print::say(format!("{}: {line}", account.name)));
         }
     }
     if command.json {
         let all = json!({ "ok": worst == status::OK, "accounts": objects });
-        println!("{}", serde_json::to_string(&all)?);
+        print::say_object(&all)?;
     }
     Ok(worst)
 }

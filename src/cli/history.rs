@@ -1,7 +1,7 @@
 //! `mailtide history`: what was changed, on which side, and why.
 
 use super::arguments::{Arguments, History};
-use super::print::safe;
+use super::print::{say, say_object};
 use super::status;
 use crate::daemon::{self, state_path};
 use crate::model::MailboxName;
@@ -38,12 +38,12 @@ pub fn run(arguments: &Arguments, command: &History) -> Result<u8> {
         rows.reverse();
         for row in &rows {
             match command.json {
-                true => println!("{}", serde_json::to_string(&object(name, row))?),
-                false => println!("{name}: {}", safe(&line(row))),
+                true => say_object(&object(name, row))?,
+                false => say(format!("{name}: {}", line(row))),
             }
         }
         if rows.is_empty() && !command.json {
-            println!("{name}: nothing was changed");
+            say(format!("{name}: nothing was changed"));
         }
     }
     Ok(status::OK)
@@ -66,8 +66,7 @@ fn line(row: &HistoryRow) -> String {
     if !row.why.is_empty() {
         text = format!("{text} ({})", row.why);
     }
-    // What a server calls its mailboxes makes no lines of its own.
-    text.replace('\n', "\\n")
+    text
 }
 
 fn object(account: &str, row: &HistoryRow) -> serde_json::Value {

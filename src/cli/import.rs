@@ -1,12 +1,12 @@
 //! `mailtide import`: our configuration from that of another program.
 
 use super::arguments::{Arguments, Import, Program};
-use super::print::safe;
+use super::print::{complain, hand_out, say};
 use super::status;
 use crate::config::{self, Imported};
 use anyhow::{Context, bail};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
 
 /// Runs the command; answers with the exit status.
@@ -30,14 +30,14 @@ pub fn run(arguments: &Arguments, command: &Import) -> anyhow::Result<u8> {
     }
     let ours = config::render(&imported, &from.display().to_string());
     if command.print {
-        print!("{ours}");
+        hand_out(&ours);
     } else {
         let path = config::path(arguments.config.as_deref());
         write_new(&path, &ours)?;
         if !arguments.quiet {
             let count = imported.accounts.len();
-            println!("{count} account(s) written to {}", path.display());
-            println!("next: mailtide check, then mailtide sync --dry-run, then mailtide sync");
+            say(format!("{count} account(s) written to {}", path.display()));
+            say("next: mailtide check, then mailtide sync --dry-run, then mailtide sync");
         }
     }
     tell(&imported);
@@ -47,11 +47,11 @@ pub fn run(arguments: &Arguments, command: &Import) -> anyhow::Result<u8> {
 /// What has no equivalent goes to stderr, too: a file is easily not read.
 fn tell(imported: &Imported) {
     for line in &imported.left {
-        eprintln!("not taken over: {}", safe(line));
+        complain(format!("not taken over: {line}"));
     }
     for account in &imported.accounts {
         for line in &account.left {
-            eprintln!("not taken over: {}: {}", account.name, safe(line));
+            complain(format!("not taken over: {}: {line}", account.name));
         }
     }
 }
@@ -75,7 +75,10 @@ fn usual(program: Program) -> PathBuf {
 /// A password may stand in it, so it is readable by the user alone from the start.
 fn write_new(path: &std::path::Path, text: &str) -> anyhow::Result<()> {
     if let Some(above) = path.parent() {
-        std::fs::create_dir_all(above)
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(above)
             .with_context(|| format!("cannot create {}", above.display()))?;
     }
     let mut options = std::fs::OpenOptions::new();

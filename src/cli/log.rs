@@ -2,6 +2,8 @@
 //! that print what they send (passwords among it) are kept silent at every level.
 
 use super::arguments::{Arguments, Command, LogFormat};
+use super::outside::Outside;
+use super::print::complain;
 use crate::imap::TELLTALES;
 use std::io::{IsTerminal, stderr};
 use std::os::unix::fs::MetadataExt;
@@ -37,28 +39,25 @@ pub fn start(arguments: &Arguments) {
         said(
             tracing_subscriber::registry()
                 .with(filter)
-                .with(journal)
+                .with(Outside(journal))
                 .try_init(),
         );
         return;
     }
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(stderr);
+    let registry = tracing_subscriber::registry().with(filter);
+    let lines = tracing_subscriber::fmt::layer().with_writer(stderr);
     match arguments.log_format {
-        Some(LogFormat::Json) => said(lines.json().try_init()),
-        Some(LogFormat::Text) | None => said(
-            lines
-                .with_ansi(stderr().is_terminal())
-                .with_target(false)
-                .try_init(),
-        ),
+        Some(LogFormat::Json) => said(registry.with(Outside(lines.json())).try_init()),
+        Some(LogFormat::Text) | None => {
+            let lines = lines.with_ansi(stderr().is_terminal()).with_target(false);
+            said(registry.with(Outside(lines)).try_init());
+        }
     }
 }
 
 fn said<E: std::fmt::Display>(started: Result<(), E>) {
     if let Err(error) = started {
-        eprintln!("mailtide: the log cannot be written: {error}");
+        complain(format!("mailtide: the log cannot be written: {error}"));
     }
 }
 

@@ -1,12 +1,14 @@
 //! Talks to people.
 //!
-//! Reading order: [`arguments`], [`log`], the commands [`sync`], [`check`], [`import`],
+//! Reading order: [`arguments`], [`log`] with [`outside`] (texts in it), the commands [`sync`], [`check`], [`import`],
 //! [`adopt`], [`repair`], [`undo`], [`history`], [`watch`], [`show`] (status), [`ask`] (what is
 //! said to the watcher), and what they print with: [`progress`], [`mod@print`].
 
 mod arguments;
 
 mod log;
+
+mod outside;
 
 mod sync;
 
@@ -106,7 +108,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
-            eprintln!("mailtide: {}", print::safe(&print::chain(&error)));
+            print::complain(format!("mailtide: {}", print::chain(&error)));
             ExitCode::from(status::of(&error))
         }
     }

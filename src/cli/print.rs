@@ -1,23 +1,39 @@
 //! What is printed about a run: lines for people, an object for programs.
 
 use super::status;
-use crate::daemon::{Flow, Held, Told, Weight, count};
+use crate::daemon::{Flow, Held, Told, Weight, count, json};
+use crate::model::printable;
 use crate::reconcile::guard::HeldKind;
-use serde_json::{Value, json};
+use anyhow::Result;
+use serde_json::Value;
+use std::io::{Write, stdout};
 
-/// Untrusted text, fit for a terminal: no control characters, no change of direction.
-pub fn safe(text: &str) -> String {
-    text.chars()
-        .map(|c| {
-            let direction = matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
-                | '\u{2066}'..='\u{2069}');
-            if (c.is_control() && c != '\n') || direction {
-                format!("\\u{{{:x}}}", u32::from(c))
-            } else {
-                c.to_string()
-            }
-        })
-        .collect()
+/// Prints a line on standard output. All lines for people go through here and [`complain`], so that
+/// no text from outside moves the cursor or makes a line of its own.
+pub fn say(text: impl AsRef<str>) {
+    println!("{}", printable(text.as_ref()));
+}
+
+/// Prints a line on standard error.
+pub fn complain(text: impl AsRef<str>) {
+    eprintln!("{}", printable(text.as_ref()));
+}
+
+/// Prints an object on a line of standard output.
+pub fn say_object(value: &Value) -> Result<()> {
+    println!("{}", json(value)?);
+    Ok(())
+}
+
+/// Prints a question; the answer stands on the same line.
+pub fn ask(question: &str) -> Result<()> {
+    print!("{}", printable(question));
+    Ok(stdout().flush()?)
+}
+
+/// Prints a file that the user asked for as it is.
+pub fn hand_out(file: &str) {
+    print!("{file}");
 }
 
 /// An error with its causes, those left out that it names itself.
@@ -67,10 +83,7 @@ pub fn troubles(run: &Told) {
     for error in &run.errors {
         let place = error.mailbox.as_ref().map(|name| format!("/{name}"));
         let place = place.unwrap_or_default();
-        eprintln!(
-            "{}",
-            safe(&format!("{}{place}: {}", run.account, error.text))
-        );
+        complain(format!("{}{place}: {}", run.account, error.text));
     }
 }
 
@@ -78,7 +91,7 @@ pub fn troubles(run: &Told) {
 pub fn held(run: &Told) {
     for held in &run.held {
         for line in held_lines(held) {
-            eprintln!("{}: {line}", run.account);
+            complain(format!("{}: {line}", run.account));
         }
     }
 }
@@ -103,14 +116,14 @@ pub fn held_lines(held: &Held) -> Vec<String> {
     lines.push(format!(
         "    if that is what you want: mailtide approve {id}, then sync again; if not: {otherwise}"
     ));
-    lines.iter().map(|line| safe(line)).collect()
+    lines
 }
 
 /// The object of `--json`.
 pub fn object(runs: &[Told]) -> Value {
     let changes: usize = runs.iter().map(|run| run.changes).sum();
     let ok = runs.iter().all(|run| run.ok);
-    json!({ "ok": ok, "changes": changes, "accounts": runs })
+    serde_json::json!({ "ok": ok, "changes": changes, "accounts": runs })
 }
 
 /// The exit status of all runs together: what the user must decide or mend comes before what may

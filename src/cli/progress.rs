@@ -1,6 +1,7 @@
 //! Progress on a terminal: a bar per account with messages, bytes and time left.
 
 use crate::engine::{Event, Observer};
+use crate::model::printable;
 use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -57,10 +58,8 @@ impl Observer for Bar {
     fn event(&self, event: Event<'_>) {
         match event {
             Event::Looking(mailbox) => {
-                self.bar.set_message(format!(
-                    "looking into {}",
-                    super::print::safe(&mailbox.to_string())
-                ));
+                self.bar
+                    .set_message(format!("looking into {}", printable(&mailbox.to_string())));
             }
             Event::Planned { messages: 0, .. } => {}
             Event::Planned {

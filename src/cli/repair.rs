@@ -1,7 +1,7 @@
 //! `mailtide repair`: checks what mailtide remembers, forgets what does not hold, and syncs.
 
 use super::arguments::{Arguments, Repair};
-use super::print::{self, safe};
+use super::print;
 use crate::config;
 use crate::daemon::{self, Errand, Keyring, OpenError, OpenState, Opened, Told, Writes};
 use crate::engine::{Report, Silent, Stop};
@@ -31,7 +31,7 @@ pub fn run(arguments: &Arguments, command: &Repair) -> Result<u8> {
         let run = Told::of(&account.name, &report, began.elapsed().as_secs_f64());
         print::troubles(&run);
         print::held(&run);
-        println!("{}", print::summary(&run));
+        print::say(print::summary(&run));
         runs.push(run);
     }
     Ok(print::exit_status(&runs))
@@ -43,7 +43,7 @@ async fn one(
     rebuild: bool,
     stop: &Stop,
 ) -> Result<Report> {
-    let say = |text: &str| println!("{}: {}", account.name, safe(text));
+    let say = |text: &str| print::say(format!("{}: {text}", account.name));
     let opened = whole_state(state_dir, account, &say)?;
     let keyring = Rc::new(Keyring::new(account.clone()));
     let mut opened = Opened::of(keyring, opened, Writes::Allowed, account.connections);

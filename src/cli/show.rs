@@ -2,7 +2,7 @@
 //! none runs.
 
 use super::arguments::{Arguments, Status as Command};
-use super::print::{held_lines, safe, summary};
+use super::print::{held_lines, say, say_object, summary};
 use super::status;
 use crate::daemon::{
     self, Answer, AskError, Doing, Request, Status, ask, at_rest, chosen, count, now,
@@ -25,15 +25,15 @@ pub fn run(arguments: &Arguments, command: &Command) -> Result<u8> {
     };
     if command.json {
         let object = json!({ "watcher": watcher, "accounts": all });
-        println!("{}", serde_json::to_string(&object)?);
+        say_object(&object)?;
     } else {
         match watcher {
-            Some(pid) => println!("mailtide watch runs (process {pid})"),
-            None => println!("no mailtide watch runs; this is what was remembered"),
+            Some(pid) => say(format!("mailtide watch runs (process {pid})")),
+            None => say("no mailtide watch runs; this is what was remembered"),
         }
         for one in &all {
             for line in lines(one, arguments.verbose > 0) {
-                println!("{}", safe(&line));
+                say(line);
             }
         }
     }

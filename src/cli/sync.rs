@@ -93,7 +93,7 @@ fn show(arguments: &Arguments, command: &Sync, runs: &[Told]) -> Result<()> {
         }
         if arguments.verbose > 0 {
             for note in &run.notes {
-                eprintln!("{}", print::safe(&format!("{}: note: {note}", run.account)));
+                print::complain(format!("{}: note: {note}", run.account));
             }
         }
         print::held(run);
@@ -101,20 +101,20 @@ fn show(arguments: &Arguments, command: &Sync, runs: &[Told]) -> Result<()> {
             continue;
         }
         for line in run.plan.iter().flatten() {
-            println!("{}: would {}", run.account, print::safe(line));
+            print::say(format!("{}: would {line}", run.account));
         }
         match command.dry_run {
-            true => println!("{}: dry run, nothing was written", run.account),
-            false => println!("{}", print::summary(run)),
+            true => print::say(format!("{}: dry run, nothing was written", run.account)),
+            false => print::say(print::summary(run)),
         }
         if command.full {
             let (compared, drift) = (count(run.compared, "mailboxes"), run.drift);
             let what = "in which nothing seemed to have changed were compared, drift";
-            println!("{}: {compared} {what} {drift}", run.account);
+            print::say(format!("{}: {compared} {what} {drift}", run.account));
         }
     }
     if command.json {
-        println!("{}", serde_json::to_string(&print::object(runs))?);
+        print::say_object(&print::object(runs))?;
     }
     Ok(())
 }

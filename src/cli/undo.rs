@@ -1,7 +1,7 @@
 //! `mailtide undo`: shows what it takes to take back what runs did, and does it when told to.
 
 use super::arguments::{Arguments, Undo};
-use super::print::{self, safe};
+use super::print::{self, say};
 use super::status;
 use crate::config;
 use crate::daemon::undo::{Step, What, plan, taken_back};
@@ -66,7 +66,7 @@ async fn one(
     let runs = opened.state.runs(20)?;
     if command.list {
         runs.iter()
-            .for_each(|run| println!("{name}: {}", shown(run)));
+            .for_each(|run| say(format!("{name}: {}", shown(run))));
         return Ok(status::OK);
     }
     let takes_back = |run: &&RunRow| run.deleted + run.flags > 0;
@@ -81,11 +81,15 @@ async fn one(
     show(&name, &steps);
     let possible = |step: &&Step| !matches!(step, Step::Cannot { .. });
     if steps.iter().filter(possible).count() == 0 {
-        println!("{name}: nothing to undo; mailtide undo --list shows what runs did");
+        say(format!(
+            "{name}: nothing to undo; mailtide undo --list shows what runs did"
+        ));
         return Ok(status::OK);
     }
     if !command.yes {
-        println!("{name}: nothing was changed; do it with: mailtide undo --yes (same arguments)");
+        say(format!(
+            "{name}: nothing was changed; do it with: mailtide undo --yes (same arguments)"
+        ));
         return Ok(status::OK);
     }
     let told = match by_watcher(config, &name, &what)? {
@@ -93,11 +97,11 @@ async fn one(
         None => alone(config, keyring, &what, stop).await?,
     };
     for note in &told.notes {
-        println!("{name}: {}", safe(note));
+        say(format!("{name}: {note}"));
     }
     print::troubles(&told);
     print::held(&told);
-    println!("{}", print::summary(&told));
+    say(print::summary(&told));
     Ok(print::exit_status(&[told]))
 }
 
@@ -137,7 +141,10 @@ async fn alone(
     )?;
     let began = Instant::now();
     // Said before the server is asked: that may fail.
-    println!("{name}: {}", taken_back(opened.take_back(what).await?));
+    say(format!(
+        "{name}: {}",
+        taken_back(opened.take_back(what).await?)
+    ));
     let report = opened.cycle(Errand::default(), &Silent, stop).await?;
     opened.hang_up().await;
     Ok(Told::of(&name, &report, began.elapsed().as_secs_f64()))
@@ -167,6 +174,6 @@ fn show(name: &str, steps: &[Step]) {
             } => format!("{mailbox}: {file}: {change}"),
             Step::Cannot { what } => format!("cannot: {what}"),
         };
-        println!("{name}: {}", safe(&line));
+        say(format!("{name}: {line}"));
     }
 }

@@ -2,7 +2,9 @@
 //! environment and as JSON on standard input. One at a time per account; what happens while one
 //! runs is told by the next.
 
+use super::object::json;
 use crate::config::Hooks;
+use crate::model::printable;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -147,7 +149,9 @@ async fn start(
             object.insert("maildir".into(), maildir.into());
         }
         // A program that does not read what it is told may end first.
-        let _read = stdin.write_all(format!("{text}\n").as_bytes()).await;
+        let _read = stdin
+            .write_all(format!("{}\n", json(&text)?).as_bytes())
+            .await;
     }
     child.wait().await
 }
@@ -161,8 +165,8 @@ const VARIABLE: usize = 64 << 10;
 fn lines<'a>(all: impl Iterator<Item = &'a str>) -> String {
     let (mut text, mut missing) = (String::new(), 0_usize);
     for line in all {
-        // A byte of 0 cannot be in a variable.
-        let line = line.replace('\0', " ");
+        // Names and what servers say make no lines of their own.
+        let line = printable(line);
         if missing > 0 || text.len() + line.len() >= VARIABLE {
             missing += 1;
             continue;

@@ -5,7 +5,7 @@
 //! account kept ([`keeper`] at its [`desk`], [`aftermath`], [`board`], [`pulse`], and behind the
 //! desk [`account`] with [`ears`] and [`hooks`]); all accounts of a process ([`house`],
 //! [`mod@watch`], [`signals`], [`outside`], [`systemd`]); talking to it ([`protocol`],
-//! [`control`], [`answers`], [`status`]).
+//! [`control`], [`answers`], [`status`], [`object`]).
 
 mod open;
 
@@ -59,6 +59,8 @@ mod watch;
 
 mod told;
 
+mod object;
+
 pub mod undo;
 
 mod signals;
@@ -72,6 +74,7 @@ pub use desk::{Desk, Thorough, Verdict, Wish};
 pub use flow::{Flow, flows};
 pub use hooks::Facts;
 pub use keeper::{Keeper, Lines, Order};
+pub use object::json;
 pub use open::{
     OpenError, OpenState, Writes, chosen, load, local, new_state, now, on_network, open_state,
     remote, same_age, settle, state_path,

@@ -1,6 +1,7 @@
 //! What systemd is told: that we are ready, how it goes, and that we are alive.
 
 use super::pulse::Pulse;
+use crate::model::printable;
 use sd_notify::NotifyState;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ pub fn stopping() {
 
 /// A line that `systemctl status` shows.
 pub fn status(line: &str) {
-    tell(&[NotifyState::Status(line)]);
+    tell(&[NotifyState::Status(&printable(line))]);
 }
 
 /// Within which time systemd wants a sign of life, if it does.

@@ -4,7 +4,8 @@
 //! [`letters`] (keywords in the names of files), [`mailbox`] (names), [`scope`] (some of them),
 //! [`bare`] and [`content`] (what makes two
 //! messages the same), [`kin`] (what a server calls the same), [`base`] (what both sides last
-//! agreed on), [`recorded`] (that in short). [`counted`] counts their comparisons for tests.
+//! agreed on), [`recorded`] (that in short), [`text`] (from outside, to be shown). [`counted`] counts
+//! their comparisons for tests.
 
 pub mod side;
 
@@ -30,6 +31,8 @@ pub mod base;
 
 pub mod recorded;
 
+pub mod text;
+
 pub use bare::Bare;
 pub use base::{Aside, AsideReason, MailboxBase, Outline, Pair, last, span};
 pub use content::{Canonical, ContentHash, Excerpt, Fingerprint};
@@ -41,3 +44,4 @@ pub use mailbox::{MailboxKey, MailboxName};
 pub use recorded::{Recorded, Struck, Unlike};
 pub use scope::Scope;
 pub use side::Side;
+pub use text::printable;

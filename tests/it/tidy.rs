@@ -69,6 +69,9 @@ const CONFINED: &[(&str, &[&str])] = &[
 /// The files of `maildir` that may call the file system; the others have it as a parameter.
 const ON_DISK: &[&str] = &["kernel.rs", "watch.rs", "inspect.rs"];
 
+/// The files that may make JSON: of what leaves the program, and of what is asked of the watcher.
+const MAY_ENCODE: &[&str] = &["src/daemon/object.rs", "src/daemon/protocol.rs"];
+
 /// Not in `model` and `reconcile`: they are pure.
 const IMPURE: &[&str] = &[
     "async ",
@@ -230,6 +233,24 @@ fn long_functions(text: &str) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// Texts from outside are made fit to be shown in one place, which no line can pass by.
+#[test]
+fn lines_are_printed_in_one_place() {
+    let mut wrong = Vec::new();
+    for path in sources(&root().join("src")) {
+        let name = path.strip_prefix(root()).unwrap().display().to_string();
+        if name.ends_with("src/cli/print.rs") || name.ends_with("claims.rs") {
+            continue;
+        }
+        let text = code(&std::fs::read_to_string(&path).unwrap());
+        let ways = ["println!", "print!(", "serde_json::to_string", "temp_dir()"];
+        let ways = ways.into_iter().filter(|way| text.contains(way));
+        let ways = ways.filter(|way| !way.starts_with("serde") || !MAY_ENCODE.contains(&&*name));
+        wrong.extend(ways.map(|way| format!("{name}: {way}")));
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
