@@ -31,7 +31,10 @@ pub fn must(done: Completion, doing: &str) -> Result<Completion, StoreError> {
 
 /// An answer could not be read: the result is unknown.
 pub fn unknown(what: &str) -> StoreError {
-    StoreError::Mailbox(format!("an answer of the server could not be read: {what}"))
+    let shown: String = what.chars().take(60).collect();
+    StoreError::Mailbox(format!(
+        "an answer of the server could not be read: {shown}"
+    ))
 }
 
 /// A wire name for people.

@@ -2,10 +2,12 @@
 //! talking; what it is shown comes through the [`Gate`].
 
 use super::gate::Gate;
+use super::hush::Hush;
 use super::patience::{asks, patience};
 use super::road::{Road, reach};
 use super::tls::{Trust, client_config, is_for_another};
 use super::wire::{Stream, Wire};
+use crate::model::printable;
 use crate::store::StoreError;
 use async_imap::{Authenticator, Client};
 use base64::Engine;
@@ -111,7 +113,8 @@ pub async fn connect(server: &Server) -> Result<(Wire, Option<Vec<String>>), Sto
             "connecting to {peer} took more than {seconds} s (timeout){hint}"
         ))
     })??;
-    Ok((Wire::new(gate, peer, server.timeout), capabilities))
+    let wire = Wire::new(gate, peer, server.timeout).hushed(hush(server));
+    Ok((wire, capabilities))
 }
 
 type Entered = (Box<dyn Stream>, Option<Vec<String>>);
@@ -130,7 +133,8 @@ async fn enter(server: &Server, peer: &str) -> Result<Entered, StoreError> {
         TlsMode::Implicit => shake_hands(server, peer, stream).await?,
         TlsMode::StartTls | TlsMode::None => stream,
     };
-    let mut client = greeted(stream, server.tls, peer).await?;
+    let gate = Gate::new(stream, hush(server));
+    let mut client = greeted(gate, server.tls, peer).await?;
     if server.tls == TlsMode::StartTls {
         client = start_tls(server, peer, client).await?;
     }
@@ -179,12 +183,8 @@ async fn shake_hands(
     Ok(Box::new(tls))
 }
 
-async fn greeted(
-    stream: Box<dyn Stream>,
-    tls: TlsMode,
-    peer: &str,
-) -> Result<Client<Gate>, StoreError> {
-    let mut client = Client::new(Gate::new(stream));
+async fn greeted(gate: Gate, tls: TlsMode, peer: &str) -> Result<Client<Gate>, StoreError> {
+    let mut client = Client::new(gate);
     let greeting = client.read_response().await;
     let said = client.get_ref().said.clone();
     match greeting {
@@ -229,7 +229,7 @@ async fn start_tls(
             "{peer} sent data between STARTTLS and TLS; this is an attack or a broken server"
         )));
     }
-    let mut gate = Gate::new(shake_hands(server, peer, stream).await?);
+    let mut gate = Gate::new(shake_hands(server, peer, stream).await?, hush(server));
     gate.said = "OK".into();
     Ok(Client::new(gate))
 }
@@ -247,19 +247,11 @@ async fn log_in(
     let offers = |name: &str| before.iter().any(|c| c == name);
     client.get_mut().capabilities = None;
     let (user, secret) = (&server.user, &server.secret.0);
+    let response = response(server);
     let (mechanism, response) = match server.auth {
-        Auth::XOAuth2 => (
-            "XOAUTH2",
-            format!("user={user}\x01auth=Bearer {secret}\x01\x01"),
-        ),
-        Auth::OAuthBearer => {
-            let (host, port) = (&server.host, server.port);
-            let response = format!(
-                "n,a={user},\x01host={host}\x01port={port}\x01auth=Bearer {secret}\x01\x01"
-            );
-            ("OAUTHBEARER", response)
-        }
-        Auth::Password if offers("AUTH=PLAIN") => ("PLAIN", format!("\0{user}\0{secret}")),
+        Auth::XOAuth2 => ("XOAUTH2", response),
+        Auth::OAuthBearer => ("OAUTHBEARER", response),
+        Auth::Password if offers("AUTH=PLAIN") => ("PLAIN", response),
         Auth::Password if offers("LOGINDISABLED") => {
             return Err(StoreError::NeedsUser(format!(
                 "{peer} does not take passwords on this connection; use TLS, or another auth"
@@ -345,6 +337,24 @@ impl Authenticator for Once {
     }
 }
 
+/// What SASL sends to log in.
+fn response(server: &Server) -> String {
+    let (user, secret) = (&server.user, &server.secret.0);
+    match server.auth {
+        Auth::XOAuth2 => format!("user={user}\x01auth=Bearer {secret}\x01\x01"),
+        Auth::OAuthBearer => {
+            let (host, port) = (&server.host, server.port);
+            format!("n,a={user},\x01host={host}\x01port={port}\x01auth=Bearer {secret}\x01\x01")
+        }
+        Auth::Password => format!("\0{user}\0{secret}"),
+    }
+}
+
+/// What is masked in all that this server says.
+fn hush(server: &Server) -> Hush {
+    Hush::of(&server.secret.0, &[response(server)])
+}
+
 fn refused(server: &Server, error: &async_imap::error::Error, gate: &Gate) -> StoreError {
     let who = format!("{} at {}:{}", server.user, server.host, server.port);
     let said = clean(&gate.said);
@@ -373,7 +383,7 @@ fn refused(server: &Server, error: &async_imap::error::Error, gate: &Gate) -> St
             patience(StoreError::Retry(what), &gate.said)
         }
         other => {
-            let what = format!("login of {who} failed: {other} ({said})");
+            let what = hush(server).mask(&format!("login of {who} failed: {other} ({said})"));
             patience(StoreError::Retry(what), &gate.said)
         }
     }
@@ -381,9 +391,5 @@ fn refused(server: &Server, error: &async_imap::error::Error, gate: &Gate) -> St
 
 /// What a server said, fit for a terminal.
 pub fn clean(text: &str) -> String {
-    let safe = |c: char| match c.is_control() || ('\u{2028}'..='\u{202e}').contains(&c) {
-        true => '?',
-        false => c,
-    };
-    text.chars().take(300).map(safe).collect()
+    printable(text).chars().take(300).collect()
 }

@@ -3,6 +3,7 @@
 //! so that no text a server adds can upset its parser. Opened afterwards, it passes bytes as they
 //! are.
 
+use super::hush::Hush;
 use super::wire::Stream;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -22,11 +23,12 @@ pub struct Gate {
     pub capabilities: Option<Vec<String>>,
     /// The last status line as the server sent it, without its tag.
     pub said: String,
+    hush: Hush,
 }
 
 impl Gate {
-    /// Around a new connection.
-    pub fn new(inner: Box<dyn Stream>) -> Gate {
+    /// Around a new connection; this is masked in what the server says.
+    pub fn new(inner: Box<dyn Stream>, hush: Hush) -> Gate {
         Gate {
             inner,
             read: Vec::new(),
@@ -34,6 +36,7 @@ impl Gate {
             open: false,
             capabilities: None,
             said: String::new(),
+            hush,
         }
     }
 
@@ -70,12 +73,12 @@ impl Gate {
                 Ok(None)
             }
             ("*", "OK" | "NO" | "BAD" | "BYE" | "PREAUTH") => {
-                self.said = rest.to_owned();
+                self.said = self.hush.mask(rest);
                 Ok(Some(format!("* {word} x\r\n").into_bytes()))
             }
             ("*", _) => Ok(None),
             (tag, "OK" | "NO" | "BAD") => {
-                self.said = rest.to_owned();
+                self.said = self.hush.mask(rest);
                 Ok(Some(format!("{tag} {word} x\r\n").into_bytes()))
             }
             _ => Err(std::io::Error::other("this is not an IMAP server")),

@@ -1,6 +1,6 @@
 //! The remote side: an IMAP server.
 //!
-//! Reading order: [`road`] (TCP), [`connect`] (TLS, login; with [`tls`] and [`gate`]), [`wire`]
+//! Reading order: [`road`] (TCP), [`connect`] (TLS, login; with [`tls`], [`gate`] and [`hush`]), [`wire`]
 //! (lines and literals), [`value`] and [`reply`] (what the server says), [`command`] (what we say),
 //! [`session`] (commands and their answers; [`opened`], [`ahead`], [`answer`], [`patience`]),
 //! [`listen`] (what the server says by itself), then the store: [`store`], [`call`], [`tier`],
@@ -15,6 +15,8 @@ pub mod connect;
 pub mod tls;
 
 mod gate;
+
+mod hush;
 
 mod wire;
 

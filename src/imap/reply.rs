@@ -5,6 +5,7 @@
 
 use super::code::completion;
 pub use super::code::{AnyKeyword, Code, Completion, Status};
+use super::hush::Hush;
 use super::program::Program;
 use super::uid_set::UidSet;
 use super::value::{self, Value};
@@ -136,14 +137,34 @@ pub struct MailboxStatus {
     pub mailbox_id: Option<String>,
 }
 
+/// Bytes of a response that cannot be read, of which an error shows some.
+const UNREADABLE: usize = 1000;
+
+impl Reply {
+    /// The same with the secret masked wherever the server speaks to people.
+    pub fn masked(mut self, hush: &Hush) -> Reply {
+        match &mut self {
+            Reply::Tagged(_, done) | Reply::Untagged(done) => {
+                done.text = hush.mask(&done.text);
+                if let Some(Code::Other(name)) = &mut done.code {
+                    *name = hush.mask(name);
+                }
+            }
+            Reply::Bye(text) | Reply::Unreadable(text) => *text = hush.mask(text),
+            _ => {}
+        }
+        self
+    }
+}
+
 /// Reads a frame.
 pub fn parse(frame: Frame) -> Reply {
     let text = frame.text.clone();
     match read(frame) {
         Some(reply) => reply,
         None => {
-            let shown: String = text.escape_ascii().to_string().chars().take(60).collect();
-            Reply::Unreadable(shown)
+            let most = text.get(..UNREADABLE).unwrap_or(&text);
+            Reply::Unreadable(most.escape_ascii().to_string())
         }
     }
 }

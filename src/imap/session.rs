@@ -220,7 +220,7 @@ impl Session {
     /// The next response; sends what is buffered first.
     pub async fn next<T: Tap>(&mut self, tap: &mut T) -> Result<Reply, StoreError> {
         self.wire.flush().await?;
-        let reply = parse(self.wire.frame(tap).await?);
+        let reply = parse(self.wire.frame(tap).await?).masked(self.wire.hush());
         self.heard = Instant::now();
         if let Some(asked) = self.asked.take() {
             let waited = self.heard.duration_since(asked);

@@ -3,6 +3,7 @@
 //!
 //! Knows lines and literals, and nothing of what they mean.
 
+use super::hush::Hush;
 use crate::store::StoreError;
 use bytes::BytesMut;
 use std::future::poll_fn;
@@ -81,6 +82,7 @@ pub struct Wire {
     timeout: Duration,
     incoming: BytesMut,
     outgoing: Vec<u8>,
+    hush: Hush,
 }
 
 impl Wire {
@@ -93,7 +95,18 @@ impl Wire {
             timeout,
             incoming,
             outgoing,
+            hush: Hush::default(),
         }
+    }
+
+    /// With what is to be masked in all that the server says.
+    pub fn hushed(self, hush: Hush) -> Wire {
+        Wire { hush, ..self }
+    }
+
+    /// What is to be masked in what the server says.
+    pub fn hush(&self) -> &Hush {
+        &self.hush
     }
 
     /// Puts bytes into the write buffer; sends when it has grown large.

@@ -1,0 +1,215 @@
+//! What a server says, without the secret that was sent to it: servers and proxies repeat a command
+//! in their refusal, as it was or decoded from base64.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+
+/// Stands in the place of the secret.
+const MASK: &str = "***";
+/// More of a text than this is never shown.
+const LONGEST: usize = 16 << 10;
+/// A shorter form is masked only where it is a word of its own.
+const DISTINCT: usize = 6;
+/// So much of the beginning of a form is masked, too: servers cut what they repeat.
+const BEGINNING: usize = 8;
+
+/// The forms in which a secret may come back.
+#[derive(Clone, Default)]
+pub struct Hush {
+    /// In lower case.
+    plain: Vec<String>,
+    /// Pieces of base64 text in which the secret lies, in lower case.
+    coded: Vec<String>,
+}
+
+impl std::fmt::Debug for Hush {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hush")
+    }
+}
+
+impl Hush {
+    /// Of a secret, and of the answers to challenges that were made with it.
+    pub fn of(secret: &str, responses: &[String]) -> Hush {
+        if secret.is_empty() {
+            return Hush::default();
+        }
+        let quoted = secret.replace('\\', "\\\\").replace('"', "\\\"");
+        let written = secret.escape_default().to_string();
+        let bytes = secret.as_bytes().escape_ascii().to_string();
+        let percent: String = secret.bytes().map(percent).collect();
+        let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let lower = |text: &String| text.to_ascii_lowercase();
+        let mut plain = vec![secret.to_owned(), quoted, written, bytes, percent, hex];
+        plain = plain.iter().map(lower).collect();
+        let pieces = (0..3).map(|before| piece(secret, before));
+        let whole = responses.iter().map(|text| STANDARD_NO_PAD.encode(text));
+        let whole = whole.chain([STANDARD_NO_PAD.encode(secret)]);
+        let mut coded: Vec<String> = pieces
+            .filter(|one| one.len() >= DISTINCT)
+            .chain(whole)
+            .collect();
+        coded = coded.iter().map(lower).collect();
+        for forms in [&mut plain, &mut coded] {
+            // The longest first: one may hold another.
+            forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
+            forms.dedup();
+        }
+        Hush { plain, coded }
+    }
+
+    /// The text without the secret, and no longer than what may be shown.
+    pub fn mask(&self, text: &str) -> String {
+        let end = (0..=LONGEST.min(text.len())).rev();
+        let end = end.into_iter().find(|at| text.is_char_boundary(*at));
+        let text = text.get(..end.unwrap_or(0)).unwrap_or_default();
+        // Of the same length, byte for byte.
+        let lower = text.to_ascii_lowercase();
+        let mut shown = String::with_capacity(text.len());
+        let mut at = 0;
+        while let Some(c) = text.get(at..).and_then(|rest| rest.chars().next()) {
+            match self.found(&lower, at) {
+                Some(end) => {
+                    shown.push_str(MASK);
+                    at = end;
+                }
+                None => {
+                    shown.push(c);
+                    at += c.len_utf8();
+                }
+            }
+        }
+        shown
+    }
+
+    /// Where the secret ends that begins here.
+    fn found(&self, text: &str, at: usize) -> Option<usize> {
+        let ends = |forms: &[String]| forms.iter().find_map(|form| match_at(text, at, form));
+        if let Some(end) = ends(&self.plain) {
+            return Some(end);
+        }
+        // The rest of the base64 text belongs to it.
+        let end = self.coded.iter().find_map(|form| beginning(text, at, form));
+        end.map(|end| end + length(text.get(end..).unwrap_or_default(), is_coded))
+    }
+}
+
+/// Where the form ends, if it lies here, or its beginning, where a server cut it.
+fn match_at(text: &str, at: usize, form: &str) -> Option<usize> {
+    let end = beginning(text, at, form)?;
+    let before = text.get(..at).and_then(|before| before.chars().next_back());
+    let after = text.get(end..).and_then(|after| after.chars().next());
+    let inside = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    let alone = !inside(before) && !inside(after);
+    (form.len() >= DISTINCT || alone).then_some(end)
+}
+
+/// How far the text goes on like the form: to its end, or far enough to give it away.
+fn beginning(text: &str, at: usize, form: &str) -> Option<usize> {
+    let rest = text.get(at..)?;
+    let same = rest.bytes().zip(form.bytes()).take_while(|(a, b)| a == b);
+    let mut same = same.count();
+    let cut = same == rest.len() && same >= 4 && same * 2 >= form.len();
+    if same < form.len() && same < BEGINNING && !cut {
+        return None;
+    }
+    while !rest.is_char_boundary(same) {
+        same -= 1;
+    }
+    (same > 0).then_some(at + same)
+}
+
+fn length(text: &str, of: impl Fn(char) -> bool) -> usize {
+    text.find(|c| !of(c)).unwrap_or(text.len())
+}
+
+fn is_coded(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=' | '-' | '_')
+}
+
+/// The letters of base64 that say nothing but the secret, when so many bytes come before it.
+fn piece(secret: &str, before: usize) -> String {
+    let bytes = [&[0; 3][..before], secret.as_bytes()].concat();
+    let text = STANDARD_NO_PAD.encode(&bytes);
+    let first = (before * 8).div_ceil(6);
+    let whole = bytes.len() * 8 / 6;
+    text.get(first..whole).unwrap_or_default().to_owned()
+}
+
+fn percent(byte: u8) -> String {
+    match byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02x}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::engine::general_purpose::STANDARD;
+
+    const SECRET: &str = "hunter2\"CANARY\\xyz";
+
+    fn hush() -> Hush {
+        Hush::of(SECRET, &[format!("\0me\0{SECRET}")])
+    }
+
+    #[test]
+    fn no_form_of_the_secret_is_shown() {
+        let quoted = "hunter2\\\"CANARY\\\\xyz";
+        let mut echoes = vec![
+            format!("BAD unknown command: LOGIN me {SECRET}"),
+            format!("BAD LOGIN \"me\" \"{quoted}\" x"),
+            format!("NO {}", SECRET.to_uppercase()),
+            "NO /?p=hunter2%22CANARY%5Cxyz&x".to_owned(),
+            format!("NO cut: {}", &SECRET[..11]),
+            format!("NO cut: {}...", &SECRET[..11]),
+        ];
+        for before in ["", "u", "me", "you", "\0me\0", "user=me\x01auth=Bearer "] {
+            for after in ["", "\x01\x01", "x"] {
+                let coded = STANDARD.encode(format!("{before}{SECRET}{after}"));
+                echoes.push(format!("BAD AUTHENTICATE PLAIN {coded}"));
+                echoes.push(format!("BAD <{}>", &coded[..coded.len() - 3]));
+            }
+        }
+        for echo in echoes {
+            let shown = hush().mask(&echo);
+            assert!(shown.contains(MASK), "{echo}: {shown}");
+            let lower = shown.to_lowercase();
+            assert!(
+                !lower.contains("hunter") && !lower.contains("canary"),
+                "{shown}"
+            );
+            let decoded = shown
+                .split(|c| !is_coded(c))
+                .filter_map(|word| STANDARD_NO_PAD.decode(word.trim_end_matches('=')).ok());
+            for bytes in decoded {
+                assert!(
+                    !String::from_utf8_lossy(&bytes).contains("unter"),
+                    "{shown}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn other_words_stay_as_they_are() {
+        for said in [
+            "NO invalid credentials",
+            "BAD unknown command: AUTHENTICATE PLAIN ü",
+            "",
+        ] {
+            assert_eq!(hush().mask(said), said);
+        }
+        // A short one is a word, or it is not meant.
+        let short = Hush::of("pass", &[]);
+        assert_eq!(
+            short.mask("wrong password, passes"),
+            "wrong password, passes"
+        );
+        assert_eq!(short.mask("LOGIN u1 pass."), "LOGIN u1 ***.");
+        assert_eq!(Hush::of("", &[String::new()]).mask("NO ***"), "NO ***");
+        let foreign = Hush::of("pässwörd-lang", &[]);
+        assert_eq!(foreign.mask("NO pässwörd-lang ü"), "NO *** ü");
+    }
+}
