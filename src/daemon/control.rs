@@ -1,8 +1,10 @@
 //! The control socket: the side that answers.
 
+use super::object::json;
 use super::protocol::{Answer, LIMIT, Request};
+use crate::config::place_is_safe;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -14,6 +16,17 @@ pub enum ControlError {
     /// Another watcher has it.
     #[error("a mailtide watch runs already and answers at {0}; mailtide status shows it")]
     Taken(PathBuf),
+    /// Something else lies there.
+    #[error(
+        "control_socket {path}: {what}; it was left as it is. Move it away, or set control_socket \
+         to another place"
+    )]
+    Foreign {
+        /// Which.
+        path: PathBuf,
+        /// What it is.
+        what: String,
+    },
     /// The system refuses.
     #[error("the control socket {path}: {source}; set control_socket to another place")]
     Io {
@@ -37,6 +50,8 @@ pub trait Answers {
 /// The socket for as long as this lives.
 pub struct Control {
     path: PathBuf,
+    /// Device and inode of the socket.
+    own: (u64, u64),
     listener: UnixListener,
 }
 
@@ -52,14 +67,7 @@ impl Control {
             builder.recursive(true).mode(0o700);
             builder.create(parent).map_err(error)?;
         }
-        match std::os::unix::net::UnixStream::connect(path) {
-            Ok(_) => return Err(ControlError::Taken(path.to_owned())),
-            Err(refused) if refused.kind() == io::ErrorKind::ConnectionRefused => {
-                std::fs::remove_file(path).map_err(error)?;
-            }
-            Err(none) if none.kind() == io::ErrorKind::NotFound => {}
-            Err(other) => return Err(error(other)),
-        }
+        clear(path)?;
         // Never open to others, not even between the two calls.
         let before = rustix::process::umask(0o177.into());
         let listener = UnixListener::bind(path);
@@ -67,8 +75,10 @@ impl Control {
         let listener = listener.map_err(error)?;
         let mode = std::fs::Permissions::from_mode(0o600);
         std::fs::set_permissions(path, mode).map_err(error)?;
+        let own = path.symlink_metadata().map_err(error)?;
         Ok(Control {
             path: path.to_owned(),
+            own: (own.dev(), own.ino()),
             listener,
         })
     }
@@ -96,8 +106,48 @@ impl Control {
 
 impl Drop for Control {
     fn drop(&mut self) {
-        // Left behind it does no harm either.
-        let _gone = std::fs::remove_file(&self.path);
+        let there = self.path.symlink_metadata();
+        if there.is_ok_and(|there| (there.dev(), there.ino()) == self.own) {
+            // Left behind it does no harm either.
+            let _gone = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Removes a socket that a watcher of this user left behind. Anything else stays, and is an error.
+fn clear(path: &Path) -> Result<(), ControlError> {
+    let error = |source| ControlError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    let foreign = |what: String| ControlError::Foreign {
+        path: path.to_owned(),
+        what,
+    };
+    if let Some(above) = path.parent()
+        && let Err(what) = place_is_safe(above)
+    {
+        return Err(foreign(what));
+    }
+    let there = match path.symlink_metadata() {
+        Ok(there) => there,
+        Err(none) if none.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(other) => return Err(error(other)),
+    };
+    if !there.file_type().is_socket() {
+        return Err(foreign("something lies there that is no socket".to_owned()));
+    }
+    if there.uid() != rustix::process::geteuid().as_raw() {
+        let owner = there.uid();
+        return Err(foreign(format!("it is a socket of another user ({owner})")));
+    }
+    match std::os::unix::net::UnixStream::connect(path) {
+        Ok(_) => Err(ControlError::Taken(path.to_owned())),
+        Err(refused) if refused.kind() == io::ErrorKind::ConnectionRefused => {
+            std::fs::remove_file(path).map_err(error)
+        }
+        Err(none) if none.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(other) => Err(error(other)),
     }
 }
 
@@ -119,7 +169,7 @@ async fn talk<A: Answers>(stream: UnixStream, answers: &A) -> io::Result<()> {
             Ok(request) => answers.answer(request).await,
             Err(error) => Answer::no(format!("this is no request: {error}")),
         };
-        let text = serde_json::to_string(&answer)?;
+        let text = json(&answer)?;
         write.write_all(format!("{text}\n").as_bytes()).await?;
         if !whole {
             return Ok(());

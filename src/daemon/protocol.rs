@@ -5,6 +5,7 @@ use super::board::Status;
 use super::told::Told;
 use super::undo;
 use crate::config::Config;
+use crate::model::printable;
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -131,6 +132,17 @@ pub enum AskError {
         /// Why.
         source: io::Error,
     },
+    /// Another user listens there.
+    #[error(
+        "another user ({user}) listens at {path}: nothing was asked. Set control_socket to a \
+         directory that only you may write"
+    )]
+    Stranger {
+        /// The socket.
+        path: PathBuf,
+        /// The number of the user.
+        user: u32,
+    },
     /// It works with another configuration.
     #[error(
         "the watcher at {path} works with the configuration {theirs}, and this is {ours}: it was \
@@ -167,13 +179,19 @@ pub fn ask(config: &Config, request: &Request) -> Result<Answer, AskError> {
         }
         _ => io(error),
     })?;
+    let peer = rustix::net::sockopt::socket_peercred(&stream);
+    let user = peer.map_err(|error| io(error.into()))?.uid;
+    if user != rustix::process::geteuid() && !user.is_root() {
+        let (path, user) = (path.clone(), user.as_raw());
+        return Err(AskError::Stranger { path, user });
+    }
     let mut line = Line {
         path,
         read: BufReader::new(stream.try_clone().map_err(io)?),
         write: stream,
     };
     let hello = line.say(&Request::Hello {})?;
-    let ours = config.path.display().to_string();
+    let ours = printable(&config.path.display().to_string());
     match hello.config {
         Some(theirs) if theirs == ours => line.say(request),
         Some(theirs) => Err(AskError::Other {

@@ -38,7 +38,8 @@ impl Disk for Kernel {
 
     fn create(&self, path: &Path, how: Create) -> io::Result<Box<dyn Output>> {
         let mut options = OpenOptions::new();
-        options.write(true).mode(0o600);
+        let no_link = i32::try_from(OFlags::NOFOLLOW.bits()).unwrap_or(0);
+        options.write(true).mode(0o600).custom_flags(no_link);
         match how {
             Create::New => options.create_new(true),
             Create::Anew => options.create(true).truncate(true),

@@ -2,11 +2,11 @@
 //! open, and another one in the Maildir, held while that is read or written.
 
 use super::StateError;
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 /// A held lock; dropping it (or dying) lets go.
@@ -28,8 +28,10 @@ impl Lock {
             .write(true)
             .create(true)
             .truncate(false)
+            .custom_flags(no_follow())
             .mode(0o600);
         let mut file = options.open(path).map_err(error)?;
+        is_only_a_lock(&file).map_err(error)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(Errno::WOULDBLOCK) => return Err(held(&mut file, path)),
@@ -43,7 +45,11 @@ impl Lock {
     /// Takes the lock only if its file is there, and writes nothing (dry run). Those who only read
     /// may hold it together; network drives give no other lock on a file that is open for reading.
     pub fn take_quietly(path: &Path) -> Result<Option<Lock>, StateError> {
-        let mut file = match File::open(path) {
+        let opened = OpenOptions::new()
+            .read(true)
+            .custom_flags(no_follow())
+            .open(path);
+        let mut file = match opened {
             Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(source) => {
@@ -64,6 +70,23 @@ impl Lock {
     }
 }
 
+/// A link that somebody put in the place of the file is not followed, and what opens slowly is not
+/// waited for.
+fn no_follow() -> i32 {
+    i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or(0)
+}
+
+/// Refuses a file that has another name, too: what is written into it would stand there.
+fn is_only_a_lock(file: &File) -> std::io::Result<()> {
+    let about = file.metadata()?;
+    match about.is_file() && about.nlink() <= 1 {
+        true => Ok(()),
+        false => Err(std::io::Error::other(
+            "it is no file of mailtide's own; move it away",
+        )),
+    }
+}
+
 fn held(file: &mut File, path: &Path) -> StateError {
     let mut holder = String::new();
     let read = file.take(200).read_to_string(&mut holder);
@@ -76,5 +99,30 @@ fn held(file: &mut File, path: &Path) -> StateError {
     StateError::Locked {
         holder,
         path: path.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_link_in_place_of_the_lock_is_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (notes, lock) = (dir.path().join("notes"), dir.path().join("lock"));
+        std::fs::write(&notes, "years of notes").unwrap();
+        let refused = || {
+            assert!(Lock::take(&lock).is_err());
+            assert_eq!(std::fs::read(&notes).unwrap(), b"years of notes");
+            std::fs::remove_file(&lock).unwrap();
+        };
+        symlink(&notes, &lock).unwrap();
+        assert!(Lock::take_quietly(&lock).is_err());
+        refused();
+        std::fs::hard_link(&notes, &lock).unwrap();
+        refused();
+        drop(Lock::take(&lock).unwrap());
+        assert!(Lock::take_quietly(&lock).unwrap().is_some());
     }
 }

@@ -8,7 +8,7 @@
 //! which messages the connection broke), [`intents`] (uploads
 //! under way), [`held`] (what waits for the user), [`history`], [`charges`] (deletions of a day),
 //! [`unseen`] (what cannot be looked into), [`lock`] (one process per account), [`drive`] (where it
-//! lies).
+//! lies), [`private`] (files that only the user can read).
 //!
 //! Calls block; an account lives on a thread of its own (decision 0003). Every public method that
 //! writes is one transaction.
@@ -50,6 +50,8 @@ mod unseen;
 mod lock;
 
 mod drive;
+
+mod private;
 
 pub use base::Memory;
 pub use drive::network_drive;
@@ -177,6 +179,7 @@ impl State {
     /// Opens the database, creating it when it is not there.
     pub fn open(path: &Path) -> Result<State, StateError> {
         let unclean = path.with_extension("db-wal").exists();
+        private::file(path)?;
         let db = Connection::open(path).map_err(doing("open it"))?;
         restrict(path)?;
         let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
@@ -215,26 +218,17 @@ impl State {
         )
     }
 
-    /// Opens an existing database without writing a byte beside it (dry run). The caller holds
-    /// the lock, so nobody writes meanwhile.
+    /// Opens an existing database without changing a byte of it (dry run). The caller holds the
+    /// lock, so nobody writes meanwhile.
     pub fn open_read_only(path: &Path) -> Result<State, StateError> {
         let wal = path.with_extension("db-wal");
         let leftover = wal.metadata().is_ok_and(|meta| meta.len() > 0);
         let db = if leftover {
             // A cut run left a journal; SQLite would have to write to read it. Read a copy.
-            let copy = std::env::temp_dir().join(format!("mailtide-{}", std::process::id()));
-            let file = |source| StateError::File {
-                path: copy.clone(),
-                source,
-            };
-            std::fs::create_dir_all(&copy).map_err(file)?;
-            std::fs::copy(path, copy.join("state.db")).map_err(file)?;
-            std::fs::copy(&wal, copy.join("state.db-wal")).map_err(file)?;
-            let from = Connection::open(copy.join("state.db")).map_err(doing("open a copy"))?;
+            let copy = private::Copy::of(path, &wal)?;
+            let from = Connection::open(copy.database()).map_err(doing("open a copy"))?;
             let mut memory = Connection::open_in_memory().map_err(doing("open a copy"))?;
             copy_into(&from, &mut memory)?;
-            drop(from);
-            std::fs::remove_dir_all(&copy).map_err(file)?;
             memory
         } else {
             let name = path
