@@ -1,8 +1,9 @@
 //! Talks to people.
 //!
-//! Reading order: [`arguments`], [`log`] with [`outside`] (texts in it), the commands [`sync`], [`check`], [`import`],
-//! [`adopt`], [`repair`], [`undo`], [`history`], [`watch`], [`show`] (status), [`ask`] (what is
-//! said to the watcher), and what they print with: [`progress`], [`mod@print`].
+//! Reading order: [`arguments`], [`log`] with [`outside`] (texts in it), the commands [`sync`],
+//! [`check`], [`import`], [`adopt`], [`repair`], [`undo`], [`history`], [`watch`], [`show`]
+//! (status), [`ask`] (what is said to the watcher), and what they print with: [`progress`],
+//! [`mod@print`].
 
 mod arguments;
 

@@ -1,13 +1,14 @@
 //! What the configuration means: defaults filled in, everything checked, before anything is
 //! touched.
 
-use super::ConfigError;
 use super::keys::{self, Auth, File, Keys, Layout};
 use super::places::{control_socket, expand, resolved, state_dir, usual_config, usual_state_dir};
 use super::policy::{Hooks, hooks, policy};
 use super::secret::SecretSource;
+use super::{ConfigError, guarded};
 use crate::reconcile::Policy;
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -158,8 +159,12 @@ pub fn load(at: Option<&Path>) -> Result<Config, ConfigError> {
             hint,
         }
     };
-    let text = std::fs::read_to_string(&path).map_err(file_error)?;
-    let mode = std::fs::metadata(&path).map_err(file_error)?.mode();
+    let mut opened = std::fs::File::open(&path).map_err(file_error)?;
+    let about = opened.metadata().map_err(file_error)?;
+    let mode = about.mode();
+    guarded::file(&path, &about).map_err(ConfigError::Unsafe)?;
+    let mut text = String::new();
+    opened.read_to_string(&mut text).map_err(file_error)?;
     let reader = Reader {
         path: path.clone(),
         text,
@@ -187,6 +192,7 @@ pub fn load(at: Option<&Path>) -> Result<Config, ConfigError> {
         let at = keys.span().start;
         let account = reader.account(&name, keys.into_inner().or(&defaults), at)?;
         reader.no_overlap(&accounts, &account, at)?;
+        guarded::account(&account)?;
         accounts.insert(name, account);
     }
     note_shared(&mut accounts);

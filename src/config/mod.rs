@@ -1,8 +1,8 @@
 //! What the user asked for.
 //!
-//! Reading order: [`keys`] (the file as it is written), [`account`] (what it means, checked),
-//! with [`policy`] and [`places`] (where things lie), [`secret`] (passwords and tokens),
-//! [`import`] (from other programs: [`mbsyncrc`], [`offlineimaprc`]).
+//! Reading order: [`keys`] (the file as it is written), [`account`] (what it means, checked), with
+//! [`policy`] and [`places`] (where things lie), [`secret`] (passwords and tokens), [`guarded`]
+//! (what others can change), [`import`] (from other programs: [`mbsyncrc`], [`offlineimaprc`]).
 
 mod keys;
 
@@ -14,6 +14,8 @@ mod places;
 
 mod secret;
 
+mod guarded;
+
 mod import;
 
 mod mbsyncrc;
@@ -21,6 +23,7 @@ mod mbsyncrc;
 mod offlineimaprc;
 
 pub use account::{Account, Config, Security, load, path};
+pub use guarded::{directory as is_private, place_is_safe};
 pub use import::{Foreign, Imported, render};
 pub use keys::{ACCOUNT_KEYS, Auth, Layout};
 pub use mbsyncrc::read as read_mbsyncrc;
@@ -53,6 +56,9 @@ pub enum ConfigError {
         /// What, and what to do.
         what: String,
     },
+    /// Others can change it, so that it says nothing about what the user wants.
+    #[error("{0}")]
+    Unsafe(String),
     /// A secret cannot be had.
     #[error("account {account}: {what}")]
     Secret {

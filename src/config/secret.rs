@@ -1,6 +1,6 @@
 //! Passwords and tokens. They have no Display and no Serialize, and Debug shows nothing.
 
-use super::ConfigError;
+use super::{ConfigError, guarded};
 use serde::{Deserialize, Deserializer, de};
 use std::fmt;
 use std::io::Read;
@@ -136,13 +136,18 @@ enum Mode {
 
 fn from_file(path: &std::path::Path, mode: Mode) -> Result<String, String> {
     let shown = path.display();
-    let meta = std::fs::metadata(path).map_err(|error| format!("{shown}: {error}"))?;
+    let file = std::fs::File::open(path).map_err(|error| format!("{shown}: {error}"))?;
+    let meta = file
+        .metadata()
+        .map_err(|error| format!("{shown}: {error}"))?;
     if matches!(mode, Mode::Private) && meta.mode() & 0o077 != 0 {
         return Err(format!(
             "{shown} can be read by others; run: chmod 600 {shown}"
         ));
     }
-    let file = std::fs::File::open(path).map_err(|error| format!("{shown}: {error}"))?;
+    if matches!(mode, Mode::Private) {
+        guarded::file(path, &meta)?;
+    }
     let mut text = String::new();
     file.take(LIMIT)
         .read_to_string(&mut text)

@@ -44,6 +44,8 @@ pub struct Opened {
     /// The lock in the Maildir, while that is used. A watcher that waits has nothing open on the
     /// disk, which could not be unmounted else.
     maildir_lock: Option<Lock>,
+    /// Whether it was said who else can write into the Maildir.
+    warned: bool,
 }
 
 impl Opened {
@@ -77,6 +79,7 @@ impl Opened {
             _lock: opened.lock,
             beside: opened.beside,
             maildir_lock: None,
+            warned: false,
         }
     }
 
@@ -222,8 +225,8 @@ impl Opened {
 
     /// Whose Maildir it is, and whether it is as old as the state.
     pub fn make_ready(&mut self) -> Result<Vec<String>, OpenError> {
-        let mut notes = Vec::new();
         self.enter()?;
+        let mut notes = self.warn_of_others();
         if self.writes == Writes::Allowed {
             let uuid = self.local.take_possession()?;
             open::note_account(&mut self.state, self.keyring.account(), uuid)?;
@@ -236,6 +239,17 @@ impl Opened {
             self.state = State::in_memory()?;
         }
         Ok(notes)
+    }
+
+    /// What is said, once, of a Maildir into which others can write.
+    fn warn_of_others(&mut self) -> Vec<String> {
+        let first = !std::mem::replace(&mut self.warned, true);
+        let warning = first.then(|| open::open_to_others(self.keyring.account()));
+        let warnings: Vec<String> = warning.flatten().into_iter().collect();
+        for warning in &warnings {
+            tracing::warn!("{warning}");
+        }
+        warnings
     }
 
     /// Forgets all that is known of messages: they are matched anew.

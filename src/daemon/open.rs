@@ -123,6 +123,8 @@ pub fn open_state(
     account: &config::Account,
     writes: Writes,
 ) -> Result<OpenState> {
+    config::is_private(state_dir)
+        .map_err(|what| ConfigError::Unsafe(format!("state_dir: {what}")))?;
     let path = state_path(state_dir, &account.name);
     let lock_path = path.with_extension("lock");
     let (lock, state) = match writes {
@@ -294,6 +296,14 @@ pub fn note_account(
         state.set_account(&Memory { uuid, config }, now())?;
     }
     Ok(())
+}
+
+/// What is to be said of a Maildir into which others can write: what they put there goes to the
+/// server as the user's.
+pub fn open_to_others(account: &config::Account) -> Option<String> {
+    let told = config::is_private(&account.maildir).err()?;
+    let what = "what they put, change or remove there is carried to the server as yours";
+    Some(format!("maildir: {told} ({what})"))
 }
 
 /// How an account's mailboxes are arranged on disk.

@@ -1,12 +1,12 @@
 //! The remote side: an IMAP server.
 //!
-//! Reading order: [`road`] (TCP), [`connect`] (TLS, login; with [`tls`], [`gate`] and [`hush`]), [`wire`]
-//! (lines and literals), [`value`] and [`reply`] (what the server says), [`command`] (what we say),
-//! [`session`] (commands and their answers; [`opened`], [`ahead`], [`answer`], [`patience`]),
-//! [`listen`] (what the server says by itself), then the store: [`store`], [`call`], [`tier`],
-//! [`cursor`], [`list`], [`look`], [`read`], [`mod@write`], [`leave`], [`ours`], [`unseen`],
-//! [`delete`], [`append`], [`kin`], [`transfer`], [`serve`]. Beside them [`names`], [`uid_set`],
-//! [`date`].
+//! Reading order: [`road`] (TCP), [`connect`] (TLS, login; with [`tls`], [`gate`], [`hush`]),
+//! [`wire`] (lines and literals), [`value`] and [`reply`] (what the server says), [`command`]
+//! (what we say), [`session`] (commands and their answers; [`opened`], [`ahead`], [`answer`],
+//! [`patience`]), [`listen`] (what the server says by itself), then the store: [`store`],
+//! [`call`], [`tier`], [`cursor`], [`list`], [`look`], [`read`], [`mod@write`], [`leave`],
+//! [`ours`], [`unseen`], [`delete`], [`append`], [`kin`], [`transfer`], [`serve`]. Beside them
+//! [`names`], [`uid_set`], [`date`].
 
 mod road;
 

@@ -4,8 +4,8 @@
 //! [`letters`] (keywords in the names of files), [`mailbox`] (names), [`scope`] (some of them),
 //! [`bare`] and [`content`] (what makes two
 //! messages the same), [`kin`] (what a server calls the same), [`base`] (what both sides last
-//! agreed on), [`recorded`] (that in short), [`text`] (from outside, to be shown). [`counted`] counts
-//! their comparisons for tests.
+//! agreed on), [`recorded`] (that in short), [`text`] (from outside, to be shown).
+//! [`counted`] counts their comparisons for tests.
 
 pub mod side;
 

@@ -4,6 +4,7 @@
 mod deletion;
 mod gmail;
 mod hostile;
+mod people;
 mod refused;
 mod setup;
 mod slow;

@@ -1,0 +1,176 @@
+//! Whether others than the user and the administrator can change a file that decides what is done,
+//! or one that is run. ssh, sudo and cron refuse such files, too.
+
+use super::account::Account;
+use super::{ConfigError, SecretSource};
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// The bits of a mode that let the group and all others write.
+const OTHERS_WRITE: u32 = 0o022;
+/// A directory in which nobody removes what is another's.
+const STICKY: u32 = 0o1000;
+
+/// Refuses a file that others can write, that belongs to another user, or that others can put
+/// another in the place of. The text says what to run.
+pub fn file(path: &Path, about: &Metadata) -> Result<(), String> {
+    let shown = path.display();
+    let link = path.symlink_metadata();
+    let owners = link.iter().map(Metadata::uid).chain([about.uid()]);
+    if let Some(other) = owners.into_iter().find(|uid| !is_trusted(*uid)) {
+        let own = rustix::process::geteuid().as_raw();
+        return Err(format!(
+            "{shown} belongs to another user ({other}), who could change it; run: \
+             chown {own} {shown}"
+        ));
+    }
+    not_writable(path, about)
+}
+
+/// Refuses a file that others can write, or can put another in the place of.
+fn not_writable(path: &Path, about: &Metadata) -> Result<(), String> {
+    let shown = path.display();
+    if about.is_file() && about.mode() & OTHERS_WRITE != 0 {
+        return Err(format!(
+            "{shown} can be written by others; run: chmod go-w {shown}"
+        ));
+    }
+    // Where a link leads, and where the link lies.
+    let both = [Some(path.to_owned()), path.canonicalize().ok()];
+    let mut above = both.iter().flatten().filter_map(|path| path.parent());
+    above.try_for_each(place_is_safe)
+}
+
+/// Refuses a directory in which others can replace what lies there, or the way to it; one that is
+/// not there yet is made private.
+pub fn place_is_safe(directory: &Path) -> Result<(), String> {
+    let absolute = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+    let resolved = absolute.canonicalize();
+    let both = [Some(absolute), resolved.ok()].into_iter().flatten();
+    for way in both {
+        for above in way.ancestors() {
+            // A group of several people is theirs to choose: only what all can do is refused.
+            let Ok(about) = above.metadata() else {
+                continue;
+            };
+            if about.mode() & 0o002 != 0 && about.mode() & STICKY == 0 {
+                let above = above.display();
+                return Err(format!(
+                    "others can replace what lies in {above}; run: chmod o-w {above}"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a directory that others can write into.
+pub fn directory(path: &Path) -> Result<(), String> {
+    let shown = path.display();
+    let Ok(about) = path.metadata() else {
+        return path.parent().map_or(Ok(()), place_is_safe);
+    };
+    if about.mode() & OTHERS_WRITE != 0 {
+        return Err(format!(
+            "others can write into {shown}; run: chmod go-w {shown}"
+        ));
+    }
+    file(path, &about)
+}
+
+/// Refuses the programs and files of an account that others can change.
+pub fn account(account: &Account) -> Result<(), ConfigError> {
+    let hooks = &account.hooks;
+    let hooks = [
+        ("on_new_mail", &hooks.on_new_mail),
+        ("on_change", &hooks.on_change),
+        ("on_error", &hooks.on_error),
+    ];
+    let mut run: Vec<(&str, &[String])> = hooks
+        .into_iter()
+        .filter_map(|(key, argv)| Some((key, argv.as_deref()?)))
+        .collect();
+    if let SecretSource::Command(argv) = &account.secret {
+        run.push(("password_command", argv));
+    }
+    let named = run.iter().flat_map(|(key, argv)| {
+        let paths = argv.iter().map(PathBuf::from);
+        paths
+            .filter(|path| path.is_absolute())
+            .map(|path| (*key, path))
+    });
+    let ca = account
+        .ca_file
+        .iter()
+        .map(|path| ("tls_ca_file", path.clone()));
+    for (key, path) in named.chain(ca) {
+        // One that is not there, and a device, is somebody else's affair.
+        let about = path.metadata().ok().filter(Metadata::is_file);
+        let safe = about.map_or(Ok(()), |about| not_writable(&path, &about));
+        safe.map_err(|what| {
+            ConfigError::Unsafe(format!("account {}: {key}: {what}", account.name))
+        })?;
+    }
+    Ok(())
+}
+
+fn is_trusted(uid: u32) -> bool {
+    uid == 0 || uid == rustix::process::geteuid().as_raw()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::{Permissions, set_permissions};
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    fn refused(path: &Path) -> Option<String> {
+        file(path, &path.metadata().unwrap()).err()
+    }
+
+    #[test]
+    fn a_file_that_others_can_write_or_replace_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let inner = dir.path().join("inner");
+        std::fs::create_dir(&inner).unwrap();
+        let (path, link) = (inner.join("config.toml"), dir.path().join("link"));
+        std::fs::write(&path, "").unwrap();
+        symlink(&path, &link).unwrap();
+        let mode = |path: &Path, mode| set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        for (bits, wanted) in [(0o600, false), (0o644, false), (0o620, true), (0o602, true)] {
+            mode(&path, bits);
+            for path in [&path, &link] {
+                let said = refused(path);
+                assert_eq!(said.is_some(), wanted, "{bits:o} {said:?}");
+                assert!(said.is_none_or(|said| said.contains("chmod go-w")));
+            }
+        }
+        mode(&path, 0o600);
+        for (bits, wanted) in [(0o777, true), (0o1777, false), (0o755, false)] {
+            mode(&inner, bits);
+            for path in [&path, &link] {
+                let said = refused(path);
+                assert_eq!(said.is_some(), wanted, "{bits:o} {said:?}");
+                assert!(said.is_none_or(|said| said.contains("chmod o-w")));
+            }
+        }
+        mode(&inner, 0o1777);
+        assert!(directory(&inner).unwrap_err().contains("chmod go-w"));
+        mode(&inner, 0o700);
+        assert_eq!(directory(&inner), Ok(()));
+        assert_eq!(directory(&inner.join("not yet")), Ok(()));
+    }
+
+    #[test]
+    fn a_file_of_another_user_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        std::fs::write(&path, "").unwrap();
+        // Only the administrator can give files away.
+        if std::os::unix::fs::chown(&path, Some(65_534), None).is_ok() {
+            assert!(refused(&path).unwrap().contains("another user (65534)"));
+        }
+        assert!(!is_trusted(65_534) && is_trusted(0));
+    }
+}
