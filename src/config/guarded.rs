@@ -17,8 +17,8 @@ const STICKY: u32 = 0o1000;
 pub fn file(path: &Path, about: &Metadata) -> Result<(), String> {
     let shown = path.display();
     let link = path.symlink_metadata();
-    let owners = link.iter().map(Metadata::uid).chain([about.uid()]);
-    if let Some(other) = owners.into_iter().find(|uid| !is_trusted(*uid)) {
+    let mut owners = link.iter().map(Metadata::uid).chain([about.uid()]);
+    if let Some(other) = owners.find(|uid| !is_trusted(*uid)) {
         let own = rustix::process::geteuid().as_raw();
         return Err(format!(
             "{shown} belongs to another user ({other}), who could change it; run: \

@@ -60,8 +60,8 @@ impl Hush {
 
     /// The text without the secret, and no longer than what may be shown.
     pub fn mask(&self, text: &str) -> String {
-        let end = (0..=LONGEST.min(text.len())).rev();
-        let end = end.into_iter().find(|at| text.is_char_boundary(*at));
+        let mut ends = (0..=LONGEST.min(text.len())).rev();
+        let end = ends.find(|at| text.is_char_boundary(*at));
         let text = text.get(..end.unwrap_or(0)).unwrap_or_default();
         // Of the same length, byte for byte.
         let lower = text.to_ascii_lowercase();
@@ -129,7 +129,7 @@ fn is_coded(c: char) -> bool {
 
 /// The letters of base64 that say nothing but the secret, when so many bytes come before it.
 fn piece(secret: &str, before: usize) -> String {
-    let bytes = [&[0; 3][..before], secret.as_bytes()].concat();
+    let bytes = [vec![0; before], secret.as_bytes().to_vec()].concat();
     let text = STANDARD_NO_PAD.encode(&bytes);
     let first = (before * 8).div_ceil(6);
     let whole = bytes.len() * 8 / 6;

@@ -42,12 +42,12 @@ fn files(directory: &Path) -> Vec<std::path::PathBuf> {
 fn holds_secret(bytes: &[u8]) -> bool {
     let text = String::from_utf8_lossy(bytes);
     let coded = text.split(|c: char| !c.is_ascii_alphanumeric() && !"+/=".contains(c));
-    let decoded = coded.filter_map(|word| STANDARD.decode(word).ok());
+    let mut decoded = coded.filter_map(|word| STANDARD.decode(word).ok());
     let told = |bytes: &[u8]| {
         let text = String::from_utf8_lossy(bytes).to_ascii_lowercase();
         text.contains(CANARY)
     };
-    told(bytes) || decoded.into_iter().any(|word| told(&word))
+    told(bytes) || decoded.any(|word| told(&word))
 }
 
 /// Refuses this command, and repeats what was said until then.
