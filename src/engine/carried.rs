@@ -19,6 +19,7 @@ use crate::reconcile::{Coverage, Outcome};
 use crate::state::{Change, Moved, Upload};
 use crate::store::{Keep, Place, Serve};
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 /// An upload that may have arrived and left.
 struct Doubt<'a> {
@@ -32,6 +33,21 @@ struct Doubt<'a> {
     size: u64,
     /// On the wire, bytes: also with a final line end that the server added.
     sizes: [u64; 4],
+    /// UIDs above the highest that was there before, given since and not there.
+    went_by: Rc<[Uid]>,
+}
+
+/// UIDs that went by, found once for the uploads that were begun together.
+#[derive(Default)]
+struct WentBy(BTreeMap<(MailboxKey, u32), Rc<[Uid]>>);
+
+impl WentBy {
+    fn of(&mut self, scene: &Scene, above: u32) -> Rc<[Uid]> {
+        let known = self.0.entry((scene.base.key, above));
+        known
+            .or_insert_with(|| went_by(scene, above).into())
+            .clone()
+    }
 }
 
 /// More UIDs than uploads are in doubt at once; a server may claim that 4 billion went by.
@@ -42,7 +58,7 @@ const ENOUGH: usize = 1000;
 const PATIENCE: i64 = 3600;
 
 /// New messages on the server, by content and mailbox.
-type Places = BTreeMap<(ContentHash, MailboxName), Vec<Uid>>;
+type Places = BTreeMap<ContentHash, BTreeMap<MailboxName, Vec<Uid>>>;
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// Uploads whose message lies in another mailbox by now are recorded, and those of which that
@@ -71,13 +87,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 *met -= 1;
                 continue;
             }
-            let mut others = free.iter_mut().filter(|((hash, place), uids)| {
-                *hash == doubt.hash && place != name && !uids.is_empty()
-            });
+            let alike = free.get_mut(&doubt.hash).into_iter().flatten();
+            let mut others = alike.filter(|(place, uids)| *place != name && !uids.is_empty());
             let found = others.next();
             let scene = doubt.scene.filter(|_| !report.is_hidden(name));
             match (scene, found) {
-                (Some(scene), Some(((_, place), uids))) => {
+                (Some(scene), Some((place, uids))) => {
                     let found = (place.clone(), uids.remove(0));
                     let place = (scene, found, scenes);
                     self.record_carried(&doubt, place, moves, report).await?;
@@ -86,7 +101,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     wait_with(&doubt, moves);
                     wait_for_sight(name, report);
                 }
-                (None, Some(((_, place), _))) => {
+                (None, Some((place, _))) => {
                     wait_with(&doubt, moves);
                     wait_for_sight(place, report);
                 }
@@ -111,21 +126,26 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         for (key, _) in open {
             *sent.entry(*key).or_default() += 1;
         }
-        let left = |scene: &Scene, key: &MailboxKey, upload: &Upload| {
+        let mut all = WentBy::default();
+        let mut left = |scene: &Scene, key: &MailboxKey, upload: &Upload| {
             let sent = sent.get(key).copied().unwrap_or(0);
-            here.stays_new(scene, &upload.file) && may_have_left(scene, upload.above, sent)
+            let went_by = all.of(scene, upload.above);
+            let left = may_have_left(went_by.len(), upload.above, sent);
+            (left && here.stays_new(scene, &upload.file)).then_some(went_by)
         };
         let mut doubts = Vec::new();
         for (key, upload) in open {
             let Some(name) = names.get(key) else {
                 continue;
             };
-            let scene = match scenes.get(name) {
-                None if report.is_hidden(name) => None,
+            let (scene, went_by) = match scenes.get(name) {
+                None if report.is_hidden(name) => (None, Rc::default()),
                 None => continue,
-                Some(scene) if scene.remote.coverage == Coverage::Partial => None,
-                Some(scene) if left(scene, key, upload) => Some(scene),
-                Some(_) => continue,
+                Some(scene) if scene.remote.coverage == Coverage::Partial => (None, Rc::default()),
+                Some(scene) => match left(scene, key, upload) {
+                    Some(went_by) => (Some(scene), went_by),
+                    None => continue,
+                },
             };
             let home = Place {
                 mailbox: name.clone(),
@@ -154,6 +174,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     hash,
                     size,
                     sizes,
+                    went_by,
                 });
             }
         }
@@ -188,7 +209,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 let read = self.remote.read(&place, &alike, &mut sink).await;
                 passed_over(name, read, &Side::BOTH, report)?;
                 for (uid, (hash, _)) in sink.hashes {
-                    all.entry((hash, name.clone())).or_default().push(uid);
+                    let places: &mut BTreeMap<_, Vec<Uid>> = all.entry(hash).or_default();
+                    places.entry(name.clone()).or_default().push(uid);
                 }
             }
         }
@@ -205,7 +227,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         report: &mut Report,
     ) -> Result<BTreeMap<(ContentHash, MailboxName), usize>, Ended> {
         let mut met = BTreeMap::new();
-        let names: BTreeSet<MailboxName> = free.keys().map(|(_, name)| name.clone()).collect();
+        let names: BTreeSet<MailboxName> = free
+            .values()
+            .flat_map(|places| places.keys().cloned())
+            .collect();
         for name in names {
             let Some(scene) = scenes.get(&name) else {
                 continue;
@@ -223,13 +248,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let read = self.local.read(&place, &alike, &mut sink).await;
             passed_over(&name, read, &Side::BOTH, report)?;
             for (hash, _) in sink.hashes.into_values() {
-                let place = (hash, name.clone());
-                if free.get_mut(&place).and_then(Vec::pop).is_some() {
-                    *met.entry(place).or_default() += 1;
+                let alike = free.get_mut(&hash).and_then(|places| places.get_mut(&name));
+                if alike.and_then(Vec::pop).is_some() {
+                    *met.entry((hash, name.clone())).or_default() += 1;
                 }
             }
             if report.is_hidden(&name) {
-                free.retain(|(_, place), _| *place != name);
+                free.values_mut()
+                    .for_each(|places| drop(places.remove(&name)));
             }
         }
         Ok(met)
@@ -263,7 +289,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     // Where it cannot be looked for, nobody knows what came of it.
                     None => true,
                 });
-            for (_, uids) in free.iter_mut().filter(|((of, _), _)| *of == hash) {
+            for uids in free
+                .get_mut(&hash)
+                .into_iter()
+                .flat_map(BTreeMap::values_mut)
+            {
                 if stays {
                     uids.clear();
                 } else if uids.pop().is_some() {
@@ -277,11 +307,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// Takes out what the server was to move: it is not what that became.
     fn leave_originals(&self, doubts: &[Doubt<'_>], free: &mut Places) -> Result<(), Ended> {
         let names = self.state.mailboxes()?;
-        for source in doubts.iter().filter_map(|doubt| doubt.upload.moved) {
-            for ((_, place), uids) in free.iter_mut() {
-                if names.get(place) == Some(&source.mailbox) {
-                    uids.retain(|uid| *uid != source.uid);
-                }
+        let sources = doubts.iter().filter_map(|doubt| doubt.upload.moved);
+        let sources: BTreeSet<(MailboxKey, Uid)> =
+            sources.map(|source| (source.mailbox, source.uid)).collect();
+        for (place, uids) in free.values_mut().flatten() {
+            if let Some(key) = names.get(place) {
+                uids.retain(|uid| !sources.contains(&(*key, *uid)));
             }
         }
         Ok(())
@@ -296,7 +327,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     ) -> Result<(), Ended> {
         let (name, file) = (&doubt.home.mailbox, &doubt.upload.file);
         let free = |uid: &Uid| !moves.uids.contains(&(name.clone(), *uid));
-        let uid = went_by(scene, doubt.upload.above).into_iter().find(free);
+        let uid = doubt.went_by.iter().copied().find(free);
         let (Some(uid), Some(target)) = (uid, scenes.get(&place)) else {
             return Ok(());
         };
@@ -376,10 +407,9 @@ fn wait_for_all(scenes: &Scenes, report: &mut Report) {
     }
 }
 
-/// Whether a UID above this one that the message of an upload may have had went by. So many uploads
-/// to this mailbox are in doubt.
-fn may_have_left(scene: &Scene, above: u32, sent: usize) -> bool {
-    let went_by = went_by(scene, above).len();
+/// Whether a UID above this one, of so many that went by, may have been that of the message of an
+/// upload. So many uploads to this mailbox are in doubt.
+fn may_have_left(went_by: usize, above: u32, sent: usize) -> bool {
     // Nothing was there before, or the UIDs began anew since: then most that went by say nothing.
     let few = above > 0 || went_by <= sent;
     went_by > 0 && few

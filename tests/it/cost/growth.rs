@@ -243,3 +243,54 @@ fn mailboxes_take_work_in_proportion() {
     };
     scene(flags, |r| r.flags_local).grows("a flag in each", FEW / 4);
 }
+
+fn new_here(w: &mut TwoSides) {
+    let n = w.remote.ids(&a()).len();
+    for body in (n..2 * n).map(body) {
+        w.local.add(&b(), &body, Flags::default());
+    }
+}
+
+/// The steps of the sides in a run that is not cut.
+fn steps(act: fn(&mut TwoSides), n: usize) -> u32 {
+    let mut w = filled(n);
+    act(&mut w);
+    let before = w.fuse.borrow().steps;
+    w.sync_ok();
+    w.fuse.borrow().steps - before
+}
+
+/// The comparisons of the run after one that was cut at this eighth of its steps.
+fn work_after_cut(act: fn(&mut TwoSides), n: usize, eighth: u32) -> u64 {
+    let at = steps(act, n) * eighth / 8;
+    let mut w = filled(n);
+    act(&mut w);
+    w.sync_cut(at);
+    w.now.set(w.now.get() + 100);
+    let before = comparisons();
+    w.sync_ok();
+    let took = comparisons() - before;
+    w.assert_equal_sides("in the end");
+    took
+}
+
+#[test]
+fn runs_after_a_cut_take_work_in_proportion() {
+    let acts: [(&str, fn(&mut TwoSides)); 3] = [
+        ("moved here", moved_here),
+        ("moved there", moved_there),
+        ("new here", new_here),
+    ];
+    for (what, act) in acts {
+        for eighth in [3, 6, 7] {
+            let less = work_after_cut(act, FEW / 2, eighth);
+            let more = work_after_cut(act, 2 * FEW, eighth);
+            eprintln!("{what}, cut at {eighth}/8: {less} {more}");
+            let most = 6 * less;
+            assert!(
+                more <= most,
+                "{what}, cut at {eighth}/8: {less} became {more}"
+            );
+        }
+    }
+}
