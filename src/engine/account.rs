@@ -93,7 +93,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     pub async fn sync(&mut self) -> Report {
         let mut report = Report::default();
         self.state.begin_run((self.world.now)());
-        let passes = self.passes(&mut report).await;
+        let passes = self.passes_and_confirm(&mut report).await;
         let kept = passes.and_then(|()| self.remember_config(&report));
         match kept.and_then(|()| self.name_refused(&mut report)) {
             Ok(()) => {}
@@ -113,6 +113,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         report.touched = self.state.end_run();
         report
+    }
+
+    async fn passes_and_confirm(&mut self, report: &mut Report) -> Result<(), Ended> {
+        self.passes(report).await?;
+        match !self.options.dry_run && self.confirm_links(report).await? {
+            true => self.passes(report).await,
+            false => Ok(()),
+        }
     }
 
     async fn passes(&mut self, report: &mut Report) -> Result<(), Ended> {

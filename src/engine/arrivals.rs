@@ -181,6 +181,7 @@ impl<L: Keep<Id = MaildirId>> Desk<'_, L> {
                 Delivered::Stored {
                     id: Some(file),
                     stored: size,
+                    stamp,
                 } => {
                     let flags = std::mem::take(&mut whole.flags);
                     job.announce(&mut report, &flags, replaces);
@@ -191,6 +192,7 @@ impl<L: Keep<Id = MaildirId>> Desk<'_, L> {
                         flags,
                         hash,
                         size,
+                        stamp,
                         kin,
                         replaces,
                     });

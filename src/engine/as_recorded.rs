@@ -11,7 +11,7 @@ use crate::model::{MailboxBase, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::rest::{agrees, agrees_there};
 use crate::reconcile::{Coverage, MailboxPlan};
 use crate::state::Left;
-use crate::store::{Depth, Keep, Serve};
+use crate::store::{Depth, Keep, Place, Serve};
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// A mailbox that changed on disk, compared with what was recorded of it: of its pairs only
@@ -37,6 +37,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let Some((mut local, unlike)) = look else {
             return Ok(None);
         };
+        let place = Place {
+            mailbox: name.clone(),
+            epoch: None,
+        };
+        if !self.are_unedited((*key, &place), &unlike.touched).await? {
+            return Ok(None);
+        }
         let agrees = local.is_empty_delta() && unlike.is_empty();
         let mut base = None;
         if !agrees {

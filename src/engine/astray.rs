@@ -212,6 +212,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let Some((hash, size)) = here.hashes.get(&upload.file) else {
             return Ok(Became::Lost);
         };
+        let stamp = here.stamps.get(&upload.file).copied();
         let same = there.hashes.iter().find(|(_, (other, _))| other == hash);
         Ok(same.map_or(Became::Nothing, |(uid, _)| {
             let there = was.remote.seen.get(uid).cloned().flatten();
@@ -225,6 +226,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     .intersection(&here.unwrap_or_default()),
                 hash: *hash,
                 size: *size,
+                stamp,
                 kin: None,
                 replaces: None,
             };

@@ -347,8 +347,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             // It was deleted here because it was gone there, and comes out of quarantine.
             return Ok(());
         }
-        moves.uids.insert((name.clone(), uid));
-        moves.uids.insert((place.clone(), now));
+        let uids = [(name.clone(), uid), (place.clone(), now)];
+        moves.uids.extend(uids);
         moves.files.insert((name.clone(), file.clone()));
         wait_with(doubt, moves);
         moves.uids.extend(
@@ -362,15 +362,15 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         let there = target.remote.seen.get(&now).cloned().flatten();
         let here = scene.local.seen.get(file).cloned().flatten();
+        let flags = there.unwrap_or_default();
         let outcome = Outcome::Paired {
             uid,
             file: file.clone(),
             // What only one side has was set since.
-            flags: there
-                .unwrap_or_default()
-                .intersection(&here.unwrap_or_default()),
+            flags: flags.intersection(&here.unwrap_or_default()),
             hash: doubt.hash,
             size: doubt.size,
+            stamp: None,
             kin,
             replaces: None,
         };

@@ -202,6 +202,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 flags: there.unwrap_or_default().intersection(&pair.flags),
                 hash: pair.hash,
                 size: pair.size,
+                stamp: None,
                 kin: pair.kin,
                 replaces: None,
             };

@@ -232,6 +232,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 flags: recall.there.clone(),
                 hash: recall.hash,
                 size,
+                stamp: None,
                 kin: recall.kin,
                 replaces: None,
             };
@@ -250,6 +251,7 @@ fn paired(uid: Uid, file: MaildirId, copy: &Duplicate) -> Outcome {
         flags: copy.flags.clone(),
         hash: copy.hash,
         size: copy.size,
+        stamp: None,
         kin: copy.kin,
         replaces: None,
     }

@@ -280,6 +280,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let (uid, file, flags) = (link.uid, link.file.clone(), link.flags.clone());
             changes.push(work.change(Side::Local, "linked", file.any(), format!("with {uid}")));
             let (hash, size) = (*hash, *size);
+            let stamp = sink.stamps.get(&link.file).copied();
             let replaces = link.replaces;
             outcomes.push(Outcome::Paired {
                 uid,
@@ -287,11 +288,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 flags,
                 hash,
                 size,
+                stamp,
                 kin: None,
                 replaces,
             });
+            let unproven = work.unproven.contains(&uid);
+            outcomes.extend(unproven.then_some(Outcome::Unproven { uid }));
         }
-        report.linked += outcomes.len();
+        report.linked += changes.len();
         self.state.apply(work.base.key, &outcomes, &changes)?;
         Ok(())
     }

@@ -276,6 +276,7 @@ mod tests {
                 flags: Flags::default(),
                 hash: Canonical::of(b"x"),
                 size: 1,
+                stamp: None,
                 kin: None,
                 tombstone: None,
             },

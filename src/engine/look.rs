@@ -135,7 +135,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             cursor,
             depth,
         };
-        let local = self.local.look(&ask).await?;
+        let local = self.look_on_disk(&ask).await?;
         let asked = Asked::of(base.outline(), local, overview);
         Ok(Some(Asked {
             action,
@@ -339,7 +339,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         };
         let (remote, local) = match from {
             Side::Local => (self.remote.look(&ask).await?, Look::empty()),
-            Side::Remote => (Look::empty(), self.local.look(&ask).await?),
+            Side::Remote => (Look::empty(), self.look_on_disk(&ask).await?),
         };
         let missing = match from {
             Side::Local => mailboxes::gone_from_disk(&self.policy, &base, &remote),

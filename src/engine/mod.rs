@@ -1,11 +1,13 @@
 //! Runs one cycle of one account: look, decide, do, record.
 //!
 //! Reading order: [`account`] (the cycle and its passes), [`survey`] (looking and planning, with
-//! [`overview`], [`rename`], [`alias`], [`look`], [`as_recorded`] and [`scene`]), [`elsewhere`]
+//! [`overview`], [`rename`], [`alias`], [`look`], [`as_recorded`], [`edits`] and [`scene`]),
+//! [`elsewhere`]
 //! (the same message in another place, with [`on_disk`], [`relabel`] (letters in file names) and
 //! [`probe`]; [`flux`] for what moves meanwhile, [`out_of_sight`] for what cannot be looked into,
 //! [`astray`] and [`carried`] for what moved while it was uploaded, here or there), [`rematch`] and
 //! [`renumber`] (finding the same message again), [`prove`] (whether UIDs mean what they meant),
+//! [`confirm`] (whether pairs that look alike are),
 //! [`execute`] (doing and recording what is in the [`work`]s, with [`begin`],
 //! [`download`], [`arrivals`], [`breaks`] and [`resend`] (messages at which the connection
 //! breaks), [`upload`], [`shift`], [`duplicate`], [`copy`], [`flags`],
@@ -28,6 +30,8 @@ mod look;
 
 mod as_recorded;
 
+mod edits;
+
 mod rename;
 
 mod alias;
@@ -49,6 +53,8 @@ mod out_of_sight;
 mod rematch;
 
 mod prove;
+
+mod confirm;
 
 mod renumber;
 

@@ -31,6 +31,7 @@ pub(super) fn pair(n: u32) -> Pair {
         flags: Flags::default(),
         hash: Canonical::of(n.to_string().as_bytes()),
         size: 1,
+        stamp: None,
         kin: None,
         tombstone: None,
     }
@@ -77,6 +78,7 @@ pub(super) fn work(name: &str, actions: Vec<Action>) -> Work {
         stores: FlagMask::All,
         known: true,
         kept: Default::default(),
+        unproven: Default::default(),
         relabels: BTreeMap::new(),
         in_doubt: false,
         complete: true,

@@ -180,7 +180,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             cursor,
             depth,
         };
-        let local = self.local.look(&ask).await?;
+        let local = self.look_on_disk(&ask).await?;
         let remote = self.remote.look(&ask).await?;
         let remote = match base.epoch == remote.epoch {
             true => self.doubted_look(&base, remote).await?,

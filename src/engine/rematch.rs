@@ -7,7 +7,8 @@ use super::probe::{Bytes, Likely};
 use super::report::Ended;
 use super::scene::Scene;
 use crate::model::{
-    AnyId, AsideReason, Canonical, ContentHash, Id, MailboxBase, MaildirId, Origin, SystemFlag, Uid,
+    AnyId, AsideReason, Canonical, ContentHash, Id, MailboxBase, MaildirId, Origin, Stamp,
+    SystemFlag, Uid,
 };
 use crate::reconcile::matching::{Matches, Seeker, by_content, by_evidence};
 use crate::reconcile::messages::Known;
@@ -22,11 +23,21 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Found {
     pub links: Vec<(Uid, MaildirId)>,
     pub in_doubt: BTreeSet<MaildirId>,
+    /// Those of the links that were found by cheap evidence.
+    pub unproven: BTreeSet<Uid>,
     /// Files that we began to upload.
     pub uploads: BTreeSet<MaildirId>,
     /// Whether files that we began to upload vanished before they could be read. What is new on the
     /// server may be one of them, and waits until the next pass sees where they went.
     pub waits: bool,
+}
+
+/// Messages that are one and the same.
+#[derive(Debug, Default)]
+pub(super) struct Met {
+    pub links: Vec<(Uid, MaildirId)>,
+    /// Those of which the contents were not compared.
+    pub unproven: BTreeSet<Uid>,
 }
 
 /// Messages that are one and the same, and files that vanished before that could be told.
@@ -84,7 +95,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         };
         if !uids.is_empty() && !files.is_empty() {
             let looks = (&place, &scene.remote, local);
-            found.links = self.match_up(looks, &uids, &files, &hints).await?;
+            let met = self.match_up(looks, &uids, &files, &hints).await?;
+            (found.links, found.unproven) = (met.links, met.unproven);
         }
         let stays = |upload: &Upload| !moves.astray.contains_key(&upload.file);
         let open = open.into_iter().filter(stays).collect();
@@ -172,7 +184,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         uids: &[Uid],
         files: &[MaildirId],
         hints: &BTreeMap<MaildirId, Uid>,
-    ) -> Result<Vec<(Uid, MaildirId)>, Ended> {
+    ) -> Result<Met, Ended> {
         let here = self.local.fingerprints(place, files, None).await?;
         let sizes = here.iter().flat_map(|(_, print)| [print.size, print.whole]);
         let sizes: BTreeSet<u64> = sizes.collect();
@@ -208,10 +220,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 false => several.push((vec![uid], vec![file])),
             }
         }
+        let unproven = links.iter().map(|(uid, _)| *uid).collect();
         for (uids, files) in several {
             links.extend(self.match_content(place, &uids, &files, hints).await?.links);
         }
-        Ok(links)
+        Ok(Met { links, unproven })
     }
 
     async fn match_content(
@@ -287,8 +300,10 @@ pub(super) fn hints(base: &MailboxBase, local: &Look<MaildirId>) -> BTreeMap<Mai
 pub(super) struct HashSink<I: Id> {
     current: Canonical,
     pub hashes: BTreeMap<I, (ContentHash, u64)>,
+    /// Files as they were before they were read.
+    pub stamps: BTreeMap<I, Stamp>,
     /// Those that are there, and of which the side would not say more.
-    failed: BTreeSet<I>,
+    pub failed: BTreeSet<I>,
 }
 
 impl<I: Id> Default for HashSink<I> {
@@ -296,6 +311,7 @@ impl<I: Id> Default for HashSink<I> {
         HashSink {
             current: Canonical::default(),
             hashes: BTreeMap::new(),
+            stamps: BTreeMap::new(),
             failed: BTreeSet::new(),
         }
     }
@@ -314,6 +330,8 @@ impl<I: Id> Sink<I> for HashSink<I> {
 
     async fn end(&mut self, about: About<I>) -> Result<(), StoreError> {
         let hash = std::mem::take(&mut self.current).finish();
+        let stamp = about.stamp.map(|stamp| (about.id.clone(), stamp));
+        self.stamps.extend(stamp);
         self.hashes.insert(about.id, (hash, about.stored));
         Ok(())
     }

@@ -85,6 +85,7 @@ async fn each_message_is_hashed_by_itself() {
         flags: Flags::default(),
         date: None,
         stored: 3,
+        stamp: None,
         kin: None,
     };
     let mut sink = HashSink::default();

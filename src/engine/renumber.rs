@@ -99,11 +99,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         if !uids.is_empty() && !rest.is_empty() {
             let files: Vec<MaildirId> = rest.keys().cloned().collect();
             let looks = (place, remote, local);
-            let links = self
+            let met = self
                 .match_up(looks, &uids, &files, &BTreeMap::new())
                 .await?;
             let pair = |(uid, file)| Some((*rest.get(&file)?, uid));
-            found.extend(links.into_iter().filter_map(pair));
+            found.extend(met.links.into_iter().filter_map(pair));
         }
         Ok(found)
     }

@@ -346,6 +346,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             local_cursor: local.cursor,
             stores: remote.stores,
             kept: BTreeSet::new(),
+            unproven: found.unproven,
             relabels: scene.relabels,
             dim: !dim.is_empty(),
             // Where it cannot be seen, waiting does not end the doubt.

@@ -9,7 +9,7 @@ use super::resend::{Suspect, Way};
 use super::work::Work;
 use crate::model::{
     AnyId, Canonical, ContentHash, Flags, Heading, Id, Kin, MailboxKey, MailboxName, MaildirId,
-    Side, Uid,
+    Side, Stamp, Uid,
 };
 use crate::reconcile::Outcome;
 use crate::state::{State, Suspects};
@@ -350,6 +350,7 @@ pub(super) struct Sent {
     file: MaildirId,
     hash: ContentHash,
     size: u64,
+    stamp: Option<Stamp>,
     kin: Option<Kin>,
 }
 
@@ -361,6 +362,7 @@ impl Sent {
             flags: want.flags.clone(),
             hash: self.hash,
             size: self.size,
+            stamp: self.stamp,
             kin: self.kin,
             replaces: want.replaces,
         }
@@ -555,6 +557,7 @@ impl<C: Receiver<Id = Uid>> Sink<MaildirId> for Up<'_, C> {
             file: about.id,
             hash,
             size: about.stored,
+            stamp: about.stamp,
             kin,
         });
         self.begun = None;

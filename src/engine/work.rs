@@ -1,6 +1,6 @@
 //! A mailbox in the works: what is known of it, and what is to be done and recorded.
 
-use crate::model::{AnyId, FlagChange, MailboxBase, MailboxName, MaildirId, PairId, Side};
+use crate::model::{AnyId, FlagChange, MailboxBase, MailboxName, MaildirId, PairId, Side, Uid};
 use crate::reconcile::{Cursor, FlagMask, Listed, MailboxAction, MailboxPlan};
 use crate::state::Change;
 use crate::store::Place;
@@ -27,6 +27,8 @@ pub(super) struct Work {
     pub known: bool,
     /// Pairs that stay when the mailbox is created anew, because their message was moved out of it.
     pub kept: BTreeSet<PairId>,
+    /// Messages that were found to be those of files by cheap evidence.
+    pub unproven: BTreeSet<Uid>,
     /// New files whose letters do not say their keywords here: what to change.
     pub relabels: BTreeMap<MaildirId, FlagChange>,
     /// Whether there are new files of which it cannot be told what they are.

@@ -137,9 +137,17 @@ impl AppendReceiver {
             (Status::Ok, Some(Code::AppendUid(validity, uids))) => {
                 let same = self.place.epoch.is_none_or(|epoch| epoch.0 == *validity);
                 let id = uids.first().filter(|_| same && uids.len() == 1);
-                Ok(Delivered::Stored { id, stored })
+                Ok(Delivered::Stored {
+                    id,
+                    stored,
+                    stamp: None,
+                })
             }
-            (Status::Ok, _) => Ok(Delivered::Stored { id: None, stored }),
+            (Status::Ok, _) => Ok(Delivered::Stored {
+                id: None,
+                stored,
+                stamp: None,
+            }),
             (Status::No | Status::Bad, _) => {
                 let refused = must(done.clone(), "take a message");
                 match refused {

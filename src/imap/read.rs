@@ -159,6 +159,7 @@ async fn take<S: Sink<Uid>>(
         flags: flags.unwrap_or_default(),
         date,
         stored,
+        stamp: None,
         kin: object.as_deref().map(Kin::object),
     };
     if let Body::Bytes(bytes) = body {

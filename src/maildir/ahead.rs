@@ -5,6 +5,7 @@
 
 use super::disk::Kind;
 use super::scan::{Pass, Show, Sub};
+use crate::model::Weight;
 use crate::store::Depth;
 use std::collections::VecDeque;
 use std::io;
@@ -43,11 +44,17 @@ struct File {
     base: usize,
     suffix: usize,
     kind: Kind,
-    size: Option<u64>,
+    weight: Option<Weight>,
 }
 
 impl Files {
-    fn add(&mut self, sub: Sub, (base, suffix): (&[u8], &[u8]), kind: Kind, size: Option<u64>) {
+    fn add(
+        &mut self,
+        sub: Sub,
+        (base, suffix): (&[u8], &[u8]),
+        kind: Kind,
+        weight: Option<Weight>,
+    ) {
         self.names.extend_from_slice(base);
         self.names.extend_from_slice(suffix);
         let (base, suffix) = (base.len(), suffix.len());
@@ -56,7 +63,7 @@ impl Files {
             base,
             suffix,
             kind,
-            size,
+            weight,
         });
     }
 
@@ -64,7 +71,7 @@ impl Files {
         let mut names = self.names.as_slice();
         for file in &self.each {
             let (name, rest) = names.split_at(file.base + file.suffix);
-            show(file.sub, name.split_at(file.base), file.kind, file.size);
+            show(file.sub, name.split_at(file.base), file.kind, file.weight);
             names = rest;
         }
     }
@@ -125,8 +132,8 @@ fn one(parts: &Receiver<Part>, show: &mut Show<'_>) -> io::Result<Pass> {
 /// Reads one mailbox and passes on what is in it. `false`: nobody wants it any more.
 fn pass_on(parts: &SyncSender<Part>, read: impl FnOnce(&mut Show<'_>) -> io::Result<Pass>) -> bool {
     let (mut files, mut wanted) = (Files::default(), true);
-    let pass = read(&mut |sub, name, kind, size| {
-        files.add(sub, name, kind, size);
+    let pass = read(&mut |sub, name, kind, weight| {
+        files.add(sub, name, kind, weight);
         if files.each.len() == FILES {
             let files = Part::Files(std::mem::take(&mut files));
             wanted = wanted && parts.send(files).is_ok();

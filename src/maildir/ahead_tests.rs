@@ -4,15 +4,22 @@ use super::super::scan::Times;
 use super::*;
 use std::sync::mpsc::channel;
 
+fn weight(size: u64) -> Weight {
+    Weight {
+        size,
+        ..Weight::NOTHING
+    }
+}
+
 /// A reading that shows so many files, named by a number, in this mailbox.
 fn show_some(mailbox: &Path, count: usize, show: &mut Show<'_>) -> Pass {
     for n in 0..count {
         let base = format!("{}.{n}", mailbox.display());
-        let (sub, size) = match n % 2 {
+        let (sub, weight) = match n % 2 {
             0 => (Sub::New, None),
-            _ => (Sub::Cur, Some(n as u64)),
+            _ => (Sub::Cur, Some(weight(n as u64))),
         };
-        show(sub, (base.as_bytes(), b":2,S"), Kind::File, size);
+        show(sub, (base.as_bytes(), b":2,S"), Kind::File, weight);
     }
     Pass {
         times: Times::default(),
@@ -27,7 +34,8 @@ fn shown(ahead: &mut Ahead, mailbox: &str, depth: Depth) -> Option<(Vec<String>,
     let pass = ahead.show(
         Path::new(mailbox),
         depth,
-        &mut |sub, (base, suffix), kind, size| {
+        &mut |sub, (base, suffix), kind, weight| {
+            let size = weight.map(|weight| weight.size);
             let name = [base, suffix].concat();
             let name = String::from_utf8(name).unwrap();
             all.push(format!("{} {name} {kind:?} {size:?}", sub.name()));

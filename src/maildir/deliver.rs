@@ -9,7 +9,7 @@ use super::keywords::{Common, Keywords};
 use super::layout::join;
 use super::line_ends::{Dropped, ToDisk, ToWire};
 use super::scan::Sub;
-use crate::model::{FlagChange, MaildirId};
+use crate::model::{FlagChange, MaildirId, Stamp};
 use crate::store::{Delivered, Delivery, Published, Receiver, StoreError};
 use std::collections::hash_map::RandomState;
 use std::collections::{BTreeSet, HashSet};
@@ -238,17 +238,29 @@ impl MaildirReceiver {
         for (path, delivery, stored) in &std::mem::take(&mut self.whole) {
             let (id, directory, placed) = self.place(path, delivery, &keywords)?;
             self.made.remove(path);
+            let stamp = self.stamp(&placed, delivery, *stored);
             held.add(&placed);
             touched.insert(directory);
             let outcome = Delivered::Stored {
                 id: Some(id),
                 stored: *stored,
+                stamp,
             };
             outcomes.push((delivery.tag, outcome));
         }
         let refused = std::mem::take(&mut self.refused).into_iter();
         outcomes.extend(refused.map(|(tag, why)| (tag, Delivered::Refused(why))));
         Ok((outcomes, touched))
+    }
+
+    /// A file in a mailbox as it was made; `None`: somebody may have changed it meanwhile.
+    fn stamp(&self, placed: &Path, delivery: &Delivery, stored: u64) -> Option<Stamp> {
+        let (Target::Mailbox, Some(date)) = (&self.target, delivery.date) else {
+            return None;
+        };
+        let about = self.disk.about(placed).ok()?;
+        let made = about.size == stored && about.modified == date.0.saturating_mul(1_000_000_000);
+        made.then(|| about.stamp())
     }
 
     /// How many messages are whole.

@@ -4,6 +4,7 @@
 //!
 //! Paths are whole. Links are never followed but by [`Disk::is_dir`].
 
+use crate::model::{Stamp, Weight};
 use std::ffi::OsStr;
 use std::fmt::Debug;
 use std::io::{self, Read, Write};
@@ -28,15 +29,15 @@ pub trait Disk: Debug {
     /// files or show them twice.
     fn list(&self, directory: &Path, show: &mut dyn FnMut(&OsStr, Kind)) -> io::Result<()>;
 
-    /// The same with the size of each file, bytes; `None`: it is not to be had any more.
+    /// The same with the weight of each file; `None`: it is not to be had any more.
     fn weigh(
         &self,
         directory: &Path,
-        show: &mut dyn FnMut(&OsStr, Kind, Option<u64>),
+        show: &mut dyn FnMut(&OsStr, Kind, Option<Weight>),
     ) -> io::Result<()> {
         self.list(directory, &mut |name, kind| {
             let about = self.about(&super::layout::join(directory, name.as_bytes()));
-            show(name, kind, about.ok().map(|about| about.size));
+            show(name, kind, about.ok().map(|about| about.weight()));
         })
     }
 
@@ -176,6 +177,8 @@ pub struct About {
     pub size: u64,
     /// When it was last modified, ns since 1970.
     pub modified: i64,
+    /// When its inode was last changed (ctime), ns since 1970.
+    pub changed: i64,
     /// Its number.
     pub inode: u64,
     /// The file system it lies on.
@@ -188,6 +191,19 @@ impl About {
     /// When it was last modified, s since 1970.
     pub fn modified_seconds(&self) -> i64 {
         self.modified.div_euclid(1_000_000_000)
+    }
+
+    /// When it was touched, in few bytes.
+    pub fn stamp(&self) -> Stamp {
+        Stamp::of(self.inode, self.modified, self.changed)
+    }
+
+    /// What a full look compares.
+    pub fn weight(&self) -> Weight {
+        Weight {
+            size: self.size,
+            stamp: Some(self.stamp()),
+        }
     }
 }
 

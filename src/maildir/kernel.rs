@@ -2,8 +2,9 @@
 
 use super::disk::{About, Create, Disk, Input, Kind, Output, Space};
 use super::mounts;
+use crate::model::{Stamp, Weight};
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, RawDir, RenameFlags, renameat_with, statat,
+    AtFlags, CWD, FileType, Mode, OFlags, RawDir, RenameFlags, Stat, renameat_with, statat,
 };
 use std::ffi::{CStr, OsStr};
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
@@ -64,13 +65,13 @@ impl Disk for Kernel {
     fn weigh(
         &self,
         directory: &Path,
-        show: &mut dyn FnMut(&OsStr, Kind, Option<u64>),
+        show: &mut dyn FnMut(&OsStr, Kind, Option<Weight>),
     ) -> io::Result<()> {
         entries(directory, &mut |inside, name, kind| {
             // Below the open directory: the way down to it is gone once, and not for each file.
-            let size = statat(inside, name, AtFlags::SYMLINK_NOFOLLOW).ok();
-            let size = size.map(|stat| stat.st_size.unsigned_abs());
-            show(OsStr::from_bytes(name.to_bytes()), kind, size);
+            let weight = statat(inside, name, AtFlags::SYMLINK_NOFOLLOW).ok();
+            let weight = weight.map(|stat| weigh(&stat));
+            show(OsStr::from_bytes(name.to_bytes()), kind, weight);
         })
     }
 
@@ -244,14 +245,26 @@ fn about(meta: &Metadata) -> About {
             _ => Kind::Other,
         },
         size: meta.len(),
-        modified: meta
-            .mtime()
-            .saturating_mul(1_000_000_000)
-            .saturating_add(meta.mtime_nsec()),
+        modified: ns(meta.mtime(), meta.mtime_nsec()),
+        changed: ns(meta.ctime(), meta.ctime_nsec()),
         inode: meta.ino(),
         device: meta.dev(),
         born: meta.created().ok().map(nanos),
     }
+}
+
+fn weigh(stat: &Stat) -> Weight {
+    let modified = ns(stat.st_mtime, stat.st_mtime_nsec as i64);
+    let changed = ns(stat.st_ctime, stat.st_ctime_nsec as i64);
+    Weight {
+        size: stat.st_size.unsigned_abs(),
+        stamp: Some(Stamp::of(stat.st_ino, modified, changed)),
+    }
+}
+
+/// A time of seconds and ns as ns.
+fn ns(seconds: i64, nanos: i64) -> i64 {
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
 }
 
 fn nanos(at: SystemTime) -> i64 {

@@ -8,7 +8,7 @@ use super::file_name;
 use super::keywords::{Keywords, masks};
 use super::scan::{Entry, Pass, Show, Sub, Times, info, pass_over};
 use super::store::MaildirStore;
-use crate::model::{MailboxBase, MailboxName, MaildirId, Pair, Recorded, Struck, Unlike};
+use crate::model::{MailboxBase, MailboxName, MaildirId, Pair, Recorded, Struck, Unlike, Weight};
 use crate::reconcile::{Coverage, Cursor, Look};
 use crate::store::{Depth, StoreError};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -146,30 +146,33 @@ impl MaildirStore {
         look.letters = keywords.letters();
         let (mut letters, mut odd) = (BTreeSet::new(), false);
         let (mut glimpse, mut new) = (BTreeMap::new(), Vec::new());
-        let mut show = |sub: Sub, (base, suffix): (&[u8], &[u8]), kind: Kind, size: Option<u64>| {
-            if odd || kind != Kind::File {
-                odd = true;
-                return;
-            }
-            let id = || MaildirId::new(base);
-            let entry = || Entry {
-                sub,
-                suffix: suffix.into(),
+        let mut show =
+            |sub: Sub, (base, suffix): (&[u8], &[u8]), kind: Kind, told: Option<Weight>| {
+                if odd || kind != Kind::File {
+                    odd = true;
+                    return;
+                }
+                let id = || MaildirId::new(base);
+                let entry = || Entry {
+                    sub,
+                    suffix: suffix.into(),
+                };
+                let info = info(suffix);
+                letters.extend(info.iter().filter(|byte| byte.is_ascii_lowercase()));
+                let flags = file_name::flags(info, |letter| keywords.name(letter));
+                let weight = (depth == Depth::Everything).then(|| told.unwrap_or(Weight::NOTHING));
+                let struck = recorded.strike(base, &flags, weight);
+                // An empty file is broken, whatever was recorded of it.
+                odd = struck == Struck::Twice || weight.is_some_and(|weight| weight.size == 0);
+                if struck == Struck::Touched {
+                    odd |= glimpse.insert(id(), entry()).is_some();
+                } else if struck != Struck::Same {
+                    new.extend((struck == Struck::New).then(id));
+                    odd |= weight.is_some() || glimpse.insert(id(), entry()).is_some();
+                    note_letters(&mut look, &id(), info, struck == Struck::New);
+                    look.seen.insert(id(), Some(flags));
+                }
             };
-            let info = info(suffix);
-            letters.extend(info.iter().filter(|byte| byte.is_ascii_lowercase()));
-            let flags = file_name::flags(info, |letter| keywords.name(letter));
-            let size = (depth == Depth::Everything).then(|| size.unwrap_or(0));
-            let struck = recorded.strike(base, &flags, size);
-            // An empty file is broken, whatever was recorded of it.
-            odd = struck == Struck::Twice || size == Some(0);
-            if struck != Struck::Same {
-                new.extend((struck == Struck::New).then(id));
-                odd |= size.is_some() || glimpse.insert(id(), entry()).is_some();
-                note_letters(&mut look, &id(), info, struck == Struck::New);
-                look.seen.insert(id(), Some(flags));
-            }
-        };
         let pass = self.pass(&mailbox, depth, &mut show).map_err(io)?;
         let unlike = recorded.unlike();
         odd |= depth == Depth::Everything && !unlike.is_empty();
@@ -219,7 +222,8 @@ fn note_letters(look: &mut Look<MaildirId>, id: &MaildirId, info: &[u8], new: bo
     }
 }
 
-/// Empty files are broken; files of another size than they had were edited.
+/// Empty files are broken; files of another size than they had were edited, and those that were
+/// touched may have been.
 fn inspect(
     look: &mut Look<MaildirId>,
     about: io::Result<About>,
@@ -231,6 +235,9 @@ fn inspect(
         Ok(meta) if pair.is_none() => drop(look.sizes.insert(id.clone(), meta.size)),
         Ok(meta) if pair.is_some_and(|pair| pair.size != meta.size) => {
             look.edited.insert(id.clone());
+        }
+        Ok(meta) if pair.is_some_and(|pair| pair.stamp != Some(meta.stamp())) => {
+            look.touched.insert(id.clone());
         }
         Ok(_) => {}
         // Renamed since the scan: it is looked at again with the next look. Until then nobody knows

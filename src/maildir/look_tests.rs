@@ -15,6 +15,16 @@ fn made() -> (World, PathBuf) {
     (w, mailbox)
 }
 
+/// What a directory tells of a file; of one that is not there, nothing.
+fn weight(path: &Path) -> Weight {
+    let about = Kernel.about(path);
+    about.map_or(Weight::NOTHING, |about| about.weight())
+}
+
+fn ctime(path: &Path) -> i64 {
+    Kernel.about(path).unwrap().changed
+}
+
 fn uid(n: u32) -> Uid {
     Uid::new(n).unwrap()
 }
@@ -26,12 +36,15 @@ fn beside(change: impl Fn(&Path), depth: Depth) -> Option<String> {
     let name = name("box");
     std::fs::write(mailbox.join("new/1.x"), "one").unwrap();
     std::fs::write(mailbox.join("cur/2.x:2,F"), "two2").unwrap();
+    let [one, two] = ["new/1.x", "cur/2.x:2,F"].map(|at| weight(&mailbox.join(at)));
+    // Within a tick two changes have one stamp.
+    while !super::super::scan::tells(ctime(&mailbox.join("cur/2.x:2,F")), Kernel.now()) {}
     change(&mailbox);
     // In the tick of the change nothing is sure.
     while Times::of(&Kernel, &mailbox).unwrap().blur(Kernel.now()) > 0 {}
     let mut recorded = Recorded::with_capacity(2);
-    recorded.add(uid(1), b"1.x", Flags::default(), 3);
-    recorded.add(uid(2), b"2.x", Flags::of(&[SystemFlag::Flagged]), 4);
+    recorded.add(uid(1), b"1.x", Flags::default(), one);
+    recorded.add(uid(2), b"2.x", Flags::of(&[SystemFlag::Flagged]), two);
     let looked = w.store.look_beside(&name, recorded, None, depth).unwrap();
     let (look, unlike) = looked?;
     let mut words: Vec<String> = Vec::new();
@@ -50,6 +63,16 @@ fn beside(change: impl Fn(&Path), depth: Depth) -> Option<String> {
         uids(&unlike.changed),
         uids(&unlike.gone)
     ));
+    for uid in &unlike.touched {
+        words.push(format!("touched {uid}"));
+        assert!(
+            w.store
+                .find(&name, &MaildirId::new(format!("{}.x", uid.get())))
+                .unwrap()
+                .is_some()
+        );
+        assert!(w.store.scans.is_empty(), "it was seen a moment ago");
+    }
     words.extend(look.origins.values().map(|origin| origin.uid.to_string()));
     Some(words.join("; "))
 }
@@ -73,10 +96,43 @@ const NOTHING: &str = "changed [] gone []";
 fn a_mailbox_that_is_just_what_was_recorded() {
     let just = || Some(NOTHING.to_owned());
     assert_eq!(both(|_| ()), [just(), just()]);
-    assert_eq!(both(rename("new/1.x", "cur/1.x:2,")), [just(), just()]);
-    // Only sizes tell.
-    assert_eq!(both(write("new/1.x", "another")), [just(), None]);
+    // Only a look at everything sees that a file was touched.
+    let touched = || Some(format!("{NOTHING}; touched UID 1"));
+    assert_eq!(both(rename("new/1.x", "cur/1.x:2,")), [just(), touched()]);
+    assert_eq!(both(write("new/1.x", "another")), [just(), touched()]);
     assert_eq!(both(write("new/1.x", "")), [just(), None]);
+}
+
+/// Whoever edits a message may put its mtime back, or put another file in its place.
+#[test]
+fn an_edit_of_equal_length_touches_the_file() {
+    let touched = || Some(format!("{NOTHING}; touched UID 1"));
+    let keep_mtime = |mailbox: &Path, act: &dyn Fn(&Path)| {
+        let at = mailbox.join("new/1.x");
+        let before = at.metadata().unwrap().modified().unwrap();
+        act(&at);
+        let file = std::fs::File::options().write(true).open(&at).unwrap();
+        file.set_modified(before).unwrap();
+    };
+    let in_place = |mailbox: &Path| {
+        keep_mtime(mailbox, &|at| std::fs::write(at, "ONE").unwrap());
+    };
+    let replaced = |mailbox: &Path| {
+        keep_mtime(mailbox, &|at| {
+            std::fs::write(at.with_extension("new"), "ONE").unwrap();
+            std::fs::rename(at.with_extension("new"), at).unwrap();
+        });
+    };
+    let linked = |mailbox: &Path| {
+        let (at, other) = (mailbox.join("new/1.x"), mailbox.join("tmp/other"));
+        std::fs::write(&other, "ONE").unwrap();
+        std::fs::remove_file(&at).unwrap();
+        std::fs::hard_link(&other, &at).unwrap();
+    };
+    let changes: [&dyn Fn(&Path); 4] = [&write("new/1.x", "ONE"), &in_place, &replaced, &linked];
+    for change in changes {
+        assert_eq!(beside(change, Depth::Everything), touched());
+    }
 }
 
 #[test]
@@ -214,7 +270,8 @@ fn read_ahead() -> (World, [MailboxName; 3]) {
 /// What is shown of a mailbox of which one message is recorded.
 fn shown(w: &mut World, name: &MailboxName, depth: Depth) -> Option<Unlike> {
     let mut recorded = Recorded::with_capacity(1);
-    recorded.add(uid(1), b"1.x", Flags::default(), 3);
+    let weight = weight(&w.store.path(name).join("cur/1.x:2,"));
+    recorded.add(uid(1), b"1.x", Flags::default(), weight);
     let looked = w.store.look_beside(name, recorded, None, depth);
     looked.ok().map(|looked| looked.unwrap().1)
 }
@@ -295,7 +352,7 @@ fn something_else_in_the_place_of_a_message_obscures_it() {
         assert!(look.shows_gone(two) && !look.leaves_open(two), "{what}");
         assert!(look.remarks.iter().any(|r| r.contains("1.x")), "{what}");
         let mut recorded = Recorded::with_capacity(1);
-        recorded.add(uid(1), b"1.x", Flags::default(), 3);
+        recorded.add(uid(1), b"1.x", Flags::default(), Weight::NOTHING);
         let beside = w.store.look_beside(&name, recorded, None, Depth::Changes);
         assert!(
             beside.unwrap().is_none(),

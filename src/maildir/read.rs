@@ -3,7 +3,8 @@
 
 use super::disk::{About as Meta, Disk, Input};
 use super::line_ends::ToWire;
-use crate::model::{Bare, Excerpt, Fingerprint, MaildirId, Timestamp};
+use super::scan::tells;
+use crate::model::{Bare, Excerpt, Fingerprint, MaildirId, Stamp, Timestamp};
 use crate::store::{About, Sink, StoreError};
 use std::io;
 use std::path::Path;
@@ -31,6 +32,14 @@ impl Message {
     /// Bytes on disk.
     pub fn size(&self) -> u64 {
         self.meta.size
+    }
+
+    /// The file as it was opened at this time (ns since 1970); `None`: a change since then may not
+    /// show, as it is of the same tick.
+    pub fn stamp(&self, now: i64) -> Option<Stamp> {
+        let last = [self.meta.modified, self.meta.changed];
+        let old = last.into_iter().all(|at| tells(at, now));
+        old.then(|| self.meta.stamp())
     }
 
     /// Its mtime.

@@ -6,7 +6,7 @@
 use super::disk::{Disk, Kind};
 use super::file_name::split;
 use super::keywords;
-use crate::model::MaildirId;
+use crate::model::{MaildirId, Weight};
 use crate::store::Depth;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -116,8 +116,13 @@ impl Times {
     /// Whether a change to the directories from `at` (ns) on shows in their stamps: these are not
     /// of the same tick.
     fn tells(&self, at: i64) -> bool {
-        blur(self.cur, at) == 0 && blur(self.new, at) == 0
+        tells(self.cur, at) && tells(self.new, at)
     }
+}
+
+/// Whether a change from `at` (ns) on gets another time stamp than this (ns).
+pub fn tells(stamp: i64, at: i64) -> bool {
+    blur(stamp, at) == 0
 }
 
 fn blur(stamp: i64, at: i64) -> i64 {
@@ -207,8 +212,8 @@ impl Pass {
 }
 
 /// What is shown of a file: where it is, its base name and the rest of its name, what it is, and
-/// its size, bytes, if that was asked and can be had.
-pub type Show<'a> = dyn FnMut(Sub, (&[u8], &[u8]), Kind, Option<u64>) + 'a;
+/// its weight, if that was asked and can be had.
+pub type Show<'a> = dyn FnMut(Sub, (&[u8], &[u8]), Kind, Option<Weight>) + 'a;
 
 /// Shows what is in a mailbox, in no order: all that is not hidden, directories, too.
 pub fn pass_over(
@@ -221,11 +226,11 @@ pub fn pass_over(
     let at = disk.now();
     for sub in [Sub::New, Sub::Cur] {
         let directory = mailbox.join(sub.name());
-        let mut show = |name: &OsStr, kind, size| {
+        let mut show = |name: &OsStr, kind, weight| {
             let name = name.as_bytes();
             if name.first() != Some(&b'.') {
                 let (base, _) = split(name);
-                show(sub, name.split_at(base.len()), kind, size);
+                show(sub, name.split_at(base.len()), kind, weight);
             }
         };
         match depth {

@@ -324,6 +324,7 @@ impl Store for MaildirStore {
                 continue;
             };
             let path = entry.path(&mailbox, id);
+            let now = self.disk.now();
             let message = match Message::open(&*self.disk, &path) {
                 Ok(message) => message,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -336,11 +337,13 @@ impl Store for MaildirStore {
             };
             let flags = file_name::flags(entry.info(), |letter| keywords.name(letter));
             let (date, stored) = (Some(message.date()), message.size());
+            let stamp = message.stamp(now);
             let about = About {
                 id: id.clone(),
                 flags,
                 date,
                 stored,
+                stamp,
                 kin: None,
             };
             message.send(&path, about, sink).await?;

@@ -3,6 +3,7 @@
 //! (`durable`).
 
 use super::disk::{About, Create, Disk, Input, Kind, Output, Space};
+use crate::model::Weight;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -104,7 +105,7 @@ impl Disk for Unsure {
     fn weigh(
         &self,
         directory: &Path,
-        show: &mut dyn FnMut(&OsStr, Kind, Option<u64>),
+        show: &mut dyn FnMut(&OsStr, Kind, Option<Weight>),
     ) -> io::Result<()> {
         self.disk.weigh(directory, show)
     }

@@ -223,6 +223,7 @@ pub(super) fn base(mailbox: &str, files: &[(&str, u64)]) -> MailboxBase {
         flags: Flags::default(),
         hash: Canonical::of(file.as_bytes()),
         size: *size,
+        stamp: None,
         kin: None,
         tombstone: None,
     };

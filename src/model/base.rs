@@ -6,6 +6,7 @@ use super::id::{AnyId, MaildirId, PairId, Uid, UidValidity};
 use super::kin::Kin;
 use super::mailbox::{MailboxKey, MailboxName};
 use super::side::Side;
+use super::stamp::Stamp;
 use std::collections::BTreeSet;
 
 /// One message that both sides have.
@@ -23,6 +24,8 @@ pub struct Pair {
     pub hash: ContentHash,
     /// Its size on disk, bytes.
     pub size: u64,
+    /// Its file when the content was last known; `None`: not known.
+    pub stamp: Option<Stamp>,
     /// What its copies on the server have in common, as far as that is known.
     pub kin: Option<Kin>,
     /// Set when we ourselves have begun to take the message away from that side: its absence

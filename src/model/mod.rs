@@ -3,9 +3,9 @@
 //! Reading order: [`side`] (which of the two), [`id`] (how each names a message), [`flags`],
 //! [`letters`] (keywords in the names of files), [`mailbox`] (names), [`scope`] (some of them),
 //! [`bare`] and [`content`] (what makes two
-//! messages the same), [`kin`] (what a server calls the same), [`base`] (what both sides last
-//! agreed on), [`recorded`] (that in short), [`text`] (from outside, to be shown).
-//! [`counted`] counts their comparisons for tests.
+//! messages the same), [`stamp`] (when a file was touched), [`kin`] (what a server calls the same),
+//! [`base`] (what both sides last agreed on), [`recorded`] (that in short), [`text`] (from outside,
+//! to be shown). [`counted`] counts their comparisons for tests.
 
 pub mod side;
 
@@ -24,6 +24,8 @@ pub mod scope;
 pub mod bare;
 
 pub mod content;
+
+pub mod stamp;
 
 pub mod kin;
 
@@ -44,4 +46,5 @@ pub use mailbox::{MailboxKey, MailboxName};
 pub use recorded::{Recorded, Struck, Unlike};
 pub use scope::Scope;
 pub use side::Side;
+pub use stamp::{Stamp, Weight};
 pub use text::printable;

@@ -3,6 +3,7 @@
 
 use super::flags::Flags;
 use super::id::Uid;
+use super::stamp::Weight;
 use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::BuildHasher;
@@ -16,11 +17,13 @@ pub struct Recorded {
     /// All that files carry, and their numbers here.
     flags: BTreeMap<Flags, u32>,
     changed: BTreeSet<Uid>,
+    touched: BTreeSet<Uid>,
 }
 
 #[derive(Debug)]
 struct File {
-    size: u64,
+    /// Of its weight.
+    weight: u64,
     flags: u32,
     /// `None`: it is there, and struck off.
     uid: Option<Uid>,
@@ -31,8 +34,10 @@ struct File {
 pub enum Struck {
     /// Just that.
     Same,
-    /// It was recorded with other flags or another size.
+    /// It was recorded with other flags.
     Changed,
+    /// It was recorded with another weight: it may have another content.
+    Touched,
     /// It was not recorded.
     New,
     /// A file of that name was struck off already.
@@ -44,17 +49,19 @@ pub enum Struck {
 pub struct Unlike {
     /// They are there, with other flags.
     pub changed: BTreeSet<Uid>,
+    /// They are there, with the same flags; only their content shows whether they are the same.
+    pub touched: BTreeSet<Uid>,
     /// They are not there.
     pub gone: BTreeSet<Uid>,
 }
 
 impl Unlike {
-    /// All of them.
+    /// All of them that surely are not.
     pub fn uids(&self) -> BTreeSet<Uid> {
         self.changed.union(&self.gone).copied().collect()
     }
 
-    /// Whether there are none.
+    /// Whether there are none that surely are not.
     pub fn is_empty(&self) -> bool {
         self.changed.is_empty() && self.gone.is_empty()
     }
@@ -69,30 +76,33 @@ impl Recorded {
         }
     }
 
-    /// A file (the base name) of a message, with its flags and its size, bytes.
-    pub fn add(&mut self, uid: Uid, file: &[u8], flags: Flags, size: u64) {
+    /// A file (the base name) of a message, with its flags and its weight.
+    pub fn add(&mut self, uid: Uid, file: &[u8], flags: Flags, weight: Weight) {
         let next = u32::try_from(self.flags.len()).unwrap_or(u32::MAX);
         let flags = *self.flags.entry(flags).or_insert(next);
         let uid = Some(uid);
-        let digest = self.digest(file);
-        self.files.insert(digest, File { size, flags, uid });
+        let (digest, weight) = (self.digest(file), self.weigh(weight));
+        self.files.insert(digest, File { weight, flags, uid });
     }
 
-    /// Strikes a file that is there off. Without a size that is not asked.
-    pub fn strike(&mut self, file: &[u8], flags: &Flags, size: Option<u64>) -> Struck {
-        let digest = self.digest(file);
+    /// Strikes a file that is there off. Without a weight that is not asked.
+    pub fn strike(&mut self, file: &[u8], flags: &Flags, weight: Option<Weight>) -> Struck {
+        let (digest, weight) = (self.digest(file), weight.map(|weight| self.weigh(weight)));
         let Some(recorded) = self.files.get_mut(&digest) else {
             return Struck::New;
         };
         let Some(uid) = recorded.uid.take() else {
             return Struck::Twice;
         };
-        let flags = self.flags.get(flags) == Some(&recorded.flags);
-        if flags && size.is_none_or(|size| size == recorded.size) {
+        if self.flags.get(flags) != Some(&recorded.flags) {
+            self.changed.insert(uid);
+            return Struck::Changed;
+        }
+        if weight.is_none_or(|weight| weight == recorded.weight) {
             return Struck::Same;
         }
-        self.changed.insert(uid);
-        Struck::Changed
+        self.touched.insert(uid);
+        Struck::Touched
     }
 
     /// What is not as it was recorded, now that all files that are there were struck off.
@@ -100,6 +110,7 @@ impl Recorded {
         Unlike {
             gone: self.files.into_values().filter_map(|f| f.uid).collect(),
             changed: self.changed,
+            touched: self.touched,
         }
     }
 
@@ -107,15 +118,25 @@ impl Recorded {
         let [one, other] = &self.keys;
         [one.hash_one(file), other.hash_one(file)]
     }
+
+    fn weigh(&self, weight: Weight) -> u64 {
+        let [one, _] = &self.keys;
+        one.hash_one(weight)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::SystemFlag;
+    use crate::model::{Stamp, SystemFlag};
 
     fn uid(n: u32) -> Uid {
         Uid::new(n).unwrap()
+    }
+
+    fn weight(size: u64, stamp: i64) -> Weight {
+        let stamp = Some(Stamp::from_number(stamp));
+        Weight { size, stamp }
     }
 
     #[test]
@@ -123,20 +144,21 @@ mod tests {
         let (seen, none) = (Flags::of(&[SystemFlag::Seen]), Flags::default());
         let recorded = || {
             let mut all = Recorded::with_capacity(3);
-            all.add(uid(1), b"a", seen.clone(), 1);
-            all.add(uid(2), b"b", none.clone(), 2);
+            all.add(uid(1), b"a", seen.clone(), weight(1, 1));
+            all.add(uid(2), b"b", none.clone(), weight(2, 2));
             all
         };
         let mut all = recorded();
-        assert_eq!(all.strike(b"a", &seen, Some(1)), Struck::Same);
+        assert_eq!(all.strike(b"a", &seen, Some(weight(1, 1))), Struck::Same);
         assert_eq!(all.strike(b"b", &none, None), Struck::Same);
-        assert_eq!(all.strike(b"a", &seen, Some(1)), Struck::Twice);
+        assert_eq!(all.strike(b"a", &seen, Some(weight(1, 1))), Struck::Twice);
         assert!(all.unlike().is_empty());
         let strike = |file: &[u8], flags: &Flags, size| {
             let mut all = recorded();
             let struck = all.strike(file, flags, size);
             let unlike = all.unlike();
             let numbers = |uids: BTreeSet<Uid>| uids.into_iter().map(Uid::get).collect::<Vec<_>>();
+            assert_eq!(unlike.touched.is_empty(), struck != Struck::Touched);
             (struck, numbers(unlike.changed), numbers(unlike.gone))
         };
         let changed = (Struck::Changed, vec![1], vec![2]);
@@ -145,18 +167,32 @@ mod tests {
         assert_eq!(strike(b"a", &none, None), changed, "other flags");
         let draft = Flags::of(&[SystemFlag::Draft]);
         assert_eq!(strike(b"a", &draft, None), changed, "flags that none has");
-        assert_eq!(strike(b"a", &seen, Some(2)), changed, "another size");
+        let touched = (Struck::Touched, vec![], vec![2]);
+        let odd = [
+            weight(2, 1),
+            weight(1, 2),
+            Weight {
+                size: 1,
+                stamp: None,
+            },
+        ];
+        for other in odd {
+            assert_eq!(strike(b"a", &seen, Some(other)), touched, "{other:?}");
+        }
     }
 
     #[test]
     fn either_makes_a_difference() {
         let one = || BTreeSet::from([uid(1)]);
-        let (changed, gone) = (one(), BTreeSet::new());
-        assert!(!Unlike { changed, gone }.is_empty());
-        let (changed, gone) = (one(), BTreeSet::from([uid(2)]));
-        assert_eq!(Unlike { changed, gone }.uids(), [uid(1), uid(2)].into());
-        let (changed, gone) = (BTreeSet::new(), one());
-        assert!(!Unlike { changed, gone }.is_empty());
+        let unlike = |changed, gone| Unlike {
+            changed,
+            gone,
+            touched: BTreeSet::new(),
+        };
+        assert!(!unlike(one(), BTreeSet::new()).is_empty());
+        let both = unlike(one(), BTreeSet::from([uid(2)]));
+        assert_eq!(both.uids(), [uid(1), uid(2)].into());
+        assert!(!unlike(BTreeSet::new(), one()).is_empty());
         assert!(Unlike::default().is_empty());
     }
 

@@ -160,6 +160,7 @@ mod tests {
             flags: Flags::of(flags),
             hash: Canonical::of(b"x"),
             size: 1,
+            stamp: None,
             kin: None,
             tombstone: None,
         }

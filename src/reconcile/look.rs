@@ -97,6 +97,9 @@ pub struct Look<I: Ord> {
     pub broken: BTreeSet<I>,
     /// Messages whose content was edited in place.
     pub edited: BTreeSet<I>,
+    /// Known files that were touched since their content was last known: whether they were edited
+    /// shows their content.
+    pub touched: BTreeSet<I>,
     /// Messages in whose place something else stands (a link, a directory, a pipe): whether they
     /// are there is unknown.
     pub obscured: BTreeSet<I>,
@@ -156,6 +159,7 @@ impl<I: Ord> Look<I> {
             seen: BTreeMap::new(),
             broken: BTreeSet::new(),
             edited: BTreeSet::new(),
+            touched: BTreeSet::new(),
             obscured: BTreeSet::new(),
             sizes: BTreeMap::new(),
             origins: BTreeMap::new(),

@@ -43,6 +43,7 @@ fn world() -> World {
         flags: flags(&[SEEN]),
         hash: Canonical::of(b"x"),
         size: 1,
+        stamp: None,
         kin: None,
         tombstone: None,
     };

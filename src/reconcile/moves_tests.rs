@@ -24,6 +24,7 @@ fn known(n: u32, place: &str, remote: Whereabouts, local: Whereabouts) -> Known 
             flags: Flags::default(),
             hash: Canonical::of(b"x"),
             size: 1,
+            stamp: None,
             kin: kin(n),
             tombstone: None,
         },

@@ -1,7 +1,7 @@
 //! What really happened and is durable. The base changes through these only, never through
 //! intentions.
 
-use crate::model::{AnyId, Aside, ContentHash, Flags, Kin, MaildirId, PairId, Side, Uid};
+use crate::model::{AnyId, Aside, ContentHash, Flags, Kin, MaildirId, PairId, Side, Stamp, Uid};
 
 /// One thing that the base has to learn.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,10 +18,17 @@ pub enum Outcome {
         hash: ContentHash,
         /// Bytes on disk.
         size: u64,
+        /// The file when its content was known; `None`: not known.
+        stamp: Option<Stamp>,
         /// What its copies on the server have in common, if that is known.
         kin: Option<Kin>,
         /// The pair that this takes the place of.
         replaces: Option<PairId>,
+    },
+    /// The pair of this message was found by cheap evidence: its contents are yet to be compared.
+    Unproven {
+        /// On the server.
+        uid: Uid,
     },
     /// Both sides hold these flags, as far as they can.
     Agreed {

@@ -64,6 +64,7 @@ mod tests {
             flags: Flags::of(&[SystemFlag::Seen]),
             hash: Canonical::of(b"x"),
             size: 1,
+            stamp: None,
             tombstone: None,
             kin: None,
         };

@@ -4,7 +4,7 @@ use super::names::Names;
 use super::{State, StateError, doing};
 use crate::model::{
     AnyId, Aside, AsideReason, ContentHash, Flags, Keyword, Kin, MailboxBase, MailboxKey,
-    MailboxName, MaildirId, Pair, PairId, Side, Uid, UidValidity,
+    MailboxName, MaildirId, Pair, PairId, Side, Stamp, Uid, UidValidity,
 };
 use rusqlite::{OptionalExtension, Params, Row, params};
 use std::collections::{BTreeMap, BTreeSet};
@@ -125,7 +125,7 @@ impl State {
     /// All that is known of a mailbox.
     pub fn base(&self, key: MailboxKey) -> Result<MailboxBase, StateError> {
         let what = doing("read a mailbox");
-        let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin
+        let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin, stamp
                    FROM pair WHERE mailbox = ?1 ORDER BY uid";
         let mut base = self.head(key).map_err(&what)?;
         let names = Names::of(&self.db);
@@ -185,7 +185,8 @@ impl State {
     }
 }
 
-/// A pair from the columns id, uid, file, flags, keywords, hash, size, tombstone, kin.
+/// A pair from the columns id, uid, file, flags, keywords, hash, size, tombstone, kin,
+/// stamp.
 pub(super) fn pair_from(row: &Row<'_>, names: &Names<'_>) -> Result<Pair, rusqlite::Error> {
     Ok(Pair {
         id: PairId(row.get(0)?),
@@ -196,6 +197,7 @@ pub(super) fn pair_from(row: &Row<'_>, names: &Names<'_>) -> Result<Pair, rusqli
         size: row.get::<_, i64>(6)?.unsigned_abs(),
         tombstone: row.get::<_, Option<i64>>(7)?.map(side_from),
         kin: row.get::<_, Option<i64>>(8)?.map(Kin::from_number),
+        stamp: row.get::<_, Option<i64>>(9)?.map(Stamp::from_number),
     })
 }
 

@@ -74,14 +74,16 @@ impl State {
 
     /// Pairs whose message the server calls so.
     pub fn pairs_by_kin(&self, kin: &BTreeSet<Kin>) -> Result<Vec<Relative>, StateError> {
-        let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin, mailbox
+        let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin, stamp,
+                          mailbox
                    FROM pair WHERE kin = ?1 ORDER BY mailbox, uid";
         self.relatives(sql, kin.iter().map(|kin| [kin.number()]))
     }
 
     /// The pair of this number, if it is still there.
     pub fn pair(&self, id: PairId) -> Result<Option<Relative>, StateError> {
-        let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin, mailbox
+        let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin, stamp,
+                          mailbox
                    FROM pair WHERE id = ?1";
         Ok(self.relatives(sql, [[id.0]].into_iter())?.pop())
     }
@@ -110,7 +112,8 @@ impl State {
     ) -> Result<Vec<Relative>, StateError> {
         // Sizes are indexed and hashes are not: pairs of one size are read once, however many
         // contents have it.
-        let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin, mailbox
+        let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin, stamp,
+                          mailbox
                    FROM pair WHERE size = ?1 ORDER BY mailbox, uid";
         let sizes: BTreeSet<u64> = contents.iter().map(|(size, _)| *size).collect();
         let each = sizes.iter().filter_map(|size| i64::try_from(*size).ok());
@@ -132,7 +135,7 @@ impl State {
             let read = |row: &Row<'_>| {
                 Ok(Relative {
                     pair: pair_from(row, &names)?,
-                    mailbox: MailboxKey(row.get(9)?),
+                    mailbox: MailboxKey(row.get(10)?),
                 })
             };
             let rows = query.query_map(value, read).map_err(&what)?;

@@ -133,6 +133,15 @@ const STEPS: &[Step] = &[
 ",
         |_| Ok(()),
     ),
+    (
+        "
+    ALTER TABLE pair ADD COLUMN stamp INTEGER;
+    ALTER TABLE pair ADD COLUMN unproven INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX pair_unproven ON pair (mailbox) WHERE unproven = 1;
+    UPDATE pair SET unproven = 1 WHERE file IN (SELECT message FROM history WHERE what = 'linked');
+",
+        |_| Ok(()),
+    ),
 ];
 
 /// The version that [`SCHEMA`] is.

@@ -62,7 +62,7 @@ pub use kindred::{Buried, Equal, Relative};
 pub use left::Left;
 pub use lock::Lock;
 pub use outcome::{Done, Moved};
-pub use proof::{Doubt, Proof};
+pub use proof::{Compared, Doubt, Proof};
 pub use suspects::Suspects;
 
 use crate::model::{MailboxName, Side};

@@ -7,7 +7,7 @@ use super::kindred::bury;
 use super::names::Names;
 use super::{Buried, Change, State, StateError, doing};
 use crate::model::{
-    AnyId, Aside, Kin, MailboxKey, MaildirId, Pair, PairId, Side, Uid, UidValidity,
+    AnyId, Aside, Kin, MailboxKey, MaildirId, Pair, PairId, Side, Stamp, Uid, UidValidity, Weight,
 };
 use crate::reconcile::Outcome;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -161,6 +161,26 @@ impl State {
         tx.commit().map_err(what)
     }
 
+    /// Remembers the files of pairs as they are; their content is that of the pairs.
+    pub fn learn_weights(&mut self, learned: &[(PairId, Weight)]) -> Result<(), StateError> {
+        if learned.is_empty() {
+            return Ok(());
+        }
+        let what = doing("remember when files were touched");
+        let tx = self.db.transaction().map_err(&what)?;
+        for (pair, weight) in learned {
+            let sql = "UPDATE pair SET size = ?2, stamp = ?3
+                       WHERE id = ?1 AND (size <> ?2 OR stamp IS NOT ?3)";
+            let mut update = tx.prepare_cached(sql).map_err(&what)?;
+            let size = i64::try_from(weight.size).unwrap_or(i64::MAX);
+            let stamp = weight.stamp.map(Stamp::number);
+            update
+                .execute(params![pair.0, size, stamp])
+                .map_err(&what)?;
+        }
+        tx.commit().map_err(what)
+    }
+
     /// Moves a mailbox into another UIDVALIDITY: pairs get their new UIDs, those without one are
     /// set aside, all in one transaction.
     pub fn rekey(
@@ -213,27 +233,31 @@ impl State {
 /// Gives pairs new places. Old and new names may overlap, so all rows leave before the first comes
 /// back.
 fn rewrite(db: &Connection, moved: &[Moved]) -> Result<(), rusqlite::Error> {
-    let columns = "id, uid, file, flags, keywords, hash, size, tombstone, kin";
-    let mut rows: Vec<(&Moved, Pair)> = Vec::new();
+    let columns = "id, uid, file, flags, keywords, hash, size, tombstone, kin, stamp, unproven";
+    let mut rows: Vec<(&Moved, (Pair, i64))> = Vec::new();
     let names = Names::of(db);
     for one in moved {
         let sql = format!("SELECT {columns} FROM pair WHERE id = ?1");
         let row = db
             .prepare_cached(&sql)?
-            .query_row([one.pair.0], |row| pair_from(row, &names))
+            .query_row([one.pair.0], |row| {
+                Ok((pair_from(row, &names)?, row.get(10)?))
+            })
             .optional()?;
         db.prepare_cached("DELETE FROM pair WHERE id = ?1")?
             .execute([one.pair.0])?;
         rows.extend(row.map(|pair| (one, pair)));
     }
-    for (one, pair) in rows {
+    for (one, (pair, unproven)) in rows {
         let file = one.file.clone().unwrap_or(pair.file);
         unaside(db, one.to, &AnyId::Remote(one.uid))?;
         unaside(db, one.to, &AnyId::Local(file.clone()))?;
         db.prepare_cached("DELETE FROM upload WHERE mailbox = ?1 AND file = ?2")?
             .execute(params![one.to.0, file.as_bytes()])?;
-        let sql = "INSERT INTO pair (id, mailbox, uid, file, flags, keywords, hash, size, kin)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        let sql =
+            "INSERT INTO pair (id, mailbox, uid, file, flags, keywords, hash, size, kin, stamp,
+                                     unproven)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
         db.prepare_cached(sql)?.execute(params![
             pair.id.0,
             one.to.0,
@@ -243,9 +267,55 @@ fn rewrite(db: &Connection, moved: &[Moved]) -> Result<(), rusqlite::Error> {
             keyword_text(&pair.flags),
             pair.hash.0,
             i64::try_from(one.size.unwrap_or(pair.size)).unwrap_or(i64::MAX),
-            pair.kin.map(Kin::number)
+            pair.kin.map(Kin::number),
+            pair.stamp.map(Stamp::number),
+            unproven
         ])?;
     }
+    Ok(())
+}
+
+fn record_pair(
+    db: &Connection,
+    names: &Names<'_>,
+    key: MailboxKey,
+    outcome: &Outcome,
+) -> Result<(), rusqlite::Error> {
+    let Outcome::Paired {
+        uid,
+        file,
+        flags,
+        hash,
+        size,
+        stamp,
+        kin,
+        replaces,
+    } = outcome
+    else {
+        return Ok(());
+    };
+    if let Some(old) = replaces {
+        db.prepare_cached("DELETE FROM pair WHERE id = ?1")?
+            .execute([old.0])?;
+    }
+    unaside(db, key, &AnyId::Remote(*uid))?;
+    unaside(db, key, &AnyId::Local(file.clone()))?;
+    db.prepare_cached("DELETE FROM upload WHERE mailbox = ?1 AND file = ?2")?
+        .execute(params![key.0, file.as_bytes()])?;
+    let sql = "INSERT INTO pair (mailbox, uid, file, flags, keywords, hash, size, kin, stamp)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    let size = i64::try_from(*size).unwrap_or(i64::MAX);
+    db.prepare_cached(sql)?.execute(params![
+        key.0,
+        uid.get(),
+        names.pack(file)?,
+        flags.bits(),
+        keyword_text(flags),
+        hash.0,
+        size,
+        kin.map(Kin::number),
+        stamp.map(Stamp::number)
+    ])?;
     Ok(())
 }
 
@@ -256,36 +326,10 @@ fn record(
     outcome: &Outcome,
 ) -> Result<(), rusqlite::Error> {
     match outcome {
-        Outcome::Paired {
-            uid,
-            file,
-            flags,
-            hash,
-            size,
-            kin,
-            replaces,
-        } => {
-            if let Some(old) = replaces {
-                db.prepare_cached("DELETE FROM pair WHERE id = ?1")?
-                    .execute([old.0])?;
-            }
-            unaside(db, key, &AnyId::Remote(*uid))?;
-            unaside(db, key, &AnyId::Local(file.clone()))?;
-            db.prepare_cached("DELETE FROM upload WHERE mailbox = ?1 AND file = ?2")?
-                .execute(params![key.0, file.as_bytes()])?;
-            let sql = "INSERT INTO pair (mailbox, uid, file, flags, keywords, hash, size, kin)
-                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-            let size = i64::try_from(*size).unwrap_or(i64::MAX);
-            db.prepare_cached(sql)?.execute(params![
-                key.0,
-                uid.get(),
-                names.pack(file)?,
-                flags.bits(),
-                keyword_text(flags),
-                hash.0,
-                size,
-                kin.map(Kin::number)
-            ])?;
+        Outcome::Paired { .. } => record_pair(db, names, key, outcome)?,
+        Outcome::Unproven { uid } => {
+            let sql = "UPDATE pair SET unproven = 1 WHERE mailbox = ?1 AND uid = ?2";
+            db.prepare_cached(sql)?.execute(params![key.0, uid.get()])?;
         }
         Outcome::Agreed { pair, flags } => {
             let sql = "UPDATE pair SET flags = ?2, keywords = ?3, tombstone = NULL WHERE id = ?1";

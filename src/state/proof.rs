@@ -1,10 +1,12 @@
 //! Whether UIDs still mean the messages that they were learned for: a server that was put back from
 //! a backup, or made anew with the same UIDVALIDITY, gives UIDs a second time.
 
-use super::{State, StateError, doing};
-use crate::model::{ContentHash, Kin, MailboxKey, PairId, Uid};
-use rusqlite::{OptionalExtension, Row, params};
-use std::collections::BTreeMap;
+use super::base::pair_from;
+use super::names::Names;
+use super::{Change, State, StateError, doing};
+use crate::model::{ContentHash, Kin, MailboxKey, Pair, PairId, Uid};
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A pair whose message can be compared with the one that its UID means now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +39,71 @@ impl Doubt {
     }
 }
 
+/// The contents of the two halves of a pair, held against each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compared {
+    /// They are equal.
+    Same,
+    /// The server's is this one, and the file has another.
+    Other(ContentHash),
+    /// The server's cannot be had.
+    Untold,
+}
+
 impl State {
+    /// Mailboxes with pairs that were found by cheap evidence, of which the contents were not
+    /// compared.
+    pub fn unproven_mailboxes(&self) -> Result<BTreeSet<MailboxKey>, StateError> {
+        let what = doing("read what is not proven");
+        let sql = "SELECT DISTINCT mailbox FROM pair INDEXED BY pair_unproven WHERE unproven = 1";
+        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
+        let rows = query.query_map([], |row| Ok(MailboxKey(row.get(0)?)));
+        rows.and_then(Iterator::collect).map_err(what)
+    }
+
+    /// Such pairs of a mailbox, so many at most.
+    pub fn unproven(&self, key: MailboxKey, most: usize) -> Result<Vec<Pair>, StateError> {
+        let what = doing("read what is not proven");
+        let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin, stamp
+                   FROM pair INDEXED BY pair_unproven
+                   WHERE mailbox = ?1 AND unproven = 1 AND tombstone IS NULL LIMIT ?2";
+        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
+        let names = Names::of(&self.db);
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let rows = query.query_map([key.0, most], |row| pair_from(row, &names));
+        rows.and_then(Iterator::collect).map_err(what)
+    }
+
+    /// Records what contents of pairs of a mailbox are. With a pair whose file has another content
+    /// than the server's message, the mailbox is to be looked at as a whole: the file was edited,
+    /// for all that is known.
+    pub fn record_compared(
+        &mut self,
+        key: MailboxKey,
+        compared: &[(PairId, Compared)],
+        changes: &[Change],
+    ) -> Result<(), StateError> {
+        let what = doing("record what is proven");
+        let tx = self.db.transaction().map_err(&what)?;
+        for (pair, compared) in compared {
+            let done = match compared {
+                Compared::Same => set(&tx, "unproven = 0", params![pair.0]),
+                Compared::Untold => set(&tx, "unproven = 2", params![pair.0]),
+                Compared::Other(hash) => {
+                    let values = params![pair.0, hash.0];
+                    set(&tx, "unproven = 0, stamp = NULL, hash = ?2", values).and_then(|_| {
+                        let sql = "UPDATE mailbox SET remote_cursor = NULL, local_cursor = NULL,
+                                          full_at = 0 WHERE id = ?1";
+                        tx.prepare_cached(sql)?.execute([key.0])
+                    })
+                }
+            };
+            done.map_err(&what)?;
+        }
+        tx.commit().map_err(what)?;
+        self.apply(key, &[], changes)
+    }
+
     /// Those of these messages of which it is known what the server calls them.
     pub fn proofs(
         &self,
@@ -99,11 +165,17 @@ impl State {
     }
 }
 
+fn set(db: &Connection, columns: &str, values: impl Params) -> rusqlite::Result<usize> {
+    let sql = format!("UPDATE pair SET {columns} WHERE id = ?1");
+    db.prepare_cached(&sql)?.execute(values)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::{Canonical, Flags, MailboxName, MaildirId, UidValidity};
     use crate::reconcile::Outcome;
+    use crate::state::Moved;
 
     fn uid(n: u32) -> Uid {
         Uid::new(n).unwrap()
@@ -119,6 +191,7 @@ mod tests {
             flags: Flags::default(),
             hash: Canonical::of(b"x"),
             size: 1,
+            stamp: None,
             kin,
             replaces: None,
         };
@@ -135,6 +208,40 @@ mod tests {
         let told: Vec<_> = proofs.iter().map(|p| (p.uid, p.kin, p.hash)).collect();
         let hash = Canonical::of(b"x");
         assert_eq!(told, [(uid(1), Kin::from_number(4), hash)]);
+    }
+
+    #[test]
+    fn what_is_not_proven_stays_so_where_it_is_moved() {
+        let (mut state, key) = state();
+        let unproven = |state: &State| -> BTreeSet<Uid> {
+            let pairs = state.unproven(key, 9).unwrap();
+            pairs.into_iter().map(|pair| pair.uid).collect()
+        };
+        assert_eq!(
+            (unproven(&state), state.unproven_mailboxes().unwrap().len()),
+            (BTreeSet::new(), 0)
+        );
+        let outcomes = [1, 2].map(|n| Outcome::Unproven { uid: uid(n) });
+        state.apply(key, &outcomes, &[]).unwrap();
+        let pair = state.unproven(key, 9).unwrap()[0].clone();
+        let moved = Moved {
+            pair: pair.id,
+            to: key,
+            uid: uid(7),
+            file: None,
+            size: None,
+        };
+        state.apply_moves(&[moved], &[]).unwrap();
+        assert_eq!(unproven(&state), [uid(2), uid(7)].into());
+        assert_eq!(state.unproven_mailboxes().unwrap(), [key].into());
+        let other = Canonical::of(b"y");
+        let compared = [(pair.id, Compared::Other(other))];
+        state.record_compared(key, &compared, &[]).unwrap();
+        assert_eq!(unproven(&state), [uid(2)].into());
+        let pairs = state.base(key).unwrap().pairs;
+        let now = pairs.iter().find(|known| known.id == pair.id).unwrap();
+        assert_eq!((now.hash, now.stamp), (other, None));
+        assert_eq!(state.full_at(key).unwrap(), 0);
     }
 
     #[test]

@@ -65,6 +65,12 @@ CREATE TABLE pair (
     -- Names the message wherever it lies on the server; odd: by the server's own id, even: by
     -- Message-ID, INTERNALDATE and size. NULL: not known.
     kin       INTEGER,
+    -- A digest of inode, mtime and ctime of its file when its content was last known. NULL: not
+    -- known.
+    stamp     INTEGER,
+    -- 1: taken for one message by cheap evidence (size, header, pieces), and the contents were not
+    -- compared yet; 2: they could not be.
+    unproven  INTEGER NOT NULL DEFAULT 0,
     UNIQUE (mailbox, uid),
     UNIQUE (mailbox, file)
 ) STRICT;
@@ -72,6 +78,7 @@ CREATE TABLE pair (
 CREATE INDEX pair_nameless ON pair (mailbox) WHERE kin IS NULL;
 CREATE INDEX pair_kin ON pair (kin) WHERE kin IS NOT NULL;
 CREATE INDEX pair_size ON pair (size);
+CREATE INDEX pair_unproven ON pair (mailbox) WHERE unproven = 1;
 CREATE INDEX pair_tombstone ON pair (mailbox) WHERE tombstone IS NOT NULL;
 
 -- What the names of downloaded files have in common.

@@ -1,11 +1,13 @@
 //! Mailboxes in short: what is read of those in which little happened, so that nobody keeps in
 //! mind all that is known of them.
 
-use super::base::{epoch_from, flags_from, name_from};
+use super::base::{epoch_from, flags_from, name_from, pair_from};
 use super::names::Names;
 use super::{State, StateError, doing};
-use crate::model::{Aside, Flags, MailboxBase, MailboxKey, Outline, Recorded, Uid, last, span};
-use rusqlite::{Row, Transaction, params};
+use crate::model::{
+    Aside, Flags, MailboxBase, MailboxKey, Outline, Pair, Recorded, Stamp, Uid, Weight, last, span,
+};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 use std::collections::BTreeSet;
 
 impl State {
@@ -39,7 +41,7 @@ impl State {
         let _reading = self.reading().map_err(&what)?;
         let mut base = self.head(key).map_err(&what)?;
         base.others = self.uids(key).map_err(&what)?;
-        let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin
+        let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin, stamp
                    FROM pair INDEXED BY pair_tombstone
                    WHERE mailbox = ?1 AND tombstone IS NOT NULL ORDER BY uid";
         let names = Names::of(&self.db);
@@ -54,7 +56,7 @@ impl State {
         base: &mut MailboxBase,
         uids: &BTreeSet<Uid>,
     ) -> Result<(), StateError> {
-        let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin
+        let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin, stamp
                    FROM pair WHERE mailbox = ?1 AND uid = ?2";
         let what = doing("read messages");
         let _reading = self.reading().map_err(&what)?;
@@ -67,6 +69,23 @@ impl State {
         }
         base.pairs.sort_by_key(|pair| pair.uid);
         Ok(())
+    }
+
+    /// These pairs of a mailbox, as far as they are there.
+    pub fn pairs_at(&self, key: MailboxKey, uids: &[Uid]) -> Result<Vec<Pair>, StateError> {
+        let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin, stamp
+                   FROM pair WHERE mailbox = ?1 AND uid = ?2";
+        let what = doing("read messages");
+        let _reading = self.reading().map_err(&what)?;
+        let names = Names::of(&self.db);
+        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
+        let mut pairs = Vec::with_capacity(uids.len());
+        for uid in uids {
+            let read = |row: &Row<'_>| pair_from(row, &names);
+            let pair = query.query_row(params![key.0, uid.get()], read).optional();
+            pairs.extend(pair.map_err(&what)?);
+        }
+        Ok(pairs)
     }
 
     /// Of these pairs of a mailbox, those whose flags are not so.
@@ -106,7 +125,7 @@ impl State {
             return Ok(None);
         }
         let mut all = Recorded::with_capacity(usize::try_from(count).unwrap_or(0));
-        let sql = "SELECT uid, file, flags, keywords, size FROM pair WHERE mailbox = ?1";
+        let sql = "SELECT uid, file, flags, keywords, size, stamp FROM pair WHERE mailbox = ?1";
         let mut query = self.db.prepare_cached(sql).map_err(&what)?;
         let names = Names::of(&self.db);
         let mut rows = query.query([key.0]).map_err(&what)?;
@@ -115,8 +134,11 @@ impl State {
                 let uid = Uid::new(row.get(0)?).ok_or(rusqlite::Error::InvalidQuery)?;
                 let file = names.unpack(row.get_ref(1)?.as_blob()?)?;
                 let flags = flags_from(row.get(2)?, row.get_ref(3)?.as_str()?);
-                let size = row.get::<_, i64>(4)?.unsigned_abs();
-                all.add(uid, file.as_bytes(), flags, size);
+                let weight = Weight {
+                    size: row.get::<_, i64>(4)?.unsigned_abs(),
+                    stamp: row.get::<_, Option<i64>>(5)?.map(Stamp::from_number),
+                };
+                all.add(uid, file.as_bytes(), flags, weight);
                 Ok::<_, rusqlite::Error>(())
             };
             add().map_err(&what)?;

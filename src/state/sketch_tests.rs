@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{MailboxName, Struck, SystemFlag};
+use crate::model::{MailboxName, Struck, SystemFlag, Weight};
 use rusqlite::StatementStatus;
 
 fn with_pairs(uids: &[u32]) -> (State, MailboxKey) {
@@ -76,8 +76,12 @@ fn statements_are_compiled_once() {
 fn what_is_recorded_of_files_is_told_where_all_is_settled() {
     let (state, key) = with_pairs(&[1, 2]);
     let none = Flags::default();
+    let one = Weight {
+        size: 1,
+        stamp: None,
+    };
     let mut recorded = state.recorded(key).unwrap().unwrap();
-    assert_eq!(recorded.strike(b"2", &none, Some(1)), Struck::Same);
+    assert_eq!(recorded.strike(b"2", &none, Some(one)), Struck::Same);
     assert_eq!(recorded.unlike().gone, uids(&[1]));
     let unsettled = |sql: &str| {
         let (state, key) = with_pairs(&[1, 2]);

@@ -1,7 +1,7 @@
 //! Messages on their way into a mailbox.
 
 use super::StoreError;
-use crate::model::{Flags, Id, Origin, Timestamp};
+use crate::model::{Flags, Id, Origin, Stamp, Timestamp};
 
 /// A message on its way in.
 #[derive(Clone, Debug)]
@@ -50,6 +50,8 @@ pub enum Delivered<I> {
         id: Option<I>,
         /// Bytes as stored.
         stored: u64,
+        /// The file that was made; `None` on the server.
+        stamp: Option<Stamp>,
     },
     /// The side refuses it, in these words.
     Refused(String),

@@ -22,7 +22,7 @@ pub use error::StoreError;
 
 use crate::model::{
     Excerpt, Fingerprint, Flags, Id, Kin, Letters, MailboxBase, MailboxName, Outline, Recorded,
-    Timestamp, UidValidity, Unlike,
+    Stamp, Timestamp, UidValidity, Unlike,
 };
 use crate::reconcile::{Cursor, Listed, Look};
 use std::collections::{BTreeMap, BTreeSet};
@@ -223,7 +223,8 @@ pub trait Keep: Store {
     /// holds something else; the look does not say which are gone. What is as it was recorded is
     /// not kept, so that the mailbox may be of any size. `None`: it has to be looked at.
     ///
-    /// [`Depth::Everything`] compares sizes, too, and only tells whether all is as it was recorded.
+    /// [`Depth::Everything`] compares weights, too, and only tells whether all but the content of
+    /// files that were touched is as it was recorded.
     async fn look_for(
         &mut self,
         mailbox: &MailboxName,
@@ -326,7 +327,8 @@ pub enum Next<'a> {
 pub enum Depth {
     /// What changed since the cursor.
     Changes,
-    /// All messages, whatever the cursor says; on disk their sizes too.
+    /// All messages, whatever the cursor says; on disk their sizes too, and which files were
+    /// touched since their content was last known.
     Everything,
 }
 
@@ -341,6 +343,8 @@ pub struct About<I> {
     pub date: Option<Timestamp>,
     /// Bytes as stored there.
     pub stored: u64,
+    /// Its file before it was read; `None` on the server, and where the next change may not show.
+    pub stamp: Option<Stamp>,
     /// What the server itself calls the message, where it does.
     pub kin: Option<Kin>,
 }

@@ -38,6 +38,7 @@ fn base<I: Id>(name: &MailboxName, epoch: Option<UidValidity>, known: &[(I, u64)
             flags,
             hash,
             size: *size,
+            stamp: None,
             kin: None,
             tombstone: None,
         }

@@ -349,6 +349,7 @@ fn what_is_remembered_of_a_message_is_small() {
                     flags: Flags::default(),
                     hash: ContentHash(*blake3::hash(&random.to_be_bytes()).as_bytes()),
                     size: random >> 46,
+                    stamp: None,
                     kin: Some(Kin::from_number(random as i64)),
                     replaces: None,
                 });

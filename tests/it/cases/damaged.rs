@@ -1,7 +1,8 @@
 //! Files that are broken or were edited in place.
 
 use super::*;
-use mailtide::reconcile::Outcome;
+use mailtide::engine::Reach;
+use mailtide::reconcile::{Action, Outcome};
 
 #[test]
 fn rows_26_to_31_broken_files() {
@@ -78,6 +79,104 @@ fn rows_32_to_37_edited_files() {
         body,
         r"INBOX: msg(\Seen) other() | INBOX: edited(\Seen) other()",
     );
+}
+
+/// All mailboxes are compared message by message from now on.
+fn full(w: &mut TwoSides) {
+    w.now.set(w.now.get() + 10);
+    w.options.reach = Reach::Everything(w.now.get());
+}
+
+/// The file is written to in place, and its length stays.
+fn overwritten(w: &mut TwoSides) {
+    w.local.overwrite(&inbox(), &file(w), EDITED);
+    full(w);
+}
+
+/// As long as the message that it was.
+const EDITED: &[u8] = b"Subject: MSG\r\n\r\nmsg\r\n";
+
+#[test]
+fn an_edit_of_equal_length_is_found_by_a_full_look() {
+    let want = r"INBOX: MSG(\Seen) msg(\Seen) other()";
+    row("32 C,S, equal length", base, overwritten, want);
+    let flags = |w: &mut TwoSides| {
+        flag(w, Some(Answered), None);
+        overwritten(w);
+    };
+    let want = r"INBOX: MSG(\Seen) msg(\Answered \Seen) other()";
+    row("33 C,F, equal length", base, flags, want);
+    let lost = |w: &mut TwoSides| {
+        overwritten(w);
+        gone(w, Side::Remote);
+    };
+    let want = r"INBOX: MSG(\Seen) other()";
+    row("34 C,D, equal length", base, lost, want);
+    let renamed = |w: &mut TwoSides| {
+        flag(w, None, Some(Flagged));
+        overwritten(w);
+    };
+    let want = r"INBOX: MSG(\Flagged \Seen) msg(\Seen) other()";
+    row("32 C,S, equal length, flags", base, renamed, want);
+}
+
+/// Header lines that mail programs add make no other message.
+#[test]
+fn an_added_header_line_is_no_edit() {
+    let act = |w: &mut TwoSides| {
+        let body = b"Subject: msg\r\nStatus: RO\r\n\r\nmsg\r\n";
+        w.local.overwrite(&inbox(), &file(w), body);
+        full(w);
+    };
+    row("32, headers added", base, act, SAME);
+}
+
+/// Reads of files by a run.
+fn reads(w: &mut TwoSides) -> u32 {
+    full(w);
+    let before = w.local.inner.borrow().counts.reads;
+    w.sync_ok();
+    w.local.inner.borrow().counts.reads - before
+}
+
+#[test]
+fn a_full_look_reads_a_file_once_after_it_was_touched() {
+    let mut w = base();
+    assert_eq!(reads(&mut w), 0, "as downloaded");
+    flag(&mut w, None, Some(Flagged));
+    assert_eq!(reads(&mut w), 1, "one was renamed");
+    assert_eq!(reads(&mut w), 0, "and its content is known since");
+    w.local.add(&inbox(), b"Subject: new\r\n\r\nnew", seen());
+    w.sync_ok();
+    assert_eq!(reads(&mut w), 0, "as uploaded");
+    // As in a state of an older program.
+    let key = w.state.mailboxes().unwrap()[&inbox()];
+    let pairs = w.state.base(key).unwrap().pairs;
+    let forgotten = |pair: &Pair| {
+        let (size, stamp) = (pair.size, None);
+        (pair.id, Weight { size, stamp })
+    };
+    let all: Vec<_> = pairs.iter().map(forgotten).collect();
+    w.state.learn_weights(&all).unwrap();
+    assert_eq!(reads(&mut w), 3, "nothing is known of them");
+    assert_eq!(reads(&mut w), 0);
+}
+
+/// A dry run tells of the edit and records nothing.
+#[test]
+fn a_dry_run_leaves_the_stamps() {
+    let mut w = base();
+    overwritten(&mut w);
+    w.options.dry_run = true;
+    let rows = w.state.writes();
+    let plan = w.sync().plan.unwrap();
+    let split = |action: &Action| matches!(action, Action::Split { .. });
+    assert!(
+        plan.messages
+            .iter()
+            .any(|(_, plan)| plan.actions.iter().any(split))
+    );
+    assert_eq!(w.state.writes(), rows);
 }
 
 /// A deletion on the server that was cut between STORE `\\Deleted` and EXPUNGE.

@@ -30,15 +30,17 @@ fn two_states_of_a_draft_are_two_messages() {
     }
 }
 
-/// Of others pieces are enough.
+/// Of others pieces are enough to meet. After the run the contents are compared, once.
 #[test]
-fn equal_messages_meet_without_being_read() {
+fn equal_messages_meet_by_pieces_and_are_read_once() {
     let plain = Flags::default();
     let mut w = meet((&draft('1'), &plain), (&draft('1'), &plain));
     let report = w.sync_ok();
     assert_eq!((report.downloaded, report.uploaded), (0, 0));
-    assert_eq!(w.remote.inner.borrow().counts.reads, 0, "none was fetched");
+    assert_eq!(w.remote.inner.borrow().counts.reads, 1, "compared");
     w.assert_equal_sides("they met");
+    w.sync_idle();
+    assert_eq!(w.remote.inner.borrow().counts.reads, 1, "not again");
 }
 
 /// What only one side has is set on the other, and counted there.
@@ -242,4 +244,57 @@ fn what_meets_beside_what_is_not_seen() {
         w.assert_equal_sides("it is seen again");
         w.sync_idle();
     }
+}
+
+/// A delivered message. Others look like it, up to the end of a long text.
+fn delivered(n: usize, end: char) -> Vec<u8> {
+    let text = "x".repeat(1500);
+    format!("Received: for {n}\r\nSubject: {n}\r\n\r\n{text}{end}\r\n").into_bytes()
+}
+
+/// Size, header and the beginning of the text are equal, and that is all that is compared first.
+#[test]
+fn messages_that_look_alike_are_told_apart_after_the_run() {
+    let meet = || {
+        let w = TwoSides::new();
+        w.remote.add(&inbox(), &delivered(1, 'a'), seen());
+        w.local.add(&inbox(), &delivered(1, 'b'), Flags::default());
+        w
+    };
+    let mut w = meet();
+    let report = w.sync_ok();
+    assert_eq!(report.linked, 1, "they look alike");
+    let told = |note: &String| note.contains("have different contents; both are kept");
+    assert!(report.notes.iter().any(told), "{:?}", report.notes);
+    let want = r"INBOX: Received: for 1(\Seen) Received: for 1(\Seen)";
+    row("look-alikes", meet, |_| {}, want);
+}
+
+/// A body that cannot be had is no proof of anything, and is not asked for again.
+#[test]
+fn a_message_that_cannot_be_read_stays_linked() {
+    let w = TwoSides::new();
+    w.remote.add(&inbox(), &delivered(1, 'a'), seen());
+    w.local.add(&inbox(), &delivered(1, 'a'), seen());
+    w.remote.inner.borrow_mut().mute.insert(delivered(1, 'a'));
+    let mut w = w;
+    assert_eq!(w.sync_ok().linked, 1);
+    w.sync_idle();
+    w.assert_equal_sides("linked");
+}
+
+/// However many messages a take-over links, after each run a part of them is read.
+#[test]
+fn contents_of_a_take_over_are_compared_in_portions() {
+    let mut w = TwoSides::new();
+    for n in 0..150 {
+        w.remote.add(&inbox(), &delivered(n, 'a'), seen());
+        w.local.add(&inbox(), &delivered(n, 'a'), seen());
+    }
+    for read in [100, 150, 150] {
+        w.sync_ok();
+        assert_eq!(w.remote.inner.borrow().counts.reads, read);
+    }
+    w.sync_idle();
+    w.assert_equal_sides("taken over");
 }

@@ -194,6 +194,19 @@ fn a_file_that_was_edited_outlives_its_mailbox() {
     };
     let want = format!(r"A: edited(\Seen); {SAME}");
     row("edited", with_a, edited, &want);
+    let overwritten = |w: &mut TwoSides| {
+        let a = w.local.ids(&mb("A"))[0].clone();
+        let body = w.local.inner.borrow().boxes[&mb("A")].messages[&a]
+            .body
+            .clone();
+        let edited = String::from_utf8(body)
+            .unwrap()
+            .replace("Subject: a", "Subject: A");
+        w.local.overwrite(&mb("A"), &a, edited.as_bytes());
+        gone_there(w);
+    };
+    let want = format!(r"A: A(\Seen); {SAME}");
+    row("edited, equal length", with_a, overwritten, &want);
 }
 
 /// What we deleted ourselves, on a server that only marks, is no reason to keep a mailbox.

@@ -57,6 +57,7 @@ impl World {
                 flags: flags(known.base),
                 hash: Canonical::of(&n.to_be_bytes()),
                 size: 1,
+                stamp: None,
                 tombstone: known.tombstone,
                 kin: None,
             });
@@ -178,6 +179,7 @@ impl World {
                     flags: flags.clone(),
                     hash: Canonical::of(&content.to_be_bytes()),
                     size: 1,
+                    stamp: None,
                     tombstone: None,
                     kin: None,
                 });

@@ -32,14 +32,20 @@ fn about(inode: u64, node: &Node) -> About {
             kind: Kind::Directory,
             size: 0,
             modified: *modified,
+            changed: *modified,
             inode,
             device: 1,
             born: Some(*born),
         },
-        Node::File { bytes, modified } => About {
+        Node::File {
+            bytes,
+            modified,
+            changed,
+        } => About {
             kind: Kind::File,
             size: bytes.len() as u64,
             modified: *modified,
+            changed: *changed,
             inode,
             device: 1,
             born: None,
@@ -64,9 +70,7 @@ impl Input for Reader {
 
     fn about(&self) -> Result<About> {
         let stage = self.0.lock();
-        let bytes = stage.fs.bytes(self.1);
-        let modified = stage.fs.modified(self.1);
-        Ok(about(self.1, &Node::File { bytes, modified }))
+        Ok(about(self.1, stage.fs.inode(self.1)))
     }
 }
 

@@ -13,8 +13,15 @@ type Names = BTreeMap<u64, BTreeMap<OsString, u64>>;
 
 #[derive(Clone, Debug)]
 pub enum Node {
-    Directory { modified: i64, born: i64 },
-    File { bytes: Vec<u8>, modified: i64 },
+    Directory {
+        modified: i64,
+        born: i64,
+    },
+    File {
+        bytes: Vec<u8>,
+        modified: i64,
+        changed: i64,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -88,10 +95,8 @@ impl Fs {
         }
     }
 
-    pub fn modified(&self, inode: u64) -> i64 {
-        match &self.nodes[&inode] {
-            Node::File { modified, .. } | Node::Directory { modified, .. } => *modified,
-        }
+    pub fn inode(&self, inode: u64) -> &Node {
+        &self.nodes[&inode]
     }
 
     /// What is in a directory, in the order of its names.
@@ -122,6 +127,9 @@ impl Fs {
             self.stamp(directory, now);
         }
         apply(&mut self.names, &change);
+        if let Some(Node::File { changed, .. }) = self.nodes.get_mut(&inode) {
+            *changed = now - now.rem_euclid(self.tick);
+        }
         let synced = false;
         self.log.push(Logged {
             change,
@@ -142,8 +150,13 @@ impl Fs {
         }
         let inode = self.next;
         self.next += 1;
-        let (bytes, modified) = (Vec::new(), now);
-        self.nodes.insert(inode, Node::File { bytes, modified });
+        let (bytes, modified, changed) = (Vec::new(), now, now);
+        let file = Node::File {
+            bytes,
+            modified,
+            changed,
+        };
+        self.nodes.insert(inode, file);
         self.change(Change::Add(directory, name, inode), inode, now);
         Ok(inode)
     }
@@ -151,12 +164,18 @@ impl Fs {
     /// Appends, or cuts the file to nothing.
     pub fn write(&mut self, inode: u64, more: Option<&[u8]>, now: i64) {
         self.changes += 1;
-        if let Some(Node::File { bytes, modified }) = self.nodes.get_mut(&inode) {
+        let at = now - now.rem_euclid(self.tick);
+        if let Some(Node::File {
+            bytes,
+            modified,
+            changed,
+        }) = self.nodes.get_mut(&inode)
+        {
             match more {
                 Some(more) => bytes.extend_from_slice(more),
                 None => bytes.clear(),
             }
-            *modified = now - now.rem_euclid(self.tick);
+            (*modified, *changed) = (at, at);
         }
     }
 

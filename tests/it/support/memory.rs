@@ -18,6 +18,8 @@ pub struct Message {
     /// The body cannot be had.
     pub broken: bool,
     pub edited: bool,
+    /// Another one whenever the file is touched.
+    pub touched: u64,
     /// The same for all copies of a message.
     pub object: u64,
     /// Letters in the name of the file that mean nothing in its mailbox.
@@ -177,6 +179,18 @@ impl MemoryId for MaildirId {
     }
 }
 
+impl Message {
+    /// What a full look compares. Whatever happens to a file touches it: it counts when its flags
+    /// are changed, too.
+    pub(super) fn weight(&self) -> Weight {
+        let touched = (self.touched << 20) + self.modseq;
+        Weight {
+            size: self.body.len() as u64,
+            stamp: Some(Stamp::of(self.object, 0, touched as i64)),
+        }
+    }
+}
+
 impl<I: MemoryId> Memory<I> {
     pub fn new(fuse: Rc<RefCell<Fuse>>) -> Memory<I> {
         let inner = Inner {
@@ -262,6 +276,7 @@ impl<I: MemoryId> Memory<I> {
             date,
             broken: false,
             edited: false,
+            touched: 0,
             object: inner.next_object,
             stale: BTreeSet::new(),
             meant: None,
@@ -344,6 +359,16 @@ impl<I: MemoryId> Memory<I> {
         change(message);
         let flags = message.flags.clone();
         b.give_letters(&flags);
+    }
+
+    /// A file is written to in place, which no listing shows.
+    pub fn overwrite(&self, name: &MailboxName, id: &I, body: &[u8]) {
+        let mut inner = self.inner.borrow_mut();
+        inner.next_object += 1;
+        let touched = inner.next_object;
+        let b = inner.boxes.get_mut(name).unwrap();
+        let message = b.messages.get_mut(id).unwrap();
+        (message.body, message.touched) = (body.to_vec(), touched);
     }
 
     /// UIDVALIDITY changes and all UIDs are given anew.

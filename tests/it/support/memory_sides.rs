@@ -171,11 +171,11 @@ impl Keep for Memory<MaildirId> {
         let mut look = Look::unchanged(None, b.mark());
         look.letters = b.table.clone();
         for (id, message) in &b.messages {
-            let size = (depth == Depth::Everything).then_some(message.body.len() as u64);
+            let weight = (depth == Depth::Everything).then(|| message.weight());
             odd |= message.broken || message.edited;
-            let struck = recorded.strike(id.as_bytes(), &message.flags, size);
-            if struck != Struck::Same {
-                odd |= size.is_some();
+            let struck = recorded.strike(id.as_bytes(), &message.flags, weight);
+            if !matches!(struck, Struck::Same | Struck::Touched) {
+                odd |= weight.is_some();
                 look.seen.insert(id.clone(), Some(message.flags.clone()));
                 note_letters(&mut look, id, message, struck == Struck::New);
             }
@@ -304,6 +304,7 @@ impl<I: MemoryId> MemoryReceiver<I> {
             Delivered::Stored {
                 id: Some(I::make(1, None, &|_| false)),
                 stored,
+                stamp: None,
             }
         } else {
             let stored = body.len() as u64;
@@ -312,7 +313,11 @@ impl<I: MemoryId> MemoryReceiver<I> {
             let flags = mask.keep(&delivery.flags);
             let message = memory.fresh(body, flags, date);
             let breaks = memory.inner.borrow().breaks_after.contains(&message.body);
-            let id = memory.at(&self.place, |b| Ok(b.put(message, delivery.origin)))?;
+            let (id, stamp) = memory.at(&self.place, |b| {
+                let id = b.put(message, delivery.origin);
+                let stamp = b.messages[&id].weight().stamp;
+                Ok((id, stamp.filter(|_| I::SIDE == Side::Local)))
+            })?;
             if breaks {
                 memory.inner.borrow_mut().breaks += 1;
                 return Err(StoreError::Retry("no answer came".into()));
@@ -327,6 +332,7 @@ impl<I: MemoryId> MemoryReceiver<I> {
             Delivered::Stored {
                 id: tells.then_some(id),
                 stored,
+                stamp,
             }
         };
         self.done.push((delivery.tag, outcome));

@@ -92,8 +92,9 @@ impl<I: MemoryId> Store for Memory<I> {
             look.coverage = Coverage::Complete;
         }
         let pairs = ask.base.pairs.iter();
-        let sizes: BTreeMap<AnyId, u64> = pairs
-            .map(|pair| (AnyId::Local(pair.file.clone()), pair.size))
+        let known = |pair: &Pair| (pair.size, pair.stamp);
+        let sizes: BTreeMap<AnyId, (u64, Option<Stamp>)> = pairs
+            .map(|pair| (AnyId::Local(pair.file.clone()), known(pair)))
             .collect();
         look.letters = b.table.clone();
         for (id, message) in &b.messages {
@@ -108,9 +109,16 @@ impl<I: MemoryId> Store for Memory<I> {
             if message.broken {
                 look.broken.insert(id.clone());
             }
-            let size = message.body.len() as u64;
-            if message.edited && sizes.get(&id.any()).is_some_and(|known| *known != size) {
-                look.edited.insert(id.clone());
+            let Weight { size, stamp } = message.weight();
+            let full = ask.depth == Depth::Everything;
+            match sizes.get(&id.any()) {
+                Some((known, _)) if message.edited && *known != size => {
+                    look.edited.insert(id.clone());
+                }
+                Some((_, known)) if full && *known != stamp => {
+                    look.touched.insert(id.clone());
+                }
+                _ => {}
             }
             look.origins
                 .extend(id.origin().map(|origin| (id.clone(), origin)));
@@ -169,6 +177,7 @@ impl<I: MemoryId> Store for Memory<I> {
                 flags: message.flags.clone(),
                 date: Some(Timestamp(message.date)),
                 stored: message.body.len() as u64,
+                stamp: message.weight().stamp.filter(|_| I::SIDE == Side::Local),
                 kin: self.inner.borrow().objects.then(|| object(&message)),
             };
             self.inner.borrow_mut().counts.reads += 1;

@@ -1,0 +1,147 @@
+//! Pairs of a first meeting that were made by cheap evidence (size, header, pieces) are compared by
+//! content after a run, some with each. Messages with different contents are two: the pair takes
+//! the content of the server's, so that the file counts as edited and both are kept.
+
+use super::account::Account;
+use super::rematch::HashSink;
+use super::report::{Ended, Report};
+use crate::model::{Id, MailboxKey, MailboxName, MaildirId, Pair, Side, Uid};
+use crate::state::{Change, Compared};
+use crate::store::{Keep, Place, Serve};
+
+/// Messages that are compared after a run.
+const MESSAGES: usize = 100;
+/// Their bytes, with at least one message.
+const BYTES: u64 = 8 << 20;
+
+/// How much may still be compared after this run.
+struct Allowance {
+    messages: usize,
+    bytes: u64,
+}
+
+impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+    /// Compares some of the pairs whose contents were not compared yet. Whether one of them is two
+    /// messages.
+    pub(super) async fn confirm_links(&mut self, report: &mut Report) -> Result<bool, Ended> {
+        let (mut left, mut wrong) = (Allowance::whole(), false);
+        let unproven = self.state.unproven_mailboxes()?;
+        if unproven.is_empty() {
+            return Ok(false);
+        }
+        for (name, key) in self.state.mailboxes()? {
+            if !unproven.contains(&key) || !self.concerns(&name) || left.messages == 0 {
+                continue;
+            }
+            self.check_stop()?;
+            let mut pairs = self.state.unproven(key, left.messages)?;
+            left.take_from(&mut pairs);
+            match self.confirm(&name, key, &pairs, report).await {
+                Err(Ended::Store(error)) if error.is_local_to_mailbox() => {
+                    tracing::debug!(mailbox = %name, %error, "contents are compared later");
+                }
+                done => wrong |= done?,
+            }
+        }
+        Ok(wrong)
+    }
+
+    async fn confirm(
+        &mut self,
+        name: &MailboxName,
+        key: MailboxKey,
+        pairs: &[Pair],
+        report: &mut Report,
+    ) -> Result<bool, Ended> {
+        let place = Place {
+            mailbox: name.clone(),
+            epoch: self.state.epoch(key)?,
+        };
+        let uids: Vec<Uid> = pairs.iter().map(|pair| pair.uid).collect();
+        let mut sink = HashSink::default();
+        self.remote.read(&place, &uids, &mut sink).await?;
+        let (mut compared, mut changes) = (Vec::new(), Vec::new());
+        for pair in pairs {
+            let told = match sink.hashes.get(&pair.uid) {
+                Some((hash, _)) if *hash == pair.hash => Compared::Same,
+                Some((hash, _)) => Compared::Other(*hash),
+                None => Compared::Untold,
+            };
+            if let Compared::Other(_) = told {
+                let what = format!(
+                    "{name}: {} and {} look alike and have different contents; both are kept",
+                    pair.uid, pair.file
+                );
+                tracing::warn!("{what}");
+                report.note(what);
+                changes.push(unlinked(name, pair));
+            }
+            compared.push((pair.id, told));
+        }
+        self.state.record_compared(key, &compared, &changes)?;
+        Ok(!changes.is_empty())
+    }
+}
+
+impl Allowance {
+    fn whole() -> Allowance {
+        Allowance {
+            messages: MESSAGES,
+            bytes: BYTES,
+        }
+    }
+
+    /// Leaves those that are still allowed, which uses them up.
+    fn take_from(&mut self, pairs: &mut Vec<Pair>) {
+        let fits = |pair: &Pair| {
+            let first = self.messages == MESSAGES;
+            let fits = self.messages > 0 && (first || pair.size <= self.bytes);
+            self.messages = match fits {
+                true => self.messages - 1,
+                false => 0,
+            };
+            self.bytes = self.bytes.saturating_sub(pair.size);
+            fits
+        };
+        let count = pairs.iter().map(fits).take_while(|fits| *fits).count();
+        pairs.truncate(count);
+    }
+}
+
+fn unlinked(name: &MailboxName, pair: &Pair) -> Change {
+    Change {
+        mailbox: name.clone(),
+        side: Side::Local,
+        what: "unlinked",
+        message: Some(pair.file.any()),
+        why: format!("{} has another content; both are kept", pair.uid),
+        kept: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plain::pair;
+    use super::*;
+
+    fn allowed(sizes: &[u64]) -> (usize, usize) {
+        let pairs = sizes.iter().enumerate();
+        let sized = |(n, size): (usize, &u64)| Pair {
+            size: *size,
+            ..pair(n as u32 + 1)
+        };
+        let (mut pairs, mut left): (Vec<Pair>, _) =
+            (pairs.map(sized).collect(), Allowance::whole());
+        left.take_from(&mut pairs);
+        (pairs.len(), left.messages)
+    }
+
+    #[test]
+    fn messages_and_bytes_are_limited_and_one_always_goes() {
+        assert_eq!(allowed(&[1; 3]), (3, MESSAGES - 3));
+        assert_eq!(allowed(&[1; MESSAGES + 1]), (MESSAGES, 0));
+        assert_eq!(allowed(&[2 * BYTES, 1]), (1, 0));
+        assert_eq!(allowed(&[BYTES - 1, 1, 1]), (2, 0));
+        assert_eq!(allowed(&[]), (0, MESSAGES));
+    }
+}

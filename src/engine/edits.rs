@@ -1,0 +1,104 @@
+//! Which files were edited in place. A full look shows the files that were touched since their
+//! content was last known; their content shows whether they are still the messages of their pairs.
+
+use super::account::Account;
+use super::rematch::HashSink;
+use super::report::Ended;
+use crate::model::{MailboxKey, MaildirId, Pair, PairId, Uid, Weight};
+use crate::reconcile::Look;
+use crate::store::{Ask, Keep, Place, Serve};
+use std::collections::BTreeSet;
+
+/// Files that are read before the result is recorded.
+const PORTION: usize = 1000;
+
+/// The contents of some files that were touched.
+#[derive(Default)]
+struct Contents {
+    /// Files with the content of their pairs, and their weights by now.
+    same: Vec<(PairId, Weight)>,
+    /// Files with another content.
+    edited: Vec<MaildirId>,
+    /// Files that could not be read.
+    unread: Vec<MaildirId>,
+}
+
+impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+    /// A look at a mailbox on disk in which only files with another content count as edited.
+    pub(super) async fn look_on_disk(&mut self, ask: &Ask<'_>) -> Result<Look<MaildirId>, Ended> {
+        let mut look = self.local.look(ask).await?;
+        let (base, place) = (ask.base, place_of(ask));
+        let edited = std::mem::take(&mut look.edited);
+        let suspect =
+            |pair: &&Pair| edited.contains(&pair.file) || look.touched.contains(&pair.file);
+        let pairs: Vec<&Pair> = base.pairs.iter().filter(suspect).collect();
+        for pairs in pairs.chunks(PORTION) {
+            let contents = self.contents(&place, pairs).await?;
+            let unread = contents.unread.into_iter();
+            let (resized, unknown): (Vec<_>, Vec<_>) = unread.partition(|f| edited.contains(f));
+            // Another size is all that is known of them, and enough.
+            look.edited
+                .extend(contents.edited.into_iter().chain(resized));
+            let remark = |file| {
+                format!(
+                    "{}: {file} cannot be read to see whether it was edited",
+                    base.name
+                )
+            };
+            look.remarks.extend(unknown.iter().map(remark));
+        }
+        Ok(look)
+    }
+
+    /// Whether all these files, which were touched, have the content of their pairs.
+    pub(super) async fn are_unedited(
+        &mut self,
+        (key, place): (MailboxKey, &Place),
+        touched: &BTreeSet<Uid>,
+    ) -> Result<bool, Ended> {
+        let uids: Vec<Uid> = touched.iter().copied().collect();
+        for uids in uids.chunks(PORTION) {
+            let pairs = self.state.pairs_at(key, uids)?;
+            let contents = self
+                .contents(place, &pairs.iter().collect::<Vec<_>>())
+                .await?;
+            if contents.same.len() < uids.len() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Reads the files of some pairs, and records those that have the content of their pairs as
+    /// they are now. A file that is gone by now is in none of the lists.
+    async fn contents(&mut self, place: &Place, pairs: &[&Pair]) -> Result<Contents, Ended> {
+        self.check_stop()?;
+        let files: Vec<MaildirId> = pairs.iter().map(|pair| pair.file.clone()).collect();
+        let mut sink = HashSink::default();
+        self.local.read(place, &files, &mut sink).await?;
+        let mut contents = Contents::default();
+        for pair in pairs {
+            let file = &pair.file;
+            match sink.hashes.get(file) {
+                Some((hash, size)) if *hash == pair.hash => {
+                    let (size, stamp) = (*size, sink.stamps.get(file).copied());
+                    contents.same.push((pair.id, Weight { size, stamp }));
+                }
+                Some(_) => contents.edited.push(file.clone()),
+                None if sink.failed.contains(file) => contents.unread.push(file.clone()),
+                None => {}
+            }
+        }
+        if !self.options.dry_run {
+            self.state.learn_weights(&contents.same)?;
+        }
+        Ok(contents)
+    }
+}
+
+fn place_of(ask: &Ask<'_>) -> Place {
+    Place {
+        mailbox: ask.base.name.clone(),
+        epoch: ask.base.epoch,
+    }
+}
