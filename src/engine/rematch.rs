@@ -40,6 +40,16 @@ pub(super) struct Met {
     pub unproven: BTreeSet<Uid>,
 }
 
+impl Met {
+    /// Those of which the contents were not compared, but for what we sent ourselves: there, the
+    /// evidence is enough.
+    fn unproven_but_of(&self, uploads: &BTreeSet<MaildirId>) -> BTreeSet<Uid> {
+        let sent = self.links.iter().filter(|(_, file)| uploads.contains(file));
+        let sent: BTreeSet<Uid> = sent.map(|(uid, _)| *uid).collect();
+        self.unproven.difference(&sent).copied().collect()
+    }
+}
+
 /// Messages that are one and the same, and files that vanished before that could be told.
 #[derive(Debug, Default)]
 struct Matched {
@@ -96,7 +106,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         if !uids.is_empty() && !files.is_empty() {
             let looks = (&place, &scene.remote, local);
             let met = self.match_up(looks, &uids, &files, &hints).await?;
-            (found.links, found.unproven) = (met.links, met.unproven);
+            found.unproven = met.unproven_but_of(&found.uploads);
+            found.links = met.links;
         }
         let stays = |upload: &Upload| !moves.astray.contains_key(&upload.file);
         let open = open.into_iter().filter(stays).collect();
