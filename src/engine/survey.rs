@@ -328,9 +328,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         if partial || waits || found.waits {
             report.unsettled.insert(base.name.clone());
         }
-        // What was passed over shall be named by every run, so the mailbox is looked at again.
+        // What was passed over is named by every run, and what cannot be had is asked for again.
         let remarks = !remote.remarks.is_empty() || !local.remarks.is_empty();
-        // What cannot be had there now is asked for again.
         let remarks = remarks || !remote.broken.is_empty();
         let complete = !lost && !partial && !waits && !found.waits && !unread;
         let complete = complete && copies.is_empty() && !remarks;
