@@ -11,6 +11,22 @@ use std::collections::{BTreeMap, BTreeSet};
 /// So many of the last messages show that two names are one mailbox.
 const WITNESSES: u32 = 16;
 
+/// Identities that prove nothing and that mailboxes with other counts have, too: some servers call
+/// all mailboxes the same, and there a mailbox that was copied whole has equal UIDs.
+fn common_identities<'a>(remote: &[&'a Listed]) -> BTreeSet<&'a str> {
+    let mut counts: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for listed in remote {
+        if let (Some(identity), Some(census)) = (&listed.identity, &listed.census) {
+            counts
+                .entry(&identity.text)
+                .or_default()
+                .insert(&census.text);
+        }
+    }
+    counts.retain(|_, counts| counts.len() > 1);
+    counts.into_keys().collect()
+}
+
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// Names that are only other names of mailboxes, among those that are kept in step.
     pub(super) async fn aliases<'b>(
@@ -19,12 +35,17 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         base: &BTreeSet<MailboxName>,
         report: &mut Report,
     ) -> Result<BTreeSet<MailboxName>, Ended> {
+        let remote: Vec<&Listed> = remote.collect();
+        let common = common_identities(&remote);
         let mut alike: BTreeMap<(&str, Option<&str>), Vec<&Listed>> = BTreeMap::new();
         for listed in remote {
             let Some(identity) = &listed.identity else {
                 continue;
             };
             let census = listed.census.as_ref().map(|census| census.text.as_str());
+            if !identity.proves && common.contains(identity.text.as_str()) {
+                continue;
+            }
             let key = match (identity.proves, census) {
                 (true, _) => (identity.text.as_str(), None),
                 (false, Some(census)) => (identity.text.as_str(), Some(census)),
