@@ -5,8 +5,9 @@
 #   tests/dovecot.sh stop DIR
 #
 # Users u1 to u9, password "pass". With CAPABILITY words, the server announces just these after
-# login (IMAP4rev1 is added). DOVECOT_PREFIX and DOVECOT_SEPARATOR set the namespace. Works as root
-# or not; touches nothing outside DIR, and signals only the process that it started.
+# login (IMAP4rev1 is added). DOVECOT_PREFIX and DOVECOT_SEPARATOR set the namespace; the other
+# variables below, what tests/servers/dovecot.sh asks for. Works as root or not; touches nothing
+# outside DIR, and signals only the process that it started.
 set -euo pipefail
 command=${1:?start or stop}
 dir=${2:?DIR}
@@ -46,6 +47,7 @@ write_config() {
     fi
     local capability=""
     [ $# -gt 0 ] && capability="imap_capability = IMAP4rev1 $*"
+    [ -z "${DOVECOT_CAPABILITY:-}" ] || capability="imap_capability = $DOVECOT_CAPABILITY"
     cat >"$dir/dovecot.conf" <<CONF
 base_dir = $dir/run
 state_dir = $dir/state
@@ -72,9 +74,10 @@ userdb {
   driver = static
   args = uid=$mail_user gid=$mail_group home=$dir/mail/%u
 }
-mail_location = sdbox:~/sdbox
+mail_location = ${DOVECOT_MAIL:-sdbox:~/sdbox}
+mail_plugins = ${DOVECOT_PLUGINS:-}
 mail_fsync = never
-mail_max_userip_connections = 1000
+mail_max_userip_connections = ${DOVECOT_CONNECTIONS:-1000}
 mail_max_keyword_length = 100
 auth_failure_delay = 0
 namespace inbox {
@@ -89,7 +92,11 @@ namespace inbox {
   }
 }
 protocol imap {
+  mail_plugins = ${DOVECOT_PLUGINS:-} ${DOVECOT_IMAP_PLUGINS:-}
   $capability
+}
+plugin {
+  ${DOVECOT_PLUGIN_SETTINGS:-}
 }
 service imap-login {
   service_count = 0

@@ -1,90 +1,80 @@
 #!/usr/bin/env bash
-# The end-to-end tests on Cyrus and Courier, besides Dovecot, which tests/run.sh runs them on.
+# The end-to-end tests on other servers than Dovecot as it comes, which tests/run.sh runs them on.
 #
-#   bash tests/servers.sh [SERVER...]        cyrus courier
+#   bash tests/servers.sh [SERVER...]        without a name: those of `usual` below
+#   bash tests/servers.sh --all              all of them; prints a table of what each cannot do
 #
-# The distribution lets only one IMAP server be installed. So their packages, and the libraries
-# that they need and the machine lacks, are unpacked into target/servers/SERVER, and private
-# instances run from there (tests/cyrus.sh, tests/courier.sh). Needs apt-get; elsewhere it says so.
+# Programs are brought into target/servers/SERVER, and private instances run from there, on
+# loopback, in temporary directories. The distribution lets only one IMAP server be installed, so
+# its packages, and the libraries that they need and the machine lacks, are only unpacked. Where a
+# server cannot be had, that is said, and the others run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tests/install.sh
 . tests/loopback.sh
+. tests/packages.sh
 
-# Packages that PACKAGE... need, libraries only.
-libraries() {
-    apt-cache depends --no-recommends --no-suggests "$@" |
-        sed -n 's/^[ |]*\(Pre\)\?Depends: \(lib[a-z0-9.+-]*\)$/\2/p' | sort -u
-}
-
-installed() { dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed; }
-
-# What programs under the working directory link to and is nowhere.
-missing_libraries() {
-    local paths
-    paths=$(library_path "$PWD")
-    find . -type f \( -perm -u+x -o -name '*.so*' \) -print0 |
-        LD_LIBRARY_PATH=$paths xargs -0 -n1 ldd 2>/dev/null |
-        sed -n 's/^\t\(.*\) => not found$/\1/p' | sort -u
-}
-
-# PREFIX PACKAGE...: unpacks packages and, round by round, the libraries still missing.
-unpack() {
-    local prefix=$1 package deb
-    shift
-    [ ! -e "$prefix/complete" ] || return 0
-    rm -rf "$prefix"
-    mkdir -p "$prefix/packages"
-    local wanted=("$@")
-    while [ ${#wanted[@]} -gt 0 ]; do
-        (cd "$prefix/packages" && apt-get download -qq "${wanted[@]}" 2>/dev/null) || return 1
-        for deb in "$prefix"/packages/*.deb; do
-            dpkg -x "$deb" "$prefix" || return 1
-            mv "$deb" "$deb.unpacked"
-        done
-        [ -n "$(cd "$prefix" && missing_libraries)" ] || break
-        local next=()
-        for package in $(libraries "${wanted[@]}"); do
-            installed "$package" || [ -e "$(echo "$prefix/packages/${package}"_*)" ] ||
-                next+=("$package")
-        done
-        wanted=("${next[@]}")
-    done
-    rm -f "$prefix"/packages/*
-    touch "$prefix/complete"
-}
+usual=(cyrus courier wildduck imapproxy dovecot-mbox)
+all=(cyrus courier pymap pymap-maildir mailutils twisted hoodiecrow wildduck
+    imapproxy imapproxy-select nginx
+    dovecot-mbox dovecot-maildir dovecot-mdbox dovecot-index dovecot-fs
+    dovecot-acl dovecot-quota dovecot-one dovecot-rev1)
 
 get() {
-    local packages
     case $1 in
-    cyrus) packages=(cyrus-common cyrus-imapd) ;;
-    courier) packages=(courier-base courier-imap courier-authlib gamin) ;;
-    *) echo "no such server: $1" >&2 && exit 2 ;;
+    cyrus) prefix=$PWD/target/servers/cyrus && debian_with cyrus-common cyrus-imapd ;;
+    courier)
+        prefix=$PWD/target/servers/courier &&
+            debian_with courier-base courier-imap courier-authlib gamin
+        ;;
+    *) bash tests/servers/private.sh get "$1" ;;
     esac
-    unpack "$PWD/target/servers/$1" "${packages[@]}" && return
-    # The lists of packages may be missing or old.
-    local as_root=()
-    [ "$(id -u)" = 0 ] || as_root=(sudo)
-    "${as_root[@]}" apt-get update -qq || true
-    unpack "$PWD/target/servers/$1" "${packages[@]}"
 }
 
-command -v apt-get >/dev/null || { echo "no apt-get: Cyrus and Courier are not tried"; exit 0; }
-[ $# -gt 0 ] || set -- cyrus courier
-servers=()
+case ${1:-} in
+--all) set -- "${all[@]}" ;;
+'') set -- "${usual[@]}" ;;
+esac
 for server in "$@"; do
-    # Not every distribution, and not every release, has each of them.
-    if get "$server"; then
-        servers+=("$server")
-    else
-        echo "$server: the packages cannot be had here, so it is not tried"
+    [[ " ${all[*]} " = *" $server "* ]] || { echo "no such server: $server" >&2; exit 2; }
+done
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+table=$work/table
+began=$SECONDS
+failed=()
+
+# Adds a line to the table: SERVER PASSED FAILED, and what it lacks.
+line() {
+    local lacks
+    lacks=$(cut -f3 "$work/skipped" | sort -u | paste -sd, | sed 's/,/, /g')
+    printf '%-16s %6s %6s  %s\n' "$1" "$2" "$3" "${4:-$lacks}" >>"$table"
+}
+
+for server in "$@"; do
+    echo "== $server"
+    : >"$work/skipped"
+    if ! get "$server" >"$work/get" 2>&1; then
+        tail -n 3 "$work/get"
+        echo "$server cannot be had here, so it is not tried"
+        line "$server" - - "cannot be had here"
+        continue
     fi
+    # Kills and a life with the watcher, too, on the servers that many people have.
+    case $server in
+    cyrus | courier) tests=(anywhere:: crash:: any_server everybody_at_work) ;;
+    *) tests=(anywhere::) ;;
+    esac
+    MAILTIDE_SERVER=$server MAILTIDE_SKIPPED=$work/skipped \
+        MAILTIDE_KILLS=${MAILTIDE_KILLS:-60} MAILTIDE_SOAK=${MAILTIDE_SOAK:-60} \
+        cargo test --locked --test it -- "${tests[@]}" 2>&1 | tee "$work/out" ||
+        failed+=("$server")
+    counts=$(sed -n 's/^test result: .* \([0-9]*\) passed; \([0-9]*\) failed.*/\1 \2/p' "$work/out")
+    # shellcheck disable=SC2086
+    line "$server" ${counts:-? ?}
 done
 
-began=$SECONDS
-for server in "${servers[@]}"; do
-    echo "== $server"
-    MAILTIDE_SERVER=$server MAILTIDE_KILLS=${MAILTIDE_KILLS:-60} MAILTIDE_SOAK=${MAILTIDE_SOAK:-60} \
-        cargo test --locked --test it -- anywhere:: crash:: any_server everybody_at_work
-done
-echo "tests on ${servers[*]:-none} took $((SECONDS - began)) s"
+echo "server           passed failed  what it cannot do, and the tests leave out there"
+cat "$table"
+echo "tests on $* took $((SECONDS - began)) s"
+[ ${#failed[@]} = 0 ] || { echo "failed on ${failed[*]}" >&2; exit 1; }

@@ -24,6 +24,11 @@ fn first(server: &Server, count: usize) -> Home {
     home
 }
 
+/// Whose Maildir that of `first` is, as a refusal says it.
+fn owner(server: &Server) -> String {
+    format!("account test ({} at 127.0.0.1:", server.login("u1"))
+}
+
 /// Every command that looks at the Maildir says so, and ends with 3.
 fn refused(home: &Home, expected: &str) {
     let commands: [&[&str]; 6] = [
@@ -51,7 +56,9 @@ fn link(home: &Home, to: &Path, name: &str) -> PathBuf {
 
 #[test]
 fn another_users_maildir_is_refused_by_any_path() {
-    let server = Server::start();
+    let Some(server) = Server::with(&[Need::Users]) else {
+        return;
+    };
     let home = first(&server, 5);
     server.phone("u2").append("INBOX", "", DATE, &mail(90));
     let before = (server.phone("u1").view(), server.phone("u2").view());
@@ -66,7 +73,7 @@ fn another_users_maildir_is_refused_by_any_path() {
     for path in &paths {
         for more in ["", "layout = \"maildir++\""] {
             let other = second(&server, "u2", path, more);
-            refused(&other, "account test (u1 at 127.0.0.1:");
+            refused(&other, &owner(&server));
         }
     }
     for path in [
@@ -124,15 +131,13 @@ fn another_state_is_refused_until_it_adopts() {
 
 #[test]
 fn another_user_adopts_and_nothing_is_deleted() {
-    let server = Server::start();
-    // The private Courier has one user only.
-    if server.brand == Brand::Courier {
+    let Some(server) = Server::with(&[Need::Users]) else {
         return;
-    }
+    };
     let home = first(&server, 3);
     server.phone("u2").append("INBOX", "", DATE, &mail(90));
     home.configure(&server, "u2", "");
-    refused(&home, "account test (u1 at 127.0.0.1:");
+    refused(&home, &owner(&server));
     assert_eq!(home.run(&["adopt", "test", "--yes"]).status.code(), Some(0));
     let (_, report) = home.sync();
     for key in ["deleted_local", "deleted_remote"] {
@@ -195,7 +200,8 @@ fn a_marker_of_an_older_mailtide_is_written_anew_where_it_fits() {
     let path = home.mail().join(".mailtide/account");
     let whole = std::fs::read_to_string(&path).unwrap();
     assert!(
-        whole.contains("user u1\n") && whole.contains("host 127.0.0.1\n"),
+        whole.contains(&format!("user {}\n", server.login("u1")))
+            && whole.contains("host 127.0.0.1\n"),
         "{whole}"
     );
     let old: Vec<&str> = whole.lines().take(2).collect();
@@ -228,13 +234,16 @@ fn the_lock_of_a_maildir_keeps_all_others_out() {
 
 #[test]
 fn two_accounts_of_one_configuration_share_no_maildir() {
-    let server = Server::start();
+    let Some(server) = Server::with(&[Need::Users]) else {
+        return;
+    };
     let home = Home::new(&server, "u1", "");
     let text = std::fs::read_to_string(home.config()).unwrap();
     std::fs::create_dir(home.mail()).unwrap();
     let link = link(&home, &home.mail(), "Link");
     let (_, account) = text.split_once("[accounts.test]").unwrap();
-    let other = account.replace("\"u1\"", "\"u2\"");
+    let [first, second] = ["u1", "u2"].map(|user| format!("\"{}\"", server.login(user)));
+    let other = account.replace(&first, &second);
     let mine = home.mail().display().to_string();
     let other = other.replace(&mine, &link.display().to_string());
     for (user, n) in [("u1", 1), ("u2", 2)] {
@@ -256,7 +265,9 @@ fn two_accounts_of_one_configuration_share_no_maildir() {
 
 #[test]
 fn two_first_runs_at_once_mix_nothing() {
-    let server = Server::start();
+    let Some(server) = Server::with(&[Need::Users]) else {
+        return;
+    };
     for (user, n) in [("u1", 1), ("u2", 2)] {
         server.phone(user).append("INBOX", "", DATE, &mail(n));
     }

@@ -29,7 +29,7 @@ fn life(server: &Server, home: &Home) {
         phone.append("INBOX", "", DATE, &mail(n));
     }
     phone.run("SELECT INBOX");
-    phone.run("UID STORE 3 +FLAGS (\\Deleted)");
+    phone.run("STORE 3 +FLAGS (\\Deleted)");
     phone.run("EXPUNGE");
     let doomed = holding(&home.mail().join("INBOX"), "Subject: message 7\n");
     std::fs::remove_file(doomed).unwrap();
@@ -99,9 +99,14 @@ fn repair_looks_at_every_pair() {
     // Two messages change places in what is remembered.
     let db = home.dir.path().join("state/test.db");
     let rows = rusqlite::Connection::open(&db).unwrap();
-    let swap = "UPDATE pair SET uid = 1000 WHERE uid = 1; UPDATE pair SET uid = 1 WHERE uid = 2;
-                UPDATE pair SET uid = 2 WHERE uid = 1000;";
-    rows.execute_batch(swap).unwrap();
+    let first: u32 = rows
+        .query_row("SELECT min(uid) FROM pair", [], |row| row.get(0))
+        .unwrap();
+    let swap = [(1000, first), (first, first + 1), (first + 1, 1000)];
+    for (to, from) in swap {
+        rows.execute("UPDATE pair SET uid = ?1 WHERE uid = ?2", [to, from])
+            .unwrap();
+    }
     drop(rows);
     let text = repair(&home, &[]);
     assert!(text.contains("2 did not belong together"), "{text}");

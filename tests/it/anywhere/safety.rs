@@ -73,7 +73,7 @@ fn dry_run_writes_nothing() {
         text.contains("would create mailbox INBOX on local"),
         "{text}"
     );
-    assert!(text.contains("would INBOX: copy UID 1 to local"), "{text}");
+    assert!(text.contains("would INBOX: copy UID "), "{text}");
     assert!(!home.mail().exists() && !home.dir.path().join("state").exists());
     home.sync_twice();
     server

@@ -53,7 +53,7 @@ impl Dovecot {
         namespace: Option<(&'static str, &'static str)>,
     ) -> Dovecot {
         let mut server = Dovecot {
-            server: Server::new(Brand::Dovecot),
+            server: Server::new(DOVECOT),
             tls_port: 0,
             namespace: namespace.unwrap_or(("", "/")),
         };

@@ -11,5 +11,6 @@ pub mod memory_store;
 pub mod phone;
 pub mod proxy;
 pub mod server;
+pub mod traits;
 pub mod watcher;
 pub mod world;

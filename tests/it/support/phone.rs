@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// Another mail program on the same account.
 pub struct Phone {
@@ -13,20 +14,30 @@ pub struct Phone {
     prefix: String,
     separator: char,
     capabilities: String,
+    /// The server asked for no login.
+    pub preauthenticated: bool,
+    /// Dates are read; where they do not stay, all are 0.
+    pub dates: bool,
 }
 
 impl Phone {
     pub fn connect(port: u16, user: &str) -> Phone {
-        let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let stream = connect_apart(port).unwrap();
         stream.set_nodelay(true).unwrap();
+        // A server that does not answer fails the test.
+        let patience = std::time::Duration::from_secs(300);
+        stream.set_read_timeout(Some(patience)).unwrap();
         let mut phone = Phone {
             stream: BufReader::new(stream),
             tags: 0,
             prefix: String::new(),
             separator: '/',
             capabilities: String::new(),
+            preauthenticated: false,
+            dates: true,
         };
-        if !phone.line().starts_with(b"* PREAUTH") {
+        phone.preauthenticated = phone.line().starts_with(b"* PREAUTH");
+        if !phone.preauthenticated {
             phone.run(&format!("LOGIN {user} pass"));
         }
         phone.capabilities = String::from_utf8(phone.run("CAPABILITY").concat()).unwrap();
@@ -167,7 +178,8 @@ impl Phone {
             if rest.to_ascii_lowercase().contains("\\noselect") {
                 return None;
             }
-            let name = rest.split_once(&format!(") \"{}\" ", self.separator))?.1;
+            // `(\NoInferiors) NIL INBOX` names no separator.
+            let (_, name) = rest.split_once(") ")?.1.split_once(' ')?;
             let name = name
                 .trim_matches('"')
                 .replace("\\\"", "\"")
@@ -178,48 +190,56 @@ impl Phone {
         names.collect()
     }
 
-    /// All of a mailbox: canonical body, flags, date.
-    pub fn read(&mut self, mailbox: &str) -> Vec<Seen> {
+    /// The literal of one item of messages, with all else that their answers say.
+    fn literals(&mut self, mailbox: &str, items: &str) -> Vec<(Vec<u8>, String)> {
         self.on("EXAMINE", &[mailbox]);
-        let lines = self.run("UID FETCH 1:* (FLAGS INTERNALDATE BODY.PEEK[])");
+        let lines = self.run(&format!("UID FETCH 1:* ({items})"));
         let mut all = Vec::new();
         for line in lines {
             let start = line.windows(6).position(|w| w == b"BODY[]");
             let Some(start) = start.filter(|_| line.starts_with(b"* ")) else {
                 continue;
             };
-            let head = String::from_utf8_lossy(&line[..start]).into_owned();
-            let flags = head
-                .split_once("FLAGS (")
-                .unwrap()
-                .1
-                .split_once(')')
-                .unwrap()
-                .0;
-            let date = head
-                .split_once("INTERNALDATE \"")
-                .unwrap()
-                .1
-                .split_once('"')
-                .unwrap()
-                .0;
             let after = &line[start..];
             let open = after.iter().position(|b| *b == b'{').unwrap();
             let close = after.iter().position(|b| *b == b'\n').unwrap();
             let size: usize = String::from_utf8_lossy(&after[open + 1..close - 2])
                 .parse()
                 .unwrap();
-            let body = &after[close + 1..close + 1 + size];
-            let flags = flags
-                .split(' ')
-                .filter(|f| !f.is_empty() && *f != "\\Recent");
-            let date = jiff::fmt::strtime::parse("%d-%b-%Y %H:%M:%S %z", date.trim()).unwrap();
-            all.push(Seen {
-                body: canonical(body),
-                flags: flags.map(|f| f.to_ascii_lowercase()).collect(),
-                date: date.to_timestamp().unwrap().as_second(),
-            });
+            let (body, tail) = after[close + 1..].split_at(size);
+            let rest = [&line[..start], tail].concat();
+            all.push((body.to_vec(), String::from_utf8_lossy(&rest).into_owned()));
         }
+        all
+    }
+
+    /// The bytes of all messages of a mailbox, as they come.
+    pub fn bodies(&mut self, mailbox: &str) -> Vec<Vec<u8>> {
+        let all = self.literals(mailbox, "UID BODY.PEEK[]");
+        all.into_iter().map(|(body, _)| body).collect()
+    }
+
+    /// All of a mailbox: canonical body, flags, date.
+    pub fn read(&mut self, mailbox: &str) -> Vec<Seen> {
+        let all = self.literals(mailbox, "FLAGS INTERNALDATE BODY.PEEK[]");
+        let dates = self.dates;
+        let seen = all.into_iter().map(|(body, rest)| {
+            // Servers may answer in any order.
+            let between = |from: &str, to: char| {
+                let (_, after) = rest.split_once(from).unwrap_or_else(|| panic!("{rest}"));
+                after.split_once(to).unwrap().0
+            };
+            let flags = between("FLAGS (", ')').split(' ');
+            let flags = flags.filter(|f| !f.is_empty() && *f != "\\Recent");
+            let date = between("INTERNALDATE \"", '"').trim();
+            let date = jiff::fmt::strtime::parse("%d-%b-%Y %H:%M:%S %z", date).unwrap();
+            Seen {
+                body: canonical(&body),
+                flags: flags.map(|f| f.to_ascii_lowercase()).collect(),
+                date: i64::from(dates) * date.to_timestamp().unwrap().as_second(),
+            }
+        });
+        let mut all: Vec<Seen> = seen.collect();
         all.sort();
         all
     }
@@ -231,6 +251,17 @@ impl Phone {
             .map(|name| (decode_utf7(&name), self.read(&name)))
             .collect()
     }
+}
+
+/// From another address than mailtide's, as servers count connections by user and address.
+fn connect_apart(port: u16) -> std::io::Result<TcpStream> {
+    static CONNECTED: AtomicU8 = AtomicU8::new(0);
+    let address = |last, port| std::net::SocketAddr::from(([127, 0, 0, last], port));
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+    let own = 2 + CONNECTED.fetch_add(1, Ordering::Relaxed) % 250;
+    socket.bind(&address(own, 0).into())?;
+    socket.connect(&address(1, port).into())?;
+    Ok(socket.into())
 }
 
 /// One message as either side shows it.

@@ -1,58 +1,38 @@
 //! A private server per test (started by a script beside this folder), and a user's home with it.
 
 pub use super::phone::*;
+pub use super::traits::*;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Brand {
-    Dovecot,
-    Cyrus,
-    Courier,
-}
-
-impl Brand {
-    /// What `MAILTIDE_SERVER` says, as tests/servers.sh sets it.
-    pub fn wanted() -> Brand {
-        match std::env::var("MAILTIDE_SERVER").as_deref() {
-            Err(_) | Ok("dovecot") => Brand::Dovecot,
-            Ok("cyrus") => Brand::Cyrus,
-            Ok("courier") => Brand::Courier,
-            Ok(other) => panic!("MAILTIDE_SERVER={other}: no such server"),
-        }
-    }
-
-    fn script(self) -> PathBuf {
-        let name = match self {
-            Brand::Dovecot => "tests/dovecot.sh",
-            Brand::Cyrus => "tests/cyrus.sh",
-            Brand::Courier => "tests/courier.sh",
-        };
-        Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
-    }
-}
-
 pub struct Server {
     pub dir: tempfile::TempDir,
     pub port: u16,
-    pub brand: Brand,
+    pub traits: &'static Traits,
 }
 
 impl Server {
-    /// Of the brand that is wanted, with all that it can do.
+    /// The server that is wanted, with all that it can do.
     pub fn start() -> Server {
-        let mut server = Server::new(Brand::wanted());
+        let mut server = Server::new(Traits::wanted());
         server.again(&[], &[]);
         server
     }
 
+    /// None, noted as skipped, where the server that is wanted lacks something.
+    pub fn with(needs: &[Need]) -> Option<Server> {
+        let traits = Traits::wanted();
+        let lacks = needs.iter().filter(|need| !traits.has(**need));
+        (lacks.count() == 0).then(Server::start)
+    }
+
     /// Not started yet.
-    pub fn new(brand: Brand) -> Server {
+    pub fn new(traits: &'static Traits) -> Server {
         Server {
             dir: tempfile::tempdir().unwrap(),
             port: 0,
-            brand,
+            traits,
         }
     }
 
@@ -71,23 +51,52 @@ impl Server {
     }
 
     fn script(&self, command: &str, more: &[&str], variables: &[(&str, &str)]) {
-        let script = self.brand.script();
-        let status = Command::new("bash")
-            .args([
-                script.as_os_str(),
-                command.as_ref(),
-                self.dir.path().as_ref(),
-            ])
+        let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+        let name = self.traits.name;
+        let mut script = Command::new("bash");
+        match name {
+            "dovecot" | "cyrus" | "courier" => {
+                script.arg(tests.join(format!("{name}.sh"))).arg(command)
+            }
+            _ => {
+                let frame = tests.join("servers/private.sh");
+                script.arg(frame).args([command, name])
+            }
+        };
+        let status = script
+            .arg(self.dir.path())
             .args(more)
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .status()
             .unwrap();
-        assert!(status.success(), "{script:?} {command}");
+        assert!(status.success(), "{script:?}");
     }
 
     pub fn phone(&self, user: &str) -> Phone {
-        Phone::connect(self.port, user)
+        let mut phone = Phone::connect(self.port, &self.login(user));
+        phone.dates = self.traits.has(Need::Dates);
+        phone
+    }
+
+    /// Flags without the keywords that the server does not keep.
+    pub fn flags(&self, flags: &str) -> String {
+        let words = flags.split_ascii_whitespace();
+        let kept = words.filter(|word| word.starts_with('\\') || self.traits.has(Need::Keywords));
+        kept.collect::<Vec<_>>().join(" ")
+    }
+
+    /// A mailbox below another, or beside it where none can lie below one with mail.
+    pub fn below(&self, name: &str) -> String {
+        match self.traits.has(Need::Nesting) {
+            true => name.to_owned(),
+            false => name.replace('/', "-"),
+        }
+    }
+
+    /// The name by which a user logs in.
+    pub fn login(&self, user: &str) -> String {
+        format!("{user}{}", self.traits.domain)
     }
 }
 
@@ -118,7 +127,7 @@ impl Home {
     }
 
     pub fn configure(&self, server: &Server, user: &str, more: &str) {
-        let dir = self.dir.path().display();
+        let (dir, user) = (self.dir.path().display(), server.login(user));
         self.write_config(&format!(
             "state_dir = \"{dir}/state\"\n[accounts.test]\nhost = \"127.0.0.1\"\nport = {}\n\
              tls = \"none\"\nuser = \"{user}\"\npassword = \"pass\"\nmaildir = \"{dir}/Mail\"\n\
@@ -205,7 +214,12 @@ impl Home {
 }
 
 pub fn assert_same(server: &Server, user: &str, home: &Home) {
-    let (there, here) = (server.phone(user).view(), read_maildir(&home.mail()));
+    let (there, mut here) = (server.phone(user).view(), read_maildir(&home.mail()));
+    if !server.traits.has(Need::Dates) {
+        let messages = here.values_mut().flatten();
+        messages.for_each(|message| message.date = 0);
+        here.values_mut().for_each(|all| all.sort());
+    }
     assert_no_litter(&home.mail());
     let names = |view: &View| view.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&there), names(&here), "mailboxes");
