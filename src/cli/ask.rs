@@ -72,6 +72,11 @@ fn alone(config: &Config, id: &str, word: Word) -> Result<u8> {
             continue;
         }
         let mut opened = open_state(state_dir, account, Writes::Allowed)?;
+        let held = daemon::held(&opened.state)?.into_iter();
+        let what = held
+            .filter(|held| held.id == id)
+            .map(|held| held.size())
+            .next();
         let done = match word {
             Word::Yes => opened.state.approve(id)?,
             Word::No => opened.state.reject(id)?,
@@ -79,8 +84,9 @@ fn alone(config: &Config, id: &str, word: Word) -> Result<u8> {
         if done {
             match word {
                 Word::Yes => say(format!(
-                    "{name}: {id} may run; the next sync carries it out, if it is still the very \
-                     same"
+                    "{name}: {id} may run ({}); the next sync carries it out, if it is still the \
+                     very same",
+                    what.unwrap_or_default()
                 )),
                 Word::No => say(format!("{name}: the next sync brings back what is gone")),
             }

@@ -93,8 +93,12 @@ async fn check(state_dir: &Path, account: &config::Account) -> Result<(Vec<Strin
     lines.push(format!("Maildir {} ({state})", account.maildir.display()));
     lines.extend(daemon::on_network(state_dir));
     lines.extend(report.held.iter().map(|held| {
-        let (count, id) = (held.count, &held.id);
-        format!("a sync would hold {count} changes until you decide ({id})")
+        let (count, id) = (daemon::count(held.count, "messages"), &held.id);
+        let mailboxes = match held.mailboxes {
+            0 => String::new(),
+            some => format!("{} with ", daemon::count(some, "mailboxes")),
+        };
+        format!("a sync would hold {mailboxes}{count} until you decide ({id})")
     }));
     lines.extend(report.errors.iter().map(|error| error.text.clone()));
     let mapping = mapping(account, (&here, &there), &opened.local, &flows);

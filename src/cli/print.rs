@@ -101,7 +101,10 @@ pub fn held_lines(held: &Held) -> Vec<String> {
     let place = held.mailbox.as_deref().unwrap_or("several mailboxes");
     let what = format!(
         "held: {} ({}, {} on the {} side, {place})",
-        held.id, held.kind, held.count, held.side
+        held.id,
+        held.kind,
+        held.size(),
+        held.side
     );
     let mut lines = vec![what, format!("    {}", held.cause)];
     lines.extend(held.would.iter().take(10).map(|line| format!("    {line}")));

@@ -83,6 +83,6 @@ pub use protocol::{Answer, AskError, Request, ask};
 pub use pulse::Pulse;
 pub use secret::Keyring;
 pub use signals::stop_on_signals;
-pub use status::at_rest;
+pub use status::{at_rest, held};
 pub use told::{Held, Told, Trouble, Weight, count, failed};
 pub use watch::{WatchError, watch};

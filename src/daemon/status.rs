@@ -50,6 +50,7 @@ pub fn held(state: &State) -> Result<Vec<Held>, StateError> {
         side: row.side.to_string(),
         mailbox: Some(row.mailbox).filter(|name| !name.is_empty()),
         count: usize::try_from(row.count).unwrap_or(0),
+        mailboxes: usize::try_from(row.mailboxes).unwrap_or(0),
         would: row.lines.lines().map(str::to_owned).collect(),
     };
     Ok(state.held()?.into_iter().map(row).collect())

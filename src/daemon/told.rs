@@ -178,8 +178,11 @@ pub struct Held {
     pub side: String,
     /// In which mailbox; `None`: in several.
     pub mailbox: Option<String>,
-    /// How many messages or mailboxes.
+    /// How many messages, those in mailboxes that would be deleted included.
     pub count: usize,
+    /// How many mailboxes would be deleted.
+    #[serde(default)]
+    pub mailboxes: usize,
     /// What it would do, a line each.
     pub would: Vec<String>,
 }
@@ -193,18 +196,28 @@ impl Held {
             side: held.side.to_string(),
             mailbox: held.mailbox.as_ref().map(ToString::to_string),
             count: held.count,
+            mailboxes: held.mailboxes,
             would: held.lines.clone(),
         }
     }
 }
 
 impl Held {
+    /// All that would go: `3 messages`, `2 mailboxes with 40 messages`.
+    pub fn size(&self) -> String {
+        let messages = count(self.count, "messages");
+        match self.mailboxes {
+            0 => messages,
+            some => format!("{} with {messages}", count(some, "mailboxes")),
+        }
+    }
+
     /// What is held and how to decide, in one line.
     fn in_short(&self) -> String {
         let place = self.mailbox.as_deref().unwrap_or("several mailboxes");
-        let (id, count) = (&self.id, self.count);
+        let (id, size) = (&self.id, self.size());
         format!(
-            "{}: {count} in {place}: {}",
+            "{}: {size} in {place}: {}",
             self.kind,
             decisions(&self.kind, id)
         )

@@ -80,7 +80,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         before: &BTreeMap<MailboxName, Before>,
     ) -> bool {
         let limits = &self.policy.limits;
-        let whole: usize = plan.mailboxes.iter().map(deleted_with).sum();
+        let whole: usize = plan.mailboxes.iter().map(MailboxAction::messages).sum();
         let count = plan.destroyed().len() + whole;
         let spent = Side::BOTH.map(|side| budget.in_account(side));
         let most = spent.into_iter().max().unwrap_or(0) + count;
@@ -105,7 +105,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             if !matches!(action, MailboxAction::Adopt(_)) {
                 unsure.insert(*key);
             }
-            if deleted_with(action) > 0 {
+            if action.messages() > 0 {
                 let pairs: BTreeSet<PairId> = self.state.uids_of_pairs(*key)?.into_keys().collect();
                 leaving.extend(pairs.iter().copied());
                 doomed.insert(name, pairs);
@@ -222,13 +222,6 @@ impl Guarded {
             }
         }
         charges
-    }
-}
-
-fn deleted_with(action: &MailboxAction) -> usize {
-    match action {
-        MailboxAction::Delete { messages, .. } => *messages,
-        _ => 0,
     }
 }
 

@@ -129,7 +129,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         } else {
             Depth::Changes
         };
+        let restless = overview.restless.contains(&base.key);
         let cursor = overview.cursor(Side::Local, &base.name);
+        let cursor = cursor.filter(|_| !restless);
         let ask = Ask {
             base: &base,
             cursor,
@@ -157,7 +159,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let (Some(key), Some(left)) = (overview.keys.get(name), left) else {
             return Ok(None);
         };
-        if !overview.still_here.contains(name) || overview.due.contains(key) {
+        // Where an upload is in doubt, its file is looked for whatever the time stamps say.
+        let restless = overview.restless.contains(key);
+        if restless || !overview.still_here.contains(name) || overview.due.contains(key) {
             return Ok(None);
         }
         let Some(local) = self.local.unchanged(name, left).await? else {

@@ -129,7 +129,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 
     /// Uploads that a cut run left behind: on the server by now, surely not, or in doubt. Answers
-    /// with those whose file vanished.
+    /// with those whose file vanished or cannot be seen.
     async fn settle_uploads(
         &mut self,
         (place, scene): (&Place, &Scene),
@@ -149,15 +149,20 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         // The note on a move that was cut ends when it is done.
         let stays: BTreeSet<MaildirId> = scene.new_files().into_iter().collect();
         let moving = |up: &Upload| up.moved.is_some() && stays.contains(&up.file);
-        let orphaned: Vec<MaildirId> = settled
+        let orphaned = settled
             .into_iter()
             .filter(|up| !linked.contains(&up.file) && !moving(up))
-            .map(|up| up.file)
-            .collect();
+            .map(|up| up.file);
+        // Something else stands in the place of these: they may come back.
+        let obscured = |file: &MaildirId| scene.local.obscured.contains(file);
+        let (hidden, orphaned): (Vec<_>, Vec<_>) = orphaned.partition(obscured);
         // A file that was not seen may be there.
         let gone = scene.local.coverage != Coverage::Partial;
         if gone && !orphaned.is_empty() && !self.options.dry_run {
             self.state.end_uploads(scene.base.key, &orphaned)?;
+        }
+        if !hidden.is_empty() {
+            return Ok(hidden.into_iter().collect());
         }
         // Servers may add a final newline, so sizes differ and cheap evidence misses: by content.
         let window: Vec<Uid> = uids

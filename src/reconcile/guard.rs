@@ -200,7 +200,8 @@ impl Guard<'_> {
             kind,
             side,
             mailbox,
-            count: lines.len(),
+            count: actions.iter().map(MailboxAction::messages).sum(),
+            mailboxes: actions.len(),
             lines,
         };
         match self.word(held) {
@@ -415,6 +416,7 @@ impl Guard<'_> {
             side: Side::Remote,
             mailbox: None,
             count,
+            mailboxes: 0,
             lines,
         };
         let id = held.id.clone();
@@ -471,6 +473,7 @@ impl Guard<'_> {
             side,
             mailbox: mailbox.clone(),
             count,
+            mailboxes: 0,
             lines,
         };
         let word = self.word(held);

@@ -92,8 +92,10 @@ pub struct Held {
     pub side: Side,
     /// In which mailbox; `None`: in several.
     pub mailbox: Option<MailboxName>,
-    /// How many messages (or mailboxes).
+    /// How many messages, those in mailboxes that would be deleted included.
     pub count: usize,
+    /// How many mailboxes would be deleted.
+    pub mailboxes: usize,
     /// What it would do, a line each.
     pub lines: Vec<String>,
 }

@@ -58,6 +58,14 @@ pub enum MailboxAction {
 }
 
 impl MailboxAction {
+    /// Messages that go with a mailbox that is deleted.
+    pub fn messages(&self) -> usize {
+        match self {
+            MailboxAction::Delete { messages, .. } => *messages,
+            _ => 0,
+        }
+    }
+
     /// The mailbox; of one that gets another name, that name.
     pub fn name(&self) -> &MailboxName {
         match self {

@@ -18,8 +18,10 @@ pub struct HeldRow {
     pub side: Side,
     /// The mailbox; empty: several.
     pub mailbox: String,
-    /// How many messages or mailboxes.
+    /// How many messages.
     pub count: i64,
+    /// How many mailboxes would be deleted.
+    pub mailboxes: i64,
     /// What it would do, a line each.
     pub lines: String,
     /// Since when, seconds since 1970.
@@ -39,7 +41,7 @@ impl State {
     /// What was held by the last run.
     pub fn held(&self) -> Result<Vec<HeldRow>, StateError> {
         let what = doing("read what is held");
-        let sql = "SELECT id, kind, side, mailbox, count, lines, at, approved
+        let sql = "SELECT id, kind, side, mailbox, count, lines, at, approved, mailboxes
                    FROM held ORDER BY at, id";
         let mut query = self.db.prepare_cached(sql).map_err(&what)?;
         let read = |row: &Row<'_>| {
@@ -53,6 +55,7 @@ impl State {
                 at: row.get(6)?,
                 approved: row.get::<_, i64>(7)? == APPROVED,
                 rejected: row.get::<_, i64>(7)? == REJECTED,
+                mailboxes: row.get(8)?,
             })
         };
         query
@@ -129,10 +132,12 @@ impl State {
                 mailbox,
                 i64::try_from(held.count).unwrap_or(i64::MAX),
                 held.lines.join("\n"),
-                now
+                now,
+                i64::try_from(held.mailboxes).unwrap_or(i64::MAX)
             ];
-            let sql = "INSERT INTO held (id, kind, side, mailbox, count, lines, at, approved)
-                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0)";
+            let sql = "INSERT INTO held (id, kind, side, mailbox, count, lines, at, mailboxes,
+                                         approved)
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0)";
             tx.execute(sql, values).map_err(&what)?;
         }
         tx.commit().map_err(what)

@@ -142,6 +142,13 @@ const STEPS: &[Step] = &[
 ",
         |_| Ok(()),
     ),
+    (
+        "
+    ALTER TABLE held ADD COLUMN mailboxes INTEGER NOT NULL DEFAULT 0;
+    DELETE FROM held WHERE lines LIKE 'delete mailbox %' AND approved = 0;
+",
+        |_| Ok(()),
+    ),
 ];
 
 /// The version that [`SCHEMA`] is.

@@ -161,7 +161,9 @@ CREATE TABLE held (
     kind     TEXT NOT NULL,
     side     INTEGER NOT NULL,
     mailbox  TEXT NOT NULL,
+    -- Messages, and mailboxes that would be deleted with some of them.
     count    INTEGER NOT NULL,
+    mailboxes INTEGER NOT NULL DEFAULT 0,
     -- What it would do, a line each.
     lines    TEXT NOT NULL,
     at       INTEGER NOT NULL,

@@ -1,6 +1,7 @@
 //! Messages that the base does not know, what is refused, what does not travel.
 
 use super::*;
+use mailtide::state::Left;
 
 #[test]
 fn rows_38_to_41_new_messages() {
@@ -397,4 +398,46 @@ fn cut_and_moved(at: u32, copied: bool, want: &str) -> bool {
         w.sync_idle();
     }
     ended
+}
+
+/// A file whose upload was stored, and the answer was lost.
+fn stored_and_untold() -> (TwoSides, MaildirId) {
+    let mut w = base();
+    let file = w.local.add(&inbox(), b"Subject: n\r\n\r\n1", seen());
+    w.remote.inner.borrow_mut().lose_reply = true;
+    assert!(!w.sync().ok());
+    (w, file)
+}
+
+const ONCE: &str = r"INBOX: msg(\Seen) n(\Seen) other()";
+
+/// Whatever the time stamps of the directory say, the file is looked for.
+#[test]
+fn an_upload_is_found_again_where_nothing_changed_on_disk() {
+    let prepare = || {
+        let (mut w, _) = stored_and_untold();
+        let key = w.state.mailboxes().unwrap()[&inbox()];
+        let mark = w.local.inner.borrow().boxes[&inbox()].mark();
+        w.state.leave(&[Left::on(key, Side::Local, mark)]).unwrap();
+        w
+    };
+    row("stored, nothing changed", prepare, |_| {}, ONCE);
+}
+
+/// A link where the file was says nothing of it: it may come back.
+#[test]
+fn an_upload_waits_while_something_stands_in_its_place() {
+    let obscure = |w: &TwoSides, files: &[&MaildirId]| {
+        let mut inner = w.local.inner.borrow_mut();
+        let obscured = files.iter().copied().cloned().collect();
+        inner.boxes.get_mut(&inbox()).unwrap().obscured = obscured;
+    };
+    let (mut w, file) = stored_and_untold();
+    obscure(&w, &[&file]);
+    w.sync();
+    obscure(&w, &[]);
+    w.sync_ok();
+    assert_eq!(show(&w.remote.view()), ONCE);
+    w.assert_equal_sides("it came back");
+    w.assert_no_intent("it came back");
 }

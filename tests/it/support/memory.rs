@@ -40,6 +40,8 @@ pub struct Box_<I: Ord> {
     pub blind: bool,
     /// Nobody can say how long what is new in it is.
     pub dim: bool,
+    /// Messages in whose place something else stands.
+    pub obscured: BTreeSet<I>,
     /// Questions about its messages fail.
     pub deaf: bool,
     /// What the user is to be told of it.
@@ -63,6 +65,7 @@ impl<I: Ord> Box_<I> {
             read_only: false,
             blind: false,
             dim: false,
+            obscured: BTreeSet::new(),
             deaf: false,
             remarks: Vec::new(),
             called: None,
@@ -583,7 +586,7 @@ impl<I: MemoryId> Box_<I> {
         Some(message)
     }
 
-    pub(super) fn mark(&self) -> Cursor {
+    pub fn mark(&self) -> Cursor {
         Cursor(format!("{} {} {}", self.epoch, self.next, self.modseq))
     }
 }

@@ -144,7 +144,11 @@ impl Keep for Memory<MaildirId> {
         let b = inner.boxes.get(mailbox).ok_or_else(gone)?;
         // Those are shown by each look.
         let odd = |message: &Message| message.broken || message.edited;
-        let plain = b.remarks.is_empty() && !b.blind && !b.dim && !b.messages.values().any(odd);
+        let plain = b.remarks.is_empty()
+            && b.obscured.is_empty()
+            && !b.blind
+            && !b.dim
+            && !b.messages.values().any(odd);
         let same = inner.deltas && *cursor == b.mark();
         let look = || {
             let mut look = Look::unchanged(None, b.mark());
@@ -167,7 +171,7 @@ impl Keep for Memory<MaildirId> {
         let inner = self.inner.borrow();
         let gone = || StoreError::Mailbox(format!("no mailbox {mailbox}"));
         let b = inner.boxes.get(mailbox).ok_or_else(gone)?;
-        let mut odd = !b.remarks.is_empty() || b.blind || b.dim;
+        let mut odd = !b.remarks.is_empty() || !b.obscured.is_empty() || b.blind || b.dim;
         let mut look = Look::unchanged(None, b.mark());
         look.letters = b.table.clone();
         for (id, message) in &b.messages {

@@ -97,7 +97,11 @@ impl<I: MemoryId> Store for Memory<I> {
             .map(|pair| (AnyId::Local(pair.file.clone()), known(pair)))
             .collect();
         look.letters = b.table.clone();
+        look.obscured = b.obscured.clone();
         for (id, message) in &b.messages {
+            if b.obscured.contains(id) {
+                continue;
+            }
             if delta && message.modseq <= since.unwrap() && !message.broken && !message.edited {
                 continue;
             }
