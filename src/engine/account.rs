@@ -229,6 +229,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let begun = works.len();
         let works = self.execute(verdict.plan, works, report).await?;
         let smooth = works.len() == begun && report.errors.len() == troubles;
+        // A file that got other letters is looked at once more.
+        let changed = changed || works.values().any(|work| !work.relabels.is_empty());
         let rests = changed && settles && self.rests(works, (&listed, smooth), began).await?;
         Ok(Passed {
             changed: changed && !rests,

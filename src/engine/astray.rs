@@ -12,6 +12,7 @@ use super::report::{Ended, Report};
 use super::scene::{Fate, Files, Scene, Scenes, whereabouts};
 use crate::model::{Id, MailboxKey, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::Outcome;
+use crate::reconcile::filed::keywords;
 use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::Whereabouts;
 use crate::state::{Change, Upload};
@@ -214,9 +215,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         };
         let stamp = here.stamps.get(&upload.file).copied();
         let same = there.hashes.iter().find(|(_, (other, _))| other == hash);
+        let noted = self.noted_keywords(was.base.key, &upload.file)?;
         Ok(same.map_or(Became::Nothing, |(uid, _)| {
             let there = was.remote.seen.get(uid).cloned().flatten();
             let here = now.local.seen.get(&upload.file).cloned().flatten();
+            let here = match (here, noted) {
+                (Some(here), Some(noted)) => Some(here.difference(&keywords(&here)).union(&noted)),
+                (here, _) => here,
+            };
             let outcome = Outcome::Paired {
                 uid: *uid,
                 file: upload.file.clone(),

@@ -151,7 +151,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         scenes: &Scenes,
         known: &[Known],
         (uids, files): Sightings<'_>,
-        report: &Report,
+        report: &mut Report,
     ) -> Result<BTreeSet<ContentHash>, Ended> {
         let place = |name: &MailboxName| match scenes.get(name) {
             Some(scene) => scene.place(),
@@ -191,6 +191,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let told = self.local.excerpts(&place(&one.mailbox), &ids).await;
             if passable(told)?.is_none_or(|told| told.is_empty()) {
                 flux.insert(hash);
+                let unread = !scenes.contains_key(&one.mailbox);
+                let name = unread.then(|| one.mailbox.clone());
+                report.incomplete.extend(name);
             }
         }
         Ok(flux)

@@ -230,6 +230,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             fate: Fate::Stays,
             forgotten: Vec::new(),
             relabels: BTreeMap::new(),
+            lettered: Default::default(),
         };
         Ok((action, scene))
     }
@@ -366,6 +367,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             fate: Fate::Goes(action),
             forgotten: Vec::new(),
             relabels: BTreeMap::new(),
+            lettered: Default::default(),
         };
         Ok(Some((None, scene)))
     }
@@ -391,6 +393,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             fate,
             forgotten: Vec::new(),
             relabels: BTreeMap::new(),
+            lettered: Default::default(),
         };
         scene.base.epoch = scene.remote.epoch;
         Ok(scene)

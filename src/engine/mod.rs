@@ -3,11 +3,11 @@
 //! Reading order: [`account`] (the cycle and its passes), [`survey`] (looking and planning, with
 //! [`overview`], [`rename`], [`alias`], [`look`], [`as_recorded`], [`edits`] and [`scene`]),
 //! [`elsewhere`]
-//! (the same message in another place, with [`on_disk`], [`relabel`] (letters in file names) and
-//! [`probe`]; [`flux`] for what moves meanwhile, [`out_of_sight`] for what cannot be looked into,
-//! [`astray`] and [`carried`] for what moved while it was uploaded, here or there), [`rematch`] and
-//! [`renumber`] (finding the same message again), [`prove`] (whether UIDs mean what they meant),
-//! [`confirm`] (whether pairs that look alike are),
+//! (the same message in another place, with [`on_disk`], [`relabel`] and [`lettered`] (letters in
+//! file names) and [`probe`]; [`flux`] for what moves meanwhile, [`out_of_sight`] for what cannot
+//! be looked into, [`astray`] and [`carried`] for what moved while it was uploaded, here or there),
+//! [`rematch`] and [`renumber`] (finding the same message again), [`prove`] (whether UIDs mean
+//! what they meant), [`confirm`] (whether pairs that look alike are),
 //! [`execute`] (doing and recording what is in the [`work`]s, with [`begin`],
 //! [`download`], [`arrivals`], [`breaks`] and [`resend`] (messages at which the connection
 //! breaks), [`upload`], [`shift`], [`duplicate`], [`copy`], [`flags`],
@@ -41,6 +41,8 @@ mod carried;
 mod elsewhere;
 
 mod on_disk;
+
+mod lettered;
 
 mod relabel;
 

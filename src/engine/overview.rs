@@ -1,7 +1,7 @@
 //! What the cheap look at both sides showed, before any mailbox was looked into.
 
 use super::account::{Account, Reach};
-use super::report::Ended;
+use super::report::{Ended, Report};
 use crate::model::{MailboxKey, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::mailboxes::Step;
 use crate::reconcile::{Cursor, Listed, News, Presence};
@@ -114,9 +114,17 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         self.local.foresee(&next.collect::<Vec<_>>());
     }
 
-    /// Which mailboxes are to be compared message by message: also where UIDs are in doubt, and
-    /// all of an account that may be another one by now.
-    pub(super) fn due(&self) -> Result<BTreeSet<MailboxKey>, Ended> {
+    /// Which mailboxes are to be compared message by message: also where UIDs are in doubt or a
+    /// file is missing, and all of an account that may be another one by now.
+    pub(super) fn due(
+        &self,
+        keys: &BTreeMap<MailboxName, MailboxKey>,
+        report: &mut Report,
+    ) -> Result<BTreeSet<MailboxKey>, Ended> {
+        let incomplete = std::mem::take(&mut report.incomplete).into_iter();
+        let incomplete: BTreeSet<MailboxKey> = incomplete
+            .filter_map(|name| keys.get(&name).copied())
+            .collect();
         let now = (self.world.now)();
         let mut all = self.state.compared_at()?;
         let (doubted, other) = (self.state.doubted()?, self.config_changed()?);
@@ -126,7 +134,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             Reach::Woken(_) => false,
             Reach::Everything(since) => last > now || last < since,
         };
-        all.retain(|(key, last)| other || doubted.contains_key(key) || is_due(*last));
+        let asked = |key: &MailboxKey| doubted.contains_key(key) || incomplete.contains(key);
+        all.retain(|(key, last)| other || asked(key) || is_due(*last));
         Ok(all.into_iter().map(|(key, _)| key).collect())
     }
 }

@@ -60,6 +60,7 @@ pub(super) fn scene(name: &str, pairs: &[u32]) -> Scene {
         fate: Fate::Stays,
         forgotten: Vec::new(),
         relabels: BTreeMap::new(),
+        lettered: Default::default(),
     }
 }
 
@@ -80,6 +81,8 @@ pub(super) fn work(name: &str, actions: Vec<Action>) -> Work {
         kept: Default::default(),
         unproven: Default::default(),
         relabels: BTreeMap::new(),
+        letters: BTreeMap::new(),
+        letters_gone: Vec::new(),
         in_doubt: false,
         complete: true,
         full: false,

@@ -195,6 +195,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             fate: Fate::Stays,
             forgotten: Vec::new(),
             relabels: BTreeMap::new(),
+            lettered: Default::default(),
         })
     }
 

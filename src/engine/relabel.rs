@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What is known of the letters of a mailbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Known {
+pub(super) enum Known {
     /// Its table.
     Table(Letters),
     /// There is no such mailbox any more.
@@ -31,8 +31,18 @@ enum Known {
     Unreadable,
 }
 
+impl Known {
+    /// The table, where there is one.
+    pub fn letters(&self) -> Option<&Letters> {
+        match self {
+            Known::Table(letters) => Some(letters),
+            Known::NoMailbox | Known::Unreadable => None,
+        }
+    }
+}
+
 /// The tables of mailboxes.
-type Tables = BTreeMap<MailboxName, Known>;
+pub(super) type Tables = BTreeMap<MailboxName, Known>;
 
 /// A known message that a new file may have been made of.
 struct Likely<'a> {
@@ -85,8 +95,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         // A file gets the letters of its mailbox before its upload is noted.
         let uploads: BTreeSet<_> = uploads.map(|(key, upload)| (key, upload.file)).collect();
         for file in files.iter_mut() {
-            let key = scenes.get(&file.mailbox).map(|scene| scene.base.key);
-            if key.is_some_and(|key| uploads.contains(&(key, file.id.clone()))) {
+            let sent = |scene: &Scene| uploads.contains(&(scene.base.key, file.id.clone()));
+            let is_read = |scene: &Scene| sent(scene) || scene.lettered.knows(&file.id);
+            if scenes.get(&file.mailbox).is_some_and(is_read) {
                 continue;
             }
             let all = known.get(&file.hash).map_or(&[][..], Vec::as_slice);
@@ -121,12 +132,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 report.note(format!("{place}: {id}: {what}; none of them was set"));
             }
             file.flags = scene.read_as(&file.id, &reading.keywords);
+            scene.lettered.read.insert(file.id.clone());
         }
         Ok(())
     }
 
     /// Reads the table of a mailbox, once.
-    async fn table(
+    pub(super) async fn table(
         &mut self,
         mailbox: &MailboxName,
         tables: &mut Tables,
@@ -157,7 +169,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let mut tables = None;
         for (name, scene) in scenes.iter_mut().filter(|(_, s)| s.fate == Fate::Stays) {
             let strange = |(file, letters): &(&MaildirId, &BTreeSet<u8>)| {
-                !known.contains(&(name, *file)) && !scene.local.letters.name_all(letters)
+                let known = known.contains(&(name, *file)) || scene.lettered.knows(file);
+                !known && !scene.local.letters.name_all(letters)
             };
             let strange = scene.local.carried.iter().filter(strange);
             let strange: Vec<_> = strange.map(|(f, l)| (f.clone(), l.clone())).collect();
@@ -201,7 +214,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 here: &scene.local.letters,
             };
             let own = scene.local.letters.read(letters);
-            if own.difference(&there).is_empty() || scene.relabels.contains_key(file) {
+            let known = scene.relabels.contains_key(file) || scene.lettered.knows(file);
+            if own.difference(&there).is_empty() || known {
                 continue;
             }
             if filed.repeats(&there, &self.local.tables().await?) {
@@ -235,12 +249,16 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let done: BTreeSet<MaildirId> = done.into_iter().collect();
             for file in work.relabels.keys().filter(|file| !done.contains(file)) {
                 work.sound = false;
+                work.letters.remove(file);
                 failed.insert((name.clone(), file.any()));
             }
         }
         if !failed.is_empty() {
             for work in works.values_mut() {
                 leave(work, &failed);
+                let name = work.base.name.clone();
+                let done = |file: &MaildirId| !failed.contains(&(name.clone(), file.any()));
+                work.relabels.retain(|file, _| done(file));
             }
         }
         Ok(())
@@ -250,7 +268,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
 impl Scene {
     /// Takes these for the keywords of a new file, and notes what to change in its name. Answers
     /// with its flags.
-    fn read_as(&mut self, file: &MaildirId, keywords: &Flags) -> Flags {
+    pub fn read_as(&mut self, file: &MaildirId, keywords: &Flags) -> Flags {
         let none = BTreeSet::new();
         let letters = self.local.carried.get(file).unwrap_or(&none);
         let now = self.local.letters.read(letters);
@@ -280,10 +298,7 @@ fn read(
         let own = one.mailbox == &file.mailbox;
         let original = Original {
             agreed: &one.relative.pair.flags,
-            table: match tables.get(one.mailbox) {
-                Some(Known::Table(letters)) => Some(letters),
-                _ => None,
-            },
+            table: tables.get(one.mailbox).and_then(Known::letters),
             same_name: one.relative.pair.file == file.id,
             gone: one.gone,
         };

@@ -6,9 +6,10 @@ use super::account::Account;
 use super::doomed::{Batch, Doomed, batches};
 use super::report::{Ended, Report};
 use super::work::{Work, Works};
-use crate::model::{Id, MaildirId, PairId, Side, Uid};
+use crate::model::{Flags, Id, MaildirId, PairId, Side, Uid};
 use crate::reconcile::Outcome;
 use crate::reconcile::action::DeleteWhy;
+use crate::reconcile::filed::keywords;
 use crate::state::{Buried, Done, Remains};
 use crate::store::{Keep, Removal, Removed, Serve};
 use std::collections::BTreeMap;
@@ -92,6 +93,23 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         ended
     }
 
+    /// Keywords agreed on that have no letter in the mailbox, so that no file there shows them.
+    async fn letterless(&mut self, work: &Work, doomed: &[Doomed]) -> Result<Flags, Ended> {
+        let known: BTreeMap<PairId, &Flags> =
+            work.base.pairs.iter().map(|p| (p.id, &p.flags)).collect();
+        let unseen = doomed.iter().filter_map(|one| {
+            let (agreed, saw) = (known.get(&one.pair.id)?, one.saw.as_ref()?);
+            Some(keywords(&agreed.difference(saw)))
+        });
+        let unseen = unseen.fold(Flags::default(), |all, more| all.union(&more));
+        if unseen.is_empty() {
+            return Ok(unseen);
+        }
+        let letters = self.local.letters(&work.base.name).await?;
+        let letters = letters.unwrap_or_default();
+        Ok(unseen.difference(&letters.read(&letters.of(&unseen))))
+    }
+
     async fn remove_here(&mut self, work: &mut Work, doomed: &[Doomed]) -> Result<Done, Ended> {
         let removal = |d: &Doomed| Removal {
             id: d.pair.file.clone(),
@@ -99,6 +117,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             elsewhere: false,
         };
         let removals: Vec<Removal<MaildirId>> = doomed.iter().map(removal).collect();
+        let letterless = self.letterless(work, doomed).await?;
         let gone = self.local.remove(&work.place(), &removals).await?;
         let gone: BTreeMap<MaildirId, Removed> = gone.into_iter().collect();
         let known: BTreeMap<PairId, _> = work.base.pairs.iter().map(|p| (p.id, p)).collect();
@@ -119,7 +138,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     kin,
                     hash: known.hash,
                     agreed: known.flags.clone(),
-                    here: saw.clone().unwrap_or_else(|| known.flags.clone()),
+                    here: match saw {
+                        Some(saw) => saw.union(&letterless.intersection(&known.flags)),
+                        None => known.flags.clone(),
+                    },
                     path: path.clone(),
                 });
             }

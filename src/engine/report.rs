@@ -73,6 +73,9 @@ pub struct Report {
     pub drift: usize,
     /// Mailboxes that the pass under way could not see as a whole.
     pub(crate) unsettled: BTreeSet<MailboxName>,
+    /// Mailboxes that were not looked into, and of which a file is not where it was known: the next
+    /// pass compares them.
+    pub(crate) incomplete: BTreeSet<MailboxName>,
     /// Mailboxes that the pass under way could not look into, and on which side: what vanished
     /// elsewhere may lie there.
     pub(crate) hidden: BTreeSet<(Side, MailboxName)>,

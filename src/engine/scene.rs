@@ -28,6 +28,26 @@ pub(super) struct Scene {
     pub forgotten: Vec<Pair>,
     /// New files whose letters do not say their keywords here: what to change.
     pub relabels: BTreeMap<MaildirId, FlagChange>,
+    /// What is known of the letters of new files.
+    pub lettered: Lettering,
+}
+
+/// Which new files of a mailbox have letters that are known to be those of its table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Lettering {
+    /// Files that the state has noted.
+    pub noted: BTreeSet<MaildirId>,
+    /// Files whose letters were compared with those of a known message.
+    pub read: BTreeSet<MaildirId>,
+    /// Files that the state has noted and that are gone.
+    pub gone: Vec<MaildirId>,
+}
+
+impl Lettering {
+    /// Whether the letters of a file need not be read any more.
+    pub fn knows(&self, file: &MaildirId) -> bool {
+        self.noted.contains(file) || self.read.contains(file)
+    }
 }
 
 /// What becomes of a mailbox.
@@ -236,6 +256,7 @@ mod tests {
             fate: Fate::Stays,
             forgotten: forgotten.iter().map(|n| pair(*n)).collect(),
             relabels: BTreeMap::new(),
+            lettered: Lettering::default(),
         };
         (mb(name), scene)
     }

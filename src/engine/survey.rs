@@ -45,6 +45,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let Some(astray) = self.find_astray(&scenes, report).await? else {
             return Ok(Survey::first(Vec::new()));
         };
+        self.read_noted_letters(&mut scenes, report).await?;
         let moves = self
             .find_moves((&mut scenes, astray), &overview, report)
             .await?;
@@ -211,7 +212,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             self.state.cursors(Side::Local)?,
         ];
         let [left_remote, left_local] = &cursors;
-        let (keys, due) = (self.state.mailboxes()?, self.due()?);
+        let keys = self.state.mailboxes()?;
+        let due = self.due(&keys, report)?;
         let local = self.listed_here(left_local).await?;
         self.foresee(&local, &keys, &due);
         let remote = self.remote.list(left_remote).await?;
@@ -321,9 +323,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         if scene.quiet {
             report.compared(&base.name, &plan);
         }
-        for note in &plan.notes {
-            report.note(format!("{}: {}: {}", base.name, note.id, note.text));
-        }
+        tell_notes(&base.name, &plan, report);
         let partial = remote.coverage == Coverage::Partial || local.coverage == Coverage::Partial;
         if partial || waits || found.waits {
             report.unsettled.insert(base.name.clone());
@@ -337,6 +337,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         // Until it was compared as a whole, what comes is its past.
         let known = base.key != MailboxKey(0) && self.state.full_at(base.key)? > 0;
         Ok(Work {
+            letters: scene.lettered.to_note(&local, &plan),
             plan,
             planned: 0,
             known,
@@ -347,6 +348,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             kept: BTreeSet::new(),
             unproven: found.unproven,
             relabels: scene.relabels,
+            letters_gone: scene.lettered.gone,
             dim: !dim.is_empty(),
             // Where it cannot be seen, waiting does not end the doubt.
             in_doubt: !found.in_doubt.is_empty() && remote.coverage != Coverage::Partial,
@@ -356,6 +358,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             sound: true,
             base,
         })
+    }
+}
+
+/// Passes on what the plan of a mailbox is to tell the user.
+fn tell_notes(name: &MailboxName, plan: &MailboxPlan, report: &mut Report) {
+    for note in &plan.notes {
+        report.note(format!("{name}: {}: {}", note.id, note.text));
     }
 }
 

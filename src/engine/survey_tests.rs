@@ -37,6 +37,7 @@ fn what_moved_in_or_out_of_a_mailbox_keeps_its_cursors_where_they_are() {
             fate: Fate::Stays,
             forgotten: Vec::new(),
             relabels: BTreeMap::new(),
+            lettered: Default::default(),
         };
         (mb(name), scene)
     };

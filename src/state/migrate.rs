@@ -149,6 +149,17 @@ const STEPS: &[Step] = &[
 ",
         |_| Ok(()),
     ),
+    (
+        "
+    CREATE TABLE lettered (
+        mailbox  INTEGER NOT NULL REFERENCES mailbox (id) ON DELETE CASCADE,
+        file     BLOB NOT NULL,
+        keywords TEXT NOT NULL,
+        PRIMARY KEY (mailbox, file)
+    ) STRICT, WITHOUT ROWID;
+",
+        |_| Ok(()),
+    ),
 ];
 
 /// The version that [`SCHEMA`] is.

@@ -4,11 +4,11 @@
 //! pairs, cursors), [`sketch`] (those in short), [`mailboxes`] (how they come and go), [`names`]
 //! (of files, in fewer bytes), [`homes`] (names of mailboxes), [`outcome`] (how pairs change),
 //! [`left`] (where the sides were left), [`kindred`] (the same message elsewhere), [`keywords`]
-//! (that the server refused), [`proof`] (whether UIDs mean what they meant), [`suspects`] (at
-//! which messages the connection broke), [`intents`] (uploads
-//! under way), [`held`] (what waits for the user), [`history`], [`charges`] (deletions of a day),
-//! [`unseen`] (what cannot be looked into), [`lock`] (one process per account), [`drive`] (where it
-//! lies), [`private`] (files that only the user can read).
+//! (that the server refused), [`lettered`] (files of which the letters were read), [`proof`]
+//! (whether UIDs mean what they meant), [`suspects`] (at which messages the connection broke),
+//! [`intents`] (uploads under way), [`held`] (what waits for the user), [`history`], [`charges`]
+//! (deletions of a day), [`unseen`] (what cannot be looked into), [`lock`] (one process per
+//! account), [`drive`] (where it lies), [`private`] (files that only the user can read).
 //!
 //! Calls block; an account lives on a thread of its own (decision 0003). Every public method that
 //! writes is one transaction.
@@ -32,6 +32,8 @@ mod left;
 mod kindred;
 
 mod keywords;
+
+mod lettered;
 
 mod proof;
 
@@ -60,6 +62,7 @@ pub use history::{Change, HistoryRow, Remains, RunRow};
 pub use intents::{Source, Upload};
 pub use kindred::{Buried, Equal, Relative};
 pub use left::Left;
+pub use lettered::Lettered;
 pub use lock::Lock;
 pub use outcome::{Done, Moved};
 pub use proof::{Compared, Doubt, Proof};

@@ -252,8 +252,7 @@ fn rewrite(db: &Connection, moved: &[Moved]) -> Result<(), rusqlite::Error> {
         let file = one.file.clone().unwrap_or(pair.file);
         unaside(db, one.to, &AnyId::Remote(one.uid))?;
         unaside(db, one.to, &AnyId::Local(file.clone()))?;
-        db.prepare_cached("DELETE FROM upload WHERE mailbox = ?1 AND file = ?2")?
-            .execute(params![one.to.0, file.as_bytes()])?;
+        end_notes(db, one.to, &file)?;
         let sql =
             "INSERT INTO pair (id, mailbox, uid, file, flags, keywords, hash, size, kin, stamp,
                                      unproven)
@@ -300,8 +299,7 @@ fn record_pair(
     }
     unaside(db, key, &AnyId::Remote(*uid))?;
     unaside(db, key, &AnyId::Local(file.clone()))?;
-    db.prepare_cached("DELETE FROM upload WHERE mailbox = ?1 AND file = ?2")?
-        .execute(params![key.0, file.as_bytes()])?;
+    end_notes(db, key, file)?;
     let sql = "INSERT INTO pair (mailbox, uid, file, flags, keywords, hash, size, kin, stamp)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     let size = i64::try_from(*size).unwrap_or(i64::MAX);
@@ -377,6 +375,18 @@ fn forget_suspects(db: &Connection, done: &Done) -> Result<(), rusqlite::Error> 
             db.prepare_cached(sql)?
                 .execute(params![done.key.0, &uid[..], file])?;
         }
+    }
+    Ok(())
+}
+
+/// Forgets what was noted of a file that is one of a pair from now on.
+fn end_notes(db: &Connection, key: MailboxKey, file: &MaildirId) -> Result<(), rusqlite::Error> {
+    for sql in [
+        "DELETE FROM upload WHERE mailbox = ?1 AND file = ?2",
+        "DELETE FROM lettered WHERE mailbox = ?1 AND file = ?2",
+    ] {
+        db.prepare_cached(sql)?
+            .execute(params![key.0, file.as_bytes()])?;
     }
     Ok(())
 }

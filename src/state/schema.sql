@@ -134,6 +134,16 @@ CREATE TABLE refused_keyword (
     PRIMARY KEY (mailbox, keyword)
 ) STRICT, WITHOUT ROWID;
 
+-- A new file that is no half of a pair yet and has the letters of its mailbox: the name of a file does
+-- not tell for which mailbox its letters were written.
+CREATE TABLE lettered (
+    mailbox  INTEGER NOT NULL REFERENCES mailbox (id) ON DELETE CASCADE,
+    file     BLOB NOT NULL,
+    -- The keywords that the letters said when they were read, separated by spaces.
+    keywords TEXT NOT NULL,
+    PRIMARY KEY (mailbox, file)
+) STRICT, WITHOUT ROWID;
+
 -- An upload whose outcome is not known yet: the one step that must not simply be repeated.
 -- Written before the first byte is sent, gone in the transaction that records the pair. Copies and
 -- moves on the server are uploads without a body.

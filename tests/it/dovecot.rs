@@ -2,6 +2,7 @@
 //! administrator's hand.
 
 mod moves;
+mod sessions;
 
 use crate::anywhere::*;
 use crate::support::dovecot::*;

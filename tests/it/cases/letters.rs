@@ -306,3 +306,105 @@ fn a_lost_table_removes_no_keyword() {
         "A: msg(work) new(work); B: other(todo); C: ; INBOX: ",
     );
 }
+
+const NEW: &[u8] = b"Subject: new\r\n\r\nnew\r\n";
+
+/// The file was there before the message of the other mailbox came, so it is no copy of it. A run
+/// that is cut between the two leaves the file new, and the message known.
+#[test]
+fn a_file_that_was_there_first_keeps_its_keywords() {
+    row(
+        "new in two mailboxes",
+        tables,
+        |w| {
+            w.local.add(&mb("B"), NEW, todo());
+            w.remote.add(&mb("A"), NEW, work());
+        },
+        "A: msg(work) new(work); B: new(todo) other(todo); C: ; INBOX: ",
+    );
+}
+
+/// Its letters were read in the mailbox where it was to be uploaded, whether it arrived or not.
+#[test]
+fn a_file_moved_after_its_upload_was_cut_keeps_its_keywords() {
+    for tells in [true, false] {
+        for at in 1..40 {
+            for to in ["B", "C"] {
+                let mut w = tables();
+                w.remote.inner.borrow_mut().tells = tells;
+                let file = w.local.add(&mb("A"), NEW, work());
+                w.sync_cut(at);
+                let uploads = w.state.lettered().unwrap();
+                if uploads.is_empty() || !w.local.ids(&mb("A")).contains(&file) {
+                    continue;
+                }
+                w.local.shift(&mb("A"), &file, &mb(to));
+                w.sync_ok();
+                let all = w.remote.view()[to].clone();
+                let new = ("Subject: new\r\n\r\nnew\r\n".to_owned(), "work".to_owned());
+                assert!(all.contains(&new), "{tells} {at} {to}: {all:?}");
+                w.assert_equal_sides(&format!("{tells} {at} {to}"));
+                w.sync_idle();
+            }
+        }
+    }
+}
+
+/// With `pull` a file that was moved is no half of a pair. Its letters are read once.
+#[test]
+fn a_file_moved_against_the_direction_can_be_tagged() {
+    for (copies, to) in [(false, "B"), (true, "B"), (false, "C"), (true, "C")] {
+        let mut w = tables();
+        w.policy.direction = Direction::Pull;
+        let file = match copies {
+            false => moved(&mut w, to),
+            true => copied(&mut w, to),
+        };
+        let has = |w: &TwoSides, want: &str| {
+            let inner = w.local.inner.borrow();
+            let message = &inner.boxes[&mb(to)].messages[&file];
+            let now = (message.flags.to_string(), message.stale.len());
+            assert_eq!(now, (want.to_owned(), 0), "{copies} {to}");
+        };
+        w.sync_ok();
+        has(&w, "work");
+        w.sync_idle();
+        w.local.edit(&mb(to), &file, |f| *f = f.union(&todo()));
+        w.sync_ok();
+        has(&w, "todo work");
+        w.local.edit(&mb(to), &file, |f| *f = Flags::default());
+        w.sync_ok();
+        has(&w, "");
+        w.sync_idle();
+    }
+}
+
+/// A keyword without a letter is not seen on disk, and nobody removed it.
+#[test]
+fn a_keyword_without_a_letter_comes_back_from_quarantine() {
+    let prepare = || {
+        let mut w = TwoSides::new();
+        w.remote.create(&mb("A"));
+        w.local.inner.borrow_mut().stores = FlagMask::Only(Flags::system());
+        w.remote.add(&inbox(), BODY, work());
+        w.remote.add(&inbox(), OTHER, Flags::default());
+        w.sync_ok();
+        let uid = w.remote.ids(&inbox())[0];
+        let message = w.remote.inner.borrow().boxes[&inbox()].messages[&uid].clone();
+        w.remote.delete(&inbox(), &uid);
+        w.sync_ok();
+        w.remote
+            .inner
+            .borrow_mut()
+            .boxes
+            .get_mut(&mb("A"))
+            .unwrap()
+            .put_as(Uid::FIRST, message);
+        w
+    };
+    let mut w = prepare();
+    let report = w.sync_ok();
+    assert_eq!(report.moved_local, 1, "{report:?}");
+    assert_eq!(show(&w.remote.view()), "A: msg(work); INBOX: other()");
+    w.sync_idle();
+}

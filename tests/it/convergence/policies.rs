@@ -5,12 +5,13 @@
 //! * no content is gone that lay on a side or in quarantine,
 //! * what lies on one side only and is no half of a pair stays there,
 //! * a side to which nothing may travel is as it was,
-//! * on a side to which no deletion may travel there is as much of each content as before.
+//! * on a side to which no deletion may travel there is as much of each content as before,
+//! * what a server lost that was put back from a backup stays on disk.
 
 use super::reference::Before;
 use super::users::{self, Chance, Renamed, Users};
 use super::{short, tell};
-use crate::support::memory::{Inner, Memory, MemoryId};
+use crate::support::memory::{Box_, Inner, Memory, MemoryId};
 use crate::support::world::TwoSides;
 use mailtide::model::*;
 use mailtide::reconcile::{Direction, Travel};
@@ -37,6 +38,8 @@ struct Met {
     lone: usize,
     /// The same, and one of them was set aside.
     aside: usize,
+    /// The server lost messages that the disk has.
+    restored: usize,
 }
 
 struct Run {
@@ -44,6 +47,12 @@ struct Run {
     users: Users,
     /// What was renamed in this round: the state does not know of it yet.
     renamed: Option<Renamed>,
+    /// For what concerns backups: the users do the same with them and without.
+    luck: Chance,
+    /// A mailbox as it was some time ago.
+    backup: Option<(MailboxName, Box_<Uid>)>,
+    /// Contents on disk that the server lost in this round, and that nobody deleted.
+    lost: BTreeSet<Vec<u8>>,
     seed: u64,
     met: Met,
 }
@@ -65,6 +74,8 @@ impl Run {
         w.local.inner.borrow_mut().deltas = false;
         w.remote.inner.borrow_mut().tells = !chance.one_in(4);
         w.remote.inner.borrow_mut().marks = chance.one_in(5);
+        let mut luck = Chance::new(seed ^ 0xbac4);
+        w.remote.inner.borrow_mut().constant = luck.one_in(4);
         let mut users = Users::new(chance, false);
         users.settle(&w);
         let met = Met::default();
@@ -72,6 +83,9 @@ impl Run {
             w,
             users,
             renamed: None,
+            luck,
+            backup: None,
+            lost: BTreeSet::new(),
             seed,
             met,
         }
@@ -163,6 +177,43 @@ impl Run {
         false
     }
 
+    fn back_up(&mut self) {
+        let names = self.w.remote.names();
+        let name = names[self.luck.below(names.len())].clone();
+        let backup = self.w.remote.backup(&name);
+        self.backup = Some((name, backup));
+    }
+
+    /// The server is put back from a backup, and new mail comes.
+    fn restore(&mut self) {
+        let Some((name, backup)) = self.backup.take() else {
+            return;
+        };
+        let remote = self.w.remote.inner.borrow();
+        let Some(now) = remote.boxes.get(&name).filter(|b| b.epoch == backup.epoch) else {
+            return;
+        };
+        let kept: BTreeSet<&Vec<u8>> = backup.messages.values().map(|m| &m.body).collect();
+        let local = self.w.local.inner.borrow();
+        let here = local.boxes.get(&name).map(|b| &b.messages);
+        let key = self.w.state.mailbox_key(&name).unwrap();
+        let pairs = key.map(|key| self.w.state.base(key).unwrap().pairs);
+        let lost = pairs.into_iter().flatten().filter_map(|pair| {
+            let (far, near) = (now.messages.get(&pair.uid)?, here?.get(&pair.file)?);
+            let marked = far.flags.has(SystemFlag::Deleted);
+            let same = far.body == near.body && !marked && !kept.contains(&far.body);
+            same.then(|| far.body.clone())
+        });
+        self.lost = lost.collect();
+        drop((remote, local));
+        self.met.restored += self.lost.len().min(1);
+        self.w.remote.restore(&name, backup);
+        if self.luck.one_in(2) {
+            let body = self.users.body();
+            self.w.remote.add(&name, &body, Flags::default());
+        }
+    }
+
     fn snapshot(&mut self) -> Snapshot {
         let (remote, local) = (self.w.remote.inner.borrow(), self.w.local.inner.borrow());
         let (mut uids, mut files) = (BTreeSet::new(), BTreeSet::new());
@@ -217,6 +268,12 @@ impl Run {
         };
         let lost: Vec<_> = before.bodies.difference(&after.bodies).collect();
         assert!(lost.is_empty(), "{what}: lost {:?}", show(lost));
+        let gone = self
+            .lost
+            .iter()
+            .filter(|b| !after.counts[1].contains_key(*b));
+        let gone: Vec<_> = gone.collect();
+        assert!(gone.is_empty(), "{what}: restored, gone {:?}", show(gone));
         for (n, side) in [Side::Remote, Side::Local].into_iter().enumerate() {
             let gone = |body: &&Vec<u8>| !after.counts[n].contains_key(*body);
             let gone: Vec<_> = before.lone[n].iter().filter(gone).collect();
@@ -243,6 +300,10 @@ impl Run {
         let before = self.before();
         self.users.begin(&before);
         self.renamed = None;
+        self.lost.clear();
+        if self.luck.one_in(3) {
+            self.back_up();
+        }
         if !(self.users.chance.one_in(2) && self.drop_other_half()) {
             for _ in 0..self.users.chance.below(5) {
                 self.users.act(&self.w);
@@ -251,6 +312,9 @@ impl Run {
                 self.trouble();
             }
             self.renamed = self.users.rename(&self.w, &before);
+        }
+        if self.luck.one_in(4) {
+            self.restore();
         }
         tell(&self.w, &format!("{:?}, users are done", self.w.policy));
         if self.users.chance.one_in(3) {
@@ -321,6 +385,7 @@ fn policies_that_change_lose_nothing() {
             Ok(more) => {
                 met.lone += more.lone;
                 met.aside += more.aside;
+                met.restored += more.restored;
             }
             Err(panic) => {
                 eprintln!("repeat with MAILTIDE_SEED={seed}");
@@ -329,6 +394,7 @@ fn policies_that_change_lose_nothing() {
         }
     }
     let least = (total / 50) as usize;
-    assert!(met.lone >= least && met.aside >= least, "{met:?}");
+    let all = [met.lone, met.aside, met.restored];
+    assert!(all.iter().all(|n| *n >= least), "{met:?}");
     eprintln!("{met:?} in {total} runs");
 }

@@ -398,6 +398,7 @@ pub fn unmark(w: &TwoSides) {
 }
 
 /// Files have the letters of the mailboxes they lie in: what they mean is known without a state.
+/// Letters that say by the table of another mailbox what the server says were written for that one.
 pub fn translate(w: &TwoSides) {
     for name in w.local.names() {
         for id in w.local.ids(&name) {
@@ -407,6 +408,32 @@ pub fn translate(w: &TwoSides) {
                     message.flags = meant;
                 }
             });
+            if let Some(there) = told_there(w, &name, &id) {
+                w.local.change(&name, &id, |message| {
+                    let own = keywords(&message.flags);
+                    message.meant = Some(message.flags.difference(&own).union(&there));
+                });
+            }
         }
     }
+}
+
+fn keywords(flags: &Flags) -> Flags {
+    let all = flags.keywords().filter(|k| **k != Keyword::forwarded());
+    Flags::from_parts(0, all.cloned())
+}
+
+/// The keywords of the same message there, if the letters of a file say them by the table of
+/// another mailbox, and something else by that of its own.
+fn told_there(w: &TwoSides, name: &MailboxName, id: &MaildirId) -> Option<Flags> {
+    let (remote, local) = (w.remote.inner.borrow(), w.local.inner.borrow());
+    let message = &local.boxes[name].messages[id];
+    let own = keywords(&message.flags);
+    let letters = local.boxes[name].table.of(&own);
+    let mut there = remote.boxes.get(name)?.messages.values();
+    let there = keywords(&there.find(|m| m.body == message.body)?.flags);
+    let says = |table: &Letters| table.name_all(&letters) && table.read(&letters) == there;
+    let elsewhere = local.boxes.values().any(|b| says(&b.table));
+    let differs = !own.difference(&there).is_empty();
+    (differs && !letters.is_empty() && elsewhere).then_some(there)
 }

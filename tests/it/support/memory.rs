@@ -120,6 +120,8 @@ pub struct Inner<I: Ord> {
     pub moves_by_copy: bool,
     /// No other mailbox can have the identity of one.
     pub proves: bool,
+    /// Gives all mailboxes one UIDVALIDITY.
+    pub constant: bool,
     /// Mailboxes that are not renamed.
     pub stuck: BTreeSet<MailboxName>,
     /// Names that only hold others, of which it says that something changed.
@@ -220,6 +222,7 @@ impl<I: MemoryId> Memory<I> {
             objects: false,
             moves_by_copy: false,
             proves: I::SIDE == Side::Local,
+            constant: false,
             stuck: BTreeSet::new(),
             containers: BTreeSet::new(),
             counts: Default::default(),
@@ -256,7 +259,10 @@ impl<I: MemoryId> Memory<I> {
     pub fn create(&self, name: &MailboxName) {
         let mut inner = self.inner.borrow_mut();
         inner.epochs += 1;
-        let epoch = inner.epochs;
+        let epoch = match inner.constant {
+            true => 1,
+            false => inner.epochs,
+        };
         inner
             .boxes
             .entry(name.clone())
