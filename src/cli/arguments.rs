@@ -165,18 +165,28 @@ pub struct Undo {
     /// Accounts [default: all]
     #[arg(value_name = "ACCOUNT")]
     pub accounts: Vec<String>,
-    /// The run with this number [default: the last that deleted something or changed flags]
+    /// The run with this number [default: the last that deleted something or changed flags, there
+    /// where --mailbox and --message say]
     #[arg(long, value_name = "ID", conflicts_with = "since")]
     pub run: Option<i64>,
     /// All runs since then: 2026-11-23, "2026-11-23 14:00", or so long ago: 2h
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
+    /// Only in mailboxes that match (`*` anything, `%` all but `/`); may be given several times
+    #[arg(long, value_name = "PATTERN")]
+    pub mailbox: Vec<String>,
+    /// Only this message: its UID or the name of its file, as `history` shows it
+    #[arg(long, value_name = "MESSAGE")]
+    pub message: Option<String>,
     /// Only list the last runs
-    #[arg(long, conflicts_with_all = ["since", "run", "yes"])]
+    #[arg(long, conflicts_with_all = ["since", "run", "yes", "mailbox", "message"])]
     pub list: bool,
     /// Do it, and sync; without this it is only shown
     #[arg(long)]
     pub yes: bool,
+    /// Print one JSON object for each account
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `history`

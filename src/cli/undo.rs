@@ -1,14 +1,15 @@
 //! `mailtide undo`: shows what it takes to take back what runs did, and does it when told to.
 
 use super::arguments::{Arguments, Undo};
-use super::print::{self, say};
+use super::print::{self, say, say_object};
 use super::status;
 use crate::config;
-use crate::daemon::undo::{Step, What, plan, taken_back};
-use crate::daemon::{self, AskError, Errand, Keyring, Opened, Request, Told, Writes, ask};
+use crate::daemon::undo::{Plan, Runs, Step, What, plan, taken_back};
+use crate::daemon::{self, AskError, Errand, Keyring, Opened, Request, Told, Writes, ask, count};
 use crate::engine::{Silent, Stop};
 use crate::state::RunRow;
 use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -63,46 +64,72 @@ async fn one(
     // the one and then the other just now. What is done asks.
     let state_dir = config.state_dir_of(&name);
     let mut opened = Opened::new(keyring.clone(), state_dir, Writes::None, 1)?;
-    let runs = opened.state.runs(20)?;
     if command.list {
-        runs.iter()
-            .for_each(|run| say(format!("{name}: {}", shown(run))));
+        list(&name, &opened.state.runs(20)?, command.json)?;
         return Ok(status::OK);
     }
-    let takes_back = |run: &&RunRow| run.deleted + run.flags > 0;
-    let last = runs.iter().find(takes_back).map(|run| run.run);
-    let what = match (command.run, since) {
-        (None, Some(at)) => What::Since(at),
-        (run, _) => What::Run(run.or(last).unwrap_or(i64::MAX)),
+    let runs = match (command.run, since) {
+        (Some(run), _) => Runs::Run(run),
+        (None, Some(at)) => Runs::Since(at),
+        (None, None) => Runs::Last,
+    };
+    let mut what = What {
+        runs,
+        mailboxes: command.mailbox.clone(),
+        message: command.message.clone(),
     };
     opened.enter()?; // a Maildir that is not there has nothing in quarantine
-    let steps = plan(&what, &opened.state, &opened.local)?;
+    let plan = plan(&what, &opened.state, &opened.local)?;
     drop(opened);
-    show(&name, &steps);
+    if let Some(run) = plan.run {
+        // What was shown is what is done.
+        what.runs = Runs::Run(run);
+    }
     let possible = |step: &&Step| !matches!(step, Step::Cannot { .. });
-    if steps.iter().filter(possible).count() == 0 {
-        say(format!(
-            "{name}: nothing to undo; mailtide undo --list shows what runs did"
-        ));
-        return Ok(status::OK);
-    }
-    if !command.yes {
-        say(format!(
-            "{name}: nothing was changed; do it with: mailtide undo --yes (same arguments)"
-        ));
-        return Ok(status::OK);
-    }
-    let told = match by_watcher(config, &name, &what)? {
-        Some(told) => told,
-        None => alone(config, keyring, &what, stop).await?,
+    let possible = plan.steps.iter().any(|step| possible(&step));
+    let told = match possible && command.yes {
+        false => None,
+        true => {
+            if !command.json {
+                show(&name, &plan);
+            }
+            Some(match by_watcher(config, &name, &what)? {
+                Some(told) => told,
+                None => alone(config, keyring, &what, (stop, command.json)).await?,
+            })
+        }
     };
-    for note in &told.notes {
-        say(format!("{name}: {note}"));
+    if command.json {
+        say_object(&object(&name, &plan, told.as_ref()))?;
     }
-    print::troubles(&told);
-    print::held(&told);
-    say(print::summary(&told));
-    Ok(print::exit_status(&[told]))
+    match &told {
+        Some(told) => done(told, command.json),
+        None if command.json => {}
+        None => {
+            show(&name, &plan);
+            say(match possible {
+                false => {
+                    format!("{name}: nothing to undo; mailtide undo --list shows what runs did")
+                }
+                true => format!(
+                    "{name}: nothing was changed; do it with: mailtide undo --yes (same arguments)"
+                ),
+            });
+        }
+    }
+    Ok(told.map_or(status::OK, |told| print::exit_status(&[told])))
+}
+
+/// Prints what became of it.
+fn done(told: &Told, json: bool) {
+    print::troubles(told);
+    print::held(told);
+    if !json {
+        for note in &told.notes {
+            say(format!("{}: {note}", told.account));
+        }
+        say(print::summary(told));
+    }
 }
 
 /// An account that a watcher keeps is its affair.
@@ -129,7 +156,7 @@ async fn alone(
     config: &config::Config,
     keyring: Rc<Keyring>,
     what: &What,
-    stop: &Stop,
+    (stop, quiet): (&Stop, bool),
 ) -> Result<Told> {
     let name = keyring.account().name.clone();
     let connections = keyring.account().connections;
@@ -140,33 +167,74 @@ async fn alone(
         connections,
     )?;
     let began = Instant::now();
-    // Said before the server is asked: that may fail.
-    say(format!(
-        "{name}: {}",
-        taken_back(opened.take_back(what).await?)
-    ));
+    let count = opened.take_back(what).await?;
+    if !quiet {
+        // Said before the server is asked: that may fail.
+        say(format!("{name}: {}", taken_back(count)));
+    }
     let report = opened.cycle(Errand::default(), &Silent, stop).await?;
     opened.hang_up().await;
     Ok(Told::of(&name, &report, began.elapsed().as_secs_f64()))
 }
 
+fn list(name: &str, runs: &[RunRow], json: bool) -> Result<()> {
+    for run in runs {
+        match json {
+            false => say(format!("{name}: {}", shown(run))),
+            true => say_object(&json!({
+                "account": name,
+                "run": run.run,
+                "at": run.at,
+                "changes": run.changes,
+                "deleted": run.deleted,
+                "mailboxes_deleted": run.mailboxes,
+                "flags": run.flags,
+                "restored": run.restored,
+                "undo": run.undo,
+            }))?,
+        }
+    }
+    Ok(())
+}
+
 fn shown(run: &RunRow) -> String {
     let at = jiff::Timestamp::from_second(run.at).unwrap_or_default();
     let at = at.to_zoned(jiff::tz::TimeZone::system());
-    format!(
+    let mut text = format!(
         "run {} of {}: {} changes, {} deleted, {} with other flags",
         run.run,
         at.strftime("%Y-%m-%d %H:%M:%S"),
         run.changes,
         run.deleted,
         run.flags
-    )
+    );
+    if run.mailboxes > 0 {
+        text = format!("{text}, {} deleted", count_of(run.mailboxes, "mailboxes"));
+    }
+    if run.undo {
+        text = format!(
+            "{text}; took back what others did, {} restored",
+            run.restored
+        );
+    }
+    text
 }
 
-fn show(name: &str, steps: &[Step]) {
-    for step in steps {
+fn count_of(number: i64, things: &str) -> String {
+    count(usize::try_from(number).unwrap_or(0), things)
+}
+
+fn show(name: &str, plan: &Plan) {
+    if let Some(run) = plan.run {
+        say(format!("{name}: run {run}:"));
+    }
+    for step in &plan.steps {
         let line = match step {
+            Step::Create { mailbox } => format!("{mailbox}: create the mailbox again"),
             Step::PutBack { mailbox, what, .. } => format!("{mailbox}: put back {what}"),
+            Step::TakeAway { mailbox, file } => {
+                format!("{mailbox}: {file}, which was put back, goes into quarantine again")
+            }
             Step::Flags {
                 mailbox,
                 file,
@@ -176,4 +244,45 @@ fn show(name: &str, steps: &[Step]) {
         };
         say(format!("{name}: {line}"));
     }
+}
+
+/// The object of `--json`.
+fn object(name: &str, plan: &Plan, told: Option<&Told>) -> Value {
+    let step = |step: &Step| match step {
+        Step::Create { mailbox } => json!({ "do": "create", "mailbox": mailbox.to_string() }),
+        Step::PutBack {
+            mailbox,
+            kept,
+            what,
+        } => json!({
+            "do": "put-back",
+            "mailbox": mailbox.to_string(),
+            "kept": kept.path.escape_ascii().to_string(),
+            "what": what,
+        }),
+        Step::TakeAway { mailbox, file } => json!({
+            "do": "take-away",
+            "mailbox": mailbox.to_string(),
+            "file": file.as_bytes().escape_ascii().to_string(),
+        }),
+        Step::Flags {
+            mailbox,
+            file,
+            change,
+        } => json!({
+            "do": "flags",
+            "mailbox": mailbox.to_string(),
+            "file": file.as_bytes().escape_ascii().to_string(),
+            "change": change.to_string(),
+        }),
+        Step::Cannot { what } => json!({ "do": "cannot", "what": what }),
+    };
+    let steps: Vec<Value> = plan.steps.iter().map(step).collect();
+    json!({
+        "account": name,
+        "run": plan.run,
+        "steps": steps,
+        "done": told.is_some(),
+        "sync": told,
+    })
 }

@@ -8,6 +8,7 @@ use crate::engine::report::Ended;
 use crate::engine::{Account, Observer, Options, Reach, Report, Silent, Stop, Verified, World};
 use crate::imap::ImapStore;
 use crate::maildir::MaildirStore;
+use crate::reconcile::retention;
 use crate::state::{Lock, State};
 use crate::store::StoreError;
 use std::path::Path;
@@ -128,7 +129,7 @@ impl Opened {
                 report.trouble(None, &StoreError::Retry(error.to_string()));
             }
             if clean {
-                self.purge(&mut report)?;
+                self.purge(&mut report);
             }
         }
         Ok(report)
@@ -139,8 +140,11 @@ impl Opened {
     pub async fn take_back(&mut self, what: &undo::What) -> Result<usize, OpenError> {
         let done = async {
             self.make_ready()?;
-            let steps = undo::plan(what, &self.state, &self.local)?;
-            undo::carry_out(&steps, &mut self.state, &mut self.local).await
+            let plan = undo::plan(what, &self.state, &self.local)?;
+            let steps = &plan.steps;
+            let done = undo::carry_out(steps, &mut self.state, &mut self.local, open::now()).await;
+            open::settle(&mut self.state, &self.local)?;
+            done
         };
         let done = done.await;
         self.maildir_lock = None;
@@ -260,20 +264,37 @@ impl Opened {
     }
 
     /// Empties the quarantine of what has been there long enough.
-    fn purge(&mut self, report: &mut Report) -> Result<(), OpenError> {
-        let kept = self.keyring.account().quarantine_days;
-        match self.local.purge(kept) {
+    fn purge(&mut self, report: &mut Report) {
+        match self.purge_days() {
             Ok(days) => {
                 let emptied = |day| format!("quarantine of {day} was emptied: its time is over");
                 report.notes.extend(days.iter().map(emptied));
-                if !days.is_empty() {
-                    let kept = i64::from(kept) * 24 * 3600;
-                    self.state.unbury_before(open::now() - kept)?;
-                }
             }
             Err(error) => tracing::warn!(%error, "the quarantine could not be emptied"),
         }
-        Ok(())
+    }
+
+    /// Removes the days that were kept long enough, and says which. Where nothing is in quarantine,
+    /// and nothing aged, nothing is written.
+    fn purge_days(&mut self) -> Result<Vec<String>, OpenError> {
+        let there = self.local.days_in_quarantine()?;
+        let known = self.state.kept_days()?;
+        if there.is_empty() && known.is_empty() {
+            return Ok(Vec::new());
+        }
+        let now = open::moment();
+        let (mut days, seen) = self.state.seen_days(now.date)?;
+        let new = days.is_new(&now, seen);
+        days.count += i64::from(new);
+        let today = self.local.quarantine_day();
+        let mut ages = retention::ages(&known, &there, &today, days.count);
+        let over = retention::over(&ages, days.count, self.keyring.account().quarantine_days);
+        self.local.purge(&over)?;
+        ages.retain(|day, _| !over.contains(day));
+        let new = new.then_some((&now, days.count));
+        self.state.note_days((&known, &ages), new)?;
+        self.state.unbury_days(&over)?;
+        Ok(over)
     }
 
     /// Uses so many connections from now on, and the secret of the day.

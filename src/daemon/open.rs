@@ -8,6 +8,7 @@ use crate::imap::{
 };
 use crate::maildir::{Claim, Disk, Kernel, Layout, MaildirStore, Owner, lock_path};
 use crate::reconcile::Direction;
+use crate::reconcile::retention::Moment;
 use crate::state::{Lock, Memory, State, StateError, network_drive};
 use crate::store::StoreError;
 use std::collections::hash_map::RandomState;
@@ -22,6 +23,9 @@ pub enum OpenError {
     /// There is no such account in the configuration.
     #[error("{0}")]
     NoAccount(String),
+    /// There was no such run.
+    #[error("{0}")]
+    NoRun(String),
     /// The configuration, or the secret it names.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -393,6 +397,17 @@ pub fn now() -> i64 {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// The moment, by the clock and by what nobody sets.
+pub fn moment() -> Moment {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    let uptime = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Moment {
+        date: now().div_euclid(24 * 3600),
+        boot: boot.unwrap_or_default().trim().to_owned(),
+        uptime: uptime.tv_sec,
+    }
 }
 
 /// A number that nobody can foresee: the standard library's hasher is seeded by the system.

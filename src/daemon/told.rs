@@ -289,9 +289,10 @@ pub fn failed(error: &super::OpenError) -> Report {
         }
         OpenError::State(StateError::Locked { .. }) => Severity::Temporary,
         OpenError::State(_) => Severity::Partial,
-        OpenError::Config(_) | OpenError::NoAccount(_) | OpenError::Directory { .. } => {
-            Severity::Configuration
-        }
+        OpenError::Config(_)
+        | OpenError::NoAccount(_)
+        | OpenError::NoRun(_)
+        | OpenError::Directory { .. } => Severity::Configuration,
     };
     let (mailbox, text) = (None, error.to_string());
     report.errors.push(engine::Trouble {

@@ -169,6 +169,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                         "from {file}, whose upload was cut; it was moved to {place} since"
                     ),
                     kept: None,
+                    flags: None,
                 };
                 self.state.apply(was.base.key, &[outcome], &[change])?;
                 // Where neither side changes any more, a look would take the file to be there.

@@ -205,7 +205,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 }
 
-fn line(name: &MailboxName, side: Side, what: &'static str) -> Change {
+/// A line of history that tells of a mailbox.
+pub(super) fn line(name: &MailboxName, side: Side, what: &'static str) -> Change {
     Change {
         mailbox: name.clone(),
         side,
@@ -213,5 +214,6 @@ fn line(name: &MailboxName, side: Side, what: &'static str) -> Change {
         message: None,
         why: String::new(),
         kept: None,
+        flags: None,
     }
 }

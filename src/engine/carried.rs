@@ -11,7 +11,7 @@ use super::rematch::HashSink;
 use super::report::{Ended, Report};
 use super::scene::{Fate, Files, Scene, Scenes, whereabouts};
 use crate::model::{
-    ContentHash, Id, Kin, MailboxKey, MailboxName, MaildirId, PairId, Side, SystemFlag, Uid,
+    ContentHash, Flags, Id, Kin, MailboxKey, MailboxName, MaildirId, PairId, Side, SystemFlag, Uid,
 };
 use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::Whereabouts;
@@ -362,12 +362,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         let there = target.remote.seen.get(&now).cloned().flatten();
         let here = scene.local.seen.get(file).cloned().flatten();
-        let flags = there.unwrap_or_default();
         let outcome = Outcome::Paired {
             uid,
             file: file.clone(),
             // What only one side has was set since.
-            flags: flags.intersection(&here.unwrap_or_default()),
+            flags: held(there).intersection(&held(here)),
             hash: doubt.hash,
             size: doubt.size,
             stamp: None,
@@ -381,13 +380,18 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             message: Some(uid.any()),
             why: format!("from {file}, whose upload was cut; it was moved there to {place} since"),
             kept: None,
+            flags: None,
         };
         let moved: Vec<Moved> = renamed.into_iter().map(|(_, moved)| moved).collect();
-        let beside = Some((scene.base.key, &outcome));
-        self.state.move_and_pair(&moved, beside, &[change])?;
+        let pair = Some((scene.base.key, &outcome));
+        self.state.move_and_pair(&moved, pair, &[change])?;
         // Where neither side changes any more, a look would take the message to be there.
         Ok(self.state.look_anew(scene.base.key)?)
     }
+}
+
+fn held(flags: Option<Flags>) -> Flags {
+    flags.unwrap_or_default()
 }
 
 /// What the server was to move waits, and all of its content.

@@ -116,6 +116,7 @@ fn unlinked(name: &MailboxName, pair: &Pair) -> Change {
         message: Some(pair.file.any()),
         why: format!("{} has another content; both are kept", pair.uid),
         kept: None,
+        flags: None,
     }
 }
 

@@ -48,6 +48,7 @@ pub(super) fn change(
         message: Some(id),
         why: format!("from {from}"),
         kept: None,
+        flags: None,
     }
 }
 

@@ -183,6 +183,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             message: Some(uid.any()),
             why: format!("from {}; the run that moved it there was cut", cut.home),
             kept: None,
+            flags: None,
         };
         if !original {
             let moved = Moved {

@@ -7,7 +7,7 @@ use super::report::{Ended, Report};
 use super::work::{Work, Works};
 use crate::model::{FlagChange, Flags, Id, MailboxName, MaildirId, Side, SystemFlag, Uid};
 use crate::reconcile::{Action, Outcome, PairRef};
-use crate::state::Done;
+use crate::state::{Change, Done, FlagsMade};
 use crate::store::{FlagEdit, Keep, Serve};
 use std::collections::BTreeSet;
 
@@ -62,8 +62,16 @@ impl Setting<'_> {
         });
         for (side, change) in [(Side::Remote, &self.remote), (Side::Local, &self.local)] {
             if !change.is_empty() {
-                let change = work.change(side, "flags", self.pair.on(side), change.to_string());
-                done.changes.push(change);
+                let made = FlagsMade {
+                    pair: Some(self.pair.id),
+                    hash: None,
+                    change: change.clone(),
+                };
+                let why = change.to_string();
+                done.changes.push(Change {
+                    flags: Some(made),
+                    ..work.change(side, "flags", self.pair.on(side), why)
+                });
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Keeping the bytes of what is to leave the server, and deleting mailboxes.
 
 use super::account::Account;
+use super::begin::line;
 use super::report::{Ended, Report};
 use crate::model::{AnyId, Canonical, ContentHash, Flags, Id, MailboxBase, MaildirId, Side, Uid};
 use crate::reconcile::MailboxAction;
@@ -122,9 +123,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             self.state.forget_mailbox(key)?;
         }
         let (mut changes, end) = deleted?;
+        let shelf = match &end {
+            End::Kept(shelf) => Some(shelf.clone()),
+            End::Gone | End::Stays(_) => None,
+        };
         match (end, on) {
-            (End::Gone, Side::Remote) => report.mailboxes_deleted_remote += 1,
-            (End::Gone, Side::Local) => report.mailboxes_deleted_local += 1,
+            (End::Gone | End::Kept(_), Side::Remote) => report.mailboxes_deleted_remote += 1,
+            (End::Gone | End::Kept(_), Side::Local) => report.mailboxes_deleted_local += 1,
             (End::Stays(why), _) => {
                 let gone = self.empty_there(&base).await?;
                 changes.retain(|change| change.message.as_ref().is_some_and(|m| gone.contains(m)));
@@ -142,7 +147,15 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
         }
         self.state.apply(key, &[], &changes)?;
-        self.mailbox_history(&name, on, "mailbox-deleted")?;
+        let kept = shelf.map(|file| Remains {
+            file,
+            flags: Flags::default(),
+        });
+        let deleted = Change {
+            kept,
+            ..line(&name, on, "mailbox-deleted")
+        };
+        self.state.apply(key, &[], &[deleted])?;
         self.state.forget_mailbox(key)?;
         Ok(())
     }
@@ -195,6 +208,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 what: "deleted",
                 message: Some(uid.any()),
                 why: "with its mailbox".into(),
+                flags: None,
                 kept: kept.map(|file| {
                     Remains {
                         file,

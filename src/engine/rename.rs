@@ -231,6 +231,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                         message: None,
                         why: format!("from {from}"),
                         kept: None,
+                        flags: None,
                     });
                 }
                 MailboxAction::Follow { .. } => {}

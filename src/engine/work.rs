@@ -83,6 +83,7 @@ impl Work {
             message: Some(id),
             why,
             kept: None,
+            flags: None,
         }
     }
 }

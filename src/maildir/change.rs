@@ -170,11 +170,15 @@ impl MaildirStore {
         Ok(new)
     }
 
-    /// Moves a mailbox into quarantine as a whole, if it holds only halves of pairs.
-    pub(super) fn remove_mailbox(&mut self, base: &MailboxBase) -> Result<(), StoreError> {
+    /// Moves a mailbox into quarantine as a whole, if it holds only halves of pairs; answers with
+    /// the path below it. `None`: there is no such mailbox.
+    pub(super) fn remove_mailbox(
+        &mut self,
+        base: &MailboxBase,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
         let name = &base.name;
         let Ok(mailbox) = self.directory(name) else {
-            return Ok(());
+            return Ok(None);
         };
         self.forget_scan(name);
         let inside = self
@@ -207,7 +211,7 @@ impl MaildirStore {
         }
         self.remove_empty_parents(&mailbox);
         self.forget_scan(name);
-        Ok(())
+        Ok(Some(self.quarantine.below(&shelf)))
     }
 
     /// Moves the parts of a mailbox away. `Stale` when a file lies in it by then that another

@@ -80,8 +80,9 @@ impl Names {
 pub enum Target {
     /// In `new` or `cur`.
     Mailbox,
-    /// In this directory, flat; made durable with all that is held, if syncs are.
-    Quarantine(PathBuf, Held),
+    /// In this directory, flat, whose path below the quarantine is this; made durable with all that
+    /// is held, if syncs are. Messages are named by their paths below the quarantine.
+    Quarantine(PathBuf, Vec<u8>, Held),
 }
 
 /// The message that has begun.
@@ -120,7 +121,7 @@ impl MaildirReceiver {
     pub(super) fn tmp(&self) -> PathBuf {
         match &self.target {
             Target::Mailbox => self.mailbox.join("tmp"),
-            Target::Quarantine(directory, _) => directory.clone(),
+            Target::Quarantine(directory, ..) => directory.clone(),
         }
     }
 
@@ -205,7 +206,7 @@ impl MaildirReceiver {
 
     fn publish(&mut self) -> io::Result<Outcomes> {
         let held = match &self.target {
-            Target::Quarantine(_, held) => held.clone(),
+            Target::Quarantine(_, _, held) => held.clone(),
             Target::Mailbox => Held::default(),
         };
         if !held.is_on() {
@@ -292,7 +293,7 @@ impl MaildirReceiver {
         };
         let info = file_name::change(b"", &change, keywords);
         let (directory, suffix) = match &self.target {
-            Target::Quarantine(directory, _) => (directory.clone(), [b":2,", &*info].concat()),
+            Target::Quarantine(directory, ..) => (directory.clone(), [b":2,", &*info].concat()),
             // Mail that nobody has seen and that carries no flags is new mail.
             Target::Mailbox if info.is_empty() => (self.mailbox.join(Sub::New.name()), Vec::new()),
             Target::Mailbox => (
@@ -314,7 +315,15 @@ impl MaildirReceiver {
             match self.disk.rename_new(path, &free) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
-                Ok(()) => return Ok((id, directory, free)),
+                Ok(()) => {
+                    let id = match &self.target {
+                        Target::Quarantine(_, below, _) => {
+                            MaildirId::new([below, &b"/"[..], &base, &suffix].concat())
+                        }
+                        Target::Mailbox => id,
+                    };
+                    return Ok((id, directory, free));
+                }
             }
         }
         Err(io::ErrorKind::AlreadyExists.into())

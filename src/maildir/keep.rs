@@ -37,7 +37,8 @@ impl MaildirStore {
 impl Keep for MaildirStore {
     async fn quarantine(&mut self, place: &Place) -> Result<MaildirReceiver, StoreError> {
         let directory = self.shelf_for(&place.mailbox)?;
-        let target = Target::Quarantine(directory, self.held.clone());
+        let below = self.quarantine.below(&directory);
+        let target = Target::Quarantine(directory, below, self.held.clone());
         Ok(MaildirReceiver::new(
             self.disk.clone(),
             (&self.root, target),

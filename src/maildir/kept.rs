@@ -1,4 +1,4 @@
-//! What lies in quarantine, looked for by name: to be put back.
+//! What lies in quarantine, to be put back.
 
 use super::disk::Kind;
 use super::file_name;
@@ -6,6 +6,7 @@ use super::keywords::Keywords;
 use super::layout::join;
 use super::store::MaildirStore;
 use crate::model::{Flags, MailboxName};
+use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -21,54 +22,61 @@ pub struct Kept {
 }
 
 impl MaildirStore {
-    /// A message by the name of its file, or by its path below the quarantine; `None`: it is not
-    /// there, or no longer.
-    pub fn find_kept(&self, name: &[u8]) -> io::Result<Option<Kept>> {
-        if name.contains(&b'/') {
-            let path = self.quarantine.path(name);
-            let there = self.disk.about(&path);
-            let file = there.is_ok_and(|about| about.kind == Kind::File);
-            return Ok(file.then(|| self.kept(&path, &Keywords::default())));
-        }
-        let mut found = None;
-        self.walk_kept(&self.quarantine.path(b""), &mut |path| {
-            let own = path.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
-            if file_name::split(own).0 == name {
-                found = Some(self.kept(path, &Keywords::default()));
+    /// A message by its path below the quarantine; `None`: it is not there, or no longer.
+    pub fn find_kept(&self, path: &[u8]) -> io::Result<Option<Kept>> {
+        let path = self.quarantine.path(path);
+        match self.disk.about(&path) {
+            Ok(about) if about.kind == Kind::File => {
+                Ok(Some(self.kept(&path, &Keywords::default())))
             }
-        })?;
-        Ok(found)
+            Ok(_) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
-    /// The messages of a mailbox that was put into quarantine as a whole, the last time that it
-    /// was.
-    pub fn find_kept_mailbox(&self, mailbox: &MailboxName) -> io::Result<Vec<Kept>> {
-        let mut days = Vec::new();
-        let root = self.quarantine.path(b"");
-        self.names(&root, &mut days)?;
-        days.sort();
-        for day in days.iter().rev() {
-            let inside = day.join(self.layout.path(mailbox));
-            let mut shelves = Vec::new();
-            self.names(&inside, &mut shelves)?;
-            let whole = |path: &PathBuf| {
-                let name = path.file_name().map(OsStrExt::as_bytes);
-                name.is_some_and(|name| name.starts_with(b"mailbox."))
-            };
-            shelves.retain(whole);
-            shelves.sort();
-            let Some(shelf) = shelves.last() else {
-                continue;
-            };
-            let keywords = Keywords::load(&*self.disk, shelf)?;
-            let mut all = Vec::new();
-            for sub in ["cur", "new"] {
-                let mut show = |path: &Path| all.push(self.kept(path, &keywords));
-                self.walk_kept(&shelf.join(sub), &mut show)?;
-            }
-            return Ok(all);
+    /// All single messages by the names of their files: older rows of history tell no paths.
+    pub fn all_kept(&self) -> io::Result<BTreeMap<Vec<u8>, Kept>> {
+        let mut all = BTreeMap::new();
+        self.walk_kept(&self.quarantine.path(b""), &mut |path| {
+            let own = path.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
+            let name = file_name::split(own).0.to_vec();
+            all.insert(name, self.kept(path, &Keywords::default()));
+        })?;
+        Ok(all)
+    }
+
+    /// The messages of a mailbox that was put into quarantine as a whole, at this path below it.
+    pub fn shelf(&self, path: &[u8]) -> io::Result<Vec<Kept>> {
+        let shelf = self.quarantine.path(path);
+        let keywords = Keywords::load(&*self.disk, &shelf)?;
+        let mut all = Vec::new();
+        for sub in ["cur", "new"] {
+            let mut show = |path: &Path| all.push(self.kept(path, &keywords));
+            self.walk_kept(&shelf.join(sub), &mut show)?;
         }
-        Ok(Vec::new())
+        Ok(all)
+    }
+
+    /// The path of the shelf that a mailbox was put on next after this time, for
+    /// rows of history that do not tell it. `None`: none is there, or no longer.
+    pub fn shelf_since(&self, mailbox: &MailboxName, at: i64) -> io::Result<Option<Vec<u8>>> {
+        let mut found: Option<(i64, PathBuf)> = None;
+        let mut days = Vec::new();
+        self.names(&self.quarantine.path(b""), &mut days)?;
+        for day in days {
+            let mut shelves = Vec::new();
+            self.names(&day.join(self.layout.path(mailbox)), &mut shelves)?;
+            for shelf in shelves {
+                let Some(made) = made_at(&shelf).filter(|made| *made >= at) else {
+                    continue;
+                };
+                if found.as_ref().is_none_or(|(best, _)| made < *best) {
+                    found = Some((made, shelf));
+                }
+            }
+        }
+        Ok(found.map(|(_, shelf)| self.quarantine.below(&shelf)))
     }
 
     fn kept(&self, path: &Path, keywords: &Keywords) -> Kept {
@@ -106,4 +114,10 @@ impl MaildirStore {
         }
         below.iter().try_for_each(|path| self.walk_kept(path, show))
     }
+}
+
+/// When a shelf was made, seconds since 1970; `None`: it is none.
+fn made_at(shelf: &Path) -> Option<i64> {
+    let name = shelf.file_name()?.to_str()?.strip_prefix("mailbox.")?;
+    name.split('.').next()?.parse().ok()
 }

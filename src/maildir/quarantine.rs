@@ -1,5 +1,5 @@
 //! Where deleted bytes go: a directory a day below the root's own, on the same file system, so
-//! that putting something there is one rename. Emptied after so many days.
+//! that putting something there is one rename. Emptied by the day.
 
 use super::disk::{Disk, Kind, unique};
 use super::layout::{Layout, join};
@@ -33,8 +33,7 @@ impl Quarantine {
 
     /// Today's directory for a mailbox, created if need be.
     pub fn directory(&self, mailbox: &MailboxName) -> io::Result<PathBuf> {
-        let day = self.today().strftime("%Y-%m-%d").to_string();
-        let directory = self.root.join(day).join(self.of(mailbox));
+        let directory = self.root.join(self.day()).join(self.of(mailbox));
         self.disk.make_dirs(&directory)?;
         Ok(directory)
     }
@@ -122,27 +121,36 @@ impl Quarantine {
         below.as_os_str().as_bytes().to_vec()
     }
 
-    /// Removes what has been there for more than so many days; answers with the days removed.
-    pub fn purge(&self, days: u32) -> io::Result<Vec<String>> {
-        let today = self.today().to_zoned(jiff::tz::TimeZone::UTC).date();
-        let oldest = today.saturating_sub(jiff::Span::new().days(days));
-        let mut over = Vec::new();
+    /// The names of the directories of all days.
+    pub fn days(&self) -> io::Result<Vec<String>> {
+        let mut days = Vec::new();
         let listed = self.disk.list(&self.root, &mut |name, kind| {
             let name = name.to_string_lossy().into_owned();
             let day = name.parse::<jiff::civil::Date>();
-            if kind == Kind::Directory && day.is_ok_and(|day| day < oldest) {
-                over.push(name);
+            if kind == Kind::Directory && day.is_ok() {
+                days.push(name);
             }
         });
         match listed {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(over),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             other => other?,
         }
-        over.sort();
-        for day in &over {
-            self.disk.remove_all(&self.root.join(day))?;
-        }
-        Ok(over)
+        days.sort();
+        Ok(days)
+    }
+
+    /// The name of the directory into which goes what is deleted now.
+    pub fn day(&self) -> String {
+        self.today().strftime("%Y-%m-%d").to_string()
+    }
+
+    /// Removes the directories of these days.
+    pub fn purge(&self, days: &[String]) -> io::Result<()> {
+        days.iter()
+            .try_for_each(|day| match day.parse::<jiff::civil::Date>() {
+                Ok(_) => self.disk.remove_all(&self.root.join(day)),
+                Err(_) => Ok(()),
+            })
     }
 
     fn today(&self) -> jiff::Timestamp {
@@ -156,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_overwritten_and_old_days_go() {
+    fn nothing_is_overwritten_and_days_go_by_name() {
         let dir = tempfile::tempdir().unwrap();
         let quarantine = Quarantine::new(Rc::new(Kernel), dir.path(), Layout::Nested);
         let inbox = MailboxName::inbox();
@@ -171,7 +179,14 @@ mod tests {
         let old = quarantine.root.join("2001-01-01");
         std::fs::create_dir(&old).unwrap();
         std::fs::create_dir(quarantine.root.join("mine")).unwrap();
-        assert_eq!(quarantine.purge(30).unwrap(), ["2001-01-01"]);
-        assert!(kept.exists() && !old.exists());
+        let days = quarantine.days().unwrap();
+        assert_eq!(
+            days,
+            ["2001-01-01".to_owned(), quarantine.day()],
+            "no other directory"
+        );
+        let mine = ["2001-01-01", "mine", ".."].map(str::to_owned);
+        quarantine.purge(&mine).unwrap();
+        assert!(kept.exists() && !old.exists() && quarantine.root.join("mine").exists());
     }
 }

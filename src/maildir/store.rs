@@ -131,11 +131,21 @@ impl MaildirStore {
         Ok(opened)
     }
 
-    /// Removes from quarantine what has been there for more than so many days.
-    pub fn purge(&self, days: u32) -> Result<Vec<String>, StoreError> {
-        self.quarantine
-            .purge(days)
-            .map_err(|error| failed(&self.root, &error))
+    /// The names of the directories of all days in quarantine.
+    pub fn days_in_quarantine(&self) -> Result<Vec<String>, StoreError> {
+        let days = self.quarantine.days();
+        days.map_err(|error| failed(&self.root, &error))
+    }
+
+    /// The name of the one into which goes what is deleted now.
+    pub fn quarantine_day(&self) -> String {
+        self.quarantine.day()
+    }
+
+    /// Removes the directories of these days from quarantine.
+    pub fn purge(&self, days: &[String]) -> Result<(), StoreError> {
+        let purged = self.quarantine.purge(days);
+        purged.map_err(|error| failed(&self.root, &error))
     }
 
     /// Where a mailbox lies or would lie.
@@ -419,8 +429,7 @@ impl Store for MaildirStore {
     }
 
     async fn delete_mailbox(&mut self, base: &MailboxBase) -> Result<End, StoreError> {
-        self.remove_mailbox(base)?;
-        Ok(End::Gone)
+        Ok(self.remove_mailbox(base)?.map_or(End::Gone, End::Kept))
     }
 
     async fn confirm_absent(&mut self, name: &MailboxName) -> Result<bool, StoreError> {

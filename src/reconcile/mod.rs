@@ -8,7 +8,7 @@
 //! [`mailboxes`] (the table of mailboxes, after their [`renames`], and the return of those that a
 //! cut run was [`leaving`]), [`guard`] (what is [`held`] to wait for the user's word, by the
 //! [`budget`] of a day), [`reject`] (what becomes of it when that is no), [`rest`] (whether all is
-//! done).
+//! done), [`retention`] (how long what was deleted is kept).
 
 pub mod policy;
 
@@ -61,6 +61,8 @@ mod held;
 pub mod guard;
 
 pub mod rest;
+
+pub mod retention;
 
 mod reject;
 

@@ -273,12 +273,16 @@ impl State {
         tx.commit().map_err(what)
     }
 
-    /// Forgets messages that went to quarantine before then.
-    pub fn unbury_before(&mut self, at: i64) -> Result<(), StateError> {
-        let sql = "DELETE FROM buried WHERE at < ?1";
-        self.db
-            .execute(sql, [at])
-            .map_err(doing("forget what was in quarantine"))?;
+    /// Forgets what lies in quarantine in the directories of these days.
+    pub fn unbury_days(&mut self, days: &[String]) -> Result<(), StateError> {
+        for day in days {
+            // All paths that begin with its name and a slash; the next character is `0`.
+            let (from, to) = (format!("{day}/"), format!("{day}0"));
+            let sql = "DELETE FROM buried WHERE path >= ?1 AND path < ?2";
+            self.db
+                .execute(sql, [from.as_bytes(), to.as_bytes()])
+                .map_err(doing("forget what was in quarantine"))?;
+        }
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! The schema and how a database gets to it.
 
+use super::history::fill_flags;
 use super::names::pack_all;
 use super::outcome::unaside_paired;
 use super::{StateError, copy_into, doing};
@@ -157,6 +158,40 @@ const STEPS: &[Step] = &[
         keywords TEXT NOT NULL,
         PRIMARY KEY (mailbox, file)
     ) STRICT, WITHOUT ROWID;
+",
+        |_| Ok(()),
+    ),
+    (
+        "
+    ALTER TABLE run ADD COLUMN first INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE run ADD COLUMN undo INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE flag_change (
+        id      INTEGER PRIMARY KEY REFERENCES history (id),
+        pair    INTEGER,
+        hash    BLOB,
+        added   INTEGER NOT NULL,
+        added_keywords   TEXT NOT NULL,
+        removed INTEGER NOT NULL,
+        removed_keywords TEXT NOT NULL
+    ) STRICT;
+    CREATE TEMP TABLE began AS SELECT run, min(id) AS first FROM history GROUP BY run;
+    UPDATE run SET first = began.first FROM began WHERE began.run = run.id;
+    DROP TABLE began;
+",
+        fill_flags,
+    ),
+    (
+        "
+    CREATE TABLE seen_day (
+        date   INTEGER PRIMARY KEY,
+        number INTEGER NOT NULL,
+        boot   TEXT NOT NULL,
+        uptime INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE kept_day (
+        name  TEXT PRIMARY KEY,
+        since INTEGER NOT NULL
+    ) STRICT;
 ",
         |_| Ok(()),
     ),

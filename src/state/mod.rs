@@ -8,7 +8,8 @@
 //! (whether UIDs mean what they meant), [`suspects`] (at which messages the connection broke),
 //! [`intents`] (uploads under way), [`held`] (what waits for the user), [`history`], [`charges`]
 //! (deletions of a day), [`unseen`] (what cannot be looked into), [`lock`] (one process per
-//! account), [`drive`] (where it lies), [`private`] (files that only the user can read).
+//! account), [`drive`] (where it lies), [`private`] (files that only the user can read),
+//! [`days`] (how long what was deleted is kept).
 //!
 //! Calls block; an account lives on a thread of its own (decision 0003). Every public method that
 //! writes is one transaction.
@@ -55,10 +56,12 @@ mod drive;
 
 mod private;
 
+mod days;
+
 pub use base::Memory;
 pub use drive::network_drive;
 pub use held::HeldRow;
-pub use history::{Change, HistoryRow, Remains, RunRow};
+pub use history::{Change, FlagsMade, HistoryRow, Remains, RunRow};
 pub use intents::{Source, Upload};
 pub use kindred::{Buried, Equal, Relative};
 pub use left::Left;
@@ -172,6 +175,8 @@ pub struct State {
     run: Option<i64>,
     /// When this run began, seconds since 1970; `None`: by the clock of the machine.
     began: Option<i64>,
+    /// Whether this run takes back what others did.
+    undoes: bool,
     /// What this run has changed.
     touched: BTreeSet<(Side, MailboxName)>,
     /// Whether the run before was cut.
@@ -247,6 +252,7 @@ impl State {
             db: migrate::newest(db, &path.display().to_string())?,
             run: None,
             began: None,
+            undoes: false,
             touched: BTreeSet::new(),
             cut: false,
         })
@@ -262,6 +268,7 @@ impl State {
             db: migrate::newest(db, &path.display().to_string())?,
             run: None,
             began: None,
+            undoes: false,
             touched: BTreeSet::new(),
             cut: false,
         })
@@ -283,6 +290,7 @@ impl State {
             db,
             run: None,
             began: None,
+            undoes: false,
             touched: BTreeSet::new(),
             cut: false,
         })
@@ -316,7 +324,7 @@ impl State {
     /// Ends a run: what changes from now on belongs to the next. Answers with the mailboxes in
     /// which it changed something, and where.
     pub fn end_run(&mut self) -> BTreeSet<(Side, MailboxName)> {
-        (self.run, self.began) = (None, None);
+        (self.run, self.began, self.undoes) = (None, None, false);
         std::mem::take(&mut self.touched)
     }
 

@@ -186,7 +186,11 @@ CREATE TABLE run (
     id      INTEGER PRIMARY KEY,
     at      INTEGER NOT NULL,
     -- The program that ran: version and command.
-    program TEXT NOT NULL
+    program TEXT NOT NULL,
+    -- The first line of history that it may have.
+    first   INTEGER NOT NULL DEFAULT 0,
+    -- 1: it took back what others did.
+    undo    INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- Every change made, so that "why" can be answered later.
@@ -202,12 +206,27 @@ CREATE TABLE history (
     message BLOB NOT NULL,
     -- The details and the reason.
     why     TEXT NOT NULL,
-    -- Where the bytes of a message that was deleted are: the name of its file in quarantine (on
-    -- disk with the path below it). NULL: nothing was deleted, or it is in the trash.
+    -- Where the bytes of what was deleted are: the path of the file, or of the directory of a whole
+    -- mailbox, below the quarantine. In older rows only the name of the file, if it was deleted on
+    -- the server, and nothing of a mailbox. NULL: nothing was deleted, or it is in the trash.
     kept    BLOB,
     -- The keywords of a message that was deleted, separated by spaces: its name in quarantine has
     -- no letters for them, or some whose meaning is lost with the mailbox. NULL: none.
     keywords TEXT
+) STRICT;
+
+-- A change of flags that a line of history tells of.
+CREATE TABLE flag_change (
+    id      INTEGER PRIMARY KEY REFERENCES history (id),
+    -- The pair, and its content, for the number may mean another one day. NULL: the message was no
+    -- pair, or an older mailtide wrote the line.
+    pair    INTEGER,
+    hash    BLOB,
+    -- What was added and removed: bits and keywords, as in `pair`.
+    added   INTEGER NOT NULL,
+    added_keywords   TEXT NOT NULL,
+    removed INTEGER NOT NULL,
+    removed_keywords TEXT NOT NULL
 ) STRICT;
 
 -- Messages that a run deleted, or was about to: the limits of the guard count those of a day.
@@ -245,3 +264,21 @@ CREATE TABLE suspect (
     breaks  INTEGER NOT NULL,
     PRIMARY KEY (mailbox, side, message)
 ) STRICT, WITHOUT ROWID;
+
+-- A day on which a run found something in quarantine: what lies there ages by these.
+CREATE TABLE seen_day (
+    -- The date by the clock, days since 1970.
+    date   INTEGER PRIMARY KEY,
+    -- The how manieth it is.
+    number INTEGER NOT NULL,
+    -- The boot of the machine, and seconds since then: the next day does not come sooner than one
+    -- can have passed, whatever the clock says.
+    boot   TEXT NOT NULL,
+    uptime INTEGER NOT NULL
+) STRICT;
+
+-- A directory of the quarantine, and the number of the day since when it is as old as it is.
+CREATE TABLE kept_day (
+    name  TEXT PRIMARY KEY,
+    since INTEGER NOT NULL
+) STRICT;

@@ -64,6 +64,8 @@ pub enum Removed {
 pub enum End {
     /// It is gone.
     Gone,
+    /// It is gone, and lies as a whole at this path below the quarantine.
+    Kept(Vec<u8>),
     /// It stays, and why: it cannot be deleted without danger for mail that arrives meanwhile, or
     /// for mailboxes below it. Its messages are as they were.
     Stays(String),

@@ -197,7 +197,8 @@ pub trait Serve: Store {
     reason = "an account lives on one thread; see the module's head"
 )]
 pub trait Keep: Store {
-    /// Begins to take messages into the quarantine of a mailbox, out of the user's sight.
+    /// Begins to take messages into the quarantine of a mailbox, out of the user's sight. They are
+    /// named by their paths below it.
     async fn quarantine(&mut self, place: &Place) -> Result<Self::Receiver, StoreError>;
 
     /// Flags that are set and messages that are removed from now on need not be durable before

@@ -323,7 +323,7 @@ fn three_hundred_mailboxes_at_rest() {
     w.sync("nothing changed in 300 mailboxes", &rest);
 }
 
-/// What is remembered of a message takes less than 200 bytes on disk, its line of history included.
+/// What is remembered of a message takes less than 205 bytes on disk, its line of history included.
 #[test]
 fn what_is_remembered_of_a_message_is_small() {
     const EACH: u32 = 500;
@@ -360,6 +360,7 @@ fn what_is_remembered_of_a_message_is_small() {
                     message: Some(file.any()),
                     why: format!("from {uid}"),
                     kept: None,
+                    flags: None,
                 });
             }
             state.record(&[done]).unwrap();
@@ -368,5 +369,5 @@ fn what_is_remembered_of_a_message_is_small() {
     drop(state);
     let each = path.metadata().unwrap().len() / (u64::from(EACH) * MAILBOXES as u64);
     eprintln!("{each} bytes of state a message");
-    assert!(each < 200, "{each} bytes");
+    assert!(each < 205, "{each} bytes");
 }

@@ -80,6 +80,156 @@ fn mailboxes_that_were_deleted_come_back() {
     assert_eq!(read_maildir(&other.mail()), before, "on the server too");
 }
 
+/// The subjects in a mailbox on disk, in order.
+fn subjects(home: &Home, mailbox: &str) -> Vec<usize> {
+    let view = read_maildir(&home.mail());
+    let number = |seen: &Seen| {
+        let text = String::from_utf8_lossy(&seen.body).into_owned();
+        let line = text
+            .lines()
+            .find_map(|l| l.strip_prefix("Subject: message "));
+        line.unwrap().parse().unwrap()
+    };
+    let mut all: Vec<usize> = view
+        .get(mailbox)
+        .into_iter()
+        .flatten()
+        .map(number)
+        .collect();
+    all.sort();
+    all
+}
+
+/// The number of the last run.
+fn last_run(home: &Home) -> String {
+    let list = undo(home, &["--list", "--json"]);
+    let newest: serde_json::Value = serde_json::from_str(list.lines().next().unwrap()).unwrap();
+    newest["run"].to_string()
+}
+
+#[test]
+fn the_last_run_counts_though_it_deleted_a_mailbox_only() {
+    let server = Server::start();
+    let home = Home::new(&server, "u1", "");
+    let mut phone = server.phone("u1");
+    phone.on("CREATE", &["A"]);
+    phone.on("CREATE", &["Empty"]);
+    for (name, n) in [("INBOX", 1), ("INBOX", 2), ("A", 3), ("A", 4)] {
+        phone.append(name, "\\Seen", DATE, &mail(n));
+    }
+    home.sync_twice();
+    phone.run("SELECT INBOX");
+    phone.run("UID STORE 1 +FLAGS (\\Deleted)");
+    phone.run("UID EXPUNGE 1");
+    home.sync_twice();
+    let first = last_run(&home);
+    phone.run("UNSELECT");
+    phone.on("DELETE", &["A"]);
+    home.sync_twice();
+    assert!(undo(&home, &["--list"]).contains("1 mailbox deleted"));
+    undo(&home, &["--yes"]);
+    assert_eq!(subjects(&home, "A"), [3, 4]);
+    assert_eq!(subjects(&home, "INBOX"), [2], "that run is not meant");
+    // What was taken back is no run to be taken back, and nothing of this one is left.
+    assert!(undo(&home, &["--yes"]).contains("nothing to undo"));
+    undo(&home, &["--run", &first, "--yes"]);
+    assert_eq!(subjects(&home, "INBOX"), [1, 2]);
+    phone.on("DELETE", &["Empty"]);
+    home.sync_twice();
+    assert!(undo(&home, &["--yes"]).contains("1 taken back here"));
+    assert!(home.mail().join("Empty/cur").is_dir());
+    home.sync_twice();
+    assert_same(&server, "u1", &home);
+}
+
+#[test]
+fn of_a_mailbox_that_was_deleted_twice_the_right_mail_comes_back() {
+    let server = Server::start();
+    let home = Home::new(&server, "u1", "");
+    let mut phone = server.phone("u1");
+    let mut deleted = |numbers: std::ops::Range<usize>| {
+        phone.on("CREATE", &["A"]);
+        numbers.for_each(|n| phone.append("A", "\\Seen", DATE, &mail(n)));
+        home.sync_twice();
+        phone.on("DELETE", &["A"]);
+        home.sync_twice();
+        last_run(&home)
+    };
+    let (first, second) = (deleted(1..4), deleted(7..9));
+    undo(&home, &["--run", &first, "--yes"]);
+    assert_eq!(subjects(&home, "A"), [1, 2, 3]);
+    undo(&home, &["--run", &second, "--yes"]);
+    assert_eq!(subjects(&home, "A"), [1, 2, 3, 7, 8]);
+}
+
+#[test]
+fn a_mailbox_and_a_message_of_a_run_are_taken_back_alone() {
+    let server = Server::start();
+    let home = Home::new(&server, "u1", "");
+    let mut phone = server.phone("u1");
+    for name in ["A", "B"] {
+        phone.on("CREATE", &[name]);
+    }
+    for (name, n) in [("A", 1), ("A", 2), ("A", 3), ("B", 4), ("B", 5)] {
+        phone.append(name, "\\Seen", DATE, &mail(n));
+    }
+    home.sync_twice();
+    // One run: all of A goes there, all of B here.
+    phone.on("DELETE", &["A"]);
+    for file in files(&home.mail().join("B")) {
+        std::fs::remove_file(file).unwrap();
+    }
+    home.sync_twice();
+    assert!(subjects(&home, "B").is_empty());
+    let run = last_run(&home);
+    let plan = undo(&home, &["--mailbox", "B", "--message", "2", "--json"]);
+    let plan: serde_json::Value = serde_json::from_str(plan.trim()).unwrap();
+    assert_eq!(plan["run"].to_string(), run);
+    assert_eq!(plan["steps"].as_array().unwrap().len(), 1, "{plan:#}");
+    assert!(
+        plan["done"] == false && plan["steps"][0]["do"] == "put-back",
+        "{plan:#}"
+    );
+    undo(&home, &["--mailbox", "B", "--message", "2", "--yes"]);
+    assert_eq!(
+        (subjects(&home, "A"), subjects(&home, "B")),
+        (vec![], vec![5])
+    );
+    let done = undo(&home, &["--run", &run, "--mailbox", "A", "--yes", "--json"]);
+    let done: serde_json::Value = serde_json::from_str(done.trim()).unwrap();
+    assert!(
+        done["done"] == true && done["sync"]["ok"] == true,
+        "{done:#}"
+    );
+    assert_eq!(
+        (subjects(&home, "A"), subjects(&home, "B")),
+        (vec![1, 2, 3], vec![5])
+    );
+    undo(&home, &["--run", &run, "--yes"]);
+    assert_eq!(subjects(&home, "B"), [4, 5]);
+    home.sync_twice();
+    assert_same(&server, "u1", &home);
+}
+
+#[test]
+fn what_was_taken_back_is_history_and_can_be_taken_back() {
+    let server = Server::start();
+    let home = one_deleted(&server);
+    undo(&home, &["--yes"]);
+    assert_eq!(subjects(&home, "INBOX"), [1, 2, 3]);
+    let out = home.run(&["history", "--json"]);
+    let text = String::from_utf8(out.stdout).unwrap();
+    let restored = text.lines().find(|line| line.contains("\"restored\""));
+    let restored: serde_json::Value = serde_json::from_str(restored.unwrap()).unwrap();
+    let run = restored["run"].to_string();
+    let plan = undo(&home, &["--run", &run]);
+    assert!(plan.contains("goes into quarantine again"), "{plan}");
+    undo(&home, &["--run", &run, "--yes"]);
+    assert_eq!(subjects(&home, "INBOX"), [1, 3]);
+    home.sync_twice();
+    assert_same(&server, "u1", &home);
+}
+
 /// To delete it on the server under another name would take along what lies below it.
 #[test]
 fn a_mailbox_with_others_below_it_is_emptied_and_comes_back() {
@@ -180,10 +330,86 @@ fn without_its_maildir_it_is_refused_and_the_list_is_shown() {
     assert!(undo(&home, &["--list"]).contains("1 deleted"));
 }
 
+/// The files that lie in quarantine.
+fn kept(home: &Home) -> usize {
+    let quarantine = home.mail().join(".mailtide/quarantine");
+    walk_files(&quarantine).len()
+}
+
+#[test]
+fn what_was_deleted_stays_whatever_the_clock_says() {
+    let lib = ["x86_64-linux-gnu", "aarch64-linux-gnu"].map(|machine| {
+        std::path::PathBuf::from(format!("/usr/lib/{machine}/faketime/libfaketime.so.1"))
+    });
+    let Some(lib) = lib.into_iter().find(|lib| lib.exists()) else {
+        eprintln!("no libfaketime here: skipped");
+        return;
+    };
+    let server = Server::start();
+    let at = |home: &Home, when: &str| {
+        let mut sync = home.mailtide();
+        sync.env("LD_PRELOAD", &lib).env("FAKETIME", when);
+        sync.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        let out = sync.arg("sync").output().unwrap();
+        assert!(out.status.success(), "{when}: {out:?}");
+    };
+    // The clock is right when it is deleted, and then jumps; or the other way round.
+    for (user, times) in [
+        ("u1", ["+0", "+60d", "+61d", "+400d"]),
+        ("u2", ["-16000d", "+0", "+1d", "+40d"]),
+    ] {
+        let home = Home::new(&server, user, "");
+        let mut phone = server.phone(user);
+        for n in 1..=3 {
+            phone.append("INBOX", "", DATE, &mail(n));
+        }
+        home.sync_twice();
+        phone.run("SELECT INBOX");
+        phone.run("UID STORE 2 +FLAGS (\\Deleted)");
+        phone.run("UID EXPUNGE 2");
+        for when in times {
+            at(&home, when);
+            assert_eq!(kept(&home), 1, "{user} {when}");
+        }
+        home.sync_twice();
+        undo(&home, &["--yes"]);
+        assert_eq!(subjects(&home, "INBOX"), [1, 2, 3]);
+    }
+}
+
+#[test]
+fn what_was_kept_for_its_days_goes() {
+    let server = Server::start();
+    let home = one_deleted(&server);
+    // Of another day, and noticed as such.
+    let quarantine = home.mail().join(".mailtide/quarantine");
+    let day = std::fs::read_dir(&quarantine)
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap();
+    std::fs::rename(day.path(), quarantine.join("2020-01-01")).unwrap();
+    home.sync_twice();
+    let pass = |days: i64| {
+        let db = rusqlite::Connection::open(home.dir.path().join("state/test.db")).unwrap();
+        let sql = "UPDATE seen_day SET number = number + ?1";
+        assert_eq!(db.execute(sql, [days]).unwrap(), 1, "one day was seen");
+    };
+    pass(30);
+    home.sync_twice();
+    assert_eq!(kept(&home), 1, "thirty days");
+    pass(1);
+    home.sync_twice();
+    assert_eq!(kept(&home), 0);
+    assert!(!quarantine.join("2020-01-01").exists());
+    assert!(undo(&home, &[]).contains("no longer in quarantine"));
+}
+
 #[test]
 fn what_is_no_time_or_no_run_is_said() {
     let server = Server::start();
     let home = Home::new(&server, "u1", "");
+    server.phone("u1").append("INBOX", "", DATE, &mail(1));
     home.sync_twice();
     let out = home.run(&["undo", "--since", "yesterday-ish"]);
     let text = String::from_utf8_lossy(&out.stderr).into_owned();
@@ -191,7 +417,10 @@ fn what_is_no_time_or_no_run_is_said() {
         out.status.code() == Some(2) && text.contains("is no time"),
         "{text}"
     );
-    assert!(undo(&home, &["--run", "4711"]).contains("nothing to undo"));
+    let out = home.run(&["undo", "--run", "4711"]);
+    let text = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(2), "{text}");
+    assert!(text.contains("there are runs from 1 to 1"), "{text}");
 }
 
 #[test]

@@ -17,8 +17,7 @@ fn left() -> TwoSides {
 #[test]
 fn it_is_known_for_as_long_as_it_lies_there() {
     let mut w = left();
-    let buried_at = w.now.get();
-    w.state.unbury_before(buried_at - 10).unwrap();
+    w.state.unbury_days(&["da".into(), "dax".into()]).unwrap();
     let report = w.sync_ok();
     assert_eq!((report.downloaded, report.moved_local), (0, 1));
     w.assert_equal_sides("out of quarantine");
@@ -28,7 +27,7 @@ fn it_is_known_for_as_long_as_it_lies_there() {
 #[test]
 fn and_no_longer() {
     let mut w = left();
-    w.state.unbury_before(w.now.get() + 10).unwrap();
+    w.state.unbury_days(&["day".into()]).unwrap();
     let report = w.sync_ok();
     assert_eq!((report.downloaded, report.moved_local), (1, 0));
     w.assert_equal_sides("fetched");

@@ -47,10 +47,16 @@ impl Counts {
 
 impl Memory<MaildirId> {
     fn kept(&self, path: &[u8]) -> Option<Vec<u8>> {
-        let number: usize = std::str::from_utf8(path).unwrap().parse().unwrap();
+        let number = number(path);
         let body = self.inner.borrow().quarantine.get(number).cloned();
         body.filter(|body| !body.is_empty())
     }
+}
+
+/// Where a message lies in quarantine; all of it is of one day.
+fn number(path: &[u8]) -> usize {
+    let text = std::str::from_utf8(path).unwrap();
+    text.strip_prefix("day/").unwrap().parse().unwrap()
 }
 
 impl Keep for Memory<MaildirId> {
@@ -108,7 +114,7 @@ impl Keep for Memory<MaildirId> {
         let size = body.len() as u64;
         let message = self.fresh(body, delivery.flags.clone(), 1000);
         let id = self.at(place, |b| Ok(b.put(message, delivery.origin)))?;
-        let number: usize = std::str::from_utf8(path).unwrap().parse().unwrap();
+        let number = number(path);
         self.inner.borrow_mut().quarantine[number].clear();
         self.wrote();
         self.step()?;

@@ -359,7 +359,7 @@ impl<I: MemoryId> Store for Memory<I> {
                 let mut inner = self.inner.borrow_mut();
                 inner.quarantine.push(body);
                 let number = inner.quarantine.len() - 1;
-                how = Removed::Kept(number.to_string().into_bytes());
+                how = Removed::Kept(format!("day/{number}").into_bytes());
             }
             done.push((removal.id.clone(), how));
         }
