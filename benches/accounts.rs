@@ -12,6 +12,7 @@ mod support {
     pub mod dovecot;
     pub mod phone;
     pub mod server;
+    pub mod traits;
 }
 
 use std::fmt::Write;

@@ -15,6 +15,7 @@ mod support {
     pub mod dovecot;
     pub mod phone;
     pub mod server;
+    pub mod traits;
     pub mod watcher;
 }
 

@@ -11,16 +11,14 @@ use std::collections::{BTreeMap, BTreeSet};
 /// So many of the last messages show that two names are one mailbox.
 const WITNESSES: u32 = 16;
 
-/// Identities that prove nothing and that mailboxes with other counts have, too: some servers call
-/// all mailboxes the same, and there a mailbox that was copied whole has equal UIDs.
+/// Identities that prove nothing and that mailboxes with other counts, or with no messages, have,
+/// too: some servers call all mailboxes the same, and a mailbox copied whole has equal UIDs there.
 fn common_identities<'a>(remote: &[&'a Listed]) -> BTreeSet<&'a str> {
-    let mut counts: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut counts: BTreeMap<&str, BTreeSet<Option<&str>>> = BTreeMap::new();
     for listed in remote {
-        if let (Some(identity), Some(census)) = (&listed.identity, &listed.census) {
-            counts
-                .entry(&identity.text)
-                .or_default()
-                .insert(&census.text);
+        if let Some(identity) = &listed.identity {
+            let census = listed.census.as_ref().map(|census| census.text.as_str());
+            counts.entry(&identity.text).or_default().insert(census);
         }
     }
     counts.retain(|_, counts| counts.len() > 1);
