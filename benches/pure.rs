@@ -21,6 +21,7 @@ fn base(count: u32) -> MailboxBase {
             size: 1,
             tombstone: None,
             kin: None,
+            stamp: None,
         })
     };
     MailboxBase {
