@@ -24,7 +24,8 @@ fn two_states_of_a_draft_are_two_messages() {
     let (flags, plain) = (Flags::of(&[SystemFlag::Draft]), Flags::default());
     for (there, here) in [(&flags, &flags), (&flags, &plain), (&plain, &flags)] {
         let mut w = meet((&draft('1'), there), (&draft('2'), here));
-        w.sync_ok();
+        let linked = w.sync_ok().linked;
+        assert_eq!(linked, 0, "{there} and {here}");
         assert_eq!(w.remote.ids(&inbox()).len(), 2, "{there} and {here}");
         w.assert_equal_sides("both are kept");
     }
