@@ -7,7 +7,7 @@ use super::relabel::Tables;
 use super::report::{Ended, Report};
 use super::scene::{Fate, Lettering, Scene, Scenes};
 use super::work::{Work, Works};
-use crate::model::{AnyId, Flags, MailboxKey, MailboxName, MaildirId, Uid};
+use crate::model::{AnyId, Flags, MailboxBase, MailboxKey, MailboxName, MaildirId, Uid};
 use crate::reconcile::filed::{Filed, Original, keywords};
 use crate::reconcile::{Action, Look, MailboxPlan};
 use crate::state::Lettered;
@@ -134,13 +134,20 @@ impl Lettering {
     /// their keywords.
     pub fn to_note(
         &self,
+        base: &MailboxBase,
         local: &Look<MaildirId>,
         plan: &MailboxPlan,
     ) -> BTreeMap<MaildirId, Flags> {
         if local.carried.is_empty() && self.read.is_empty() {
             return BTreeMap::new();
         }
-        let paired: BTreeSet<&MaildirId> = plan.actions.iter().filter_map(paired).collect();
+        // Of what is set aside the flags are known.
+        let aside = base.aside.iter().filter_map(|aside| match &aside.id {
+            AnyId::Local(file) => Some(file),
+            AnyId::Remote(_) => None,
+        });
+        let paired = plan.actions.iter().filter_map(paired);
+        let paired: BTreeSet<&MaildirId> = paired.chain(aside).collect();
         let all: BTreeSet<&MaildirId> = local.carried.keys().chain(&self.read).collect();
         let open = all
             .into_iter()

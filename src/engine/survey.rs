@@ -337,7 +337,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         // Until it was compared as a whole, what comes is its past.
         let known = base.key != MailboxKey(0) && self.state.full_at(base.key)? > 0;
         Ok(Work {
-            letters: scene.lettered.to_note(&local, &plan),
+            letters: scene.lettered.to_note(&base, &local, &plan),
             plan,
             planned: 0,
             known,
