@@ -129,7 +129,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         } else {
             Depth::Changes
         };
-        let restless = overview.restless.contains(&base.key);
+        let restless = !overview.certain && overview.restless.contains(&base.key);
         let cursor = overview.cursor(Side::Local, &base.name);
         let cursor = cursor.filter(|_| !restless);
         let ask = Ask {
@@ -160,7 +160,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             return Ok(None);
         };
         // Where an upload is in doubt, its file is looked for whatever the time stamps say.
-        let restless = overview.restless.contains(key);
+        let restless = !overview.certain && overview.restless.contains(key);
         if restless || !overview.still_here.contains(name) || overview.due.contains(key) {
             return Ok(None);
         }
