@@ -251,8 +251,11 @@ fn new_here(w: &mut TwoSides) {
     }
 }
 
+/// What happens before a run.
+type Act = fn(&mut TwoSides);
+
 /// The steps of the sides in a run that is not cut.
-fn steps(act: fn(&mut TwoSides), n: usize) -> u32 {
+fn steps(act: Act, n: usize) -> u32 {
     let mut w = filled(n);
     act(&mut w);
     let before = w.fuse.borrow().steps;
@@ -261,7 +264,7 @@ fn steps(act: fn(&mut TwoSides), n: usize) -> u32 {
 }
 
 /// The comparisons of the run after one that was cut at this eighth of its steps.
-fn work_after_cut(act: fn(&mut TwoSides), n: usize, eighth: u32) -> u64 {
+fn work_after_cut(act: Act, n: usize, eighth: u32) -> u64 {
     let at = steps(act, n) * eighth / 8;
     let mut w = filled(n);
     act(&mut w);
@@ -276,7 +279,7 @@ fn work_after_cut(act: fn(&mut TwoSides), n: usize, eighth: u32) -> u64 {
 
 #[test]
 fn runs_after_a_cut_take_work_in_proportion() {
-    let acts: [(&str, fn(&mut TwoSides)); 3] = [
+    let acts: [(&str, Act); 3] = [
         ("moved here", moved_here),
         ("moved there", moved_there),
         ("new here", new_here),
