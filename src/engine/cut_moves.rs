@@ -12,14 +12,14 @@ use super::out_of_sight::wait_for_sight;
 use super::rematch::HashSink;
 use super::report::{Ended, Report};
 use super::scene::{Files, Scene, Scenes, whereabouts};
-use crate::model::{Id, MailboxKey, MailboxName, MaildirId, Side, Uid};
+use crate::model::{ContentHash, Id, MailboxKey, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::cut_moves::CutMove;
 use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::Whereabouts;
 use crate::reconcile::{Coverage, Outcome};
 use crate::state::{Change, Moved, Relative, Source, Upload};
 use crate::store::{Keep, Serve};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A move that was cut.
 struct Cut<'a> {
@@ -33,6 +33,19 @@ struct Cut<'a> {
     target: &'a Scene,
     /// Whether it is still where the server was to take it from. `None`: that cannot be told now.
     original: Option<bool>,
+}
+
+/// New messages of the mailboxes that cut moves went to: they are read once, however many moves are
+/// in doubt.
+#[derive(Default)]
+struct Arrived(BTreeMap<MailboxName, Contents>);
+
+/// New messages of a mailbox of the server.
+#[derive(Default)]
+struct Contents {
+    /// Those above this UID were read; `None`: none was.
+    above: Option<u32>,
+    by_content: BTreeMap<ContentHash, BTreeSet<Uid>>,
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
@@ -49,6 +62,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let names: BTreeMap<MailboxKey, &MailboxName> =
             keys.iter().map(|(name, key)| (*key, name)).collect();
         let name_of = |key: MailboxKey| names.get(&key).copied();
+        let mut arrived = Arrived::default();
         for (key, upload) in open {
             let Some(source) = upload.moved else {
                 continue;
@@ -76,7 +90,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 target,
             };
             if !files.stays_new(target, &upload.file) {
-                self.settle_cut_move(&cut, moves, report).await?;
+                self.settle_cut_move(&cut, &mut arrived, moves, report)
+                    .await?;
             } else if let Some(from) = name_of(source.mailbox) {
                 moves.cut.push(CutMove {
                     pair: source.pair,
@@ -94,6 +109,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     async fn settle_cut_move(
         &mut self,
         cut: &Cut<'_>,
+        arrived: &mut Arrived,
         moves: &mut Moves,
         report: &mut Report,
     ) -> Result<(), Ended> {
@@ -104,7 +120,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             here.coverage == Coverage::Partial,
         ];
         let arrived = match partial {
-            [false, false] => self.copied_there(cut, moves, report).await?,
+            [false, false] => self.copied_there(cut, arrived, moves, report).await?,
             _ => None,
         };
         // What is still where it was taken from.
@@ -143,29 +159,32 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     async fn copied_there(
         &mut self,
         cut: &Cut<'_>,
+        arrived: &mut Arrived,
         moves: &Moves,
         report: &mut Report,
     ) -> Result<Option<Option<Uid>>, Ended> {
-        let name = &cut.target.base.name;
-        let mut uids = cut.target.new_uids();
-        uids.retain(|uid| {
-            let taken = moves.uids.contains(&(name.clone(), *uid));
-            uid.get() > cut.upload.above && !taken
-        });
-        if uids.is_empty() {
-            return Ok(Some(None));
+        let (name, above) = (&cut.target.base.name, cut.upload.above);
+        let known = arrived.0.entry(name.clone()).or_default();
+        let read_above = known.above.unwrap_or(u32::MAX);
+        if above < read_above {
+            let mut uids = cut.target.new_uids();
+            uids.retain(|uid| above < uid.get() && uid.get() <= read_above);
+            let mut sink = HashSink::default();
+            if !uids.is_empty() {
+                let place = cut.target.place();
+                let read = self.remote.read(&place, &uids, &mut sink).await;
+                if passed_over(name, read, &Side::BOTH, report)?.is_none() {
+                    return Ok(None);
+                }
+            }
+            for (uid, (hash, _)) in sink.hashes {
+                known.by_content.entry(hash).or_default().insert(uid);
+            }
+            known.above = Some(above);
         }
-        let mut sink = HashSink::default();
-        let read = self
-            .remote
-            .read(&cut.target.place(), &uids, &mut sink)
-            .await;
-        if passed_over(name, read, &Side::BOTH, report)?.is_none() {
-            return Ok(None);
-        }
-        let mut all = sink.hashes.into_iter();
-        let same = all.find(|(_, (hash, _))| *hash == cut.relative.pair.hash);
-        Ok(Some(same.map(|(uid, _)| uid)))
+        let alike = known.by_content.get(&cut.relative.pair.hash);
+        let free = |uid: &&Uid| uid.get() > above && !moves.uids.contains(&(name.clone(), **uid));
+        Ok(Some(alike.and_then(|uids| uids.iter().find(free).copied())))
     }
 
     /// What arrived becomes the message that was moved; or beside an original that is still there,
