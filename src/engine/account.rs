@@ -169,7 +169,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 );
             }
         }
-        Ok(())
+        self.name_refused_changes(report)
     }
 
     async fn pass(&mut self, report: &mut Report) -> Result<Passed, Ended> {
@@ -193,6 +193,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         for side in Side::BOTH {
             await_sight(side, &mut verdict.plan, report);
+        }
+        if !self.options.dry_run {
+            self.leave_refused(&mut verdict.plan, &works)?;
         }
         if self.options.dry_run {
             report.plan = Some(guarded.verdict.plan);

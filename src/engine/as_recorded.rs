@@ -2,6 +2,7 @@
 //! large account that is compared message by message is never in memory as a whole.
 
 use super::account::Account;
+use super::breaks::FEW;
 use super::look::Asked;
 use super::out_of_sight::passed_over;
 use super::overview::Overview;
@@ -11,7 +12,7 @@ use crate::model::{MailboxBase, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::rest::{agrees, agrees_there};
 use crate::reconcile::{Coverage, MailboxPlan};
 use crate::state::Left;
-use crate::store::{Depth, Keep, Place, Serve};
+use crate::store::{Depth, Keep, Place, Serve, StoreError};
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// A mailbox that changed on disk, compared with what was recorded of it: of its pairs only
@@ -112,6 +113,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     ) -> Result<Vec<Looked>, Ended> {
         let (mut looks, mut left, mut checks) = (Vec::new(), Vec::new(), Vec::new());
         let moved = self.config_changed()?;
+        let (mut broken, mut witness) = (Vec::new(), false);
         for here in asked {
             self.check_stop()?;
             let (name, sides) = (here.name().clone(), here.sides_with_news());
@@ -120,6 +122,16 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             // What is done without a look is checked when it is done.
             let looked_at = here.there.is_none();
             let looked = self.look_there(here, settled).await;
+            let looked = match looked {
+                Err(Ended::Store(error @ StoreError::Retry(_)))
+                    if broken.len() < FEW && self.remote.connect().await =>
+                {
+                    broken.push((name, sides, error));
+                    continue;
+                }
+                looked => looked,
+            };
+            witness |= looked_at && looked.is_ok();
             let Some(look) = passed_over(&name, looked, sides, report)? else {
                 continue;
             };
@@ -134,6 +146,15 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             if overview.is_quiet(&name) {
                 report.compared(&name, &MailboxPlan::default());
             }
+        }
+        for (name, sides, error) in broken {
+            // Where no other mailbox could be looked into, it is the connection.
+            let what = format!("the connection breaks when it is looked into: {error}");
+            let error = match witness {
+                true => StoreError::Mailbox(what),
+                false => error,
+            };
+            let _passed: Option<()> = passed_over(&name, Err(error), sides, report)?;
         }
         let proven = self.prove(checks, &mut looks, report).await?;
         left.retain(|one: &Left| !proven.untold.contains(&one.key));

@@ -4,10 +4,11 @@
 use super::account::Account;
 use super::flags::Setting;
 use super::lanes::spread;
+use super::narrow::{Culprit, narrowed};
 use super::prove::sample;
 use super::report::{Ended, Report};
 use super::work::{Work, Works};
-use crate::model::{Kin, MailboxName, MaildirId, SystemFlag, Uid};
+use crate::model::{Kin, MailboxName, MaildirId, PairId, SystemFlag, Uid};
 use crate::state::{Done, Doubt, State};
 use crate::store::{FlagEdit, Keep, Next, Place, RefusedKeyword, Serve, StoreError};
 use std::cell::RefCell;
@@ -96,6 +97,30 @@ impl<'w> Job<'w> {
     }
 }
 
+/// Sets the flags of a mailbox; answers with the messages whose flags the server holds, and those
+/// at which the connection breaks.
+async fn set_narrowed<R: Serve<Id = Uid>>(
+    remote: &mut R,
+    job: &Job<'_>,
+) -> Result<(BTreeSet<Uid>, Vec<(PairId, String)>), StoreError> {
+    let set = RefCell::new(BTreeSet::new());
+    let send = async |remote: &mut R, edits: &[FlagEdit<Uid>]| {
+        remote.presume(&job.place, job.expected.clone());
+        let held = remote.set_flags(&job.place, edits).await?;
+        set.borrow_mut().extend(held);
+        Ok(())
+    };
+    let culprits = narrowed(remote, &job.edits, send).await?;
+    let pair = |culprit: Culprit<'_, FlagEdit<Uid>>| {
+        let mut settings = job.settings.iter();
+        let setting = settings.find(|setting| setting.pair.uid == culprit.change.id)?;
+        let why = format!("the connection breaks at its flags: {}", culprit.error);
+        Some((setting.pair.id, why))
+    };
+    let culprits = culprits.into_iter().filter_map(pair).collect();
+    Ok((set.into_inner(), culprits))
+}
+
 /// What is to be recorded soon.
 struct Soon<'s> {
     state: &'s mut State,
@@ -137,6 +162,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             return Ok(There::default());
         }
         let (results, stop) = (RefCell::new(Vec::new()), &self.stop);
+        let now = (self.world.now)();
         let soon = RefCell::new(Soon {
             state: &mut *self.state,
             open: Vec::new(),
@@ -148,10 +174,16 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
             let next = next.map(|next| Next::Flags(&next.place, &next.sample));
             remote.afterwards(next.as_slice()).await?;
-            remote.presume(&job.place, job.expected.clone());
-            let result = match remote.set_flags(&job.place, &job.edits).await {
+            let result = match set_narrowed(remote, job).await {
                 Err(error) if !error.is_local_to_mailbox() => return Err(error.into()),
-                result => result.map(BTreeSet::from_iter),
+                Err(error) => Err(error),
+                Ok((set, culprits)) => {
+                    let state = &mut *soon.borrow_mut();
+                    for (pair, why) in culprits {
+                        state.state.refuse_change(pair, &why, now)?;
+                    }
+                    Ok(set)
+                }
             };
             let refused = remote.take_refused();
             // Before the flags are agreed on: then what is missing there was refused.

@@ -216,7 +216,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let remote = match there {
             Some(there) => there,
             None => {
-                let look = self.remote.look(&ask).await?;
+                let look = self.look_twice(&ask).await?;
                 self.checked(&base, look, doubted).await?
             }
         };
@@ -233,6 +233,21 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             lettered: Default::default(),
         };
         Ok((action, scene))
+    }
+
+    /// Looks into a mailbox on the server; where the connection breaks, once more, without asking
+    /// what messages are called.
+    async fn look_twice(&mut self, ask: &Ask<'_>) -> Result<Look<Uid>, StoreError> {
+        let looked = self.remote.look(ask).await;
+        if !matches!(looked, Err(StoreError::Retry(_))) || !self.remote.connect().await {
+            return looked;
+        }
+        let ask = Ask {
+            base: ask.base,
+            cursor: None,
+            depth: Depth::Everything,
+        };
+        self.remote.look(&ask).await
     }
 
     /// Reads the pairs to which something happened on the server, of those that were not read.

@@ -10,7 +10,8 @@
 //! what they meant), [`confirm`] (whether pairs that look alike are),
 //! [`execute`] (doing and recording what is in the [`work`]s, with [`begin`],
 //! [`download`], [`arrivals`], [`breaks`] and [`resend`] (messages at which the connection
-//! breaks), [`upload`], [`shift`], [`duplicate`], [`copy`], [`flags`],
+//! breaks), [`narrow`] and [`refusals`] (changes that the server refuses), [`upload`], [`shift`],
+//! [`duplicate`], [`copy`], [`flags`],
 //! [`flags_there`], [`doomed`], [`remove`], [`remove_here`] and [`remove_there`], on several
 //! connections by [`lanes`]), [`guarded`] (what the
 //! guard is told), [`rest`] (whether that was all), [`report`] (what is told about it).
@@ -84,6 +85,10 @@ mod download;
 mod upload;
 
 mod resend;
+
+mod narrow;
+
+mod refusals;
 
 mod shift;
 

@@ -6,6 +6,7 @@
 use super::account::Account;
 use super::doomed::{Batch, Doomed, batches};
 use super::lanes::spread;
+use super::narrow::narrowed;
 use super::report::{Ended, Report};
 use super::work::{Work, Works};
 use crate::model::{
@@ -31,7 +32,40 @@ struct Going {
 }
 
 /// What became of them.
-type Gone = (MailboxName, Result<Vec<(Uid, Removed)>, StoreError>);
+type Gone = (MailboxName, Result<Leaving, StoreError>);
+
+/// What left a mailbox, and at which messages the connection breaks.
+#[derive(Default)]
+struct Leaving {
+    removed: Vec<(Uid, Removed)>,
+    refused: Vec<(Uid, String)>,
+}
+
+/// Removes messages; see [`narrowed`].
+async fn remove_narrowed<R: Serve<Id = Uid>>(
+    remote: &mut R,
+    going: &Going,
+) -> Result<Leaving, StoreError> {
+    let removed = RefCell::new(Vec::new());
+    let send = async |remote: &mut R, removals: &[Removal<Uid>]| {
+        remote.presume(&going.place, going.expected.clone());
+        let gone = remote.remove(&going.place, removals).await?;
+        removed.borrow_mut().extend(gone);
+        Ok(())
+    };
+    let culprits = narrowed(remote, &going.removals, send).await?;
+    let refused = culprits.into_iter().map(|culprit| {
+        let why = format!(
+            "the connection breaks when it is deleted: {}",
+            culprit.error
+        );
+        (culprit.change.id, why)
+    });
+    Ok(Leaving {
+        refused: refused.collect(),
+        removed: removed.into_inner(),
+    })
+}
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// Carries out all deletions on the server; answers with the mailboxes where that failed.
@@ -160,9 +194,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 }
                 let next = next.map(|next| Next::Remove(&next.place, &next.uids));
                 remote.afterwards(next.as_slice()).await?;
-                remote.presume(&going.place, going.expected.clone());
-                let removed = remote.remove(&going.place, &going.removals).await;
-                match removed {
+                match remove_narrowed(remote, going).await {
                     Err(error) if !error.is_local_to_mailbox() => return Err(error.into()),
                     removed => gone.borrow_mut().push((going.name.clone(), removed)),
                 }
@@ -171,6 +203,29 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         );
         let ended = ended.await;
         (gone.into_inner(), ended)
+    }
+
+    /// Notes messages that did not go although nothing happened to them: the connection breaks, or
+    /// the server takes no `\\Deleted` in this mailbox.
+    fn note_kept(
+        &mut self,
+        work: &Work,
+        going: &Going,
+        (removed, refused): (&[(Uid, Removed)], Vec<(Uid, String)>),
+    ) -> Result<(), Ended> {
+        for (uid, why) in refused {
+            let pairs = going.doomed.iter().filter(|d| d.pair.uid == uid);
+            self.refuse_changes(pairs.map(|d| d.pair.id), &why)?;
+        }
+        let deleted = Flags::of(&[SystemFlag::Deleted]);
+        let takes = !work.stores.keep(&deleted).is_empty();
+        if takes || self.remote.keeps_removed(&going.name) {
+            return Ok(());
+        }
+        let gone: BTreeSet<Uid> = removed.iter().map(|(uid, _)| *uid).collect();
+        let kept = going.doomed.iter().filter(|d| !gone.contains(&d.pair.uid));
+        let why = "it was deleted here, and PERMANENTFLAGS of its mailbox allow no \\Deleted";
+        self.refuse_changes(kept.map(|d| d.pair.id), why)
     }
 
     /// A message that did not go has other flags than the last look showed, or than the base has:
@@ -189,7 +244,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 continue;
             };
             match removed {
-                Ok(removed) => {
+                Ok(Leaving { removed, refused }) => {
+                    self.note_kept(work, going, (&removed, refused))?;
                     if removed.len() < going.doomed.len() {
                         self.state.look_anew(work.base.key)?;
                     }
@@ -198,6 +254,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 Err(error) => {
                     if matches!(error, StoreError::Renumbered(_)) {
                         self.state.doubt(work.base.key, Doubt::Suspected)?;
+                    }
+                    if let StoreError::Mailbox(why) = &error {
+                        let pairs = going.doomed.iter().map(|d| d.pair.id);
+                        self.refuse_changes(pairs, why)?;
                     }
                     let _reported = self.tolerate(&name, Err(error.into()), report)?;
                     failed.insert(name);

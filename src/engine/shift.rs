@@ -4,6 +4,7 @@
 //! message or its file goes on before the next run, that evidence is gone (`cut_moves`).
 
 use super::account::Account;
+use super::narrow::narrowed;
 use super::prove::sample;
 use super::report::{Ended, Report};
 use super::work::{Work, Works};
@@ -12,10 +13,14 @@ use crate::reconcile::action::Move;
 use crate::reconcile::{Action, Outcome};
 use crate::state::{Change, Doubt, Moved, Source};
 use crate::store::{Keep, Place, Removal, Removed, Serve, Shift, StoreError, Transfer};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Messages recorded together.
 pub(super) const BATCH: usize = 5000;
+
+/// Messages that were moved, by their old and, where these are told, new UIDs.
+type Transferred = Vec<(Uid, Option<Uid>)>;
 
 /// From where to where.
 pub(super) type Route = (Side, MailboxName, MailboxName);
@@ -48,6 +53,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     Side::Local => self.move_here(works, (&from, &to), batch, report).await,
                     Side::Remote => self.move_there(works, (&from, &to), batch, report).await,
                 };
+                if let (Side::Remote, Err(Ended::Store(StoreError::Mailbox(why)))) = (side, &done) {
+                    let why = format!("it was moved to {to} here: {why}");
+                    self.refuse_changes(batch.iter().map(|one| one.pair.id), &why)?;
+                }
                 self.settle(&to, done, works, report)?;
             }
         }
@@ -256,13 +265,15 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let (key, now) = (work.base.key, (self.world.now)());
         self.state.begin_moves(key, &notes, work.top, now)?;
         let shifts: Vec<Shift<Uid>> = names.keys().copied().map(shift).collect();
-        let (place, how) = (work.place(), Transfer::Move);
+        let place = work.place();
         let uids: Vec<Uid> = names.keys().copied().collect();
         if let Some(from) = from {
             let expected = self.expected(from, &sample(&uids))?;
             self.remote.presume(source, expected);
         }
-        let done = self.remote.transfer(source, &place, how, &shifts).await;
+        let done = self
+            .transfer_narrowed((source, &place), &shifts, names)
+            .await?;
         if let (Err(StoreError::Renumbered(_)), Some(from)) = (&done, from) {
             self.state.doubt(from, Doubt::Suspected)?;
         }
@@ -273,6 +284,45 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             self.state.begin_moves(key, &notes, work.top, 0)?;
         }
         Ok(done?)
+    }
+
+    /// Moves messages; those at which the connection breaks are refused. Where a move is a copy
+    /// first, it is not sent again.
+    async fn transfer_narrowed(
+        &mut self,
+        (source, place): (&Place, &Place),
+        shifts: &[Shift<Uid>],
+        names: &BTreeMap<Uid, (&Move, MaildirId)>,
+    ) -> Result<Result<Transferred, StoreError>, Ended> {
+        let how = Transfer::Move;
+        if !self.remote.moves_at_once() {
+            return Ok(self.remote.transfer(source, place, how, shifts).await);
+        }
+        let (done, key) = (
+            RefCell::new(Vec::new()),
+            self.state.mailbox_key(&source.mailbox)?,
+        );
+        let uids: Vec<Uid> = shifts.iter().map(|shift| shift.id).collect();
+        let expected = match key {
+            Some(key) => self.expected(key, &sample(&uids))?,
+            None => Vec::new(),
+        };
+        let send = async |remote: &mut R, shifts: &[Shift<Uid>]| {
+            remote.presume(source, expected.clone());
+            let moved = remote.transfer(source, place, how, shifts).await?;
+            done.borrow_mut().extend(moved);
+            Ok(())
+        };
+        let culprits = match narrowed(&mut *self.remote, shifts, send).await {
+            Ok(culprits) => culprits,
+            Err(error) => return Ok(Err(error)),
+        };
+        for culprit in culprits {
+            let why = format!("the connection breaks when it is moved: {}", culprit.error);
+            let pair = names.get(&culprit.change.id).map(|(one, _)| one.pair.id);
+            self.refuse_changes(pair.into_iter(), &why)?;
+        }
+        Ok(Ok(done.into_inner()))
     }
 
     /// What a server that cannot expunge single messages keeps of a move, marked `\Deleted`, is

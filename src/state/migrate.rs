@@ -195,6 +195,17 @@ const STEPS: &[Step] = &[
 ",
         |_| Ok(()),
     ),
+    (
+        "
+    CREATE TABLE refused_change (
+        pair     INTEGER PRIMARY KEY REFERENCES pair (id) ON DELETE CASCADE,
+        attempts INTEGER NOT NULL,
+        retry_at INTEGER NOT NULL,
+        detail   TEXT NOT NULL
+    ) STRICT;
+",
+        |_| Ok(()),
+    ),
 ];
 
 /// The version that [`SCHEMA`] is.

@@ -6,8 +6,9 @@
 //! [`left`] (where the sides were left), [`kindred`] (the same message elsewhere), [`keywords`]
 //! (that the server refused), [`lettered`] (files of which the letters were read), [`proof`]
 //! (whether UIDs mean what they meant), [`suspects`] (at which messages the connection broke),
-//! [`intents`] (uploads under way), [`held`] (what waits for the user), [`history`], [`charges`]
-//! (deletions of a day), [`unseen`] (what cannot be looked into), [`lock`] (one process per
+//! [`refusals`] (changes that the server refuses), [`intents`] (uploads under way),
+//! [`held`] (what waits for the user), [`history`], [`charges`] (deletions of a day),
+//! [`unseen`] (what cannot be looked into), [`lock`] (one process per
 //! account), [`drive`] (where it lies), [`private`] (files that only the user can read),
 //! [`days`] (how long what was deleted is kept).
 //!
@@ -40,6 +41,8 @@ mod proof;
 
 mod suspects;
 
+mod refusals;
+
 mod intents;
 
 mod held;
@@ -69,6 +72,7 @@ pub use lettered::Lettered;
 pub use lock::Lock;
 pub use outcome::{Done, Moved};
 pub use proof::{Compared, Doubt, Proof};
+pub use refusals::RefusedChange;
 pub use suspects::Suspects;
 
 use crate::model::{MailboxName, Side};

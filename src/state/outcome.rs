@@ -90,6 +90,7 @@ impl State {
                 record(&tx, &names, done.key, outcome).map_err(&what)?;
             }
             forget_suspects(&tx, done).map_err(&what)?;
+            super::refusals::forget_agreed(&tx, &done.outcomes).map_err(&what)?;
             bury(&tx, &done.buried, done.at).map_err(&what)?;
             if let Some(run) = run {
                 super::history::write(&tx, &names, run, &done.changes).map_err(&what)?;

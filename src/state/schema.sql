@@ -282,3 +282,13 @@ CREATE TABLE kept_day (
     name  TEXT PRIMARY KEY,
     since INTEGER NOT NULL
 ) STRICT;
+
+-- A message of which the server refuses a change, or at which the connection breaks when it is
+-- changed: no change of it is sent before its time.
+CREATE TABLE refused_change (
+    pair     INTEGER PRIMARY KEY REFERENCES pair (id) ON DELETE CASCADE,
+    attempts INTEGER NOT NULL,
+    retry_at INTEGER NOT NULL,
+    -- The change, and what the server said.
+    detail   TEXT NOT NULL
+) STRICT;

@@ -177,3 +177,148 @@ fn a_run_that_is_cut_beside_a_break_ends_alike() {
         }
     }
 }
+
+/// In step: messages 0 to 5, and an empty mailbox A.
+fn in_step() -> TwoSides {
+    let mut w = TwoSides::new();
+    w.remote.create(&mb("A"));
+    for n in 0..6 {
+        w.remote.add(&inbox(), &body(n), Flags::default());
+    }
+    w.sync_ok();
+    w.remote.inner.borrow_mut().reconnects = true;
+    w
+}
+
+/// What is done with a file here.
+type Change = fn(&TwoSides, &MaildirId);
+
+const CHANGES: [(&str, Change); 3] = [
+    ("flags", |w, file| {
+        w.local.edit(&inbox(), file, |flags| flags.insert(Flagged));
+    }),
+    ("deletion", |w, file| w.local.delete(&inbox(), file)),
+    ("move", |w, file| {
+        w.local.shift(&inbox(), file, &mb("A"));
+    }),
+];
+
+/// Changes of the messages up to the fifth; the sixth stays.
+fn change(w: &TwoSides, change: Change) {
+    for file in w.local.ids(&inbox()) {
+        let body = w.local.inner.borrow().boxes[&inbox()].messages[&file]
+            .body
+            .clone();
+        if body != self::body(5) {
+            change(w, &file);
+        }
+    }
+}
+
+/// The messages that are on the server as they were.
+fn unchanged(w: &TwoSides) -> usize {
+    let inner = w.remote.inner.borrow();
+    let plain = |m: &&crate::support::memory::Message| m.flags.is_empty();
+    inner.boxes[&inbox()]
+        .messages
+        .values()
+        .filter(plain)
+        .count()
+}
+
+fn says(report: &Report, text: &str) -> bool {
+    report.errors.iter().any(|t| t.text.contains(text))
+}
+
+#[test]
+fn a_change_that_breaks_the_connection_stops_no_others() {
+    for (what, act) in CHANGES {
+        for bad in [&[0][..], &[4], &[2, 3]] {
+            let mut w = in_step();
+            w.remote.inner.borrow_mut().breaks_change = bad.iter().map(|n| body(*n)).collect();
+            change(&w, act);
+            let report = w.sync();
+            let how = format!("{what}, {bad:?}: {report:?}");
+            assert_eq!(unchanged(&w), bad.len() + 1, "{how}");
+            assert!(report.halted.is_none(), "{how}");
+            assert!(says(&report, "the connection breaks"), "{how}");
+            for _ in 0..2 {
+                let (breaks, rows) = (w.remote.inner.borrow().breaks, w.state.writes());
+                let report = w.sync();
+                assert!(says(&report, "the connection breaks"), "{how}: {report:?}");
+                assert_eq!(w.remote.inner.borrow().breaks, breaks, "{how}");
+                assert_eq!((report.changes(), w.state.writes()), (0, rows), "{how}");
+            }
+            w.remote.inner.borrow_mut().breaks_change.clear();
+            w.now.set(w.now.get() + 3700);
+            w.sync_ok();
+            w.assert_equal_sides(&how);
+            assert_eq!(unchanged(&w), 1, "{how}");
+            w.sync_idle();
+        }
+    }
+}
+
+#[test]
+fn a_server_that_breaks_at_every_change_ends_the_run() {
+    for (what, act) in CHANGES {
+        let mut w = in_step();
+        change(&w, act);
+        w.remote.inner.borrow_mut().breaks_always = true;
+        let report = w.sync();
+        assert!(report.halted.is_some(), "{what}: {report:?}");
+        assert!(!says(&report, "breaks"), "{what}: {report:?}");
+        w.remote.inner.borrow_mut().breaks_always = false;
+        w.sync_ok();
+        w.assert_equal_sides(what);
+        assert_eq!(unchanged(&w), 1, "{what}");
+        w.sync_idle();
+    }
+}
+
+#[test]
+fn a_change_that_the_server_refuses_waits_and_is_named() {
+    for (what, act) in &CHANGES[1..] {
+        let mut w = in_step();
+        w.remote.inner.borrow_mut().keeps = (0..5).map(body).collect();
+        change(&w, *act);
+        for run in 0..3 {
+            let report = w.sync();
+            let how = format!("{what}, run {run}: {report:?}");
+            assert!(says(&report, "no permission"), "{how}");
+            let kept = |note: &String| note.contains("kept changing");
+            assert!(!report.notes.iter().any(kept), "{how}");
+            assert_eq!(unchanged(&w), 6, "{how}");
+        }
+        let rows = w.state.writes();
+        w.sync();
+        assert_eq!(w.state.writes(), rows, "{what}");
+        w.remote.inner.borrow_mut().keeps.clear();
+        w.now.set(w.now.get() + 3700);
+        w.sync_ok();
+        w.assert_equal_sides(what);
+        assert_eq!(unchanged(&w), 1, "{what}");
+        w.sync_idle();
+    }
+}
+
+#[test]
+fn a_mailbox_that_breaks_the_connection_stops_no_others() {
+    for bad in [inbox(), mb("A")] {
+        let mut w = in_step();
+        let other = if bad.is_inbox() { mb("A") } else { inbox() };
+        w.remote.add(&bad, &body(7), seen());
+        w.remote.add(&other, &body(8), seen());
+        w.remote.inner.borrow_mut().breaks_look.insert(bad.clone());
+        let report = w.sync();
+        assert_eq!(report.downloaded, 1, "{bad}: {report:?}");
+        assert!(report.halted.is_none(), "{bad}: {report:?}");
+        assert!(says(&report, "breaks when it is looked into"), "{report:?}");
+        // With nothing else to be looked into, it may be the connection.
+        assert!(w.sync().halted.is_some(), "{bad}");
+        w.remote.inner.borrow_mut().breaks_look.clear();
+        assert_eq!(w.sync_ok().downloaded, 1, "{bad}");
+        w.assert_equal_sides("it can be looked into");
+        w.sync_idle();
+    }
+}

@@ -93,6 +93,12 @@ pub struct Inner<I: Ord> {
     pub breaks_at: BTreeSet<Vec<u8>>,
     /// Bodies after which it breaks when they are stored, before the answer.
     pub breaks_after: BTreeSet<Vec<u8>>,
+    /// Bodies at which it breaks when they are changed, moved or removed.
+    pub breaks_change: BTreeSet<Vec<u8>>,
+    /// Mailboxes at which it breaks when they are looked into.
+    pub breaks_look: BTreeSet<MailboxName>,
+    /// Bodies that it does not move, nor remove.
+    pub keeps: BTreeSet<Vec<u8>>,
     /// It breaks at all bodies.
     pub breaks_always: bool,
     /// How often it broke.
@@ -208,6 +214,9 @@ impl<I: MemoryId> Memory<I> {
             unchanged: Vec::new(),
             breaks_at: BTreeSet::new(),
             breaks_after: BTreeSet::new(),
+            breaks_change: BTreeSet::new(),
+            breaks_look: BTreeSet::new(),
+            keeps: BTreeSet::new(),
             breaks_always: false,
             breaks: 0,
             reconnects: false,
@@ -238,20 +247,6 @@ impl<I: MemoryId> Memory<I> {
         };
         memory.create(&MailboxName::inbox());
         memory
-    }
-
-    /// Whether the connection breaks before this body has passed.
-    pub(super) fn break_at(&self, body: &[u8]) -> Result<(), StoreError> {
-        let mut inner = self.inner.borrow_mut();
-        match inner.breaks_always || inner.breaks_at.contains(body) {
-            true => {
-                inner.breaks += 1;
-                Err(StoreError::Retry(
-                    "the connection broke at a message".into(),
-                ))
-            }
-            false => Ok(()),
-        }
     }
 
     // What users and other programs do.

@@ -54,8 +54,12 @@ impl<I: MemoryId> Store for Memory<I> {
             counts.looks += 1;
             counts.known += ask.base.pairs.len();
         }
-        let inner = self.inner.borrow();
         let name = &ask.base.name;
+        if self.inner.borrow().breaks_look.contains(name) {
+            self.inner.borrow_mut().breaks += 1;
+            return Err(StoreError::Retry("the connection broke at a look".into()));
+        }
+        let inner = self.inner.borrow();
         let gone = || StoreError::Mailbox(format!("no mailbox {name}"));
         let b = inner.boxes.get(name).ok_or_else(gone)?;
         let epoch = (I::SIDE == Side::Remote).then_some(UidValidity(b.epoch));
@@ -231,7 +235,11 @@ impl<I: MemoryId> Store for Memory<I> {
             (inner.tells || !remote, inner.moves_by_copy && remote)
         };
         for shift in shifts {
+            self.refuses_change(from, &shift.id)?;
+        }
+        for shift in shifts {
             self.step()?;
+            self.break_change(from, &shift.id)?;
             let Some(mut message) = self.at(from, |b| Ok(b.messages.get(&shift.id).cloned()))?
             else {
                 continue;
@@ -303,6 +311,7 @@ impl<I: MemoryId> Store for Memory<I> {
         let mut done = Vec::new();
         for edit in edits {
             self.step()?;
+            self.break_change(place, &edit.id)?;
             if self.is_fixed(place, &edit.id) {
                 continue;
             }
@@ -333,7 +342,11 @@ impl<I: MemoryId> Store for Memory<I> {
     ) -> Result<Vec<(I, Removed)>, StoreError> {
         let (marks, mut done) = (self.inner.borrow().marks, Vec::new());
         for removal in removals {
+            self.refuses_change(place, &removal.id)?;
+        }
+        for removal in removals {
             self.step()?;
+            self.break_change(place, &removal.id)?;
             let body = self.at(place, |b| {
                 let Some(message) = b.messages.get_mut(&removal.id) else {
                     return Ok(None);

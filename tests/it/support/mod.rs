@@ -5,6 +5,7 @@ pub mod fuse;
 pub mod kept;
 pub mod line;
 pub mod memory;
+mod memory_breaks;
 pub mod memory_serve;
 pub mod memory_sides;
 pub mod memory_store;

@@ -1,0 +1,82 @@
+//! Changes that the server refuses, and those at which the connection breaks: each waits by itself,
+//! is named by each run, and is tried again later.
+
+use super::account::Account;
+use super::report::{Ended, Report};
+use super::work::Works;
+use crate::model::{MailboxName, MaildirId, PairId, Side, Uid};
+use crate::reconcile::{Action, Plan};
+use crate::store::{Keep, Serve, StoreError};
+use std::collections::BTreeSet;
+
+impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+    /// Takes out what was refused and is not to be tried again yet, and forgets refusals of what is
+    /// not to be done any more.
+    pub(super) fn leave_refused(&mut self, plan: &mut Plan, works: &Works) -> Result<(), Ended> {
+        let refused = self.state.refused_changes()?;
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let now = (self.world.now)();
+        let waits = refused.iter().filter(|one| one.retry_at > now);
+        let waiting: BTreeSet<PairId> = waits.map(|one| one.pair).collect();
+        let mut planned: BTreeSet<PairId> = BTreeSet::new();
+        for (_, plan) in &mut plan.messages {
+            plan.actions.retain(|action| match changed_there(action) {
+                Some(pair) => {
+                    planned.insert(pair);
+                    !waiting.contains(&pair)
+                }
+                None => true,
+            });
+        }
+        let looked = |name: &MailboxName| works.get(name).is_some_and(|work| work.complete);
+        let over = refused.iter().filter(|one| looked(&one.mailbox));
+        let over = over
+            .map(|one| one.pair)
+            .filter(|pair| !planned.contains(pair));
+        Ok(self.state.forget_refusals(&over.collect::<Vec<_>>())?)
+    }
+
+    /// The server would not change these messages.
+    pub(super) fn refuse_changes(
+        &mut self,
+        pairs: impl Iterator<Item = PairId>,
+        why: &str,
+    ) -> Result<(), Ended> {
+        let now = (self.world.now)();
+        for pair in pairs {
+            self.state.refuse_change(pair, why, now)?;
+        }
+        Ok(())
+    }
+
+    /// Names all messages of which a change was refused.
+    pub(super) fn name_refused_changes(&self, report: &mut Report) -> Result<(), Ended> {
+        for one in self.state.refused_changes()? {
+            if self.concerns(&one.mailbox) {
+                let what = format!(
+                    "{} stays as it is on the server (tried {} times, tried again later): {}",
+                    one.uid, one.attempts, one.detail
+                );
+                report.trouble(Some(&one.mailbox), &StoreError::Mailbox(what));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The message that this changes on the server.
+fn changed_there(action: &Action) -> Option<PairId> {
+    match action {
+        Action::Flags(set) if !set.remote.is_empty() => Some(set.pair.id),
+        Action::Unmark { pair, .. } => Some(pair.id),
+        Action::Delete {
+            on: Side::Remote,
+            pair,
+            ..
+        } => Some(pair.id),
+        Action::Move(step) if step.id.side() == Side::Remote => Some(step.pair.id),
+        _ => None,
+    }
+}

@@ -1,0 +1,47 @@
+//! Messages at which the connection of the side in memory breaks, and changes that it refuses.
+
+use super::memory::{Memory, MemoryId};
+use mailtide::model::*;
+use mailtide::store::*;
+
+impl<I: MemoryId> Memory<I> {
+    /// Whether the connection breaks before this body has passed.
+    pub(super) fn break_at(&self, body: &[u8]) -> Result<(), StoreError> {
+        let mut inner = self.inner.borrow_mut();
+        match inner.breaks_always || inner.breaks_at.contains(body) {
+            true => {
+                inner.breaks += 1;
+                Err(StoreError::Retry(
+                    "the connection broke at a message".into(),
+                ))
+            }
+            false => Ok(()),
+        }
+    }
+
+    /// Whether the connection breaks before this message is changed.
+    pub(super) fn break_change(&self, place: &Place, id: &I) -> Result<(), StoreError> {
+        let mut inner = self.inner.borrow_mut();
+        let b = inner.boxes.get(&place.mailbox);
+        let body = b.and_then(|b| b.messages.get(id)).map(|m| m.body.clone());
+        let breaks = body.is_some_and(|body| inner.breaks_change.contains(&body));
+        match breaks || I::SIDE == Side::Remote && inner.breaks_always {
+            true => {
+                inner.breaks += 1;
+                Err(StoreError::Retry("the connection broke at a change".into()))
+            }
+            false => Ok(()),
+        }
+    }
+
+    /// Whether this message is neither moved nor removed.
+    pub(super) fn refuses_change(&self, place: &Place, id: &I) -> Result<(), StoreError> {
+        let inner = self.inner.borrow();
+        let b = inner.boxes.get(&place.mailbox);
+        let body = b.and_then(|b| b.messages.get(id)).map(|m| &m.body);
+        match body.is_some_and(|body| inner.keeps.contains(body)) {
+            true => Err(StoreError::Mailbox("no permission".into())),
+            false => Ok(()),
+        }
+    }
+}
