@@ -113,7 +113,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     ) -> Result<Vec<Looked>, Ended> {
         let (mut looks, mut left, mut checks) = (Vec::new(), Vec::new(), Vec::new());
         let moved = self.config_changed()?;
-        let (mut broken, mut witness) = (Vec::new(), false);
+        // What was done in this run passed over this connection, too.
+        let (mut broken, mut witness) = (Vec::new(), report.changes() > 0);
         for here in asked {
             self.check_stop()?;
             let (name, sides) = (here.name().clone(), here.sides_with_news());

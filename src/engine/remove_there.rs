@@ -207,22 +207,17 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
 
     /// Notes messages that did not go although nothing happened to them: the connection breaks, or
     /// the server takes no `\\Deleted` in this mailbox.
-    fn note_kept(
-        &mut self,
-        work: &Work,
-        going: &Going,
-        (removed, refused): (&[(Uid, Removed)], Vec<(Uid, String)>),
-    ) -> Result<(), Ended> {
-        for (uid, why) in refused {
-            let pairs = going.doomed.iter().filter(|d| d.pair.uid == uid);
-            self.refuse_changes(pairs.map(|d| d.pair.id), &why)?;
+    fn note_kept(&mut self, work: &Work, going: &Going, left: &Leaving) -> Result<(), Ended> {
+        for (uid, why) in &left.refused {
+            let pairs = going.doomed.iter().filter(|d| d.pair.uid == *uid);
+            self.refuse_changes(pairs.map(|d| d.pair.id), why)?;
         }
         let deleted = Flags::of(&[SystemFlag::Deleted]);
         let takes = !work.stores.keep(&deleted).is_empty();
         if takes || self.remote.keeps_removed(&going.name) {
             return Ok(());
         }
-        let gone: BTreeSet<Uid> = removed.iter().map(|(uid, _)| *uid).collect();
+        let gone: BTreeSet<Uid> = left.removed.iter().map(|(uid, _)| *uid).collect();
         let kept = going.doomed.iter().filter(|d| !gone.contains(&d.pair.uid));
         let why = "it was deleted here, and PERMANENTFLAGS of its mailbox allow no \\Deleted";
         self.refuse_changes(kept.map(|d| d.pair.id), why)
@@ -244,8 +239,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 continue;
             };
             match removed {
-                Ok(Leaving { removed, refused }) => {
-                    self.note_kept(work, going, (&removed, refused))?;
+                Ok(left) => {
+                    self.note_kept(work, going, &left)?;
+                    let removed = left.removed;
                     if removed.len() < going.doomed.len() {
                         self.state.look_anew(work.base.key)?;
                     }

@@ -109,6 +109,7 @@ mod tests {
             hash: Canonical::of(b"x"),
             size: 1,
             kin: None,
+            stamp: None,
             replaces: None,
         };
         state.apply(key, &[paired], &[]).unwrap();
