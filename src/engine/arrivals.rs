@@ -5,6 +5,7 @@
 
 use super::copy::{Wanted, change, refusal, refused};
 use super::report::{Ended, Event, Observer, Report};
+use super::twins::{AllTwins, Met};
 use crate::model::{
     ContentHash, Flags, Id, Kin, MailboxKey, MailboxName, MaildirId, PairId, Side, Uid,
 };
@@ -62,6 +63,8 @@ pub(super) struct Arrived<C> {
     pub job: DownloadJob,
     /// By the tags that the receiver knows them by.
     pub got: Vec<Whole>,
+    /// Messages that lie here already.
+    pub met: Vec<Met>,
     /// What could not be had, and why.
     pub failed: Vec<(Uid, String)>,
 }
@@ -105,6 +108,8 @@ pub(super) struct Desk<'a, L: Keep<Id = MaildirId>> {
     pub unsound: RefCell<BTreeSet<MailboxName>>,
     /// Whether a message came since this was asked last.
     pub came: Cell<bool>,
+    /// New files, of which what comes may be the same.
+    pub twins: RefCell<AllTwins>,
     pub observer: &'a dyn Observer,
     pub now: &'a dyn Fn() -> i64,
 }
@@ -138,7 +143,8 @@ impl<L: Keep<Id = MaildirId>> Desk<'_, L> {
         if waiting.is_empty() {
             return Ok(());
         }
-        let split = |one: Arrived<L::Receiver>| (one.receiver, (one.job, one.got, one.failed));
+        let split =
+            |one: Arrived<L::Receiver>| (one.receiver, (one.job, (one.got, one.met), one.failed));
         let (receivers, parts): (Vec<_>, Vec<_>) = waiting.into_iter().map(split).unzip();
         let published = self.local.lock().await.publish(receivers).await;
         let (mut all, mut end) = (Vec::new(), Ok(()));
@@ -166,12 +172,25 @@ impl<L: Keep<Id = MaildirId>> Desk<'_, L> {
     fn done(
         &self,
         job: &DownloadJob,
-        (mut got, mut refusals): (Vec<Whole>, Vec<(Uid, String)>),
+        ((mut got, met), mut refusals): ((Vec<Whole>, Vec<Met>), Vec<(Uid, String)>),
         published: Published<MaildirId>,
     ) -> Result<Done, StoreError> {
         let mut report = self.report.borrow_mut();
         let (mut outcomes, mut changes) = (Vec::new(), Vec::new());
-        for (tag, outcome) in published? {
+        let published = published?;
+        report.linked += met.len();
+        if !met.is_empty() {
+            // Flags of both sides meet in the next pass.
+            let mut unsound = self.unsound.borrow_mut();
+            unsound.insert(job.place.mailbox.clone());
+        }
+        for one in met {
+            let mut linked = change(&job.place, Side::Local, one.file.any(), &one.uid);
+            (linked.what, linked.why) = ("linked", format!("with {}", one.uid));
+            changes.push(linked);
+            outcomes.extend(one.outcomes());
+        }
+        for (tag, outcome) in published {
             let Some(whole) = got.get_mut(tag) else {
                 continue;
             };

@@ -36,6 +36,7 @@ fn arrived<C>(receiver: C, job: DownloadJob, all: &[u32]) -> Arrived<C> {
         receiver,
         job,
         got,
+        met: Vec::new(),
         failed: Vec::new(),
     }
 }

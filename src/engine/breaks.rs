@@ -202,6 +202,7 @@ async fn set_aside<L: Keep<Id = MaildirId>>(
             receiver,
             job,
             got: Vec::new(),
+            met: Vec::new(),
             failed,
         });
     }

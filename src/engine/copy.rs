@@ -67,6 +67,13 @@ pub(super) fn refused(id: AnyId, want: &Wanted, why: String, now: i64) -> Aside 
 }
 
 pub(super) fn refusal(aside: &Aside) -> String {
+    if aside.reason == AsideReason::NotListed {
+        return format!(
+            "{} is set aside and not sent again: {}; move it to another mailbox, or give it another \
+             name, to try once more",
+            aside.id, aside.detail
+        );
+    }
     format!(
         "{} could not be copied to the {} side and is set aside (tried {} times, tried again \
          later): {}",

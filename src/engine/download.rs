@@ -5,9 +5,11 @@
 use super::account::Account;
 use super::arrivals::{Arrived, Desk, DownloadJob, Whole};
 use super::breaks::{Break, Breaks, ask_singly};
+use super::contents::Measure;
 use super::copy::wanted;
 use super::lanes::side_by_side;
 use super::report::{Ended, Event, Observer, Report};
+use super::twins::{AllTwins, Met};
 use super::work::Work;
 use crate::model::{AnyId, Canonical, Heading, Kin, MailboxName, MaildirId, Origin, Uid};
 use crate::reconcile::Action;
@@ -133,6 +135,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     pub(super) async fn download(
         &mut self,
         portions: Vec<Portion<'_>>,
+        twins: AllTwins,
         report: &mut Report,
     ) -> Result<BTreeSet<MailboxName>, Ended> {
         let (portions, later) = without(portions, &self.state.suspects()?);
@@ -146,6 +149,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 arrivals: RefCell::default(),
                 unsound: RefCell::default(),
                 came: Cell::default(),
+                twins: RefCell::new(twins),
                 observer: self.observer,
                 now: &*self.world.now,
             },
@@ -278,9 +282,12 @@ pub(super) async fn download_batch<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
         job: &job,
         observer: desk.observer,
         got: Vec::new(),
+        met: Vec::new(),
         failed: Vec::new(),
         hash: Canonical::default(),
         heading: Heading::default(),
+        twins: &desk.twins,
+        measure: None,
         named: remote.names_messages(),
         bytes: 0,
         disk_failed: false,
@@ -292,6 +299,7 @@ pub(super) async fn download_batch<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
     let Down {
         receiver,
         got,
+        met,
         failed,
         bytes,
         disk_failed,
@@ -325,6 +333,7 @@ pub(super) async fn download_batch<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
         receiver,
         job,
         got,
+        met,
         failed,
     });
     match broke {
@@ -339,9 +348,14 @@ struct Down<'a, C: Receiver<Id = MaildirId>> {
     job: &'a DownloadJob,
     observer: &'a dyn Observer,
     got: Vec<Whole>,
+    /// Those that lie here already.
+    met: Vec<Met>,
     failed: Vec<(Uid, String)>,
     hash: Canonical,
     heading: Heading,
+    twins: &'a RefCell<AllTwins>,
+    /// What the message holds, where it may lie here already.
+    measure: Option<Measure>,
     /// Whether the server names messages itself, so that an envelope is of no use.
     named: bool,
     bytes: u64,
@@ -356,10 +370,23 @@ impl<C: Receiver<Id = MaildirId>> Down<'_, C> {
     }
 }
 
+impl<C: Receiver<Id = MaildirId>> Down<'_, C> {
+    /// The file that a new message is, if it lies here already.
+    fn take_twin(&mut self, about: &About<Uid>, kin: Option<Kin>) -> Option<Met> {
+        let content = self.measure.take()?.finish(about.stored);
+        let new = self.job.wanted.get(&about.id)?.replaces.is_none();
+        let mut all = self.twins.borrow_mut();
+        let twins = all.get_mut(&self.job.place.mailbox).filter(|_| new)?;
+        twins.take(about.id, &content, &about.flags, kin)
+    }
+}
+
 impl<C: Receiver<Id = MaildirId>> Sink<Uid> for Down<'_, C> {
     async fn begin(&mut self, size: u64, _: Option<&About<Uid>>) -> Result<(), StoreError> {
         self.hash = Canonical::default();
         self.heading = Heading::default();
+        let has_twins = self.twins.borrow().contains_key(&self.job.place.mailbox);
+        self.measure = has_twins.then(Measure::default);
         let begun = self.receiver.begin(size, None).await;
         self.on_disk(begun)
     }
@@ -367,6 +394,9 @@ impl<C: Receiver<Id = MaildirId>> Sink<Uid> for Down<'_, C> {
     async fn chunk(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         self.hash.update(bytes);
         self.heading.update(bytes);
+        if let Some(measure) = &mut self.measure {
+            measure.update(bytes);
+        }
         self.bytes += bytes.len() as u64;
         self.observer.event(Event::Bytes(bytes.len() as u64));
         let taken = self.receiver.chunk(bytes).await;
@@ -381,6 +411,10 @@ impl<C: Receiver<Id = MaildirId>> Sink<Uid> for Down<'_, C> {
         let (tag, flags) = (self.got.len(), about.flags.clone());
         let envelope = |date| Kin::envelope(&self.heading.message_id(), date, about.stored);
         let envelope = about.date.filter(|_| !self.named).map(envelope);
+        if let Some(met) = self.take_twin(&about, about.kin.or(envelope)) {
+            self.met.push(met);
+            return self.receiver.abandon().await;
+        }
         self.got.push(Whole {
             uid: about.id,
             hash: std::mem::take(&mut self.hash).finish(),

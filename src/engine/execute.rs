@@ -119,13 +119,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 work.sound = false;
             }
         }
+        let twins = self.new_files(works).await?;
         let mut portions: Vec<Portion<'_>> = works
             .values()
             .filter(|work| work.sound)
             .flat_map(Portion::of)
             .collect();
         portions.sort_by_key(|portion| !portion.mailbox().is_inbox());
-        for name in self.download(portions, report).await? {
+        for name in self.download(portions, twins, report).await? {
             if let Some(work) = works.get_mut(&name) {
                 work.sound = false;
             }
@@ -176,8 +177,16 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
-    fn bookkeeping(&mut self, work: &Work) -> Result<(), Ended> {
-        let mut outcomes = Vec::new();
+    fn bookkeeping(&mut self, work: &mut Work) -> Result<(), Ended> {
+        let mut outcomes: Vec<Outcome> = work.learned().collect();
+        if outcomes
+            .iter()
+            .any(|one| matches!(one, Outcome::Corrected(_)))
+        {
+            // The next look tells all flags.
+            self.state.look_anew(work.base.key)?;
+            work.complete = false;
+        }
         for action in &work.plan.actions {
             match action {
                 Action::Forget { pair } => outcomes.push(Outcome::Dropped { pair: pair.id }),

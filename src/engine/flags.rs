@@ -1,11 +1,12 @@
 //! Setting flags, on both sides of a message, and taking two messages for one.
 
 use super::account::Account;
+use super::contents::{Content, Contents};
 use super::flags_there::There;
-use super::rematch::HashSink;
 use super::report::{Ended, Report};
 use super::work::{Work, Works};
 use crate::model::{FlagChange, Flags, Id, MailboxName, MaildirId, Side, SystemFlag, Uid};
+use crate::reconcile::action::Link;
 use crate::reconcile::{Action, Outcome, PairRef};
 use crate::state::{Change, Done, FlagsMade};
 use crate::store::{FlagEdit, Keep, Serve};
@@ -273,40 +274,66 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         let done = self.edit(work, &wanted, report).await?;
         let files: Vec<MaildirId> = wanted.into_iter().map(|(_, file, ..)| file).collect();
-        let mut sink = HashSink::default();
+        let mut sink = Contents::default();
         self.local.read(&work.place(), &files, &mut sink).await?;
         let (mut outcomes, mut changes) = (Vec::new(), Vec::new());
         for action in &work.plan.actions {
             let Action::Link(link) = action else {
                 continue;
             };
-            let (done, hashed) = (done.contains(&link.uid), sink.hashes.get(&link.file));
-            let (true, Some((hash, size))) = (done, hashed) else {
+            let (done, read) = (done.contains(&link.uid), sink.all.get(&link.file));
+            let (true, Some(content)) = (done, read) else {
                 work.sound = false;
                 continue;
             };
             let (uid, file, flags) = (link.uid, link.file.clone(), link.flags.clone());
             changes.push(work.change(Side::Local, "linked", file.any(), format!("with {uid}")));
-            let (hash, size) = (*hash, *size);
-            let stamp = sink.stamps.get(&link.file).copied();
-            let replaces = link.replaces;
             outcomes.push(Outcome::Paired {
                 uid,
                 file,
                 flags,
-                hash,
-                size,
-                stamp,
+                hash: content.hash,
+                size: content.stored,
+                stamp: content.stamp,
                 kin: None,
-                replaces,
+                replaces: link.replaces,
             });
             let unproven = work.unproven.contains(&uid);
             outcomes.extend(unproven.then_some(Outcome::Unproven { uid }));
+            if work.sent.contains(&link.file) {
+                outcomes.extend(sent(link, content));
+                if !link.remote.is_empty() {
+                    // The next look tells whether the server keeps these flags.
+                    self.state.look_anew(work.base.key)?;
+                    work.complete = false;
+                }
+            }
         }
         report.linked += changes.len();
         self.state.apply(work.base.key, &outcomes, &changes)?;
         Ok(())
     }
+}
+
+/// What else the base learns of an upload that was found on the server: what it was called; and
+/// that flags were set that it lacked, if any.
+fn sent(link: &Link, content: &Content) -> Vec<Outcome> {
+    let (uid, file) = (link.uid, link.file.clone());
+    let mut outcomes = vec![Outcome::Called {
+        uid,
+        file: file.clone(),
+        name: Some(content.called),
+    }];
+    if !link.remote.add.is_empty() {
+        outcomes.push(Outcome::Unlisted {
+            uid,
+            file: file.clone(),
+            above: 0,
+            tries: 1,
+        });
+        outcomes.push(Outcome::Corrected(file));
+    }
+    outcomes
 }
 
 /// The flags that a file has now, most likely.
@@ -325,7 +352,6 @@ mod tests {
     use super::super::plain::{download, work};
     use super::*;
     use crate::model::Uid;
-    use crate::reconcile::action::Link;
 
     #[test]
     fn a_file_most_likely_has_what_leads_to_the_merged_flags() {

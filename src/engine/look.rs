@@ -217,6 +217,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             Some(there) => there,
             None => {
                 let look = self.look_twice(&ask).await?;
+                let look = self.with_uploads(&ask, look).await?;
                 self.checked(&base, look, doubted).await?
             }
         };
@@ -364,6 +365,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let missing = match from {
             Side::Local => mailboxes::gone_from_disk(&self.policy, &base, &remote),
             Side::Remote => mailboxes::gone_from_server(&self.policy, &base, &local),
+        };
+        // An upload that was never listed is no message that went with it.
+        let unlisted = from == Side::Remote && self.state.unlisted()?.contains(&base.key);
+        let missing = match missing {
+            Missing::Goes(_) if unlisted => Missing::Returns,
+            missing => missing,
         };
         let action = match missing {
             Missing::Goes(action) => action,

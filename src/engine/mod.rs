@@ -6,12 +6,13 @@
 //! (the same message in another place, with [`on_disk`], [`relabel`] and [`lettered`] (letters in
 //! file names) and [`probe`]; [`flux`] for what moves meanwhile, [`out_of_sight`] for what cannot
 //! be looked into, [`astray`] and [`carried`] for what moved while it was uploaded, here or there),
-//! [`rematch`] and [`renumber`] (finding the same message again), [`prove`] (whether UIDs mean
-//! what they meant), [`confirm`] (whether pairs that look alike are),
+//! [`rematch`] and [`renumber`] (finding the same message again, by [`contents`]), [`unlisted`]
+//! (uploads that the server has not shown yet), [`prove`] (whether UIDs mean what they meant),
+//! [`confirm`] (whether pairs that look alike are),
 //! [`execute`] (doing and recording what is in the [`work`]s, with [`begin`],
-//! [`download`], [`arrivals`], [`breaks`] and [`resend`] (messages at which the connection
-//! breaks), [`narrow`] and [`refusals`] (changes that the server refuses), [`upload`], [`shift`],
-//! [`duplicate`], [`copy`], [`flags`],
+//! [`download`], [`arrivals`], [`twins`] (what lies here already), [`breaks`] and [`resend`]
+//! (messages at which the connection breaks), [`narrow`] and [`refusals`] (changes that the server
+//! refuses), [`upload`], [`shift`], [`duplicate`], [`copy`], [`flags`],
 //! [`flags_there`], [`doomed`], [`remove`], [`remove_here`] and [`remove_there`], on several
 //! connections by [`lanes`]), [`guarded`] (what the
 //! guard is told), [`rest`] (whether that was all), [`report`] (what is told about it).
@@ -55,6 +56,10 @@ mod out_of_sight;
 
 mod rematch;
 
+mod contents;
+
+mod unlisted;
+
 mod prove;
 
 mod confirm;
@@ -77,6 +82,8 @@ mod cut_moves;
 mod arrivals;
 
 mod breaks;
+
+mod twins;
 
 mod begin;
 

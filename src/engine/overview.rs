@@ -25,6 +25,8 @@ pub(super) struct Overview {
     /// Mailboxes of which the server tells nothing without a closer look, and that nobody named.
     pub left: BTreeSet<MailboxName>,
     pub restless: BTreeSet<MailboxKey>,
+    /// Those with uploads that the server has not listed yet, and that are settled otherwise.
+    pub unlisted: BTreeSet<MailboxKey>,
     /// Those whose UIDs may mean other messages than those they were learned for.
     pub doubted: BTreeMap<MailboxKey, Doubt>,
     /// Those that are to be compared message by message.
@@ -67,7 +69,7 @@ impl Overview {
 
     /// Whether what is known of it is all that counts, so that what did not change is not read.
     pub fn is_settled(&self, key: MailboxKey) -> bool {
-        self.certain && !self.restless.contains(&key)
+        self.certain && (!self.restless.contains(&key) || self.unlisted.contains(&key))
     }
 
     /// Whether nothing can have changed in it.

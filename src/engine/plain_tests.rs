@@ -306,6 +306,7 @@ fn a_setting_is_there_only_when_nothing_is_to_be_done_here() {
 
 fn nothing() -> Overview {
     Overview {
+        unlisted: BTreeSet::new(),
         others: BTreeMap::new(),
         doubted: BTreeMap::new(),
         keys: BTreeMap::new(),

@@ -89,6 +89,9 @@ pub(super) fn work(name: &str, actions: Vec<Action>) -> Work {
         listed: true,
         sound: true,
         dim: false,
+        listed_now: Vec::new(),
+        strangers: BTreeMap::new(),
+        sent: BTreeSet::new(),
     }
 }
 

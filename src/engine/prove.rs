@@ -3,13 +3,15 @@
 //! of pairs is asked what their messages are called; what is called otherwise is read.
 
 use super::account::Account;
+use super::contents::{Content, Contents};
 use super::out_of_sight::passed_over;
 use super::overview::Overview;
-use super::rematch::HashSink;
 use super::report::{Ended, Report};
 use super::scene::{Fate, Scene};
 use super::survey::Looked;
-use crate::model::{Kin, MailboxBase, MailboxKey, MailboxName, MaildirId, Pair, PairId, Side, Uid};
+use crate::model::{
+    ContentHash, Kin, MailboxBase, MailboxKey, MailboxName, MaildirId, Pair, PairId, Side, Uid,
+};
 use crate::reconcile::{Coverage, Look};
 use crate::state::{Doubt, Proof};
 use crate::store::{Ask, Depth, Keep, Next, Place, Serve, StoreError};
@@ -103,15 +105,17 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         pairs: &BTreeMap<Uid, PairId>,
     ) -> Result<BTreeSet<Uid>, Ended> {
         let uids: Vec<Uid> = pairs.keys().copied().collect();
-        let mut sink = HashSink::default();
+        let mut sink = Contents::default();
         self.remote.read(place, &uids, &mut sink).await?;
-        let read: BTreeSet<Uid> = sink.hashes.keys().copied().collect();
+        let read: BTreeSet<Uid> = sink.all.keys().copied().collect();
         let mut proven = BTreeSet::new();
-        for (uid, (hash, _)) in sink.hashes {
+        for (uid, content) in sink.all {
             let pair = pairs.get(&uid).copied();
             let pair = pair.map(|id| self.state.pair(id)).transpose()?.flatten();
             match pair {
-                Some(known) if known.pair.hash == hash => drop(proven.insert(uid)),
+                Some(known) if self.is_of(&content, (known.pair.id, known.pair.hash))? => {
+                    proven.insert(uid);
+                }
                 Some(known) => self.state.doubt(known.mailbox, Doubt::Proven)?,
                 None => {}
             }
@@ -122,6 +126,16 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             proven.extend(self.named_as_before(place, &unread).await?);
         }
         Ok(proven)
+    }
+
+    /// Whether a message is that of a pair: it has its content, or it is what the server made of
+    /// an upload.
+    fn is_of(&self, content: &Content, (pair, hash): (PairId, ContentHash)) -> Result<bool, Ended> {
+        if content.hash == hash {
+            return Ok(true);
+        }
+        let sent = self.state.sent_as(pair)?;
+        Ok(content.is_called(sent))
     }
 
     /// Those of some messages without a body that the server still calls as it did.
@@ -287,13 +301,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             return Ok(true);
         }
         let uids: Vec<Uid> = odd.iter().map(|proof| proof.uid).collect();
-        let mut sink = HashSink::default();
+        let mut sink = Contents::default();
         self.remote.read(place, &uids, &mut sink).await?;
         let mut learned = Vec::new();
         for proof in odd {
-            let content = sink.hashes.get(&proof.uid).map(|(hash, _)| *hash);
+            let content = sink.all.get(&proof.uid);
             match (content, told.get(&proof.uid)) {
-                (Some(hash), _) if hash != proof.hash => {
+                (Some(content), _) if !self.is_of(content, (proof.pair, proof.hash))? => {
                     let (mailbox, uid) = (&place.mailbox, proof.uid);
                     tracing::warn!(%mailbox, %uid, "the UID means another message by now");
                     return Ok(false);

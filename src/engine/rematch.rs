@@ -3,16 +3,19 @@
 //! deletes.
 
 use super::account::Account;
+use super::contents::{Above, Contents, match_sent};
 use super::probe::{Bytes, Likely};
-use super::report::Ended;
+use super::report::{Ended, Report};
 use super::scene::Scene;
+use super::unlisted::is_unmatched;
 use crate::model::{
-    AnyId, AsideReason, Canonical, ContentHash, Id, MailboxBase, MaildirId, Origin, Stamp,
+    AnyId, Canonical, ContentHash, Id, MailboxBase, MaildirId, Origin, Pair, Side, Stamp,
     SystemFlag, Uid,
 };
 use crate::reconcile::matching::{Matches, Seeker, by_content, by_evidence};
 use crate::reconcile::messages::Known;
 use crate::reconcile::settled::{Moves, Settled};
+use crate::reconcile::unlisted::{Next, Unlisted};
 use crate::reconcile::{Coverage, Look};
 use crate::state::Upload;
 use crate::store::{About, Keep, Place, Serve, Sink, StoreError};
@@ -27,6 +30,9 @@ pub(super) struct Found {
     pub unproven: BTreeSet<Uid>,
     /// Files that we began to upload.
     pub uploads: BTreeSet<MaildirId>,
+    /// Files that the server said it stored, under no UID that it told, and that are not found in
+    /// it, with how often it said so.
+    pub untold: BTreeMap<MaildirId, u32>,
     /// Whether files that we began to upload vanished before they could be read. What is new on the
     /// server may be one of them, and waits until the next pass sees where they went.
     pub waits: bool,
@@ -50,6 +56,14 @@ impl Met {
     }
 }
 
+/// Files that were sent.
+struct Sent {
+    /// Of which it is not known what became of them.
+    open: Vec<Upload>,
+    /// Whose UID, as the server told it, is not listed.
+    missed: BTreeMap<MaildirId, Above>,
+}
+
 /// Messages that are one and the same, and files that vanished before that could be told.
 #[derive(Debug, Default)]
 struct Matched {
@@ -63,7 +77,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         scene: &Scene,
         settled: &mut Settled<'_>,
-        moves: &Moves,
+        (moves, unlisted): (&Moves, &mut Unlisted),
+        report: &Report,
     ) -> Result<Found, Ended> {
         let (base, local) = (&scene.base, &scene.local);
         let known = Known::of(base);
@@ -76,11 +91,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         files.retain(|file| !settled.files.contains(file) && !linked.contains(file));
         let hints = hints(base, local);
         uids.extend(half_recorded(base, local, &hints));
-        for aside in base
-            .aside
-            .iter()
-            .filter(|a| a.reason == AsideReason::Unmatched)
-        {
+        for aside in base.aside.iter().filter(|aside| is_unmatched(aside)) {
             if let AnyId::Local(file) = &aside.id {
                 files.push(file.clone());
             }
@@ -95,6 +106,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             .map(|up| &up.file)
             .filter(|file| known.file(file));
         files.extend(again.filter(|file| !local.shows_gone(file)).cloned());
+        let missed = self.missed(scene, unlisted)?;
+        files.extend(missed.keys().cloned());
         let place = Place {
             mailbox: base.name.clone(),
             epoch: base.epoch,
@@ -108,12 +121,22 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let met = self.match_up(looks, &uids, &files, &hints).await?;
             found.unproven = met.unproven_but_of(&found.uploads);
             found.links = met.links;
+            let unread = self.unread(scene, &uids, &found.links)?;
+            let links = self
+                .match_heads(&place, &unread, (&files, &found.links))
+                .await?;
+            found.links.extend(links);
         }
         let stays = |upload: &Upload| !moves.astray.contains_key(&upload.file);
         let open = open.into_iter().filter(stays).collect();
+        let sent = Sent { open, missed };
         let vanished = self
-            .settle_uploads((&place, scene), open, (&uids, &files), &mut found)
+            .settle_uploads((&place, scene), sent, (&uids, &files), &mut found)
             .await?;
+        let sent_now = |file: &MaildirId| report.sent.contains(&(base.key, file.clone()));
+        let untold = std::mem::take(&mut found.untold).into_iter();
+        let untold = untold.map(|(file, tries)| (Next::after(tries, sent_now(&file)), file));
+        unlisted.untold = untold.map(|(next, file)| (file, next)).collect();
         let here = moves.astray.iter().filter(|(_, name)| **name == base.name);
         found.in_doubt.extend(here.map(|(file, _)| file.clone()));
         found.links.extend(links);
@@ -133,13 +156,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     async fn settle_uploads(
         &mut self,
         (place, scene): (&Place, &Scene),
-        open: Vec<Upload>,
+        Sent { open, missed }: Sent,
         (uids, files): (&[Uid], &[MaildirId]),
         found: &mut Found,
     ) -> Result<BTreeSet<MaildirId>, Ended> {
-        if open.is_empty() {
+        if open.is_empty() && missed.is_empty() {
             return Ok(BTreeSet::new());
         }
+        found.uploads.extend(missed.keys().cloned());
         let taken: BTreeSet<Uid> = found.links.iter().map(|(uid, _)| *uid).collect();
         let linked: BTreeSet<MaildirId> = found.links.iter().map(|(_, f)| f.clone()).collect();
         let new: BTreeSet<&MaildirId> = files.iter().collect();
@@ -170,10 +194,15 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             .filter(|uid| !taken.contains(uid))
             .copied()
             .collect();
-        let mine: Vec<MaildirId> = waiting.iter().map(|up| up.file.clone()).collect();
-        let Matched { links, vanished } = self
-            .match_content(place, &window, &mine, &BTreeMap::new())
-            .await?;
+        let mut mine = missed;
+        mine.retain(|file, _| !linked.contains(file));
+        for upload in &waiting {
+            // Of what was cut, a draft of the same Message-ID may be another version.
+            let sure = upload.taken || !is_draft(&scene.local, &upload.file);
+            let above = (upload.committing && sure).then_some(upload.above);
+            mine.insert(upload.file.clone(), above);
+        }
+        let Matched { links, vanished } = self.match_sent(place, &window, &mine).await?;
         let now = (self.world.now)();
         let met: BTreeSet<&MaildirId> = links.iter().map(|(_, file)| file).collect();
         for upload in waiting {
@@ -184,12 +213,104 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let fresh = now - upload.at < self.options.grace;
             // However late it is: what was not seen may have arrived.
             let unseen = scene.remote.coverage == Coverage::Partial;
-            if !arrived && upload.committing && (fresh || unseen) {
+            if !arrived && upload.taken && !unseen {
+                found.untold.insert(upload.file, upload.tries);
+            } else if !arrived && upload.committing && (fresh || unseen) {
                 found.in_doubt.insert(upload.file);
             }
         }
         found.links.extend(links);
         Ok(vanished)
+    }
+
+    /// The messages of a first meeting that will not be downloaded, so that what comes down is not
+    /// compared with the files that are here.
+    fn unread(
+        &self,
+        scene: &Scene,
+        uids: &[Uid],
+        links: &[(Uid, MaildirId)],
+    ) -> Result<Vec<Uid>, Ended> {
+        let key = scene.base.key;
+        if key.0 != 0 && self.state.full_at(key)? > 0 {
+            return Ok(Vec::new());
+        }
+        let linked: BTreeSet<&Uid> = links.iter().map(|(uid, _)| uid).collect();
+        let pulls = self.policy.flows_to(Side::Local);
+        let stays = |uid: &&Uid| {
+            let flags = scene.remote.seen.get(uid).and_then(Option::as_ref);
+            let marked = flags.is_some_and(|flags| flags.has(SystemFlag::Deleted));
+            !linked.contains(*uid) && (marked || !pulls)
+        };
+        Ok(uids.iter().filter(stays).copied().collect())
+    }
+
+    /// By header and the first bytes of the text, whatever size the server tells, and then by
+    /// content.
+    async fn match_heads(
+        &mut self,
+        place: &Place,
+        uids: &[Uid],
+        (files, links): (&[MaildirId], &[(Uid, MaildirId)]),
+    ) -> Result<Vec<(Uid, MaildirId)>, Ended> {
+        let linked: BTreeSet<&MaildirId> = links.iter().map(|(_, file)| file).collect();
+        let files: Vec<MaildirId> = files
+            .iter()
+            .filter(|file| !linked.contains(file))
+            .cloned()
+            .collect();
+        if uids.is_empty() || files.is_empty() {
+            return Ok(Vec::new());
+        }
+        let here = self.local.fingerprints(place, &files, None).await?;
+        let there = self.remote.fingerprints(place, uids, None).await?;
+        let heads = |prints: &mut dyn Iterator<Item = ContentHash>| prints.collect::<BTreeSet<_>>();
+        let heads_here = heads(&mut here.iter().map(|(_, print)| print.head));
+        let heads_there = heads(&mut there.iter().map(|(_, print)| print.head));
+        let alike = there.iter().filter(|(_, p)| heads_here.contains(&p.head));
+        let uids: Vec<Uid> = alike.map(|(uid, _)| *uid).collect();
+        let alike = here.iter().filter(|(_, p)| heads_there.contains(&p.head));
+        let files = alike.map(|(file, _)| (file.clone(), None)).collect();
+        Ok(self.match_sent(place, &uids, &files).await?.links)
+    }
+
+    /// Files of pairs that the server said it stored, and whose UID it does not list.
+    fn missed(
+        &self,
+        scene: &Scene,
+        unlisted: &Unlisted,
+    ) -> Result<BTreeMap<MaildirId, Above>, Ended> {
+        let (remote, local) = (&scene.remote, &scene.local);
+        let gone = |uid: &Uid| remote.shows_gone(uid);
+        if !unlisted.told.keys().any(gone) {
+            return Ok(BTreeMap::new());
+        }
+        let told = self.state.told_uploads(scene.base.key)?.into_iter();
+        let missed = told.filter(|told| {
+            let paired = |pair: &Pair| pair.uid == told.uid && pair.file == told.file;
+            gone(&told.uid) && !local.shows_gone(&told.file) && scene.base.pairs.iter().any(paired)
+        });
+        Ok(missed.map(|told| (told.file, Some(told.above))).collect())
+    }
+
+    /// What files that were sent became, among these messages.
+    async fn match_sent(
+        &mut self,
+        place: &Place,
+        uids: &[Uid],
+        files: &BTreeMap<MaildirId, Above>,
+    ) -> Result<Matched, Ended> {
+        if uids.is_empty() || files.is_empty() {
+            return Ok(Matched::default());
+        }
+        let own: Vec<MaildirId> = files.keys().cloned().collect();
+        let (mut there, mut here) = (Contents::default(), Contents::default());
+        self.remote.read(place, uids, &mut there).await?;
+        self.local.read(place, &own, &mut here).await?;
+        let told = |file: &MaildirId| here.all.contains_key(file) || here.failed.contains(file);
+        let vanished = own.iter().filter(|file| !told(file)).cloned().collect();
+        let links = match_sent(&there.all, &here.all, files);
+        Ok(Matched { links, vanished })
     }
 
     /// By cheap evidence; where that is no proof, by pieces, and by content what is not unique or

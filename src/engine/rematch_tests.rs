@@ -2,7 +2,7 @@
 
 use super::super::plain::*;
 use super::*;
-use crate::model::{Aside, Flags, UidValidity};
+use crate::model::{Aside, AsideReason, Flags, UidValidity};
 
 #[test]
 fn a_draft_is_what_is_marked_so_or_not_seen() {

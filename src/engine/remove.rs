@@ -2,6 +2,7 @@
 
 use super::account::Account;
 use super::begin::line;
+use super::contents::Naming;
 use super::report::{Ended, Report};
 use crate::model::{AnyId, Canonical, ContentHash, Flags, Id, MailboxBase, MaildirId, Side, Uid};
 use crate::reconcile::MailboxAction;
@@ -31,11 +32,17 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             epoch: base.epoch,
         };
         let receiver = self.local.quarantine(place).await?;
-        let pairs = base.pairs.iter().map(|pair| (pair.uid, pair.hash));
+        let mut expected = BTreeMap::new();
+        let leaving: BTreeSet<&Uid> = uids.iter().collect();
+        for pair in base.pairs.iter().filter(|pair| leaving.contains(&pair.uid)) {
+            let sent = self.state.sent_as(pair.id)?;
+            expected.insert(pair.uid, (pair.hash, sent));
+        }
         let mut keeper = Keeper {
             receiver,
-            expected: pairs.collect(),
+            expected,
             hash: Canonical::default(),
+            naming: Naming::default(),
             taken: Vec::new(),
             others: BTreeSet::new(),
             bytes: 0,
@@ -228,8 +235,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
 /// Takes messages into quarantine that have the content of their pairs.
 struct Keeper<C> {
     receiver: C,
-    expected: BTreeMap<Uid, ContentHash>,
+    /// Contents, and of uploads a number made of the Message-ID.
+    expected: BTreeMap<Uid, (ContentHash, Option<i64>)>,
     hash: Canonical,
+    naming: Naming,
     taken: Vec<Uid>,
     /// Those that have another content.
     others: BTreeSet<Uid>,
@@ -238,21 +247,25 @@ struct Keeper<C> {
 
 impl<C: Receiver<Id = MaildirId>> Sink<Uid> for Keeper<C> {
     async fn begin(&mut self, size: u64, _: Option<&About<Uid>>) -> Result<(), StoreError> {
-        self.hash = Canonical::default();
+        (self.hash, self.naming) = (Canonical::default(), Naming::default());
         self.receiver.begin(size, None).await
     }
 
     async fn chunk(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         self.bytes += bytes.len() as u64;
         self.hash.update(bytes);
+        self.naming.update(bytes);
         self.receiver.chunk(bytes).await
     }
 
     async fn end(&mut self, about: About<Uid>) -> Result<(), StoreError> {
         let hash = std::mem::take(&mut self.hash).finish();
-        // One that is no pair is kept as it is.
-        let expected = self.expected.get(&about.id);
-        if expected.is_some_and(|expected| *expected != hash) {
+        // One that is no pair is kept as it is, and what the server made of an upload is one.
+        let name = std::mem::take(&mut self.naming).finish();
+        let other = |(content, sent): &(ContentHash, Option<i64>)| {
+            *content != hash && (sent.is_none() || *sent != name)
+        };
+        if self.expected.get(&about.id).is_some_and(other) {
             self.others.insert(about.id);
             return self.receiver.abandon().await;
         }

@@ -1,6 +1,6 @@
 //! What is told about a cycle: counts, what is held, what went wrong, and progress on the way.
 
-use crate::model::{Flags, MailboxName, Side, SystemFlag};
+use crate::model::{Flags, MailboxKey, MailboxName, MaildirId, Side, SystemFlag};
 use crate::reconcile::guard::Held;
 use crate::reconcile::{MailboxPlan, Plan};
 use crate::state::StateError;
@@ -85,6 +85,8 @@ pub struct Report {
     pub(crate) restless: usize,
     /// Mailboxes that a side refused to rename.
     pub(crate) unnamed: BTreeSet<MailboxName>,
+    /// Files that the server said it stored.
+    pub(crate) sent: BTreeSet<(MailboxKey, MaildirId)>,
 }
 
 impl Report {

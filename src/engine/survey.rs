@@ -7,6 +7,7 @@ use super::out_of_sight::{may_lie_elsewhere, passed_over, wait_for_sight};
 use super::overview::{Overview, still};
 use super::report::{Ended, Event, Report};
 use super::scene::{Fate, Scene, Scenes, touched, wait_for_each_other};
+use super::unlisted::{learned, strangers, tell_waiting};
 use super::work::{Survey, Work, Works};
 use crate::model::{MailboxBase, MailboxKey, MailboxName, MaildirId, Pair, Side, Uid};
 use crate::reconcile::anew;
@@ -260,6 +261,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let doubted = self.state.doubted()?;
         let mut restless = self.state.restless((self.world.now)())?;
         restless.extend(doubted.keys());
+        let mut unlisted = self.state.unlisted()?;
+        unlisted.retain(|key| !restless.contains(key));
+        restless.extend(&unlisted);
         let overview = Overview {
             keys,
             cursors,
@@ -268,6 +272,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             still_here: here,
             left,
             restless,
+            unlisted,
             doubted,
             due,
             others,
@@ -296,7 +301,16 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         report: &mut Report,
     ) -> Result<Work, Ended> {
         let mut settled = moves.settled(&scene.base.name);
-        let found = self.find_links(&scene, &mut settled, moves).await?;
+        let mut unlisted = self.unlisted(scene.base.key, &report.sent)?;
+        let found = self
+            .find_links(&scene, &mut settled, (moves, &mut unlisted), report)
+            .await?;
+        let mut unshown = tell_waiting(&scene, &unlisted, report);
+        if unlisted.leaves_open(&scene.remote) && !self.options.dry_run {
+            self.state.look_anew(scene.base.key)?;
+            report.unsettled.insert(scene.base.name.clone());
+            unshown = true;
+        }
         self.read_repeated_letters(&mut scene, &found.links).await?;
         let mut dim = scene.dim_files();
         let unreadable = self.unreadable_files(&scene, report);
@@ -304,15 +318,16 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         dim.extend(unreadable);
         let (copies, waits) = settled.rest(&scene.base.name, moves, (&found.links, &dim));
         let lost = may_lie_elsewhere(&scene, report);
-        let (base, remote, local) = (scene.base, scene.remote, scene.local);
-        tell(&base.name, &remote, &local, report);
+        tell(&scene, report);
+        let (base, remote, local) = (&scene.base, &scene.remote, &scene.local);
         let case = messages::Case {
-            base: &base,
-            remote: &remote,
-            local: &local,
+            base,
+            remote,
+            local,
             links: &found.links,
             in_doubt: &found.in_doubt,
             uploads: &found.uploads,
+            unlisted: &unlisted,
             settled: &settled,
             policy: &self.policy,
             now: (self.world.now)(),
@@ -332,8 +347,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let remarks = !remote.remarks.is_empty() || !local.remarks.is_empty();
         let remarks = remarks || !remote.broken.is_empty();
         let complete = !lost && !partial && !waits && !found.waits && !unread;
-        let complete = complete && copies.is_empty() && !remarks;
+        let complete = complete && copies.is_empty() && !remarks && !unshown;
         plan.actions.extend(copies);
+        let strangers = strangers(&scene, &settled, &found.links);
+        let listed_now = learned(&scene, &unlisted, &plan.actions);
+        let (base, remote, local) = (scene.base, scene.remote, scene.local);
         // Until it was compared as a whole, what comes is its past.
         let known = base.key != MailboxKey(0) && self.state.full_at(base.key)? > 0;
         Ok(Work {
@@ -356,6 +374,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             full: scene.full,
             listed: remote.coverage == Coverage::Complete,
             sound: true,
+            listed_now,
+            strangers,
+            sent: found.uploads,
             base,
         })
     }
@@ -369,7 +390,8 @@ fn tell_notes(name: &MailboxName, plan: &MailboxPlan, report: &mut Report) {
 }
 
 /// Passes on what the looks at a mailbox are to tell the user.
-fn tell(name: &MailboxName, remote: &Look<Uid>, local: &Look<MaildirId>, report: &mut Report) {
+fn tell(scene: &Scene, report: &mut Report) {
+    let (name, remote, local) = (&scene.base.name, &scene.remote, &scene.local);
     for remark in remote.remarks.iter().chain(&local.remarks) {
         report.trouble(Some(name), &StoreError::Mailbox(remark.clone()));
     }

@@ -3,13 +3,14 @@
 //! 2.2).
 
 use super::account::Account;
+use super::contents::Naming;
 use super::copy::{Wanted, change, refusal, refused, wanted};
 use super::report::{Ended, Event, Observer, Report};
 use super::resend::{Suspect, Way};
+use super::unlisted::{Sent, twin};
 use super::work::Work;
 use crate::model::{
-    AnyId, Canonical, ContentHash, Flags, Heading, Id, Kin, MailboxKey, MailboxName, MaildirId,
-    Side, Stamp, Uid,
+    AnyId, Canonical, Flags, Id, Kin, MailboxKey, MailboxName, MaildirId, Side, Uid,
 };
 use crate::reconcile::Outcome;
 use crate::state::{State, Suspects};
@@ -175,7 +176,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             failed: Vec::new(),
             begun: None,
             hash: Canonical::default(),
-            heading: Heading::default(),
+            naming: Naming::default(),
             size: 0,
             named: self.remote.names_messages(),
             bytes: 0,
@@ -290,6 +291,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let wanted: BTreeMap<&MaildirId, &Wanted> = batch.iter().map(|(f, w)| (f, w)).collect();
         let (mut outcomes, mut changes, mut pending) = (Vec::new(), Vec::new(), BTreeSet::new());
         pending.extend(begun);
+        let tries = self.state.tries(job.key)?;
+        let (mut done, mut uids, mut taken) = (0, BTreeSet::new(), Vec::new());
         for (tag, outcome) in delivered {
             let Some(one) = sent.get(tag).cloned() else {
                 continue;
@@ -297,19 +300,30 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let Some(want) = wanted.get(&one.file) else {
                 continue;
             };
+            let tries = tries.get(&one.file).copied().unwrap_or(0) + 1;
+            if matches!(outcome, Delivered::Stored { .. }) {
+                report.sent.insert((job.key, one.file.clone()));
+                report.uploaded += 1;
+            }
             match outcome {
-                Delivered::Stored { id: Some(uid), .. } => {
+                Delivered::Stored { id: Some(uid), .. }
+                    if !uids.insert(uid) || self.state.has_uid(job.key, uid, want.replaces)? =>
+                {
+                    outcomes.push(twin(one.file, uid, want));
+                    done += 1;
+                }
+                Delivered::Stored { id: Some(uid), .. } if uid.get() > job.top => {
                     changes.push(change(&job.place, Side::Remote, uid.any(), &one.file));
-                    outcomes.push(one.paired(uid, want));
-                    report.uploaded += 1;
+                    outcomes.extend(one.paired(uid, want, (job.top, tries)));
+                    done += 1;
                 }
                 // Stored, but under what UID? The next pass finds it by content.
-                Delivered::Stored { id: None, .. } => {
-                    pending.insert(one.file);
-                    report.uploaded += 1;
-                }
                 // The next pass finds it by content, where it was stored.
                 Delivered::Unanswered(_) => {
+                    pending.insert(one.file);
+                }
+                Delivered::Stored { .. } => {
+                    taken.push(one.file.clone());
                     pending.insert(one.file);
                 }
                 Delivered::Refused(why) => failed.push((one.file, why)),
@@ -329,8 +343,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 pair: want.replaces,
                 aside,
             });
+            done += 1;
         }
-        self.observer.event(Event::Copied(outcomes.len()));
+        self.observer.event(Event::Copied(done));
+        self.state.take_uploads(job.key, &taken)?;
         self.state.apply(job.key, &outcomes, &changes)?;
         // What was neither stored nor refused was no longer there to be sent. Uploads of other
         // runs that are still in doubt are none of this batch.
@@ -340,32 +356,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             .filter(|file| !pending.contains(file))
             .collect();
         self.state.end_uploads(job.key, &over)?;
-        Ok(outcomes.len() == batch.len())
-    }
-}
-
-/// A message that was sent.
-#[derive(Clone, Debug)]
-pub(super) struct Sent {
-    file: MaildirId,
-    hash: ContentHash,
-    size: u64,
-    stamp: Option<Stamp>,
-    kin: Option<Kin>,
-}
-
-impl Sent {
-    fn paired(self, uid: Uid, want: &Wanted) -> Outcome {
-        Outcome::Paired {
-            uid,
-            file: self.file,
-            flags: want.flags.clone(),
-            hash: self.hash,
-            size: self.size,
-            stamp: self.stamp,
-            kin: self.kin,
-            replaces: want.replaces,
-        }
+        Ok(done == batch.len())
     }
 }
 
@@ -496,7 +487,7 @@ struct Up<'a, C: Receiver<Id = Uid>> {
     /// The message of which not all was sent.
     begun: Option<MaildirId>,
     hash: Canonical,
-    heading: Heading,
+    naming: Naming,
     /// Bytes of the message that has begun, on the wire.
     size: u64,
     /// Whether the server names messages itself, so that an envelope is of no use.
@@ -527,7 +518,7 @@ impl<C: Receiver<Id = Uid>> Sink<MaildirId> for Up<'_, C> {
         about: Option<&About<MaildirId>>,
     ) -> Result<(), StoreError> {
         self.hash = Canonical::default();
-        (self.heading, self.size) = (Heading::default(), size);
+        (self.naming, self.size) = (Naming::default(), size);
         self.begun = about.map(|about| about.id.clone());
         let delivery = about.map(|about| self.delivery(about));
         self.receiver.begin(size, delivery.as_ref()).await
@@ -535,7 +526,7 @@ impl<C: Receiver<Id = Uid>> Sink<MaildirId> for Up<'_, C> {
 
     async fn chunk(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         self.hash.update(bytes);
-        self.heading.update(bytes);
+        self.naming.update(bytes);
         self.bytes += bytes.len() as u64;
         self.observer.event(Event::Bytes(bytes.len() as u64));
         self.receiver.chunk(bytes).await
@@ -551,7 +542,9 @@ impl<C: Receiver<Id = Uid>> Sink<MaildirId> for Up<'_, C> {
         }
         let delivery = self.delivery(&about);
         let hash = std::mem::take(&mut self.hash).finish();
-        let envelope = |date| Kin::envelope(&self.heading.message_id(), date, self.size);
+        let naming = std::mem::take(&mut self.naming);
+        let id = naming.heading.message_id();
+        let envelope = |date| Kin::envelope(&id, date, self.size);
         let kin = about.date.filter(|_| !self.named).map(envelope);
         self.sent.push(Sent {
             file: about.id,
@@ -559,6 +552,7 @@ impl<C: Receiver<Id = Uid>> Sink<MaildirId> for Up<'_, C> {
             size: about.stored,
             stamp: about.stamp,
             kin,
+            name: naming.finish(),
         });
         self.begun = None;
         self.receiver.end(delivery).await

@@ -76,8 +76,8 @@ impl Layout {
         String::from_utf8(bytes).ok()
     }
 
-    /// One component as part of a path.
-    pub fn encode(self, component: &str) -> String {
+    /// One component with all that would be unsafe in a path escaped, however long.
+    pub fn escape(self, component: &str) -> String {
         let mut out = String::new();
         let reserved = ["cur", "new", "tmp"].contains(&component);
         for (i, c) in component.chars().enumerate() {
@@ -91,6 +91,12 @@ impl Layout {
                 out.push(c);
             }
         }
+        out
+    }
+
+    /// One component as part of a path.
+    pub fn encode(self, component: &str) -> String {
+        let out = self.escape(component);
         match out.len() > LONGEST {
             true => shortened(&out, component),
             false => out,

@@ -11,6 +11,7 @@ use super::transfer::identity;
 use crate::model::MailboxName;
 use crate::reconcile::{Cursor, Listed, News, Presence};
 use crate::store::StoreError;
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -178,19 +179,33 @@ impl MaildirStore {
     /// `None`: the name cannot be a mailbox.
     fn components(&self, above: &[String], text: &str, known: &Known<'_>) -> Option<Vec<String>> {
         let decode = |part: &str| {
-            let long = known.directories.get(part).cloned();
-            long.or_else(|| self.layout.decode(std::ffi::OsStr::new(part)))
+            let long = known.names.parts.get(part).cloned();
+            let own = || self.layout.decode(std::ffi::OsStr::new(part));
+            let noted = || self.noted(known).parts.get(part).cloned();
+            long.or_else(own).or_else(noted)
         };
         match self.layout {
             Layout::Nested => {
                 let own = decode(text)?;
                 Some(above.iter().cloned().chain([own]).collect())
             }
-            Layout::MaildirPlusPlus => match known.flat.get(text) {
-                Some(name) => Some(name.components().to_vec()),
-                None => text.strip_prefix('.')?.split('.').map(decode).collect(),
-            },
+            Layout::MaildirPlusPlus => {
+                let own = known.names.flat.get(text);
+                let noted = || {
+                    let cut = text.contains("%~");
+                    cut.then(|| self.noted(known).flat.get(text)).flatten()
+                };
+                match own.or_else(noted) {
+                    Some(name) => Some(name.components().to_vec()),
+                    None => text.strip_prefix('.')?.split('.').map(decode).collect(),
+                }
+            }
         }
+    }
+
+    fn noted<'k>(&self, known: &'k Known<'_>) -> &'k Directories {
+        let read = || Directories::of(self.long_names().iter(), self.layout);
+        known.noted.get_or_init(read)
     }
 }
 
@@ -200,24 +215,40 @@ type Found = (MailboxName, PathBuf, Presence);
 /// The mailboxes that were kept in step before.
 struct Known<'a> {
     left: &'a BTreeMap<MailboxName, Cursor>,
-    /// Parts of their names by the names of directories, which cannot always be undone.
-    directories: BTreeMap<String, String>,
-    /// Names of several parts whose directory has one name that cannot be undone.
+    names: Directories,
+    /// Those whose names are too long for a directory, as they were noted.
+    noted: OnceCell<Directories>,
+}
+
+/// Names by those of directories, which cannot always be undone.
+struct Directories {
+    /// Parts of names.
+    parts: BTreeMap<String, String>,
+    /// Names of several parts whose directory has one name.
     flat: BTreeMap<String, MailboxName>,
+}
+
+impl Directories {
+    fn of<'n>(names: impl Iterator<Item = &'n MailboxName> + Clone, layout: Layout) -> Directories {
+        let parts = names.clone().flat_map(|name| name.components());
+        let parts = parts.map(|part| (layout.encode(part), part.clone()));
+        let is_flat = layout == Layout::MaildirPlusPlus;
+        let path = |name: &MailboxName| layout.path(name).to_str().map(str::to_owned);
+        let flat = names.filter(|_| is_flat);
+        let flat = flat.filter_map(|name| Some((path(name)?, name.clone())));
+        Directories {
+            parts: parts.collect(),
+            flat: flat.filter(|(path, _)| path.contains("%~")).collect(),
+        }
+    }
 }
 
 impl Known<'_> {
     fn of(left: &BTreeMap<MailboxName, Cursor>, layout: Layout) -> Known<'_> {
-        let parts = left.keys().flat_map(|name| name.components());
-        let directories = parts.map(|part| (layout.encode(part), part.clone()));
-        let is_flat = layout == Layout::MaildirPlusPlus;
-        let path = |name: &MailboxName| layout.path(name).to_str().map(str::to_owned);
-        let flat = left.keys().filter(|_| is_flat);
-        let flat = flat.filter_map(|name| Some((path(name)?, name.clone())));
         Known {
             left,
-            directories: directories.collect(),
-            flat: flat.filter(|(path, _)| path.contains("%~")).collect(),
+            names: Directories::of(left.keys(), layout),
+            noted: OnceCell::new(),
         }
     }
 

@@ -13,11 +13,19 @@ const TRIES: u32 = 3;
 impl MaildirStore {
     /// Makes mailboxes, and the directories above them; of each that fails, none.
     pub(super) fn create_all(&mut self, names: &[MailboxName]) -> Vec<Result<(), StoreError>> {
+        if let Err(error) = self.note_long_names(names) {
+            return names.iter().map(|_| Err(error.clone())).collect();
+        }
         let path = |name| self.root.join(self.layout.path(name));
+        let met: Vec<bool> = names.iter().map(|name| self.is_met_anew(name)).collect();
         let paths: Vec<PathBuf> = names.iter().map(path).collect();
         let made = self.make_all(&paths);
-        let made = names.iter().zip(paths).zip(made);
-        let result = made.map(|((name, path), made)| {
+        let made = names.iter().zip(paths).zip(met.into_iter().zip(made));
+        let result = made.map(|((name, path), (met, made))| {
+            if met {
+                let what = format!("{name}: its directory is there; the next run looks into it");
+                return Err(StoreError::Mailbox(what));
+            }
             made.map_err(|error| failed(&path, &error))?;
             self.paths.insert(name.clone(), path);
             Ok(())

@@ -7,7 +7,8 @@
 //! for), [`deliver`] (a file appears only whole and durable; many at once by [`publish`]),
 //! [`marker`] and [`owner`] (whose Maildir this is; [`mounts`]: by which paths it can be reached),
 //! [`quarantine`] (deleted bytes), [`store`] (all of it as a store; with [`list`], [`look`],
-//! [`read`], [`change`], [`make`], [`durable`], [`transfer`], [`rename`], [`keep`], [`kept`] and
+//! [`read`], [`change`], [`make`],
+//! [`long_names`], [`durable`], [`transfer`], [`rename`], [`keep`], [`kept`] and
 //! [`cursor`]), [`watch`] (being woken by what other programs do).
 //!
 //! The `maildir` crate is not used to read or write mail (decision 0005); `inspect` lets it count
@@ -50,6 +51,8 @@ mod read;
 mod change;
 
 mod make;
+
+mod long_names;
 
 mod durable;
 

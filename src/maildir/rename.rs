@@ -23,6 +23,7 @@ impl MaildirStore {
         let (old, new) = (self.path(from), self.root.join(self.layout.path(to)));
         let disk = self.disk.clone();
         self.is_clear(&new)?;
+        self.note_long_names(std::slice::from_ref(to))?;
         let is_mailbox = |path: &Path| self.holds_mailbox(path);
         match (is_mailbox(&old), is_mailbox(&new)) {
             // A run was cut after it had renamed, or the name above was renamed with all below it.

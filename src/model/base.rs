@@ -64,6 +64,8 @@ pub enum AsideReason {
     Kept,
     /// It was in a mailbox whose UIDVALIDITY changed, and the new mailbox has no such message.
     Unmatched,
+    /// The server said, twice or of another UID, that it stored the message, and does not list it.
+    NotListed,
 }
 
 /// A mailbox in short: enough to ask the server what changed in it.

@@ -67,6 +67,53 @@ impl Canonical {
     }
 }
 
+/// Hashes a message without what servers are known to alter in it: NUL (Dovecot stores 0x80) and
+/// bytes of a header that are no ASCII (Cyrus stores X).
+#[derive(Default)]
+pub struct Lenient {
+    canonical: Canonical,
+    /// Whether the header is over.
+    text: bool,
+    /// Whether the line that is read has any bytes.
+    filled: bool,
+}
+
+impl Lenient {
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        let plain: Vec<u8> = bytes.iter().map(|byte| self.plain(*byte)).collect();
+        self.canonical.update(&plain);
+    }
+
+    fn plain(&mut self, byte: u8) -> u8 {
+        match byte {
+            b'\r' => {}
+            b'\n' => {
+                self.text |= !self.filled;
+                self.filled = false;
+            }
+            _ => self.filled = true,
+        }
+        match byte {
+            0 | 0x80.. if !self.text => b'X',
+            0 => 0x80,
+            other => other,
+        }
+    }
+
+    /// The hash of all that was taken.
+    pub fn finish(self) -> ContentHash {
+        self.canonical.finish()
+    }
+
+    /// The hash of these bytes.
+    pub fn of(bytes: &[u8]) -> ContentHash {
+        let mut lenient = Lenient::default();
+        lenient.update(bytes);
+        lenient.finish()
+    }
+}
+
 impl Lines {
     fn update(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
@@ -288,6 +335,19 @@ mod tests {
                 assert_eq!(canonical.finish().0, *want.as_bytes(), "in steps of {step}");
             }
         }
+    }
+
+    #[test]
+    fn known_alterations_of_servers_do_not_count_leniently() {
+        let sent = b"Subject: \xc3\xa4\r\n\r\nnul \0, \xe4\r\n";
+        let dovecot = b"Subject: \xc3\xa4\n\nnul \x80, \xe4\n";
+        let cyrus = b"Subject: XX\n\nnul \0, \xe4";
+        for made in [&dovecot[..], &cyrus[..]] {
+            assert_ne!(Canonical::of(sent), Canonical::of(made));
+            assert_eq!(Lenient::of(sent), Lenient::of(made));
+        }
+        assert_ne!(Lenient::of(sent), Lenient::of(b"Subject: XX\n\nnul X, X\n"));
+        assert_ne!(Lenient::of(b"\n\xe4"), Lenient::of(b"\nX"), "no header");
     }
 
     #[test]

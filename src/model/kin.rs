@@ -88,6 +88,18 @@ impl Heading {
     pub fn message_id(&self) -> Vec<u8> {
         message_id(&self.header)
     }
+
+    /// Whether all of the header has come.
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// A number made of the Message-ID, if there is one.
+    pub fn name(&self) -> Option<i64> {
+        let id = self.message_id();
+        let number = || Kin::envelope(&id, Timestamp(0), 0).number();
+        (!id.is_empty()).then(number)
+    }
 }
 
 /// The value of the first Message-ID field of a header, unfolded; empty without one.

@@ -37,7 +37,7 @@ pub mod text;
 
 pub use bare::Bare;
 pub use base::{Aside, AsideReason, MailboxBase, Outline, Pair, last, span};
-pub use content::{Canonical, ContentHash, Excerpt, Fingerprint};
+pub use content::{Canonical, ContentHash, Excerpt, Fingerprint, Lenient};
 pub use flags::{FlagChange, Flags, Keyword, SystemFlag};
 pub use id::{AnyId, Id, MaildirId, ModSeq, Origin, PairId, Timestamp, Uid, UidValidity};
 pub use kin::{Heading, Kin};

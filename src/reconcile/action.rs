@@ -219,6 +219,8 @@ pub enum CopyWhy {
     Restore,
     /// It lost its UID with the mailbox's UIDVALIDITY (1.5); held until the user says so.
     Unmatched,
+    /// The server said that it stored it, and never listed it.
+    Unlisted,
 }
 
 /// Why a message is deleted.
@@ -290,6 +292,7 @@ impl fmt::Display for Action {
                     CopyWhy::Retry => f.write_str(" (once more)"),
                     CopyWhy::Restore => f.write_str(" (the copy there is damaged or edited)"),
                     CopyWhy::Unmatched => f.write_str(" (not found after UIDVALIDITY changed)"),
+                    CopyWhy::Unlisted => f.write_str(" (once more: the server never listed it)"),
                 }
             }
             Action::Flags(set) => {

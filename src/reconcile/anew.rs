@@ -91,7 +91,7 @@ pub fn match_anew(
 }
 
 /// The flags from which a three-way merge of both ends with those of a first meeting.
-fn meeting_point(there: &Flags, here: &Flags) -> Flags {
+pub fn meeting_point(there: &Flags, here: &Flags) -> Flags {
     let deleted = Flags::of(&[SystemFlag::Deleted]);
     let either = there.union(here).intersection(&deleted);
     there.intersection(here).union(&either)

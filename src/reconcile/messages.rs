@@ -13,12 +13,15 @@ use super::seen::{
 };
 use super::settled::Settled;
 use super::three_way::{agree, first_meeting, merge, shows_interest};
+use super::unlisted::{Next, Unlisted};
 use crate::model::{
-    AnyId, AsideReason, Flags, Id, MailboxBase, MaildirId, Pair, Side, SystemFlag, Uid,
+    AnyId, Aside, AsideReason, Flags, Id, MailboxBase, MaildirId, Pair, Side, SystemFlag, Uid,
 };
 use std::collections::BTreeSet;
 
 const IN_DOUBT: &str = "its upload was cut; waiting to see whether it arrived";
+
+const NOT_LISTED: &str = "the server said that it stored it, and does not list it";
 
 /// All that is known of one mailbox.
 #[derive(Debug)]
@@ -35,6 +38,8 @@ pub struct Case<'a> {
     pub in_doubt: &'a BTreeSet<MaildirId>,
     /// Files that we began to upload: a message that is linked with one of them is ours.
     pub uploads: &'a BTreeSet<MaildirId>,
+    /// Uploads that the server said it stored.
+    pub unlisted: &'a Unlisted,
     /// What was settled for the whole account (see [`super::moves`]).
     pub settled: &'a Settled<'a>,
     /// What the user wants.
@@ -127,9 +132,11 @@ impl Table<'_> {
     /// Rows 1, 2, 7, 8.
     fn flags(&mut self, pair: &Pair, remote: &Flags, local: &Flags) {
         let case = self.case;
+        let masks = case.unlisted.masks(pair, remote, case.remote);
+        let there = opinion(case.remote, &pair.uid, remote, self.follows(Side::Remote));
         let out = merge(
             &pair.flags,
-            &opinion(case.remote, &pair.uid, remote, self.follows(Side::Remote)),
+            &masks.apply(there),
             &opinion(case.local, &pair.file, local, self.follows(Side::Local)),
         );
         let changed = out.merged != pair.flags || !out.remote.is_empty() || !out.local.is_empty();
@@ -149,7 +156,13 @@ impl Table<'_> {
     /// Rows 3 and 9: the server no longer has it.
     fn remote_gone(&mut self, pair: &Pair, local: Flags) {
         let kept = AnyId::Local(pair.file.clone());
-        if pair.tombstone == Some(Side::Remote) || shows_interest(&pair.flags, &local) {
+        let unlisted = self.case.unlisted;
+        let next = unlisted.never_listed(pair);
+        let next = next.or_else(|| unlisted.untold.get(&pair.file).copied());
+        let ours = pair.tombstone == Some(Side::Remote);
+        if let Some(next) = next.filter(|_| !ours && !self.case.in_doubt.contains(&pair.file)) {
+            self.not_listed(pair, local, next);
+        } else if pair.tombstone == Some(Side::Remote) || shows_interest(&pair.flags, &local) {
             if self.case.in_doubt.contains(&pair.file) {
                 self.note(pair.file.clone(), IN_DOUBT);
             } else if self.follows(Side::Remote) {
@@ -165,6 +178,19 @@ impl Table<'_> {
             self.delete(Side::Local, pair, local);
         } else {
             self.detach(pair, kept, local);
+        }
+    }
+
+    /// An upload that no listing has shown: that it is absent there is nobody's deletion.
+    fn not_listed(&mut self, pair: &Pair, local: Flags, next: Next) {
+        let kept = AnyId::Local(pair.file.clone());
+        match next {
+            Next::Wait => self.note(pair.file.clone(), NOT_LISTED),
+            Next::Again => self.copy(kept, local, Some(pair), CopyWhy::Unlisted),
+            Next::SetAside => self.act(Action::Detach {
+                pair: name(pair),
+                aside: unlisted(kept, local).into(),
+            }),
         }
     }
 
@@ -249,6 +275,7 @@ impl Table<'_> {
                 AsideReason::MarkedDeleted
                 | AsideReason::MarkedByUs
                 | AsideReason::Refused
+                | AsideReason::NotListed
                 | AsideReason::Kept => {}
             }
         }
@@ -307,10 +334,10 @@ impl Table<'_> {
         let local = opinion(case.local, file, &here, self.follows(Side::Local));
         let met = first_meeting(&there, &here);
         let out = match pair {
-            Some(_) => merge(&before, &remote, &local),
+            Some(pair) if !case.unlisted.is_new(pair) => merge(&before, &remote, &local),
             // What is there is what we sent: nobody's wish but ours.
-            None if case.uploads.contains(file) => merge(&there, &remote, &local),
-            None => agree(&met, &remote, &local),
+            _ if case.uploads.contains(file) => merge(&there, &remote, &local),
+            _ => agree(&met, &remote, &local),
         };
         self.act(Action::Link(Box::new(Link {
             uid,
@@ -339,6 +366,15 @@ impl Table<'_> {
             self.note(file.clone(), "empty or unreadable: not uploaded");
         } else if self.case.in_doubt.contains(file) {
             self.note(file.clone(), IN_DOUBT);
+        } else if let Some(next) = self.case.unlisted.untold.get(file) {
+            match next {
+                Next::Wait => self.note(file.clone(), NOT_LISTED),
+                Next::Again => self.copy(file.any(), flags, None, CopyWhy::Unlisted),
+                Next::SetAside => {
+                    let aside = unlisted(file.any(), flags);
+                    self.act(Action::SetAside(aside.into()));
+                }
+            }
         } else if !flags.has(SystemFlag::Deleted) {
             self.copy(file.any(), flags, None, self.why_new(file.any()));
         }
@@ -395,6 +431,15 @@ impl Table<'_> {
 
     fn note<I: Id>(&mut self, id: I, text: &'static str) {
         self.plan.notes.push(Note { id: id.any(), text });
+    }
+}
+
+/// A file that the server took without effect.
+fn unlisted(id: AnyId, flags: Flags) -> Aside {
+    Aside {
+        attempts: 2,
+        detail: format!("{NOT_LISTED}, after two uploads"),
+        ..lone(id, AsideReason::NotListed, flags)
     }
 }
 

@@ -16,6 +16,7 @@ struct World {
     links: Vec<(Uid, MaildirId)>,
     in_doubt: BTreeSet<MaildirId>,
     uploads: BTreeSet<MaildirId>,
+    unlisted: Unlisted,
     policy: Policy,
 }
 
@@ -63,6 +64,7 @@ fn world() -> World {
         links: Vec::new(),
         in_doubt: BTreeSet::new(),
         uploads: BTreeSet::new(),
+        unlisted: Unlisted::default(),
         policy: Policy::default(),
     }
 }
@@ -76,6 +78,7 @@ impl World {
             links: &self.links,
             in_doubt: &self.in_doubt,
             uploads: &self.uploads,
+            unlisted: &self.unlisted,
             settled: &Settled::default(),
             policy: &self.policy,
             now: 100,

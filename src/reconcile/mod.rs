@@ -4,7 +4,8 @@
 //! [`mailbox_action`] and [`plan`] (what can be done), [`outcome`] (what was done), [`three_way`]
 //! (flags), [`matching`] (which two are the same message), [`moves`] (which was moved or copied,
 //! going by each [`sighting`], with the keywords of each file that was [`filed`]; what is
-//! [`settled`] then), [`messages`] (the table of one mailbox),
+//! [`settled`] then), [`unlisted`] (uploads that the server has not shown yet), [`messages`] (the
+//! table of one mailbox),
 //! [`mailboxes`] (the table of mailboxes, after their [`renames`], and the return of those that a
 //! cut run was [`leaving`]), [`guard`] (what is [`held`] to wait for the user's word, by the
 //! [`budget`] of a day), [`reject`] (what becomes of it when that is no), [`rest`] (whether all is
@@ -43,6 +44,8 @@ pub mod cut_moves;
 mod copies;
 
 pub mod moves;
+
+pub mod unlisted;
 
 pub mod messages;
 

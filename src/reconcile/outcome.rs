@@ -30,6 +30,37 @@ pub enum Outcome {
         /// On the server.
         uid: Uid,
     },
+    /// The server told the UID of a message that was sent to it, and has not listed it yet.
+    Unlisted {
+        /// The UID, of a pair.
+        uid: Uid,
+        /// The file.
+        file: MaildirId,
+        /// The highest UID that was there before.
+        above: u32,
+        /// How often it said so.
+        tries: u32,
+    },
+    /// A listing shows the message of a file that was sent.
+    Listed(MaildirId),
+    /// The same, and flags that it lacked were set.
+    Corrected(MaildirId),
+    /// The server does not keep these flags of a message, although it said that it set them.
+    Unkept {
+        /// The UID, of a pair.
+        uid: Uid,
+        /// The flags.
+        flags: Flags,
+    },
+    /// What a message that was sent is called, as a number.
+    Called {
+        /// The UID, of a pair.
+        uid: Uid,
+        /// Its file.
+        file: MaildirId,
+        /// A number made of its Message-ID, if it has one.
+        name: Option<i64>,
+    },
     /// Both sides hold these flags, as far as they can.
     Agreed {
         /// The message.

@@ -4,7 +4,7 @@ use super::names::Names;
 use super::{State, StateError, doing};
 use crate::model::{
     AnyId, Aside, AsideReason, ContentHash, Flags, Keyword, Kin, MailboxBase, MailboxKey,
-    MailboxName, MaildirId, Pair, PairId, Side, Stamp, Uid, UidValidity,
+    MailboxName, MaildirId, Pair, PairId, Side, Stamp, SystemFlag, Uid, UidValidity,
 };
 use rusqlite::{OptionalExtension, Params, Row, params};
 use std::collections::{BTreeMap, BTreeSet};
@@ -92,7 +92,7 @@ impl State {
     /// again, messages that wait for the user.
     pub fn restless(&self, now: i64) -> Result<BTreeSet<MailboxKey>, StateError> {
         let what = doing("read what is due");
-        let sql = "SELECT mailbox FROM upload
+        let sql = "SELECT mailbox FROM upload WHERE phase < 2
                    UNION SELECT mailbox FROM aside WHERE retry_at <= ?1 OR reason = 'unmatched'";
         let mut query = self.db.prepare_cached(sql).map_err(&what)?;
         let rows = query
@@ -101,10 +101,10 @@ impl State {
         rows.collect::<Result<_, _>>().map_err(what)
     }
 
-    /// Messages that a side refused, with their mailboxes.
+    /// Messages that a side refused, or took and does not list, with their mailboxes.
     pub fn refused(&self) -> Result<Vec<(MailboxName, Aside)>, StateError> {
         let what = doing("read what was refused");
-        let sql = "SELECT DISTINCT mailbox FROM aside WHERE reason = 'refused'";
+        let sql = "SELECT DISTINCT mailbox FROM aside WHERE reason IN ('refused', 'not-listed')";
         let mut query = self.db.prepare_cached(sql).map_err(&what)?;
         let keys = query
             .query_map([], |row| row.get::<_, i64>(0))
@@ -113,10 +113,9 @@ impl State {
         let mut all = Vec::new();
         for key in keys {
             let base = self.base(MailboxKey(key))?;
-            let refused = base
-                .aside
-                .into_iter()
-                .filter(|a| a.reason == AsideReason::Refused);
+            let refused = base.aside.into_iter().filter(|aside| {
+                matches!(aside.reason, AsideReason::Refused | AsideReason::NotListed)
+            });
             all.extend(refused.map(|aside| (base.name.clone(), aside)));
         }
         Ok(all)
@@ -251,6 +250,22 @@ pub(super) fn keyword_text(flags: &Flags) -> String {
         .join(" ")
 }
 
+/// Flags as text, separated by spaces.
+pub(super) fn flags_text(flags: &Flags) -> String {
+    let system = SystemFlag::ALL.into_iter().filter(|flag| flags.has(*flag));
+    let system = system.map(|flag| flag.name());
+    let all = system.chain(flags.keywords().map(|keyword| keyword.as_str()));
+    all.collect::<Vec<_>>().join(" ")
+}
+
+/// Flags from such a text.
+pub(super) fn parse_flags(text: &str) -> Flags {
+    let named = |word: &str| SystemFlag::ALL.into_iter().find(|flag| flag.name() == word);
+    let system: Vec<SystemFlag> = text.split(' ').filter_map(named).collect();
+    let keywords = text.split(' ').filter(|word| named(word).is_none());
+    Flags::from_parts(Flags::of(&system).bits(), keywords.filter_map(Keyword::new))
+}
+
 pub(super) fn flags_from(bits: i64, keywords: &str) -> Flags {
     let bits = u8::try_from(bits).unwrap_or(0);
     Flags::from_parts(bits, keywords.split(' ').filter_map(Keyword::new))
@@ -263,6 +278,7 @@ pub(super) fn reason_name(reason: AsideReason) -> &'static str {
         AsideReason::Refused => "refused",
         AsideReason::Kept => "kept",
         AsideReason::Unmatched => "unmatched",
+        AsideReason::NotListed => "not-listed",
     }
 }
 
@@ -272,6 +288,7 @@ fn reason_from(name: &str) -> AsideReason {
         "marked-by-us" => AsideReason::MarkedByUs,
         "refused" => AsideReason::Refused,
         "unmatched" => AsideReason::Unmatched,
+        "not-listed" => AsideReason::NotListed,
         _ => AsideReason::Kept,
     }
 }

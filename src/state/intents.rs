@@ -15,6 +15,10 @@ pub struct Upload {
     pub at: i64,
     /// The highest UID that was there before it began: what it became, if anything, is above.
     pub above: u32,
+    /// Whether the server said that it stored it, and told no UID.
+    pub taken: bool,
+    /// How often the server said that it stored it.
+    pub tries: u32,
     /// What the server was to move; `None`: it was sent, or copied there.
     pub moved: Option<Source>,
 }
@@ -41,8 +45,11 @@ impl State {
     ) -> Result<(), StateError> {
         let what = doing("note uploads");
         let tx = self.db.transaction().map_err(&what)?;
-        let sql = "INSERT OR REPLACE INTO upload (mailbox, file, phase, at, above)
-                   VALUES (?1, ?2, 0, ?3, ?4)";
+        let sql = "INSERT INTO upload (mailbox, file, phase, at, above) VALUES (?1, ?2, 0, ?3, ?4)
+                   ON CONFLICT (mailbox, file) DO UPDATE SET
+                       phase = 0, at = excluded.at, taken = 0,
+                       pair = NULL, source = NULL, uid = NULL,
+                       above = iif(tries > 0, min(above, excluded.above), excluded.above)";
         for file in files {
             let mut insert = tx.prepare_cached(sql).map_err(&what)?;
             insert
@@ -92,23 +99,31 @@ impl State {
         Ok(())
     }
 
-    /// Forgets an upload that the server surely did not store, or that is settled otherwise.
+    /// Forgets an upload that the server surely did not store, or that is settled otherwise. One
+    /// that it did not list is still what it was before.
     pub fn end_uploads(&mut self, key: MailboxKey, files: &[MaildirId]) -> Result<(), StateError> {
         let what = doing("forget uploads");
         let tx = self.db.transaction().map_err(&what)?;
         for file in files {
-            let sql = "DELETE FROM upload WHERE mailbox = ?1 AND file = ?2";
-            tx.execute(sql, params![key.0, file.as_bytes()])
-                .map_err(&what)?;
+            let ends = [
+                "UPDATE upload SET phase = 2, taken = 0
+                 WHERE mailbox = ?1 AND file = ?2 AND told IS NOT NULL",
+                "DELETE FROM upload WHERE mailbox = ?1 AND file = ?2 AND told IS NULL",
+            ];
+            for sql in ends {
+                let mut end = tx.prepare_cached(sql).map_err(&what)?;
+                end.execute(params![key.0, file.as_bytes()])
+                    .map_err(&what)?;
+            }
         }
         tx.commit().map_err(what)
     }
 
-    /// Uploads that a cut run left behind.
+    /// Uploads that a cut run left behind, and those of which the server told no UID.
     pub fn open_uploads(&self, key: MailboxKey) -> Result<Vec<Upload>, StateError> {
         let what = doing("read uploads");
-        let sql = "SELECT file, phase, at, above, pair, source, uid FROM upload
-                   WHERE mailbox = ?1 ORDER BY file";
+        let sql = "SELECT file, phase, at, above, pair, source, uid, taken, tries FROM upload
+                   WHERE mailbox = ?1 AND phase < 2 ORDER BY file";
         let mut query = self.db.prepare_cached(sql).map_err(&what)?;
         let rows = query.query_map([key.0], upload);
         rows.map_err(&what)?.collect::<Result<_, _>>().map_err(what)
@@ -117,10 +132,10 @@ impl State {
     /// Uploads of all mailboxes that the server may have stored, and where.
     pub fn uploads_in_doubt(&self) -> Result<Vec<(MailboxKey, Upload)>, StateError> {
         let what = doing("read uploads");
-        let sql = "SELECT file, phase, at, above, pair, source, uid, mailbox FROM upload
-                   WHERE phase = 1 ORDER BY file";
+        let sql = "SELECT file, phase, at, above, pair, source, uid, taken, tries, mailbox
+                   FROM upload WHERE phase = 1 ORDER BY file";
         let mut query = self.db.prepare_cached(sql).map_err(&what)?;
-        let rows = query.query_map([], |row| Ok((MailboxKey(row.get(7)?), upload(row)?)));
+        let rows = query.query_map([], |row| Ok((MailboxKey(row.get(9)?), upload(row)?)));
         rows.map_err(&what)?.collect::<Result<_, _>>().map_err(what)
     }
 }
@@ -140,6 +155,8 @@ fn upload(row: &Row<'_>) -> Result<Upload, rusqlite::Error> {
         committing: row.get::<_, i64>(1)? == 1,
         at: row.get(2)?,
         above: row.get(3)?,
+        taken: row.get(7)?,
+        tries: row.get(8)?,
         moved: pair.and_then(source),
     })
 }

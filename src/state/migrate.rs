@@ -206,6 +206,20 @@ const STEPS: &[Step] = &[
 ",
         |_| Ok(()),
     ),
+    (
+        "
+    ALTER TABLE pair ADD COLUMN sent INTEGER;
+    ALTER TABLE pair ADD COLUMN unkept TEXT;
+    CREATE INDEX pair_unkept ON pair (mailbox) WHERE unkept IS NOT NULL;
+    ALTER TABLE upload ADD COLUMN taken INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE upload ADD COLUMN told INTEGER;
+    ALTER TABLE upload ADD COLUMN tries INTEGER NOT NULL DEFAULT 0;
+    CREATE TRIGGER pair_gone AFTER DELETE ON pair BEGIN
+        DELETE FROM upload WHERE mailbox = OLD.mailbox AND told = OLD.uid;
+    END;
+",
+        |_| Ok(()),
+    ),
 ];
 
 /// The version that [`SCHEMA`] is.

@@ -6,11 +6,11 @@
 //! [`left`] (where the sides were left), [`kindred`] (the same message elsewhere), [`keywords`]
 //! (that the server refused), [`lettered`] (files of which the letters were read), [`proof`]
 //! (whether UIDs mean what they meant), [`suspects`] (at which messages the connection broke),
-//! [`refusals`] (changes that the server refuses), [`intents`] (uploads under way),
-//! [`held`] (what waits for the user), [`history`], [`charges`] (deletions of a day),
-//! [`unseen`] (what cannot be looked into), [`lock`] (one process per
-//! account), [`drive`] (where it lies), [`private`] (files that only the user can read),
-//! [`days`] (how long what was deleted is kept).
+//! [`refusals`] (changes that the server refuses), [`intents`] (uploads under way), [`unlisted`]
+//! (those that the server took), [`held`] (what waits for the user), [`history`], [`charges`]
+//! (deletions of a day), [`unseen`] (what cannot be looked into), [`lock`] (one process per
+//! account), [`drive`] (where it lies), [`private`] (files that only the user can read), [`days`]
+//! (how long what was deleted is kept).
 //!
 //! Calls block; an account lives on a thread of its own (decision 0003). Every public method that
 //! writes is one transaction.
@@ -45,6 +45,8 @@ mod refusals;
 
 mod intents;
 
+mod unlisted;
+
 mod held;
 
 mod history;
@@ -74,6 +76,7 @@ pub use outcome::{Done, Moved};
 pub use proof::{Compared, Doubt, Proof};
 pub use refusals::RefusedChange;
 pub use suspects::Suspects;
+pub use unlisted::Told;
 
 use crate::model::{MailboxName, Side};
 use rusqlite::config::DbConfig;

@@ -5,9 +5,10 @@ use super::base::{
 };
 use super::kindred::bury;
 use super::names::Names;
-use super::{Buried, Change, State, StateError, doing};
+use super::{Buried, Change, State, StateError, doing, unlisted};
 use crate::model::{
-    AnyId, Aside, Kin, MailboxKey, MaildirId, Pair, PairId, Side, Stamp, Uid, UidValidity, Weight,
+    AnyId, Aside, AsideReason, Flags, Kin, MailboxKey, MaildirId, Pair, PairId, Side, Stamp, Uid,
+    UidValidity, Weight,
 };
 use crate::reconcile::Outcome;
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -202,6 +203,8 @@ impl State {
             )?;
             tx.execute("DELETE FROM aside WHERE mailbox = ?1 AND side = 0", [key.0])?;
             tx.execute("UPDATE upload SET above = 0 WHERE mailbox = ?1", [key.0])?;
+            let sql = "DELETE FROM upload WHERE mailbox = ?1 AND phase >= 2";
+            tx.execute(sql, [key.0])?;
             for (pair, aside) in orphans {
                 tx.execute("DELETE FROM pair WHERE id = ?1", [pair.0])?;
                 if let Some(aside) = aside {
@@ -234,30 +237,37 @@ impl State {
 /// Gives pairs new places. Old and new names may overlap, so all rows leave before the first comes
 /// back.
 fn rewrite(db: &Connection, moved: &[Moved]) -> Result<(), rusqlite::Error> {
-    let columns = "id, uid, file, flags, keywords, hash, size, tombstone, kin, stamp, unproven";
-    let mut rows: Vec<(&Moved, (Pair, i64))> = Vec::new();
+    let columns = "id, uid, file, flags, keywords, hash, size, tombstone, kin, stamp, unproven, \
+                   sent, unkept";
+    let mut rows: Vec<(&Moved, Kept)> = Vec::new();
     let names = Names::of(db);
     for one in moved {
         let sql = format!("SELECT {columns} FROM pair WHERE id = ?1");
         let row = db
             .prepare_cached(&sql)?
             .query_row([one.pair.0], |row| {
-                Ok((pair_from(row, &names)?, row.get(10)?))
+                Ok(Kept {
+                    pair: pair_from(row, &names)?,
+                    unproven: row.get(10)?,
+                    sent: row.get(11)?,
+                    unkept: row.get(12)?,
+                })
             })
             .optional()?;
         db.prepare_cached("DELETE FROM pair WHERE id = ?1")?
             .execute([one.pair.0])?;
-        rows.extend(row.map(|pair| (one, pair)));
+        rows.extend(row.map(|kept| (one, kept)));
     }
-    for (one, (pair, unproven)) in rows {
+    for (one, kept) in rows {
+        let pair = kept.pair;
         let file = one.file.clone().unwrap_or(pair.file);
         unaside(db, one.to, &AnyId::Remote(one.uid))?;
         unaside(db, one.to, &AnyId::Local(file.clone()))?;
         end_notes(db, one.to, &file)?;
         let sql =
             "INSERT INTO pair (id, mailbox, uid, file, flags, keywords, hash, size, kin, stamp,
-                                     unproven)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+                                     unproven, sent, unkept)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
         db.prepare_cached(sql)?.execute(params![
             pair.id.0,
             one.to.0,
@@ -269,10 +279,20 @@ fn rewrite(db: &Connection, moved: &[Moved]) -> Result<(), rusqlite::Error> {
             i64::try_from(one.size.unwrap_or(pair.size)).unwrap_or(i64::MAX),
             pair.kin.map(Kin::number),
             pair.stamp.map(Stamp::number),
-            unproven
+            kept.unproven,
+            kept.sent,
+            kept.unkept
         ])?;
     }
     Ok(())
+}
+
+/// A pair with what only the state keeps of it.
+struct Kept {
+    pair: Pair,
+    unproven: i64,
+    sent: Option<i64>,
+    unkept: Option<String>,
 }
 
 fn record_pair(
@@ -301,6 +321,9 @@ fn record_pair(
     unaside(db, key, &AnyId::Remote(*uid))?;
     unaside(db, key, &AnyId::Local(file.clone()))?;
     end_notes(db, key, file)?;
+    if is_paired(db, names, key, &AnyId::Remote(*uid))? {
+        return set_aside(db, key, &taken_for_another(file, *uid, flags));
+    }
     let sql = "INSERT INTO pair (mailbox, uid, file, flags, keywords, hash, size, kin, stamp)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     let size = i64::try_from(*size).unwrap_or(i64::MAX);
@@ -330,6 +353,11 @@ fn record(
             let sql = "UPDATE pair SET unproven = 1 WHERE mailbox = ?1 AND uid = ?2";
             db.prepare_cached(sql)?.execute(params![key.0, uid.get()])?;
         }
+        Outcome::Unlisted { .. }
+        | Outcome::Listed(_)
+        | Outcome::Corrected(_)
+        | Outcome::Unkept { .. }
+        | Outcome::Called { .. } => record_upload(db, names, key, outcome)?,
         Outcome::Agreed { pair, flags } => {
             let sql = "UPDATE pair SET flags = ?2, keywords = ?3, tombstone = NULL WHERE id = ?1";
             let values = params![pair.0, flags.bits(), keyword_text(flags)];
@@ -390,6 +418,43 @@ fn end_notes(db: &Connection, key: MailboxKey, file: &MaildirId) -> Result<(), r
             .execute(params![key.0, file.as_bytes()])?;
     }
     Ok(())
+}
+
+/// What becomes of an upload that the server said it stored.
+fn record_upload(
+    db: &Connection,
+    names: &Names<'_>,
+    key: MailboxKey,
+    outcome: &Outcome,
+) -> Result<(), rusqlite::Error> {
+    let paired = |file: &MaildirId| is_paired(db, names, key, &AnyId::Local(file.clone()));
+    match outcome {
+        Outcome::Unlisted {
+            uid,
+            file,
+            above,
+            tries,
+        } if paired(file)? => unlisted::unlist(db, key, (file, *uid), (*above, *tries)),
+        Outcome::Listed(file) => unlisted::list(db, key, file),
+        Outcome::Corrected(file) => unlisted::correct(db, key, file),
+        Outcome::Unkept { uid, flags } => unlisted::keep_not(db, key, (*uid, flags)),
+        Outcome::Called { uid, file, name } if paired(file)? => {
+            unlisted::name(db, key, (*uid, *name))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A file that the server took for a message of another pair.
+fn taken_for_another(file: &MaildirId, uid: Uid, flags: &Flags) -> Aside {
+    Aside {
+        id: AnyId::Local(file.clone()),
+        reason: AsideReason::NotListed,
+        attempts: 1,
+        retry_at: None,
+        flags: flags.clone(),
+        detail: format!("the server took it for {uid}, which it had already"),
+    }
 }
 
 fn is_paired(

@@ -71,6 +71,12 @@ CREATE TABLE pair (
     -- 1: taken for one message by cheap evidence (size, header, pieces), and the contents were not
     -- compared yet; 2: they could not be.
     unproven  INTEGER NOT NULL DEFAULT 0,
+    -- Of a message that we uploaded: a number made of its Message-ID. A message of this UID with
+    -- another content and this Message-ID is what the server made of it. NULL: we did not, or it
+    -- has none.
+    sent      INTEGER,
+    -- The flags that the server does not keep of this message, separated by spaces. NULL: none.
+    unkept    TEXT,
     UNIQUE (mailbox, uid),
     UNIQUE (mailbox, file)
 ) STRICT;
@@ -80,6 +86,7 @@ CREATE INDEX pair_kin ON pair (kin) WHERE kin IS NOT NULL;
 CREATE INDEX pair_size ON pair (size);
 CREATE INDEX pair_unproven ON pair (mailbox) WHERE unproven = 1;
 CREATE INDEX pair_tombstone ON pair (mailbox) WHERE tombstone IS NOT NULL;
+CREATE INDEX pair_unkept ON pair (mailbox) WHERE unkept IS NOT NULL;
 
 -- What the names of downloaded files have in common.
 CREATE TABLE origin (
@@ -114,7 +121,7 @@ CREATE TABLE aside (
     side     INTEGER NOT NULL,
     -- Remote: the UID as 4 bytes, big-endian. Local: the base name.
     message  BLOB NOT NULL,
-    -- 'marked-deleted', 'marked-by-us', 'refused', 'kept' or 'unmatched'.
+    -- 'marked-deleted', 'marked-by-us', 'refused', 'kept', 'unmatched' or 'not-listed'.
     reason   TEXT NOT NULL,
     attempts INTEGER NOT NULL,
     -- When to try again; NULL: when something changes.
@@ -145,12 +152,13 @@ CREATE TABLE lettered (
 ) STRICT, WITHOUT ROWID;
 
 -- An upload whose outcome is not known yet: the one step that must not simply be repeated.
--- Written before the first byte is sent, gone in the transaction that records the pair. Copies and
--- moves on the server are uploads without a body.
+-- Written before the first byte is sent, gone when a listing of the mailbox shows the message.
+-- Copies and moves on the server are uploads without a body.
 CREATE TABLE upload (
     mailbox  INTEGER NOT NULL REFERENCES mailbox (id) ON DELETE CASCADE,
     file     BLOB NOT NULL,
-    -- 0: sending (the server cannot have stored it), 1: committing (it may have).
+    -- 0: sending (the server cannot have stored it), 1: committing (it may have), 2: the server
+    -- told its UID, and has not listed it yet, 3: it lists it, and flags that it lacked were set.
     phase    INTEGER NOT NULL,
     -- When the phase was entered.
     at       INTEGER NOT NULL,
@@ -160,9 +168,18 @@ CREATE TABLE upload (
     pair     INTEGER REFERENCES pair (id) ON DELETE SET NULL,
     source   INTEGER,
     uid      INTEGER,
+    -- 1: the server said that it stored the message, and told no UID.
+    taken    INTEGER NOT NULL DEFAULT 0,
+    -- The UID that the server told: that of a pair.
+    told     INTEGER,
+    -- How often the server said that it stored the message.
+    tries    INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (mailbox, file)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX upload_pair ON upload (pair);
+CREATE TRIGGER pair_gone AFTER DELETE ON pair BEGIN
+    DELETE FROM upload WHERE mailbox = OLD.mailbox AND told = OLD.uid;
+END;
 
 -- A part of a plan that waits for the user's word. Named by its content, so an approval lets
 -- exactly that run, once.

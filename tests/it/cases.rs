@@ -34,6 +34,7 @@ mod restored;
 mod set_aside;
 mod touched;
 mod unreadable;
+mod uploads;
 mod verify;
 
 use crate::support::fuse::{each, each_step};

@@ -138,6 +138,7 @@ fn planned(world: &World, looks: &(Look<Uid>, Look<MaildirId>), policy: &Policy)
         links: &[],
         in_doubt: &in_doubt,
         uploads: &in_doubt,
+        unlisted: &Default::default(),
         settled: &settled,
         policy,
         now: 1_000_000,

@@ -30,6 +30,24 @@ pub struct Message {
     pub(super) modseq: u64,
 }
 
+/// What a server makes of an upload that it says it stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Habit {
+    /// The message.
+    #[default]
+    Keeps,
+    /// Nothing.
+    Drops,
+    /// Nothing, where it has one of this Message-ID: it tells the UID of that.
+    Merges,
+    /// The message, under another UID than it tells.
+    Misnames,
+    /// The message with a header line more.
+    Rebuilds,
+    /// The message without bytes of the header that are no ASCII, and with other NULs.
+    Cleans,
+}
+
 #[derive(Clone, Debug)]
 pub struct Box_<I: Ord> {
     pub epoch: u64,
@@ -118,6 +136,18 @@ pub struct Inner<I: Ord> {
     pub marks: bool,
     /// Stores the message and then drops the connection, once.
     pub lose_reply: bool,
+    /// What an upload becomes.
+    pub habit: Habit,
+    /// Flags that are not stored with an upload.
+    pub drops_flags: Flags,
+    /// Flags that are not stored at all, although it says that they are.
+    pub forgets: Flags,
+    /// The date of each upload, instead of its own.
+    pub dates: Option<i64>,
+    /// The size that is told of a message of so many bytes, instead of its own.
+    pub sizes: Option<fn(u64) -> u64>,
+    /// Headers are told without their first line.
+    pub cuts_headers: bool,
     /// Wants to be looked at before something is changed.
     pub wary: bool,
     /// Gives messages ids of its own.
@@ -227,6 +257,12 @@ impl<I: MemoryId> Memory<I> {
             tells: true,
             marks: false,
             lose_reply: false,
+            habit: Habit::Keeps,
+            drops_flags: Flags::default(),
+            forgets: Flags::default(),
+            dates: None,
+            sizes: None,
+            cuts_headers: false,
             wary: false,
             objects: false,
             moves_by_copy: false,

@@ -321,11 +321,12 @@ impl<I: MemoryId> MemoryReceiver<I> {
             let mask = memory.inner.borrow().stores.clone();
             let date = delivery.date.map_or(0, |d| d.0);
             let flags = mask.keep(&delivery.flags);
-            let message = memory.fresh(body, flags, date);
+            let message = memory.made_of(memory.fresh(body, flags, date));
+            let habit = memory.inner.borrow().habit;
             let breaks = memory.inner.borrow().breaks_after.contains(&message.body);
             let (id, stamp) = memory.at(&self.place, |b| {
-                let id = b.put(message, delivery.origin);
-                let stamp = b.messages[&id].weight().stamp;
+                let id = b.take_in(habit, message, &delivery);
+                let stamp = b.messages.get(&id).and_then(|m| m.weight().stamp);
                 Ok((id, stamp.filter(|_| I::SIDE == Side::Local)))
             })?;
             if breaks {

@@ -156,10 +156,14 @@ impl<I: MemoryId> Store for Memory<I> {
                 .filter_map(|id| b.messages.get(id).map(|m| (id, m)));
             let prints = there
                 .filter(|(_, m)| !m.broken && !locked.contains(&m.body))
-                .map(|(id, m)| (id.clone(), Fingerprint::of_wire(&m.body)));
-            Ok(prints
-                .filter(|(_, f)| sizes.is_none_or(|s| s.contains(&f.whole)))
-                .collect())
+                .map(|(id, m)| (id.clone(), m.body.clone()));
+            Ok(prints.collect::<Vec<_>>())
+        })
+        .map(|bodies| {
+            let prints = bodies.into_iter();
+            let prints = prints.map(|(id, body)| (id, self.told_print(&body)));
+            let fits = |(_, f): &(I, Fingerprint)| sizes.is_none_or(|s| s.contains(&f.whole));
+            prints.filter(fits).collect()
         })
     }
 
@@ -184,7 +188,7 @@ impl<I: MemoryId> Store for Memory<I> {
                 id: id.clone(),
                 flags: message.flags.clone(),
                 date: Some(Timestamp(message.date)),
-                stored: message.body.len() as u64,
+                stored: self.told_size(&message.body),
                 stamp: message.weight().stamp.filter(|_| I::SIDE == Side::Local),
                 kin: self.inner.borrow().objects.then(|| object(&message)),
             };
@@ -316,6 +320,7 @@ impl<I: MemoryId> Store for Memory<I> {
                 continue;
             }
             let stores = self.decline(place, &edit.change.add);
+            let stores = stores.without(&self.inner.borrow().forgets);
             let there = self.at(place, |b| {
                 b.modseq += 1;
                 let modseq = b.modseq;

@@ -2,6 +2,7 @@
 
 pub mod dovecot;
 pub mod fuse;
+pub mod habits;
 pub mod kept;
 pub mod line;
 pub mod memory;

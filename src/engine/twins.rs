@@ -1,0 +1,164 @@
+//! Messages that come down and lie here already. Before anything is uploaded into a mailbox, what
+//! comes from there is compared with it: sizes and headers that a server tells may be wrong, and
+//! then equal messages do not meet. One whose content lies here becomes a pair with that file, and
+//! is not stored a second time.
+
+use super::account::Account;
+use super::contents::{Content, Contents};
+use super::report::Ended;
+use super::work::{Work, Works};
+use crate::model::{AnyId, ContentHash, Flags, Kin, MailboxName, MaildirId, Uid};
+use crate::reconcile::anew::meeting_point;
+use crate::reconcile::{Action, Outcome};
+use crate::store::{Keep, Serve};
+use std::collections::BTreeMap;
+
+/// New files of a mailbox by what they hold.
+#[derive(Default)]
+pub(super) struct Twins {
+    files: BTreeMap<MaildirId, (Content, Flags)>,
+    exact: BTreeMap<ContentHash, Vec<MaildirId>>,
+    lenient: BTreeMap<ContentHash, Vec<MaildirId>>,
+}
+
+/// The new files of several mailboxes.
+pub(super) type AllTwins = BTreeMap<MailboxName, Twins>;
+
+/// A message that came, and the file that it is.
+#[derive(Clone, Debug)]
+pub(super) struct Met {
+    pub uid: Uid,
+    pub file: MaildirId,
+    content: Content,
+    /// The flags from which both go on.
+    flags: Flags,
+    kin: Option<Kin>,
+    /// Whether the server has altered it.
+    altered: bool,
+}
+
+impl Twins {
+    fn of(files: BTreeMap<MaildirId, (Content, Flags)>) -> Twins {
+        let mut twins = Twins::default();
+        for (file, (content, _)) in &files {
+            let exact = twins.exact.entry(content.hash).or_default();
+            exact.push(file.clone());
+            let lenient = twins.lenient.entry(content.lenient).or_default();
+            lenient.push(file.clone());
+        }
+        twins.files = files;
+        twins
+    }
+
+    /// Takes the file that has the content of a message: each is taken once.
+    pub fn take(
+        &mut self,
+        uid: Uid,
+        content: &Content,
+        there: &Flags,
+        kin: Option<Kin>,
+    ) -> Option<Met> {
+        let exact = self.exact.get(&content.hash).into_iter();
+        let lenient = self.lenient.get(&content.lenient).into_iter();
+        let mut all = exact.chain(lenient).flatten();
+        let file = all.find(|file| self.files.contains_key(file))?.clone();
+        let (own, here) = self.files.remove(&file)?;
+        Some(Met {
+            uid,
+            file,
+            content: own,
+            flags: meeting_point(there, &here),
+            kin,
+            altered: own.hash != content.hash,
+        })
+    }
+}
+
+impl Met {
+    /// What the base learns.
+    pub fn outcomes(self) -> Vec<Outcome> {
+        let (uid, file) = (self.uid, self.file);
+        let called = Outcome::Called {
+            uid,
+            file: file.clone(),
+            name: Some(self.content.called),
+        };
+        let paired = Outcome::Paired {
+            uid,
+            file,
+            flags: self.flags,
+            hash: self.content.hash,
+            size: self.content.stored,
+            stamp: self.content.stamp,
+            kin: self.kin,
+            replaces: None,
+        };
+        let called = self.altered.then_some(called);
+        [paired].into_iter().chain(called).collect()
+    }
+}
+
+impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+    /// The new files of those mailboxes into which messages are to come. Where they cannot be read,
+    /// nothing is uploaded.
+    pub(super) async fn new_files(&mut self, works: &mut Works) -> Result<AllTwins, Ended> {
+        let mut all = AllTwins::new();
+        for (name, work) in works {
+            if !work.sound || work.strangers.is_empty() || !downloads(work) {
+                continue;
+            }
+            let files: Vec<MaildirId> = work.strangers.keys().cloned().collect();
+            let mut sink = Contents::default();
+            match self.local.read(&work.place(), &files, &mut sink).await {
+                Err(error) if error.is_local_to_mailbox() => work.sound = false,
+                read => read?,
+            }
+            let files = sink.all.into_iter().map(|(file, content)| {
+                let flags = work.strangers.get(&file).cloned().unwrap_or_default();
+                (file, (content, flags))
+            });
+            all.insert(name.clone(), Twins::of(files.collect()));
+        }
+        Ok(all)
+    }
+}
+
+/// Whether new messages are to come into a mailbox.
+fn downloads(work: &Work) -> bool {
+    let new = |action: &Action| match action {
+        Action::Copy { from, replaces, .. } => {
+            matches!(from, AnyId::Remote(_)) && replaces.is_none()
+        }
+        _ => false,
+    };
+    work.plan.actions.iter().any(new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::contents::Measure;
+    use super::super::plain::{file, uid};
+    use super::*;
+
+    fn content(text: &[u8]) -> Content {
+        let mut measure = Measure::default();
+        measure.update(text);
+        measure.finish(text.len() as u64)
+    }
+
+    #[test]
+    fn equal_files_are_taken_once_each() {
+        let own = |n, text: &[u8]| (file(n), (content(text), Flags::default()));
+        let files = [own(1, b"\nx\n"), own(2, b"\nx\n"), own(3, b"S: \xe4\n\ny")];
+        let mut twins = Twins::of(files.into());
+        let none = Flags::default();
+        let mut take = |n, text: &[u8]| twins.take(uid(n), &content(text), &none, None);
+        assert!(take(1, b"\r\nz\r\n").is_none(), "another content");
+        assert_eq!(take(2, b"\r\nx\r\n").unwrap().file, file(1));
+        assert_eq!(take(3, b"\r\nx\r\n").unwrap().file, file(2));
+        assert!(take(4, b"\r\nx\r\n").is_none(), "all are taken");
+        let altered = take(5, b"S: X\r\n\r\ny\r\n").unwrap();
+        assert_eq!(altered.file, file(3));
+        assert_eq!(altered.outcomes().len(), 2, "it is known as altered");
+    }
+}

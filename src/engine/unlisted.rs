@@ -1,0 +1,202 @@
+//! Uploads that the server said it stored: what is done with those that no listing shows, and what
+//! the base learns of those that one does.
+
+use super::account::Account;
+use super::copy::Wanted;
+use super::report::{Ended, Report};
+use super::scene::Scene;
+use super::work::Work;
+use crate::model::{
+    AnyId, Aside, AsideReason, ContentHash, Flags, Id, Kin, MailboxKey, MaildirId, Pair, Stamp, Uid,
+};
+use crate::reconcile::settled::Settled;
+use crate::reconcile::unlisted::{Next, Told, Unlisted};
+use crate::reconcile::{Action, Look, Outcome};
+use crate::store::{Ask, Depth, Keep, Serve, StoreError};
+use std::collections::{BTreeMap, BTreeSet};
+
+impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+    /// A look that tells whether uploads are listed: where changes do not show one, nor that it is
+    /// gone, all messages are listed.
+    pub(super) async fn with_uploads(
+        &mut self,
+        ask: &Ask<'_>,
+        look: Look<Uid>,
+    ) -> Result<Look<Uid>, Ended> {
+        let told = self.unlisted(ask.base.key, &BTreeSet::new())?;
+        if ask.base.epoch != look.epoch || look.renumbered || !told.leaves_open(&look) {
+            return Ok(look);
+        }
+        let depth = Depth::Everything;
+        Ok(self.remote.look(&Ask { depth, ..*ask }).await?)
+    }
+
+    /// What is known of such uploads in a mailbox. Those without a UID are found out later.
+    pub(super) fn unlisted(
+        &self,
+        key: MailboxKey,
+        sent: &BTreeSet<(MailboxKey, MaildirId)>,
+    ) -> Result<Unlisted, Ended> {
+        if key == MailboxKey(0) {
+            return Ok(Unlisted::default());
+        }
+        let told = self.state.told_uploads(key)?.into_iter().map(|one| {
+            let now = sent.contains(&(key, one.file.clone()));
+            let told = Told {
+                next: Next::after(one.tries, now),
+                file: one.file,
+                corrected: one.corrected,
+            };
+            (one.uid, told)
+        });
+        Ok(Unlisted {
+            told: told.collect(),
+            untold: BTreeMap::new(),
+            unkept: self.state.unkept(key)?,
+        })
+    }
+}
+
+/// Says which uploads wait for the next run, as the server does not list them; answers with
+/// whether there are any.
+pub(super) fn tell_waiting(scene: &Scene, unlisted: &Unlisted, report: &mut Report) -> bool {
+    let (base, remote, local) = (&scene.base, &scene.remote, &scene.local);
+    let told = unlisted.told.iter().filter(|(uid, told)| {
+        let gone = remote.shows_gone(uid) && !local.shows_gone(&told.file);
+        gone && !told.corrected && base.pairs.iter().any(|pair| pair.uid == **uid)
+    });
+    let told = told.map(|(_, told)| (&told.file, told.next));
+    let untold = unlisted.untold.iter().map(|(file, next)| (file, *next));
+    let mut waits = false;
+    for (file, next) in told.chain(untold) {
+        if next == Next::Wait {
+            waits = true;
+            let what = format!(
+                "{}: the server said that it stored {file}, and does not list it; the file stays, \
+                 and the next run sends it once more",
+                base.name
+            );
+            report.trouble(Some(&base.name), &StoreError::Mailbox(what));
+        }
+    }
+    waits
+}
+
+/// What the base learns of a listing of uploads. Flags that they lack count as set only where that
+/// was planned and done.
+pub(super) fn learned(scene: &Scene, unlisted: &Unlisted, actions: &[Action]) -> Vec<Outcome> {
+    if unlisted.told.is_empty() {
+        return Vec::new();
+    }
+    let pairs: BTreeMap<Uid, &Pair> = scene.base.pairs.iter().map(|p| (p.uid, p)).collect();
+    let set = actions.iter().filter_map(|action| match action {
+        Action::Flags(set) if !set.remote.is_empty() => Some(&set.pair.file),
+        _ => None,
+    });
+    let set: BTreeSet<&MaildirId> = set.collect();
+    let mut outcomes = unlisted.outcomes(&pairs, &scene.remote);
+    outcomes.retain(|outcome| match outcome {
+        Outcome::Corrected(file) => set.contains(file),
+        _ => true,
+    });
+    outcomes
+}
+
+/// The new files of a mailbox, and those that were set aside unmatched, that no link finds on the
+/// server, with their flags.
+pub(super) fn strangers(
+    scene: &Scene,
+    settled: &Settled<'_>,
+    links: &[(Uid, MaildirId)],
+) -> BTreeMap<MaildirId, Flags> {
+    let linked: BTreeSet<&MaildirId> = links.iter().map(|(_, file)| file).collect();
+    let lone = scene.base.aside.iter().filter_map(|aside| match &aside.id {
+        AnyId::Local(file) if is_unmatched(aside) => Some(file.clone()),
+        _ => None,
+    });
+    let there = lone.filter(|file| !scene.local.shows_gone(file));
+    let mut files: Vec<MaildirId> = scene.new_files().into_iter().chain(there).collect();
+    files.retain(|file| !linked.contains(file) && !settled.files.contains(file));
+    let flags = |file: &MaildirId| {
+        let seen = scene.local.seen.get(file).cloned().flatten();
+        let aside = || scene.base.aside.iter().find(|a| a.id == file.any());
+        seen.or_else(|| aside().map(|aside| aside.flags.clone()))
+    };
+    let flags = |file: MaildirId| (file.clone(), flags(&file).unwrap_or_default());
+    files.into_iter().map(flags).collect()
+}
+
+/// Whether a file was set aside because nothing on the server was found to be it.
+pub(super) fn is_unmatched(aside: &Aside) -> bool {
+    matches!(
+        aside.reason,
+        AsideReason::Unmatched | AsideReason::NotListed
+    )
+}
+
+impl Work {
+    /// What is to be recorded of uploads: whether flags were set is known only where nothing
+    /// failed.
+    pub fn learned(&self) -> impl Iterator<Item = Outcome> + '_ {
+        let done = |outcome: &&Outcome| self.sound || !matches!(outcome, Outcome::Corrected(_));
+        self.listed_now.iter().filter(done).cloned()
+    }
+}
+
+/// A message that was sent.
+#[derive(Clone, Debug)]
+pub(super) struct Sent {
+    pub file: MaildirId,
+    pub hash: ContentHash,
+    pub size: u64,
+    pub stamp: Option<Stamp>,
+    pub kin: Option<Kin>,
+    /// A number made of its Message-ID.
+    pub name: Option<i64>,
+}
+
+impl Sent {
+    /// A pair that is to be listed yet.
+    pub fn paired(self, uid: Uid, want: &Wanted, (above, tries): (u32, u32)) -> [Outcome; 3] {
+        let file = self.file;
+        [
+            Outcome::Paired {
+                uid,
+                file: file.clone(),
+                flags: want.flags.clone(),
+                hash: self.hash,
+                size: self.size,
+                stamp: self.stamp,
+                kin: self.kin,
+                replaces: want.replaces,
+            },
+            Outcome::Unlisted {
+                uid,
+                file: file.clone(),
+                above,
+                tries,
+            },
+            Outcome::Called {
+                uid,
+                file,
+                name: self.name,
+            },
+        ]
+    }
+}
+
+/// A file that the server took for another message of the same mailbox.
+pub(super) fn twin(file: MaildirId, uid: Uid, want: &Wanted) -> Outcome {
+    let aside = Aside {
+        id: file.any(),
+        reason: AsideReason::NotListed,
+        attempts: want.attempts.saturating_add(1),
+        retry_at: None,
+        flags: want.flags.clone(),
+        detail: format!("the server took it for {uid}, which it had already"),
+    };
+    Outcome::Alone {
+        pair: want.replaces,
+        aside,
+    }
+}

@@ -1,0 +1,177 @@
+//! Uploads that the server said it stored, until a listing of their mailbox shows them, and what it
+//! made of them.
+
+use super::base::{flags_text, parse_flags};
+use super::{State, StateError, doing};
+use crate::model::{Flags, MailboxKey, MaildirId, PairId, Uid};
+use rusqlite::{OptionalExtension, Row, params};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// An upload of which the server told the UID; it is one of a pair.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The file.
+    pub file: MaildirId,
+    /// The UID.
+    pub uid: Uid,
+    /// The highest UID that was there before it was sent.
+    pub above: u32,
+    /// How often the server said that it stored it.
+    pub tries: u32,
+    /// Whether a listing showed it, without flags that were set since.
+    pub corrected: bool,
+}
+
+impl State {
+    /// Uploads of a mailbox that the server told the UID of and has not listed yet.
+    pub fn told_uploads(&self, key: MailboxKey) -> Result<Vec<Told>, StateError> {
+        let what = doing("read uploads");
+        let sql = "SELECT file, told, above, tries, phase FROM upload
+                   WHERE mailbox = ?1 AND told IS NOT NULL ORDER BY told";
+        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
+        let read = |row: &Row<'_>| {
+            Ok(Told {
+                file: MaildirId::new(row.get::<_, Vec<u8>>(0)?),
+                uid: Uid::new(row.get(1)?).ok_or(rusqlite::Error::InvalidQuery)?,
+                above: row.get(2)?,
+                tries: row.get(3)?,
+                corrected: row.get::<_, i64>(4)? == 3,
+            })
+        };
+        let rows = query.query_map([key.0], read).map_err(&what)?;
+        rows.collect::<Result<_, _>>().map_err(what)
+    }
+
+    /// Mailboxes with uploads that the server told the UID of and has not listed yet.
+    pub fn unlisted(&self) -> Result<BTreeSet<MailboxKey>, StateError> {
+        let what = doing("read uploads");
+        let sql = "SELECT DISTINCT mailbox FROM upload WHERE phase >= 2";
+        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
+        let rows = query.query_map([], |row| Ok(MailboxKey(row.get(0)?)));
+        rows.and_then(Iterator::collect).map_err(what)
+    }
+
+    /// The server said that it stored these, and told no UID.
+    pub fn take_uploads(&mut self, key: MailboxKey, files: &[MaildirId]) -> Result<(), StateError> {
+        if files.is_empty() {
+            return Ok(());
+        }
+        let what = doing("note uploads");
+        let tx = self.db.transaction().map_err(&what)?;
+        let sql = "UPDATE upload SET phase = 1, taken = 1, tries = tries + 1
+                   WHERE mailbox = ?1 AND file = ?2";
+        for file in files {
+            let mut update = tx.prepare_cached(sql).map_err(&what)?;
+            let values = params![key.0, file.as_bytes()];
+            update.execute(values).map_err(&what)?;
+        }
+        tx.commit().map_err(what)
+    }
+
+    /// How often the server said that it stored these files without listing them.
+    pub fn tries(&self, key: MailboxKey) -> Result<BTreeMap<MaildirId, u32>, StateError> {
+        let what = doing("read uploads");
+        let sql = "SELECT file, tries FROM upload WHERE mailbox = ?1 AND tries > 0";
+        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
+        let rows = query.query_map([key.0], |row| {
+            Ok((MaildirId::new(row.get::<_, Vec<u8>>(0)?), row.get(1)?))
+        });
+        rows.and_then(Iterator::collect).map_err(what)
+    }
+
+    /// The flags that the server does not keep, by message.
+    pub fn unkept(&self, key: MailboxKey) -> Result<BTreeMap<Uid, Flags>, StateError> {
+        let what = doing("read which flags are not kept");
+        let sql = "SELECT uid, unkept FROM pair INDEXED BY pair_unkept
+                   WHERE mailbox = ?1 AND unkept IS NOT NULL";
+        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
+        let read = |row: &Row<'_>| {
+            let uid = Uid::new(row.get(0)?).ok_or(rusqlite::Error::InvalidQuery)?;
+            Ok((uid, parse_flags(row.get_ref(1)?.as_str()?)))
+        };
+        let rows = query.query_map([key.0], read);
+        rows.and_then(Iterator::collect).map_err(what)
+    }
+
+    /// A number made of the Message-ID of the message of a pair, if it was uploaded.
+    pub fn sent_as(&self, pair: PairId) -> Result<Option<i64>, StateError> {
+        let what = doing("read what a message was called");
+        let sql = "SELECT sent FROM pair WHERE id = ?1";
+        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
+        let sent = query.query_row([pair.0], |row| row.get(0));
+        Ok(sent.optional().map_err(what)?.flatten())
+    }
+
+    /// Whether a UID is that of another pair than this.
+    pub fn has_uid(
+        &self,
+        key: MailboxKey,
+        uid: Uid,
+        but: Option<PairId>,
+    ) -> Result<bool, StateError> {
+        let what = doing("look for a message");
+        let sql = "SELECT 1 FROM pair WHERE mailbox = ?1 AND uid = ?2 AND id IS NOT ?3";
+        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
+        let values = params![key.0, uid.get(), but.map(|pair| pair.0)];
+        query.exists(values).map_err(what)
+    }
+}
+
+pub(super) use record::{correct, keep_not, list, name, unlist};
+
+/// What becomes of them, as parts of the transaction that records outcomes.
+mod record {
+    use super::{Flags, MailboxKey, MaildirId, Uid, flags_text, params};
+    use rusqlite::Connection;
+
+    type Done = Result<(), rusqlite::Error>;
+
+    /// The server told the UID of an upload.
+    pub(in super::super) fn unlist(
+        db: &Connection,
+        key: MailboxKey,
+        (file, uid): (&MaildirId, Uid),
+        (above, tries): (u32, u32),
+    ) -> Done {
+        let sql = "INSERT OR REPLACE INTO upload (mailbox, file, phase, at, above, told, tries)
+                   VALUES (?1, ?2, 2, 0, ?3, ?4, ?5)";
+        let values = params![key.0, file.as_bytes(), above, uid.get(), tries];
+        db.prepare_cached(sql)?.execute(values).map(drop)
+    }
+
+    /// A listing showed it.
+    pub(in super::super) fn list(db: &Connection, key: MailboxKey, file: &MaildirId) -> Done {
+        let sql = "DELETE FROM upload WHERE mailbox = ?1 AND file = ?2 AND phase >= 2";
+        let values = params![key.0, file.as_bytes()];
+        db.prepare_cached(sql)?.execute(values).map(drop)
+    }
+
+    /// A listing showed it without flags that were set then.
+    pub(in super::super) fn correct(db: &Connection, key: MailboxKey, file: &MaildirId) -> Done {
+        let sql = "UPDATE upload SET phase = 3 WHERE mailbox = ?1 AND file = ?2 AND phase = 2";
+        let values = params![key.0, file.as_bytes()];
+        db.prepare_cached(sql)?.execute(values).map(drop)
+    }
+
+    /// The server does not keep these flags of it.
+    pub(in super::super) fn keep_not(
+        db: &Connection,
+        key: MailboxKey,
+        (uid, flags): (Uid, &Flags),
+    ) -> Done {
+        let sql = "UPDATE pair SET unkept = ?3 WHERE mailbox = ?1 AND uid = ?2";
+        let values = params![key.0, uid.get(), flags_text(flags)];
+        db.prepare_cached(sql)?.execute(values).map(drop)
+    }
+
+    /// A number made of its Message-ID.
+    pub(in super::super) fn name(
+        db: &Connection,
+        key: MailboxKey,
+        (uid, name): (Uid, Option<i64>),
+    ) -> Done {
+        let sql = "UPDATE pair SET sent = ?3 WHERE mailbox = ?1 AND uid = ?2";
+        let values = params![key.0, uid.get(), name];
+        db.prepare_cached(sql)?.execute(values).map(drop)
+    }
+}
