@@ -179,15 +179,10 @@ impl<L: Keep<Id = MaildirId>> Desk<'_, L> {
         let (mut outcomes, mut changes) = (Vec::new(), Vec::new());
         let published = published?;
         report.linked += met.len();
-        if !met.is_empty() {
-            // Flags of both sides meet in the next pass.
-            let mut unsound = self.unsound.borrow_mut();
-            unsound.insert(job.place.mailbox.clone());
-        }
         for one in met {
-            let mut linked = change(&job.place, Side::Local, one.file.any(), &one.uid);
-            (linked.what, linked.why) = ("linked", format!("with {}", one.uid));
-            changes.push(linked);
+            // Flags of both sides meet in the next pass.
+            self.unsound.borrow_mut().insert(job.place.mailbox.clone());
+            changes.push(one.change(&job.place));
             outcomes.extend(one.outcomes());
         }
         for (tag, outcome) in published {
@@ -237,14 +232,11 @@ impl<L: Keep<Id = MaildirId>> Desk<'_, L> {
             }
         }
         if outcomes.len() < job.wanted.len() {
-            let mut unsound = self.unsound.borrow_mut();
-            unsound.insert(job.place.mailbox.clone());
+            self.unsound.borrow_mut().insert(job.place.mailbox.clone());
         }
-        Ok(Done {
-            outcomes,
-            changes,
-            ..Done::of(job.key)
-        })
+        let mut done = Done::of(job.key);
+        (done.outcomes, done.changes) = (outcomes, changes);
+        Ok(done)
     }
 }
 

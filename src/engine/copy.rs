@@ -69,8 +69,8 @@ pub(super) fn refused(id: AnyId, want: &Wanted, why: String, now: i64) -> Aside 
 pub(super) fn refusal(aside: &Aside) -> String {
     if aside.reason == AsideReason::NotListed {
         return format!(
-            "{} is set aside and not sent again: {}; move it to another mailbox, or give it another \
-             name, to try once more",
+            "{} is set aside and not sent again: {}; move it to another mailbox, or give it \
+             another name, to try once more",
             aside.id, aside.detail
         );
     }

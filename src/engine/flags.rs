@@ -300,7 +300,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             });
             let unproven = work.unproven.contains(&uid);
             outcomes.extend(unproven.then_some(Outcome::Unproven { uid }));
-            if work.sent.contains(&link.file) {
+            if work.uploads.sent.contains(&link.file) {
                 outcomes.extend(sent(link, content));
                 if !link.remote.is_empty() {
                     // The next look tells whether the server keeps these flags.

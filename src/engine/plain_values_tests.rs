@@ -89,9 +89,7 @@ pub(super) fn work(name: &str, actions: Vec<Action>) -> Work {
         listed: true,
         sound: true,
         dim: false,
-        listed_now: Vec::new(),
-        strangers: BTreeMap::new(),
-        sent: BTreeSet::new(),
+        uploads: Default::default(),
     }
 }
 

@@ -9,8 +9,8 @@ use super::report::{Ended, Report};
 use super::scene::Scene;
 use super::unlisted::is_unmatched;
 use crate::model::{
-    AnyId, Canonical, ContentHash, Id, MailboxBase, MaildirId, Origin, Pair, Side, Stamp,
-    SystemFlag, Uid,
+    AnyId, Canonical, ContentHash, Id, MailboxBase, MailboxKey, MaildirId, Origin, Pair, Side,
+    Stamp, SystemFlag, Uid,
 };
 use crate::reconcile::matching::{Matches, Seeker, by_content, by_evidence};
 use crate::reconcile::messages::Known;
@@ -36,6 +36,16 @@ pub(super) struct Found {
     /// Whether files that we began to upload vanished before they could be read. What is new on the
     /// server may be one of them, and waits until the next pass sees where they went.
     pub waits: bool,
+}
+
+impl Found {
+    /// What is done with files that the server said it stored and that are not found there.
+    fn untold(&self, key: MailboxKey, report: &Report) -> BTreeMap<MaildirId, Next> {
+        let sent_now = |file: &MaildirId| report.sent.contains(&(key, file.clone()));
+        let untold = self.untold.iter();
+        let next = untold.map(|(file, tries)| (file.clone(), Next::after(*tries, sent_now(file))));
+        next.collect()
+    }
 }
 
 /// Messages that are one and the same.
@@ -108,10 +118,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         files.extend(again.filter(|file| !local.shows_gone(file)).cloned());
         let missed = self.missed(scene, unlisted)?;
         files.extend(missed.keys().cloned());
-        let place = Place {
-            mailbox: base.name.clone(),
-            epoch: base.epoch,
-        };
+        let place = scene.place();
         let mut found = Found {
             uploads: open.iter().map(|upload| upload.file.clone()).collect(),
             ..Found::default()
@@ -121,11 +128,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let met = self.match_up(looks, &uids, &files, &hints).await?;
             found.unproven = met.unproven_but_of(&found.uploads);
             found.links = met.links;
-            let unread = self.unread(scene, &uids, &found.links)?;
-            let links = self
-                .match_heads(&place, &unread, (&files, &found.links))
+            self.match_unread((&place, scene), (&uids, &files), &mut found)
                 .await?;
-            found.links.extend(links);
         }
         let stays = |upload: &Upload| !moves.astray.contains_key(&upload.file);
         let open = open.into_iter().filter(stays).collect();
@@ -133,10 +137,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let vanished = self
             .settle_uploads((&place, scene), sent, (&uids, &files), &mut found)
             .await?;
-        let sent_now = |file: &MaildirId| report.sent.contains(&(base.key, file.clone()));
-        let untold = std::mem::take(&mut found.untold).into_iter();
-        let untold = untold.map(|(file, tries)| (Next::after(tries, sent_now(&file)), file));
-        unlisted.untold = untold.map(|(next, file)| (file, next)).collect();
+        unlisted.untold = found.untold(base.key, report);
         let here = moves.astray.iter().filter(|(_, name)| **name == base.name);
         found.in_doubt.extend(here.map(|(file, _)| file.clone()));
         found.links.extend(links);
@@ -221,6 +222,20 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         found.links.extend(links);
         Ok(vanished)
+    }
+
+    /// Messages of a first meeting that are not downloaded.
+    async fn match_unread(
+        &mut self,
+        (place, scene): (&Place, &Scene),
+        (uids, files): (&[Uid], &[MaildirId]),
+        found: &mut Found,
+    ) -> Result<(), Ended> {
+        let unread = self.unread(scene, uids, &found.links)?;
+        let looks = (files, &found.links[..]);
+        let links = self.match_heads(place, &unread, looks).await?;
+        found.links.extend(links);
+        Ok(())
     }
 
     /// The messages of a first meeting that will not be downloaded, so that what comes down is not

@@ -5,19 +5,22 @@ use super::account::{Account, Reach};
 use super::look::note_kept;
 use super::out_of_sight::{may_lie_elsewhere, passed_over, wait_for_sight};
 use super::overview::{Overview, still};
+use super::rematch::Found;
 use super::report::{Ended, Event, Report};
 use super::scene::{Fate, Scene, Scenes, touched, wait_for_each_other};
-use super::unlisted::{learned, strangers, tell_waiting};
+use super::unlisted::{Uploads, tell_waiting};
 use super::work::{Survey, Work, Works};
 use crate::model::{MailboxBase, MailboxKey, MailboxName, MaildirId, Pair, Side, Uid};
 use crate::reconcile::anew;
 use crate::reconcile::leaving;
 use crate::reconcile::mailboxes::{self, Step};
 use crate::reconcile::renames;
-use crate::reconcile::settled::Moves;
+use crate::reconcile::settled::{Moves, Settled};
+use crate::reconcile::unlisted::Unlisted;
 use crate::reconcile::{
     Coverage, Cursor, Listed, Look, MailboxAction, MailboxPlan, News, Presence, messages,
 };
+use crate::state::Doubt;
 use crate::store::{Keep, Next, Serve, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -259,11 +262,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             Reach::Due | Reach::Everything(_) => BTreeSet::new(),
         };
         let doubted = self.state.doubted()?;
-        let mut restless = self.state.restless((self.world.now)())?;
-        restless.extend(doubted.keys());
-        let mut unlisted = self.state.unlisted()?;
-        unlisted.retain(|key| !restless.contains(key));
-        restless.extend(&unlisted);
+        let (restless, unlisted) = self.restless(&doubted)?;
         let overview = Overview {
             keys,
             cursors,
@@ -280,6 +279,39 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             listed: remote,
         };
         Ok(Overlook::Clear(Box::new(overview), steps))
+    }
+
+    /// Mailboxes that need a look although nothing moved; and those of them that need it only as
+    /// uploads are not listed yet.
+    fn restless(
+        &self,
+        doubted: &BTreeMap<MailboxKey, Doubt>,
+    ) -> Result<(BTreeSet<MailboxKey>, BTreeSet<MailboxKey>), Ended> {
+        let mut restless = self.state.restless((self.world.now)())?;
+        restless.extend(doubted.keys());
+        let mut unlisted = self.state.unlisted()?;
+        unlisted.retain(|key| !restless.contains(key));
+        restless.extend(&unlisted);
+        Ok((restless, unlisted))
+    }
+
+    /// What was found on the server for new files, and what is known of uploads.
+    async fn find_uploads(
+        &mut self,
+        scene: &Scene,
+        (settled, moves): (&mut Settled<'_>, &Moves),
+        report: &mut Report,
+    ) -> Result<(Found, Unlisted, bool), Ended> {
+        let mut unlisted = self.unlisted(scene.base.key, &report.sent)?;
+        let known = (moves, &mut unlisted);
+        let found = self.find_links(scene, settled, known, report).await?;
+        let mut waits = tell_waiting(scene, &unlisted, report);
+        if unlisted.leaves_open(&scene.remote) && !self.options.dry_run {
+            self.state.look_anew(scene.base.key)?;
+            report.unsettled.insert(scene.base.name.clone());
+            waits = true;
+        }
+        Ok((found, unlisted, waits))
     }
 
     /// What is done in a mailbox. That what was not read of it does not count is proved where that
@@ -301,16 +333,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         report: &mut Report,
     ) -> Result<Work, Ended> {
         let mut settled = moves.settled(&scene.base.name);
-        let mut unlisted = self.unlisted(scene.base.key, &report.sent)?;
-        let found = self
-            .find_links(&scene, &mut settled, (moves, &mut unlisted), report)
-            .await?;
-        let mut unshown = tell_waiting(&scene, &unlisted, report);
-        if unlisted.leaves_open(&scene.remote) && !self.options.dry_run {
-            self.state.look_anew(scene.base.key)?;
-            report.unsettled.insert(scene.base.name.clone());
-            unshown = true;
-        }
+        let place = (&mut settled, moves);
+        let (found, unlisted, unshown) = self.find_uploads(&scene, place, report).await?;
         self.read_repeated_letters(&mut scene, &found.links).await?;
         let mut dim = scene.dim_files();
         let unreadable = self.unreadable_files(&scene, report);
@@ -335,33 +359,28 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let mut plan = self.decide(&case)?;
         plan.actions
             .extend(moves.actions.get(&base.name).into_iter().flatten().cloned());
-        if scene.quiet {
-            report.compared(&base.name, &plan);
-        }
-        tell_notes(&base.name, &plan, report);
+        tell_plan(&scene, &plan, report);
         let partial = remote.coverage == Coverage::Partial || local.coverage == Coverage::Partial;
         if partial || waits || found.waits {
             report.unsettled.insert(base.name.clone());
         }
-        // What was passed over is named by every run, and what cannot be had is asked for again.
-        let remarks = !remote.remarks.is_empty() || !local.remarks.is_empty();
-        let remarks = remarks || !remote.broken.is_empty();
+        let remarks = has_remarks(remote, local);
         let complete = !lost && !partial && !waits && !found.waits && !unread;
         let complete = complete && copies.is_empty() && !remarks && !unshown;
         plan.actions.extend(copies);
-        let strangers = strangers(&scene, &settled, &found.links);
-        let listed_now = learned(&scene, &unlisted, &plan.actions);
-        let (base, remote, local) = (scene.base, scene.remote, scene.local);
+        let looked = (&scene, &settled, &unlisted);
+        let uploads = Uploads::of(looked, found.links, found.uploads, &plan);
+        let (base, remote) = (scene.base, scene.remote);
         // Until it was compared as a whole, what comes is its past.
         let known = base.key != MailboxKey(0) && self.state.full_at(base.key)? > 0;
         Ok(Work {
-            letters: scene.lettered.to_note(&base, &local, &plan),
+            letters: scene.lettered.to_note(&base, &scene.local, &plan),
             plan,
             planned: 0,
             known,
             top: top(&base, &remote),
             remote_cursor: remote.cursor,
-            local_cursor: local.cursor,
+            local_cursor: scene.local.cursor,
             stores: remote.stores,
             kept: BTreeSet::new(),
             unproven: found.unproven,
@@ -374,18 +393,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             full: scene.full,
             listed: remote.coverage == Coverage::Complete,
             sound: true,
-            listed_now,
-            strangers,
-            sent: found.uploads,
+            uploads,
             base,
         })
-    }
-}
-
-/// Passes on what the plan of a mailbox is to tell the user.
-fn tell_notes(name: &MailboxName, plan: &MailboxPlan, report: &mut Report) {
-    for note in &plan.notes {
-        report.note(format!("{name}: {}: {}", note.id, note.text));
     }
 }
 
@@ -397,6 +407,23 @@ fn tell(scene: &Scene, report: &mut Report) {
     }
     if let Some(why) = remote.why_frozen {
         report.note(format!("{name}: {why}"));
+    }
+}
+
+/// Whether a mailbox is looked at again: what was passed over is named by every run, and what
+/// cannot be had is asked for again.
+fn has_remarks(remote: &Look<Uid>, local: &Look<MaildirId>) -> bool {
+    !remote.remarks.is_empty() || !local.remarks.is_empty() || !remote.broken.is_empty()
+}
+
+/// Passes on what a plan is to tell the user.
+fn tell_plan(scene: &Scene, plan: &MailboxPlan, report: &mut Report) {
+    let name = &scene.base.name;
+    if scene.quiet {
+        report.compared(name, plan);
+    }
+    for note in &plan.notes {
+        report.note(format!("{name}: {}: {}", note.id, note.text));
     }
 }
 

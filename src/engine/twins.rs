@@ -5,12 +5,14 @@
 
 use super::account::Account;
 use super::contents::{Content, Contents};
+use super::copy::change;
 use super::report::Ended;
 use super::work::{Work, Works};
-use crate::model::{AnyId, ContentHash, Flags, Kin, MailboxName, MaildirId, Uid};
+use crate::model::{AnyId, ContentHash, Flags, Id, Kin, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::anew::meeting_point;
 use crate::reconcile::{Action, Outcome};
-use crate::store::{Keep, Serve};
+use crate::state::Change;
+use crate::store::{Keep, Place, Serve};
 use std::collections::BTreeMap;
 
 /// New files of a mailbox by what they hold.
@@ -75,6 +77,16 @@ impl Twins {
 }
 
 impl Met {
+    /// What history tells.
+    pub fn change(&self, place: &Place) -> Change {
+        let linked = change(place, Side::Local, self.file.any(), &self.uid);
+        Change {
+            what: "linked",
+            why: format!("with {}", self.uid),
+            ..linked
+        }
+    }
+
     /// What the base learns.
     pub fn outcomes(self) -> Vec<Outcome> {
         let (uid, file) = (self.uid, self.file);
@@ -104,17 +116,22 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     pub(super) async fn new_files(&mut self, works: &mut Works) -> Result<AllTwins, Ended> {
         let mut all = AllTwins::new();
         for (name, work) in works {
-            if !work.sound || work.strangers.is_empty() || !downloads(work) {
+            if !work.sound || work.uploads.strangers.is_empty() || !downloads(work) {
                 continue;
             }
-            let files: Vec<MaildirId> = work.strangers.keys().cloned().collect();
+            let files: Vec<MaildirId> = work.uploads.strangers.keys().cloned().collect();
             let mut sink = Contents::default();
             match self.local.read(&work.place(), &files, &mut sink).await {
                 Err(error) if error.is_local_to_mailbox() => work.sound = false,
                 read => read?,
             }
             let files = sink.all.into_iter().map(|(file, content)| {
-                let flags = work.strangers.get(&file).cloned().unwrap_or_default();
+                let flags = work
+                    .uploads
+                    .strangers
+                    .get(&file)
+                    .cloned()
+                    .unwrap_or_default();
                 (file, (content, flags))
             });
             all.insert(name.clone(), Twins::of(files.collect()));

@@ -11,7 +11,7 @@ use crate::model::{
 };
 use crate::reconcile::settled::Settled;
 use crate::reconcile::unlisted::{Next, Told, Unlisted};
-use crate::reconcile::{Action, Look, Outcome};
+use crate::reconcile::{Action, Look, MailboxPlan, Outcome};
 use crate::store::{Ask, Depth, Keep, Serve, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -84,7 +84,7 @@ pub(super) fn tell_waiting(scene: &Scene, unlisted: &Unlisted, report: &mut Repo
 
 /// What the base learns of a listing of uploads. Flags that they lack count as set only where that
 /// was planned and done.
-pub(super) fn learned(scene: &Scene, unlisted: &Unlisted, actions: &[Action]) -> Vec<Outcome> {
+fn learned(scene: &Scene, unlisted: &Unlisted, actions: &[Action]) -> Vec<Outcome> {
     if unlisted.told.is_empty() {
         return Vec::new();
     }
@@ -104,7 +104,7 @@ pub(super) fn learned(scene: &Scene, unlisted: &Unlisted, actions: &[Action]) ->
 
 /// The new files of a mailbox, and those that were set aside unmatched, that no link finds on the
 /// server, with their flags.
-pub(super) fn strangers(
+fn strangers(
     scene: &Scene,
     settled: &Settled<'_>,
     links: &[(Uid, MaildirId)],
@@ -134,12 +134,38 @@ pub(super) fn is_unmatched(aside: &Aside) -> bool {
     )
 }
 
+/// What is known of uploads and new files of a mailbox.
+#[derive(Debug, Default)]
+pub(super) struct Uploads {
+    /// What the look shows of uploads that the server had not listed before.
+    listed_now: Vec<Outcome>,
+    /// New files that nothing on the server was found to be, with their flags.
+    pub strangers: BTreeMap<MaildirId, Flags>,
+    /// Files that were sent and that links of the plan find on the server.
+    pub sent: BTreeSet<MaildirId>,
+}
+
+impl Uploads {
+    pub fn of(
+        (scene, settled, unlisted): (&Scene, &Settled<'_>, &Unlisted),
+        links: Vec<(Uid, MaildirId)>,
+        sent: BTreeSet<MaildirId>,
+        plan: &MailboxPlan,
+    ) -> Uploads {
+        Uploads {
+            listed_now: learned(scene, unlisted, &plan.actions),
+            strangers: strangers(scene, settled, &links),
+            sent,
+        }
+    }
+}
+
 impl Work {
     /// What is to be recorded of uploads: whether flags were set is known only where nothing
     /// failed.
     pub fn learned(&self) -> impl Iterator<Item = Outcome> + '_ {
         let done = |outcome: &&Outcome| self.sound || !matches!(outcome, Outcome::Corrected(_));
-        self.listed_now.iter().filter(done).cloned()
+        self.uploads.listed_now.iter().filter(done).cloned()
     }
 }
 

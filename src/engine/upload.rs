@@ -274,6 +274,32 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
+    /// Messages that were refused, set aside.
+    fn refusals(
+        &self,
+        job: &UploadJob,
+        wanted: &BTreeMap<&MaildirId, &Wanted>,
+        failed: Vec<(MaildirId, String)>,
+        report: &mut Report,
+    ) -> Vec<Outcome> {
+        let (now, mut outcomes) = ((self.world.now)(), Vec::new());
+        for (file, why) in failed {
+            let Some(want) = wanted.get(&file) else {
+                continue;
+            };
+            let aside = refused(file.any(), want, why, now);
+            report.trouble(
+                Some(&job.place.mailbox),
+                &StoreError::Mailbox(refusal(&aside)),
+            );
+            outcomes.push(Outcome::Alone {
+                pair: want.replaces,
+                aside,
+            });
+        }
+        outcomes
+    }
+
     /// Whether every message of the batch is now a pair or set aside.
     pub(super) fn record_uploads(
         &mut self,
@@ -329,22 +355,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 Delivered::Refused(why) => failed.push((one.file, why)),
             }
         }
-        let now = (self.world.now)();
-        for (file, why) in failed {
-            let Some(want) = wanted.get(&file) else {
-                continue;
-            };
-            let aside = refused(file.any(), want, why, now);
-            report.trouble(
-                Some(&job.place.mailbox),
-                &StoreError::Mailbox(refusal(&aside)),
-            );
-            outcomes.push(Outcome::Alone {
-                pair: want.replaces,
-                aside,
-            });
-            done += 1;
-        }
+        let failed = self.refusals(job, &wanted, failed, report);
+        done += failed.len();
+        outcomes.extend(failed);
         self.observer.event(Event::Copied(done));
         self.state.take_uploads(job.key, &taken)?;
         self.state.apply(job.key, &outcomes, &changes)?;

@@ -1,9 +1,10 @@
 //! A mailbox in the works: what is known of it, and what is to be done and recorded.
 
+use super::unlisted::Uploads;
 use crate::model::{
     AnyId, FlagChange, Flags, MailboxBase, MailboxName, MaildirId, PairId, Side, Uid,
 };
-use crate::reconcile::{Cursor, FlagMask, Listed, MailboxAction, MailboxPlan, Outcome};
+use crate::reconcile::{Cursor, FlagMask, Listed, MailboxAction, MailboxPlan};
 use crate::state::Change;
 use crate::store::Place;
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,12 +50,8 @@ pub(super) struct Work {
     pub listed: bool,
     /// Cleared when something could not be done.
     pub sound: bool,
-    /// What the look shows of uploads that the server had not listed before.
-    pub listed_now: Vec<Outcome>,
-    /// New files that nothing on the server was found to be, with their flags.
-    pub strangers: BTreeMap<MaildirId, Flags>,
-    /// Files that were sent and that links of the plan find on the server.
-    pub sent: BTreeSet<MaildirId>,
+    /// What is known of its uploads and new files.
+    pub uploads: Uploads,
 }
 
 impl Work {

@@ -1,5 +1,5 @@
-//! Uploads that the server said it stored, until a listing of their mailbox shows them: an upload is
-//! done when the server lists it, with its flags. Absence of one that was never listed is no
+//! Uploads that the server said it stored, until a listing of their mailbox shows them: an upload
+//! is done when the server lists it, with its flags. Absence of one that was never listed is no
 //! deletion.
 
 use super::look::{Coverage, FlagMask, Look};

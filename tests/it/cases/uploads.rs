@@ -151,7 +151,7 @@ fn flags_that_an_upload_lacks_are_set_or_stay_here() {
             let mut w = server(Habit::Keeps, tells);
             {
                 let mut inner = w.remote.inner.borrow_mut();
-                (inner.drops_flags, inner.forgets) = (drops.clone(), forgets.clone());
+                (inner.odd.drops_flags, inner.odd.forgets) = (drops.clone(), forgets.clone());
             }
             w.local.add(&inbox(), NEW, flags.clone());
             w.sync_ok();
@@ -200,7 +200,7 @@ fn uploads_whose_date_is_ignored_are_one_message() {
     for tells in [true, false] {
         let dated = || {
             let w = base();
-            w.remote.inner.borrow_mut().dates = Some(7);
+            w.remote.inner.borrow_mut().odd.dates = Some(7);
             w
         };
         let want = r"INBOX: msg(\Seen) n(\Seen) other()";
@@ -218,8 +218,8 @@ fn uploads_whose_date_is_ignored_are_one_message() {
 fn wrong(headers: bool) -> TwoSides {
     let w = TwoSides::new();
     let mut inner = w.remote.inner.borrow_mut();
-    inner.cuts_headers = headers;
-    inner.sizes = (!headers).then_some(|size| size - 7);
+    inner.odd.cuts_headers = headers;
+    inner.odd.sizes = (!headers).then_some(|size| size - 7);
     drop(inner);
     w
 }

@@ -1,16 +1,49 @@
 //! What the server in memory makes of uploads, where it is none of the best.
 
-use super::memory::{Box_, Habit, Memory, MemoryId, Message};
+use super::memory::{Box_, Memory, MemoryId, Message};
 use mailtide::model::*;
 use mailtide::store::Delivery;
+
+/// What a server makes of an upload that it says it stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Habit {
+    /// The message.
+    #[default]
+    Keeps,
+    /// Nothing.
+    Drops,
+    /// Nothing, where it has one of this Message-ID: it tells the UID of that.
+    Merges,
+    /// The message, under another UID than it tells.
+    Misnames,
+    /// The message with a header line more.
+    Rebuilds,
+    /// The message without bytes of the header that are no ASCII, and with other NULs.
+    Cleans,
+}
+
+/// What a server does not do right, or tells wrong.
+#[derive(Clone, Debug, Default)]
+pub struct Odd {
+    /// Flags that are not stored with an upload.
+    pub drops_flags: Flags,
+    /// Flags that are not stored at all, although it says that they are.
+    pub forgets: Flags,
+    /// The date of each upload, instead of its own.
+    pub dates: Option<i64>,
+    /// The size that is told of a message of so many bytes, instead of its own.
+    pub sizes: Option<fn(u64) -> u64>,
+    /// Headers are told without their first line.
+    pub cuts_headers: bool,
+}
 
 impl<I: MemoryId> Memory<I> {
     /// A message as it is stored.
     pub(super) fn made_of(&self, mut message: Message) -> Message {
         let inner = self.inner.borrow();
-        message.flags = message.flags.difference(&inner.drops_flags);
-        message.flags = message.flags.difference(&inner.forgets);
-        message.date = inner.dates.unwrap_or(message.date);
+        message.flags = message.flags.difference(&inner.odd.drops_flags);
+        message.flags = message.flags.difference(&inner.odd.forgets);
+        message.date = inner.odd.dates.unwrap_or(message.date);
         message.body = match inner.habit {
             Habit::Rebuilds => [b"X-Made: yes\r\n", &message.body[..]].concat(),
             Habit::Cleans => cleaned(&message.body),
@@ -22,12 +55,16 @@ impl<I: MemoryId> Memory<I> {
     /// The bytes that it says a message has.
     pub(super) fn told_size(&self, body: &[u8]) -> u64 {
         let size = body.len() as u64;
-        self.inner.borrow().sizes.map_or(size, |told| told(size))
+        self.inner
+            .borrow()
+            .odd
+            .sizes
+            .map_or(size, |told| told(size))
     }
 
     /// Cheap evidence, with what it tells wrong.
     pub(super) fn told_print(&self, body: &[u8]) -> Fingerprint {
-        let cuts = self.inner.borrow().cuts_headers;
+        let cuts = self.inner.borrow().odd.cuts_headers;
         let line = body.iter().position(|b| *b == b'\n').filter(|_| cuts);
         let shown = &body[line.map_or(0, |at| at + 1)..];
         let print = Fingerprint::of_wire(shown);

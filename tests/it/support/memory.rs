@@ -1,6 +1,7 @@
 //! One side in memory: the same contract as the real stores, and it can fail at any step.
 
 pub use super::fuse::{Act, Fuse};
+pub use super::habits::{Habit, Odd};
 use mailtide::model::*;
 use mailtide::reconcile::{Census, Cursor, FlagMask};
 use mailtide::store::*;
@@ -28,24 +29,6 @@ pub struct Message {
     /// something else in its mailbox.
     pub meant: Option<Flags>,
     pub(super) modseq: u64,
-}
-
-/// What a server makes of an upload that it says it stored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Habit {
-    /// The message.
-    #[default]
-    Keeps,
-    /// Nothing.
-    Drops,
-    /// Nothing, where it has one of this Message-ID: it tells the UID of that.
-    Merges,
-    /// The message, under another UID than it tells.
-    Misnames,
-    /// The message with a header line more.
-    Rebuilds,
-    /// The message without bytes of the header that are no ASCII, and with other NULs.
-    Cleans,
 }
 
 #[derive(Clone, Debug)]
@@ -138,16 +121,8 @@ pub struct Inner<I: Ord> {
     pub lose_reply: bool,
     /// What an upload becomes.
     pub habit: Habit,
-    /// Flags that are not stored with an upload.
-    pub drops_flags: Flags,
-    /// Flags that are not stored at all, although it says that they are.
-    pub forgets: Flags,
-    /// The date of each upload, instead of its own.
-    pub dates: Option<i64>,
-    /// The size that is told of a message of so many bytes, instead of its own.
-    pub sizes: Option<fn(u64) -> u64>,
-    /// Headers are told without their first line.
-    pub cuts_headers: bool,
+    /// What else it does not do right.
+    pub odd: Odd,
     /// Wants to be looked at before something is changed.
     pub wary: bool,
     /// Gives messages ids of its own.
@@ -258,11 +233,7 @@ impl<I: MemoryId> Memory<I> {
             marks: false,
             lose_reply: false,
             habit: Habit::Keeps,
-            drops_flags: Flags::default(),
-            forgets: Flags::default(),
-            dates: None,
-            sizes: None,
-            cuts_headers: false,
+            odd: Odd::default(),
             wary: false,
             objects: false,
             moves_by_copy: false,

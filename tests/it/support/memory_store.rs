@@ -320,7 +320,7 @@ impl<I: MemoryId> Store for Memory<I> {
                 continue;
             }
             let stores = self.decline(place, &edit.change.add);
-            let stores = stores.without(&self.inner.borrow().forgets);
+            let stores = stores.without(&self.inner.borrow().odd.forgets);
             let there = self.at(place, |b| {
                 b.modseq += 1;
                 let modseq = b.modseq;
