@@ -93,6 +93,8 @@ pub struct Account {
     pub timeout: Duration,
     /// Whether to compress.
     pub compress: bool,
+    /// Whether several commands may be under way at once.
+    pub pipelining: bool,
 }
 
 /// How the connection is protected.
@@ -282,10 +284,9 @@ impl Reader {
             keys::Protection::StartTls => Security::StartTls,
             keys::Protection::None => Security::None,
         };
-        let standard_port = if security == Security::Implicit {
-            993
-        } else {
-            143
+        let standard_port = match security {
+            Security::Implicit => 993,
+            Security::StartTls | Security::None => 143,
         };
         let maildir = expand(&keys.maildir.clone().ok_or_else(|| missing("maildir"))?);
         if !maildir.is_absolute() {
@@ -311,7 +312,7 @@ impl Reader {
         }
         Ok(Account {
             name: name.to_owned(),
-            host: keys.host.clone().ok_or_else(|| missing("host"))?,
+            host: self.host(&keys, at, name)?,
             port: keys.port.unwrap_or(standard_port),
             user: keys.user.clone().ok_or_else(|| missing("user"))?,
             security,
@@ -335,7 +336,14 @@ impl Reader {
             hooks: hooks(&keys),
             timeout: Duration::from_secs(timeout),
             compress: keys.compress.unwrap_or(false),
+            pipelining: keys.pipelining.unwrap_or(true),
         })
+    }
+
+    fn host(&self, keys: &Keys, at: usize, name: &str) -> Result<String, ConfigError> {
+        let host = keys.host.as_deref().ok_or_else(|| "host is missing".into());
+        let host = host.and_then(super::host::read);
+        host.map_err(|what| self.wrong(self.key_at(at, "host"), format!("account {name}: {what}")))
     }
 
     fn secret(&self, keys: &Keys, at: usize, name: &str) -> Result<SecretSource, ConfigError> {

@@ -40,6 +40,8 @@ pub enum Protection {
 pub enum Auth {
     /// With a password.
     Password,
+    /// With a password, by the command LOGIN only.
+    Login,
     /// With an access token, XOAUTH2.
     XOAuth2,
     /// With an access token, OAUTHBEARER.
@@ -199,4 +201,6 @@ keys! {
     timeout: u64,
     /// Whether to compress.
     compress: bool,
+    /// Whether several commands may be under way at once.
+    pipelining: bool,
 }

@@ -1,12 +1,15 @@
 //! What the user asked for.
 //!
 //! Reading order: [`keys`] (the file as it is written), [`account`] (what it means, checked), with
-//! [`policy`] and [`places`] (where things lie), [`secret`] (passwords and tokens), [`guarded`]
-//! (what others can change), [`import`] (from other programs: [`mbsyncrc`], [`offlineimaprc`]).
+//! [`host`], [`policy`] and [`places`] (where things lie), [`secret`] (passwords and tokens),
+//! [`guarded`] (what others can change), [`import`] (from other programs: [`mbsyncrc`],
+//! [`offlineimaprc`]).
 
 mod keys;
 
 mod account;
+
+mod host;
 
 mod policy;
 

@@ -45,6 +45,8 @@ pub struct RealDesk {
     watch: Option<Watch>,
     watched: Watched,
     ears: Rc<Ears>,
+    /// Whether the server allows no connection for work beside those that listen.
+    crowded: bool,
     bell: Bell,
     board: Board,
     teller: Teller,
@@ -70,6 +72,7 @@ impl RealDesk {
             watch: None,
             watched: Watched::Some("not watched yet".into()),
             ears,
+            crowded: false,
             bell,
             board,
             teller,
@@ -86,7 +89,39 @@ impl RealDesk {
         opened.ok_or_else(|| StoreError::Bug("an account was lost".into()).into())
     }
 
-    async fn run(&mut self, errand: Errand, observer: &dyn Observer, stop: &Stop) -> Report {
+    /// Works with as many connections as the server allows. Where that is none beside those that
+    /// listen, these give way for as long as the work takes, now and from then on.
+    async fn work(&mut self, errand: Errand, observer: &dyn Observer, stop: &Stop) -> Report {
+        if self.crowded {
+            self.ears.give_way().await;
+        }
+        let mut report = self.once(errand.clone(), observer, stop).await;
+        let listening = self.ears.connections();
+        if !self.crowded && listening > 0 && allows_no_more(&report) {
+            self.ears.give_way().await;
+            report = self.once(errand, observer, stop).await;
+            self.crowded = !allows_no_more(&report);
+            if self.crowded {
+                let why = format!(
+                    "the server allows {listening} connections at once: listening gives way to \
+                     work; set connections = {listening}"
+                );
+                tracing::warn!("{why}");
+                self.ears.share(why);
+            } else {
+                self.ears.resume();
+            }
+        }
+        if self.crowded {
+            if let Some(opened) = &mut self.opened {
+                opened.hang_up().await;
+            }
+            self.ears.resume();
+        }
+        report
+    }
+
+    async fn once(&mut self, errand: Errand, observer: &dyn Observer, stop: &Stop) -> Report {
         let seats = self
             .account
             .connections
@@ -95,7 +130,12 @@ impl RealDesk {
             Ok(opened) => opened,
             Err(error) => return failed(&error),
         };
-        let report = run(opened, seats.max(1), errand, observer, stop).await;
+        // Boxed: the future of a whole cycle is large.
+        Box::pin(run(opened, seats.max(1), errand, observer, stop)).await
+    }
+
+    async fn run(&mut self, errand: Errand, observer: &dyn Observer, stop: &Stop) -> Report {
+        let report = self.work(errand, observer, stop).await;
         if report
             .halted
             .as_ref()
@@ -159,6 +199,11 @@ impl RealDesk {
             .all(|l| l.news == News::None);
         Ok(still && (same || *scope != Scope::Everywhere))
     }
+}
+
+/// Whether the login was refused because there are connections enough.
+fn allows_no_more(report: &Report) -> bool {
+    matches!(report.halted, Some(StoreError::Busy { wait: None, .. }))
 }
 
 /// One cycle, and another at once if it failed for a connection that had been kept for too long.

@@ -1,14 +1,18 @@
 //! The control socket: the side that answers.
 
 use super::object::json;
-use super::protocol::{Answer, LIMIT, Request};
+use super::protocol::{Answer, LIMIT, Request, dial, is_over};
 use crate::config::place_is_safe;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+
+/// Who asks nothing for so long, or does not take the answer, is hung up on.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Why the socket cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -97,7 +101,7 @@ impl Control {
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the control socket failed");
-                    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                    tokio::time::sleep(Duration::from_secs(1)).await;
                 }
             }
         }
@@ -141,8 +145,10 @@ fn clear(path: &Path) -> Result<(), ControlError> {
         let owner = there.uid();
         return Err(foreign(format!("it is a socket of another user ({owner})")));
     }
-    match std::os::unix::net::UnixStream::connect(path) {
+    match dial(path) {
         Ok(_) => Err(ControlError::Taken(path.to_owned())),
+        // Its owner is stopped; it is there all the same.
+        Err(full) if is_over(&full) => Err(ControlError::Taken(path.to_owned())),
         Err(refused) if refused.kind() == io::ErrorKind::ConnectionRefused => {
             std::fs::remove_file(path).map_err(error)
         }
@@ -158,7 +164,9 @@ async fn talk<A: Answers>(stream: UnixStream, answers: &A) -> io::Result<()> {
     let mut read = BufReader::new(read);
     loop {
         let mut line = Vec::new();
-        let size = (&mut read).take(LIMIT).read_until(b'\n', &mut line).await?;
+        let mut limited = (&mut read).take(LIMIT);
+        let asked = tokio::time::timeout(PATIENCE, limited.read_until(b'\n', &mut line));
+        let size = asked.await??;
         if size == 0 {
             return Ok(());
         }
@@ -169,8 +177,8 @@ async fn talk<A: Answers>(stream: UnixStream, answers: &A) -> io::Result<()> {
             Ok(request) => answers.answer(request).await,
             Err(error) => Answer::no(format!("this is no request: {error}")),
         };
-        let text = json(&answer)?;
-        write.write_all(format!("{text}\n").as_bytes()).await?;
+        let text = format!("{}\n", json(&answer)?);
+        tokio::time::timeout(PATIENCE, write.write_all(text.as_bytes())).await??;
         if !whole {
             return Ok(());
         }

@@ -6,7 +6,7 @@ use super::secret::Keyring;
 use super::undo;
 use crate::engine::report::Ended;
 use crate::engine::{Account, Observer, Options, Reach, Report, Silent, Stop, Verified, World};
-use crate::imap::ImapStore;
+use crate::imap::{ImapStore, Trait};
 use crate::maildir::MaildirStore;
 use crate::reconcile::retention;
 use crate::state::{Lock, State};
@@ -103,6 +103,10 @@ impl Opened {
         observer: &dyn Observer,
         stop: &Stop,
     ) -> Result<Report, OpenError> {
+        let known = self.state.learned(open::now())?;
+        self.keyring
+            .learned()
+            .recall(known.iter().map(String::as_str));
         // Where the disk was not ready the last time, the server is not bothered before it is.
         if self.ready {
             let mut remote = self.connect().await?;
@@ -119,9 +123,22 @@ impl Opened {
         // By now it has said hello.
         remote.call().await;
         let clean = errand.only.is_empty() && !matches!(errand.reach, Reach::Woken(_));
-        let mut engine = self.engine(&mut remote, errand, observer, stop);
-        let mut report = engine.sync().await;
+        let one = self.keyring.learned().has(Trait::OneAtATime);
+        let mut engine = self.engine(&mut remote, errand.clone(), observer, stop);
+        let mut report = Box::pin(engine.sync()).await;
+        let lost = matches!(report.halted, Some(StoreError::Retry(_)));
+        if lost && self.keyring.learned().has(Trait::OneAtATime) && !one {
+            let what = "the server mixes up answers to several commands: it gets one at a time";
+            tracing::warn!("{what} from now on; pipelining = false says so beforehand");
+            remote.close().await;
+            let mut engine = self.engine(&mut remote, errand, observer, stop);
+            report = Box::pin(engine.sync()).await;
+        }
         self.remote = Some(remote);
+        if self.writes == Writes::Allowed {
+            let found = self.keyring.learned().names();
+            self.state.learn(&found, open::now())?;
+        }
         report.notes.extend(notes);
         if self.writes == Writes::Allowed {
             if let Err(error) = open::settle(&mut self.state, &self.local) {

@@ -7,13 +7,15 @@ use super::bell::Bell;
 use super::board::{Board, Push};
 use super::open;
 use super::secret::Keyring;
-use crate::imap::{Ear, Heard, Listener};
+use crate::imap::{Ear, Heard, Listener, Standing};
 use crate::model::{MailboxName, Scope, Side};
 use crate::store::StoreError;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
 /// Nothing is waited for longer than this at once; IDLE is renewed in between.
@@ -27,6 +29,31 @@ pub struct Ears {
     shared: RefCell<Shared>,
     /// Wakes those who wait before they try again.
     again: Notify,
+    /// Set while the connections are wanted for work.
+    away: Cell<bool>,
+    /// How many connections there are, or are being made.
+    connections: Cell<usize>,
+    /// Wakes who waits for them to end.
+    left: Notify,
+    /// Why listening gives way to work, once it has to.
+    crowded: RefCell<Option<String>>,
+}
+
+/// A connection that failed sooner is no reason to try the next at once.
+const LIVED: Duration = Duration::from_secs(60);
+/// Connections that are wanted for work are given up within this.
+const WAY: Duration = Duration::from_secs(3);
+/// A server that does not tell by itself may do so after this.
+const DEAF: Duration = Duration::from_secs(3600);
+
+/// How a connection came to its end.
+enum End {
+    /// It failed.
+    Failed(StoreError),
+    /// The server ends IDLE each time.
+    Deaf,
+    /// It is to be made anew.
+    Again,
 }
 
 /// What is known of the listeners.
@@ -35,6 +62,8 @@ struct Shared {
     /// What each hears of; `None`: it has not tried yet.
     covers: Vec<Option<Scope>>,
     refused: Option<String>,
+    /// What was counted when listening last began, by listener.
+    standing: BTreeMap<usize, Standing>,
 }
 
 impl Ears {
@@ -46,6 +75,10 @@ impl Ears {
             board,
             shared: RefCell::default(),
             again: Notify::new(),
+            away: Cell::new(false),
+            connections: Cell::new(0),
+            left: Notify::new(),
+            crowded: RefCell::default(),
         });
         if most > 0 {
             let own = ears.clone();
@@ -96,6 +129,35 @@ impl Ears {
         self.again.notify_waiters();
     }
 
+    /// How many connections there are, or are being made.
+    pub fn connections(&self) -> usize {
+        self.connections.get()
+    }
+
+    /// Ends all connections, so that others can be made, until [`Self::resume`].
+    pub async fn give_way(&self) {
+        self.away.set(true);
+        self.again.notify_waiters();
+        let all = async {
+            while self.connections.get() > 0 {
+                self.left.notified().await;
+            }
+        };
+        let ended = tokio::time::timeout(WAY, all).await;
+        tracing::debug!(ended = ended.is_ok(), "listening gives way to work");
+    }
+
+    /// Listens again.
+    pub fn resume(&self) {
+        self.away.set(false);
+        self.again.notify_waiters();
+    }
+
+    /// From now on listening gives way to each work, for this reason.
+    pub fn share(&self, why: String) {
+        *self.crowded.borrow_mut() = Some(why);
+    }
+
     /// The first: all mailboxes if the server can, else INBOX, and then others on the mailboxes
     /// that the user names.
     async fn first(self: Rc<Ears>, seat: usize, most: usize) {
@@ -123,22 +185,32 @@ impl Ears {
     async fn listen(self: Rc<Ears>, seat: usize, ear: Ear, mut on_ready: impl FnMut(&Scope)) {
         let mut backoff = Backoff::default();
         loop {
-            let error = match self.connect(&ear).await {
-                Ok(Some(listener)) => {
-                    backoff.reset();
-                    on_ready(listener.covers());
-                    self.hear(seat, &ear, listener).await
-                }
-                Ok(None) => {
+            if self.away.get() {
+                self.again.notified().await;
+                continue;
+            }
+            let began = Instant::now();
+            self.connections.set(self.connections.get() + 1);
+            let end = self.once(seat, &ear, &mut on_ready).await;
+            self.connections
+                .set(self.connections.get().saturating_sub(1));
+            self.left.notify_one();
+            if began.elapsed() > LIVED {
+                backoff.reset();
+            }
+            let error = match end {
+                End::Failed(error) => error,
+                End::Again => continue,
+                End::Deaf => {
                     let what = "the server cannot tell of changes by itself: it is asked";
                     self.note(seat, Scope::Nothing, &ear, Some(what.into()));
-                    // Until the configuration changes.
-                    self.again.notified().await;
+                    tokio::select! {
+                        () = tokio::time::sleep(DEAF) => {}
+                        () = self.again.notified() => {}
+                    }
                     continue;
                 }
-                Err(error) => Some(error),
             };
-            let Some(error) = error else { continue };
             let wait = match &error {
                 StoreError::Busy { wait, .. } => {
                     let own = backoff.failed(open::random() as u32, LONGEST_BUSY);
@@ -159,29 +231,71 @@ impl Ears {
         }
     }
 
+    /// Connects, and listens until the connection ends.
+    async fn once(&self, seat: usize, ear: &Ear, on_ready: &mut impl FnMut(&Scope)) -> End {
+        match self.connect(ear).await {
+            Ok(Some(listener)) if self.away.get() => {
+                listener.leave().await;
+                End::Again
+            }
+            Ok(Some(listener)) => {
+                on_ready(listener.covers());
+                self.hear(seat, ear, listener).await
+            }
+            Ok(None) => End::Deaf,
+            Err(error) => End::Failed(error),
+        }
+    }
+
     async fn connect(&self, ear: &Ear) -> Result<Option<Listener>, StoreError> {
         let server = self.keyring.server().await;
         let server = server.map_err(|error| StoreError::NeedsUser(error.to_string()))?;
-        Listener::open(&server, ear, self.keyring.account().idle_renew).await
+        // A mailbox that is open shows what happened while nobody listened.
+        let crowded = self.crowded.borrow().is_some() && *ear == Ear::All;
+        let ear = match crowded {
+            true => Ear::One(MailboxName::inbox()),
+            false => ear.clone(),
+        };
+        Listener::open(&server, &ear, self.keyring.account().idle_renew).await
     }
 
-    /// Listens until the connection ends. What happened before it was up is not known.
-    async fn hear(&self, seat: usize, ear: &Ear, mut listener: Listener) -> Option<StoreError> {
+    /// Listens until the connection ends. What happened before it was up is not known, unless it
+    /// only gave way, and the mailbox counts what it did.
+    async fn hear(&self, seat: usize, ear: &Ear, mut listener: Listener) -> End {
         let covers = listener.covers().clone();
-        self.note(seat, covers.clone(), ear, None);
-        self.bell.ring(Side::Remote, covers.clone());
+        let crowded = self.crowded.borrow().clone();
+        let now = listener.standing();
+        let gave_way = crowded.is_some();
+        let before = match now {
+            Some(now) => self.shared.borrow_mut().standing.insert(seat, now),
+            None => None,
+        };
+        self.note(seat, covers.clone(), ear, crowded);
+        if !gave_way || before.is_none() || before != now {
+            self.bell.ring(Side::Remote, covers.clone());
+        }
         loop {
             tokio::select! {
                 heard = listener.hear(LONG) => match heard {
                     Ok(Heard::Stir(scope)) => self.bell.ring(Side::Remote, scope),
                     Ok(Heard::Nothing) => {}
+                    Ok(Heard::Deaf) => {
+                        listener.close().await;
+                        self.bell.ring(Side::Remote, covers.clone());
+                        return End::Deaf;
+                    }
                     Err(error) => {
                         // From now on nothing is heard, and perhaps there is more to it: look.
                         self.bell.ring(Side::Remote, covers.clone());
-                        return Some(error);
+                        return End::Failed(error);
                     }
                 },
-                () = self.again.notified() => return None,
+                () = self.again.notified() => {
+                    if self.away.get() {
+                        listener.leave().await;
+                    }
+                    return End::Again;
+                }
             }
         }
     }

@@ -3,8 +3,8 @@
 use super::secret::Keyring;
 use crate::config::{self, Config, ConfigError, Security};
 use crate::imap::{
-    Access, Auth, Beside, Compress, ImapStore, Plaintext, Road, Secret, Server, Settings, TlsMode,
-    Trust,
+    Access, Auth, Beside, Compress, ImapStore, Learned, Plaintext, Road, Secret, Server, Settings,
+    TlsMode, Trust, Window,
 };
 use crate::maildir::{Claim, Disk, Kernel, Layout, MaildirStore, Owner, lock_path};
 use crate::reconcile::Direction;
@@ -15,6 +15,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Why an account could not be opened.
@@ -339,7 +340,11 @@ pub fn lock_maildir(
 }
 
 /// How to reach and enter an account's server.
-pub fn server(account: &config::Account, secret: &config::Secret) -> Server {
+pub fn server(
+    account: &config::Account,
+    secret: &config::Secret,
+    learned: &Arc<Learned>,
+) -> Server {
     Server {
         host: account.host.clone(),
         port: account.port,
@@ -360,6 +365,7 @@ pub fn server(account: &config::Account, secret: &config::Secret) -> Server {
         user: account.user.clone(),
         auth: match account.auth {
             config::Auth::Password => Auth::Password,
+            config::Auth::Login => Auth::Login,
             config::Auth::XOAuth2 => Auth::XOAuth2,
             config::Auth::OAuthBearer => Auth::OAuthBearer,
         },
@@ -371,6 +377,11 @@ pub fn server(account: &config::Account, secret: &config::Secret) -> Server {
             Compress::Never
         },
         disabled: account.disable_extensions.clone(),
+        window: match account.pipelining {
+            true => Window::Many,
+            false => Window::One,
+        },
+        learned: learned.clone(),
     }
 }
 

@@ -7,12 +7,21 @@ use super::undo;
 use crate::config::Config;
 use crate::model::printable;
 use serde::{Deserialize, Serialize};
+use socket2::{Domain, SockAddr, Socket, Type};
 use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// No request is longer than this.
 pub const LIMIT: u64 = 64 << 10;
+
+/// No answer is longer than this.
+const LONGEST: u64 = 64 << 20;
+
+/// A watcher that is at work says so within this.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What can be asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,6 +152,15 @@ pub enum AskError {
         /// The number of the user.
         user: u32,
     },
+    /// One has the socket and says nothing.
+    #[error(
+        "the watcher at {path} has not answered for {} s: it is stopped, or its machine is too \
+         busy. See what the process does, and continue or restart it", PATIENCE.as_secs()
+    )]
+    Silent {
+        /// Its socket.
+        path: PathBuf,
+    },
     /// It works with another configuration.
     #[error(
         "the watcher at {path} works with the configuration {theirs}, and this is {ours}: it was \
@@ -166,30 +184,11 @@ pub enum AskError {
     },
 }
 
-/// Asks the watcher of this configuration.
+/// Asks the watcher of this configuration. Waits for as long as the watcher takes, but not for one
+/// that says nothing at all any more.
 pub fn ask(config: &Config, request: &Request) -> Result<Answer, AskError> {
     let path = &config.control_socket;
-    let io = |source| AskError::Io {
-        path: path.clone(),
-        source,
-    };
-    let stream = UnixStream::connect(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            AskError::NotRunning(path.clone())
-        }
-        _ => io(error),
-    })?;
-    let peer = rustix::net::sockopt::socket_peercred(&stream);
-    let user = peer.map_err(|error| io(error.into()))?.uid;
-    if user != rustix::process::geteuid() && !user.is_root() {
-        let (path, user) = (path.clone(), user.as_raw());
-        return Err(AskError::Stranger { path, user });
-    }
-    let mut line = Line {
-        path,
-        read: BufReader::new(stream.try_clone().map_err(io)?),
-        write: stream,
-    };
+    let mut line = Line::to(path)?;
     let hello = line.say(&Request::Hello {})?;
     let ours = printable(&config.path.display().to_string());
     match hello.config {
@@ -203,6 +202,23 @@ pub fn ask(config: &Config, request: &Request) -> Result<Answer, AskError> {
     }
 }
 
+/// Connects to a socket; does not wait for one whose owner takes no more connections.
+pub(super) fn dial(path: &Path) -> io::Result<UnixStream> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_write_timeout(Some(PATIENCE))?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.connect(&SockAddr::unix(path)?)?;
+    Ok(UnixStream::from(OwnedFd::from(socket)))
+}
+
+/// Whether a wait on a socket came to its end.
+pub(super) fn is_over(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+    )
+}
+
 /// A connection to a watcher.
 struct Line<'a> {
     path: &'a Path,
@@ -210,23 +226,70 @@ struct Line<'a> {
     write: UnixStream,
 }
 
-impl Line<'_> {
-    fn say(&mut self, request: &Request) -> Result<Answer, AskError> {
-        let path = self.path;
-        let io = |source| AskError::Io {
-            path: path.to_owned(),
-            source,
+impl<'a> Line<'a> {
+    fn to(path: &'a Path) -> Result<Line<'a>, AskError> {
+        let failed = |error: io::Error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                AskError::NotRunning(path.to_owned())
+            }
+            _ => failed(path, error),
         };
+        let write = dial(path).map_err(failed)?;
+        let peer = rustix::net::sockopt::socket_peercred(&write);
+        let user = peer.map_err(|error| failed(error.into()))?.uid;
+        if user != rustix::process::geteuid() && !user.is_root() {
+            let (path, user) = (path.to_owned(), user.as_raw());
+            return Err(AskError::Stranger { path, user });
+        }
+        Ok(Line {
+            path,
+            read: BufReader::new(write.try_clone().map_err(failed)?),
+            write,
+        })
+    }
+
+    /// Asks, and waits for the answer for as long as others are answered.
+    fn say(&mut self, request: &Request) -> Result<Answer, AskError> {
+        self.send(request)?;
+        let (path, mut text) = (self.path, Vec::new());
+        loop {
+            match self.hear(&mut text) {
+                Ok(()) => break,
+                Err(error) if is_over(&error) && *request != (Request::Hello {}) => {
+                    Line::to(path)?.say(&Request::Hello {})?;
+                }
+                Err(error) => return Err(failed(path, error)),
+            }
+        }
+        serde_json::from_slice(&text).map_err(|error| self.strange(error.to_string()))
+    }
+
+    fn send(&mut self, request: &Request) -> Result<(), AskError> {
         let strange = |error: serde_json::Error| self.strange(error.to_string());
         let line = serde_json::to_string(request).map_err(strange)?;
         let sent = self.write.write_all(format!("{line}\n").as_bytes());
-        sent.map_err(io)?;
-        let mut text = String::new();
-        self.read.read_line(&mut text).map_err(io)?;
-        if text.is_empty() {
-            return Err(io(io::ErrorKind::UnexpectedEof.into()));
+        sent.map_err(|error| failed(self.path, error))
+    }
+
+    /// Reads on to the end of a line, for as long as something comes.
+    fn hear(&mut self, text: &mut Vec<u8>) -> io::Result<()> {
+        let began = Instant::now();
+        loop {
+            let some = self.read.fill_buf()?;
+            let end = some.iter().position(|byte| *byte == b'\n');
+            let count = end.map_or(some.len(), |end| end + 1);
+            text.extend(some.iter().take(count));
+            self.read.consume(count);
+            if end.is_some() {
+                return Ok(());
+            }
+            if count == 0 || text.len() as u64 > LONGEST {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            if began.elapsed() > PATIENCE {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
         }
-        serde_json::from_str(&text).map_err(|error| self.strange(error.to_string()))
     }
 
     fn strange(&self, what: String) -> AskError {
@@ -234,5 +297,75 @@ impl Line<'_> {
             path: self.path.to_owned(),
             what,
         }
+    }
+}
+
+fn failed(path: &Path, source: io::Error) -> AskError {
+    let path = path.to_owned();
+    match is_over(&source) {
+        true => AskError::Silent { path },
+        false => AskError::Io { path, source },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::net::UnixListener;
+
+    #[test]
+    fn a_socket_whose_owner_says_nothing_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("control.sock");
+        let _silent = UnixListener::bind(&path).unwrap();
+        let began = Instant::now();
+        let mut line = Line::to(&path).unwrap();
+        let silent = line.say(&Request::Hello {}).unwrap_err();
+        assert!(matches!(silent, AskError::Silent { .. }), "{silent}");
+        assert!(began.elapsed() < PATIENCE * 3);
+        // Nor one that takes no more connections.
+        let all: Vec<_> = (0..5000).map_while(|_| dial_now(&path)).collect();
+        assert!(!all.is_empty());
+        assert!(matches!(
+            Line::to(&path).err(),
+            Some(AskError::Silent { .. })
+        ));
+    }
+
+    /// A connection that the system makes at once.
+    fn dial_now(path: &Path) -> Option<Socket> {
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        socket.connect(&SockAddr::unix(path).unwrap()).ok()?;
+        Some(socket)
+    }
+
+    #[test]
+    fn a_watcher_that_is_at_work_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("control.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        let answer = |stream: UnixStream| {
+            let mut write = stream.try_clone().unwrap();
+            for line in BufReader::new(stream).lines() {
+                let line = line.unwrap();
+                let text = serde_json::to_string(&Answer::done()).unwrap();
+                let (first, rest) = text.split_at(9);
+                if line.contains("poke") {
+                    std::thread::sleep(PATIENCE + Duration::from_secs(1));
+                }
+                write.write_all(first.as_bytes()).unwrap();
+                write.write_all(format!("{rest}\n").as_bytes()).unwrap();
+            }
+        };
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                std::thread::spawn(move || answer(stream.unwrap()));
+            }
+        });
+        let poke = Request::Poke {
+            accounts: Vec::new(),
+        };
+        assert!(Line::to(&path).unwrap().say(&poke).unwrap().ok);
     }
 }

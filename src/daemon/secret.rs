@@ -4,8 +4,9 @@
 
 use super::open;
 use crate::config::{Account, Auth, ConfigError, Secret};
-use crate::imap::Server;
+use crate::imap::{Learned, Server};
 use std::cell::RefCell;
+use std::sync::Arc;
 
 /// Knows how to enter an account's server.
 pub struct Keyring {
@@ -13,6 +14,8 @@ pub struct Keyring {
     secret: RefCell<Option<Secret>>,
     /// What the place of the secret looked like when it was fetched.
     trace: RefCell<Option<String>>,
+    /// What was found of the server.
+    learned: Arc<Learned>,
 }
 
 impl Keyring {
@@ -22,6 +25,7 @@ impl Keyring {
             account,
             secret: RefCell::new(None),
             trace: RefCell::new(None),
+            learned: Arc::default(),
         }
     }
 
@@ -30,13 +34,18 @@ impl Keyring {
         &self.account
     }
 
+    /// What was found of the server, by any connection.
+    pub fn learned(&self) -> &Learned {
+        &self.learned
+    }
+
     /// How to enter the server now. A password is asked for once: the command that gives it may
     /// ask the user in turn. An access token lives for an hour, so it is fetched for each
     /// connection.
     pub async fn server(&self) -> Result<Server, ConfigError> {
         let kept = self.secret.borrow().clone();
         let secret = match (kept, self.account.auth) {
-            (Some(secret), Auth::Password) => secret,
+            (Some(secret), Auth::Password | Auth::Login) => secret,
             _ => {
                 *self.trace.borrow_mut() = self.account.secret.trace();
                 let secret = self.account.secret.fetch(&self.account.name).await?;
@@ -44,7 +53,7 @@ impl Keyring {
                 secret
             }
         };
-        Ok(open::server(&self.account, &secret))
+        Ok(open::server(&self.account, &secret, &self.learned))
     }
 
     /// Whether the secret may be another by now, as far as that shows.

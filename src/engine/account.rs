@@ -125,7 +125,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
 
     async fn passes(&mut self, report: &mut Report) -> Result<(), Ended> {
         report.long_unseen = self.long_unseen()?;
-        let (mut pass, mut idle) = (0, 0);
+        let (mut pass, mut idle, mut doubtful) = (0, 0, 0);
+        // Uploads of this run may be in doubt for as long as those of the last.
+        let patience = self.options.grace.saturating_mul(2).saturating_add(10);
         while pass < PASSES {
             report.unsettled.clear();
             report.hidden.clear();
@@ -139,6 +141,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 return Ok(());
             }
             if passed.in_doubt {
+                doubtful += 1;
+                if doubtful > patience {
+                    let what = "uploads are still in doubt: the server neither lists them nor \
+                                says that it has none; the next run goes on";
+                    report.trouble(None, &StoreError::Mailbox(what.into()));
+                    return Ok(());
+                }
                 // Nothing else is left to wait for: look again until the doubt is over.
                 tokio::time::sleep(Duration::from_secs(1)).await;
             } else if passed.changed && idle > IDLE_PASSES {

@@ -51,6 +51,15 @@ impl Ahead {
         self.find(command).is_some()
     }
 
+    /// Whether this is the tag of a question about the mailbox that is being asked about.
+    pub fn is_next(&self, tag: &str) -> bool {
+        let mut group = self
+            .sent
+            .iter()
+            .take_while(|sent| sent.command.opens().is_none());
+        group.any(|sent| sent.tag == tag)
+    }
+
     /// Where in the queue this command is, if its answer can still be used.
     fn find(&self, command: &Command) -> Option<usize> {
         let usable = |sent: &Sent| sent.fresh && sent.command == *command;
@@ -68,6 +77,9 @@ impl Ahead {
 impl Session {
     /// Sends commands ahead, in this order, as many as may be on their way at once.
     pub async fn foresee(&mut self, commands: Vec<Command>) -> Result<(), StoreError> {
+        if self.is_single() {
+            return Ok(());
+        }
         self.ahead.waiting.extend(commands);
         self.fill().await
     }
@@ -177,13 +189,11 @@ impl Session {
         let Some(sent) = self.ahead.sent.pop_front() else {
             return Ok(());
         };
-        loop {
-            match self.next(&mut NoTap).await? {
-                Reply::Tagged(own, _) if own == sent.tag => return Ok(()),
-                Reply::Tagged(..) => return Err(self.wire.broken("mixed up its answers")),
-                _ => {}
-            }
-        }
+        while !matches!(
+            self.next_of(&sent.tag, &mut NoTap).await?,
+            Reply::Tagged(..)
+        ) {}
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ use super::reply::{Code, Completion, Reply, Status};
 use super::session::Session;
 use super::store::put_back;
 use super::wire::NoTap;
+use super::write::list_one;
 use crate::model::Uid;
 use crate::store::{Delivered, Delivery, Place, Receiver, StoreError};
 use std::cell::RefCell;
@@ -65,6 +66,8 @@ pub struct AppendReceiver {
     sent: Vec<(String, usize, u64)>,
     /// Whether bytes of a message are wanted; not of one that was refused at its announcement.
     wanted: bool,
+    /// Whether the server lists the mailbox, once that was asked.
+    there: Option<bool>,
 }
 
 impl AppendReceiver {
@@ -84,6 +87,7 @@ impl AppendReceiver {
             place,
             sent: Vec::new(),
             wanted: false,
+            there: None,
         }
     }
 
@@ -132,7 +136,12 @@ impl AppendReceiver {
         Ok(())
     }
 
-    fn outcome(&self, done: &Completion, stored: u64) -> Result<Delivered<Uid>, StoreError> {
+    /// What an answer means. TRYCREATE in front of a mailbox that is there is a refusal.
+    async fn outcome(
+        &mut self,
+        done: &Completion,
+        stored: u64,
+    ) -> Result<Delivered<Uid>, StoreError> {
         match (done.status, &done.code) {
             (Status::Ok, Some(Code::AppendUid(validity, uids))) => {
                 let same = self.place.epoch.is_none_or(|epoch| epoch.0 == *validity);
@@ -148,15 +157,27 @@ impl AppendReceiver {
                 stored,
                 stamp: None,
             }),
-            (Status::No | Status::Bad, _) => {
-                let refused = must(done.clone(), "take a message");
-                match refused {
-                    Err(StoreError::Stale(gone)) => Err(StoreError::Stale(gone)),
-                    Err(error) => Ok(Delivered::Refused(error.to_string())),
-                    Ok(_) => Ok(Delivered::Refused(String::new())),
+            (Status::No | Status::Bad, _) => match must(done.clone(), "take a message") {
+                Err(StoreError::Stale(gone)) if !self.is_there().await? => {
+                    Err(StoreError::Stale(gone))
                 }
-            }
+                Err(error) => Ok(Delivered::Refused(error.to_string())),
+                Ok(_) => Ok(Delivered::Refused(String::new())),
+            },
         }
+    }
+
+    /// Whether the server lists the mailbox; asked once.
+    async fn is_there(&mut self) -> Result<bool, StoreError> {
+        if let Some(there) = self.there {
+            return Ok(there);
+        }
+        self.take()?;
+        let wire = self.wire.clone();
+        let there = list_one(self.session()?, &wire).await?;
+        self.put();
+        self.there = Some(there);
+        Ok(there)
     }
 }
 
@@ -177,7 +198,7 @@ impl Receiver for AppendReceiver {
             LiteralKind::Waiting
         };
         let command = Command::append(&wire, &delivery.flags, delivery.date, (size, kind))?;
-        let tag = session.send(&command).await?;
+        let tag = session.post(&command).await?;
         self.posted.await_answer(&tag);
         self.sent.push((tag.clone(), delivery.tag, size));
         self.wanted = at_once || self.invited(&tag).await?;
@@ -219,13 +240,16 @@ impl Receiver for AppendReceiver {
         {
             return Err(error.clone());
         }
-        let answers = sent.into_iter().filter_map(|(tag, number, size)| {
+        let mut outcomes = Vec::with_capacity(sent.len());
+        for (tag, number, size) in sent {
             match (self.posted.take(&tag), &ended) {
-                (Some(done), _) => Some(self.outcome(&done, size).map(|outcome| (number, outcome))),
-                (None, Err(error)) => Some(Ok((number, Delivered::Unanswered(error.clone())))),
-                (None, Ok(())) => None,
+                (Some(done), _) => outcomes.push((number, self.outcome(&done, size).await?)),
+                (None, Err(error)) => {
+                    outcomes.push((number, Delivered::Unanswered(error.clone())));
+                }
+                (None, Ok(())) => {}
             }
-        });
-        answers.collect()
+        }
+        Ok(outcomes)
     }
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::imap::command::Access;
-use crate::imap::connect::{Auth, Compress, Plaintext, Secret, TlsMode};
+use crate::imap::connect::{Auth, Compress, Plaintext, Secret, TlsMode, Window};
 use crate::imap::road::{Dial, Road};
 use crate::imap::store::{Beside, Settings};
 use crate::imap::tls::Trust;
@@ -60,6 +60,8 @@ impl Heard {
             timeout: Duration::from_secs(60),
             compress: Compress::Never,
             disabled: Vec::new(),
+            window: Window::Many,
+            learned: Arc::default(),
         };
         let settings = Settings {
             access: Access::ReadWrite,

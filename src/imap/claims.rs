@@ -7,7 +7,7 @@ use super::road::{Dial, Road};
 use super::uid_set::{UidList, UidSet};
 use super::wire::{NoTap, Stream, Wire};
 use super::{
-    Auth, Beside, Compress, ImapStore, Plaintext, Secret, Server, Settings, TlsMode, Trust,
+    Auth, Beside, Compress, ImapStore, Plaintext, Secret, Server, Settings, TlsMode, Trust, Window,
 };
 use super::{code, date, reply};
 use crate::model::{Flags, Keyword, MailboxBase, MailboxKey, Uid};
@@ -172,6 +172,8 @@ pub fn session(data: &[u8]) {
         timeout: Duration::from_secs(5),
         compress: Compress::Never,
         disabled: Vec::new(),
+        window: Window::Many,
+        learned: Arc::default(),
     };
     let settings = Settings {
         access: Access::ReadWrite,

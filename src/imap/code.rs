@@ -1,8 +1,10 @@
 //! How commands end: OK, NO or BAD, with a response code in brackets (RFC 9051, 7.1).
 
-use super::reply::{add_flag, lossy, number, upper, word};
+use super::fetched::{flag_names, flags_of};
+use super::reply::{lossy, number, upper, word};
 use super::uid_set::{UidList, UidSet};
 use crate::model::Flags;
+use std::collections::VecDeque;
 
 /// How a command ended.
 #[derive(Clone, Debug)]
@@ -73,12 +75,9 @@ pub fn completion(rest: &[u8]) -> Option<Completion> {
         _ => return None,
     };
     let rest = rest.trim_ascii_start();
-    let (code, text) = match rest.strip_prefix(b"[") {
-        Some(inner) => {
-            let end = inner.iter().position(|b| *b == b']')?;
-            let (code, after) = inner.split_at(end);
-            (Some(code_of(code)), after.get(1..).unwrap_or_default())
-        }
+    let inner = rest.strip_prefix(b"[");
+    let (code, text) = match inner.and_then(|inner| inner.split_at_checked(code_length(inner)?)) {
+        Some((code, after)) => (Some(code_of(code)), after.get(1..).unwrap_or_default()),
         None => (None, rest),
     };
     Some(Completion {
@@ -86,6 +85,16 @@ pub fn completion(rest: &[u8]) -> Option<Completion> {
         code,
         text: lossy(text.trim_ascii()),
     })
+}
+
+/// How many bytes the code has before its `]`; a flag in PERMANENTFLAGS may hold one. `None`: it
+/// does not end.
+fn code_length(inner: &[u8]) -> Option<usize> {
+    let (name, _) = word(inner);
+    let list = name.eq_ignore_ascii_case(b"PERMANENTFLAGS");
+    let end = memchr::memmem::find(inner, b")]").filter(|_| list);
+    let end = end.map(|at| at + 1);
+    end.or_else(|| memchr::memchr(b']', inner))
 }
 
 fn code_of(inner: &[u8]) -> Code {
@@ -125,12 +134,10 @@ fn code_of(inner: &[u8]) -> Code {
 
 fn permanent(argument: &[u8]) -> Option<Code> {
     let inner = argument.strip_prefix(b"(")?.strip_suffix(b")")?;
-    let (mut all, mut any) = (Flags::default(), AnyKeyword::No);
-    for name in inner.split(|b| *b == b' ').filter(|name| !name.is_empty()) {
-        match name {
-            b"\\*" => any = AnyKeyword::Yes,
-            _ => add_flag(&mut all, name)?,
-        }
-    }
-    Some(Code::PermanentFlags(all, any))
+    let names = flag_names(inner, &mut VecDeque::new());
+    let any = match names.iter().any(|name| name == b"\\*") {
+        true => AnyKeyword::Yes,
+        false => AnyKeyword::No,
+    };
+    Some(Code::PermanentFlags(flags_of(&names), any))
 }

@@ -3,6 +3,7 @@
 
 use super::gate::Gate;
 use super::hush::Hush;
+use super::learned::{Learned, Trait};
 use super::patience::{asks, patience};
 use super::road::{Road, reach};
 use super::tls::{Trust, client_config, is_for_another};
@@ -13,6 +14,7 @@ use async_imap::{Authenticator, Client};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -50,6 +52,19 @@ pub struct Server {
     pub compress: Compress,
     /// Extensions not to use, in upper case.
     pub disabled: Vec<String>,
+    /// How many commands may be under way at once.
+    pub window: Window,
+    /// What was found of the server; shared by all connections to it.
+    pub learned: Arc<Learned>,
+}
+
+/// How many commands may be under way at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Window {
+    /// Several.
+    Many,
+    /// One; the next waits for its end.
+    One,
 }
 
 /// A password or token.
@@ -88,8 +103,10 @@ pub enum Compress {
 /// How to log in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Auth {
-    /// SASL PLAIN, or LOGIN where that is not offered.
+    /// SASL PLAIN, or LOGIN where that is not offered or refused.
     Password,
+    /// The command LOGIN (RFC 9051, 6.2.3).
+    Login,
     /// SASL XOAUTH2 with an access token.
     XOAuth2,
     /// SASL OAUTHBEARER (RFC 7628) with an access token.
@@ -246,29 +263,29 @@ async fn log_in(
     let before = client.get_ref().capabilities.clone().unwrap_or_default();
     let offers = |name: &str| before.iter().any(|c| c == name);
     client.get_mut().capabilities = None;
+    let closed = offers("LOGINDISABLED");
+    let mechanism = mechanism(server, peer, &offers)?;
     let (user, secret) = (&server.user, &server.secret.0);
-    let response = response(server);
-    let (mechanism, response) = match server.auth {
-        Auth::XOAuth2 => ("XOAUTH2", response),
-        Auth::OAuthBearer => ("OAUTHBEARER", response),
-        Auth::Password if offers("AUTH=PLAIN") => ("PLAIN", response),
-        Auth::Password if offers("LOGINDISABLED") => {
-            return Err(StoreError::NeedsUser(format!(
-                "{peer} does not take passwords on this connection; use TLS, or another auth"
-            )));
-        }
-        Auth::Password => ("", String::new()),
-    };
-    let session = match mechanism {
+    let entered = match mechanism {
         "" => client.login(user, secret).await,
         // RFC 4959: one turn less.
         _ if offers("SASL-IR") => {
-            let initial = format!("{mechanism} {}", STANDARD.encode(&response));
+            let initial = STANDARD.encode(response(server));
+            let initial = format!("{mechanism} {initial}");
             client.authenticate(initial, Once(None)).await
         }
-        _ => client.authenticate(mechanism, Once(Some(response))).await,
+        _ => {
+            let response = response(server);
+            client.authenticate(mechanism, Once(Some(response))).await
+        }
     };
-    let session = session.map_err(|(error, client)| refused(server, &error, client.get_ref()))?;
+    let session = match entered {
+        Ok(session) => session,
+        Err((error, client)) if mechanism == "PLAIN" && !closed => {
+            by_login(server, error, client).await?
+        }
+        Err((error, client)) => return Err(refused(server, &error, client.get_ref())),
+    };
     let can_compress = match &session.get_ref().capabilities {
         Some(list) => list.iter().any(|c| c == "COMPRESS=DEFLATE"),
         None => offers("COMPRESS=DEFLATE"),
@@ -291,6 +308,62 @@ async fn log_in(
     let mut session = session;
     session.get_mut().open();
     Ok((Box::new(Lent(session)), capabilities))
+}
+
+/// The SASL mechanism; empty: the command LOGIN.
+fn mechanism(
+    server: &Server,
+    peer: &str,
+    offers: impl Fn(&str) -> bool,
+) -> Result<&'static str, StoreError> {
+    let no_plain = server.learned.has(Trait::LoginOnly)
+        || server.disabled.iter().any(|name| name == "AUTH=PLAIN");
+    Ok(match server.auth {
+        Auth::XOAuth2 => "XOAUTH2",
+        Auth::OAuthBearer => "OAUTHBEARER",
+        Auth::Password if offers("AUTH=PLAIN") && !no_plain => "PLAIN",
+        Auth::Password | Auth::Login if offers("LOGINDISABLED") => {
+            return Err(StoreError::NeedsUser(format!(
+                "{peer} does not take passwords on this connection; use TLS, or another auth"
+            )));
+        }
+        Auth::Password | Auth::Login => "",
+    })
+}
+
+/// Codes of a refusal that is one of the user or the password, not of the way in (RFC 5530): trying
+/// another way could lock the user out.
+const FINAL: [&str; 4] = [
+    "[AUTHENTICATIONFAILED]",
+    "[AUTHORIZATIONFAILED]",
+    "[EXPIRED]",
+    "[CONTACTADMIN]",
+];
+
+/// LOGIN where PLAIN was refused: on the same connection, which protects one as it does the other.
+/// Exchange takes the user of a shared mailbox by LOGIN only.
+async fn by_login(
+    server: &Server,
+    error: async_imap::error::Error,
+    client: Client<Gate>,
+) -> Result<async_imap::Session<Gate>, StoreError> {
+    let first = refused(server, &error, client.get_ref());
+    let said = client.get_ref().said.to_ascii_uppercase();
+    let final_ = FINAL.iter().any(|code| said.contains(code));
+    if final_ || !matches!(first, StoreError::LoginRefused(_)) {
+        return Err(first);
+    }
+    match client.login(&server.user, &server.secret.0).await {
+        Ok(session) => {
+            server.learned.set(Trait::LoginOnly);
+            Ok(session)
+        }
+        Err((error, client)) => Err(match refused(server, &error, client.get_ref()) {
+            // The server had enough of it: its first word holds.
+            StoreError::Retry(_) => first,
+            second => second,
+        }),
+    }
 }
 
 /// The stream within a session of async-imap, which does not give it back; nothing else of the
@@ -346,7 +419,7 @@ fn response(server: &Server) -> String {
             let (host, port) = (&server.host, server.port);
             format!("n,a={user},\x01host={host}\x01port={port}\x01auth=Bearer {secret}\x01\x01")
         }
-        Auth::Password => format!("\0{user}\0{secret}"),
+        Auth::Password | Auth::Login => format!("\0{user}\0{secret}"),
     }
 }
 
@@ -371,7 +444,11 @@ fn refused(server: &Server, error: &async_imap::error::Error, gate: &Gate) -> St
             if !temporary.iter().any(|code| upper.contains(code)) && asks(&gate.said).is_none() =>
         {
             let hint = match server.auth {
-                Auth::Password => "check user and password (many providers want an app password)",
+                Auth::Password => {
+                    "check user and password (many providers want an app password); a server that \
+                     takes the password by LOGIN only wants auth = \"login\""
+                }
+                Auth::Login => "check user and password (many providers want an app password)",
                 Auth::XOAuth2 | Auth::OAuthBearer => {
                     "the access token is wrong or has expired; see what the token command prints"
                 }

@@ -53,13 +53,19 @@ impl Gate {
     /// What is made of a line for async-imap; `None`: it need not see it.
     fn reduce(&mut self, line: &[u8]) -> Result<Option<Vec<u8>>, std::io::Error> {
         let text = String::from_utf8_lossy(line).trim_end().to_owned();
+        // Empty lines answer nothing.
+        if text.is_empty() {
+            return Ok(None);
+        }
         if text.ends_with('}') && text.contains('{') {
             return Err(std::io::Error::other(
                 "the server sent a literal before login",
             ));
         }
+        // Whatever it says, it invites to send the response: some servers have words where RFC 9051
+        // wants base64, and the error of XOAUTH2 is answered with nothing.
         if text.starts_with('+') {
-            return Ok(Some(line.to_vec()));
+            return Ok(Some(b"+ \r\n".to_vec()));
         }
         let (tag, rest) = text.split_once(' ').unwrap_or((&text, ""));
         let (word, tail) = rest.split_once(' ').unwrap_or((rest, ""));

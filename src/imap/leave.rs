@@ -5,9 +5,10 @@ use super::answer::{must, shown};
 use super::command::{Command, Set};
 use super::look::{searches, still_there};
 use super::ours::Ours;
-use super::reply::{Code, Completion, Reply};
+use super::reply::{Code, Completion, Reply, Status};
 use super::session::{Answer, Session};
 use super::tier::{Tier, plain, tier};
+use super::transfer::lacks_move;
 use super::uid_set::UidSet;
 use crate::model::{Flags, SystemFlag, Uid};
 use crate::store::{Removal, Removed, StoreError};
@@ -187,12 +188,31 @@ pub(super) async fn to_trash(
         let moves = pieces.iter().map(|set| Command::move_to(set, trash));
         let moves = moves.collect::<Result<Vec<Command>, StoreError>>()?;
         let (answers, left) = ask_after(session, &moves, &uids, after).await?;
-        for (_, done) in answers {
-            must(done, "move messages to the trash")?;
+        let gone = uids.difference(&left).map(|uid| (*uid, Removed::Trashed));
+        let mut gone: Vec<(Uid, Removed)> = gone.collect();
+        let refused = answers.into_iter().map(|(_, done)| done);
+        let refused = refused.filter(|done| done.status != Status::Ok).last();
+        match refused {
+            None => {}
+            Some(done) if lacks_move(session, &done) => {
+                gone.extend(copy_to_trash(session, left, trash, Vec::new()).await?);
+            }
+            Some(done) => {
+                must(done, "move messages to the trash")?;
+            }
         }
-        let gone = uids.difference(&left);
-        return Ok(gone.map(|uid| (*uid, Removed::Trashed)).collect());
+        return Ok(gone);
     }
+    copy_to_trash(session, uids, trash, after).await
+}
+
+async fn copy_to_trash(
+    session: &mut Session,
+    uids: BTreeSet<Uid>,
+    trash: &[u8],
+    after: Vec<Command>,
+) -> Result<Vec<(Uid, Removed)>, StoreError> {
+    let pieces = UidSet::from_uids(&uids).pieces();
     // RFC 4549, 5.1: never \Deleted before the copy is proven.
     let mut copied = BTreeSet::new();
     for set in &pieces {

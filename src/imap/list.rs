@@ -72,6 +72,8 @@ impl ImapStore {
                 .values_mut()
                 .for_each(|status| status.mailbox_id = None);
         }
+        let told = listings.iter().map(|listing| listing.name.as_slice());
+        session.naming.check(told);
         Ok(self.note_names(session, listings, &statuses, left))
     }
 
@@ -121,11 +123,11 @@ impl ImapStore {
             };
             let next = cursor.zip(status).and_then(|(left, now)| left.grown(now));
             self.grown.extend(next.map(|next| (name.clone(), next)));
-            let uses = ["\\all", "\\flagged", "\\important"];
             let listed = Listed {
                 name: name.clone(),
                 presence,
-                view: uses.iter().any(|use_| special(use_)),
+                // Some servers list flags of messages as attributes.
+                view: !name.is_inbox() && VIEWS.iter().any(|use_| special(use_)),
                 news,
                 special_use: listing
                     .attributes
@@ -146,6 +148,9 @@ impl ImapStore {
         all.into_values().collect()
     }
 }
+
+/// Special uses of views (RFC 6154, 8457).
+const VIEWS: [&str; 3] = ["\\all", "\\flagged", "\\important"];
 
 /// A mailbox whose name has an empty part, so that it cannot be kept on disk.
 fn without_name(listing: &Listing) -> Option<Listed> {
@@ -191,20 +196,14 @@ fn items(session: &Session) -> &'static str {
 }
 
 /// STATUS says nothing reliable about the mailbox that is open (RFC 9051, 6.3.11), so it is closed
-/// first, without expunging, on the way.
+/// first where it can be without expunging. A server may answer LIST before what precedes it.
 async fn list_all(session: &mut Session) -> Result<Answer, StoreError> {
     let list = command(session);
-    if session.selected.is_none() {
+    if session.selected.is_none() || !session.can("UNSELECT") {
         return session.run(&list).await;
     }
-    let close = match session.can("UNSELECT") {
-        true => Command::unselect(),
-        false => Command::noop(),
-    };
-    if session.can("UNSELECT") {
-        session.selected = None;
-    }
-    let mut answers = session.run_all(&[close, list]).await?;
+    session.selected = None;
+    let mut answers = session.run_all(&[Command::unselect(), list]).await?;
     let lost = || StoreError::Bug("an answer was lost".into());
     answers.pop().ok_or_else(lost)
 }

@@ -31,6 +31,22 @@ pub enum Heard {
     Stir(Scope),
     /// Nothing that matters, for as long as was asked.
     Nothing,
+    /// The server ends IDLE each time it begins: it has to be asked.
+    Deaf,
+}
+
+/// IDLE that ends sooner is begun again later each time,
+const SOON: Duration = Duration::from_secs(10);
+/// and after so many times in a row not at all.
+const SOON_AT_MOST: u32 = 5;
+
+/// What a mailbox counts while it is listened to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    epoch: u64,
+    uid_next: Option<u32>,
+    modseq: Option<u64>,
+    exists: u32,
 }
 
 /// A connection that listens.
@@ -45,6 +61,11 @@ pub struct Listener {
     /// When IDLE is to be renewed.
     renew_at: Instant,
     renew: Duration,
+    /// When IDLE was begun, and how often in a row it ended soon.
+    began: Instant,
+    soon: u32,
+    /// Heard while IDLE was begun, and not told yet.
+    heard: Scope,
 }
 
 impl Listener {
@@ -65,6 +86,9 @@ impl Listener {
             idling: false,
             renew_at: Instant::now() + renew,
             renew,
+            began: Instant::now(),
+            soon: 0,
+            heard: Scope::Nothing,
         };
         if listener.session.naming.delimiter.is_none() {
             listener.learn_delimiter().await?;
@@ -81,8 +105,22 @@ impl Listener {
             };
             listener.select(name).await?;
         }
-        listener.begin().await?;
+        if !listener.begin().await? {
+            listener.close().await;
+            return Ok(None);
+        }
         Ok(Some(listener))
+    }
+
+    /// What the mailbox counts that is listened to; `None`: it is all of them.
+    pub fn standing(&self) -> Option<Standing> {
+        let open = self.session.selected.as_ref()?;
+        Some(Standing {
+            epoch: open.epoch.0,
+            uid_next: open.uid_next,
+            modseq: open.modseq,
+            exists: open.exists,
+        })
     }
 
     /// The mailboxes that are heard of.
@@ -131,13 +169,40 @@ impl Listener {
         Ok(())
     }
 
-    async fn begin(&mut self) -> Result<(), StoreError> {
-        self.renew_at = Instant::now() + self.renew;
+    /// `false`: the server does not IDLE, or ended it at once.
+    async fn begin(&mut self) -> Result<bool, StoreError> {
+        self.began = Instant::now();
+        self.renew_at = self.began + self.renew;
         if self.session.can("IDLE") {
-            self.session.idle().await?;
-            self.idling = true;
+            let said = self.session.idle().await?;
+            self.idling = said.is_some();
+            for reply in said.iter().flatten() {
+                self.heard.add(self.scope_of(reply));
+            }
+            return Ok(self.idling);
         }
-        Ok(())
+        Ok(true)
+    }
+
+    /// Begins IDLE again that the server ended by itself, after a pause if that was soon. `false`:
+    /// it ends each time.
+    async fn begin_again(&mut self) -> Result<bool, StoreError> {
+        loop {
+            self.idling = false;
+            match self.began.elapsed() < SOON {
+                true => self.soon += 1,
+                false => self.soon = 0,
+            }
+            if self.soon > SOON_AT_MOST {
+                return Ok(false);
+            }
+            if self.soon > 0 {
+                tokio::time::sleep(Duration::from_secs(1 << (self.soon - 1))).await;
+            }
+            if self.begin().await? {
+                return Ok(true);
+            }
+        }
     }
 
     /// Listens, at most for so long. Errors mean that the connection is of no more use. Not
@@ -145,9 +210,16 @@ impl Listener {
     pub async fn hear(&mut self, within: Duration) -> Result<Heard, StoreError> {
         let until = Instant::now() + within;
         loop {
+            let heard = std::mem::replace(&mut self.heard, Scope::Nothing);
+            if !heard.is_nothing() {
+                return Ok(Heard::Stir(heard));
+            }
             let now = Instant::now();
             if now >= self.renew_at {
                 let said = self.renew().await?;
+                if !self.idling && self.session.can("IDLE") && !self.begin_again().await? {
+                    return Ok(Heard::Deaf);
+                }
                 if !said.is_nothing() {
                     return Ok(Heard::Stir(said));
                 }
@@ -161,10 +233,9 @@ impl Listener {
                 continue;
             };
             let stir = self.scope_of(&reply);
-            if let Reply::Tagged(..) = reply {
-                // The server ended IDLE by itself; some do so at random.
-                self.idling = false;
-                self.begin().await?;
+            // The server ended IDLE by itself; some do so at random.
+            if matches!(reply, Reply::Tagged(..)) && !self.begin_again().await? {
+                return Ok(Heard::Deaf);
             }
             if overflowed(&reply) {
                 self.renew_notify().await?;
@@ -200,7 +271,7 @@ impl Listener {
             let what = "the server no longer tells of changes; listening begins anew";
             return Err(StoreError::Retry(what.into()));
         }
-        self.begin().await
+        self.begin().await.map(|_| ())
     }
 
     fn scope_of(&self, reply: &Reply) -> Scope {
@@ -217,6 +288,18 @@ impl Listener {
             Reply::Unreadable(_) => Scope::Everywhere,
             _ => Scope::Nothing,
         }
+    }
+
+    /// Ends the session, and waits until it counts no more, at most for a second.
+    pub async fn leave(mut self) {
+        let polite = async {
+            if self.idling && self.session.done().await.is_err() {
+                return;
+            }
+            self.session.leave().await;
+        };
+        let ended = tokio::time::timeout(Duration::from_secs(1), polite).await;
+        tracing::trace!(polite = ended.is_ok(), "gave way");
     }
 
     /// Ends the session politely, in no more than a second.
@@ -237,3 +320,7 @@ fn overflowed(reply: &Reply) -> bool {
     matches!(reply, Reply::Untagged(done)
         if matches!(&done.code, Some(Code::Other(code)) if code == name))
 }
+
+#[cfg(test)]
+#[path = "listen_tests.rs"]
+mod tests;

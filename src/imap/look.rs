@@ -5,6 +5,7 @@
 use super::answer::{must, shown, unknown};
 use super::command::{Access, Command, Since};
 use super::cursor::RemoteCursor;
+use super::fetched::Parts;
 use super::kin;
 use super::opened::{Past, Selected};
 use super::reply::{Fetched, Reply, Status};
@@ -19,6 +20,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// A listing is begun again when messages leave while it runs; so often.
 const TRIES: usize = 3;
+
+/// So many FETCH responses more than messages are taken.
+const SPARE: usize = 50_000;
 
 /// A UID that is named in a STORE or EXPUNGE could be another message's by then (law, H05).
 const UNSTABLE: &str = "the server gives its messages no lasting UIDs (UIDVALIDITY 0 or \
@@ -271,10 +275,10 @@ async fn by_changes(
             match reply {
                 // What is said beside another answer is newer than this look: the next shows it.
                 Reply::Fetch(f) if command.fetches() => {
-                    if let (Some(uid), Some(flags)) = (f.uid, f.flags) {
+                    if let (Some(uid), flags) = (f.uid, f.flags) {
                         // Without a MODSEQ it is no answer to that (RFC 7162, 3.1.4.1).
-                        stamped &= f.modseq.is_some();
-                        changed.insert(uid, Some(flags));
+                        stamped &= f.modseq.is_some() && flags.is_some();
+                        changed.insert(uid, flags);
                     }
                 }
                 Reply::Search(set) => listed = listed.union(&set),
@@ -345,26 +349,28 @@ async fn list_once(
     }
     // As a list first: a map made of one at once takes little more than half the memory of one that
     // has grown.
-    let mut seen = Vec::new();
+    let (mut seen, mut parts) = (Vec::new(), Parts::default());
     let tag = session.send(&all_flags()).await?;
     let mut unreadable: Option<String> = None;
+    let whole = |f: &Fetched| f.uid.is_some() && f.flags.is_some();
     loop {
-        match session.next(&mut NoTap).await? {
-            Reply::Tagged(own, done) if own == tag => {
+        match session.next_of(&tag, &mut NoTap).await? {
+            Reply::Tagged(_, done) => {
                 if done.status == Status::Ok {
                     break;
                 }
                 must(done, "list its messages")?;
             }
+            // Without a UID it answers no question of ours (H08).
             Reply::Fetch(f) => {
-                // Without a UID it answers no question of ours (H08).
-                if let (Some(uid), flags) = (f.uid, f.flags) {
-                    match flags {
-                        Some(flags) => seen.push((uid, Some(flags))),
-                        None => return drain(session, &tag, "a message without flags").await,
-                    };
+                let told = parts.add(*f, whole);
+                seen.extend(told.and_then(|f| Some((f.uid?, f.flags))));
+                if seen.len() > session.open_mailbox()?.exists as usize + SPARE {
+                    let what = "lists more messages than the mailbox holds";
+                    return Err(session.wire.broken(what));
                 }
             }
+            Reply::Expunge | Reply::Vanished(..) => parts.renumber(),
             Reply::Unreadable(what) => unreadable = Some(what),
             _ => {}
         }
@@ -372,7 +378,11 @@ async fn list_once(
     if let Some(what) = unreadable {
         return Err(unknown(&what));
     }
-    let seen: BTreeMap<Uid, Option<Flags>> = seen.into_iter().collect();
+    let mut seen: BTreeMap<Uid, Option<Flags>> = seen.into_iter().collect();
+    // A message whose flags are not told, or cannot be read, keeps those that it had.
+    for uid in parts.rest().filter_map(|f| f.uid) {
+        seen.entry(uid).or_insert(None);
+    }
     let open = session.open_mailbox()?;
     let undisturbed = open.expunged == 0 && open.vanished.len() == 0;
     let whole = undisturbed && seen.len() == open.exists as usize;
@@ -384,15 +394,4 @@ async fn finds_nothing(session: &mut Session) -> Result<bool, StoreError> {
     must(done, "search it")?;
     let found = |reply: &Reply| matches!(reply, Reply::Search(set) if set.len() > 0);
     Ok(!replies.iter().any(found) && session.open_mailbox()?.exists == 0)
-}
-
-/// Reads on to the end of a command whose answer is of no use, so that the session is.
-async fn drain<T>(session: &mut Session, tag: &str, what: &str) -> Result<T, StoreError> {
-    loop {
-        if let Reply::Tagged(own, _) = session.next(&mut NoTap).await?
-            && own == tag
-        {
-            return Err(unknown(what));
-        }
-    }
 }

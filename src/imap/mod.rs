@@ -1,12 +1,12 @@
 //! The remote side: an IMAP server.
 //!
 //! Reading order: [`road`] (TCP), [`connect`] (TLS, login; with [`tls`], [`gate`], [`hush`]),
-//! [`wire`] (lines and literals), [`value`] and [`reply`] (what the server says), [`command`]
-//! (what we say), [`session`] (commands and their answers; [`opened`], [`ahead`], [`answer`],
-//! [`patience`]), [`listen`] (what the server says by itself), then the store: [`store`],
-//! [`call`], [`tier`], [`cursor`], [`list`], [`look`], [`read`], [`mod@write`], [`leave`],
-//! [`ours`], [`unseen`], [`delete`], [`append`], [`kin`], [`transfer`], [`serve`]. Beside them
-//! [`names`], [`uid_set`], [`date`].
+//! [`wire`] (lines and literals), [`value`], [`fetched`] and [`reply`] (what the server says),
+//! [`command`] (what we say), [`session`] (commands and their answers; [`opened`], [`ahead`],
+//! [`answer`], [`allowance`], [`learned`], [`patience`]), [`listen`] (what the server says by
+//! itself), then the store: [`store`], [`call`], [`tier`], [`cursor`], [`list`], [`look`],
+//! [`read`], [`mod@write`], [`leave`], [`ours`], [`unseen`], [`delete`], [`append`], [`kin`],
+//! [`transfer`], [`serve`]. Beside them [`names`], [`uid_set`], [`date`].
 
 mod road;
 
@@ -22,6 +22,8 @@ mod wire;
 
 mod value;
 
+mod fetched;
+
 mod program;
 mod reply;
 
@@ -32,6 +34,10 @@ mod command;
 mod patience;
 
 mod answer;
+
+mod allowance;
+
+mod learned;
 
 mod session;
 
@@ -79,11 +85,16 @@ mod uid_set;
 
 mod date;
 
+#[cfg(test)]
+#[path = "played_tests.rs"]
+mod played;
+
 #[cfg(any(test, fuzzing))]
 pub mod claims;
 
-pub use connect::{Auth, Compress, Plaintext, Secret, Server, TELLTALES, TlsMode};
-pub use listen::{Ear, Heard, Listener};
+pub use connect::{Auth, Compress, Plaintext, Secret, Server, TELLTALES, TlsMode, Window};
+pub use learned::{Learned, Trait};
+pub use listen::{Ear, Heard, Listener, Standing};
 pub use road::{Dial, Road};
 pub use store::{Access, Beside, ImapStore, Settings};
 pub use tier::Tier;

@@ -29,6 +29,18 @@ pub struct Naming {
 }
 
 impl Naming {
+    /// Corrects `utf8` by the names that a listing has: after ENABLE UTF8=ACCEPT a name in modified
+    /// UTF-7, and none in UTF-8, shows that the server did not do it.
+    pub fn check<'a>(&mut self, mut names: impl Iterator<Item = &'a [u8]> + Clone) {
+        let shifted = |name: &[u8]| {
+            name.contains(&b'&') && decode_utf7(name).is_some_and(|text| !text.is_ascii())
+        };
+        if self.utf8 && names.clone().all(<[u8]>::is_ascii) && names.any(shifted) {
+            tracing::warn!("the server says UTF8=ACCEPT and sends names in modified UTF-7");
+            self.utf8 = false;
+        }
+    }
+
     /// What a wire name means. `None`: a name that cannot be a mailbox (an empty component).
     pub fn decode(&self, wire: &[u8]) -> Option<MailboxName> {
         let stripped = wire
@@ -177,6 +189,24 @@ mod tests {
         // Malformed, or not the one way to write it.
         for bad in ["&!!!-", "&AGE-", "&", "&AP", "&2D0-", "&APw-&APw-"] {
             assert_eq!(decode_utf7(bad.as_bytes()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_show_whether_the_server_does_utf8() {
+        for (listed, utf8) in [
+            (&["INBOX", "Entw&APw-rfe"][..], false),
+            (&["INBOX", "Entwürfe"], true),
+            (&["INBOX", "Entwürfe", "A&APw-B"], true),
+            (&["INBOX", "A&B", "A&-B"], true),
+            (&["INBOX"], true),
+        ] {
+            let mut naming = Naming {
+                utf8: true,
+                ..Naming::default()
+            };
+            naming.check(listed.iter().map(|name| name.as_bytes()));
+            assert_eq!(naming.utf8, utf8, "{listed:?}");
         }
     }
 

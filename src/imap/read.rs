@@ -3,12 +3,13 @@
 
 use super::answer::{must, unknown};
 use super::command::Command;
+use super::fetched::Parts;
 use super::kin::Objects;
 use super::reply::{Body, Fetched, Reply, Status};
 use super::session::Session;
 use super::uid_set::UidSet;
 use super::wire::{NoTap, Tap};
-use crate::model::{Fingerprint, Kin, Uid};
+use crate::model::{Fingerprint, Flags, Kin, Uid};
 use crate::store::{About, Sink, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -75,26 +76,30 @@ async fn fetch<S: Sink<Uid>>(
     let tag = session
         .send(&Command::fetch(set, items(Objects::of(session))))
         .await?;
-    let mut tap = ToSink { sink, begun: false };
+    let mut tap = ToSink::new(sink);
+    let (mut parts, mut apart) = (Parts::default(), false);
     let mut unreadable: Option<String> = None;
     loop {
-        let reply = session.next(&mut tap).await;
-        let begun = std::mem::take(&mut tap.begun);
-        let reply = match reply {
+        let reply = match session.next_of(&tag, &mut tap).await {
             Ok(reply) => reply,
             Err(error) => {
-                if begun {
-                    tap.sink.abandon().await?;
-                }
+                tap.abandon().await?;
                 return Err(error);
             }
         };
+        apart |= std::mem::take(&mut tap.lost);
+        let begun = std::mem::take(&mut tap.begun);
         match reply {
-            Reply::Tagged(own, done) if own == tag => {
+            Reply::Tagged(_, done) => {
+                if let Some(held) = tap.held.take() {
+                    apart |= held.uid.is_none();
+                    take(held, asked, tap.sink).await?;
+                }
                 if let Some(what) = unreadable {
                     return Ok(Refusal::Text(unknown(&what).to_string()));
                 }
                 return Ok(match done.status {
+                    Status::Ok if apart => Refusal::Text(APART.into()),
                     Status::Ok => Refusal::None,
                     Status::No | Status::Bad => {
                         let refused = must(done, "give a message");
@@ -102,7 +107,24 @@ async fn fetch<S: Sink<Uid>>(
                     }
                 });
             }
-            Reply::Fetch(fetched) => take(*fetched, begun, asked, tap.sink).await?,
+            Reply::Fetch(fetched) => {
+                let told = with_parts(*fetched, &mut tap.held, &mut parts);
+                if begun && !matches!(told.body, Some(Body::Streamed(_))) {
+                    tap.sink.abandon().await?;
+                }
+                if told.is_message() {
+                    take(told, asked, tap.sink).await?;
+                } else if matches!(told.body, Some(Body::Streamed(_))) {
+                    tap.held = Some(told);
+                } else {
+                    parts.keep(told);
+                }
+            }
+            Reply::Expunge | Reply::Vanished(..) => {
+                parts.renumber();
+                apart |= tap.held.is_some();
+                tap.abandon().await?;
+            }
             Reply::Unreadable(what) => {
                 if begun {
                     tap.sink.abandon().await?;
@@ -115,22 +137,40 @@ async fn fetch<S: Sink<Uid>>(
     }
 }
 
+/// A response with what was told before of the same message.
+fn with_parts(fetched: Fetched, held: &mut Option<Fetched>, parts: &mut Parts) -> Fetched {
+    let held = held.take_if(|held| held.number == fetched.number);
+    match held.or_else(|| parts.take(fetched.number)) {
+        Some(mut first) => {
+            first.absorb(fetched);
+            first
+        }
+        None => fetched,
+    }
+}
+
+/// Why a message is asked for once more, by itself.
+const APART: &str = "the server sent its text without saying which message it is";
+
 /// Ends one message, if it is one that was asked for and all of it is there.
 async fn take<S: Sink<Uid>>(
     fetched: Fetched,
-    begun: bool,
     asked: &mut BTreeSet<Uid>,
     sink: &mut S,
 ) -> Result<(), StoreError> {
     let Fetched {
         uid,
         flags,
+        hides_flags,
         date,
         size,
         body,
         object,
         ..
     } = fetched;
+    let begun = matches!(body, Some(Body::Streamed(_)));
+    // Flags that cannot be read are told by a later look; until then the message has none.
+    let flags = flags.or(hides_flags.then(Flags::default));
     let wanted = uid.filter(|uid| asked.contains(uid));
     let (Some(uid), Some(body)) = (wanted, body) else {
         return if begun { sink.abandon().await } else { Ok(()) };
@@ -171,11 +211,38 @@ async fn take<S: Sink<Uid>>(
 
 struct ToSink<'a, S> {
     sink: &'a mut S,
+    /// Whether a body came with the response that is being read.
     begun: bool,
+    /// A message whose body is in the sink, and of which the rest is yet to be told.
+    held: Option<Fetched>,
+    /// Whether another body came before that.
+    lost: bool,
+}
+
+impl<'a, S: Sink<Uid>> ToSink<'a, S> {
+    fn new(sink: &'a mut S) -> Self {
+        ToSink {
+            sink,
+            begun: false,
+            held: None,
+            lost: false,
+        }
+    }
+
+    /// Gives up the body that is in the sink.
+    async fn abandon(&mut self) -> Result<(), StoreError> {
+        let held = self.held.take().is_some();
+        match std::mem::take(&mut self.begun) || held {
+            true => self.sink.abandon().await,
+            false => Ok(()),
+        }
+    }
 }
 
 impl<S: Sink<Uid>> Tap for ToSink<'_, S> {
     async fn begin(&mut self, size: u64) -> Result<(), StoreError> {
+        self.lost |= self.begun || self.held.is_some();
+        self.abandon().await?;
         self.begun = true;
         self.sink.begin(size, None).await
     }
@@ -227,22 +294,72 @@ pub(super) async fn ask_once(
     items: &'static str,
 ) -> Result<Vec<Fetched>, StoreError> {
     let asked: BTreeSet<&Uid> = ids.iter().collect();
-    let mut all = Vec::new();
+    let ours = |f: &Fetched| f.uid.is_some_and(|uid| asked.contains(&uid));
+    let mut all = Described::new(ids.len());
     for piece in UidSet::from_uids(ids).pieces() {
         let tag = session.send(&Command::fetch(&piece, items)).await?;
+        let mut parts = Parts::default();
         loop {
-            match session.next(&mut NoTap).await? {
-                Reply::Tagged(own, done) if own == tag => {
+            match session.next_of(&tag, &mut NoTap).await? {
+                Reply::Tagged(_, done) => {
                     must(done, "describe messages")?;
                     break;
                 }
-                Reply::Fetch(f) if f.uid.is_some_and(|uid| asked.contains(&uid)) => all.push(*f),
+                Reply::Fetch(f) => {
+                    let told = parts.add(*f, |f| f.tells(items));
+                    if let Some(told) = told.filter(ours)
+                        && !all.take(told)
+                    {
+                        let what = "describes messages with more than they hold";
+                        return Err(session.wire.broken(what));
+                    }
+                }
+                Reply::Expunge | Reply::Vanished(..) => parts.renumber(),
                 _ => {}
             }
         }
+        for told in parts.rest().filter(ours) {
+            all.add_part(told);
+        }
     }
-    Ok(all)
+    Ok(all.by_uid.into_values().collect())
 }
+
+/// What was told of messages, one for each UID, within a budget.
+struct Described {
+    by_uid: BTreeMap<Uid, Fetched>,
+    left: usize,
+}
+
+impl Described {
+    /// For so many messages.
+    fn new(messages: usize) -> Described {
+        Described {
+            by_uid: BTreeMap::new(),
+            left: (16 << 20) + messages.saturating_mul(EACH),
+        }
+    }
+
+    /// `false`: that is more than the budget.
+    fn take(&mut self, told: Fetched) -> bool {
+        let Some(uid) = told.uid else { return true };
+        let weight = told.weight();
+        let before = self.by_uid.insert(uid, told).map_or(0, |f| f.weight());
+        let left = (self.left + before).checked_sub(weight);
+        self.left = left.unwrap_or(0);
+        left.is_some()
+    }
+
+    /// One that does not tell all that was asked for, where nothing else tells more.
+    fn add_part(&mut self, told: Fetched) {
+        if told.uid.is_some_and(|uid| !self.by_uid.contains_key(&uid)) {
+            self.take(told);
+        }
+    }
+}
+
+/// Bytes of memory for what is told of one message.
+const EACH: usize = 12 << 10;
 
 /// Some servers give 0 for the size of a message that they have not loaded themselves (Proton
 /// Bridge, imapsync #163). Evidence rests on sizes, so these are read to learn theirs.

@@ -5,12 +5,16 @@
 
 use super::code::completion;
 pub use super::code::{AnyKeyword, Code, Completion, Status};
+use super::fetched::fetch;
+pub use super::fetched::{Body, Fetched};
 use super::hush::Hush;
 use super::program::Program;
-use super::uid_set::UidSet;
+use super::uid_set::{RANGES, UidSet};
 use super::value::{self, Value};
 use super::wire::Frame;
-use crate::model::{Flags, Keyword, SystemFlag, Timestamp, Uid};
+
+/// Words of one CAPABILITY or ENABLED; further ones are passed over.
+const WORDS: usize = 1000;
 
 /// A response.
 #[derive(Debug)]
@@ -60,52 +64,30 @@ pub enum Earlier {
     No,
 }
 
-/// A FETCH response; `None`: the attribute was not there.
-#[derive(Debug, Default)]
-pub struct Fetched {
-    /// The UID.
-    pub uid: Option<Uid>,
-    /// The flags, `\Recent` left out.
-    pub flags: Option<Flags>,
-    /// MODSEQ (RFC 7162).
-    pub modseq: Option<u64>,
-    /// INTERNALDATE.
-    pub date: Option<Timestamp>,
-    /// RFC822.SIZE.
-    pub size: Option<u64>,
-    /// `BODY[]`.
-    pub body: Option<Body>,
-    /// `BODY[HEADER]`.
-    pub header: Option<Vec<u8>>,
-    /// `BODY[TEXT]<0>`.
-    pub text: Option<Vec<u8>>,
-    /// `BODY[HEADER.FIELDS (MESSAGE-ID)]`.
-    pub message_id: Option<Vec<u8>>,
-    /// `BODY[]<n>`: offsets and bytes.
-    pub pieces: Vec<(u64, Vec<u8>)>,
-    /// EMAILID (RFC 8474) or X-GM-MSGID.
-    pub object: Option<Vec<u8>>,
-}
-
-/// A body as it came.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Body {
-    /// It went by as a literal of so many bytes.
-    Streamed(u64),
-    /// It came as a quoted string.
-    Bytes(Vec<u8>),
-    /// NIL.
-    Nil,
-}
-
-impl Body {
-    /// Its bytes.
-    pub fn length(&self) -> u64 {
-        match self {
-            Body::Streamed(length) => *length,
-            Body::Bytes(bytes) => bytes.len() as u64,
-            Body::Nil => 0,
-        }
+impl Reply {
+    /// About how many bytes of memory it takes.
+    pub fn weight(&self) -> usize {
+        let texts = |all: &[String]| all.iter().map(|text| text.len() + 40).sum::<usize>();
+        let more = match self {
+            Reply::Vanished(set, _) | Reply::Search(set) => set.weight(),
+            Reply::Fetch(fetched) => fetched.weight(),
+            Reply::List(listing) => listing.name.len() + 16 + texts(&listing.attributes),
+            Reply::Status(status) => status.name.len() + 16 + 64,
+            Reply::Capability(names) | Reply::Enabled(names) => texts(names),
+            Reply::Namespace(prefix, _) => prefix.len(),
+            Reply::Id(program) => program.name.len() + program.version.len(),
+            Reply::Unreadable(shown) | Reply::Bye(shown) => shown.len(),
+            Reply::Untagged(done) | Reply::Tagged(_, done) => match &done.code {
+                Some(Code::PermanentFlags(flags, _)) => {
+                    flags.keywords().map(|k| k.as_str().len() + 40).sum()
+                }
+                Some(Code::CopyUid(_, from, to)) => from.weight() + to.weight(),
+                Some(Code::Modified(set) | Code::AppendUid(_, set)) => set.weight(),
+                _ => done.text.len(),
+            },
+            Reply::Continue | Reply::Exists(_) | Reply::Expunge | Reply::Other => 0,
+        };
+        size_of::<Reply>() + more
     }
 }
 
@@ -159,14 +141,9 @@ impl Reply {
 
 /// Reads a frame.
 pub fn parse(frame: Frame) -> Reply {
-    let text = frame.text.clone();
-    match read(frame) {
-        Some(reply) => reply,
-        None => {
-            let most = text.get(..UNREADABLE).unwrap_or(&text);
-            Reply::Unreadable(most.escape_ascii().to_string())
-        }
-    }
+    let begin = frame.text.get(..UNREADABLE).unwrap_or(&frame.text);
+    let shown = begin.escape_ascii().to_string();
+    read(frame).unwrap_or(Reply::Unreadable(shown))
 }
 
 fn read(mut frame: Frame) -> Option<Reply> {
@@ -185,7 +162,7 @@ fn read(mut frame: Frame) -> Option<Reply> {
         return Some(match upper(what).as_str() {
             "EXISTS" => Reply::Exists(u32::try_from(number).ok()?),
             "EXPUNGE" => Reply::Expunge,
-            "FETCH" => Reply::Fetch(Box::new(fetch(rest, frame)?)),
+            "FETCH" => Reply::Fetch(Box::new(fetch(number, rest, frame)?)),
             _ => Reply::Other,
         });
     }
@@ -208,88 +185,6 @@ fn read(mut frame: Frame) -> Option<Reply> {
         "ID" => value::all(rest, frame).map_or(Reply::Other, |v| Reply::Id(Program::read(&v))),
         _ => Reply::Other,
     })
-}
-
-fn fetch(rest: &[u8], frame: Frame) -> Option<Fetched> {
-    let values = value::all(rest, frame)?;
-    let [Value::List(items)] = values.as_slice() else {
-        return None;
-    };
-    let mut fetched = Fetched::default();
-    for pair in items.chunks(2) {
-        let [Value::Atom(name), value] = pair else {
-            return None;
-        };
-        match upper(name).as_str() {
-            "UID" => fetched.uid = Some(Uid::new(value.number()?.try_into().ok()?)?),
-            "FLAGS" => fetched.flags = flags(value),
-            "RFC822.SIZE" => fetched.size = value.number(),
-            "INTERNALDATE" => fetched.date = value.bytes().and_then(super::date::parse),
-            "BODY[]" => {
-                fetched.body = Some(match value {
-                    Value::Streamed(size) => Body::Streamed(*size),
-                    Value::Nil => Body::Nil,
-                    other => Body::Bytes(other.bytes()?.to_vec()),
-                });
-            }
-            "BODY[HEADER]" => fetched.header = value.bytes().map(<[u8]>::to_vec),
-            "X-GM-MSGID" => fetched.object = value.bytes().map(<[u8]>::to_vec),
-            "EMAILID" => {
-                let id = value.only().and_then(Value::bytes);
-                fetched.object = id.map(<[u8]>::to_vec);
-            }
-            "MODSEQ" => fetched.modseq = value.only().and_then(Value::number),
-            name if name.starts_with("BODY[HEADER.FIELDS") => {
-                fetched.message_id = value.bytes().map(<[u8]>::to_vec);
-            }
-            name if name.starts_with("BODY[]<") => {
-                let offset = name.trim_start_matches("BODY[]<").trim_end_matches('>');
-                let bytes = match value {
-                    Value::Nil => &[][..],
-                    other => other.bytes()?,
-                };
-                fetched.pieces.push((offset.parse().ok()?, bytes.to_vec()));
-            }
-            name if name.starts_with("BODY[TEXT]") => {
-                fetched.text = value.bytes().map(<[u8]>::to_vec);
-            }
-            _ => {}
-        }
-    }
-    Some(fetched)
-}
-
-/// A list of flags; `None` when one of them cannot be told, for a set that lacks one would look
-/// like the removal of it.
-fn flags(value: &Value) -> Option<Flags> {
-    let Value::List(items) = value else {
-        return None;
-    };
-    let mut all = Flags::default();
-    for item in items {
-        let Value::Atom(name) = item else { return None };
-        add_flag(&mut all, name)?;
-    }
-    Some(all)
-}
-
-pub(super) fn add_flag(all: &mut Flags, name: &[u8]) -> Option<()> {
-    let text = std::str::from_utf8(name).ok()?;
-    let system = SystemFlag::ALL
-        .iter()
-        .find(|flag| flag.name().eq_ignore_ascii_case(text));
-    match system {
-        Some(flag) => all.insert(*flag),
-        // \Recent and flags of extensions are not ours to keep.
-        None if text.starts_with('\\') => {}
-        // A keyword that is no atom cannot be sent back; it is left alone on the server.
-        None => {
-            if let Some(keyword) = Keyword::new(text) {
-                all.insert_keyword(keyword);
-            }
-        }
-    }
-    Some(())
 }
 
 fn vanished(rest: &[u8]) -> Option<Reply> {
@@ -357,13 +252,18 @@ fn status(values: Vec<Value>) -> Option<Reply> {
 fn search(rest: &[u8]) -> Option<Reply> {
     let upto = rest.iter().position(|b| *b == b'(').unwrap_or(rest.len());
     let (numbers, _modseq) = rest.split_at(upto);
-    let mut all = Vec::new();
+    let mut all: Vec<(u32, u32)> = Vec::new();
     for text in numbers
         .split(|b| *b == b' ')
         .filter(|text| !text.is_empty())
     {
         let uid = u32::try_from(number(text)?).ok()?;
-        all.push((uid, uid));
+        let full = all.len() >= RANGES;
+        match all.last_mut() {
+            Some((_, last)) if last.checked_add(1) == Some(uid) => *last = uid,
+            _ if full => return None,
+            _ => all.push((uid, uid)),
+        }
     }
     Some(Reply::Search(UidSet::from_ranges(all)))
 }
@@ -399,6 +299,7 @@ pub(super) fn word(text: &[u8]) -> (&[u8], &[u8]) {
 pub(super) fn words(text: &[u8]) -> Vec<String> {
     text.split(|b| *b == b' ')
         .filter(|w| !w.is_empty())
+        .take(WORDS)
         .map(upper)
         .collect()
 }

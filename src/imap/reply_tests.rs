@@ -1,5 +1,6 @@
 use super::*;
 use crate::imap::wire::Literal;
+use crate::model::{Flags, Keyword, SystemFlag, Timestamp, Uid};
 
 fn read_line(line: &str) -> Reply {
     parse(Frame {

@@ -2,11 +2,13 @@
 //! could not be read makes its result unknown.
 
 use super::ahead::Ahead;
+use super::allowance::{Allowance, Kept};
 use super::answer::{must, unknown};
 use super::append::Posted;
 use super::call::Entered;
 use super::command::Command;
-use super::connect::{Server, clean, connect};
+use super::connect::{Server, Window, clean, connect};
+use super::learned::{Learned, Trait};
 use super::names::Naming;
 use super::opened::Selected;
 use super::patience::patience;
@@ -14,11 +16,16 @@ use super::reply::{Completion, Earlier, Reply, Status, parse};
 use super::wire::{NoTap, Tap, Wire};
 use crate::store::StoreError;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// Commands on their way at once; some servers end sessions that send more.
 const WINDOW: usize = 40;
+/// So many times as long as for one response it is waited for the end of a command.
+const PATIENCE: u32 = 10;
+/// Answers that get mixed up within so many commands show that the server takes one at a time.
+const FRESH: u32 = 60;
 
 /// A session after login.
 #[derive(Debug)]
@@ -27,6 +34,16 @@ pub struct Session {
     tags: u32,
     /// Commands whose end has not been seen.
     outstanding: usize,
+    /// Their tags, but of those that were sent ahead or posted.
+    open: Vec<String>,
+    /// Answers to commands of which nobody has asked for them yet.
+    early: BTreeMap<String, Answer>,
+    /// Whether each command waits for the end of the one before it.
+    single: bool,
+    /// What may still come before the next end of a command.
+    allowance: Allowance,
+    /// What was found of this server; shared by all connections to it.
+    pub(super) learned: Arc<Learned>,
     /// What was sent before it was asked for.
     pub(super) ahead: Ahead,
     /// Messages that were sent, and whose answers are asked for later.
@@ -68,6 +85,8 @@ impl Session {
         first: First,
     ) -> Result<Session, StoreError> {
         let mut session = Session::over(wire);
+        session.learned = server.learned.clone();
+        session.single = server.window == Window::One || session.learned.has(Trait::OneAtATime);
         match announced {
             Some(list) => session.learn(list, &server.disabled),
             None => {
@@ -90,6 +109,11 @@ impl Session {
             wire,
             tags: 0,
             outstanding: 0,
+            open: Vec::new(),
+            early: BTreeMap::new(),
+            single: false,
+            allowance: Allowance::new(0),
+            learned: Arc::default(),
             ahead: Ahead::default(),
             posted: Posted::default(),
             capabilities: BTreeSet::new(),
@@ -109,6 +133,9 @@ impl Session {
         if disabled.iter().any(|name| name == "CONDSTORE") {
             self.capabilities.remove("QRESYNC");
         }
+        if self.learned.has(Trait::NoMove) {
+            self.capabilities.remove("MOVE");
+        }
     }
 
     /// ID, ENABLE and NAMESPACE in one go. Servers that do not know one of the first two say so,
@@ -119,8 +146,14 @@ impl Session {
         if self.can("ID") {
             commands.push(Command::id());
         }
-        let wanted = ["QRESYNC", "UTF8=ACCEPT"];
-        let enable: Vec<&str> = wanted.into_iter().filter(|name| self.can(name)).collect();
+        let mut enable: Vec<&str> = ["QRESYNC"]
+            .into_iter()
+            .filter(|name| self.can(name))
+            .collect();
+        // Everything can be said without it, but to a server that takes nothing else (RFC 6855, 6).
+        if self.can("UTF8=ONLY") {
+            enable.push("UTF8=ACCEPT");
+        }
         if self.can("ENABLE") && !enable.is_empty() {
             commands.push(Command::enable(&enable));
         }
@@ -169,6 +202,24 @@ impl Session {
         self.capabilities.contains(name)
     }
 
+    /// MOVE is announced and not done: it is not sent any more.
+    pub fn forgo_move(&mut self) {
+        self.learned.set(Trait::NoMove);
+        self.capabilities.remove("MOVE");
+    }
+
+    /// Whether each command waits for the end of the one before it.
+    pub fn is_single(&self) -> bool {
+        self.single
+    }
+
+    /// With these capabilities.
+    #[cfg(test)]
+    pub(super) fn with(mut self, capabilities: &[&str]) -> Session {
+        self.learn(capabilities.iter().map(ToString::to_string).collect(), &[]);
+        self
+    }
+
     /// All that the server announces.
     pub fn capabilities(&self) -> &BTreeSet<String> {
         &self.capabilities
@@ -191,18 +242,33 @@ impl Session {
 
     /// Sends a command into the buffer, unless it was sent ahead; answers with its tag.
     pub async fn send(&mut self, command: &Command) -> Result<String, StoreError> {
-        match self.foreseen(command).await? {
-            Some(tag) => Ok(tag),
-            None => self.transmit(command).await,
-        }
+        let tag = match self.foreseen(command).await? {
+            Some(tag) => tag,
+            None => self.transmit(command).await?,
+        };
+        self.open.push(tag.clone());
+        Ok(tag)
+    }
+
+    /// Sends a command whose end [`Posted`] notes.
+    pub async fn post(&mut self, command: &Command) -> Result<String, StoreError> {
+        let tag = self.send(command).await?;
+        self.open.pop();
+        Ok(tag)
     }
 
     pub(super) async fn transmit(&mut self, command: &Command) -> Result<String, StoreError> {
+        if self.single {
+            self.end_all().await?;
+        }
         self.tags += 1;
         let tag = format!("T{}", self.tags);
         tracing::trace!(%tag, command = %command.bytes().escape_ascii(), "send");
         if self.outstanding == 0 {
             self.asked = Some(Instant::now());
+        }
+        if self.outstanding == 0 {
+            self.allowance = Allowance::new(self.wire.received());
         }
         self.outstanding += 1;
         self.wire.write(tag.as_bytes()).await?;
@@ -222,6 +288,11 @@ impl Session {
         self.wire.flush().await?;
         let reply = parse(self.wire.frame(tap).await?).masked(self.wire.hush());
         self.heard = Instant::now();
+        let limit = self.wire.timeout().saturating_mul(PATIENCE);
+        let received = self.wire.received();
+        if let Err(what) = self.allowance.take(&reply, received, limit) {
+            return Err(self.wire.broken(what));
+        }
         if let Some(asked) = self.asked.take() {
             let waited = self.heard.duration_since(asked);
             self.turn = Some(self.turn.map_or(waited, |turn| turn.min(waited)));
@@ -283,21 +354,79 @@ impl Session {
         Ok(answers)
     }
 
+    /// The next response while the answer to this command is read; its end, whichever command of
+    /// the window ends first (RFC 9051, 5.5).
+    pub async fn next_of<T: Tap>(&mut self, tag: &str, tap: &mut T) -> Result<Reply, StoreError> {
+        if let Some((_, done)) = self.early.remove(tag) {
+            self.open.retain(|open| open != tag);
+            return Ok(Reply::Tagged(tag.to_owned(), done));
+        }
+        match self.next(tap).await? {
+            Reply::Tagged(own, done) if own == tag => {
+                self.open.retain(|open| *open != own);
+                Ok(Reply::Tagged(own, done))
+            }
+            Reply::Tagged(own, done) if self.open.contains(&own) || self.ahead.is_next(&own) => {
+                self.early.insert(own, (Vec::new(), done));
+                Ok(Reply::Other)
+            }
+            Reply::Tagged(..) => {
+                self.mixed_up();
+                Err(self.wire.broken("mixed up its answers"))
+            }
+            reply => Ok(reply),
+        }
+    }
+
+    /// Notes that the server cannot take several commands at once, if it shows that soon after the
+    /// login.
+    fn mixed_up(&self) {
+        if self.tags <= FRESH {
+            self.learned.set(Trait::OneAtATime);
+        }
+    }
+
     pub(super) async fn answer(&mut self, tag: &str) -> Result<Answer, StoreError> {
-        let (mut replies, mut unreadable) = (Vec::new(), None::<String>);
+        if let Some(answer) = self.early.remove(tag) {
+            self.open.retain(|open| open != tag);
+            return Ok(answer);
+        }
+        let (mut replies, mut unreadable) = (Kept::default(), None::<String>);
         loop {
-            match self.next(&mut NoTap).await? {
-                Reply::Tagged(own, done) if own == tag => {
+            match self.next_of(tag, &mut NoTap).await? {
+                Reply::Tagged(_, done) => {
                     return match unreadable {
-                        None => Ok((replies, done)),
+                        None => Ok(replies.with(done)),
                         Some(what) => Err(unknown(&what)),
                     };
                 }
-                Reply::Tagged(..) => return Err(self.wire.broken("mixed up its answers")),
                 Reply::Unreadable(what) => unreadable = Some(what),
-                reply => replies.push(reply),
+                reply => {
+                    if let Err(what) = replies.add(reply) {
+                        return Err(self.wire.broken(what));
+                    }
+                }
             }
         }
+    }
+
+    /// Reads the answers to all commands that are under way.
+    async fn end_all(&mut self) -> Result<(), StoreError> {
+        let open: Vec<String> = self
+            .open
+            .iter()
+            .filter(|tag| !self.early.contains_key(*tag))
+            .cloned()
+            .collect();
+        for tag in open {
+            let answer = self.answer(&tag).await?;
+            self.open.push(tag.clone());
+            self.early.insert(tag, answer);
+        }
+        while self.posted.open() > 0 {
+            self.next(&mut NoTap).await?;
+        }
+        Ok(())
     }
 
     /// Whether the server is there, asked in as short a time as this. A session on which nothing
@@ -320,17 +449,20 @@ impl Session {
         self.heard.elapsed()
     }
 
-    /// Begins to IDLE.
-    pub async fn idle(&mut self) -> Result<(), StoreError> {
-        let tag = self.send(&Command::idle()).await?;
+    /// Begins to IDLE; answers with what was said until then. `None`: the server does not, or ended
+    /// it at once.
+    pub async fn idle(&mut self) -> Result<Option<Vec<Reply>>, StoreError> {
+        let tag = self.post(&Command::idle()).await?;
+        let mut said = Kept::default();
         loop {
             match self.next(&mut NoTap).await? {
-                Reply::Continue => return Ok(()),
-                Reply::Tagged(own, done) if own == tag => {
-                    must(done, "IDLE")?;
-                    return Err(self.wire.broken("ended IDLE at once"));
+                Reply::Continue => return Ok(Some(said.all())),
+                Reply::Tagged(own, _) if own == tag => return Ok(None),
+                reply => {
+                    if let Err(what) = said.add(reply) {
+                        return Err(self.wire.broken(what));
+                    }
                 }
-                _ => {}
             }
         }
     }
@@ -338,11 +470,16 @@ impl Session {
     /// Ends IDLE; what was said until then is in the answer.
     pub async fn done(&mut self) -> Result<Vec<Reply>, StoreError> {
         self.wire.write(b"DONE\r\n").await?;
-        let mut said = Vec::new();
+        self.allowance = Allowance::new(self.wire.received());
+        let mut said = Kept::default();
         loop {
             match self.next(&mut NoTap).await? {
-                Reply::Tagged(..) => return Ok(said),
-                reply => said.push(reply),
+                Reply::Tagged(..) => return Ok(said.all()),
+                reply => {
+                    if let Err(what) = said.add(reply) {
+                        return Err(self.wire.broken(what));
+                    }
+                }
             }
         }
     }
@@ -350,9 +487,21 @@ impl Session {
     /// What the server says by itself; `None`: nothing within that time. Cancel safe while
     /// nothing has come.
     pub async fn hear(&mut self, within: Duration) -> Result<Option<Reply>, StoreError> {
+        self.allowance = Allowance::new(self.wire.received());
         match self.wire.arrives(within).await? {
             true => Ok(Some(self.next(&mut NoTap).await?)),
             false => Ok(None),
+        }
+    }
+
+    /// Ends the session, and waits until the server has ended it too: it counts as one no more.
+    pub async fn leave(mut self) {
+        let mut sent = self
+            .transmit(&Command::logout())
+            .await
+            .map(|_| Reply::Other);
+        while sent.is_ok() {
+            sent = self.next(&mut NoTap).await;
         }
     }
 
@@ -367,3 +516,7 @@ impl Session {
 
 /// Wire names by mailbox.
 pub type WireNames = BTreeMap<crate::model::MailboxName, Vec<u8>>;
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

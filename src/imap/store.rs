@@ -10,7 +10,7 @@ use super::ours::Ours;
 use super::session::{Session, WireNames};
 use super::tier::{Tier, plain, tier};
 use crate::model::{Excerpt, Fingerprint, Kin, MailboxBase, MailboxName, Uid, UidValidity};
-use crate::reconcile::{Cursor, Listed, Look};
+use crate::reconcile::{Cursor, Listed, Look, Presence};
 use crate::store::{
     Ask, End, FlagEdit, Place, RefusedKeyword, Removal, Removed, Shift, Sink, Store, StoreError,
     Transfer,
@@ -267,6 +267,11 @@ impl Store for ImapStore {
         let listed = self.list_with(&mut session, left).await;
         self.put(session);
         let listed = listed?;
+        let synced = |one: &Listed| one.presence != Presence::Container;
+        if !listed.is_empty() && !listed.iter().any(synced) {
+            let what = "the server lists names, and no mailbox among them; nothing was changed";
+            return Err(StoreError::Guard(what.into()));
+        }
         self.trash_mailbox()?;
         Ok(listed)
     }

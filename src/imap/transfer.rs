@@ -3,15 +3,19 @@
 
 use super::answer::{must, shown};
 use super::command::{Access, Command, Since};
+use super::fetched::Parts;
 use super::leave::{Leaving, expunge};
 use super::look::still_there;
+use super::opened::Selected;
+use super::patience::asks;
 use super::read::ask;
-use super::reply::{Code, Completion, Reply};
+use super::reply::{Body, Code, Completion, Fetched, Reply, Status};
 use super::session::Session;
 use super::store::ImapStore;
 use super::uid_set::UidSet;
+use super::wire::Tap;
 use super::write::list_one;
-use crate::model::{Excerpt, MailboxName, Uid, UidValidity};
+use crate::model::{Excerpt, Flags, MailboxName, SystemFlag, Uid, UidValidity};
 use crate::store::{Place, Removed, StoreError, Transfer};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,31 +38,124 @@ pub async fn excerpts(
     for (uid, size) in &sizes {
         alike.entry(Excerpt::ranges(*size)).or_default().push(*uid);
     }
-    let commands = alike.iter().flat_map(|(ranges, uids)| {
-        let sets = UidSet::from_uids(uids).pieces();
-        let command = |set: &UidSet| Command::fetch_pieces(set, ranges);
-        sets.iter().map(command).collect::<Vec<Command>>()
-    });
-    let commands: Vec<Command> = commands.collect();
-    let mut all = Vec::new();
+    let mut commands = Vec::new();
+    for (ranges, uids) in &alike {
+        for some in uids.chunks(AT_ONCE) {
+            let sets = UidSet::from_uids(some).pieces();
+            commands.extend(sets.iter().map(|set| Command::fetch_pieces(set, ranges)));
+        }
+    }
+    let mut all: BTreeMap<Uid, Excerpt> = BTreeMap::new();
     for (replies, done) in session.run_all(&commands).await? {
         must(done, "give pieces of a message")?;
         for reply in replies {
-            let Reply::Fetch(mut fetched) = reply else {
+            let Reply::Fetch(fetched) = reply else {
                 continue;
             };
-            let Some((uid, size)) = fetched.uid.and_then(|uid| Some((uid, *sizes.get(&uid)?)))
-            else {
-                continue;
-            };
-            fetched.pieces.sort_by_key(|(at, _)| *at);
-            if fetched.pieces.len() == Excerpt::ranges(size).len() {
-                let pieces = fetched.pieces.iter().map(|(_, bytes)| bytes.as_slice());
-                all.push((uid, Excerpt::of_pieces(size, pieces)));
+            let size = fetched.uid.and_then(|uid| Some((uid, *sizes.get(&uid)?)));
+            if let Some((uid, size)) = size
+                && let Some(excerpt) = excerpt(&fetched, size)
+            {
+                all.insert(uid, excerpt);
             }
         }
     }
+    let left: Vec<(Uid, u64)> = sizes
+        .into_iter()
+        .filter(|(uid, _)| !all.contains_key(uid))
+        .collect();
+    all.extend(whole(session, &left).await?);
+    Ok(all.into_iter().collect())
+}
+
+/// Messages whose pieces are asked for by one command.
+const AT_ONCE: usize = 2000;
+
+/// From the pieces that were asked for, whatever else came; `None`: one did not, or is too short.
+fn excerpt(fetched: &Fetched, size: u64) -> Option<Excerpt> {
+    let mut pieces = Vec::new();
+    for (at, length) in Excerpt::ranges(size) {
+        let mut told = fetched.pieces.iter().filter(|(from, _)| *from == at);
+        let (_, bytes) = told.next_back()?;
+        pieces.push(bytes.get(..usize::try_from(length).ok()?)?);
+    }
+    Some(Excerpt::of_pieces(size, pieces))
+}
+
+/// Excerpts of messages of which the server gave no pieces: from the whole of each. One that is
+/// not as long as the server said is not told.
+async fn whole(
+    session: &mut Session,
+    left: &[(Uid, u64)],
+) -> Result<Vec<(Uid, Excerpt)>, StoreError> {
+    let mut all = Vec::new();
+    for (uid, size) in left {
+        let set = UidSet::from_uids([uid]);
+        let tag = session
+            .send(&Command::fetch(&set, "UID BODY.PEEK[]"))
+            .await?;
+        let (mut tap, mut parts) = (Cut::default(), Parts::default());
+        let done = loop {
+            match session.next_of(&tag, &mut tap).await? {
+                Reply::Tagged(_, done) => break done,
+                Reply::Fetch(told) => {
+                    let message = |f: &Fetched| f.uid == Some(*uid) && f.body.is_some();
+                    let Some(told) = parts.add(*told, message) else {
+                        continue;
+                    };
+                    let excerpt = match &told.body {
+                        Some(Body::Streamed(length)) if length == size => Some(tap.excerpt()),
+                        Some(Body::Bytes(bytes)) if bytes.len() as u64 == *size => {
+                            Some(Excerpt::of_wire(bytes))
+                        }
+                        _ => None,
+                    };
+                    all.extend(excerpt.map(|excerpt| (*uid, excerpt)));
+                }
+                _ => {}
+            }
+        };
+        must(done, "give a message")?;
+    }
     Ok(all)
+}
+
+/// Cuts the pieces of an excerpt out of a body that goes by.
+#[derive(Default)]
+struct Cut {
+    size: u64,
+    at: u64,
+    pieces: Vec<((u64, u64), Vec<u8>)>,
+}
+
+impl Cut {
+    fn excerpt(&self) -> Excerpt {
+        let pieces = self.pieces.iter().map(|(_, piece)| piece.as_slice());
+        Excerpt::of_pieces(self.size, pieces)
+    }
+}
+
+impl Tap for Cut {
+    async fn begin(&mut self, size: u64) -> Result<(), StoreError> {
+        let pieces = Excerpt::ranges(size)
+            .into_iter()
+            .map(|range| (range, Vec::new()));
+        (self.size, self.at, self.pieces) = (size, 0, pieces.collect());
+        Ok(())
+    }
+
+    async fn chunk(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        let (from, to) = (self.at, self.at + bytes.len() as u64);
+        for ((at, length), piece) in &mut self.pieces {
+            let (first, last) = ((*at).max(from), (*at + *length).min(to));
+            if first < last {
+                let range = (first - from) as usize..(last - from) as usize;
+                piece.extend_from_slice(bytes.get(range).unwrap_or_default());
+            }
+        }
+        self.at = to;
+        Ok(())
+    }
 }
 
 impl ImapStore {
@@ -75,27 +172,9 @@ impl ImapStore {
             self.open_expected(&mut session, from, false).await?;
             match how {
                 Transfer::Move if session.can("MOVE") => {
-                    moved(&mut session, uids, &target, to.epoch).await
+                    moved(&mut session, uids, (&target, to.epoch)).await
                 }
-                Transfer::Move => {
-                    let copied = copied(&mut session, uids, &target, to.epoch).await?;
-                    // RFC 4549, 5.1: only what is proven to be there leaves here. Without
-                    // COPYUID the next look finds the copies, and what is left here then goes.
-                    let proven: BTreeSet<Uid> = copied.keys().copied().collect();
-                    if proven.is_empty() || !session.can("UIDPLUS") {
-                        return Ok(Vec::new());
-                    }
-                    let leaving = Leaving {
-                        uids: proven,
-                        modseq: None,
-                        together: true,
-                    };
-                    let (gone, _) = expunge(&mut session, leaving, None, Vec::new()).await?;
-                    let gone = gone.into_iter().filter(|(_, how)| *how == Removed::Gone);
-                    Ok(gone
-                        .map(|(uid, _)| (uid, copied.get(&uid).copied()))
-                        .collect())
-                }
+                Transfer::Move => by_copy(&mut session, uids, (&target, to.epoch)).await,
                 Transfer::Copy => {
                     let copied = copied(&mut session, uids, &target, to.epoch).await?;
                     // Without UIDPLUS the names need not be told; COPY is all or nothing.
@@ -171,29 +250,88 @@ pub(super) async fn leave(session: &mut Session) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// By COPY, and UID EXPUNGE of what is proven to have arrived.
+async fn by_copy(
+    session: &mut Session,
+    uids: &BTreeSet<Uid>,
+    (target, epoch): (&[u8], Option<UidValidity>),
+) -> Result<Vec<(Uid, Option<Uid>)>, StoreError> {
+    let copied = copied(session, uids, target, epoch).await?;
+    // RFC 4549, 5.1: only what is proven to be there leaves here. Without COPYUID the next look
+    // finds the copies, and what is left here then goes.
+    let proven: BTreeSet<Uid> = copied.keys().copied().collect();
+    if proven.is_empty() || !session.can("UIDPLUS") {
+        return Ok(Vec::new());
+    }
+    let leaving = Leaving {
+        uids: proven,
+        modseq: None,
+        together: true,
+    };
+    let (gone, _) = expunge(session, leaving, None, Vec::new()).await?;
+    let gone = gone.into_iter().filter(|(_, how)| *how == Removed::Gone);
+    Ok(gone
+        .map(|(uid, _)| (uid, copied.get(&uid).copied()))
+        .collect())
+}
+
 async fn moved(
     session: &mut Session,
     uids: &BTreeSet<Uid>,
-    target: &[u8],
-    epoch: Option<UidValidity>,
+    (target, epoch): (&[u8], Option<UidValidity>),
 ) -> Result<Vec<(Uid, Option<Uid>)>, StoreError> {
     let pieces = UidSet::from_uids(uids).pieces();
     let commands: Result<Vec<Command>, StoreError> = pieces
         .iter()
         .map(|set| Command::move_to(set, target))
         .collect();
-    let mut pairs = BTreeMap::new();
+    let (mut pairs, mut refused) = (BTreeMap::new(), None);
     for (replies, done) in session.run_all(&commands?).await? {
-        let done = must(done, "move messages")?;
-        note_pairs(&mut pairs, replies, done, (uids, epoch));
+        match done.status {
+            Status::Ok => note_pairs(&mut pairs, replies, done, (uids, epoch)),
+            Status::No | Status::Bad => refused = Some(done),
+        }
     }
     // COPYUID tells what arrived; what is still here has not moved, whatever it says.
     let left = still_there(session, uids).await?;
     pairs.retain(|uid, _| !left.contains(uid));
-    Ok(pairs
+    let mut pairs: Vec<(Uid, Option<Uid>)> = pairs
         .into_iter()
         .map(|(uid, new)| (uid, Some(new)))
-        .collect())
+        .collect();
+    match refused {
+        Some(done) if lacks_move(session, &done) => {
+            pairs.extend(by_copy(session, &left, (target, epoch)).await?);
+        }
+        Some(done) => {
+            must(done, "move messages")?;
+        }
+        None => {}
+    }
+    Ok(pairs)
+}
+
+/// Whether a server that announces MOVE does not do it, by the answer to one: it does not know the
+/// command, or says NO without a reason to a mailbox where messages may be deleted. Then it is not
+/// sent any more.
+pub(super) fn lacks_move(session: &mut Session, done: &Completion) -> bool {
+    let open = session.selected.as_ref();
+    let deletes = |open: &Selected| {
+        let deleted = Flags::of(&[SystemFlag::Deleted]);
+        !open.read_only && !open.unstable && open.mask().keep(&deleted) == deleted
+    };
+    let bare = match (done.status, &done.code) {
+        (Status::Ok, _) => false,
+        (Status::Bad, None) => true,
+        (Status::No, None) => asks(&done.text).is_none(),
+        (Status::No | Status::Bad, Some(Code::Other(name))) => name == "CANNOT",
+        (Status::No | Status::Bad, Some(_)) => false,
+    };
+    let lacks = bare && session.can("UIDPLUS") && open.is_some_and(deletes);
+    if lacks {
+        session.forgo_move();
+    }
+    lacks
 }
 
 async fn copied(
@@ -236,3 +374,7 @@ fn note_pairs(
         }
     }
 }
+
+#[cfg(test)]
+#[path = "transfer_tests.rs"]
+mod tests;

@@ -4,6 +4,9 @@ use crate::model::Uid;
 use std::collections::BTreeSet;
 use std::fmt;
 
+/// Ranges of one set; one with more is refused.
+pub const RANGES: usize = 1 << 20;
+
 /// UIDs as sorted, disjoint, inclusive ranges.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UidSet(Vec<(u32, u32)>);
@@ -34,6 +37,9 @@ impl UidSet {
 
     /// Reads `1:3,7`; `*` counts as the highest number there is. `None`: not a set.
     pub fn parse(text: &[u8]) -> Option<UidSet> {
+        if memchr::memchr_iter(b',', text).count() > RANGES {
+            return None;
+        }
         let text = std::str::from_utf8(text).ok()?;
         let number = |n: &str| {
             if n == "*" {
@@ -66,6 +72,11 @@ impl UidSet {
             .iter()
             .map(|(low, high)| u64::from(high - low) + 1)
             .sum()
+    }
+
+    /// Bytes of memory.
+    pub fn weight(&self) -> usize {
+        self.0.len() * size_of::<(u32, u32)>()
     }
 
     /// Both together.
@@ -129,6 +140,9 @@ pub struct UidList(Vec<(u32, u32)>);
 impl UidList {
     /// Reads `5,3,10:12`. `None`: not a list.
     pub fn parse(text: &[u8]) -> Option<UidList> {
+        if memchr::memchr_iter(b',', text).count() > RANGES {
+            return None;
+        }
         let text = std::str::from_utf8(text).ok()?;
         let range = |part: &str| match part.split_once(':') {
             Some((a, b)) => {
@@ -139,6 +153,11 @@ impl UidList {
         };
         let ranges: Option<Vec<(u32, u32)>> = text.split(',').map(range).collect();
         ranges.map(UidList)
+    }
+
+    /// Bytes of memory.
+    pub fn weight(&self) -> usize {
+        self.0.len() * size_of::<(u32, u32)>()
     }
 
     fn len(&self) -> u64 {

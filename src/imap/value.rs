@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 
 /// Lists within lists; deeper ones are refused.
 const DEPTH: usize = 64;
+/// Values of one response; one with more is refused.
+const MOST: usize = 50_000;
 
 /// One value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,20 +48,31 @@ impl Value {
 
 /// Reads all values of a text whose literals lie in the frame. `None`: it cannot be read.
 pub fn all(text: &[u8], frame: Frame) -> Option<Vec<Value>> {
-    let mut reader = Reader {
-        rest: text,
-        literals: frame.literals.into(),
-    };
+    let mut reader = Reader::new(text, frame);
     let values = reader.sequence(0)?;
     reader.rest.is_empty().then_some(values)
 }
 
-struct Reader<'a> {
-    rest: &'a [u8],
-    literals: VecDeque<Literal>,
+/// Reads values one after another.
+pub(super) struct Reader<'a> {
+    /// Text that was not read yet.
+    pub rest: &'a [u8],
+    /// Literals that were not read yet.
+    pub literals: VecDeque<Literal>,
+    /// How many values may still come.
+    left: usize,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    /// Of a text whose literals lie in the frame.
+    pub fn new(text: &'a [u8], frame: Frame) -> Reader<'a> {
+        Reader {
+            rest: text,
+            literals: frame.literals.into(),
+            left: MOST,
+        }
+    }
+
     /// Values up to `)` or the end; neither is taken.
     fn sequence(&mut self, depth: usize) -> Option<Vec<Value>> {
         let mut values = Vec::new();
@@ -73,7 +86,9 @@ impl Reader<'_> {
         }
     }
 
-    fn value(&mut self, depth: usize) -> Option<Value> {
+    /// The value that the text begins with. `depth`: how many lists it lies in.
+    pub fn value(&mut self, depth: usize) -> Option<Value> {
+        self.left = self.left.checked_sub(1)?;
         match self.rest.first()? {
             b'(' if depth < DEPTH => {
                 self.skip(1);
@@ -82,7 +97,7 @@ impl Reader<'_> {
                 Some(Value::List(values))
             }
             b'"' => self.quoted(),
-            b'{' | b'~' if self.at_literal() => self.literal(),
+            b'{' | b'~' if literal_length(self.rest).is_some() => self.literal(),
             b'(' | b')' => None,
             _ => Some(self.atom()),
         }
@@ -106,35 +121,17 @@ impl Reader<'_> {
         }
     }
 
-    fn at_literal(&self) -> bool {
-        let end = self.rest.iter().position(|b| *b == b'}');
-        end.is_some_and(|end| self.rest.get(end + 1) == Some(&LITERAL))
-    }
-
     fn literal(&mut self) -> Option<Value> {
-        let end = self.rest.iter().position(|b| *b == LITERAL)?;
-        self.skip(end + 1);
+        self.skip(literal_length(self.rest)?);
         Some(match self.literals.pop_front()? {
             Literal::Kept(bytes) => Value::Text(bytes),
             Literal::Passed(size) => Value::Streamed(size),
         })
     }
 
-    /// Up to a space or parenthesis; spaces and parentheses within brackets belong to it, as in
-    /// `BODY[HEADER.FIELDS (SUBJECT)]`.
     fn atom(&mut self) -> Value {
-        let mut end = 0;
-        while let Some(byte) = self.rest.get(end) {
-            match byte {
-                b' ' | b'(' | b')' => break,
-                b'[' => {
-                    let close = self.rest.iter().skip(end).position(|b| *b == b']');
-                    end += close.unwrap_or(0) + 1;
-                }
-                _ => end += 1,
-            }
-        }
-        let (atom, rest) = self.rest.split_at(end.max(1).min(self.rest.len()));
+        let end = atom_length(self.rest).max(1).min(self.rest.len());
+        let (atom, rest) = self.rest.split_at(end);
         self.rest = rest;
         match atom.eq_ignore_ascii_case(b"NIL") {
             true => Value::Nil,
@@ -145,4 +142,35 @@ impl Reader<'_> {
     fn skip(&mut self, count: usize) {
         self.rest = self.rest.get(count..).unwrap_or_default();
     }
+}
+
+/// How many bytes of the text announce and mark a literal, as `{5}` does; `None`: there is none.
+pub(super) fn literal_length(text: &[u8]) -> Option<usize> {
+    let inner = text.strip_prefix(b"~").unwrap_or(text).strip_prefix(b"{")?;
+    let digits = inner.iter().take_while(|b| b.is_ascii_digit()).count();
+    let after = inner.get(digits..)?;
+    let close = after
+        .strip_prefix(b"+")
+        .unwrap_or(after)
+        .strip_prefix(b"}")?;
+    let rest = close.strip_prefix(&[LITERAL])?;
+    Some(text.len() - rest.len())
+}
+
+/// How many bytes an atom has: up to a space, a parenthesis or a literal. Spaces and parentheses
+/// within brackets belong to it, as in `BODY[HEADER.FIELDS (SUBJECT)]`.
+pub(super) fn atom_length(text: &[u8]) -> usize {
+    let mut end = 0;
+    while let Some(byte) = text.get(end) {
+        match byte {
+            b' ' | b'(' | b')' => break,
+            b'{' if literal_length(text.get(end..).unwrap_or_default()).is_some() => break,
+            b'[' => {
+                let close = text.iter().skip(end).position(|b| *b == b']');
+                end += close.unwrap_or(0) + 1;
+            }
+            _ => end += 1,
+        }
+    }
+    end
 }

@@ -3,6 +3,7 @@
 //!
 //! Knows lines and literals, and nothing of what they mean.
 
+use super::allowance::SLOWEST;
 use super::hush::Hush;
 use crate::store::StoreError;
 use bytes::BytesMut;
@@ -12,6 +13,7 @@ use std::pin::Pin;
 use std::task::{Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::Instant;
 
 /// A connection of any make.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + std::fmt::Debug {}
@@ -20,10 +22,19 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send + std::fmt::Debug> Stream for T {}
 
 /// Stands in a frame's text where a literal was, right after its `{n}`.
 pub const LITERAL: u8 = 0;
-/// A response without its literals; long SEARCH and VANISHED lines are real.
-const LINE_LIMIT: usize = 16 << 20;
+/// A response without its literals.
+const LINE_LIMIT: usize = 1 << 20;
+/// The same of one that holds nothing but numbers; long SEARCH and VANISHED lines are real.
+const NUMBERS_LIMIT: usize = 16 << 20;
+/// A long response grows by so much at once.
+const STEP: usize = 1 << 20;
 /// A literal that is not a body.
 const KEPT_LIMIT: u64 = 1 << 20;
+/// Literals of one response that are kept, bytes.
+const FRAME_LIMIT: u64 = 2 << 20;
+/// Literals of one response, and bytes of those among them that are no bodies.
+const LITERALS: usize = 1000;
+const PASSED_LIMIT: u64 = 5 << 30;
 /// RFC 9051: number, below 4 GiB.
 const LITERAL_LIMIT: u64 = u32::MAX as u64;
 /// Answers held while the server does not read what we send.
@@ -83,6 +94,11 @@ pub struct Wire {
     incoming: BytesMut,
     outgoing: Vec<u8>,
     hush: Hush,
+    /// Bytes that came.
+    received: u64,
+    /// How long the bytes of this response were waited for, and where it began.
+    waited: Duration,
+    began: u64,
 }
 
 impl Wire {
@@ -96,6 +112,9 @@ impl Wire {
             incoming,
             outgoing,
             hush: Hush::default(),
+            received: 0,
+            waited: Duration::ZERO,
+            began: 0,
         }
     }
 
@@ -107,6 +126,16 @@ impl Wire {
     /// What is to be masked in what the server says.
     pub fn hush(&self) -> &Hush {
         &self.hush
+    }
+
+    /// Bytes that came so far.
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// How long an answer is waited for.
+    pub fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     /// Puts bytes into the write buffer; sends when it has grown large.
@@ -126,6 +155,7 @@ impl Wire {
             return Ok(());
         }
         let (stream, incoming) = (&mut self.stream, &mut self.incoming);
+        let received = &mut self.received;
         let mut left = self.outgoing.as_slice();
         let send = poll_fn(|cx| {
             while !left.is_empty() {
@@ -142,6 +172,7 @@ impl Wire {
                             return Poll::Ready(Err(UnexpectedEof.into()));
                         }
                         incoming.extend_from_slice(piece.filled());
+                        *received += piece.filled().len() as u64;
                     }
                 }
             }
@@ -165,6 +196,8 @@ impl Wire {
     /// The next response; bodies in it go through the tap.
     pub async fn frame<T: Tap>(&mut self, tap: &mut T) -> Result<Frame, StoreError> {
         let mut frame = Frame::default();
+        (self.waited, self.began) = (Duration::ZERO, self.received);
+        let (mut kept, mut passed) = (0, 0);
         loop {
             self.line(&mut frame.text).await?;
             let Some(size) = literal_size(&frame.text)? else {
@@ -174,12 +207,17 @@ impl Wire {
                 tap.begin(size).await?;
                 self.pass(size, tap).await?;
                 frame.literals.push(Literal::Passed(size));
-            } else if size > KEPT_LIMIT {
+            } else if size > KEPT_LIMIT || kept + size > FRAME_LIMIT {
+                passed += size;
                 self.pass(size, &mut NoTap).await?;
                 frame.literals.push(Literal::Passed(size));
             } else {
+                kept += size;
                 let kept = self.keep(size).await?;
                 frame.literals.push(Literal::Kept(kept));
+            }
+            if frame.literals.len() > LITERALS || passed > PASSED_LIMIT {
+                return Err(self.broken("sent one response without end"));
             }
             frame.text.push(LITERAL);
         }
@@ -187,22 +225,34 @@ impl Wire {
 
     /// Appends a line without its end.
     async fn line(&mut self, text: &mut Vec<u8>) -> Result<(), StoreError> {
-        let mut searched = 0;
         loop {
-            let fresh = self.incoming.get(searched..).unwrap_or_default();
-            if let Some(at) = memchr::memchr(b'\n', fresh) {
-                let mut line = self.incoming.split_to(searched + at + 1);
-                for byte in line.iter_mut().filter(|byte| **byte == LITERAL) {
-                    *byte = b'?';
+            let end = memchr::memchr(b'\n', &self.incoming);
+            let mut part = match end {
+                Some(at) => self.incoming.split_to(at + 1),
+                // What may be the first half of a line end waits for the other.
+                None => {
+                    let half = usize::from(self.incoming.last() == Some(&b'\r'));
+                    self.incoming.split_to(self.incoming.len() - half)
                 }
-                let line = line.strip_suffix(b"\n").unwrap_or(&line);
-                text.extend_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
-                return Ok(());
+            };
+            for byte in part.iter_mut().filter(|byte| **byte == LITERAL) {
+                *byte = b'?';
             }
-            searched = self.incoming.len();
-            if searched + text.len() > LINE_LIMIT {
-                let limit = LINE_LIMIT >> 20;
+            let line = part.strip_suffix(b"\n").unwrap_or(&part);
+            let line = line
+                .strip_suffix(b"\r")
+                .filter(|_| end.is_some())
+                .unwrap_or(line);
+            if text.len() + line.len() > limit(text) {
+                let limit = limit(text) >> 20;
                 return Err(self.broken(&format!("sent a line of more than {limit} MiB")));
+            }
+            if text.len() >= STEP && text.capacity() < text.len() + line.len() {
+                text.reserve_exact(line.len().max(STEP));
+            }
+            text.extend_from_slice(line);
+            if end.is_some() {
+                return Ok(());
             }
             self.read().await?;
         }
@@ -238,10 +288,21 @@ impl Wire {
 
     async fn read(&mut self) -> Result<(), StoreError> {
         self.incoming.reserve(CHUNK);
+        let began = Instant::now();
         let read = self.stream.read_buf(&mut self.incoming);
-        match tokio::time::timeout(self.timeout, read).await {
+        let read = tokio::time::timeout(self.timeout, read).await;
+        self.waited += began.elapsed();
+        match read {
             Ok(Ok(0)) => Err(self.broken("closed the connection")),
-            Ok(Ok(_)) => Ok(()),
+            Ok(Ok(count)) => {
+                self.received += count as u64;
+                let bytes = self.received - self.began;
+                let most = 2 * self.timeout + Duration::from_secs(bytes / SLOWEST);
+                match self.waited > most {
+                    true => Err(self.broken("answers too slowly to come to an end")),
+                    false => Ok(()),
+                }
+            }
             Ok(Err(error)) => Err(self.lost(&error)),
             Err(_) => Err(self.silent()),
         }
@@ -258,7 +319,10 @@ impl Wire {
         let read = self.stream.read_buf(&mut self.incoming);
         match tokio::time::timeout(within, read).await {
             Ok(Ok(0)) => Err(self.broken("closed the connection")),
-            Ok(Ok(_)) => Ok(true),
+            Ok(Ok(count)) => {
+                self.received += count as u64;
+                Ok(true)
+            }
             Ok(Err(error)) => Err(self.lost(&error)),
             Err(_) => Ok(false),
         }
@@ -284,6 +348,17 @@ impl Wire {
             "{} did not answer within {seconds} s (timeout)",
             self.peer
         ))
+    }
+}
+
+/// How many bytes a response that begins so may have, without its literals.
+fn limit(text: &[u8]) -> usize {
+    let begin = text.get(..text.len().min(24)).unwrap_or(text);
+    let begin = begin.to_ascii_uppercase();
+    let numbers = [&b"* SEARCH"[..], b"* ESEARCH", b"* VANISHED"];
+    match numbers.iter().any(|name| begin.starts_with(name)) {
+        true => NUMBERS_LIMIT,
+        false => LINE_LIMIT,
     }
 }
 

@@ -120,32 +120,46 @@ impl Policy {
 }
 
 /// Whether a LIST pattern (RFC 9051, 6.3.9) matches: `*` is anything, `%` anything but `/`.
-/// INBOX is matched in any case.
+/// INBOX is matched in any case. Takes no longer than the product of both lengths.
 pub fn matches(pattern: &str, name: &str) -> bool {
-    fn go(pattern: &[u8], name: &[u8]) -> bool {
-        // Greedy with one point to come back to, for each kind of wildcard.
-        match pattern.split_first() {
-            None => name.is_empty(),
-            Some((b'*', rest)) => {
-                (0..=name.len()).any(|n| name.get(n..).is_some_and(|t| go(rest, t)))
-            }
-            Some((b'%', rest)) => {
-                let level = name.iter().take_while(|b| **b != b'/').count();
-                (0..=level).any(|n| name.get(n..).is_some_and(|t| go(rest, t)))
-            }
-            Some((first, rest)) => name
-                .split_first()
-                .is_some_and(|(n, tail)| n == first && go(rest, tail)),
-        }
-    }
     if name == "INBOX" && pattern.eq_ignore_ascii_case("INBOX") {
         return true;
     }
-    let mut pattern = pattern.to_owned();
-    while pattern.contains("**") {
-        pattern = pattern.replace("**", "*");
+    let pattern = pattern.as_bytes();
+    // Where in the pattern the name read so far may stand.
+    let mut at = vec![false; pattern.len() + 1];
+    if let Some(first) = at.first_mut() {
+        *first = true;
     }
-    go(pattern.as_bytes(), name.as_bytes())
+    pass_wildcards(pattern, &mut at);
+    for byte in name.bytes() {
+        let mut next = vec![false; at.len()];
+        for (place, wanted) in pattern.iter().enumerate() {
+            if at.get(place) != Some(&true) {
+                continue;
+            }
+            let reached = match wanted {
+                b'*' => Some(place),
+                b'%' => (byte != b'/').then_some(place),
+                wanted => (*wanted == byte).then_some(place + 1),
+            };
+            if let Some(next) = reached.and_then(|place| next.get_mut(place)) {
+                *next = true;
+            }
+        }
+        pass_wildcards(pattern, &mut next);
+        at = next;
+    }
+    at.last() == Some(&true)
+}
+
+/// A wildcard may match nothing.
+fn pass_wildcards(pattern: &[u8], at: &mut [bool]) {
+    let mut before = false;
+    for (place, here) in at.iter_mut().enumerate() {
+        *here |= before;
+        before = *here && matches!(pattern.get(place), Some(b'*' | b'%'));
+    }
 }
 
 #[cfg(test)]
@@ -164,6 +178,54 @@ mod tests {
             ("", "a", false),
         ] {
             assert_eq!(matches(pattern, name), want, "{pattern} on {name}");
+        }
+    }
+
+    #[test]
+    fn a_long_name_is_matched_in_time() {
+        let name = "a".repeat(3000);
+        let began = std::time::Instant::now();
+        for pattern in [
+            "*a*a*a*list*",
+            "%a%a%a%list%",
+            "*a%a*a%a*a%b",
+            "*%*%*%*%*%*%b",
+        ] {
+            assert!(!matches(pattern, &name), "{pattern}");
+        }
+        assert!(matches(&"*a".repeat(500), &name));
+        assert!(began.elapsed().as_secs() < 30);
+    }
+
+    #[test]
+    fn wildcards_match_as_their_definition_says() {
+        fn plain(pattern: &[u8], name: &[u8]) -> bool {
+            match pattern.split_first() {
+                None => name.is_empty(),
+                Some((wild @ (b'*' | b'%'), rest)) => {
+                    let take = |byte: &u8| *wild == b'*' || *byte != b'/';
+                    let most = name.iter().take_while(|byte| take(byte)).count();
+                    (0..=most).any(|n| plain(rest, &name[n..]))
+                }
+                Some((first, rest)) => name.first() == Some(first) && plain(rest, &name[1..]),
+            }
+        }
+        let words = |letters: &str, length: usize| {
+            let mut all = vec![String::new()];
+            for _ in 0..length {
+                let longer = all
+                    .iter()
+                    .flat_map(|w| letters.chars().map(move |c| format!("{w}{c}")));
+                let longer: Vec<String> = longer.collect();
+                all.extend(longer);
+            }
+            all
+        };
+        for pattern in words("*%a/", 4) {
+            for name in words("ab/", 4) {
+                let want = plain(pattern.as_bytes(), name.as_bytes());
+                assert_eq!(matches(&pattern, &name), want, "{pattern} on {name}");
+            }
         }
     }
 

@@ -220,6 +220,15 @@ const STEPS: &[Step] = &[
 ",
         |_| Ok(()),
     ),
+    (
+        "
+    CREATE TABLE learned (
+        name TEXT PRIMARY KEY,
+        at   INTEGER NOT NULL
+    ) STRICT;
+",
+        |_| Ok(()),
+    ),
 ];
 
 /// The version that [`SCHEMA`] is.

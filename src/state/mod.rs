@@ -29,6 +29,8 @@ mod homes;
 
 mod outcome;
 
+mod learned;
+
 mod left;
 
 mod kindred;

@@ -309,3 +309,9 @@ CREATE TABLE refused_change (
     -- The change, and what the server said.
     detail   TEXT NOT NULL
 ) STRICT;
+
+-- What the server was found to do otherwise than it announces (`imap::learned`), and since when.
+CREATE TABLE learned (
+    name TEXT PRIMARY KEY,
+    at   INTEGER NOT NULL
+) STRICT;

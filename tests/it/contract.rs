@@ -8,6 +8,7 @@ use crate::support::dovecot::{Dovecot, FULL, NO_QRESYNC, PLAIN};
 use crate::support::memory::{Fuse, Memory};
 use mailtide::imap::{
     Access, Auth, Compress, ImapStore, Plaintext, Road, Secret, Server, Settings, TlsMode, Trust,
+    Window,
 };
 use mailtide::maildir::{Claim, Layout, MaildirStore};
 use mailtide::model::*;
@@ -361,6 +362,8 @@ fn imap() {
             timeout: std::time::Duration::from_secs(20),
             compress: Compress::Never,
             disabled: Vec::new(),
+            window: Window::Many,
+            learned: std::sync::Arc::default(),
         };
         let settings = Settings {
             access: Access::ReadWrite,

@@ -9,6 +9,7 @@ mod refused;
 mod setup;
 mod slow;
 mod unseen;
+mod wire;
 
 use crate::support::dovecot::{Dovecot, FULL, Home, read_maildir};
 use std::io::{BufRead, BufReader, Write};
@@ -298,11 +299,11 @@ fn names_that_want_out_stay_inside() {
 }
 
 #[test]
-fn names_in_utf8_where_the_server_speaks_it() {
+fn names_in_utf8_where_the_server_takes_nothing_else() {
     let (port, said) = serve("* OK hi\r\n", |tag, command| {
         match command.split(' ').next() {
             Some("CAPABILITY") => {
-                format!("* CAPABILITY IMAP4rev1 AUTH=PLAIN ENABLE UTF8=ACCEPT\r\n{tag} OK done\r\n")
+                format!("* CAPABILITY IMAP4rev1 AUTH=PLAIN ENABLE UTF8=ONLY\r\n{tag} OK done\r\n")
             }
             Some("ENABLE") => format!("* ENABLED UTF8=ACCEPT\r\n{tag} OK done\r\n"),
             Some("LIST") => format!(

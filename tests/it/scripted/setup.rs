@@ -41,6 +41,15 @@ fn wrong_configurations_say_file_line_and_hint() {
             format!("{base}password_command = []\n"),
             "password_command is empty",
         ),
+        (
+            base.replace("\"h\"", "\"h.example:993\"") + "password = \"a\"\n",
+            "config.toml:2: account a: host = \"h.example:993\" is no name of a server; write \
+             host = \"h.example\" and port = 993",
+        ),
+        (
+            base.replace("\"h\"", "\"imaps://h.example\"") + "password = \"a\"\n",
+            "write host = \"h.example\"",
+        ),
     ] {
         home.write_config(&text);
         let (code, shown) = run(&home, &["sync"]);

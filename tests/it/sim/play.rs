@@ -9,7 +9,7 @@ use mailtide::daemon;
 use mailtide::engine::{Account, Options, Reach, Report, Silent, Stop, World};
 use mailtide::imap::{
     Access, Auth, Beside, Compress, ImapStore, Plaintext, Road, Secret, Server, Settings, TlsMode,
-    Trust,
+    Trust, Window,
 };
 use mailtide::maildir::{Claim, Layout, MaildirStore};
 use mailtide::model::{MailboxKey, MailboxName, Side};
@@ -85,6 +85,8 @@ impl Play {
             timeout: Duration::from_secs(30),
             compress: Compress::Never,
             disabled: Vec::new(),
+            window: Window::Many,
+            learned: Arc::default(),
         }
     }
 
