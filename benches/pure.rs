@@ -70,6 +70,7 @@ fn reconcile(bencher: divan::Bencher<'_, '_>, count: u32) {
     );
     let (policy, in_doubt) = (Policy::default(), BTreeSet::new());
     let settled = mailtide::reconcile::settled::Settled::default();
+    let unlisted = Default::default();
     let (base, remote, local) = (&base, &remote, &local);
     bencher.bench(|| {
         let (links, in_doubt, policy) = (&[][..], &in_doubt, &policy);
@@ -80,6 +81,7 @@ fn reconcile(bencher: divan::Bencher<'_, '_>, count: u32) {
             links,
             in_doubt,
             uploads: in_doubt,
+            unlisted: &unlisted,
             settled: &settled,
             policy,
             now: 0,

@@ -76,6 +76,14 @@ pub(super) struct Arrivals<C> {
     since: Instant,
 }
 
+/// What came of a job: messages, those that lie here already, and those that could not be had, with
+/// the reason.
+struct Came {
+    got: Vec<Whole>,
+    met: Vec<Met>,
+    refusals: Vec<(Uid, String)>,
+}
+
 impl<C> Default for Arrivals<C> {
     fn default() -> Arrivals<C> {
         Arrivals {
@@ -143,14 +151,20 @@ impl<L: Keep<Id = MaildirId>> Desk<'_, L> {
         if waiting.is_empty() {
             return Ok(());
         }
-        let split =
-            |one: Arrived<L::Receiver>| (one.receiver, (one.job, (one.got, one.met), one.failed));
+        let split = |one: Arrived<L::Receiver>| {
+            let came = Came {
+                got: one.got,
+                met: one.met,
+                refusals: one.failed,
+            };
+            (one.receiver, (one.job, came))
+        };
         let (receivers, parts): (Vec<_>, Vec<_>) = waiting.into_iter().map(split).unzip();
         let published = self.local.lock().await.publish(receivers).await;
         let (mut all, mut end) = (Vec::new(), Ok(()));
-        for ((job, got, failed), published) in parts.into_iter().zip(published) {
+        for ((job, came), published) in parts.into_iter().zip(published) {
             let mailbox = job.place.mailbox.clone();
-            match self.done(&job, (got, failed), published) {
+            match self.done(&job, came, published) {
                 Ok(done) => all.push(done),
                 Err(error) if error.is_local_to_mailbox() => self.pass_over(&mailbox, &error),
                 Err(error) => end = Err(error),
@@ -172,21 +186,21 @@ impl<L: Keep<Id = MaildirId>> Desk<'_, L> {
     fn done(
         &self,
         job: &DownloadJob,
-        ((mut got, met), mut refusals): ((Vec<Whole>, Vec<Met>), Vec<(Uid, String)>),
+        mut came: Came,
         published: Published<MaildirId>,
     ) -> Result<Done, StoreError> {
         let mut report = self.report.borrow_mut();
         let (mut outcomes, mut changes) = (Vec::new(), Vec::new());
         let published = published?;
-        report.linked += met.len();
-        for one in met {
+        report.linked += came.met.len();
+        for one in came.met {
             // Flags of both sides meet in the next pass.
             self.unsound.borrow_mut().insert(job.place.mailbox.clone());
             changes.push(one.change(&job.place));
             outcomes.extend(one.outcomes());
         }
         for (tag, outcome) in published {
-            let Some(whole) = got.get_mut(tag) else {
+            let Some(whole) = came.got.get_mut(tag) else {
                 continue;
             };
             let (uid, hash, kin) = (whole.uid, whole.hash, whole.kin);
@@ -216,11 +230,11 @@ impl<L: Keep<Id = MaildirId>> Desk<'_, L> {
                     let what = "the Maildir did not name a file it stored".to_owned();
                     return Err(StoreError::Bug(what));
                 }
-                Delivered::Refused(why) => refusals.push((uid, why)),
+                Delivered::Refused(why) => came.refusals.push((uid, why)),
                 Delivered::Unanswered(error) => return Err(error),
             }
         }
-        for (uid, why) in refusals {
+        for (uid, why) in came.refusals {
             let Some(want) = job.wanted.get(&uid) else {
                 continue;
             };

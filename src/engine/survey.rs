@@ -333,8 +333,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         report: &mut Report,
     ) -> Result<Work, Ended> {
         let mut settled = moves.settled(&scene.base.name);
-        let place = (&mut settled, moves);
-        let (found, unlisted, unshown) = self.find_uploads(&scene, place, report).await?;
+        let found = self.find_uploads(&scene, (&mut settled, moves), report);
+        let (found, unlisted, unshown) = found.await?;
         self.read_repeated_letters(&mut scene, &found.links).await?;
         let mut dim = scene.dim_files();
         let unreadable = self.unreadable_files(&scene, report);
@@ -364,9 +364,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         if partial || waits || found.waits {
             report.unsettled.insert(base.name.clone());
         }
-        let remarks = has_remarks(remote, local);
-        let complete = !lost && !partial && !waits && !found.waits && !unread;
-        let complete = complete && copies.is_empty() && !remarks && !unshown;
+        let complete = !lost && !partial && !waits && !found.waits && !unread && !unshown;
+        let complete = complete && copies.is_empty() && !has_remarks(remote, local);
         plan.actions.extend(copies);
         let looked = (&scene, &settled, &unlisted);
         let uploads = Uploads::of(looked, found.links, found.uploads, &plan);

@@ -264,7 +264,7 @@ async fn log_in(
     let offers = |name: &str| before.iter().any(|c| c == name);
     client.get_mut().capabilities = None;
     let closed = offers("LOGINDISABLED");
-    let mechanism = mechanism(server, peer, &offers)?;
+    let mechanism = mechanism(server, peer, offers)?;
     let (user, secret) = (&server.user, &server.secret.0);
     let entered = match mechanism {
         "" => client.login(user, secret).await,
