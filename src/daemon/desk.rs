@@ -92,7 +92,8 @@ impl Thorough {
     pub fn reach(self) -> Reach {
         match self {
             Thorough::Changes => Reach::Due,
-            Thorough::Everything => Reach::Everything(super::open::now()),
+            // What was compared in this second may have changed since.
+            Thorough::Everything => Reach::Everything(super::open::now() + 1),
         }
     }
 }

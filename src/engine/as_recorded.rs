@@ -194,7 +194,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Some(Left {
             key: base.key,
             cursors: cursors.into(),
-            full_at: Some((self.world.now)()),
+            full_at: Some(self.time_of_compare()),
         })
     }
 }

@@ -236,7 +236,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         work.is_done().then(|| Left {
             key: work.base.key,
             cursors: cursors.map(|(side, c)| (side, c.clone())).collect(),
-            full_at: work.full.then(|| (self.world.now)()),
+            full_at: work.full.then(|| self.time_of_compare()),
         })
     }
 }

@@ -116,6 +116,16 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         self.local.foresee(&next.collect::<Vec<_>>());
     }
 
+    /// When a compare of this run counts as done, seconds since 1970. One that is asked for counts
+    /// as of the second after the order: an earlier run of the same second is none.
+    pub(super) fn time_of_compare(&self) -> i64 {
+        let now = (self.world.now)();
+        match self.options.reach {
+            Reach::Everything(since) => now.max(since),
+            Reach::Due | Reach::Woken(_) => now,
+        }
+    }
+
     /// Which mailboxes are to be compared message by message: also where UIDs are in doubt or a
     /// file is missing, and all of an account that may be another one by now.
     pub(super) fn due(
@@ -134,7 +144,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let is_due = |last: i64| match self.options.reach {
             Reach::Due => (now - last).abs() >= FULL_EVERY,
             Reach::Woken(_) => false,
-            Reach::Everything(since) => last > now || last < since,
+            Reach::Everything(since) => last > now.max(since) || last < since,
         };
         let asked = |key: &MailboxKey| doubted.contains_key(key) || incomplete.contains(key);
         all.retain(|(key, last)| other || asked(key) || is_due(*last));

@@ -106,7 +106,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             // What was new on one side has now been compared message by message.
             let full = work.listed && whole;
             left.push(Left {
-                full_at: full.then(|| (self.world.now)()),
+                full_at: full.then(|| self.time_of_compare()),
                 ..Left::on(work.base.key, Side::Local, cursor)
             });
         }

@@ -23,7 +23,8 @@ pub struct RefusedChange {
     pub detail: String,
 }
 
-/// So long the first wait is, seconds; each further one is twice as long, a day at the most.
+/// So long the wait after the second refusal is, seconds; each further one is twice as long, a day
+/// at the most. After the first one the next pass tries again.
 const FIRST_WAIT: i64 = 3600;
 
 impl State {
@@ -56,9 +57,9 @@ impl State {
         now: i64,
     ) -> Result<(), StateError> {
         let sql = "INSERT INTO refused_change (pair, attempts, retry_at, detail)
-                   SELECT id, 1, ?2 + ?4, ?3 FROM pair WHERE id = ?1
+                   SELECT id, 1, ?2, ?3 FROM pair WHERE id = ?1
                    ON CONFLICT (pair) DO UPDATE SET attempts = attempts + 1,
-                       retry_at = ?2 + min(?4 << min(attempts, 5), 86400),
+                       retry_at = ?2 + min(?4 << min(attempts - 1, 5), 86400),
                        detail = excluded.detail";
         self.db
             .execute(sql, params![pair.0, now, detail, FIRST_WAIT])
@@ -119,7 +120,7 @@ mod tests {
             state.refuse_change(pair, "no", 1000).unwrap();
             waits.push((state.refused_changes().unwrap()[0].retry_at - 1000) / 3600);
         }
-        assert_eq!(waits, [1, 2, 4, 8, 16, 24, 24]);
+        assert_eq!(waits, [0, 1, 2, 4, 8, 16, 24]);
         state.forget_refusals(&[PairId(pair.0 + 1)]).unwrap();
         assert_eq!(state.refused_changes().unwrap()[0].attempts, 7);
         state.apply(key, &[Outcome::Dropped { pair }], &[]).unwrap();
