@@ -167,7 +167,7 @@ fn inside_a_full_state() {
     let state = home.dir.path().join("state");
     std::fs::create_dir_all(&state).unwrap();
     let root = state.display().to_string();
-    mount(&["-t", "tmpfs", "-o", "size=300k", "tmpfs", &root]);
+    mount(&["-t", "tmpfs", "-o", "size=300k,mode=700", "tmpfs", &root]);
     for n in 0..1500 {
         phone.append("INBOX", "", DATE, &mail(n, 10));
     }
