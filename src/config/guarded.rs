@@ -7,8 +7,6 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// The bits of a mode that let the group and all others write.
-const OTHERS_WRITE: u32 = 0o022;
 /// A directory in which nobody removes what is another's.
 const STICKY: u32 = 0o1000;
 
@@ -28,10 +26,17 @@ pub fn file(path: &Path, about: &Metadata) -> Result<(), String> {
     not_writable(path, about)
 }
 
+/// Whether others than the owner can write. A group with the number of its only user, as Debian,
+/// Ubuntu and Fedora make for each user, is no others.
+fn is_open(uid: u32, gid: u32, mode: u32) -> bool {
+    let own_group = uid == gid && uid != 0;
+    mode & 0o002 != 0 || (mode & 0o020 != 0 && !own_group)
+}
+
 /// Refuses a file that others can write, or can put another in the place of.
 fn not_writable(path: &Path, about: &Metadata) -> Result<(), String> {
     let shown = path.display();
-    if about.is_file() && about.mode() & OTHERS_WRITE != 0 {
+    if about.is_file() && is_open(about.uid(), about.gid(), about.mode()) {
         return Err(format!(
             "{shown} can be written by others; run: chmod go-w {shown}"
         ));
@@ -71,7 +76,7 @@ pub fn directory(path: &Path) -> Result<(), String> {
     let Ok(about) = path.metadata() else {
         return path.parent().map_or(Ok(()), place_is_safe);
     };
-    if about.mode() & OTHERS_WRITE != 0 {
+    if is_open(about.uid(), about.gid(), about.mode()) {
         return Err(format!(
             "others can write into {shown}; run: chmod go-w {shown}"
         ));
@@ -160,6 +165,13 @@ mod tests {
         mode(&inner, 0o700);
         assert_eq!(directory(&inner), Ok(()));
         assert_eq!(directory(&inner.join("not yet")), Ok(()));
+    }
+
+    #[test]
+    fn the_group_of_a_user_alone_may_write() {
+        assert!(!is_open(1000, 1000, 0o664) && !is_open(1000, 1000, 0o775));
+        assert!(is_open(1000, 100, 0o664) && is_open(0, 0, 0o664) && is_open(1000, 1000, 0o666));
+        assert!(!is_open(1000, 100, 0o644));
     }
 
     #[test]
