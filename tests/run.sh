@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing and runs all the tests.
 #
-#   MAILTIDE_RUNS=N   random runs of the convergence test (default 50,000)
+#   MAILTIDE_RUNS=N   random runs of the convergence test (default 15,000)
 #   MAILTIDE_CASES=N  cases of the planner's property test (default 200,000)
 #   MAILTIDE_SIM=N    seeds of the simulator, each run twice (default 2,000)
 #   MAILTIDE_KILLS=N  kills of the crash test (default 200)

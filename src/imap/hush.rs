@@ -45,11 +45,13 @@ impl Hush {
         let pieces = (0..3).map(|before| piece(secret, before));
         let whole = responses.iter().map(|text| STANDARD_NO_PAD.encode(text));
         let whole = whole.chain([STANDARD_NO_PAD.encode(secret)]);
-        let mut coded: Vec<String> = pieces
+        let (coded, words): (Vec<String>, Vec<String>) = pieces
             .filter(|one| one.len() >= DISTINCT)
             .chain(whole)
-            .collect();
-        coded = coded.iter().map(lower).collect();
+            .map(|text| lower(&text))
+            .partition(|one| one.len() >= DISTINCT);
+        let mut coded = coded;
+        plain.extend(words);
         for forms in [&mut plain, &mut coded] {
             // The longest first: one may hold another.
             forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
@@ -208,6 +210,12 @@ mod tests {
             "wrong password, passes"
         );
         assert_eq!(short.mask("LOGIN u1 pass."), "LOGIN u1 ***.");
+        let tiny = Hush::of("x", &["\0u1\0x".to_owned()]);
+        assert_eq!(
+            tiny.mask("NO [TRYCREATE] no such mailbox"),
+            "NO [TRYCREATE] no such mailbox"
+        );
+        assert_eq!(tiny.mask("LOGIN u1 x eA."), "LOGIN u1 *** ***.");
         assert_eq!(Hush::of("", &[String::new()]).mask("NO ***"), "NO ***");
         let foreign = Hush::of("pässwörd-lang", &[]);
         assert_eq!(foreign.mask("NO pässwörd-lang ü"), "NO *** ü");

@@ -344,7 +344,7 @@ fn runs(lane: u64) {
         }
         return;
     }
-    let total = number("MAILTIDE_RUNS").unwrap_or(50_000);
+    let total = number("MAILTIDE_RUNS").unwrap_or(15_000);
     let first = number("MAILTIDE_FIRST").unwrap_or(0) / 2;
     let mut done = Done::default();
     for n in first..first + total / 2 {
