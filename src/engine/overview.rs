@@ -121,7 +121,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     pub(super) fn time_of_compare(&self) -> i64 {
         let now = (self.world.now)();
         match self.options.reach {
-            Reach::Everything(since) => now.max(since),
+            Reach::Everything(since) => since.clamp(now, now.saturating_add(1)),
             Reach::Due | Reach::Woken(_) => now,
         }
     }

@@ -38,12 +38,13 @@ fn what_did_not_change_is_not_looked_into_for_a_day() {
     let all = steps(&mut w);
     assert!(all >= NOTHING + 6, "{all}");
     w.options.reach = Reach::Due;
-    // All were compared now; before and after that the clock may say what it likes.
+    // All were compared now, as of the next second; before and after that the clock may say what
+    // it likes.
     for (later, want) in [
         (0, NOTHING),
-        (86_399, NOTHING),
-        (-86_399, NOTHING),
-        (86_400, all),
+        (86_400, NOTHING),
+        (-86_398, NOTHING),
+        (86_401, all),
         (-100_000, all),
     ] {
         let mut w = with_mailboxes();
