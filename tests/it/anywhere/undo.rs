@@ -123,7 +123,8 @@ fn the_last_run_counts_though_it_deleted_a_mailbox_only() {
     phone.run("UID EXPUNGE 1");
     home.sync_twice();
     let first = last_run(&home);
-    phone.run("UNSELECT");
+    // Not every server can unselect.
+    let mut phone = server.phone("u1");
     phone.on("DELETE", &["A"]);
     home.sync_twice();
     assert!(undo(&home, &["--list"]).contains("1 mailbox deleted"));
@@ -151,7 +152,12 @@ fn of_a_mailbox_that_was_deleted_twice_the_right_mail_comes_back() {
         phone.on("CREATE", &["A"]);
         numbers.for_each(|n| phone.append("A", "\\Seen", DATE, &mail(n)));
         home.sync_twice();
-        phone.on("DELETE", &["A"]);
+        // Cyrus keeps what was deleted under the second, and cannot do so twice within one.
+        let begin = std::time::Instant::now();
+        let delete = format!("DELETE \"{}\"", phone.name("A"));
+        while !phone.try_run(&delete).1.starts_with("OK") {
+            assert!(begin.elapsed().as_secs() < 10, "A cannot be deleted");
+        }
         home.sync_twice();
         last_run(&home)
     };
@@ -345,7 +351,9 @@ fn what_was_deleted_stays_whatever_the_clock_says() {
         eprintln!("no libfaketime here: skipped");
         return;
     };
-    let server = Server::start();
+    let Some(server) = Server::with(&[Need::Users]) else {
+        return;
+    };
     let at = |home: &Home, when: &str| {
         let mut sync = home.mailtide();
         sync.env("LD_PRELOAD", &lib).env("FAKETIME", when);

@@ -65,7 +65,7 @@ impl Phone {
     }
 
     /// The server's name for a mailbox that is named like its directory; its own names stay.
-    fn name(&self, name: &str) -> String {
+    pub fn name(&self, name: &str) -> String {
         if name == "INBOX" || (!self.prefix.is_empty() && name.starts_with(&self.prefix)) {
             return name.to_owned();
         }
