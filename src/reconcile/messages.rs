@@ -132,7 +132,7 @@ impl Table<'_> {
     /// Rows 1, 2, 7, 8.
     fn flags(&mut self, pair: &Pair, remote: &Flags, local: &Flags) {
         let case = self.case;
-        let masks = case.unlisted.masks(pair, remote, case.remote);
+        let masks = case.unlisted.masks(pair, case.remote);
         let there = opinion(case.remote, &pair.uid, remote, self.follows(Side::Remote));
         let out = merge(
             &pair.flags,

@@ -90,12 +90,7 @@ impl Unlisted {
                 _ => Flags::default(),
             };
             let file = told.file.clone();
-            if missing.is_empty() {
-                outcomes.push(Outcome::Listed(file));
-            } else if told.corrected {
-                let known = self.unkept.get(uid).cloned().unwrap_or_default();
-                let flags = known.union(&missing);
-                outcomes.push(Outcome::Unkept { uid: *uid, flags });
+            if missing.is_empty() || told.corrected {
                 outcomes.push(Outcome::Listed(file));
             } else {
                 outcomes.push(Outcome::Corrected(file));
@@ -120,14 +115,11 @@ impl Unlisted {
     }
 
     /// The masks with which the server's flags of a pair are merged.
-    pub fn masks(&self, pair: &Pair, shown: &Flags, look: &Look<Uid>) -> Masks {
-        let (mut sees, mut stores) = (self.kept(pair, &look.sees), self.kept(pair, &look.stores));
-        if self.is_new(pair) {
+    pub fn masks(&self, pair: &Pair, look: &Look<Uid>) -> Masks {
+        let (mut sees, stores) = (self.kept(pair, &look.sees), self.kept(pair, &look.stores));
+        let corrected = self.told.get(&pair.uid).is_some_and(|told| told.corrected);
+        if self.is_new(pair) && !corrected {
             sees = sees.without(&pair.flags);
-            let corrected = self.told.get(&pair.uid).is_some_and(|told| told.corrected);
-            if corrected {
-                stores = stores.without(&self.missing(pair, shown, look));
-            }
         }
         Masks { sees, stores }
     }
