@@ -52,7 +52,6 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(Unlisted {
             told: told.collect(),
             untold: BTreeMap::new(),
-            unkept: self.state.unkept(key)?,
         })
     }
 }

@@ -12,7 +12,7 @@ use super::seen::{
     Links, Seen, is_as_agreed, left_marked, lone, name, opinion, see, state_of, unmark,
 };
 use super::settled::Settled;
-use super::three_way::{agree, first_meeting, merge, shows_interest};
+use super::three_way::{Opinion, agree, first_meeting, merge, shows_interest};
 use super::unlisted::{Next, Unlisted};
 use crate::model::{
     AnyId, Aside, AsideReason, Flags, Id, MailboxBase, MaildirId, Pair, Side, SystemFlag, Uid,
@@ -132,11 +132,14 @@ impl Table<'_> {
     /// Rows 1, 2, 7, 8.
     fn flags(&mut self, pair: &Pair, remote: &Flags, local: &Flags) {
         let case = self.case;
-        let masks = case.unlisted.masks(pair, case.remote);
+        let sees = case.unlisted.sees(pair, case.remote);
         let there = opinion(case.remote, &pair.uid, remote, self.follows(Side::Remote));
         let out = merge(
             &pair.flags,
-            &masks.apply(there),
+            &Opinion {
+                sees: sees.as_ref().unwrap_or(there.sees),
+                ..there
+            },
             &opinion(case.local, &pair.file, local, self.follows(Side::Local)),
         );
         let changed = out.merged != pair.flags || !out.remote.is_empty() || !out.local.is_empty();

@@ -45,13 +45,6 @@ pub enum Outcome {
     Listed(MaildirId),
     /// The same, and flags that it lacked were set.
     Corrected(MaildirId),
-    /// The server does not keep these flags of a message, although it said that it set them.
-    Unkept {
-        /// The UID, of a pair.
-        uid: Uid,
-        /// The flags.
-        flags: Flags,
-    },
     /// What a message that was sent is called, as a number.
     Called {
         /// The UID, of a pair.

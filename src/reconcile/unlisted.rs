@@ -4,7 +4,6 @@
 
 use super::look::{Coverage, FlagMask, Look};
 use super::outcome::Outcome;
-use super::three_way::Opinion;
 use crate::model::{Flags, MaildirId, Pair, SystemFlag, Uid};
 use std::collections::BTreeMap;
 
@@ -51,8 +50,6 @@ pub struct Unlisted {
     pub told: BTreeMap<Uid, Told>,
     /// Files of which the server told no UID, and that are not found in it.
     pub untold: BTreeMap<MaildirId, Next>,
-    /// The flags that the server does not keep, by message.
-    pub unkept: BTreeMap<Uid, Flags>,
 }
 
 impl Unlisted {
@@ -60,14 +57,6 @@ impl Unlisted {
     pub fn never_listed(&self, pair: &Pair) -> Option<Next> {
         let told = self.told.get(&pair.uid)?;
         (told.file == pair.file && !told.corrected).then_some(told.next)
-    }
-
-    /// The flags that the server keeps of a message, of those that it says it stores or shows.
-    pub fn kept(&self, pair: &Pair, mask: &FlagMask) -> FlagMask {
-        match self.unkept.get(&pair.uid) {
-            Some(unkept) => mask.without(unkept),
-            None => mask.clone(),
-        }
     }
 
     /// Whether flags that a message lacks are no wish of anybody: the first listing of an upload
@@ -78,7 +67,7 @@ impl Unlisted {
     }
 
     /// What the base learns of a look: those that it shows are done, unless flags are missing that
-    /// the server can store. Those are set once; what is missing after that, it does not keep.
+    /// the server can store. Those are set once; what is missing after that follows the server.
     pub fn outcomes(&self, pairs: &BTreeMap<Uid, &Pair>, look: &Look<Uid>) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
         for (uid, told) in &self.told {
@@ -109,36 +98,16 @@ impl Unlisted {
 
     /// The flags of an upload that its message lacks, although the server can store them.
     pub fn missing(&self, pair: &Pair, shown: &Flags, look: &Look<Uid>) -> Flags {
-        let stores = self.kept(pair, &look.stores);
-        let wanted = stores.keep(&pair.flags.clone().without(SystemFlag::Deleted));
+        let wanted = look
+            .stores
+            .keep(&pair.flags.clone().without(SystemFlag::Deleted));
         wanted.difference(shown)
     }
 
-    /// The masks with which the server's flags of a pair are merged.
-    pub fn masks(&self, pair: &Pair, look: &Look<Uid>) -> Masks {
-        let (mut sees, stores) = (self.kept(pair, &look.sees), self.kept(pair, &look.stores));
+    /// The flags that the server's look tells of an upload that is listed for the first time: not
+    /// those that were sent with it. `None`: of this pair it tells all that it sees.
+    pub fn sees(&self, pair: &Pair, look: &Look<Uid>) -> Option<FlagMask> {
         let corrected = self.told.get(&pair.uid).is_some_and(|told| told.corrected);
-        if self.is_new(pair) && !corrected {
-            sees = sees.without(&pair.flags);
-        }
-        Masks { sees, stores }
-    }
-}
-
-/// See [`Unlisted::masks`].
-#[derive(Clone, Debug)]
-pub struct Masks {
-    sees: FlagMask,
-    stores: FlagMask,
-}
-
-impl Masks {
-    /// The opinion of the server with these masks.
-    pub fn apply<'a>(&'a self, opinion: Opinion<'a>) -> Opinion<'a> {
-        Opinion {
-            sees: &self.sees,
-            stores: &self.stores,
-            ..opinion
-        }
+        (self.is_new(pair) && !corrected).then(|| look.sees.without(&pair.flags))
     }
 }

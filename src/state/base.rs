@@ -4,7 +4,7 @@ use super::names::Names;
 use super::{State, StateError, doing};
 use crate::model::{
     AnyId, Aside, AsideReason, ContentHash, Flags, Keyword, Kin, MailboxBase, MailboxKey,
-    MailboxName, MaildirId, Pair, PairId, Side, Stamp, SystemFlag, Uid, UidValidity,
+    MailboxName, MaildirId, Pair, PairId, Side, Stamp, Uid, UidValidity,
 };
 use rusqlite::{OptionalExtension, Params, Row, params};
 use std::collections::{BTreeMap, BTreeSet};
@@ -248,22 +248,6 @@ pub(super) fn keyword_text(flags: &Flags) -> String {
         .map(Keyword::as_str)
         .collect::<Vec<_>>()
         .join(" ")
-}
-
-/// Flags as text, separated by spaces.
-pub(super) fn flags_text(flags: &Flags) -> String {
-    let system = SystemFlag::ALL.into_iter().filter(|flag| flags.has(*flag));
-    let system = system.map(|flag| flag.name());
-    let all = system.chain(flags.keywords().map(|keyword| keyword.as_str()));
-    all.collect::<Vec<_>>().join(" ")
-}
-
-/// Flags from such a text.
-pub(super) fn parse_flags(text: &str) -> Flags {
-    let named = |word: &str| SystemFlag::ALL.into_iter().find(|flag| flag.name() == word);
-    let system: Vec<SystemFlag> = text.split(' ').filter_map(named).collect();
-    let keywords = text.split(' ').filter(|word| named(word).is_none());
-    Flags::from_parts(Flags::of(&system).bits(), keywords.filter_map(Keyword::new))
 }
 
 pub(super) fn flags_from(bits: i64, keywords: &str) -> Flags {

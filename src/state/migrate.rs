@@ -209,8 +209,6 @@ const STEPS: &[Step] = &[
     (
         "
     ALTER TABLE pair ADD COLUMN sent INTEGER;
-    ALTER TABLE pair ADD COLUMN unkept TEXT;
-    CREATE INDEX pair_unkept ON pair (mailbox) WHERE unkept IS NOT NULL;
     ALTER TABLE upload ADD COLUMN taken INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE upload ADD COLUMN told INTEGER;
     ALTER TABLE upload ADD COLUMN tries INTEGER NOT NULL DEFAULT 0;

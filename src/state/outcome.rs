@@ -238,7 +238,7 @@ impl State {
 /// back.
 fn rewrite(db: &Connection, moved: &[Moved]) -> Result<(), rusqlite::Error> {
     let columns = "id, uid, file, flags, keywords, hash, size, tombstone, kin, stamp, unproven, \
-                   sent, unkept";
+                   sent";
     let mut rows: Vec<(&Moved, Kept)> = Vec::new();
     let names = Names::of(db);
     for one in moved {
@@ -250,7 +250,6 @@ fn rewrite(db: &Connection, moved: &[Moved]) -> Result<(), rusqlite::Error> {
                     pair: pair_from(row, &names)?,
                     unproven: row.get(10)?,
                     sent: row.get(11)?,
-                    unkept: row.get(12)?,
                 })
             })
             .optional()?;
@@ -266,8 +265,8 @@ fn rewrite(db: &Connection, moved: &[Moved]) -> Result<(), rusqlite::Error> {
         end_notes(db, one.to, &file)?;
         let sql =
             "INSERT INTO pair (id, mailbox, uid, file, flags, keywords, hash, size, kin, stamp,
-                                     unproven, sent, unkept)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+                                     unproven, sent)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
         db.prepare_cached(sql)?.execute(params![
             pair.id.0,
             one.to.0,
@@ -280,8 +279,7 @@ fn rewrite(db: &Connection, moved: &[Moved]) -> Result<(), rusqlite::Error> {
             pair.kin.map(Kin::number),
             pair.stamp.map(Stamp::number),
             kept.unproven,
-            kept.sent,
-            kept.unkept
+            kept.sent
         ])?;
     }
     Ok(())
@@ -292,7 +290,6 @@ struct Kept {
     pair: Pair,
     unproven: i64,
     sent: Option<i64>,
-    unkept: Option<String>,
 }
 
 fn record_pair(
@@ -356,7 +353,6 @@ fn record(
         Outcome::Unlisted { .. }
         | Outcome::Listed(_)
         | Outcome::Corrected(_)
-        | Outcome::Unkept { .. }
         | Outcome::Called { .. } => record_upload(db, names, key, outcome)?,
         Outcome::Agreed { pair, flags } => {
             let sql = "UPDATE pair SET flags = ?2, keywords = ?3, tombstone = NULL WHERE id = ?1";
@@ -437,7 +433,6 @@ fn record_upload(
         } if paired(file)? => unlisted::unlist(db, key, (file, *uid), (*above, *tries)),
         Outcome::Listed(file) => unlisted::list(db, key, file),
         Outcome::Corrected(file) => unlisted::correct(db, key, file),
-        Outcome::Unkept { uid, flags } => unlisted::keep_not(db, key, (*uid, flags)),
         Outcome::Called { uid, file, name } if paired(file)? => {
             unlisted::name(db, key, (*uid, *name))
         }

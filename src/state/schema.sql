@@ -75,8 +75,6 @@ CREATE TABLE pair (
     -- another content and this Message-ID is what the server made of it. NULL: we did not, or it
     -- has none.
     sent      INTEGER,
-    -- The flags that the server does not keep of this message, separated by spaces. NULL: none.
-    unkept    TEXT,
     UNIQUE (mailbox, uid),
     UNIQUE (mailbox, file)
 ) STRICT;
@@ -86,7 +84,6 @@ CREATE INDEX pair_kin ON pair (kin) WHERE kin IS NOT NULL;
 CREATE INDEX pair_size ON pair (size);
 CREATE INDEX pair_unproven ON pair (mailbox) WHERE unproven = 1;
 CREATE INDEX pair_tombstone ON pair (mailbox) WHERE tombstone IS NOT NULL;
-CREATE INDEX pair_unkept ON pair (mailbox) WHERE unkept IS NOT NULL;
 
 -- What the names of downloaded files have in common.
 CREATE TABLE origin (

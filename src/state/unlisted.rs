@@ -1,9 +1,8 @@
 //! Uploads that the server said it stored, until a listing of their mailbox shows them, and what it
 //! made of them.
 
-use super::base::{flags_text, parse_flags};
 use super::{State, StateError, doing};
-use crate::model::{Flags, MailboxKey, MaildirId, PairId, Uid};
+use crate::model::{MailboxKey, MaildirId, PairId, Uid};
 use rusqlite::{OptionalExtension, Row, params};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -79,20 +78,6 @@ impl State {
         rows.and_then(Iterator::collect).map_err(what)
     }
 
-    /// The flags that the server does not keep, by message.
-    pub fn unkept(&self, key: MailboxKey) -> Result<BTreeMap<Uid, Flags>, StateError> {
-        let what = doing("read which flags are not kept");
-        let sql = "SELECT uid, unkept FROM pair INDEXED BY pair_unkept
-                   WHERE mailbox = ?1 AND unkept IS NOT NULL";
-        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
-        let read = |row: &Row<'_>| {
-            let uid = Uid::new(row.get(0)?).ok_or(rusqlite::Error::InvalidQuery)?;
-            Ok((uid, parse_flags(row.get_ref(1)?.as_str()?)))
-        };
-        let rows = query.query_map([key.0], read);
-        rows.and_then(Iterator::collect).map_err(what)
-    }
-
     /// A number made of the Message-ID of the message of a pair, if it was uploaded.
     pub fn sent_as(&self, pair: PairId) -> Result<Option<i64>, StateError> {
         let what = doing("read what a message was called");
@@ -117,11 +102,11 @@ impl State {
     }
 }
 
-pub(super) use record::{correct, keep_not, list, name, unlist};
+pub(super) use record::{correct, list, name, unlist};
 
 /// What becomes of them, as parts of the transaction that records outcomes.
 mod record {
-    use super::{Flags, MailboxKey, MaildirId, Uid, flags_text, params};
+    use super::{MailboxKey, MaildirId, Uid, params};
     use rusqlite::Connection;
 
     type Done = Result<(), rusqlite::Error>;
@@ -150,17 +135,6 @@ mod record {
     pub(in super::super) fn correct(db: &Connection, key: MailboxKey, file: &MaildirId) -> Done {
         let sql = "UPDATE upload SET phase = 3 WHERE mailbox = ?1 AND file = ?2 AND phase = 2";
         let values = params![key.0, file.as_bytes()];
-        db.prepare_cached(sql)?.execute(values).map(drop)
-    }
-
-    /// The server does not keep these flags of it.
-    pub(in super::super) fn keep_not(
-        db: &Connection,
-        key: MailboxKey,
-        (uid, flags): (Uid, &Flags),
-    ) -> Done {
-        let sql = "UPDATE pair SET unkept = ?3 WHERE mailbox = ?1 AND uid = ?2";
-        let values = params![key.0, uid.get(), flags_text(flags)];
         db.prepare_cached(sql)?.execute(values).map(drop)
     }
 
