@@ -13,7 +13,8 @@
 //! 2. [`store`]: what a side must be able to do; [`imap`] and [`maildir`]: the two sides.
 //! 3. [`state`]: what is remembered.
 //! 4. [`engine`]: one cycle of one account.
-//! 5. [`config`], [`daemon`], [`cli`]: what the user asked for, signals, and talking to people.
+//! 5. [`search`]: finding messages; nothing of a sync depends on it.
+//! 6. [`config`], [`daemon`], [`cli`]: what the user asked for, signals, and talking to people.
 
 #![warn(missing_docs)]
 #![cfg_attr(
@@ -39,6 +40,8 @@ pub mod maildir;
 pub mod state;
 
 pub mod engine;
+
+pub mod search;
 
 pub mod config;
 

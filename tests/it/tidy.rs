@@ -17,6 +17,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("maildir", &["model", "reconcile", "store"]),
     ("state", &["model", "reconcile"]),
     ("config", &["model", "reconcile"]),
+    ("search", &["model"]),
     ("engine", &["model", "reconcile", "store", "state"]),
     (
         "daemon",
