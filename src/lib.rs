@@ -15,6 +15,7 @@
 //! 4. [`engine`]: one cycle of one account.
 //! 5. [`search`]: finding messages; nothing of a sync depends on it.
 //! 6. [`config`], [`daemon`], [`cli`]: what the user asked for, signals, and talking to people.
+//! 7. [`mime`] and [`browse`]: mail as it is shown to people.
 
 #![warn(missing_docs)]
 #![cfg_attr(
@@ -46,6 +47,10 @@ pub mod search;
 pub mod config;
 
 pub mod daemon;
+
+pub mod mime;
+
+pub mod browse;
 
 pub mod cli;
 

@@ -67,6 +67,14 @@ pub enum Command {
     Undo(Undo),
     /// Show what was changed, on which side, and why
     History(History),
+    /// Show the mailboxes, here and on the server
+    Mailboxes(super::looking::Mailboxes),
+    /// List the messages of a mailbox, the newest first
+    List(super::looking::List),
+    /// Show a message, its header, or its parts
+    Show(super::looking::Show),
+    /// Print or save one part of a message
+    Part(super::looking::Part),
     /// Write a configuration from that of mbsync or OfflineIMAP
     Import(Import),
 }

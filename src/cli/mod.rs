@@ -2,8 +2,9 @@
 //!
 //! Reading order: [`arguments`], [`log`] with [`outside`] (texts in it), the commands [`sync`],
 //! [`check`], [`import`], [`adopt`], [`repair`], [`undo`], [`history`], [`watch`], [`show`]
-//! (status), [`ask`] (what is said to the watcher), and what they print with: [`progress`],
-//! [`mod@print`].
+//! (status), [`ask`] (what is said to the watcher), those that look at mail ([`looking`]:
+//! [`mailboxes`], [`list`], [`view`] (show), [`part`]), and what they print with: [`progress`],
+//! [`page`], [`columns`], [`mod@print`].
 
 mod arguments;
 
@@ -30,6 +31,20 @@ mod watch;
 mod show;
 
 mod ask;
+
+mod looking;
+
+mod mailboxes;
+
+mod list;
+
+mod view;
+
+mod part;
+
+mod page;
+
+mod columns;
 
 mod progress;
 
@@ -104,6 +119,10 @@ pub fn main() -> ExitCode {
         Command::Repair(command) => repair::run(&arguments, command),
         Command::Undo(command) => undo::run(&arguments, command),
         Command::History(command) => history::run(&arguments, command),
+        Command::Mailboxes(command) => mailboxes::run(&arguments, command),
+        Command::List(command) => list::run(&arguments, command),
+        Command::Show(command) => view::run(&arguments, command),
+        Command::Part(command) => part::run(&arguments, command),
         Command::Import(command) => import::run(&arguments, command),
     };
     match done {

@@ -76,8 +76,8 @@ pub use hooks::Facts;
 pub use keeper::{Keeper, Lines, Order};
 pub use object::json;
 pub use open::{
-    OpenError, OpenState, Writes, chosen, load, local, new_state, now, on_network, open_state,
-    remote, same_age, settle, state_path,
+    OpenError, OpenState, Writes, chosen, load, local, local_beside, new_state, now, on_network,
+    open_state, remote, same_age, settle, state_path,
 };
 pub use protocol::{Answer, AskError, Request, ask};
 pub use pulse::Pulse;

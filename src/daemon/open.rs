@@ -324,6 +324,19 @@ pub fn local(account: &config::Account, claim: Claim, owner: Owner) -> MaildirSt
     MaildirStore::new(&account.maildir, layout(account), claim).owned_by(owner)
 }
 
+/// The Maildir of an account, to be looked at beside those who write it.
+pub fn local_beside(
+    state_dir: &Path,
+    account: &config::Account,
+    state: Option<&State>,
+) -> Result<MaildirStore> {
+    let claim = match state {
+        Some(state) => claim_of(state)?,
+        None => Claim::First(String::new()),
+    };
+    Ok(local(account, claim, owner(state_dir, account)))
+}
+
 /// The lock in an account's Maildir. `beside`: another process has the state open, and only
 /// reading is meant.
 pub fn lock_maildir(

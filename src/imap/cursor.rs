@@ -111,7 +111,7 @@ mod tests {
                 uid_next: Some(uid_next),
                 uid_validity: Some(uid_validity),
                 highest_modseq: Some(4),
-                mailbox_id: None,
+                ..MailboxStatus::default()
             })
         };
         assert_eq!(grown(7, 12, 7), Some(12));

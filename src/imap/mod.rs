@@ -6,7 +6,8 @@
 //! [`answer`], [`allowance`], [`learned`], [`patience`]), [`listen`] (what the server says by
 //! itself), then the store: [`store`], [`call`], [`tier`], [`cursor`], [`list`], [`look`],
 //! [`read`], [`mod@write`], [`leave`], [`ours`], [`unseen`], [`delete`], [`append`], [`kin`],
-//! [`transfer`], [`serve`]. Beside them [`names`], [`uid_set`], [`date`].
+//! [`transfer`], [`serve`]. Beside them [`names`], [`uid_set`], [`date`]. For people who look
+//! at mail: [`folders`], and [`reader`] with [`meter`] and [`structure`].
 
 mod road;
 
@@ -85,6 +86,14 @@ mod uid_set;
 
 mod date;
 
+mod folders;
+
+mod meter;
+
+mod structure;
+
+mod reader;
+
 #[cfg(test)]
 #[path = "played_tests.rs"]
 mod played;
@@ -93,8 +102,10 @@ mod played;
 pub mod claims;
 
 pub use connect::{Auth, Compress, Plaintext, Secret, Server, TELLTALES, TlsMode, Window};
+pub use folders::{Census, Folder, Visit};
 pub use learned::{Learned, Trait};
 pub use listen::{Ear, Heard, Listener, Standing};
+pub use reader::{Envelope, Examined, Items, Range, ReadError, Reader};
 pub use road::{Dial, Road};
 pub use store::{Access, Beside, ImapStore, Settings};
 pub use tier::Tier;

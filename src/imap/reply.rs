@@ -109,6 +109,10 @@ pub struct MailboxStatus {
     pub name: Vec<u8>,
     /// MESSAGES.
     pub messages: Option<u64>,
+    /// UNSEEN.
+    pub unseen: Option<u64>,
+    /// SIZE (RFC 8438).
+    pub size: Option<u64>,
     /// UIDNEXT.
     pub uid_next: Option<u64>,
     /// UIDVALIDITY.
@@ -233,6 +237,8 @@ fn status(values: Vec<Value>) -> Option<Reply> {
         };
         match upper(item).as_str() {
             "MESSAGES" => status.messages = value.number(),
+            "UNSEEN" => status.unseen = value.number(),
+            "SIZE" => status.size = value.number(),
             "UIDNEXT" => status.uid_next = value.number(),
             "UIDVALIDITY" => status.uid_validity = value.number(),
             "HIGHESTMODSEQ" => status.highest_modseq = value.number(),

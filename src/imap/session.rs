@@ -8,12 +8,13 @@ use super::append::Posted;
 use super::call::Entered;
 use super::command::Command;
 use super::connect::{Server, Window, clean, connect};
+use super::hush::Hush;
 use super::learned::{Learned, Trait};
 use super::names::Naming;
 use super::opened::Selected;
 use super::patience::patience;
 use super::reply::{Completion, Earlier, Reply, Status, parse};
-use super::wire::{NoTap, Tap, Wire};
+use super::wire::{NoTap, Stream, Tap, Wire};
 use crate::store::StoreError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -67,6 +68,9 @@ pub struct Session {
 
 /// What the caller will ask of a new session.
 pub type First = fn(&Session) -> Result<Vec<Command>, StoreError>;
+
+/// A connection that is handed on: as [`Session::into_stream`] says.
+pub type Entry = (Box<dyn Stream>, String, Duration, Hush);
 
 /// What came before the end of a command.
 pub type Answer = (Vec<Reply>, Completion);
@@ -502,6 +506,18 @@ impl Session {
             .map(|_| Reply::Other);
         while sent.is_ok() {
             sent = self.next(&mut NoTap).await;
+        }
+    }
+
+    /// The connection, with the name of the server, how long it is waited for, and what is masked;
+    /// an error while an answer is under way.
+    pub fn into_stream(self) -> Result<Entry, StoreError> {
+        let idle = self.is_idle() && self.posted.open() == 0;
+        match idle.then(|| self.wire.into_stream()).flatten() {
+            Some(entry) => Ok(entry),
+            None => Err(StoreError::Retry(
+                "the server goes on after its answer".into(),
+            )),
         }
     }
 

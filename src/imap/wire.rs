@@ -123,6 +123,12 @@ impl Wire {
         Wire { hush, ..self }
     }
 
+    /// The connection, with what else is known of it; `None`: something came that nobody has read.
+    pub fn into_stream(self) -> Option<(Box<dyn Stream>, String, Duration, Hush)> {
+        let empty = self.incoming.is_empty() && self.outgoing.is_empty();
+        empty.then_some((self.stream, self.peer, self.timeout, self.hush))
+    }
+
     /// What is to be masked in what the server says.
     pub fn hush(&self) -> &Hush {
         &self.hush

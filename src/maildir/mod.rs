@@ -9,7 +9,8 @@
 //! [`quarantine`] (deleted bytes), [`store`] (all of it as a store; with [`list`], [`look`],
 //! [`read`], [`change`], [`make`],
 //! [`long_names`], [`durable`], [`transfer`], [`rename`], [`keep`], [`kept`] and
-//! [`cursor`]), [`watch`] (being woken by what other programs do).
+//! [`cursor`]), [`watch`] (being woken by what other programs do), [`glance`] (mail as it is shown
+//! to people).
 //!
 //! The `maildir` crate is not used to read or write mail (decision 0005); `inspect` lets it count
 //! messages as an independent reader.
@@ -76,10 +77,13 @@ mod watch;
 
 mod inspect;
 
+mod glance;
+
 #[cfg(any(test, fuzzing))]
 pub mod claims;
 
 pub use disk::{About, Create, Disk, Input, Kind, Output, Space};
+pub use glance::{Beginning, Counted, Glance, beginning, pieces};
 pub use inspect::independent_count;
 pub use kept::Kept;
 pub use kernel::Kernel;

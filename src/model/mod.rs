@@ -35,6 +35,8 @@ pub mod recorded;
 
 pub mod text;
 
+pub mod part;
+
 pub use bare::Bare;
 pub use base::{Aside, AsideReason, MailboxBase, Outline, Pair, last, span};
 pub use content::{Canonical, ContentHash, Excerpt, Fingerprint, Lenient};
@@ -43,6 +45,7 @@ pub use id::{AnyId, Id, MaildirId, ModSeq, Origin, PairId, Timestamp, Uid, UidVa
 pub use kin::{Heading, Kin};
 pub use letters::Letters;
 pub use mailbox::{MailboxKey, MailboxName};
+pub use part::Part;
 pub use recorded::{Recorded, Struck, Unlike};
 pub use scope::Scope;
 pub use side::Side;

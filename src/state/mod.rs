@@ -1,7 +1,8 @@
 //! Remembers the base: what both sides of an account last agreed on, in one SQLite database.
 //!
 //! Reading order: [`migrate`] (the schema and how a database gets to it), [`base`] (mailboxes,
-//! pairs, cursors), [`sketch`] (those in short), [`mailboxes`] (how they come and go), [`names`]
+//! pairs, cursors), [`sketch`] (those in short), [`seats`]
+//! (UIDs by file), [`mailboxes`] (how they come and go), [`names`]
 //! (of files, in fewer bytes), [`homes`] (names of mailboxes), [`outcome`] (how pairs change),
 //! [`left`] (where the sides were left), [`kindred`] (the same message elsewhere), [`keywords`]
 //! (that the server refused), [`lettered`] (files of which the letters were read), [`proof`]
@@ -20,6 +21,8 @@ mod migrate;
 mod base;
 
 mod sketch;
+
+mod seats;
 
 mod mailboxes;
 

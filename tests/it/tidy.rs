@@ -32,6 +32,21 @@ const ROOMS: &[(&str, &[&str])] = &[
             "engine",
         ],
     ),
+    ("mime", &["model"]),
+    (
+        "browse",
+        &[
+            "model",
+            "reconcile",
+            "store",
+            "imap",
+            "maildir",
+            "state",
+            "config",
+            "daemon",
+            "mime",
+        ],
+    ),
     (
         "cli",
         &[
@@ -44,6 +59,8 @@ const ROOMS: &[(&str, &[&str])] = &[
             "config",
             "engine",
             "daemon",
+            "mime",
+            "browse",
         ],
     ),
 ];
@@ -62,6 +79,8 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("signal_hook", &["daemon"]),
     ("sd_notify", &["daemon"]),
     ("zbus::", &["daemon"]),
+    ("mail_parser", &["mime"]),
+    ("unicode_width", &["cli"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),
     ("anyhow", &["cli"]),

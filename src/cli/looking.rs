@@ -1,0 +1,109 @@
+//! Arguments of the commands that look at mail.
+
+use crate::browse::Sides;
+use clap::{ArgGroup, Args};
+use std::path::PathBuf;
+
+/// Which sides are asked.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("sides").args(["server", "local"])))]
+pub struct Asked {
+    /// Ask only the server
+    #[arg(long)]
+    pub server: bool,
+    /// Look only at what is here
+    #[arg(long)]
+    pub local: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Do not use a pager on a terminal
+    #[arg(long)]
+    pub no_pager: bool,
+}
+
+impl Asked {
+    /// The sides that are asked.
+    pub fn sides(&self) -> Sides {
+        match (self.server, self.local) {
+            (true, _) => Sides::There,
+            (false, true) => Sides::Here,
+            (false, false) => Sides::Both,
+        }
+    }
+}
+
+/// `mailboxes`
+#[derive(Debug, Args)]
+pub struct Mailboxes {
+    /// Accounts [default: all]
+    #[arg(value_name = "ACCOUNT")]
+    pub accounts: Vec<String>,
+    /// How to look
+    #[command(flatten)]
+    pub asked: Asked,
+}
+
+/// `list`
+#[derive(Debug, Args)]
+pub struct List {
+    /// The mailbox, as `mailboxes` prints it: INBOX, or ACCOUNT/INBOX
+    #[arg(value_name = "MAILBOX")]
+    pub mailbox: String,
+    /// The account, where there are several
+    #[arg(long, value_name = "ACCOUNT")]
+    pub account: Option<String>,
+    /// Only messages that arrived since then: 2026-11-23, "2026-11-23 14:00", or so long ago: 2h
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Only unread messages
+    #[arg(long)]
+    pub unread: bool,
+    /// Only the newest so many
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
+    /// How to look
+    #[command(flatten)]
+    pub asked: Asked,
+}
+
+/// `show`
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("what").args(["headers", "structure", "raw"])))]
+pub struct Show {
+    /// The message: an id that `list` prints, or a file
+    #[arg(value_name = "MESSAGE")]
+    pub message: String,
+    /// Print its header
+    #[arg(long)]
+    pub headers: bool,
+    /// Print its parts, with the numbers that `part` takes
+    #[arg(long)]
+    pub structure: bool,
+    /// Print all of it as it is
+    #[arg(long, conflicts_with = "json")]
+    pub raw: bool,
+    /// How to look
+    #[command(flatten)]
+    pub asked: Asked,
+}
+
+/// `part`
+#[derive(Debug, Args)]
+pub struct Part {
+    /// The message: an id that `list` prints, or a file
+    #[arg(value_name = "MESSAGE")]
+    pub message: String,
+    /// The number of the part, or its file name, as `show --structure` prints them
+    #[arg(value_name = "PART")]
+    pub part: String,
+    /// Save it there instead of printing it; in a directory, or without a name, under its own name
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = ".")]
+    pub save: Option<PathBuf>,
+    /// Overwrite the file
+    #[arg(long, requires = "save")]
+    pub force: bool,
+    /// How to look
+    #[command(flatten)]
+    pub asked: Asked,
+}

@@ -1,0 +1,141 @@
+//! Mail as a person who looks at it sees it, while others write it: no lock is taken, nothing is
+//! written, and a file that goes meanwhile is none.
+
+use super::change::failed;
+use super::disk::{Disk, Input, Kind};
+use super::file_name;
+use super::kernel::Kernel;
+use super::keywords::Keywords;
+use super::scan::{Sub, info, pass_over};
+use super::store::MaildirStore;
+use crate::model::{Flags, MaildirId, SystemFlag, Timestamp};
+use crate::store::{Depth, StoreError};
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+/// Passes over a directory in which others rename, before the last one is taken for what there is.
+const PASSES: usize = 5;
+/// A number at the beginning of a name is a time only from here (2001) on, s since 1970.
+const FIRST: i64 = 1_000_000_000;
+
+/// A file in a mailbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Glance {
+    /// Its base name.
+    pub id: MaildirId,
+    /// Where it lies.
+    pub path: PathBuf,
+    /// Its flags, as its name tells them.
+    pub flags: Flags,
+}
+
+impl Glance {
+    /// When the message arrived: what its name says, else its mtime; `None`: it is gone.
+    pub fn arrived(&self) -> Option<Timestamp> {
+        let digits = self.id.as_bytes().split(|byte| *byte == b'.').next();
+        let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
+        let seconds = digits.and_then(|digits| digits.parse().ok());
+        let named = seconds.filter(|seconds| (FIRST..FIRST * 10).contains(seconds));
+        let touched = || {
+            Kernel
+                .about(&self.path)
+                .ok()
+                .map(|about| about.modified_seconds())
+        };
+        named.or_else(touched).map(Timestamp)
+    }
+}
+
+/// What a mailbox holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Messages.
+    pub messages: u64,
+    /// Of these, without `\Seen`.
+    pub unread: u64,
+    /// Bytes on disk.
+    pub bytes: u64,
+}
+
+/// The first bytes of a file.
+#[derive(Clone, Debug)]
+pub struct Beginning {
+    /// The bytes.
+    pub bytes: Vec<u8>,
+    /// Bytes of the whole file.
+    pub size: u64,
+}
+
+/// Reads so many bytes of a message, at the most. Links and odd files are not opened.
+pub fn beginning(path: &Path, most: usize) -> io::Result<Beginning> {
+    let file = Kernel.open(path)?;
+    let size = Input::about(&*file)?.size;
+    let room = usize::try_from(size).unwrap_or(most).min(most);
+    let mut bytes = Vec::with_capacity(room);
+    file.take(most as u64).read_to_end(&mut bytes)?;
+    Ok(Beginning { bytes, size })
+}
+
+/// Gives all bytes of a message, one piece after another. Links and odd files are not opened.
+pub fn pieces<E: From<io::Error>>(
+    path: &Path,
+    give: &mut dyn FnMut(&[u8]) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut file = Kernel.open(path)?;
+    let mut piece = vec![0; 64 << 10];
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(()),
+            count => give(piece.get(..count).unwrap_or_default())?,
+        }
+    }
+}
+
+impl MaildirStore {
+    /// The files of the mailbox in this directory.
+    pub fn glances(&self, mailbox: &Path) -> Result<Vec<Glance>, StoreError> {
+        let fail = |error: io::Error| failed(mailbox, &error);
+        let keywords = Keywords::load(&*self.disk, mailbox).map_err(fail)?;
+        let mut found = BTreeMap::new();
+        for _ in 0..PASSES {
+            found.clear();
+            let mut note = |sub: Sub, (base, suffix): (&[u8], &[u8]), kind, _| {
+                if kind == Kind::File {
+                    let name = [base, suffix].concat();
+                    let path = super::layout::join(&mailbox.join(sub.name()), &name);
+                    let flags = file_name::flags(info(suffix), |letter| keywords.name(letter));
+                    found.insert(MaildirId::new(base), (path, flags));
+                }
+            };
+            let pass = pass_over(&*self.disk, mailbox, Depth::Changes, &mut note);
+            if pass.map_err(fail)?.undisturbed {
+                break;
+            }
+        }
+        let glance = |(id, (path, flags))| Glance { id, path, flags };
+        Ok(found.into_iter().map(glance).collect())
+    }
+
+    /// What the mailbox in this directory holds.
+    pub fn counted(&self, mailbox: &Path) -> Result<Counted, StoreError> {
+        let fail = |error: io::Error| failed(mailbox, &error);
+        let mut counted = Counted::default();
+        for _ in 0..PASSES {
+            counted = Counted::default();
+            let mut note = |_: Sub, (_, suffix): (&[u8], &[u8]), kind, weight: Option<_>| {
+                if kind == Kind::File {
+                    let flags = file_name::flags(info(suffix), |_| None);
+                    counted.messages += 1;
+                    counted.unread += u64::from(!flags.has(SystemFlag::Seen));
+                    counted.bytes += weight.map_or(0, |weight: crate::model::Weight| weight.size);
+                }
+            };
+            let pass = pass_over(&*self.disk, mailbox, Depth::Everything, &mut note);
+            if pass.map_err(fail)?.undisturbed {
+                break;
+            }
+        }
+        Ok(counted)
+    }
+}
