@@ -265,7 +265,7 @@ fn burst(home: &Home, watcher: &Watcher<'_>, cur: &Path) -> bool {
     }
     let renamed = began.elapsed();
     watcher.wait("all are there", |test| {
-        test["changes"].as_u64() >= Some(changes + 1000) && test["state"] == "in-step"
+        test["changes"].as_u64() >= Some(changes + 1000) && test["state"] == "synced"
     });
     let took = began.elapsed();
     quiet(watcher);
@@ -312,7 +312,7 @@ fn idle(mails: usize) -> bool {
     let watcher = Watcher::start(&home, home.mailtide());
     let began = Instant::now();
     for name in ["test", "u2", "u3"] {
-        let in_step = || watcher.account(name)["state"] == "in-step";
+        let in_step = || watcher.account(name)["state"] == "synced";
         while !in_step() {
             assert!(
                 began.elapsed() < Duration::from_secs(600),
@@ -342,7 +342,7 @@ fn idle(mails: usize) -> bool {
     drop(watcher);
     let watcher = Watcher::start(&home, home.mailtide());
     for name in ["test", "u2", "u3"] {
-        wait_for("in step", || watcher.account(name)["state"] == "in-step");
+        wait_for("in step", || watcher.account(name)["state"] == "synced");
     }
     quiet(&watcher);
     let again = field(&watcher, "VmRSS");

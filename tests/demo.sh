@@ -90,7 +90,7 @@ echo
 echo "== mailtide watch: from now on by itself"
 "$bin/mailtide" --config "$work/config.toml" --log-format json -v watch 2>"$work/log" &
 watcher=$!
-in_step() { mailtide status | grep -q '^demo: in step ('; }
+in_step() { mailtide status | grep -q '^demo: synced ('; }
 now() { date +%s%3N; }
 # Looks until the command succeeds; answers with the milliseconds since it was asked.
 until_it() {

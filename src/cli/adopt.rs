@@ -33,18 +33,19 @@ pub fn run(arguments: &Arguments, command: &Adopt) -> Result<u8> {
         });
         let Some(needed) = needed? else {
             say(&format!(
-                "there is nothing to take over: {maildir} is no other account's"
+                "nothing to adopt: {maildir} does not belong to another account"
             ));
             continue;
         };
         say(&needed.why);
-        say("if this account takes it over, the next sync matches all messages anew:");
+        say("after the adoption the next sync matches all messages again:");
         let preview = daemon::preview(keyring.clone(), &state_dir, &stop);
         let flows = runtime.block_on(preview)?;
         for (mailbox, flows) in &flows {
             say(&format!("mailbox {mailbox}: {}", flow(flows)));
         }
-        let sum = |count: fn(&daemon::Flow) -> usize| flows.values().map(count).sum::<usize>();
+        let sum =
+            |count: fn(&daemon::MailboxFlow) -> usize| flows.values().map(count).sum::<usize>();
         let (up, down, both) = (sum(|f| f.up), sum(|f| f.down), sum(|f| f.both));
         say(&format!(
             "in all {up} messages would go up to the server, {down} would come down, {both} are \
@@ -52,13 +53,13 @@ pub fn run(arguments: &Arguments, command: &Adopt) -> Result<u8> {
         ));
         if !command.yes && !confirmed()? {
             say(&format!(
-                "nothing was changed; do it with: mailtide adopt {name} --yes"
+                "nothing was changed; to apply: mailtide adopt {name} --yes"
             ));
             continue;
         }
         daemon::adopt(keyring, &state_dir)?;
         say(&format!(
-            "{maildir} is this account's now; next: mailtide sync {name}"
+            "{maildir} now belongs to this account; next: mailtide sync {name}"
         ));
     }
     Ok(status::OK)

@@ -3,69 +3,69 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
-/// Keeps IMAP accounts and local Maildirs in step, in both directions.
+/// Synchronizes IMAP accounts with local Maildirs, in both directions.
 #[derive(Debug, Parser)]
 #[command(version, after_help = AFTER)]
 pub struct Arguments {
     /// The configuration file [default: ~/.config/mailtide/config.toml]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Say more; twice: say why
+    /// Print more: -v lists each change with its reason, -vv adds debug output
     #[arg(short, long, global = true, action = clap::ArgAction::Count, conflicts_with = "quiet")]
     pub verbose: u8,
-    /// Say nothing but errors
+    /// Print errors only
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// How log lines are written [default: text; to the journal under systemd]
+    /// Format of log lines [default: text; to the journal under systemd]
     #[arg(long, global = true, value_enum)]
     pub log_format: Option<LogFormat>,
-    /// What to do
+    /// The command
     #[command(subcommand)]
     pub command: Command,
 }
 
 const AFTER: &str = "\
-Exit status: 0 in step; 1 something could not be synced (the rest was); 2 usage or
-configuration; 3 a guard holds something until you decide, or the Maildir is another's; 75 the
-network or the server failed for now.";
+Exit status: 0 success; 1 some mailboxes or messages failed, the others are synced; 2 usage or
+configuration error; 3 a change waits for your approval, or the Maildir belongs to another account;
+75 the network or the server failed, retry later.";
 
-/// How log lines are written.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// For people.
+    /// Text.
     Text,
-    /// For programs: one object a line.
+    /// JSON: one object a line.
     Json,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Bring accounts in step, both directions, once
+    /// Synchronize accounts once, in both directions
     Sync(Sync),
-    /// Keep accounts in step for ever: a service
+    /// Run as a service that synchronizes accounts as they change
     Watch(Watch),
-    /// Show how accounts are doing
+    /// Show the status of accounts
     Status(Status),
-    /// Have the watcher look everywhere now, with secrets taken anew
+    /// Make the running watcher sync all mailboxes now and re-read credentials
     Poke(Named),
-    /// Have the watcher leave accounts alone
+    /// Make the running watcher stop syncing accounts until `resume`
     Pause(Named),
-    /// Have it go on
+    /// Resume paused accounts
     Resume(Named),
-    /// Look at configuration, TLS, login, server, mailboxes and Maildir; change nothing
+    /// Check configuration, TLS, login, server, mailboxes and Maildir; change nothing
     Check(Check),
-    /// Let a held part of a plan run once
+    /// Execute a held change once
     Approve(Decide),
-    /// Have what led to a held part of a plan undone: what is gone is brought back
+    /// Discard a held deletion and restore the missing messages on the other side
     Reject(Decide),
-    /// Take over a Maildir that belongs to another account or state database; shown first
+    /// Take over a Maildir of another account or state database; prints the changes first
     Adopt(Adopt),
-    /// Check what is remembered, forget what does not hold, and sync
+    /// Verify the state database, drop wrong entries, sync
     Repair(Repair),
-    /// Bring back what a run deleted on either side, and the flags it changed; shown first
+    /// Restore the messages that a run deleted and the flags it changed; --yes applies it
     Undo(Undo),
-    /// Show what was changed, on which side, and why
+    /// List the changes of past runs with side and reason
     History(History),
     /// Show the mailboxes, here and on the server
     Mailboxes(super::looking::Mailboxes),
@@ -75,7 +75,7 @@ pub enum Command {
     Show(super::looking::Show),
     /// Print or save one part of a message
     Part(super::looking::Part),
-    /// Write a configuration from that of mbsync or OfflineIMAP
+    /// Convert the configuration of mbsync or OfflineIMAP
     Import(Import),
 }
 
@@ -88,10 +88,10 @@ pub struct Sync {
     /// Only mailboxes that match (`*` anything, `%` anything but `/`); may be given several times
     #[arg(long, value_name = "PATTERN")]
     pub mailbox: Vec<String>,
-    /// Compare every mailbox message by message, even where nothing seems to have changed
+    /// Compare every mailbox message by message, even without a reported change
     #[arg(long)]
     pub full: bool,
-    /// Show what would be done, and write nothing anywhere
+    /// Print the plan, write nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Print one JSON object as the last line
@@ -140,7 +140,7 @@ pub struct Named {
 /// `approve` and `reject`
 #[derive(Debug, Args)]
 pub struct Decide {
-    /// The id that sync and status show with what is held
+    /// The id of the held change, as sync and status print it
     #[arg(value_name = "ID")]
     pub id: String,
 }
@@ -148,10 +148,10 @@ pub struct Decide {
 /// `adopt`
 #[derive(Debug, Args)]
 pub struct Adopt {
-    /// The account whose `maildir` it is to be
+    /// The account that takes over its `maildir`
     #[arg(value_name = "ACCOUNT")]
     pub account: String,
-    /// Do it without a question; without this and without a terminal it is only shown
+    /// Apply without a question; without this and without a terminal, only print
     #[arg(long)]
     pub yes: bool,
 }
@@ -162,7 +162,7 @@ pub struct Repair {
     /// Accounts [default: all]
     #[arg(value_name = "ACCOUNT")]
     pub accounts: Vec<String>,
-    /// Forget everything, and match all messages anew by their content
+    /// Rebuild the state database from both sides (no message is deleted)
     #[arg(long)]
     pub rebuild: bool,
 }
@@ -173,23 +173,23 @@ pub struct Undo {
     /// Accounts [default: all]
     #[arg(value_name = "ACCOUNT")]
     pub accounts: Vec<String>,
-    /// The run with this number [default: the last that deleted something or changed flags, there
-    /// where --mailbox and --message say]
+    /// The run with this number [default: the last run with a deletion or flag change that
+    /// --mailbox and --message select]
     #[arg(long, value_name = "ID", conflicts_with = "since")]
     pub run: Option<i64>,
-    /// All runs since then: 2026-11-23, "2026-11-23 14:00", or so long ago: 2h
+    /// All runs since a date, a time, or an age: 2026-11-23, "2026-11-23 14:00", 2h
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
     /// Only in mailboxes that match (`*` anything, `%` all but `/`); may be given several times
     #[arg(long, value_name = "PATTERN")]
     pub mailbox: Vec<String>,
-    /// Only this message: its UID or the name of its file, as `history` shows it
+    /// Only this message: its UID or file name as `history` prints it
     #[arg(long, value_name = "MESSAGE")]
     pub message: Option<String>,
     /// Only list the last runs
     #[arg(long, conflicts_with_all = ["since", "run", "yes", "mailbox", "message"])]
     pub list: bool,
-    /// Do it, and sync; without this it is only shown
+    /// Apply and sync; without this, only print
     #[arg(long)]
     pub yes: bool,
     /// Print one JSON object for each account
@@ -206,10 +206,10 @@ pub struct History {
     /// Only mailboxes that match (`*` anything, `%` anything but `/`); may be given several times
     #[arg(long, value_name = "PATTERN")]
     pub mailbox: Vec<String>,
-    /// Only since then: 2026-11-23, "2026-11-23 14:00", or so long ago: 2h
+    /// Only since a date, a time, or an age: 2026-11-23, "2026-11-23 14:00", 2h
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
-    /// The last so many changes of each account
+    /// Number of changes of each account, the last ones
     #[arg(short = 'n', long, value_name = "N", default_value_t = 50,
           value_parser = clap::value_parser!(u32).range(1..))]
     pub last: u32,
@@ -221,18 +221,18 @@ pub struct History {
 /// `import`
 #[derive(Debug, Args)]
 pub struct Import {
-    /// Whose
+    /// Program to import from
     #[arg(value_enum)]
     pub program: Program,
-    /// The file [default: where that program looks for it]
+    /// Its configuration file [default: the default path of that program]
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
-    /// Print it instead of writing the configuration file
+    /// Print the configuration instead of writing it
     #[arg(long)]
     pub print: bool,
 }
 
-/// Whose configuration.
+/// A program whose configuration can be converted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Program {
     /// mbsync's

@@ -29,12 +29,12 @@ pub fn tell(
     Ok(status::OK)
 }
 
-/// What the user says of something held.
+/// The user's verdict on a held change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Word {
-    /// It may run.
+    /// Execute it.
     Yes,
-    /// It shall not.
+    /// Discard it.
     No,
 }
 
@@ -53,8 +53,10 @@ pub fn decide(arguments: &Arguments, command: &Decide, word: Word) -> Result<u8>
         Ok(answer) => {
             let account = answer.account.unwrap_or_default();
             match word {
-                Word::Yes => say(format!("{account}: {} runs now", command.id)),
-                Word::No => say(format!("{account}: what is gone is brought back now")),
+                Word::Yes => say(format!("{account}: approved {}; applied now", command.id)),
+                Word::No => say(format!(
+                    "{account}: the missing messages are being restored"
+                )),
             }
             Ok(status::OK)
         }
@@ -84,11 +86,13 @@ fn alone(config: &Config, id: &str, word: Word) -> Result<u8> {
         if done {
             match word {
                 Word::Yes => say(format!(
-                    "{name}: {id} may run ({}); the next sync carries it out, if it is still the \
-                     very same",
+                    "{name}: approved {id} ({}); applied at the next sync unless the change \
+                     differs by then",
                     what.unwrap_or_default()
                 )),
-                Word::No => say(format!("{name}: the next sync brings back what is gone")),
+                Word::No => say(format!(
+                    "{name}: the next sync restores the missing messages"
+                )),
             }
             return Ok(status::OK);
         }
@@ -96,8 +100,8 @@ fn alone(config: &Config, id: &str, word: Word) -> Result<u8> {
         known.extend(held.map(|held| format!("{name} {}", held.id)));
     }
     let held = match known.is_empty() {
-        true => "nothing is held".to_owned(),
-        false => format!("held are: {}", known.join(", ")),
+        true => "there are no held changes".to_owned(),
+        false => format!("current ids: {}", known.join(", ")),
     };
-    bail!("nothing of the id {id} is held; {held}")
+    bail!("no held change with id {id}; {held}")
 }

@@ -3,7 +3,7 @@
 use super::arguments::{Arguments, Check};
 use super::{print, status};
 use crate::config;
-use crate::daemon::{self, Errand, Flow, Keyring, Opened, Writes};
+use crate::daemon::{self, CycleRequest, Keyring, MailboxFlow, Opened, Writes};
 use crate::engine::{Report, Silent, Stop};
 use crate::imap::Tier;
 use crate::maildir::{MaildirStore, independent_count};
@@ -138,12 +138,12 @@ fn lacks(capabilities: &BTreeSet<String>) -> Vec<String> {
 }
 
 async fn dry_run(opened: &mut Opened) -> Result<Report> {
-    let errand = Errand {
+    let errand = CycleRequest {
         dry_run: true,
-        ..Errand::default()
+        ..CycleRequest::default()
     };
     let mut report = opened.cycle(errand, &Silent, &Stop::default()).await?;
-    opened.hang_up().await;
+    opened.disconnect().await;
     match report.halted.take() {
         Some(halted) => Err(halted.into()),
         None => Ok(report),
@@ -165,7 +165,7 @@ struct Row {
     synced: String,
     path: String,
     files: Option<usize>,
-    flow: Option<Flow>,
+    flow: Option<MailboxFlow>,
 }
 
 impl Row {
@@ -190,7 +190,7 @@ fn mapping(
     account: &config::Account,
     (here, there): (&[Listed], &[Listed]),
     local: &MaildirStore,
-    flows: &BTreeMap<MailboxName, Flow>,
+    flows: &BTreeMap<MailboxName, MailboxFlow>,
 ) -> Vec<Row> {
     let all: BTreeMap<_, _> = here
         .iter()

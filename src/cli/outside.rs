@@ -76,7 +76,7 @@ where
 }
 
 /// The value of a field.
-enum Told {
+enum RunSummary {
     Text(String),
     Written(DisplayValue<String>),
     Signed(i64),
@@ -85,28 +85,28 @@ enum Told {
     Truth(bool),
 }
 
-impl Told {
+impl RunSummary {
     fn value(&self) -> &dyn Value {
         match self {
-            Told::Text(text) => text,
-            Told::Written(text) => text,
-            Told::Signed(number) => number,
-            Told::Unsigned(number) => number,
-            Told::Real(number) => number,
-            Told::Truth(truth) => truth,
+            RunSummary::Text(text) => text,
+            RunSummary::Written(text) => text,
+            RunSummary::Signed(number) => number,
+            RunSummary::Unsigned(number) => number,
+            RunSummary::Real(number) => number,
+            RunSummary::Truth(truth) => truth,
         }
     }
 }
 
 /// The values of all fields, in their order.
-struct Shown(Vec<Option<Told>>);
+struct Shown(Vec<Option<RunSummary>>);
 
 impl Shown {
     fn of(fields: &FieldSet) -> Shown {
         Shown((0..fields.len()).map(|_| None).collect())
     }
 
-    fn set(&mut self, field: &Field, value: Told) {
+    fn set(&mut self, field: &Field, value: RunSummary) {
         if let Some(place) = self.0.get_mut(field.index()) {
             *place = Some(value);
         }
@@ -115,7 +115,7 @@ impl Shown {
     fn values(&self) -> Vec<Option<&dyn Value>> {
         self.0
             .iter()
-            .map(|told| told.as_ref().map(Told::value))
+            .map(|told| told.as_ref().map(RunSummary::value))
             .collect()
     }
 }
@@ -123,27 +123,27 @@ impl Shown {
 impl Visit for Shown {
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
         let text = printable(&format!("{value:?}"));
-        self.set(field, Told::Written(display(text)));
+        self.set(field, RunSummary::Written(display(text)));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.set(field, Told::Text(printable(value)));
+        self.set(field, RunSummary::Text(printable(value)));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.set(field, Told::Signed(value));
+        self.set(field, RunSummary::Signed(value));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.set(field, Told::Unsigned(value));
+        self.set(field, RunSummary::Unsigned(value));
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.set(field, Told::Real(value));
+        self.set(field, RunSummary::Real(value));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.set(field, Told::Truth(value));
+        self.set(field, RunSummary::Truth(value));
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is printed about a run: lines for people, an object for programs.
 
 use super::status;
-use crate::daemon::{Flow, Held, Told, Weight, count, json};
+use crate::daemon::{ErrorSeverity, HeldChange, MailboxFlow, RunSummary, count, json};
 use crate::model::printable;
 use crate::reconcile::guard::HeldKind;
 use anyhow::Result;
@@ -49,7 +49,7 @@ pub fn chain(error: &anyhow::Error) -> String {
 }
 
 /// What would go each way in a mailbox.
-pub fn flow(flow: &Flow) -> String {
+pub fn flow(flow: &MailboxFlow) -> String {
     let counts = [
         (flow.up, "would go up"),
         (flow.down, "would come down"),
@@ -62,7 +62,7 @@ pub fn flow(flow: &Flow) -> String {
     let counts = counts.into_iter().filter(|(count, _)| *count > 0);
     let counts = counts.map(|(count, what)| format!("{count} {what}"));
     let first = match flow.is_in_step() {
-        true => Some("in step".to_owned()),
+        true => Some("synced".to_owned()),
         false => flow.mailbox.as_ref().map(|what| format!("would {what}")),
     };
     first
@@ -73,13 +73,13 @@ pub fn flow(flow: &Flow) -> String {
 }
 
 /// The line that says what changed.
-pub fn summary(run: &Told) -> String {
+pub fn summary(run: &RunSummary) -> String {
     let (name, mailboxes) = (&run.account, count(run.mailboxes, "mailboxes"));
     format!("{name}: {} ({mailboxes}, {:.1} s)", run.what(), run.seconds)
 }
 
 /// Prints what went wrong.
-pub fn troubles(run: &Told) {
+pub fn troubles(run: &RunSummary) {
     for error in &run.errors {
         let place = error.mailbox.as_ref().map(|name| format!("/{name}"));
         let place = place.unwrap_or_default();
@@ -88,7 +88,7 @@ pub fn troubles(run: &Told) {
 }
 
 /// Prints what is held.
-pub fn held(run: &Told) {
+pub fn held(run: &RunSummary) {
     for held in &run.held {
         for line in held_lines(held) {
             complain(format!("{}: {line}", run.account));
@@ -97,7 +97,7 @@ pub fn held(run: &Told) {
 }
 
 /// What is held, and how to let it run.
-pub fn held_lines(held: &Held) -> Vec<String> {
+pub fn held_lines(held: &HeldChange) -> Vec<String> {
     let place = held.mailbox.as_deref().unwrap_or("several mailboxes");
     let what = format!(
         "held: {} ({}, {} on the {} side, {place})",
@@ -123,7 +123,7 @@ pub fn held_lines(held: &Held) -> Vec<String> {
 }
 
 /// The object of `--json`.
-pub fn object(runs: &[Told]) -> Value {
+pub fn object(runs: &[RunSummary]) -> Value {
     let changes: usize = runs.iter().map(|run| run.changes).sum();
     let ok = runs.iter().all(|run| run.ok);
     serde_json::json!({ "ok": ok, "changes": changes, "accounts": runs })
@@ -131,16 +131,16 @@ pub fn object(runs: &[Told]) -> Value {
 
 /// The exit status of all runs together: what the user must decide or mend comes before what may
 /// mend itself.
-pub fn exit_status(runs: &[Told]) -> u8 {
+pub fn exit_status(runs: &[RunSummary]) -> u8 {
     let errors = || runs.iter().flat_map(|run| &run.errors);
-    let has = |severity: Weight| errors().any(|error| error.severity == severity);
-    if runs.iter().any(|run| !run.held.is_empty()) || has(Weight::Guard) {
+    let has = |severity: ErrorSeverity| errors().any(|error| error.severity == severity);
+    if runs.iter().any(|run| !run.held.is_empty()) || has(ErrorSeverity::Guard) {
         status::HELD
-    } else if has(Weight::Configuration) {
+    } else if has(ErrorSeverity::Configuration) {
         status::USAGE
-    } else if has(Weight::Partial) {
+    } else if has(ErrorSeverity::Partial) {
         status::PARTIAL
-    } else if has(Weight::Temporary) {
+    } else if has(ErrorSeverity::Temporary) {
         status::TEMPORARY
     } else {
         status::OK

@@ -3,7 +3,9 @@
 use super::arguments::{Arguments, Repair};
 use super::print;
 use crate::config;
-use crate::daemon::{self, Errand, Keyring, OpenError, OpenState, Opened, Told, Writes};
+use crate::daemon::{
+    self, CycleRequest, Keyring, OpenError, OpenState, Opened, RunSummary, Writes,
+};
 use crate::engine::{Report, Silent, Stop};
 use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
@@ -28,7 +30,7 @@ pub fn run(arguments: &Arguments, command: &Repair) -> Result<u8> {
             &stop,
         );
         let report = runtime.block_on(job).or_else(unopened)?;
-        let run = Told::of(&account.name, &report, began.elapsed().as_secs_f64());
+        let run = RunSummary::of(&account.name, &report, began.elapsed().as_secs_f64());
         print::troubles(&run);
         print::held(&run);
         print::say(print::summary(&run));
@@ -50,24 +52,24 @@ async fn one(
     let notes = opened.make_ready()?;
     notes.iter().for_each(|note| say(note));
     if notes.is_empty() {
-        say("the Maildir is the one that the state knows, and as old");
+        say("the Maildir belongs to this state database, and their generations match");
     }
     if rebuild {
         opened.start_over()?;
-        say("all that was known of messages is forgotten; they are matched anew");
+        say("the state database was emptied; all messages are matched again");
     } else {
         let found = opened.verify(stop).await??;
         for note in &found.notes {
             say(note);
         }
         say(&format!(
-            "{} messages in step: {} are as they were, of {} a half is gone, {} did not belong \
-             together and are matched anew",
+            "checked {} messages: {} ok, {} missing on one side, {} mismatched (will be matched \
+             again)",
             found.pairs, found.sound, found.gone, found.forgotten
         ));
     }
-    let report = opened.cycle(Errand::default(), &Silent, stop).await?;
-    opened.hang_up().await;
+    let report = opened.cycle(CycleRequest::default(), &Silent, stop).await?;
+    opened.disconnect().await;
     Ok(report)
 }
 

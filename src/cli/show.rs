@@ -5,7 +5,7 @@ use super::arguments::{Arguments, Status as Command};
 use super::print::{held_lines, say, say_object, summary};
 use super::status;
 use crate::daemon::{
-    self, Answer, AskError, Doing, Request, Status, ask, at_rest, chosen, count, now,
+    self, AccountState, AccountStatus, Answer, AskError, Request, ask, at_rest, chosen, count, now,
 };
 use anyhow::{Result, bail};
 use serde_json::json;
@@ -29,7 +29,7 @@ pub fn run(arguments: &Arguments, command: &Command) -> Result<u8> {
     } else {
         match watcher {
             Some(pid) => say(format!("mailtide watch runs (process {pid})")),
-            None => say("no mailtide watch runs; this is what was remembered"),
+            None => say("no mailtide watch runs; from the state databases:"),
         }
         for one in &all {
             for line in lines(one, arguments.verbose > 0) {
@@ -41,22 +41,22 @@ pub fn run(arguments: &Arguments, command: &Command) -> Result<u8> {
 }
 
 /// The exit status is that of a sync that would have ended so.
-fn verdict(all: &[Status]) -> u8 {
-    let any = |wanted: &[Doing]| all.iter().any(|one| wanted.contains(&one.state));
+fn verdict(all: &[AccountStatus]) -> u8 {
+    let any = |wanted: &[AccountState]| all.iter().any(|one| wanted.contains(&one.state));
     if all.iter().any(|one| !one.held.is_empty()) {
         status::HELD
-    } else if any(&[Doing::NeedsUser]) {
+    } else if any(&[AccountState::LoginFailed]) {
         status::USAGE
-    } else if any(&[Doing::Trouble]) {
+    } else if any(&[AccountState::Partial]) {
         status::PARTIAL
-    } else if any(&[Doing::Waiting]) {
+    } else if any(&[AccountState::Waiting]) {
         status::TEMPORARY
     } else {
         status::OK
     }
 }
 
-fn lines(one: &Status, verbose: bool) -> Vec<String> {
+fn lines(one: &AccountStatus, verbose: bool) -> Vec<String> {
     let messages: usize = one.mailboxes.iter().map(|mailbox| mailbox.messages).sum();
     let mailboxes = count(one.mailboxes.len(), "mailboxes");
     let mut lines = vec![format!(
@@ -69,22 +69,22 @@ fn lines(one: &Status, verbose: bool) -> Vec<String> {
         add(reason.clone());
     }
     if let (Some(last), Some(at)) = (&one.last, one.last_at) {
-        add(format!("last cycle {}: {}", ago(at), summary(last)));
+        add(format!("last sync {}: {}", ago(at), summary(last)));
     } else if let Some(at) = one.last_at {
         add(format!("last run began {}", ago(at)));
     }
-    if one.state != Doing::NotRunning {
-        if let Some(at) = one.in_step_at {
-            add(format!("found in step {}", ago(at)));
+    if one.state != AccountState::NotRunning {
+        if let Some(at) = one.synced_at {
+            add(format!("last fully synced {}", ago(at)));
         }
         if let Some(at) = one.next_at {
-            add(format!("next look {} at the latest", ahead(at)));
+            add(format!("next scheduled sync {}", ahead(at)));
         }
         for push in &one.push {
             let how = match (push.listening, &push.trouble) {
                 (true, _) => "listening",
                 (false, Some(_)) => "not listening",
-                (false, None) => "beginning to listen",
+                (false, None) => "connecting",
             };
             let trouble = push.trouble.as_ref().map(|what| format!(": {what}"));
             add(format!(
@@ -96,11 +96,11 @@ fn lines(one: &Status, verbose: bool) -> Vec<String> {
         let tier = one.tier.as_deref().unwrap_or("not connected yet");
         let connections = count(one.connections, "connections");
         add(format!("server: {tier}, {connections}; disk: {}", one.disk));
-        let (cycles, changes) = (count(one.cycles, "cycles"), count(one.changes, "changes"));
+        let (cycles, changes) = (count(one.cycles, "syncs"), count(one.changes, "changes"));
         let (compared, drift) = (count(one.compared, "mailboxes"), one.drift);
         add(format!(
-            "{cycles}, {changes} since the start; {compared} compared message by message, drift \
-             {drift}"
+            "since start: {cycles}, {changes}; full verification: {compared}, {drift} missed \
+             changes"
         ));
     }
     for error in &one.errors {
@@ -112,7 +112,7 @@ fn lines(one: &Status, verbose: bool) -> Vec<String> {
             true => format!("{}, waiting for {:.1} s", mailbox.state, mailbox.lag),
             false => mailbox.state.clone(),
         };
-        if verbose || mailbox.state != "in-step" {
+        if verbose || mailbox.state != "synced" {
             let messages = count(mailbox.messages, "messages");
             add(format!("{}: {state}, {messages}", mailbox.name));
         }

@@ -6,8 +6,8 @@ use super::print;
 use super::progress::{Bar, Bars};
 use crate::config;
 use crate::daemon::{
-    self, AskError, Errand, Keyring, OpenError, Opened, Request, Thorough, Told, Writes, ask,
-    chosen, count, failed, stop_on_signals,
+    self, AskError, CycleRequest, Keyring, OpenError, Opened, Request, RunSummary, SyncDepth,
+    Writes, ask, chosen, count, failed, stop_on_signals,
 };
 use crate::engine::{Report, Stop};
 use crate::store::StoreError;
@@ -28,7 +28,7 @@ pub fn run(arguments: &Arguments, command: &Sync) -> Result<u8> {
         false => Bars::hidden(),
     };
     let (watched, accounts) = hand_over(&config, command, accounts)?;
-    let mut runs: Vec<Told> = std::thread::scope(|threads| {
+    let mut runs: Vec<RunSummary> = std::thread::scope(|threads| {
         let started: Vec<_> = accounts
             .iter()
             .map(|account| {
@@ -54,7 +54,7 @@ pub fn run(arguments: &Arguments, command: &Sync) -> Result<u8> {
     Ok(print::exit_status(&runs))
 }
 
-type Shared = (Vec<Told>, Vec<config::Account>);
+type Shared = (Vec<RunSummary>, Vec<config::Account>);
 
 /// Accounts that a watcher keeps are synced by it; answers with what it did, and with the accounts
 /// that are left. A dry run is our own affair: it writes nothing.
@@ -85,7 +85,7 @@ fn hand_over(
     Ok((answer.runs.unwrap_or_default(), ours))
 }
 
-fn show(arguments: &Arguments, command: &Sync, runs: &[Told]) -> Result<()> {
+fn show(arguments: &Arguments, command: &Sync, runs: &[RunSummary]) -> Result<()> {
     for run in runs {
         print::troubles(run);
         if arguments.quiet {
@@ -108,9 +108,12 @@ fn show(arguments: &Arguments, command: &Sync, runs: &[Told]) -> Result<()> {
             false => print::say(print::summary(run)),
         }
         if command.full {
-            let (compared, drift) = (count(run.compared, "mailboxes"), run.drift);
-            let what = "in which nothing seemed to have changed were compared, drift";
-            print::say(format!("{}: {compared} {what} {drift}", run.account));
+            print::say(format!(
+                "{}: verified {} without a reported change: {}",
+                run.account,
+                count(run.compared, "mailboxes"),
+                count(run.drift, "missed changes")
+            ));
         }
     }
     if command.json {
@@ -128,7 +131,7 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn run(self) -> Told {
+    fn run(self) -> RunSummary {
         let began = Instant::now();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -142,7 +145,7 @@ impl Job<'_> {
         };
         self.bar.done();
         let report = report.unwrap_or_else(|error| failed(&error));
-        Told::of(&self.account.name, &report, began.elapsed().as_secs_f64())
+        RunSummary::of(&self.account.name, &report, began.elapsed().as_secs_f64())
     }
 
     async fn cycle(&self) -> Result<Report, OpenError> {
@@ -153,23 +156,23 @@ impl Job<'_> {
         let keyring = Rc::new(Keyring::new(self.account.clone()));
         let connections = self.account.connections;
         let mut opened = Opened::new(keyring, &self.state_dir, writes, connections)?;
-        let errand = Errand {
+        let errand = CycleRequest {
             dry_run: self.command.dry_run,
             only: self.command.mailbox.clone(),
             reach: match self.command.full {
-                true => Thorough::Everything.reach(),
-                false => Thorough::Changes.reach(),
+                true => SyncDepth::Everything.reach(),
+                false => SyncDepth::Changes.reach(),
             },
         };
         let report = opened.cycle(errand, &self.bar, &self.stop).await;
-        opened.hang_up().await;
+        opened.disconnect().await;
         report
     }
 }
 
-fn crashed(account: &config::Account) -> Told {
+fn crashed(account: &config::Account) -> RunSummary {
     let what = "mailtide itself failed here; this is a defect, please report it with what it \
                 printed. What was done until then is recorded";
     let report = failed(&StoreError::Bug(what.into()).into());
-    Told::of(&account.name, &report, 0.0)
+    RunSummary::of(&account.name, &report, 0.0)
 }

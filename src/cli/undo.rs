@@ -4,8 +4,10 @@ use super::arguments::{Arguments, Undo};
 use super::print::{self, say, say_object};
 use super::status;
 use crate::config;
-use crate::daemon::undo::{Plan, Runs, Step, What, plan, taken_back};
-use crate::daemon::{self, AskError, Errand, Keyring, Opened, Request, Told, Writes, ask, count};
+use crate::daemon::undo::{RunSelection, UndoPlan, UndoSelection, UndoStep, done_text, plan};
+use crate::daemon::{
+    self, AskError, CycleRequest, Keyring, Opened, Request, RunSummary, Writes, ask, count,
+};
 use crate::engine::{Silent, Stop};
 use crate::state::RunRow;
 use anyhow::{Context, Result, bail};
@@ -13,7 +15,7 @@ use serde_json::{Value, json};
 use std::rc::Rc;
 use std::time::Instant;
 
-/// Runs the command; answers with the exit status.
+/// RunSelection the command; answers with the exit status.
 pub fn run(arguments: &Arguments, command: &Undo) -> Result<u8> {
     let config = daemon::load(arguments.config.as_deref())?;
     let accounts = daemon::chosen(&config, &command.accounts)?;
@@ -61,7 +63,7 @@ async fn one(
     let name = account.name.clone();
     let keyring = Rc::new(Keyring::new(account));
     // Beside a watcher, too: whether state and Maildir are of one age is not asked, as it may write
-    // the one and then the other just now. What is done asks.
+    // the one and then the other just now. UndoSelection is done asks.
     let state_dir = config.state_dir_of(&name);
     let mut opened = Opened::new(keyring.clone(), state_dir, Writes::None, 1)?;
     if command.list {
@@ -69,11 +71,11 @@ async fn one(
         return Ok(status::OK);
     }
     let runs = match (command.run, since) {
-        (Some(run), _) => Runs::Run(run),
-        (None, Some(at)) => Runs::Since(at),
-        (None, None) => Runs::Last,
+        (Some(run), _) => RunSelection::Run(run),
+        (None, Some(at)) => RunSelection::Since(at),
+        (None, None) => RunSelection::Last,
     };
-    let mut what = What {
+    let mut what = UndoSelection {
         runs,
         mailboxes: command.mailbox.clone(),
         message: command.message.clone(),
@@ -82,10 +84,10 @@ async fn one(
     let plan = plan(&what, &opened.state, &opened.local)?;
     drop(opened);
     if let Some(run) = plan.run {
-        // What was shown is what is done.
-        what.runs = Runs::Run(run);
+        // UndoSelection was shown is what is done.
+        what.runs = RunSelection::Run(run);
     }
-    let possible = |step: &&Step| !matches!(step, Step::Cannot { .. });
+    let possible = |step: &&UndoStep| !matches!(step, UndoStep::Cannot { .. });
     let possible = plan.steps.iter().any(|step| possible(&step));
     let told = match possible && command.yes {
         false => None,
@@ -109,10 +111,10 @@ async fn one(
             show(&name, &plan);
             say(match possible {
                 false => {
-                    format!("{name}: nothing to undo; mailtide undo --list shows what runs did")
+                    format!("{name}: nothing to undo; see mailtide undo --list")
                 }
                 true => format!(
-                    "{name}: nothing was changed; do it with: mailtide undo --yes (same arguments)"
+                    "{name}: nothing was changed; to apply: mailtide undo --yes (same arguments)"
                 ),
             });
         }
@@ -121,7 +123,7 @@ async fn one(
 }
 
 /// Prints what became of it.
-fn done(told: &Told, json: bool) {
+fn done(told: &RunSummary, json: bool) {
     print::troubles(told);
     print::held(told);
     if !json {
@@ -133,7 +135,11 @@ fn done(told: &Told, json: bool) {
 }
 
 /// An account that a watcher keeps is its affair.
-fn by_watcher(config: &config::Config, name: &str, what: &What) -> Result<Option<Told>> {
+fn by_watcher(
+    config: &config::Config,
+    name: &str,
+    what: &UndoSelection,
+) -> Result<Option<RunSummary>> {
     let watched = match ask(config, &Request::Status { accounts: vec![] }) {
         Ok(answer) => answer.accounts.unwrap_or_default(),
         Err(AskError::NotRunning(_)) => return Ok(None),
@@ -155,9 +161,9 @@ fn by_watcher(config: &config::Config, name: &str, what: &What) -> Result<Option
 async fn alone(
     config: &config::Config,
     keyring: Rc<Keyring>,
-    what: &What,
+    what: &UndoSelection,
     (stop, quiet): (&Stop, bool),
-) -> Result<Told> {
+) -> Result<RunSummary> {
     let name = keyring.account().name.clone();
     let connections = keyring.account().connections;
     let mut opened = Opened::new(
@@ -167,14 +173,18 @@ async fn alone(
         connections,
     )?;
     let began = Instant::now();
-    let count = opened.take_back(what).await?;
+    let count = opened.undo(what).await?;
     if !quiet {
         // Said before the server is asked: that may fail.
-        say(format!("{name}: {}", taken_back(count)));
+        say(format!("{name}: {}", done_text(count)));
     }
-    let report = opened.cycle(Errand::default(), &Silent, stop).await?;
-    opened.hang_up().await;
-    Ok(Told::of(&name, &report, began.elapsed().as_secs_f64()))
+    let report = opened.cycle(CycleRequest::default(), &Silent, stop).await?;
+    opened.disconnect().await;
+    Ok(RunSummary::of(
+        &name,
+        &report,
+        began.elapsed().as_secs_f64(),
+    ))
 }
 
 fn list(name: &str, runs: &[RunRow], json: bool) -> Result<()> {
@@ -224,33 +234,33 @@ fn count_of(number: i64, things: &str) -> String {
     count(usize::try_from(number).unwrap_or(0), things)
 }
 
-fn show(name: &str, plan: &Plan) {
+fn show(name: &str, plan: &UndoPlan) {
     if let Some(run) = plan.run {
         say(format!("{name}: run {run}:"));
     }
     for step in &plan.steps {
         let line = match step {
-            Step::Create { mailbox } => format!("{mailbox}: create the mailbox again"),
-            Step::PutBack { mailbox, what, .. } => format!("{mailbox}: put back {what}"),
-            Step::TakeAway { mailbox, file } => {
+            UndoStep::Create { mailbox } => format!("{mailbox}: create the mailbox again"),
+            UndoStep::PutBack { mailbox, what, .. } => format!("{mailbox}: put back {what}"),
+            UndoStep::TakeAway { mailbox, file } => {
                 format!("{mailbox}: {file}, which was put back, goes into quarantine again")
             }
-            Step::Flags {
+            UndoStep::Flags {
                 mailbox,
                 file,
                 change,
             } => format!("{mailbox}: {file}: {change}"),
-            Step::Cannot { what } => format!("cannot: {what}"),
+            UndoStep::Cannot { what } => format!("cannot: {what}"),
         };
         say(format!("{name}: {line}"));
     }
 }
 
 /// The object of `--json`.
-fn object(name: &str, plan: &Plan, told: Option<&Told>) -> Value {
-    let step = |step: &Step| match step {
-        Step::Create { mailbox } => json!({ "do": "create", "mailbox": mailbox.to_string() }),
-        Step::PutBack {
+fn object(name: &str, plan: &UndoPlan, told: Option<&RunSummary>) -> Value {
+    let step = |step: &UndoStep| match step {
+        UndoStep::Create { mailbox } => json!({ "do": "create", "mailbox": mailbox.to_string() }),
+        UndoStep::PutBack {
             mailbox,
             kept,
             what,
@@ -260,12 +270,12 @@ fn object(name: &str, plan: &Plan, told: Option<&Told>) -> Value {
             "kept": kept.path.escape_ascii().to_string(),
             "what": what,
         }),
-        Step::TakeAway { mailbox, file } => json!({
+        UndoStep::TakeAway { mailbox, file } => json!({
             "do": "take-away",
             "mailbox": mailbox.to_string(),
             "file": file.as_bytes().escape_ascii().to_string(),
         }),
-        Step::Flags {
+        UndoStep::Flags {
             mailbox,
             file,
             change,
@@ -275,7 +285,7 @@ fn object(name: &str, plan: &Plan, told: Option<&Told>) -> Value {
             "file": file.as_bytes().escape_ascii().to_string(),
             "change": change.to_string(),
         }),
-        Step::Cannot { what } => json!({ "do": "cannot", "what": what }),
+        UndoStep::Cannot { what } => json!({ "do": "cannot", "what": what }),
     };
     let steps: Vec<Value> = plan.steps.iter().map(step).collect();
     json!({

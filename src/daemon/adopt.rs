@@ -1,10 +1,10 @@
-//! Taking a Maildir over that belongs to another account or state database, on purpose: shown
-//! first, then its marker is written. All messages are matched anew, and none is deleted for it.
+//! `mailtide adopt`: takes over a Maildir of another account or state database on purpose. All
+//! messages are matched anew, and none is deleted.
 
-use super::cycle::{Errand, Opened};
-use super::flow::{Flow, flows};
-use super::open::{self, OpenError, OpenState, Writes};
-use super::secret::Keyring;
+use crate::daemon::cycle::{CycleRequest, Opened};
+use crate::daemon::flow::{MailboxFlow, flows};
+use crate::daemon::open::{self, OpenError, OpenState, Writes};
+use crate::daemon::secret::Keyring;
 use crate::engine::{Silent, Stop};
 use crate::maildir::Claim;
 use crate::model::MailboxName;
@@ -14,34 +14,34 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 
-/// Why a Maildir cannot be used as it is.
+/// The need to adopt a Maildir.
 #[derive(Clone, Debug)]
-pub struct Needed {
-    /// As a sync would say.
+pub struct AdoptionNeeded {
+    /// The text with which a sync refuses the Maildir.
     pub why: String,
 }
 
-/// Whether an account has to adopt its Maildir; `None`: a sync can use it as it is.
-pub fn needed(keyring: Rc<Keyring>, state_dir: &Path) -> Result<Option<Needed>, OpenError> {
+/// Returns the reason if the account has to adopt its Maildir first; `None`: a sync can use it.
+pub fn needed(keyring: Rc<Keyring>, state_dir: &Path) -> Result<Option<AdoptionNeeded>, OpenError> {
     let mut opened = Opened::new(keyring, state_dir, Writes::None, 1)?;
     if opened.is_beside() {
-        // It is worked with just now.
+        // Another process uses the account: report its lock.
         open::open_state(state_dir, opened.keyring.account(), Writes::Allowed)?;
     }
     match opened.make_ready() {
         Ok(_) => {}
-        Err(OpenError::Store(StoreError::Guard(why))) => return Ok(Some(Needed { why })),
+        Err(OpenError::Store(StoreError::Guard(why))) => return Ok(Some(AdoptionNeeded { why })),
         Err(error) => return Err(error),
     }
     Ok(None)
 }
 
-/// What the first sync after that would carry each way. Writes nothing.
+/// Computes what the first sync after the adoption would carry each way. Writes nothing.
 pub async fn preview(
     keyring: Rc<Keyring>,
     state_dir: &Path,
     stop: &Stop,
-) -> Result<BTreeMap<MailboxName, Flow>, OpenError> {
+) -> Result<BTreeMap<MailboxName, MailboxFlow>, OpenError> {
     let account = keyring.account().clone();
     let locked = open::open_state(state_dir, &account, Writes::None)?;
     let opened = OpenState {
@@ -50,20 +50,20 @@ pub async fn preview(
         ..locked
     };
     let mut opened = Opened::of(keyring, opened, Writes::None, account.connections);
-    let errand = Errand {
+    let request = CycleRequest {
         dry_run: true,
-        ..Errand::default()
+        ..CycleRequest::default()
     };
-    let report = opened.cycle(errand, &Silent, stop).await?;
-    opened.hang_up().await;
+    let report = opened.cycle(request, &Silent, stop).await?;
+    opened.disconnect().await;
     if let Some(halted) = report.halted {
         return Err(halted.into());
     }
     Ok(flows(&report, &opened.state)?)
 }
 
-/// Makes the Maildir this account's. The state forgets what it knew of messages first: cut
-/// anywhere, the Maildir is refused until it is adopted.
+/// Writes the marker of this account into the Maildir. The state forgets all messages first, so a
+/// run that is cut here leaves a Maildir that is refused until it is adopted.
 pub fn adopt(keyring: Rc<Keyring>, state_dir: &Path) -> Result<(), OpenError> {
     let account = keyring.account().clone();
     let locked = open::open_state(state_dir, &account, Writes::Allowed)?;

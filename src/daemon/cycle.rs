@@ -1,9 +1,9 @@
-//! An account that is open: lock, state, Maildir and server, and one cycle over them. `mailtide
-//! sync` runs one, the watcher one after another.
+//! An open account (lock, state, Maildir, server) and one cycle over it. `mailtide sync` runs one,
+//! the watcher one after another.
 
-use super::open::{self, OpenError, OpenState, Writes};
-use super::secret::Keyring;
-use super::undo;
+use crate::daemon::open::{self, OpenError, OpenState, Writes};
+use crate::daemon::secret::Keyring;
+use crate::daemon::undo;
 use crate::engine::report::Ended;
 use crate::engine::{Account, Observer, Options, Reach, Report, Silent, Stop, Verified, World};
 use crate::imap::{ImapStore, Trait};
@@ -14,43 +14,43 @@ use crate::store::StoreError;
 use std::path::Path;
 use std::rc::Rc;
 
-/// What a cycle is to do.
+/// The parameters of a cycle.
 #[derive(Clone, Debug, Default)]
-pub struct Errand {
-    /// Plan only.
+pub struct CycleRequest {
+    /// Plan only, write nothing.
     pub dry_run: bool,
     /// Only mailboxes that match one of these patterns; empty: all.
     pub only: Vec<String>,
-    /// How far to look.
+    /// The mailboxes to read.
     pub reach: Reach,
 }
 
-/// An account with all that a cycle needs. The lock is held for as long as this lives.
+/// An open account. It holds the lock until it is dropped.
 pub struct Opened {
-    /// How to enter the server.
+    /// The account's settings and secret.
     pub keyring: Rc<Keyring>,
-    /// What both sides last agreed on.
+    /// The state database.
     pub state: State,
-    /// The disk.
+    /// The Maildir.
     pub local: MaildirStore,
-    /// The server, once it was needed.
+    /// The server, once a cycle needed it.
     pub remote: Option<ImapStore>,
     writes: Writes,
     connections: usize,
-    /// Whether the disk was ready the last time, as far as that is known.
+    /// Whether the Maildir was usable at the last cycle.
     ready: bool,
     _lock: Option<Lock>,
-    /// Whether another process holds that lock, and only reading is meant.
+    /// Whether another process holds the lock and this one only reads.
     beside: bool,
-    /// The lock in the Maildir, while that is used. A watcher that waits has nothing open on the
-    /// disk, which could not be unmounted else.
+    /// The lock in the Maildir, held during a cycle only: an idle watcher has no open file there,
+    /// so the disk can be unmounted.
     maildir_lock: Option<Lock>,
-    /// Whether it was said who else can write into the Maildir.
+    /// Whether the warning about other users with write access was logged.
     warned: bool,
 }
 
 impl Opened {
-    /// Locks and opens; nothing is connected yet. At most so many connections will be used.
+    /// Locks and opens the state; connects to nothing. Cycles use at most `connections`.
     pub fn new(
         keyring: Rc<Keyring>,
         state_dir: &Path,
@@ -61,7 +61,7 @@ impl Opened {
         Ok(Opened::of(keyring, opened, writes, connections))
     }
 
-    /// With a state that is open already.
+    /// Uses a state that is open already.
     pub fn of(
         keyring: Rc<Keyring>,
         opened: OpenState,
@@ -84,22 +84,22 @@ impl Opened {
         }
     }
 
-    /// Runs one cycle. What fails before it begins is the error; what fails in it is in the
-    /// report. Safe to be dropped: the next cycle goes on from what was recorded.
+    /// Runs one cycle. An `Err` means that it could not start; later errors are in the report.
+    /// Cancel safe: the next cycle continues from the recorded state.
     pub async fn cycle(
         &mut self,
-        errand: Errand,
+        request: CycleRequest,
         observer: &dyn Observer,
         stop: &Stop,
     ) -> Result<Report, OpenError> {
-        let done = self.locked_cycle(errand, observer, stop).await;
+        let done = self.locked_cycle(request, observer, stop).await;
         self.maildir_lock = None;
         done
     }
 
     async fn locked_cycle(
         &mut self,
-        errand: Errand,
+        request: CycleRequest,
         observer: &dyn Observer,
         stop: &Stop,
     ) -> Result<Report, OpenError> {
@@ -107,7 +107,7 @@ impl Opened {
         self.keyring
             .learned()
             .recall(known.iter().map(String::as_str));
-        // Where the disk was not ready the last time, the server is not bothered before it is.
+        // If the Maildir was not usable the last time, check it before connecting.
         if self.ready {
             let mut remote = self.connect().await?;
             remote.call().await;
@@ -120,18 +120,18 @@ impl Opened {
         }
         let notes = ready?;
         let mut remote = self.connect().await?;
-        // By now it has said hello.
+        // The greeting has arrived by now.
         remote.call().await;
-        let clean = errand.only.is_empty() && !matches!(errand.reach, Reach::Woken(_));
+        let clean = request.only.is_empty() && !matches!(request.reach, Reach::Woken(_));
         let one = self.keyring.learned().has(Trait::OneAtATime);
-        let mut engine = self.engine(&mut remote, errand.clone(), observer, stop);
+        let mut engine = self.engine(&mut remote, request.clone(), observer, stop);
         let mut report = Box::pin(engine.sync()).await;
         let lost = matches!(report.halted, Some(StoreError::Retry(_)));
         if lost && self.keyring.learned().has(Trait::OneAtATime) && !one {
             let what = "the server mixes up answers to several commands: it gets one at a time";
             tracing::warn!("{what} from now on; pipelining = false says so beforehand");
             remote.close().await;
-            let mut engine = self.engine(&mut remote, errand, observer, stop);
+            let mut engine = self.engine(&mut remote, request, observer, stop);
             report = Box::pin(engine.sync()).await;
         }
         self.remote = Some(remote);
@@ -141,8 +141,8 @@ impl Opened {
         }
         report.notes.extend(notes);
         if self.writes == Writes::Allowed {
-            if let Err(error) = open::settle(&mut self.state, &self.local) {
-                // What the cycle did is to be told all the same.
+            if let Err(error) = open::record_generation(&mut self.state, &self.local) {
+                // The report is returned although this failed.
                 report.trouble(None, &StoreError::Retry(error.to_string()));
             }
             if clean {
@@ -152,15 +152,14 @@ impl Opened {
         Ok(report)
     }
 
-    /// Takes back on disk what runs did; answers with how many steps that were. The next cycle
-    /// carries it to the server.
-    pub async fn take_back(&mut self, what: &undo::What) -> Result<usize, OpenError> {
+    /// Undoes changes on disk and returns their number. The next cycle carries them to the server.
+    pub async fn undo(&mut self, what: &undo::UndoSelection) -> Result<usize, OpenError> {
         let done = async {
             self.make_ready()?;
             let plan = undo::plan(what, &self.state, &self.local)?;
             let steps = &plan.steps;
             let done = undo::carry_out(steps, &mut self.state, &mut self.local, open::now()).await;
-            open::settle(&mut self.state, &self.local)?;
+            open::record_generation(&mut self.state, &self.local)?;
             done
         };
         let done = done.await;
@@ -168,12 +167,12 @@ impl Opened {
         done
     }
 
-    /// Whether another process has the account open, and its state is only read beside that.
+    /// Whether another process has the account open and this one only reads its state.
     pub fn is_beside(&self) -> bool {
         self.beside
     }
 
-    /// Checks whose Maildir it is, and takes its lock. Writes nothing but the lock.
+    /// Checks the owner of the Maildir and takes its lock. Writes nothing else.
     pub fn enter(&mut self) -> Result<(), OpenError> {
         let opened = self.local.examine()?;
         let account = self.keyring.account();
@@ -192,17 +191,17 @@ impl Opened {
             }
             self.maildir_lock = open::lock_maildir(account, self.writes, self.beside)?;
             if opened.new {
-                // Another process may have taken it just before.
+                // Another process may have taken the lock in between.
                 self.local.examine()?;
             }
         }
         Ok(())
     }
 
-    /// Checks what is remembered against both sides; see [`Account::verify`].
+    /// Verifies the state against both sides; see [`Account::verify`].
     pub async fn verify(&mut self, stop: &Stop) -> Result<Result<Verified, Ended>, OpenError> {
         let mut remote = self.connect().await?;
-        let mut engine = self.engine(&mut remote, Errand::default(), &Silent, stop);
+        let mut engine = self.engine(&mut remote, CycleRequest::default(), &Silent, stop);
         let verified = engine.verify().await;
         self.remote = Some(remote);
         Ok(verified)
@@ -218,7 +217,7 @@ impl Opened {
     fn engine<'a>(
         &'a mut self,
         remote: &'a mut ImapStore,
-        errand: Errand,
+        request: CycleRequest,
         observer: &'a dyn Observer,
         stop: &Stop,
     ) -> Account<'a, ImapStore, MaildirStore> {
@@ -229,9 +228,9 @@ impl Opened {
             state: &mut self.state,
             policy: account.policy.clone(),
             options: Options {
-                dry_run: errand.dry_run,
-                only: errand.only,
-                reach: errand.reach,
+                dry_run: request.dry_run,
+                only: request.only,
+                reach: request.reach,
                 config: account.fingerprint(),
                 grace: i64::try_from(account.timeout.as_secs()).unwrap_or(60),
             },
@@ -244,25 +243,25 @@ impl Opened {
         }
     }
 
-    /// Whose Maildir it is, and whether it is as old as the state.
+    /// Checks the owner of the Maildir and that its generation matches the state.
     pub fn make_ready(&mut self) -> Result<Vec<String>, OpenError> {
         self.enter()?;
         let mut notes = self.warn_of_others();
         if self.writes == Writes::Allowed {
             let uuid = self.local.take_possession()?;
             open::note_account(&mut self.state, self.keyring.account(), uuid)?;
-            if let Some(what) = open::same_age(&mut self.state, &mut self.local)? {
+            if let Some(what) = open::check_generation(&mut self.state, &mut self.local)? {
                 tracing::warn!("{what}");
                 notes.push(what);
             }
-        } else if !open::fits(&self.state, self.local.generation()?)? {
+        } else if !open::generation_matches(&self.state, self.local.generation()?)? {
             open::refuse_copy(&self.local)?;
             self.state = State::in_memory()?;
         }
         Ok(notes)
     }
 
-    /// What is said, once, of a Maildir into which others can write.
+    /// Returns, once, the warning about a Maildir into which other users can write.
     fn warn_of_others(&mut self) -> Vec<String> {
         let first = !std::mem::replace(&mut self.warned, true);
         let warning = first.then(|| open::open_to_others(self.keyring.account()));
@@ -273,14 +272,14 @@ impl Opened {
         warnings
     }
 
-    /// Forgets all that is known of messages: they are matched anew.
+    /// Makes the state forget all messages, so that they are matched anew.
     pub fn start_over(&mut self) -> Result<(), OpenError> {
         let next = self.state.generation()?.0 + 1;
         self.state.start_over(next)?;
-        open::settle(&mut self.state, &self.local)
+        open::record_generation(&mut self.state, &self.local)
     }
 
-    /// Empties the quarantine of what has been there long enough.
+    /// Removes expired messages from the quarantine.
     fn purge(&mut self, report: &mut Report) {
         match self.purge_days() {
             Ok(days) => {
@@ -291,8 +290,8 @@ impl Opened {
         }
     }
 
-    /// Removes the days that were kept long enough, and says which. Where nothing is in quarantine,
-    /// and nothing aged, nothing is written.
+    /// Removes the expired days and returns their names. Writes nothing if the quarantine is empty
+    /// or no day passed.
     fn purge_days(&mut self) -> Result<Vec<String>, OpenError> {
         let there = self.local.days_in_quarantine()?;
         let known = self.state.kept_days()?;
@@ -314,7 +313,7 @@ impl Opened {
         Ok(over)
     }
 
-    /// Uses so many connections from now on, and the secret of the day.
+    /// Sets the number of connections and the secret for the next cycle.
     pub fn allow(&mut self, connections: usize) {
         self.connections = connections;
         if let Some(remote) = &mut self.remote {
@@ -323,8 +322,7 @@ impl Opened {
         self.give_up_calls();
     }
 
-    /// A server that was not reached yet is called anew when it is needed, with a token that is
-    /// fresh.
+    /// Drops a connection that is still being opened: the next cycle opens one with a fresh token.
     fn give_up_calls(&mut self) {
         let connected = self.remote.as_ref().is_some_and(ImapStore::is_connected);
         if !connected {
@@ -332,8 +330,8 @@ impl Opened {
         }
     }
 
-    /// Ends the connections.
-    pub async fn hang_up(&mut self) {
+    /// Closes the connections.
+    pub async fn disconnect(&mut self) {
         if let Some(mut remote) = self.remote.take() {
             remote.close().await;
         }

@@ -23,9 +23,9 @@ fn a_server_is_not_bothered_while_the_disk_is_not_ready() {
         .unwrap();
     let mut cycle = || {
         let stop = Stop::default();
-        runtime.block_on(opened.cycle(Errand::default(), &Silent, &stop))
+        runtime.block_on(opened.cycle(CycleRequest::default(), &Silent, &stop))
     };
-    // A file is in the place of the Maildir: that is known only when the server has been called.
+    // A file has the path of the Maildir, which shows only after the connection was begun.
     std::fs::write(&mail, "").unwrap();
     for _ in 0..3 {
         assert!(cycle().is_err());

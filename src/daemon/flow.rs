@@ -1,4 +1,4 @@
-//! The messages that a sync would carry each way, by mailbox: a dry run in numbers.
+//! Counts what a sync would carry each way, by mailbox, from the plan of a dry run.
 
 use crate::engine::Report;
 use crate::model::{MailboxName, Side};
@@ -7,36 +7,36 @@ use crate::state::{State, StateError};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// One mailbox.
+/// The counts of one mailbox.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Flow {
-    /// Messages to be copied to the server.
+pub struct MailboxFlow {
+    /// Messages to upload.
     pub up: usize,
-    /// Messages to be copied to disk.
+    /// Messages to download.
     pub down: usize,
-    /// Messages known on both sides.
+    /// Messages that are on both sides.
     pub both: usize,
-    /// Messages whose flags differ, moved ones and copies within a side, on disk.
+    /// Messages to change on disk: flags, moves, copies.
     pub changed_here: usize,
-    /// The same on the server.
+    /// Messages to change on the server: flags, moves, copies.
     pub changed_there: usize,
-    /// Messages to be deleted on disk.
+    /// Messages to delete on disk.
     pub deleted_here: usize,
-    /// Messages to be deleted on the server.
+    /// Messages to delete on the server.
     pub deleted_there: usize,
-    /// What is to be done with the mailbox as a whole.
+    /// The action on the mailbox itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mailbox: Option<String>,
 }
 
-impl Flow {
-    /// Whether both sides are alike.
+impl MailboxFlow {
+    /// Whether the mailbox is synchronized.
     pub fn is_in_step(&self) -> bool {
         let both = self.both;
         *self
-            == Flow {
+            == MailboxFlow {
                 both,
-                ..Flow::default()
+                ..MailboxFlow::default()
             }
     }
 
@@ -76,9 +76,12 @@ impl Flow {
     }
 }
 
-/// By mailbox, of a dry run with this state.
-pub fn flows(report: &Report, state: &State) -> Result<BTreeMap<MailboxName, Flow>, StateError> {
-    let mut all: BTreeMap<MailboxName, Flow> = BTreeMap::new();
+/// Counts the plan of a dry run with this state, by mailbox.
+pub fn flows(
+    report: &Report,
+    state: &State,
+) -> Result<BTreeMap<MailboxName, MailboxFlow>, StateError> {
+    let mut all: BTreeMap<MailboxName, MailboxFlow> = BTreeMap::new();
     for (name, key) in state.mailboxes()? {
         all.entry(name).or_default().both = state.count(key)?;
     }

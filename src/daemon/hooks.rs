@@ -1,9 +1,8 @@
-//! The user's programs that are told what happened: argument lists, no shell, facts in the
-//! environment and as JSON on standard input. One at a time per account; what happens while one
-//! runs is told by the next.
+//! The user's hooks: programs without a shell, with the event in the environment and as JSON on
+//! standard input. One runs at a time per account; events that arrive meanwhile go to the next run.
 
-use super::object::json;
 use crate::config::Hooks;
+use crate::daemon::json::json;
 use crate::model::printable;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -13,24 +12,24 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tracing::{Instrument, Span};
 
-/// What there is to tell.
+/// The events for the hooks.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Facts {
-    /// Unread messages that arrived, by mailbox.
+pub struct HookEvents {
+    /// Unread messages that were downloaded, by mailbox.
     pub new: BTreeMap<String, usize>,
-    /// Mailboxes in which something changed on disk.
+    /// Mailboxes that changed on disk.
     pub changed: Vec<String>,
-    /// What went wrong, since it went well.
+    /// New errors.
     pub errors: Vec<String>,
 }
 
-impl Facts {
-    /// Whether there is nothing to tell.
+impl HookEvents {
+    /// Whether there is no event.
     pub fn is_empty(&self) -> bool {
-        *self == Facts::default()
+        *self == HookEvents::default()
     }
 
-    fn add(&mut self, other: Facts) {
+    fn add(&mut self, other: HookEvents) {
         for (mailbox, count) in other.new {
             *self.new.entry(mailbox).or_default() += count;
         }
@@ -42,94 +41,97 @@ impl Facts {
     }
 }
 
-/// Tells the programs of one account.
-pub struct Teller {
-    send: UnboundedSender<Facts>,
+/// Runs the hooks of one account.
+pub struct HookRunner {
+    send: UnboundedSender<HookEvents>,
 }
 
-/// Whose programs they are.
+/// The settings of the hooks of an account.
 #[derive(Clone, Debug)]
-pub struct Whose {
+pub struct HookContext {
     /// The account.
     pub account: String,
     /// Its Maildir.
     pub maildir: PathBuf,
-    /// The programs.
+    /// The hooks.
     pub hooks: Hooks,
 }
 
-impl Teller {
-    /// Runs on the current thread's task set for as long as the teller lives, and until what was
-    /// told is passed on.
-    pub fn start(whose: Whose) -> Teller {
+impl HookRunner {
+    /// Starts a task on the current thread's task set. It ends after this value is dropped and all
+    /// events were passed on.
+    pub fn start(context: HookContext) -> HookRunner {
         let (send, receive) = unbounded_channel();
-        tokio::task::spawn_local(tell_all(whose, receive).instrument(Span::current()));
-        Teller { send }
+        tokio::task::spawn_local(run_queued(context, receive).instrument(Span::current()));
+        HookRunner { send }
     }
 
-    /// Tells.
-    pub fn tell(&self, facts: Facts) {
-        // The task ends only with the teller.
-        let _sent = self.send.send(facts);
+    /// Queues events.
+    pub fn queue(&self, events: HookEvents) {
+        // The task ends only after this value is dropped.
+        let _sent = self.send.send(events);
     }
 }
 
-async fn tell_all(whose: Whose, mut told: UnboundedReceiver<Facts>) {
-    while let Some(mut facts) = told.recv().await {
-        while let Ok(more) = told.try_recv() {
-            facts.add(more);
+async fn run_queued(context: HookContext, mut queue: UnboundedReceiver<HookEvents>) {
+    while let Some(mut events) = queue.recv().await {
+        while let Ok(more) = queue.try_recv() {
+            events.add(more);
         }
-        let hooks = &whose.hooks;
-        let events = [
-            ("new-mail", &hooks.on_new_mail, !facts.new.is_empty()),
-            ("change", &hooks.on_change, !facts.changed.is_empty()),
-            ("error", &hooks.on_error, !facts.errors.is_empty()),
+        let set = &context.hooks;
+        let hooks = [
+            ("new-mail", &set.on_new_mail, !events.new.is_empty()),
+            ("change", &set.on_change, !events.changed.is_empty()),
+            ("error", &set.on_error, !events.errors.is_empty()),
         ];
-        for (event, program, due) in events {
+        for (event, program, due) in hooks {
             if let (Some(program), true) = (program, due) {
-                run(&whose, event, program, &facts).await;
+                run(&context, event, program, &events).await;
             }
         }
     }
 }
 
-/// Runs one program to its end, or to the end of its time.
-async fn run(whose: &Whose, event: &str, program: &[String], facts: &Facts) {
+/// Runs one hook until it exits or its timeout kills it.
+async fn run(context: &HookContext, event: &str, program: &[String], events: &HookEvents) {
     let name = program.first().cloned().unwrap_or_default();
-    let ended = tokio::time::timeout(whose.hooks.timeout, start(whose, event, program, facts));
+    let ended = tokio::time::timeout(
+        context.hooks.timeout,
+        start(context, event, program, events),
+    );
     match ended.await {
         Ok(Ok(status)) if status.success() => tracing::debug!(program = %name, event, "hook ran"),
         Ok(Ok(status)) => tracing::warn!(program = %name, event, %status, "a hook failed"),
         Ok(Err(error)) => tracing::warn!(program = %name, event, %error, "a hook cannot be run"),
         Err(_) => {
-            let seconds = whose.hooks.timeout.as_secs();
+            let seconds = context.hooks.timeout.as_secs();
             tracing::warn!(program = %name, event, seconds, "a hook took too long and was ended");
         }
     }
 }
 
 async fn start(
-    whose: &Whose,
+    context: &HookContext,
     event: &str,
     program: &[String],
-    facts: &Facts,
+    events: &HookEvents,
 ) -> std::io::Result<std::process::ExitStatus> {
     let mut command = tokio::process::Command::new(program.first().map_or("", String::as_str));
-    let new: usize = facts.new.values().sum();
+    let new: usize = events.new.values().sum();
     let mailboxes: Vec<&str> = match event {
-        "new-mail" => facts.new.keys().map(String::as_str).collect(),
-        _ => facts.changed.iter().map(String::as_str).collect(),
+        "new-mail" => events.new.keys().map(String::as_str).collect(),
+        _ => events.changed.iter().map(String::as_str).collect(),
     };
     command
         .args(program.iter().skip(1))
         .env("MAILTIDE_EVENT", event)
-        .env("MAILTIDE_ACCOUNT", &whose.account)
-        .env("MAILTIDE_MAILDIR", &whose.maildir)
+        .env("MAILTIDE_ACCOUNT", &context.account)
+        .env("MAILTIDE_MAILDIR", &context.maildir)
         .env("MAILTIDE_NEW", new.to_string())
         .env("MAILTIDE_MAILBOXES", lines(mailboxes.iter().copied()))
         .env(
             "MAILTIDE_ERROR",
-            lines(facts.errors.iter().map(String::as_str)),
+            lines(events.errors.iter().map(String::as_str)),
         )
         .env_remove("NOTIFY_SOCKET")
         .env_remove("WATCHDOG_USEC")
@@ -141,14 +143,14 @@ async fn start(
     let mut child = command.spawn()?;
     let _group = Group(child.id());
     if let Some(mut stdin) = child.stdin.take() {
-        let mut text = serde_json::to_value(facts)?;
+        let mut text = serde_json::to_value(events)?;
         if let Some(object) = text.as_object_mut() {
             object.insert("event".into(), event.into());
-            object.insert("account".into(), whose.account.clone().into());
-            let maildir = whose.maildir.to_string_lossy().into_owned();
+            object.insert("account".into(), context.account.clone().into());
+            let maildir = context.maildir.to_string_lossy().into_owned();
             object.insert("maildir".into(), maildir.into());
         }
-        // A program that does not read what it is told may end first.
+        // A hook that does not read standard input may exit first.
         let _read = stdin
             .write_all(format!("{}\n", json(&text)?).as_bytes())
             .await;
@@ -156,16 +158,15 @@ async fn start(
     child.wait().await
 }
 
-/// The most bytes of a list in one variable: the kernel takes 128 KiB in one, and runs nothing when
-/// there is more.
+/// The longest list in one variable, bytes. The kernel refuses a variable of more than 128 KiB.
 const VARIABLE: usize = 64 << 10;
 
-/// A list for a variable, a line each; when it is too long, its first lines and a last one that
-/// says how many are missing. Standard input has all of it.
+/// Joins lines for a variable. If they are too long, the last line counts those left out; standard
+/// input has all.
 fn lines<'a>(all: impl Iterator<Item = &'a str>) -> String {
     let (mut text, mut missing) = (String::new(), 0_usize);
     for line in all {
-        // Names and what servers say make no lines of their own.
+        // Control characters in names and server texts must not make lines.
         let line = printable(line);
         if missing > 0 || text.len() + line.len() >= VARIABLE {
             missing += 1;
@@ -182,14 +183,14 @@ fn lines<'a>(all: impl Iterator<Item = &'a str>) -> String {
     text
 }
 
-/// A process group that ends when it is no longer waited for: what a hook started goes with it.
+/// A process group that is killed on drop, with all that a hook started.
 struct Group(Option<u32>);
 
 impl Drop for Group {
     fn drop(&mut self) {
         let id = self.0.and_then(|id| i32::try_from(id).ok());
         if let Some(group) = id.and_then(rustix::process::Pid::from_raw) {
-            // It is usually gone by itself.
+            // The group has usually exited.
             let _gone = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }
     }
@@ -203,11 +204,11 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(60);
 
-    fn whose(dir: &Path, script: &str, timeout: Duration) -> Whose {
+    fn context(dir: &Path, script: &str, timeout: Duration) -> HookContext {
         let argv = ["sh", "-c", script, "hook"].map(str::to_owned);
         let mut argv = argv.to_vec();
         argv.push(dir.display().to_string());
-        Whose {
+        HookContext {
             account: "work".into(),
             maildir: "/mail".into(),
             hooks: Hooks {
@@ -219,22 +220,23 @@ mod tests {
         }
     }
 
-    fn new(mailbox: &str, count: usize) -> Facts {
-        Facts {
+    fn new(mailbox: &str, count: usize) -> HookEvents {
+        HookEvents {
             new: BTreeMap::from([(mailbox.to_owned(), count)]),
-            ..Facts::default()
+            ..HookEvents::default()
         }
     }
 
-    fn run_all(whose: Whose, all: Vec<Facts>) {
+    fn run_all(context: HookContext, all: Vec<HookEvents>) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .unwrap();
         let (send, receive) = unbounded_channel();
-        all.into_iter().for_each(|facts| send.send(facts).unwrap());
+        all.into_iter()
+            .for_each(|events| send.send(events).unwrap());
         drop(send);
-        runtime.block_on(tell_all(whose, receive));
+        runtime.block_on(run_queued(context, receive));
     }
 
     #[test]
@@ -243,7 +245,7 @@ mod tests {
         let script = "{ echo \"$MAILTIDE_EVENT $MAILTIDE_ACCOUNT $MAILTIDE_MAILDIR\"; \
                       echo \"$MAILTIDE_NEW $MAILTIDE_MAILBOXES\"; cat; } >>\"$1/told\"";
         let told = vec![new("INBOX", 1), new("INBOX", 2), new("A; rm -rf /", 4)];
-        run_all(whose(dir.path(), script, PATIENCE), told);
+        run_all(context(dir.path(), script, PATIENCE), told);
         let text = std::fs::read_to_string(dir.path().join("told")).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(
@@ -263,12 +265,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let script = "printf '%s' \"$MAILTIDE_MAILBOXES\" | wc -l >\"$1/lines\"; cat >\"$1/told\"";
         let name = |n: usize| (format!("M{n:04}{}", "x".repeat(200)), 1);
-        let facts = Facts {
+        let events = HookEvents {
             new: (0..2000).map(name).collect(),
             errors: vec!["e".repeat(300_000), "\0".into()],
-            ..Facts::default()
+            ..HookEvents::default()
         };
-        run_all(whose(dir.path(), script, PATIENCE), vec![facts]);
+        run_all(context(dir.path(), script, PATIENCE), vec![events]);
         let lines = std::fs::read_to_string(dir.path().join("lines")).unwrap();
         let lines: usize = lines.trim().parse().unwrap();
         assert!((300..400).contains(&lines), "{lines}");
@@ -280,10 +282,10 @@ mod tests {
     #[test]
     fn one_that_hangs_is_ended_with_all_it_started() {
         let dir = tempfile::tempdir().unwrap();
-        // The child of the hook writes its process id; nothing of it is left afterwards.
+        // The child of the hook writes its process id; it must not survive.
         let script = "sh -c 'echo $$ >\"$0/pid\"; exec sleep 1000' \"$1\" & wait";
         run_all(
-            whose(dir.path(), script, Duration::from_millis(500)),
+            context(dir.path(), script, Duration::from_millis(500)),
             vec![new("INBOX", 1)],
         );
         let pid = std::fs::read_to_string(dir.path().join("pid")).unwrap();

@@ -1,88 +1,60 @@
-//! Keeps accounts in step for ever.
+//! Runs accounts: one cycle for `mailtide sync`, one after another for `mailtide watch`.
 //!
-//! Reading order: an account that is ready to run ([`open`], [`secret`], [`cycle`], [`told`],
-//! [`flow`], [`mod@adopt`], [`memory`]); when to do what ([`agenda`], [`backoff`], [`bell`]); one
-//! account kept ([`keeper`] at its [`desk`], [`aftermath`], [`board`], [`pulse`], and behind the
-//! desk [`account`] with [`ears`] and [`hooks`]); all accounts of a process ([`house`],
-//! [`mod@watch`], [`signals`], [`outside`], [`systemd`]); talking to it ([`protocol`],
-//! [`control`], [`answers`], [`status`], [`object`]).
+//! Reading order: an open account and its cycle ([`open`], [`secret`], [`cycle`], [`run_summary`],
+//! [`flow`], [`mod@adopt`], [`undo`]); one account of the watcher ([`account`], [`status_board`],
+//! [`hooks`]); all accounts of a watcher ([`supervisor`], [`mod@watch`], [`system`]); requests to
+//! it ([`control`]), and the status without a watcher ([`offline_status`]).
 
-mod open;
+mod account;
 
-mod secret;
+mod adopt;
+
+mod control;
 
 mod cycle;
 
 mod flow;
 
-mod adopt;
-
-mod memory;
-
-mod backoff;
-
-mod agenda;
-
-mod bell;
-
-mod board;
-
-mod desk;
-
-mod ears;
-
 mod hooks;
 
-mod account;
+mod json;
 
-mod status;
+mod offline_status;
 
-mod pulse;
+mod open;
 
-mod keeper;
+mod run_summary;
 
-mod aftermath;
+mod secret;
 
-mod outside;
+mod status_board;
 
-mod systemd;
+mod supervisor;
 
-mod protocol;
-
-mod control;
-
-mod house;
-
-mod answers;
-
-mod watch;
-
-mod told;
-
-mod object;
+mod system;
 
 pub mod undo;
 
-mod signals;
+mod watch;
 
-pub use adopt::{Needed, adopt, needed, preview};
-pub use agenda::{Agenda, Clock, Kind, Next, Pace, Task};
-pub use bell::Bell;
-pub use board::{Board, Doing, Mailbox, Status};
-pub use cycle::{Errand, Opened};
-pub use desk::{Desk, Thorough, Verdict, Wish};
-pub use flow::{Flow, flows};
-pub use hooks::Facts;
-pub use keeper::{Keeper, Lines, Order};
-pub use object::json;
+pub use account::agenda::{Agenda, Clock, DueCycle, Intervals, NextAction, Trigger};
+pub use account::backend::{AccountBackend, SyncDepth, SyncRequest, Verdict};
+pub use account::task::{AccountTask, TaskChannels, TaskCommand};
+pub use account::wake_set::WakeSet;
+pub use adopt::{AdoptionNeeded, adopt, needed, preview};
+pub use control::protocol::{Answer, AskError, Request, ask};
+pub use cycle::{CycleRequest, Opened};
+pub use flow::{MailboxFlow, flows};
+pub use hooks::HookEvents;
+pub use json::json;
+pub use offline_status::{at_rest, held};
 pub use open::{
-    OpenError, OpenState, Writes, chosen, load, local, local_beside, new_state, now, on_network,
-    open_state, remote, same_age, settle, state_path,
+    OpenError, OpenState, Writes, check_generation, chosen, load, local, local_beside, new_state,
+    now, on_network, open_state, record_generation, remote, state_path,
 };
-pub use protocol::{Answer, AskError, Request, ask};
-pub use pulse::Pulse;
+pub use run_summary::{ErrorSeverity, HeldChange, RunError, RunSummary, count, failed};
 pub use secret::Keyring;
-pub use signals::stop_on_signals;
-pub use status::{at_rest, held};
-pub use told::{Held, Told, Trouble, Weight, count, failed};
+pub use status_board::{AccountState, AccountStatus, MailboxStatus, StatusBoard};
+pub use system::heartbeat::Heartbeat;
+pub use system::signals::stop_on_signals;
 pub use watch::{WatchError, watch};

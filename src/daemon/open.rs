@@ -1,11 +1,8 @@
-//! From configuration to an account ready to run: lock, state, Maildir, server.
+//! Opens an account from its configuration: lock, state, Maildir, server.
 
-use super::secret::Keyring;
-use crate::config::{self, Config, ConfigError, Security};
-use crate::imap::{
-    Access, Auth, Beside, Compress, ImapStore, Learned, Plaintext, Road, Secret, Server, Settings,
-    TlsMode, Trust, Window,
-};
+use crate::config::{self, Config, ConfigError};
+use crate::daemon::secret::Keyring;
+use crate::imap::{Access, Beside, ImapStore, Settings};
 use crate::maildir::{Claim, Disk, Kernel, Layout, MaildirStore, Owner, lock_path};
 use crate::reconcile::Direction;
 use crate::reconcile::retention::Moment;
@@ -15,40 +12,39 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Why an account could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// There is no such account in the configuration.
+    /// The configuration has no such account.
     #[error("{0}")]
     NoAccount(String),
-    /// There was no such run.
+    /// The history has no such run.
     #[error("{0}")]
     NoRun(String),
-    /// The configuration, or the secret it names.
+    /// The configuration or its secret is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The state.
+    /// The state failed.
     #[error(transparent)]
     State(#[from] StateError),
-    /// One of the sides.
+    /// The Maildir or the server failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The state directory.
+    /// The state directory failed.
     #[error("the state directory {path}: {source}")]
     Directory {
-        /// Which.
+        /// Its path.
         path: PathBuf,
-        /// Why.
+        /// The error.
         source: std::io::Error,
     },
 }
 
 type Result<T> = std::result::Result<T, OpenError>;
 
-/// Whether anything may be written.
+/// Whether writing is allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Writes {
     /// Yes.
@@ -57,7 +53,7 @@ pub enum Writes {
     None,
 }
 
-/// The accounts that are named, or all.
+/// Returns the named accounts; without names, all.
 pub fn chosen(config: &Config, names: &[String]) -> Result<Vec<config::Account>> {
     if names.is_empty() {
         return Ok(config.accounts.values().cloned().collect());
@@ -75,8 +71,7 @@ pub fn chosen(config: &Config, names: &[String]) -> Result<Vec<config::Account>>
     names.iter().map(find).collect()
 }
 
-/// Reads the configuration, and finds out where the states of its accounts lie. `None`: from its
-/// usual place.
+/// Reads the configuration and locates the state of each account. `None`: the default path.
 pub fn load(path: Option<&Path>) -> std::result::Result<Config, ConfigError> {
     let mut config = config::load(path)?;
     let former = config.former_state_dir.clone();
@@ -91,7 +86,7 @@ pub fn load(path: Option<&Path>) -> std::result::Result<Config, ConfigError> {
     Ok(config)
 }
 
-/// Whether the state of this account in that directory is the one that its Maildir names.
+/// Whether the state in that directory is the one that the account's Maildir names.
 fn keeps(state_dir: &Path, account: &config::Account) -> bool {
     let path = state_path(state_dir, &account.name);
     let uuid = || State::open_beside(&path).ok()?.account().ok()?;
@@ -103,26 +98,26 @@ fn keeps(state_dir: &Path, account: &config::Account) -> bool {
     known.is_some_and(|known| marker.is_some_and(|marker| marker.uuid == known.uuid))
 }
 
-/// The files of an account in the state directory.
+/// Returns the path of an account's state database.
 pub fn state_path(state_dir: &Path, account: &str) -> PathBuf {
     state_dir.join(format!("{account}.db"))
 }
 
-/// An account's state with its lock, and the claim on its Maildir.
+/// An open state with its lock and the claim on the Maildir.
 pub struct OpenState {
-    /// The state.
+    /// The state database.
     pub state: State,
-    /// Held as long as the state is used.
+    /// The lock; `None`: read only.
     pub lock: Option<Lock>,
-    /// What it knows of the Maildir.
+    /// The id that the Maildir must have.
     pub claim: Claim,
-    /// Who keeps the Maildir in step with it.
+    /// The owner that the Maildir must name.
     pub owner: Owner,
-    /// Whether another process holds the lock, and the state is only read.
+    /// Whether another process holds the lock and the state is only read.
     pub beside: bool,
 }
 
-/// Locks and opens an account's state.
+/// Locks and opens the state of an account.
 pub fn open_state(
     state_dir: &Path,
     account: &config::Account,
@@ -151,7 +146,7 @@ pub fn open_state(
         Writes::None => match Lock::take_quietly(&lock_path) {
             Ok(lock) if path.exists() => (lock, State::open_read_only(&path)?),
             Ok(lock) => (lock, State::in_memory()?),
-            // A watcher has it: what it has recorded can be read all the same.
+            // A watcher holds the lock; its recorded state can be read.
             Err(StateError::Locked { .. }) if path.exists() => (None, State::open_beside(&path)?),
             Err(error) => return Err(error.into()),
         },
@@ -168,10 +163,10 @@ pub fn open_state(
     })
 }
 
-/// An account, as the marker of its Maildir names it.
+/// Returns the owner as the marker of the Maildir names it.
 pub fn owner(state_dir: &Path, account: &config::Account) -> Owner {
     let id = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
-    // The id itself is nobody else's business (machine-id(5)).
+    // Hashed, because machine-id(5) must not leave the machine.
     let id = blake3::hash(format!("mailtide {}", id.trim()).as_bytes()).to_hex();
     let id: String = id.chars().take(16).collect();
     let machine = format!("{} {id}", Kernel.host());
@@ -185,7 +180,7 @@ pub fn owner(state_dir: &Path, account: &config::Account) -> Owner {
     }
 }
 
-/// What is to be said of a state directory that other machines may have, too.
+/// Returns a warning if the state directory is on a network file system.
 pub fn on_network(state_dir: &Path) -> Option<String> {
     let kind = network_drive(state_dir)?;
     let path = state_dir.display();
@@ -210,17 +205,17 @@ fn claim_of(state: &State) -> Result<Claim> {
     })
 }
 
-/// Whether a marker is as old as the state.
-pub fn fits(state: &State, marker: Option<u64>) -> Result<bool> {
+/// Whether the generation in the marker matches the state.
+pub fn generation_matches(state: &State, marker: Option<u64>) -> Result<bool> {
     let (own, settled) = state.generation()?;
-    // A run that was cut has not written its number into the marker.
+    // A run that was cut did not write its generation into the marker.
     let cut = settled < own;
     Ok(marker.is_none_or(|marker| marker == own || (cut && marker + 1 == own)))
 }
 
-/// Writes into the marker how many runs have changed something. Where a directory could not be
-/// synced, the next run is told of it.
-pub fn settle(state: &mut State, local: &MaildirStore) -> Result<()> {
+/// Writes the generation of the state into the marker. If a directory cannot be synced, the state
+/// records that for the next run.
+pub fn record_generation(state: &mut State, local: &MaildirStore) -> Result<()> {
     local.note_generation(state.generation()?.0)?;
     match local.make_sure() {
         Ok(()) => Ok(state.settle()?),
@@ -231,8 +226,7 @@ pub fn settle(state: &mut State, local: &MaildirStore) -> Result<()> {
     }
 }
 
-/// Makes durable what a run before this one left on disk when it was cut: it is about to be seen,
-/// and agreed on.
+/// Syncs the files that a cut run left on disk, before they are scanned and recorded.
 fn make_durable(state: &mut State, local: &mut MaildirStore) -> Result<()> {
     if state.was_cut()? {
         local.recover()?;
@@ -241,16 +235,17 @@ fn make_durable(state: &mut State, local: &mut MaildirStore) -> Result<()> {
     Ok(())
 }
 
-/// Whether state and Maildir are of the same age. One that was put back from a copy does not know
-/// what happened since, and would take that for deletions: it starts over, and says so.
+/// Checks that state and Maildir have the same generation. After a restore of one of them from a
+/// copy, later changes would look like deletions: the state starts over, and the returned text says
+/// so.
 ///
-/// Before that, what a run that was cut left on disk is made durable.
-pub fn same_age(state: &mut State, local: &mut MaildirStore) -> Result<Option<String>> {
+/// First syncs the files of a cut run.
+pub fn check_generation(state: &mut State, local: &mut MaildirStore) -> Result<Option<String>> {
     make_durable(state, local)?;
     let (own, _) = state.generation()?;
     let marker = local.generation()?;
-    if fits(state, marker)? {
-        settle(state, local)?;
+    if generation_matches(state, marker)? {
+        record_generation(state, local)?;
         return Ok(None);
     }
     refuse_copy(local)?;
@@ -258,7 +253,7 @@ pub fn same_age(state: &mut State, local: &mut MaildirStore) -> Result<Option<St
     let knew = !state.mailboxes()?.is_empty();
     let next = own.max(marker) + 1;
     state.start_over(next)?;
-    settle(state, local)?;
+    record_generation(state, local)?;
     let (older, newer) = match own < marker {
         true => ("state database", "Maildir"),
         false => ("Maildir", "state database"),
@@ -271,8 +266,8 @@ pub fn same_age(state: &mut State, local: &mut MaildirStore) -> Result<Option<St
     }))
 }
 
-/// Refuses a Maildir that another machine used last with a copy of this state: both would take each
-/// other's changes for a past that comes back.
+/// Refuses a Maildir that another machine used last with a copy of this state: each machine would
+/// take the other's changes for old ones.
 pub fn refuse_copy(local: &MaildirStore) -> Result<()> {
     match local.elsewhere()? {
         None => Ok(()),
@@ -285,7 +280,7 @@ pub fn refuse_copy(local: &MaildirStore) -> Result<()> {
     }
 }
 
-/// Notes the account in its state, if it is new there.
+/// Records the account in its state, if it is new there.
 pub fn note_account(
     state: &mut State,
     account: &config::Account,
@@ -303,15 +298,15 @@ pub fn note_account(
     Ok(())
 }
 
-/// What is to be said of a Maildir into which others can write: what they put there goes to the
-/// server as the user's.
+/// Returns a warning if other users can write into the Maildir: their changes are carried to the
+/// server.
 pub fn open_to_others(account: &config::Account) -> Option<String> {
     let told = config::is_private(&account.maildir).err()?;
     let what = "what they put, change or remove there is carried to the server as yours";
     Some(format!("maildir: {told} ({what})"))
 }
 
-/// How an account's mailboxes are arranged on disk.
+/// Returns the layout of the Maildir.
 pub fn layout(account: &config::Account) -> Layout {
     match account.layout {
         config::Layout::Nested => Layout::Nested,
@@ -319,12 +314,12 @@ pub fn layout(account: &config::Account) -> Layout {
     }
 }
 
-/// The Maildir of an account.
+/// Returns the Maildir of an account.
 pub fn local(account: &config::Account, claim: Claim, owner: Owner) -> MaildirStore {
     MaildirStore::new(&account.maildir, layout(account), claim).owned_by(owner)
 }
 
-/// The Maildir of an account, to be looked at beside those who write it.
+/// Returns the Maildir of an account for reading beside other processes.
 pub fn local_beside(
     state_dir: &Path,
     account: &config::Account,
@@ -337,8 +332,8 @@ pub fn local_beside(
     Ok(local(account, claim, owner(state_dir, account)))
 }
 
-/// The lock in an account's Maildir. `beside`: another process has the state open, and only
-/// reading is meant.
+/// Takes the lock in the Maildir. `beside`: another process has the state open, and this one only
+/// reads.
 pub fn lock_maildir(
     account: &config::Account,
     writes: Writes,
@@ -352,53 +347,7 @@ pub fn lock_maildir(
     }
 }
 
-/// How to reach and enter an account's server.
-pub fn server(
-    account: &config::Account,
-    secret: &config::Secret,
-    learned: &Arc<Learned>,
-) -> Server {
-    Server {
-        host: account.host.clone(),
-        port: account.port,
-        road: Road::Tcp,
-        tls: match account.security {
-            Security::Implicit => TlsMode::Implicit,
-            Security::StartTls => TlsMode::StartTls,
-            Security::None => TlsMode::None,
-        },
-        trust: Trust {
-            ca_file: account.ca_file.clone(),
-            pins: account.pins.clone(),
-        },
-        plaintext: match account.allow_plaintext {
-            true => Plaintext::Anywhere,
-            false => Plaintext::LoopbackOnly,
-        },
-        user: account.user.clone(),
-        auth: match account.auth {
-            config::Auth::Password => Auth::Password,
-            config::Auth::Login => Auth::Login,
-            config::Auth::XOAuth2 => Auth::XOAuth2,
-            config::Auth::OAuthBearer => Auth::OAuthBearer,
-        },
-        secret: Secret(secret.reveal().to_owned()),
-        timeout: account.timeout,
-        compress: if account.compress {
-            Compress::WhenOffered
-        } else {
-            Compress::Never
-        },
-        disabled: account.disable_extensions.clone(),
-        window: match account.pipelining {
-            true => Window::Many,
-            false => Window::One,
-        },
-        learned: learned.clone(),
-    }
-}
-
-/// The server side of an account, not connected yet; `connections` at the most.
+/// Returns the server side, not connected, with at most `connections`.
 pub async fn remote(keyring: &Keyring, writes: Writes, connections: usize) -> Result<ImapStore> {
     let account = keyring.account();
     let pull = account.policy.direction == Direction::Pull;
@@ -423,7 +372,7 @@ pub fn now() -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// The moment, by the clock and by what nobody sets.
+/// The time by the wall clock, and by the monotonic clock of this boot.
 pub fn moment() -> Moment {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
     let uptime = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
@@ -434,12 +383,12 @@ pub fn moment() -> Moment {
     }
 }
 
-/// A number that nobody can foresee: the standard library's hasher is seeded by the system.
+/// A random number, from the seed of the standard library's hasher.
 pub fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
-/// An id that no other Maildir has.
+/// A random id.
 pub fn new_uuid() -> String {
     format!("{:016x}{:016x}", random(), random())
 }

@@ -1,25 +1,23 @@
-//! The secret of one account for as long as the program runs: fetched when it is first needed, and
-//! again when it may have become another. Does not know where secrets come from
-//! ([`crate::config::SecretSource`]).
+//! The secret of one account while the program runs: fetched when first needed, and again after it
+//! may have changed. [`crate::config::SecretSource`] knows where secrets come from.
 
-use super::open;
-use crate::config::{Account, Auth, ConfigError, Secret};
-use crate::imap::{Learned, Server};
+use crate::config::{Account, Auth, ConfigError, Secret, Security};
+use crate::imap::{self, Compress, Learned, Plaintext, Road, Server, TlsMode, Trust, Window};
 use std::cell::RefCell;
 use std::sync::Arc;
 
-/// Knows how to enter an account's server.
+/// The login of an account.
 pub struct Keyring {
     account: Account,
     secret: RefCell<Option<Secret>>,
-    /// What the place of the secret looked like when it was fetched.
+    /// The state of the secret's source when it was fetched.
     trace: RefCell<Option<String>>,
-    /// What was found of the server.
+    /// The recorded traits of the server.
     learned: Arc<Learned>,
 }
 
 impl Keyring {
-    /// Of this account; nothing is fetched yet.
+    /// Fetches nothing yet.
     pub fn new(account: Account) -> Keyring {
         Keyring {
             account,
@@ -34,14 +32,13 @@ impl Keyring {
         &self.account
     }
 
-    /// What was found of the server, by any connection.
+    /// The recorded traits of the server.
     pub fn learned(&self) -> &Learned {
         &self.learned
     }
 
-    /// How to enter the server now. A password is asked for once: the command that gives it may
-    /// ask the user in turn. An access token lives for an hour, so it is fetched for each
-    /// connection.
+    /// Returns the address and login. A password is fetched once, because its command may prompt
+    /// the user; an access token for each connection, because it expires.
     pub async fn server(&self) -> Result<Server, ConfigError> {
         let kept = self.secret.borrow().clone();
         let secret = match (kept, self.account.auth) {
@@ -53,16 +50,58 @@ impl Keyring {
                 secret
             }
         };
-        Ok(open::server(&self.account, &secret, &self.learned))
+        Ok(server(&self.account, &secret, &self.learned))
     }
 
-    /// Whether the secret may be another by now, as far as that shows.
+    /// Whether the source of the secret changed since it was fetched.
     pub fn is_stale(&self) -> bool {
         self.account.secret.trace() != *self.trace.borrow()
     }
 
-    /// Forgets the secret: it was refused, or the user says that there is another.
+    /// Discards the secret, after a refusal or on the user's request.
     pub fn forget(&self) {
         *self.secret.borrow_mut() = None;
+    }
+}
+
+/// Returns the address and login of an account's server.
+fn server(account: &Account, secret: &Secret, learned: &Arc<Learned>) -> Server {
+    Server {
+        host: account.host.clone(),
+        port: account.port,
+        road: Road::Tcp,
+        tls: match account.security {
+            Security::Implicit => TlsMode::Implicit,
+            Security::StartTls => TlsMode::StartTls,
+            Security::None => TlsMode::None,
+        },
+        trust: Trust {
+            ca_file: account.ca_file.clone(),
+            pins: account.pins.clone(),
+        },
+        plaintext: match account.allow_plaintext {
+            true => Plaintext::Anywhere,
+            false => Plaintext::LoopbackOnly,
+        },
+        user: account.user.clone(),
+        auth: match account.auth {
+            Auth::Password => imap::Auth::Password,
+            Auth::Login => imap::Auth::Login,
+            Auth::XOAuth2 => imap::Auth::XOAuth2,
+            Auth::OAuthBearer => imap::Auth::OAuthBearer,
+        },
+        secret: imap::Secret(secret.reveal().to_owned()),
+        timeout: account.timeout,
+        compress: if account.compress {
+            Compress::WhenOffered
+        } else {
+            Compress::Never
+        },
+        disabled: account.disable_extensions.clone(),
+        window: match account.pipelining {
+            true => Window::Many,
+            false => Window::One,
+        },
+        learned: learned.clone(),
     }
 }

@@ -1,9 +1,8 @@
-//! Taking back what runs did. All of it is done on disk, as if the user did it: what was deleted on
-//! either side comes out of quarantine into its mailbox, and flags are set as they were; the cycle
-//! that follows carries it to the server. So there is no second way in which mail is changed. What
-//! is done here is a run of its own, which can be taken back by its number.
+//! `mailtide undo`: reverts the changes of runs. It acts on the disk only, like a user: it takes
+//! messages out of quarantine and resets flags; the next cycle carries that to the server, under
+//! the same guards. An undo is a run of its own and can be undone.
 
-use super::open::OpenError;
+use crate::daemon::open::OpenError;
 use crate::maildir::{Kept, MaildirStore};
 use crate::model::{AnyId, FlagChange, MailboxName, MaildirId, Side, SystemFlag};
 use crate::reconcile::Policy;
@@ -12,91 +11,95 @@ use crate::store::{Delivery, FlagEdit, Keep, Place, Removal, Removed, Store, Sto
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Steps that are made durable and recorded together.
+/// Steps that are synced and recorded together.
 const BATCH: usize = 1000;
 
-/// One thing to be taken back.
+/// One step of an undo.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// A mailbox is there again.
+pub enum UndoStep {
+    /// Create a mailbox again.
     Create {
-        /// Which.
+        /// Its name.
         mailbox: MailboxName,
     },
-    /// A message comes out of quarantine.
+    /// Restore a message from quarantine.
     PutBack {
-        /// Where to.
+        /// The target mailbox.
         mailbox: MailboxName,
-        /// What.
+        /// The message in quarantine.
         kept: Kept,
-        /// Who deleted it, and why.
+        /// The reason of the deletion.
         what: String,
     },
-    /// A message that was put back goes into quarantine again.
+    /// Put a restored message back into quarantine.
     TakeAway {
-        /// Where it is.
+        /// Its mailbox.
         mailbox: MailboxName,
-        /// Which.
+        /// Its file.
         file: MaildirId,
     },
-    /// A message gets the flags that it had.
+    /// Reset the flags of a message.
     Flags {
-        /// Where it is.
+        /// Its mailbox.
         mailbox: MailboxName,
-        /// Which.
+        /// Its file.
         file: MaildirId,
-        /// What leads back.
+        /// The change to apply.
         change: FlagChange,
     },
-    /// It cannot be taken back.
+    /// The change cannot be undone.
     Cannot {
-        /// What, and why not.
+        /// The message and the reason.
         what: String,
     },
 }
 
-/// What is to be taken back.
+/// The changes to undo.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct What {
-    /// What which runs did.
-    pub runs: Runs,
-    /// In which mailboxes, as patterns; none: in all.
+pub struct UndoSelection {
+    /// By run.
+    pub runs: RunSelection,
+    /// Only in mailboxes that match; empty: all.
     pub mailboxes: Vec<String>,
-    /// To which message, by its UID or file as the history names it; `None`: to all.
+    /// Only of this message, by UID or file name as in the history; `None`: all.
     pub message: Option<String>,
 }
 
-/// Some runs.
+/// A choice of runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Runs {
-    /// The last that did something that is meant and can be taken back.
+pub enum RunSelection {
+    /// The last run with a selected change that can be undone.
     Last,
     /// The run of this number.
     Run(i64),
-    /// All runs since then, seconds since 1970.
+    /// All runs since this time, seconds since 1970.
     Since(i64),
 }
 
-/// What it takes to undo it.
+/// The steps of an undo.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plan {
+pub struct UndoPlan {
     /// The run, if it is one.
     pub run: Option<i64>,
-    /// The newest first.
-    pub steps: Vec<Step>,
+    /// The newest change first.
+    pub steps: Vec<UndoStep>,
 }
 
-/// What it takes to undo it. Looks into the quarantine and the state; changes nothing.
-pub fn plan(what: &What, state: &State, local: &MaildirStore) -> Result<Plan, OpenError> {
+/// Plans an undo from the history and the quarantine. Writes nothing.
+pub fn plan(
+    what: &UndoSelection,
+    state: &State,
+    local: &MaildirStore,
+) -> Result<UndoPlan, OpenError> {
     let run = match what.runs {
-        Runs::Since(_) => None,
-        Runs::Run(run) if state.has_run(run)? => Some(run),
-        Runs::Run(run) => return Err(no_run(run, state)?),
-        Runs::Last => match state.last_undoable(|row| what.means(row))? {
+        RunSelection::Since(_) => None,
+        RunSelection::Run(run) if state.has_run(run)? => Some(run),
+        RunSelection::Run(run) => return Err(no_run(run, state)?),
+        RunSelection::Last => match state.last_undoable(|row| what.means(row))? {
             None => {
-                return Ok(Plan {
+                return Ok(UndoPlan {
                     run: None,
                     steps: Vec::new(),
                 });
@@ -105,7 +108,7 @@ pub fn plan(what: &What, state: &State, local: &MaildirStore) -> Result<Plan, Op
         },
     };
     let rows = match (what.runs, run) {
-        (Runs::Since(at), _) => state.undoable_since(at)?,
+        (RunSelection::Since(at), _) => state.undoable_since(at)?,
         (_, Some(run)) => state.changes_of(run)?,
         _ => Vec::new(),
     };
@@ -121,22 +124,21 @@ pub fn plan(what: &What, state: &State, local: &MaildirStore) -> Result<Plan, Op
         planner.take(row)?;
     }
     let steps = planner.end();
-    Ok(Plan { run, steps })
+    Ok(UndoPlan { run, steps })
 }
 
 fn no_run(run: i64, state: &State) -> Result<OpenError, OpenError> {
     let there = match state.first_and_last_run()? {
-        None => "no run has changed anything yet".to_owned(),
-        Some((first, last)) => format!("there are runs from {first} to {last}"),
+        None => "the history is empty".to_owned(),
+        Some((first, last)) => format!("the history has runs {first} to {last}"),
     };
     Ok(OpenError::NoRun(format!(
-        "there is no run {run}: {there}; mailtide undo --list shows the last"
+        "no run {run}: {there}; see mailtide undo --list"
     )))
 }
 
-impl What {
-    /// Whether a row of history is meant. Whether a whole mailbox holds the message shows when it
-    /// is looked into.
+impl UndoSelection {
+    /// Whether a row of history is selected. A deleted mailbox is, as it may contain the message.
     fn means(&self, row: &HistoryRow) -> bool {
         let policy = Policy {
             mailboxes: self.mailboxes.clone(),
@@ -149,7 +151,7 @@ impl What {
         here && message.is_none_or(|message| *message == row.message || whole)
     }
 
-    /// Whether a message of a whole mailbox is meant.
+    /// Whether a message of a deleted mailbox is selected.
     fn means_kept(&self, kept: &Kept) -> bool {
         let own = kept.path.rsplit(|byte| *byte == b'/').next();
         let name = own.unwrap_or_default().escape_ascii().to_string();
@@ -158,14 +160,14 @@ impl What {
     }
 }
 
-/// Makes steps of rows.
+/// Makes steps of history rows.
 struct Planner<'a> {
-    what: &'a What,
+    what: &'a UndoSelection,
     state: &'a State,
     local: &'a MaildirStore,
-    /// What lies in quarantine by name, for older rows.
+    /// The quarantine by file name, for rows of older versions.
     by_name: Option<BTreeMap<Vec<u8>, Kept>>,
-    steps: Vec<Step>,
+    steps: Vec<UndoStep>,
     flags: BTreeMap<(MailboxName, MaildirId), FlagChange>,
 }
 
@@ -182,7 +184,7 @@ impl Planner<'_> {
             "mailbox-deleted" => self.mailbox_deleted(row, mailbox)?,
             "restored" => {
                 let file = row.file.clone();
-                self.steps.push(Step::TakeAway { mailbox, file });
+                self.steps.push(UndoStep::TakeAway { mailbox, file });
             }
             "flags" => self.flags(row, &mailbox)?,
             _ => {}
@@ -190,7 +192,7 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn deleted(&mut self, row: &HistoryRow, mailbox: MailboxName) -> Result<Step, OpenError> {
+    fn deleted(&mut self, row: &HistoryRow, mailbox: MailboxName) -> Result<UndoStep, OpenError> {
         let which = match row.side {
             Side::Remote => format!("UID {} on the server", row.message),
             Side::Local => format!("file {}", row.message),
@@ -200,7 +202,7 @@ impl Planner<'_> {
                 "{mailbox}: {which}: {}; nothing of it is in quarantine",
                 row.why
             );
-            return Ok(Step::Cannot { what });
+            return Ok(UndoStep::Cannot { what });
         };
         let found = match (remains.file.contains(&b'/'), &self.by_name) {
             (true, _) => looked(&mailbox, self.local.find_kept(&remains.file))?,
@@ -211,7 +213,7 @@ impl Planner<'_> {
             }
         };
         Ok(match found {
-            Some(kept) => Step::PutBack {
+            Some(kept) => UndoStep::PutBack {
                 mailbox,
                 kept: Kept {
                     flags: kept.flags.union(&remains.flags),
@@ -219,7 +221,7 @@ impl Planner<'_> {
                 },
                 what: format!("{which}: {}", row.why),
             },
-            None => Step::Cannot {
+            None => UndoStep::Cannot {
                 what: format!("{mailbox}: {which} is no longer in quarantine"),
             },
         })
@@ -227,7 +229,7 @@ impl Planner<'_> {
 
     fn mailbox_deleted(&mut self, row: &HistoryRow, mailbox: MailboxName) -> Result<(), OpenError> {
         if self.what.message.is_none() && self.local.directory(&mailbox).is_err() {
-            self.steps.push(Step::Create {
+            self.steps.push(UndoStep::Create {
                 mailbox: mailbox.clone(),
             });
         }
@@ -240,7 +242,7 @@ impl Planner<'_> {
         for kept in looked(&mailbox, self.local.shelf(&shelf))? {
             if self.what.means_kept(&kept) {
                 let (mailbox, what) = (mailbox.clone(), "was deleted with its mailbox".to_owned());
-                self.steps.push(Step::PutBack {
+                self.steps.push(UndoStep::PutBack {
                     mailbox,
                     kept,
                     what,
@@ -260,9 +262,9 @@ impl Planner<'_> {
                 let before = self.flags.entry(place).or_default();
                 *before = then(before, &undone);
             }
-            _ => self.steps.push(Step::Cannot {
+            _ => self.steps.push(UndoStep::Cannot {
                 what: format!(
-                    "{mailbox}: {} has left since its flags changed",
+                    "{mailbox}: {} no longer exists; flags not restored",
                     row.message
                 ),
             }),
@@ -270,11 +272,11 @@ impl Planner<'_> {
         Ok(())
     }
 
-    fn end(self) -> Vec<Step> {
+    fn end(self) -> Vec<UndoStep> {
         let mut steps = self.steps;
         let flags = self.flags.into_iter();
         let flags = flags.filter(|(_, change)| !change.is_empty());
-        steps.extend(flags.map(|((mailbox, file), change)| Step::Flags {
+        steps.extend(flags.map(|((mailbox, file), change)| UndoStep::Flags {
             mailbox,
             file,
             change,
@@ -288,7 +290,7 @@ fn looked<T>(mailbox: &MailboxName, looked: std::io::Result<T>) -> Result<T, Sto
     looked.map_err(failed)
 }
 
-/// One change after another.
+/// Combines two changes of flags into one.
 fn then(first: &FlagChange, second: &FlagChange) -> FlagChange {
     FlagChange {
         add: first.add.difference(&second.remove).union(&second.add),
@@ -296,15 +298,15 @@ fn then(first: &FlagChange, second: &FlagChange) -> FlagChange {
     }
 }
 
-/// How it is told.
-pub fn taken_back(count: usize) -> String {
-    format!("{count} taken back here; now the server")
+/// Describes the result of an undo.
+pub fn done_text(count: usize) -> String {
+    format!("restored {count} locally; syncing to the server")
 }
 
-/// Does it, and records it as a run of its own that began now, seconds since 1970; answers with how
-/// many messages were changed, or where none was, mailboxes were made.
+/// Executes steps as a run that started at `now` (seconds since 1970). Returns the number of
+/// changed messages; if no message changed, of created mailboxes.
 pub async fn carry_out(
-    steps: &[Step],
+    steps: &[UndoStep],
     state: &mut State,
     local: &mut MaildirStore,
     now: i64,
@@ -317,7 +319,7 @@ pub async fn carry_out(
         local.hold_syncs();
         let mut made = Made::default();
         let ended = made.carry_out(batch, &mut created, local).await;
-        // What was done is recorded, whatever ended it.
+        // Executed steps are recorded also after an error.
         local.settle().await?;
         state.note_undone(&made.changes, &made.back)?;
         done += made.done;
@@ -328,30 +330,30 @@ pub async fn carry_out(
     Ok(if done > 0 { done } else { made_again })
 }
 
-/// What was made of some steps.
+/// The effects of executed steps.
 #[derive(Default)]
 struct Made {
     changes: Vec<Change>,
-    /// Paths below the quarantine where nothing lies any more.
+    /// Paths in the quarantine that no longer exist.
     back: Vec<Vec<u8>>,
-    /// Messages that were changed.
+    /// Changed messages.
     done: usize,
-    /// Mailboxes that were made.
+    /// Created mailboxes.
     mailboxes: usize,
 }
 
 impl Made {
     async fn carry_out(
         &mut self,
-        steps: &[Step],
+        steps: &[UndoStep],
         created: &mut BTreeSet<MailboxName>,
         local: &mut MaildirStore,
     ) -> Result<(), StoreError> {
         for step in steps {
             match step {
-                Step::Cannot { .. } => {}
-                Step::Create { mailbox } => self.create(mailbox, created, local).await?,
-                Step::PutBack {
+                UndoStep::Cannot { .. } => {}
+                UndoStep::Create { mailbox } => self.create(mailbox, created, local).await?,
+                UndoStep::PutBack {
                     mailbox,
                     kept,
                     what,
@@ -359,8 +361,10 @@ impl Made {
                     self.create(mailbox, created, local).await?;
                     self.put_back(mailbox, kept, what, local).await?;
                 }
-                Step::TakeAway { mailbox, file } => self.take_away(mailbox, file, local).await?,
-                Step::Flags {
+                UndoStep::TakeAway { mailbox, file } => {
+                    self.take_away(mailbox, file, local).await?
+                }
+                UndoStep::Flags {
                     mailbox,
                     file,
                     change,
@@ -469,7 +473,7 @@ impl Made {
     }
 }
 
-/// A line of history that tells of a step.
+/// Makes a history row of a step.
 fn change(mailbox: &MailboxName, what: &'static str, file: Option<&MaildirId>) -> Change {
     Change {
         mailbox: mailbox.clone(),
@@ -496,7 +500,7 @@ mod tests {
 
     #[test]
     fn one_change_after_another_is_one_change() {
-        // Set by one run and cleared by the next: both undone, it is not set.
+        // One run set the flag and the next cleared it: undoing both leaves it unset.
         let seen = || Flags::of(&[SystemFlag::Seen]);
         let set = FlagChange {
             add: seen(),
@@ -511,8 +515,8 @@ mod tests {
 
     #[test]
     fn a_mailbox_and_a_message_of_a_run_are_meant() {
-        let what = What {
-            runs: Runs::Last,
+        let what = UndoSelection {
+            runs: RunSelection::Last,
             mailboxes: vec!["Work*".to_owned()],
             message: Some("1.x".to_owned()),
         };

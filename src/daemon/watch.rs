@@ -1,39 +1,39 @@
-//! `mailtide watch`: all accounts in one process, each on a thread of its own, so that one in
-//! trouble delays no other. Waits for signals and for what happens outside, and passes it on.
+//! `mailtide watch`: runs all accounts, each on a thread of its own, and passes on signals and
+//! system events.
 
-use super::answers::summary;
-use super::board::Doing;
-use super::control::{Control, ControlError};
-use super::house::{Ending, House};
-use super::keeper::Order;
-use super::open::{OpenError, chosen, load};
-use super::signals::{Asked, Signals};
-use super::{outside, systemd};
+use super::system::{events, systemd};
 use crate::config::{Config, ConfigError};
+use crate::daemon::account::task::TaskCommand;
+use crate::daemon::control::handlers::summary;
+use crate::daemon::control::socket::{Control, ControlError};
+use crate::daemon::open::{OpenError, chosen, load};
+use crate::daemon::status_board::AccountState;
+use crate::daemon::supervisor::{Supervisor, TaskExit};
+use crate::daemon::system::signals::{SignalRequest, Signals};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::Instant;
 
-/// Why watching could not begin.
+/// Why the watcher could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum WatchError {
-    /// The configuration.
+    /// The configuration is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// An account.
+    /// An account is invalid.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The control socket.
+    /// The control socket could not be created.
     #[error(transparent)]
     Control(#[from] ControlError),
-    /// The system.
-    #[error("watching cannot begin: {0}")]
+    /// A system call failed.
+    #[error("cannot start the watcher: {0}")]
     Io(#[from] std::io::Error),
 }
 
-/// Keeps accounts in step until it is told to stop. `only` names them; none: all.
+/// Runs the watcher until it is stopped. `only` names accounts; empty: all.
 pub fn watch(path: Option<PathBuf>, only: Vec<String>) -> Result<(), WatchError> {
     let config = load(path.as_deref())?;
     chosen(&config, &only)?;
@@ -48,8 +48,8 @@ async fn run(path: Option<PathBuf>, only: Vec<String>, config: Config) -> Result
     let mut signals = Signals::new()?;
     let control = Control::bind(&config.control_socket)?;
     let (ended, mut endings) = unbounded_channel();
-    let house = Rc::new(House::new(path, only, config, ended));
-    house.settle(&mut endings).await;
+    let house = Rc::new(Supervisor::new(path, only, config, ended));
+    house.apply_config(&mut endings).await;
     let answers = house.clone();
     tokio::task::spawn_local(async move { control.serve(answers).await });
     house.listen_outside();
@@ -62,25 +62,25 @@ async fn run(path: Option<PathBuf>, only: Vec<String>, config: Config) -> Result
     Ok(())
 }
 
-impl House {
+impl Supervisor {
     async fn main_loop(
         &self,
         signals: &mut Signals,
-        endings: &mut UnboundedReceiver<Ending>,
+        endings: &mut UnboundedReceiver<TaskExit>,
     ) -> Result<(), WatchError> {
         let watchdog = systemd::watchdog();
         let tick = watchdog.map_or(Duration::from_secs(3600), |limit| limit / 4);
         let mut next = Instant::now() + tick;
         let mut line = String::new();
         loop {
-            let soon = self.revival().map_or(next, |at| at.min(next));
+            let soon = self.restart_at().map_or(next, |at| at.min(next));
             tokio::select! {
                 asked = signals.next() => match asked? {
-                    Asked::Stop => return Ok(()),
-                    Asked::Look => self.order_all(|| Order::Look),
-                    Asked::Reload => self.reload(endings).await,
+                    SignalRequest::Stop => return Ok(()),
+                    SignalRequest::Look => self.order_all(|| TaskCommand::Look),
+                    SignalRequest::Reload => self.reload(endings).await,
                 },
-                Some((name, number)) = endings.recv() => self.fell_over(&name, number),
+                Some((name, number)) = endings.recv() => self.on_task_exit(&name, number),
                 () = self.changed.notified() => {
                     let now = summary(&self.statuses());
                     if now != line {
@@ -89,12 +89,12 @@ impl House {
                     }
                 }
                 () = tokio::time::sleep_until(soon) => {
-                    self.revive();
+                    self.restart_due();
                     if next > Instant::now() {
                         continue;
                     }
                     next = Instant::now() + tick;
-                    self.order_all(|| Order::Ping);
+                    self.order_all(|| TaskCommand::Ping);
                     if let Some(limit) = watchdog {
                         self.feed(limit);
                     }
@@ -111,45 +111,49 @@ impl House {
                 .filter(|(_, kept)| kept.pulse.silent_for() >= limit);
             for (name, kept) in stuck {
                 let seconds = kept.pulse.silent_for().as_secs();
-                tracing::error!(account = %name, seconds, "stuck; systemd will start us anew");
+                tracing::error!(account = %name, seconds, "stuck; systemd restarts the watcher");
             }
         }
     }
 
-    /// Passes on what happens to the machine.
-    fn listen_outside(self: &Rc<House>) {
+    /// Passes on network changes and sleeps.
+    fn listen_outside(self: &Rc<Supervisor>) {
         let (network, sleep, logind) = (self.clone(), self.clone(), self.clone());
-        match outside::network_changes() {
+        match events::network_changes() {
             Ok(mut changes) => drop(tokio::task::spawn_local(async move {
                 while changes.recv().await.is_some() {
                     tracing::info!("the network changed");
-                    network.order_all(|| Order::Hurry);
+                    network.order_all(|| TaskCommand::Hurry);
                 }
             })),
-            Err(why) => tracing::warn!(%why, "changes of the network will not be noticed at once"),
+            Err(why) => {
+                tracing::warn!(%why, "cannot watch network changes; the schedule notices them")
+            }
         }
-        match outside::sleeps() {
+        match events::sleeps() {
             Ok(mut sleeps) => drop(tokio::task::spawn_local(async move {
                 while let Some(slept) = sleeps.recv().await {
-                    tracing::info!(seconds = slept.as_secs(), "awake after a sleep");
-                    sleep.order_all(|| Order::Hurry);
+                    tracing::info!(seconds = slept.as_secs(), "resumed from sleep");
+                    sleep.order_all(|| TaskCommand::Hurry);
                 }
             })),
-            Err(why) => tracing::warn!(%why, "the end of a sleep will not be noticed at once"),
+            Err(why) => {
+                tracing::warn!(%why, "cannot watch sleeps; the schedule notices a resume")
+            }
         }
         tokio::task::spawn_local(async move {
             let tell = |asleep: bool| {
-                tracing::info!(asleep, "logind tells of sleep");
+                tracing::info!(asleep, "logind signals sleep");
                 if !asleep {
-                    logind.order_all(|| Order::Hurry);
+                    logind.order_all(|| TaskCommand::Hurry);
                 }
             };
-            let why = outside::logind(tell).await;
-            tracing::debug!(%why, "no logind to tell of sleep");
+            let why = events::logind(tell).await;
+            tracing::debug!(%why, "no logind to signal sleep");
         });
     }
 
-    async fn reload(&self, endings: &mut UnboundedReceiver<Ending>) {
+    async fn reload(&self, endings: &mut UnboundedReceiver<TaskExit>) {
         systemd::reloading();
         match load(self.path.as_deref()) {
             Ok(config) => {
@@ -163,17 +167,17 @@ impl House {
                     own.accounts = config.accounts;
                     own.state_dirs.extend(config.state_dirs);
                 }
-                self.settle(endings).await;
-                // Those who were refused may have another secret now.
+                self.apply_config(endings).await;
+                // A refused secret may have changed.
                 for kept in self.kept.borrow().values() {
-                    if kept.board.status().state == Doing::NeedsUser {
-                        let _there = kept.orders.send(Order::Poke);
+                    if kept.board.status().state == AccountState::LoginFailed {
+                        let _there = kept.orders.send(TaskCommand::Poke);
                     }
                 }
-                tracing::info!("the configuration was read again");
+                tracing::info!("configuration reloaded");
             }
             Err(error) => {
-                tracing::error!(%error, "the configuration cannot be used; going on with the old");
+                tracing::error!(%error, "the new configuration is invalid; the old one stays");
             }
         }
         systemd::ready();

@@ -52,7 +52,7 @@ fn what_we_did_ourselves_wakes_nobody_a_second_time() {
         kept.bell.ring(Side::Local, Scope::Everywhere);
         sleep(10 * S).await;
         assert_eq!(kept.cycles(), 2);
-        assert_eq!(kept.state(), Doing::InStep);
+        assert_eq!(kept.state(), AccountState::Synced);
     });
 }
 
@@ -91,12 +91,16 @@ fn failures_back_off_and_a_new_network_ends_the_wait() {
             .map(|(at, _)| at.as_secs())
             .collect();
         assert_eq!(at, [0, 1, 3, 7, 15, 31, 63, 127]);
-        assert_eq!(kept.state(), Doing::Waiting);
+        assert_eq!(kept.state(), AccountState::Waiting);
         let reason = kept.board.status().reason.unwrap();
         assert!(reason.contains("unreachable"), "{reason}");
         assert!(kept.board.status().next_at > Some(1000 + 100));
-        kept.orders.send(Order::Hurry).unwrap();
-        assert!(kept.wait_until(|| kept.state() == Doing::InStep).await < 2 * S);
+        kept.orders.send(TaskCommand::Hurry).unwrap();
+        assert!(
+            kept.wait_until(|| kept.state() == AccountState::Synced)
+                .await
+                < 2 * S
+        );
         assert_eq!(kept.local.ids(&inbox()).len(), 20);
         // What was wrong was told once, not eight times.
         let seen = kept.seen.borrow();
@@ -123,7 +127,7 @@ fn a_server_that_asks_for_patience_gets_it() {
         assert_eq!(kept.cycles(), 1);
         sleep(2 * S).await;
         assert_eq!(kept.cycles(), 2);
-        assert_eq!(kept.state(), Doing::InStep);
+        assert_eq!(kept.state(), AccountState::Synced);
     });
 }
 
@@ -134,22 +138,28 @@ fn a_wrong_password_is_tried_once_until_the_user_says_so() {
         let kept = Kept::start(Scope::Everywhere, vec![wrong]);
         sleep(24 * 3600 * S).await;
         kept.ring(Side::Local);
-        kept.orders.send(Order::Hurry).unwrap();
+        kept.orders.send(TaskCommand::Hurry).unwrap();
         sleep(S).await;
-        assert_eq!((kept.cycles(), kept.state()), (1, Doing::NeedsUser));
-        kept.orders.send(Order::Poke).unwrap();
+        assert_eq!(
+            (kept.cycles(), kept.state()),
+            (1, AccountState::LoginFailed)
+        );
+        kept.orders.send(TaskCommand::Poke).unwrap();
         sleep(S).await;
-        assert_eq!((kept.cycles(), kept.state()), (2, Doing::InStep));
+        assert_eq!((kept.cycles(), kept.state()), (2, AccountState::Synced));
         assert_eq!(kept.seen.borrow().secrets, 1);
         // Or until the file that holds it is another.
         let wrong = Fate::Fails(StoreError::LoginRefused("login was refused".into()));
         kept.seen.borrow_mut().fates.push_back(wrong);
         kept.ring(Side::Remote);
         sleep(3600 * S).await;
-        assert_eq!((kept.cycles(), kept.state()), (3, Doing::NeedsUser));
+        assert_eq!(
+            (kept.cycles(), kept.state()),
+            (3, AccountState::LoginFailed)
+        );
         kept.seen.borrow_mut().secret_changed = true;
         sleep(40 * S).await;
-        assert_eq!((kept.cycles(), kept.state()), (4, Doing::InStep));
+        assert_eq!((kept.cycles(), kept.state()), (4, AccountState::Synced));
     });
 }
 
@@ -163,9 +173,9 @@ fn a_disk_that_is_not_there_deletes_nothing_and_is_waited_for() {
         kept.flag_here(1);
         kept.ring(Side::Remote);
         sleep(S).await;
-        assert_eq!(kept.state(), Doing::Waiting);
+        assert_eq!(kept.state(), AccountState::Waiting);
         sleep(100 * S).await;
-        assert_eq!((kept.state(), kept.cycles()), (Doing::InStep, 5));
+        assert_eq!((kept.state(), kept.cycles()), (AccountState::Synced, 5));
         assert!(kept.same());
     });
 }
@@ -180,13 +190,13 @@ fn one_that_hangs_delays_no_other_and_shows_in_its_pulse() {
         assert!(kept.wait_until(|| kept.same()).await < 100 * MS);
         // The pulse goes by the clock of the machine, which is not paused here.
         for one in [&stuck, &kept] {
-            one.orders.send(Order::Ping).unwrap();
+            one.orders.send(TaskCommand::Ping).unwrap();
         }
         std::thread::sleep(20 * MS);
         sleep(S).await;
         assert!(stuck.pulse.silent_for() >= 20 * MS);
         assert!(kept.pulse.silent_for() < stuck.pulse.silent_for());
-        assert_eq!(stuck.state(), Doing::Syncing);
+        assert_eq!(stuck.state(), AccountState::Syncing);
         // Both end in time when they are told to.
         let asked = Instant::now();
         for one in [&stuck, &kept] {
@@ -202,16 +212,16 @@ fn one_that_hangs_delays_no_other_and_shows_in_its_pulse() {
 fn orders_are_followed() {
     on_paused_clock(async || {
         let kept = Kept::in_step().await;
-        kept.orders.send(Order::Pause).unwrap();
+        kept.orders.send(TaskCommand::Pause).unwrap();
         kept.flag_there(3);
         kept.flag_here(4);
         kept.ring(Side::Remote);
         sleep(10_000 * S).await;
-        assert_eq!((kept.cycles(), kept.state()), (1, Doing::Paused));
+        assert_eq!((kept.cycles(), kept.state()), (1, AccountState::Paused));
         // Who asks for a sync gets one.
         let (send, answer) = oneshot::channel();
         kept.orders
-            .send(Order::Sync(Wish::default(), send))
+            .send(TaskCommand::Sync(SyncRequest::default(), send))
             .unwrap();
         let told = answer.await.unwrap();
         assert_eq!(
@@ -219,12 +229,12 @@ fn orders_are_followed() {
             (2, 1, 1)
         );
         kept.flag_there(5);
-        kept.orders.send(Order::Resume).unwrap();
+        kept.orders.send(TaskCommand::Resume).unwrap();
         sleep(S).await;
         assert!(kept.same());
-        assert_eq!(kept.state(), Doing::InStep);
+        assert_eq!(kept.state(), AccountState::Synced);
         kept.flag_there(6);
-        kept.orders.send(Order::Look).unwrap();
+        kept.orders.send(TaskCommand::Look).unwrap();
         sleep(S).await;
         assert!(kept.same());
     });
@@ -241,17 +251,20 @@ fn a_pause_ends_a_cycle_under_way_and_what_is_held_can_be_decided() {
         kept.ring(Side::Local);
         sleep(S).await;
         let status = kept.board.status();
-        assert_eq!((status.state, status.held.len()), (Doing::Held, 1));
+        assert_eq!(
+            (status.state, status.held.len()),
+            (AccountState::ApprovalNeeded, 1)
+        );
         assert_eq!(kept.remote.ids(&inbox()).len(), 20);
         for (id, known) in [("nonsense", false), (status.held[0].id.as_str(), true)] {
             let (send, answer) = oneshot::channel();
-            let order = Order::Decide(id.to_owned(), Verdict::Reject, send);
+            let order = TaskCommand::Decide(id.to_owned(), Verdict::Reject, send);
             kept.orders.send(order).unwrap();
             assert_eq!(answer.await.unwrap(), Ok(known));
         }
         sleep(S).await;
         assert_eq!(kept.local.ids(&inbox()).len(), 20);
-        assert_eq!(kept.state(), Doing::InStep);
+        assert_eq!(kept.state(), AccountState::Synced);
     });
 }
 

@@ -90,7 +90,7 @@ const CONFINED: &[(&str, &[&str])] = &[
 const ON_DISK: &[&str] = &["kernel.rs", "watch.rs", "inspect.rs"];
 
 /// The files that may make JSON: of what leaves the program, and of what is asked of the watcher.
-const MAY_ENCODE: &[&str] = &["src/daemon/object.rs", "src/daemon/protocol.rs"];
+const MAY_ENCODE: &[&str] = &["src/daemon/json.rs", "src/daemon/control/protocol.rs"];
 
 /// Not in `model` and `reconcile`: they are pure.
 const IMPURE: &[&str] = &[

@@ -119,7 +119,7 @@ fn live(server: &Server, home: &Home, watcher: &Watcher<'_>) {
     std::fs::rename(&from, to).unwrap();
     wait_for("it moved there", || phone.read("Work").len() == 11);
     watcher.wait("in step again", |test| {
-        test["state"] == "in-step" && test["lag"] == 0.0
+        test["state"] == "synced" && test["lag"] == 0.0
     });
     assert_same(server, "u1", home);
     assert_eq!(watcher.status()["drift"], 0);
@@ -196,7 +196,7 @@ fn a_burst_of_a_thousand_renames_is_a_cycle_or_two() {
         test["changes"].as_u64() >= Some(2000)
     });
     watcher.wait("in step", |test| {
-        test["state"] == "in-step" && test["lag"] == 0.0
+        test["state"] == "synced" && test["lag"] == 0.0
     });
     assert_same(&server, "u1", &home);
     // What we changed there is told back to us: a look that finds nothing is a cycle too.

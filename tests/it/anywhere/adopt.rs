@@ -130,7 +130,7 @@ fn another_state_is_refused_until_it_adopts() {
     assert_same(&server, "u1", &home);
     let again = other.run(&["adopt", "test", "--yes"]);
     let text = String::from_utf8_lossy(&again.stdout).into_owned();
-    assert!(text.contains("nothing to take over"), "{text}");
+    assert!(text.contains("nothing to adopt"), "{text}");
     other.sync_twice();
 }
 
@@ -311,7 +311,7 @@ fn check_says_how_much_would_go_each_way() {
         "mailbox INBOX: 1 would go up, 3 on both sides",
         "mailbox Only here: not on the server: would create mailbox Only here on remote, 1 would",
         "mailbox Only there: not here: would create mailbox Only there on local, 1 would come",
-        "mailbox Work: in step",
+        "mailbox Work: synced",
     ] {
         assert!(text.contains(expected), "{expected}: {text}");
     }

@@ -189,7 +189,7 @@ fn check_looks_at_everything_and_changes_nothing() {
     home.sync_twice();
     let text = String::from_utf8_lossy(&home.run(&["check"]).stdout).into_owned();
     assert!(
-        text.contains("mailbox INBOX: in step") && text.contains("UIDPLUS") != phone.can("UIDPLUS"),
+        text.contains("mailbox INBOX: synced") && text.contains("UIDPLUS") != phone.can("UIDPLUS"),
         "{text}"
     );
     let log = home.run(&["-v", "--log-format", "json", "sync"]);

@@ -48,7 +48,7 @@ fn what_was_deleted_on_either_side_comes_back_on_both() {
     );
 
     let done = undo(&home, &["--yes"]);
-    assert!(done.contains("3 taken back here"), "{done}");
+    assert!(done.contains("restored 3 locally"), "{done}");
     assert_eq!(read_maildir(&home.mail()), before);
     let other = Home::new(&server, "u1", "");
     other.sync_twice();
@@ -73,7 +73,7 @@ fn mailboxes_that_were_deleted_come_back() {
     home.sync_twice();
     assert_eq!(read_maildir(&home.mail()).len(), 1);
     let done = undo(&home, &["--since", "1h", "--yes"]);
-    assert!(done.contains("4 taken back here"), "{done}");
+    assert!(done.contains("restored 4 locally"), "{done}");
     assert_eq!(read_maildir(&home.mail()), before);
     let other = Home::new(&server, "u1", "");
     other.sync_twice();
@@ -137,7 +137,7 @@ fn the_last_run_counts_though_it_deleted_a_mailbox_only() {
     assert_eq!(subjects(&home, "INBOX"), [1, 2]);
     phone.on("DELETE", &["Empty"]);
     home.sync_twice();
-    assert!(undo(&home, &["--yes"]).contains("1 taken back here"));
+    assert!(undo(&home, &["--yes"]).contains("restored 1 locally"));
     assert!(home.mail().join("Empty/cur").is_dir());
     home.sync_twice();
     assert_same(&server, "u1", &home);
@@ -259,7 +259,7 @@ fn a_mailbox_with_others_below_it_is_emptied_and_comes_back() {
     assert_eq!(now["Work"], [], "emptied, on both sides");
     assert_eq!(now["Work/Old"], before["Work/Old"]);
     let done = undo(&home, &["--since", "1h", "--yes"]);
-    assert!(done.contains("1 taken back here"), "{done}");
+    assert!(done.contains("restored 1 locally"), "{done}");
     assert_eq!(read_maildir(&home.mail()), before);
 }
 
@@ -308,7 +308,7 @@ fn what_was_taken_back_is_said_though_the_server_is_down() {
     let out = home.run(&["undo", "--yes"]);
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
     let error = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert!(text.contains("1 taken back here"), "{text}");
+    assert!(text.contains("restored 1 locally"), "{text}");
     assert!(
         out.status.code() == Some(75) && error.contains("127.0.0.1"),
         "{out:?}"
@@ -428,7 +428,7 @@ fn what_is_no_time_or_no_run_is_said() {
     let out = home.run(&["undo", "--run", "4711"]);
     let text = String::from_utf8_lossy(&out.stderr).into_owned();
     assert_eq!(out.status.code(), Some(2), "{text}");
-    assert!(text.contains("there are runs from 1 to 1"), "{text}");
+    assert!(text.contains("the history has runs 1 to 1"), "{text}");
 }
 
 #[test]

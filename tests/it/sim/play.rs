@@ -314,7 +314,7 @@ async fn one(
             let config = String::new();
             state.set_account(&Memory { uuid, config }, 1)?;
         }
-        daemon::same_age(state, &mut local)?;
+        daemon::check_generation(state, &mut local)?;
         Ok(())
     })();
     if let Err(error) = ready {
@@ -347,7 +347,7 @@ async fn one(
         stop: Stop::default(),
     };
     let report = account.sync().await;
-    if let Err(error) = daemon::settle(state, &local) {
+    if let Err(error) = daemon::record_generation(state, &local) {
         stage.lock().note(&format!("not settled: {error}"));
     }
     report

@@ -32,9 +32,9 @@ pub enum Fate {
 #[derive(Default)]
 pub struct Seen {
     /// When each cycle began, and why.
-    pub cycles: Vec<(Duration, Task)>,
+    pub cycles: Vec<(Duration, DueCycle)>,
     pub fates: VecDeque<Fate>,
-    pub told: Vec<Facts>,
+    pub told: Vec<HookEvents>,
     pub secrets: usize,
     pub secret_changed: bool,
     pub told_by_server: Scope,
@@ -72,10 +72,10 @@ impl MemoryDesk {
     }
 }
 
-impl Desk for MemoryDesk {
-    fn follow(&mut self) {}
+impl AccountBackend for MemoryDesk {
+    fn watch_directories(&mut self) {}
 
-    async fn quiet_here(&mut self, scope: &Scope) -> bool {
+    async fn disk_is_unchanged(&mut self, scope: &Scope) -> bool {
         let left = self.state.cursors(Side::Local).unwrap();
         let listed = self.local.list(&left).await.unwrap();
         listed
@@ -84,7 +84,7 @@ impl Desk for MemoryDesk {
             .all(|l| l.news == News::None)
     }
 
-    async fn cycle(&mut self, task: &Task, observer: &dyn Observer, stop: &Stop) -> Report {
+    async fn cycle(&mut self, task: &DueCycle, observer: &dyn Observer, stop: &Stop) -> Report {
         let fate = {
             let mut seen = self.seen.borrow_mut();
             seen.cycles.push((self.began.elapsed(), task.clone()));
@@ -93,8 +93,8 @@ impl Desk for MemoryDesk {
         match fate {
             None => {
                 let reach = match task.kind {
-                    Kind::Wake => Reach::Woken(task.remote.clone()),
-                    Kind::Full => Reach::Due,
+                    Trigger::Wake => Reach::Woken(task.remote.clone()),
+                    Trigger::Full => Reach::Due,
                 };
                 self.sync(reach, observer, stop).await
             }
@@ -103,11 +103,11 @@ impl Desk for MemoryDesk {
         }
     }
 
-    async fn errand(&mut self, _: Wish, observer: &dyn Observer, stop: &Stop) -> Report {
+    async fn sync_now(&mut self, _: SyncRequest, observer: &dyn Observer, stop: &Stop) -> Report {
         self.sync(Reach::Due, observer, stop).await
     }
 
-    fn covered(&self) -> Option<(Scope, bool)> {
+    fn notified(&self) -> Option<(Scope, bool)> {
         Some((self.seen.borrow().told_by_server.clone(), true))
     }
 
@@ -115,7 +115,7 @@ impl Desk for MemoryDesk {
         None
     }
 
-    fn mailboxes(&mut self) -> Vec<Mailbox> {
+    fn mailboxes(&mut self) -> Vec<MailboxStatus> {
         Vec::new()
     }
 
@@ -127,21 +127,21 @@ impl Desk for MemoryDesk {
         done.map_err(|error| error.to_string())
     }
 
-    async fn probe(&mut self, _: Duration) {}
+    async fn check_connections(&mut self, _: Duration) {}
 
     fn secret_changed(&self) -> bool {
         self.seen.borrow().secret_changed
     }
 
-    fn renew_secret(&mut self) {
+    fn discard_secret(&mut self) {
         self.seen.borrow_mut().secrets += 1;
     }
 
-    async fn rest(&mut self) {}
+    async fn disconnect_idle(&mut self) {}
 
     async fn close(&mut self) {}
 
-    fn tell(&mut self, facts: Facts) {
+    fn run_hooks(&mut self, facts: HookEvents) {
         self.seen.borrow_mut().told.push(facts);
     }
 
@@ -158,11 +158,11 @@ impl Desk for MemoryDesk {
 pub struct Kept {
     pub remote: Memory<Uid>,
     pub local: Memory<MaildirId>,
-    pub bell: Bell,
-    pub board: Board,
-    pub orders: UnboundedSender<Order>,
+    pub bell: WakeSet,
+    pub board: StatusBoard,
+    pub orders: UnboundedSender<TaskCommand>,
     pub stop: Stop,
-    pub pulse: Pulse,
+    pub pulse: Heartbeat,
     pub seen: Rc<RefCell<Seen>>,
     pub task: tokio::task::JoinHandle<()>,
     pub began: Instant,
@@ -198,17 +198,17 @@ impl Kept {
             began,
         };
         let (orders, receive) = unbounded_channel();
-        let (bell, stop, pulse) = (Bell::default(), Stop::default(), Pulse::default());
-        let board = Board::of("test", Default::default());
-        let lines = Lines {
-            bell: bell.clone(),
+        let (bell, stop, pulse) = (WakeSet::default(), Stop::default(), Heartbeat::default());
+        let board = StatusBoard::of("test", Default::default());
+        let lines = TaskChannels {
+            wakes: bell.clone(),
             board: board.clone(),
             orders: receive,
             stop: stop.clone(),
             pulse: pulse.clone(),
-            pace: Pace::of(300 * S, 3600 * S),
+            pace: Intervals::of(300 * S, 3600 * S),
         };
-        let task = tokio::task::spawn_local(Keeper::new(desk, lines).run());
+        let task = tokio::task::spawn_local(AccountTask::new(desk, lines).run());
         Kept {
             remote,
             local,
@@ -236,7 +236,7 @@ impl Kept {
         self.seen.borrow().cycles.len()
     }
 
-    pub fn state(&self) -> Doing {
+    pub fn state(&self) -> AccountState {
         self.board.status().state
     }
 

@@ -18,7 +18,7 @@ impl<'a> Watcher<'a> {
     /// Starts it, and waits until the account `test` is in step.
     pub fn in_step(home: &'a Home) -> Watcher<'a> {
         let watcher = Watcher::start(home, home.mailtide());
-        watcher.wait("in step", |test| test["state"] == "in-step");
+        watcher.wait("in step", |test| test["state"] == "synced");
         watcher
     }
 

@@ -44,7 +44,7 @@ fn signals_stop_reload_and_look() {
     let (id, before) = (watcher.id(), cycles(&watcher));
     watcher.signal("HUP");
     wait_for("the second runs", || {
-        watcher.account("second")["state"] == "in-step"
+        watcher.account("second")["state"] == "synced"
     });
     assert!(cycles(&watcher) >= before, "the first was started anew");
     // A mistake changes nothing, and is told.
@@ -99,15 +99,15 @@ fn the_socket_is_private_and_answers_only_what_it_knows() {
         (&true.into(), &watcher.id().into())
     );
     for (line, part) in [
-        ("nonsense\n", "no request"),
+        ("nonsense\n", "invalid request"),
         ("{\"do\":\"explode\"}\n", "unknown variant"),
         (
             "{\"do\":\"status\",\"accounts\":[\"nobody\"]}\n",
-            "nobody is not watched",
+            "nobody is not an account of the watcher",
         ),
         (
             "{\"do\":\"approve\",\"id\":\"x\"}\n",
-            "nothing of the id x is held",
+            "no held change with id x",
         ),
     ] {
         let answer = say(&path, line);
@@ -126,7 +126,7 @@ fn the_socket_is_private_and_answers_only_what_it_knows() {
     assert_eq!(second.status.code(), Some(2));
     let text = String::from_utf8_lossy(&second.stderr).into_owned();
     assert!(text.contains("runs already"), "{text}");
-    assert_eq!(watcher.status()["state"], "in-step");
+    assert_eq!(watcher.status()["state"], "synced");
 }
 
 #[test]
@@ -156,10 +156,10 @@ fn sync_beside_a_watcher_is_done_by_it() {
     }
     let text = home.run(&["sync"]);
     let line = String::from_utf8_lossy(&text.stdout).into_owned();
-    assert!(line.contains("test: in step, nothing to do"), "{line}");
+    assert!(line.contains("test: synced, no changes"), "{line}");
     assert_eq!(watcher.status()["state"], "paused");
     assert!(home.run(&["resume"]).status.success());
-    watcher.wait("it goes on", |test| test["state"] == "in-step");
+    watcher.wait("it goes on", |test| test["state"] == "synced");
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn a_watcher_takes_back_what_it_did() {
     phone.run("UID STORE 2:4 +FLAGS (\\Deleted)");
     phone.run("UID EXPUNGE 2:4");
     wait_for("they are gone", || files(&home, "INBOX").len() == 17);
-    watcher.wait("it has told", |test| test["state"] == "in-step");
+    watcher.wait("it has told", |test| test["state"] == "synced");
     let undo = |arguments: &[&str]| {
         let out = home.run(&[&["undo", "--since", "1h"], arguments].concat());
         let text = String::from_utf8_lossy(&out.stdout).into_owned();
@@ -184,13 +184,13 @@ fn a_watcher_takes_back_what_it_did() {
     assert_eq!(files(&home, "INBOX").len(), 17, "it is only shown");
     let done = undo(&["--yes"]);
     assert!(
-        done.contains("3 taken back here") && done.contains("3 uploaded"),
+        done.contains("restored 3 locally") && done.contains("3 uploaded"),
         "{done}"
     );
     assert_eq!(read_maildir(&home.mail()), before);
     assert_same(&server, "u1", &home);
     assert!(undo(&["--yes"]).contains("nothing to undo"));
-    assert_eq!(watcher.status()["state"], "in-step");
+    assert_eq!(watcher.status()["state"], "synced");
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn what_is_held_is_shown_and_decided() {
         for path in files(&home, "INBOX") {
             std::fs::remove_file(path).unwrap();
         }
-        watcher.wait("it is held", |test| test["state"] == "held");
+        watcher.wait("it is held", |test| test["state"] == "approval-needed");
         let shown = home.run(&["status"]);
         let text = String::from_utf8_lossy(&shown.stdout).into_owned();
         assert_eq!(shown.status.code(), Some(3), "{text}");
@@ -217,7 +217,7 @@ fn what_is_held_is_shown_and_decided() {
         let done = home.run(&[verdict, &id]);
         assert!(done.status.success(), "{done:?}");
         let left = if verdict == "reject" { 20 } else { 0 };
-        watcher.wait("it is decided", |test| test["state"] == "in-step");
+        watcher.wait("it is decided", |test| test["state"] == "synced");
         wait_for("both sides agree", || {
             let there = server.phone("u1").read("INBOX").len();
             (there, files(&home, "INBOX").len()) == (left, left)

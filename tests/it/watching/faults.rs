@@ -52,7 +52,7 @@ fn a_line_that_fails_in_any_way_is_got_over() {
             wait_for("the star is here", || starred(&home) == stars as usize);
             line.set(Way::Good);
             watcher.wait("in step", |test| {
-                test["state"] == "in-step" && test["lag"] == 0.0
+                test["state"] == "synced" && test["lag"] == 0.0
             });
             wait_for("both sides are the same", || {
                 server.phone("u1").view() == read_maildir(&home.mail())
@@ -76,7 +76,7 @@ fn a_server_that_is_started_anew_is_found_again() {
     line.cut();
     wait_for("the star is here", || starred(&home) == 1);
     watcher.wait("in step, listening", |test| {
-        test["state"] == "in-step" && test["push"][0]["listening"] == true
+        test["state"] == "synced" && test["push"][0]["listening"] == true
     });
     assert_same(&server, "u1", &home);
 }
@@ -93,7 +93,7 @@ fn a_watcher_that_slept_while_the_server_gave_it_up() {
     let took = wait_for("the star is here", || starred(&home) == 1);
     assert!(took < Duration::from_secs(10), "{took:?}");
     watcher.wait("in step", |test| {
-        test["state"] == "in-step" && test["lag"] == 0.0
+        test["state"] == "synced" && test["lag"] == 0.0
     });
     assert_same(&server, "u1", &home);
 }
@@ -129,7 +129,7 @@ fn a_disk_that_goes_and_comes_back_loses_nothing() {
             flagged_there(&server, "Work", "\\Seen")
         });
         watcher.wait("in step", |test| {
-            test["state"] == "in-step" && test["lag"] == 0.0
+            test["state"] == "synced" && test["lag"] == 0.0
         });
         assert_same(&server, "u1", &home);
     }
@@ -151,7 +151,7 @@ fn a_wrong_password_is_tried_once_and_a_right_one_when_the_user_says_so() {
     let from_file = format!("password_file = \"{}\"", secret.display());
     home.write_config(&text.replace("password = \"pass\"", &from_file));
     let watcher = Watcher::start(&home, home.mailtide());
-    watcher.wait("it is noticed", |test| test["state"] == "needs-user");
+    watcher.wait("it is noticed", |test| test["state"] == "login-failed");
     let status = watcher.status();
     assert!(
         status["reason"].as_str().unwrap().contains("login of u1"),
@@ -165,7 +165,7 @@ fn a_wrong_password_is_tried_once_and_a_right_one_when_the_user_says_so() {
     assert_eq!(line.connections(), 1);
     write("pass\n");
     assert!(home.run(&["poke"]).status.success());
-    watcher.wait("in step", |test| test["state"] == "in-step");
+    watcher.wait("in step", |test| test["state"] == "synced");
     assert_same(&server, "u1", &home);
 }
 
@@ -188,7 +188,7 @@ fn one_account_in_trouble_delays_no_other() {
     star(&server, 2);
     let took = wait_for("the star is here", || starred(&home) == 1);
     assert!(took < Duration::from_secs(5), "{took:?}");
-    assert_ne!(watcher.account("bad")["state"], "in-step");
+    assert_ne!(watcher.account("bad")["state"], "synced");
 }
 
 #[test]
@@ -216,6 +216,6 @@ fn a_captive_portal_is_no_network_and_nobodys_mistake() {
     // The portal lets us through.
     account("127.0.0.1", server.tls_port);
     watcher.signal("HUP");
-    watcher.wait("in step", |test| test["state"] == "in-step");
+    watcher.wait("in step", |test| test["state"] == "synced");
     assert_same(&server, "u1", &home);
 }

@@ -26,7 +26,7 @@ fn limits_of_inotify_are_told_and_got_along_with() {
         .arg(home.config())
         .env("XDG_RUNTIME_DIR", home.dir.path().join("run"));
     let watcher = Watcher::start(&home, command);
-    watcher.wait("in step", |test| test["state"] == "in-step");
+    watcher.wait("in step", |test| test["state"] == "synced");
     let disk = watcher.status()["disk"].to_string();
     assert!(
         disk.contains("max_user_watches") && disk.contains("of"),
@@ -82,7 +82,7 @@ fn inside_a_network_that_comes_back() {
     let mut ip = Command::new("ip");
     ip.args(["addr", "add", "198.51.100.7/32", "dev", "lo"]);
     assert!(ip.status().unwrap().success());
-    let took = watcher.wait("in step", |test| test["state"] == "in-step");
+    let took = watcher.wait("in step", |test| test["state"] == "synced");
     assert!(took < Duration::from_secs(2), "{took:?}");
     assert!(watcher.log().contains("the network changed"));
 }
@@ -176,7 +176,7 @@ fn logind_tells_that_a_sleep_is_over() {
                 .unwrap();
         }
     });
-    let took = watcher.wait("in step", |test| test["state"] == "in-step");
+    let took = watcher.wait("in step", |test| test["state"] == "synced");
     drop(watcher);
     bus.kill().unwrap();
     bus.wait().unwrap();

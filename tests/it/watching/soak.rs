@@ -315,7 +315,7 @@ fn for_minutes_with_everybody_at_work_and_everything_failing() {
         here.is_ok_and(|here| server.phone("u1").view() == here)
     });
     watcher.wait("in step", |test| {
-        test["state"] == "in-step" && test["lag"] == 0.0
+        test["state"] == "synced" && test["lag"] == 0.0
     });
     assert_same(&server, "u1", &home);
     judge(&server, &shared.ledger.lock().unwrap());

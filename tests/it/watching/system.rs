@@ -37,7 +37,7 @@ fn systemd_is_told_of_readiness_progress_life_and_end() {
         .env("WATCHDOG_USEC", "2000000");
     let mut watcher = Watcher::start(&home, command);
     hear("READY=1");
-    let status = hear("STATUS=1 in step");
+    let status = hear("STATUS=1 synced");
     assert!(status.contains("30 messages"), "{status}");
     hear("WATCHDOG=1");
     hear("WATCHDOG=1");
@@ -151,7 +151,7 @@ fn credentials_of_systemd_are_taken() {
     let mut command = home.mailtide();
     command.env("CREDENTIALS_DIRECTORY", &directory);
     let watcher = Watcher::start(&home, command);
-    watcher.wait("in step", |test| test["state"] == "in-step");
+    watcher.wait("in step", |test| test["state"] == "synced");
     assert_same(&server, "u1", &home);
 }
 

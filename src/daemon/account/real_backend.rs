@@ -1,19 +1,18 @@
-//! A real account behind the desk: state, Maildir and server, those who listen to both, and the
-//! user's programs.
+//! The backend of a configured account: state, Maildir, connections, push connections and hooks.
 
-use super::agenda::{Kind, Task};
-use super::bell::Bell;
-use super::board::{Board, Mailbox};
-use super::cycle::{Errand, Opened};
-use super::desk::{Desk, Verdict, Wish};
-use super::ears::Ears;
-use super::hooks::{Facts, Teller, Whose};
-use super::memory;
-use super::open::{self, OpenError, Writes};
-use super::secret::Keyring;
-use super::told::failed;
-use super::undo;
+use super::agenda::{DueCycle, Trigger};
+use super::backend::{AccountBackend, SyncRequest, Verdict};
+use super::push::PushListeners;
+use super::wake_set::WakeSet;
 use crate::config;
+use crate::daemon::cycle::{CycleRequest, Opened};
+use crate::daemon::hooks::{HookContext, HookEvents, HookRunner};
+use crate::daemon::open::{self, OpenError, Writes};
+use crate::daemon::run_summary::failed;
+use crate::daemon::secret::Keyring;
+use crate::daemon::status_board::{MailboxStatus, StatusBoard};
+use crate::daemon::system::malloc_trim;
+use crate::daemon::undo;
 use crate::engine::{Observer, Reach, Report, Stop};
 use crate::imap::Tier;
 use crate::maildir::{Watch, Watched};
@@ -25,57 +24,62 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// A connection that was silent for so long is asked whether it is still there,
+/// A connection that was idle for this long is checked with NOOP,
 const SILENT: Duration = Duration::from_secs(30);
-/// and has to answer within this.
+/// which the server has to answer within this.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// A cycle that changed so much has needed memory that the next will not.
+/// After a cycle with this many changes the heap is trimmed.
 const MANY: usize = 200;
-/// Mailboxes compared within this need not be compared again at night, seconds.
+/// Mailboxes compared within this time are not compared again at night, seconds.
 const COMPARED: i64 = 8 * 3600;
-/// When it is night, by the clock on the wall.
+/// The night in local hours.
 const NIGHT: std::ops::Range<i8> = 2..5;
 
-/// An account of the configuration.
-pub struct RealDesk {
+/// A configured account.
+pub struct RealBackend {
     account: config::Account,
     state_dir: PathBuf,
     keyring: Rc<Keyring>,
     opened: Option<Opened>,
     watch: Option<Watch>,
     watched: Watched,
-    ears: Rc<Ears>,
-    /// Whether the server allows no connection for work beside those that listen.
+    push: Rc<PushListeners>,
+    /// Whether the server allows no connection beside the push connections.
     crowded: bool,
-    bell: Bell,
-    board: Board,
-    teller: Teller,
+    wakes: WakeSet,
+    board: StatusBoard,
+    hooks: HookRunner,
 }
 
-impl RealDesk {
-    /// Begins to listen. To be called on a thread with a local task set.
-    pub fn new(account: config::Account, state_dir: PathBuf, bell: Bell, board: Board) -> RealDesk {
+impl RealBackend {
+    /// Opens the push connections. The thread needs a local task set.
+    pub fn new(
+        account: config::Account,
+        state_dir: PathBuf,
+        wakes: WakeSet,
+        board: StatusBoard,
+    ) -> RealBackend {
         let keyring = Rc::new(Keyring::new(account.clone()));
         let most = account.connections.saturating_sub(1);
         let most = most.min(1 + account.idle_mailboxes.len());
-        let ears = Ears::start(keyring.clone(), bell.clone(), board.clone(), most);
-        let teller = Teller::start(Whose {
+        let push = PushListeners::start(keyring.clone(), wakes.clone(), board.clone(), most);
+        let hooks = HookRunner::start(HookContext {
             account: account.name.clone(),
             maildir: account.maildir.clone(),
             hooks: account.hooks.clone(),
         });
-        RealDesk {
+        RealBackend {
             account,
             state_dir,
             keyring,
             opened: None,
             watch: None,
             watched: Watched::Some("not watched yet".into()),
-            ears,
+            push,
             crowded: false,
-            bell,
+            wakes,
             board,
-            teller,
+            hooks,
         }
     }
 
@@ -89,17 +93,22 @@ impl RealDesk {
         opened.ok_or_else(|| StoreError::Bug("an account was lost".into()).into())
     }
 
-    /// Works with as many connections as the server allows. Where that is none beside those that
-    /// listen, these give way for as long as the work takes, now and from then on.
-    async fn work(&mut self, errand: Errand, observer: &dyn Observer, stop: &Stop) -> Report {
+    /// Runs a cycle with as many connections as the server allows. If it allows none beside the
+    /// push connections, these close for this cycle and all later ones.
+    async fn work(
+        &mut self,
+        request: CycleRequest,
+        observer: &dyn Observer,
+        stop: &Stop,
+    ) -> Report {
         if self.crowded {
-            self.ears.give_way().await;
+            self.push.close_for_cycle().await;
         }
-        let mut report = self.once(errand.clone(), observer, stop).await;
-        let listening = self.ears.connections();
+        let mut report = self.once(request.clone(), observer, stop).await;
+        let listening = self.push.connections();
         if !self.crowded && listening > 0 && allows_no_more(&report) {
-            self.ears.give_way().await;
-            report = self.once(errand, observer, stop).await;
+            self.push.close_for_cycle().await;
+            report = self.once(request, observer, stop).await;
             self.crowded = !allows_no_more(&report);
             if self.crowded {
                 let why = format!(
@@ -107,47 +116,52 @@ impl RealDesk {
                      work; set connections = {listening}"
                 );
                 tracing::warn!("{why}");
-                self.ears.share(why);
+                self.push.share(why);
             } else {
-                self.ears.resume();
+                self.push.resume();
             }
         }
         if self.crowded {
             if let Some(opened) = &mut self.opened {
-                opened.hang_up().await;
+                opened.disconnect().await;
             }
-            self.ears.resume();
+            self.push.resume();
         }
         report
     }
 
-    async fn once(&mut self, errand: Errand, observer: &dyn Observer, stop: &Stop) -> Report {
+    async fn once(
+        &mut self,
+        request: CycleRequest,
+        observer: &dyn Observer,
+        stop: &Stop,
+    ) -> Report {
         let seats = self
             .account
             .connections
-            .saturating_sub(self.ears.listening());
+            .saturating_sub(self.push.listening());
         let opened = match self.open() {
             Ok(opened) => opened,
             Err(error) => return failed(&error),
         };
-        // Boxed: the future of a whole cycle is large.
-        Box::pin(run(opened, seats.max(1), errand, observer, stop)).await
+        // Boxed: the future of a cycle is large.
+        Box::pin(run(opened, seats.max(1), request, observer, stop)).await
     }
 
-    async fn run(&mut self, errand: Errand, observer: &dyn Observer, stop: &Stop) -> Report {
-        let report = self.work(errand, observer, stop).await;
+    async fn run(&mut self, request: CycleRequest, observer: &dyn Observer, stop: &Stop) -> Report {
+        let report = self.work(request, observer, stop).await;
         if report
             .halted
             .as_ref()
             .is_some_and(|error| matches!(error, StoreError::Guard(_)))
         {
-            // The disk may be another when it comes back; its return is to be noticed.
+            // Another disk may be mounted next, so the watch starts anew.
             self.watch = None;
-            self.follow();
+            self.watch_directories();
         }
         self.note_connections();
         if report.changes() >= MANY {
-            memory::give_back();
+            malloc_trim::trim_heap();
         }
         report
     }
@@ -159,7 +173,7 @@ impl RealDesk {
             .and_then(|opened| opened.remote.as_ref());
         let mut board = self.board.open();
         let working = usize::from(remote.is_some_and(|remote| remote.is_connected()));
-        board.status.connections = working + self.ears.listening();
+        board.status.connections = working + self.push.listening();
         if let Some(tier) = remote.and_then(|remote| remote.tier()) {
             let name = match tier {
                 Tier::QResync => "QRESYNC",
@@ -170,23 +184,23 @@ impl RealDesk {
         }
     }
 
-    fn reach(&self, task: &Task) -> Reach {
+    fn reach(&self, task: &DueCycle) -> Reach {
         let hour = jiff::Zoned::now().hour();
         match task.kind {
-            Kind::Wake => Reach::Woken(task.remote.clone()),
-            Kind::Full if NIGHT.contains(&hour) => Reach::Everything(open::now() - COMPARED),
-            Kind::Full => Reach::Due,
+            Trigger::Wake => Reach::Woken(task.remote.clone()),
+            Trigger::Full if NIGHT.contains(&hour) => Reach::Everything(open::now() - COMPARED),
+            Trigger::Full => Reach::Due,
         }
     }
 
-    fn rows(&mut self) -> Result<Vec<Mailbox>, StateError> {
+    fn rows(&mut self) -> Result<Vec<MailboxStatus>, StateError> {
         let Some(opened) = &mut self.opened else {
             return Ok(Vec::new());
         };
-        super::status::mailboxes(&opened.state)
+        crate::daemon::offline_status::mailboxes(&opened.state)
     }
 
-    async fn still_here(&mut self, scope: &Scope) -> Result<bool, OpenError> {
+    async fn is_disk_unchanged(&mut self, scope: &Scope) -> Result<bool, OpenError> {
         let opened = self.open()?;
         let left = opened.state.cursors(Side::Local)?;
         let listed = opened.local.list(&left).await?;
@@ -201,16 +215,16 @@ impl RealDesk {
     }
 }
 
-/// Whether the login was refused because there are connections enough.
+/// Whether the server refused the login because too many connections are open.
 fn allows_no_more(report: &Report) -> bool {
     matches!(report.halted, Some(StoreError::Busy { wait: None, .. }))
 }
 
-/// One cycle, and another at once if it failed for a connection that had been kept for too long.
+/// Runs a cycle, and once more if a connection that was idle turns out to be closed.
 async fn run(
     opened: &mut Opened,
     seats: usize,
-    errand: Errand,
+    request: CycleRequest,
     observer: &dyn Observer,
     stop: &Stop,
 ) -> Report {
@@ -221,7 +235,7 @@ async fn run(
     }
     for again in [kept, false] {
         opened.allow(seats);
-        let report = match opened.cycle(errand.clone(), observer, stop).await {
+        let report = match opened.cycle(request.clone(), observer, stop).await {
             Ok(report) => report,
             Err(error) => failed(&error),
         };
@@ -238,12 +252,12 @@ async fn run(
     Report::default()
 }
 
-impl Desk for RealDesk {
-    fn follow(&mut self) {
-        let bell = self.bell.clone();
+impl AccountBackend for RealBackend {
+    fn watch_directories(&mut self) {
+        let wakes = self.wakes.clone();
         if self.watch.is_none() {
             let layout = open::layout(&self.account);
-            let stir = move |scope| bell.ring(Side::Local, scope);
+            let stir = move |scope| wakes.ring(Side::Local, scope);
             match Watch::new(&self.account.maildir, layout, stir) {
                 Ok(watch) => self.watch = Some(watch),
                 Err(error) => self.watched = Watched::Some(error.to_string()),
@@ -262,48 +276,53 @@ impl Desk for RealDesk {
         };
     }
 
-    async fn quiet_here(&mut self, scope: &Scope) -> bool {
-        // What is wrong the cycle will say.
-        self.still_here(scope).await.unwrap_or(false)
+    async fn disk_is_unchanged(&mut self, scope: &Scope) -> bool {
+        // The cycle reports the error.
+        self.is_disk_unchanged(scope).await.unwrap_or(false)
     }
 
-    async fn cycle(&mut self, task: &Task, observer: &dyn Observer, stop: &Stop) -> Report {
-        let errand = Errand {
+    async fn cycle(&mut self, task: &DueCycle, observer: &dyn Observer, stop: &Stop) -> Report {
+        let request = CycleRequest {
             dry_run: false,
             only: Vec::new(),
             reach: self.reach(task),
         };
-        self.run(errand, observer, stop).await
+        self.run(request, observer, stop).await
     }
 
-    async fn errand(&mut self, wish: Wish, observer: &dyn Observer, stop: &Stop) -> Report {
-        let errand = Errand {
+    async fn sync_now(
+        &mut self,
+        request: SyncRequest,
+        observer: &dyn Observer,
+        stop: &Stop,
+    ) -> Report {
+        let cycle = CycleRequest {
             dry_run: false,
-            only: wish.only,
-            reach: wish.depth.reach(),
+            only: request.only,
+            reach: request.depth.reach(),
         };
-        let mut taken_back = None;
-        if let Some(what) = wish.undo {
-            let taking = async { self.open()?.take_back(&what).await };
-            taken_back = match taking.await {
-                Ok(count) => Some(undo::taken_back(count)),
+        let mut undone = None;
+        if let Some(what) = request.undo {
+            let undoing = async { self.open()?.undo(&what).await };
+            undone = match undoing.await {
+                Ok(count) => Some(undo::done_text(count)),
                 Err(error) => return failed(&error),
             };
         }
-        let mut report = self.run(errand, observer, stop).await;
-        report.notes.splice(0..0, taken_back);
+        let mut report = self.run(cycle, observer, stop).await;
+        report.notes.splice(0..0, undone);
         report
     }
 
-    fn covered(&self) -> Option<(Scope, bool)> {
-        Some((self.ears.covers()?, self.watched == Watched::All))
+    fn notified(&self) -> Option<(Scope, bool)> {
+        Some((self.push.covers()?, self.watched == Watched::All))
     }
 
     fn refused(&self) -> Option<String> {
-        self.ears.refused()
+        self.push.refused()
     }
 
-    fn mailboxes(&mut self) -> Vec<Mailbox> {
+    fn mailboxes(&mut self) -> Vec<MailboxStatus> {
         self.rows().unwrap_or_default()
     }
 
@@ -316,8 +335,8 @@ impl Desk for RealDesk {
         done.map_err(|error| error.to_string())
     }
 
-    async fn probe(&mut self, patience: Duration) {
-        self.ears.again();
+    async fn check_connections(&mut self, patience: Duration) {
+        self.push.again();
         let opened = self.opened.as_mut();
         if let Some(remote) = opened.and_then(|opened| opened.remote.as_mut()) {
             remote.wake(Duration::ZERO, patience).await;
@@ -328,29 +347,29 @@ impl Desk for RealDesk {
         self.keyring.is_stale()
     }
 
-    fn renew_secret(&mut self) {
+    fn discard_secret(&mut self) {
         self.keyring.forget();
         if let Some(opened) = &mut self.opened {
             opened.remote = None;
         }
-        self.ears.again();
+        self.push.again();
     }
 
-    async fn rest(&mut self) {
+    async fn disconnect_idle(&mut self) {
         if let Some(opened) = &mut self.opened {
-            opened.hang_up().await;
+            opened.disconnect().await;
         }
         self.note_connections();
     }
 
     async fn close(&mut self) {
         if let Some(mut opened) = self.opened.take() {
-            opened.hang_up().await;
+            opened.disconnect().await;
         }
     }
 
-    fn tell(&mut self, facts: Facts) {
-        self.teller.tell(facts);
+    fn run_hooks(&mut self, events: HookEvents) {
+        self.hooks.queue(events);
     }
 
     fn now(&self) -> i64 {

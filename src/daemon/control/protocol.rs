@@ -1,10 +1,10 @@
-//! What is said over the control socket: one JSON object a line, a request and its answer. Also
-//! the side that asks.
+//! The protocol of the control socket, and its client: a request and an answer, one JSON object a
+//! line each.
 
-use super::board::Status;
-use super::told::Told;
-use super::undo;
 use crate::config::Config;
+use crate::daemon::run_summary::RunSummary;
+use crate::daemon::status_board::AccountStatus;
+use crate::daemon::undo;
 use crate::model::printable;
 use serde::{Deserialize, Serialize};
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -14,100 +14,100 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// No request is longer than this.
+/// Longest request, bytes.
 pub const LIMIT: u64 = 64 << 10;
 
-/// No answer is longer than this.
+/// Longest answer, bytes.
 const LONGEST: u64 = 64 << 20;
 
-/// A watcher that is at work says so within this.
+/// The time in which a live watcher answers `hello`.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What can be asked.
+/// A request to the watcher.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Request {
-    /// Which configuration is it?
+    /// Which configuration does the watcher use?
     Hello {},
-    /// How is it going?
+    /// The status of accounts.
     Status {
-        /// Of these accounts; none: all.
+        /// The accounts; empty: all.
         #[serde(default)]
         accounts: Vec<String>,
     },
-    /// Look everywhere now, and take the secret anew.
+    /// Sync all mailboxes now, with the secrets read again.
     Poke {
-        /// These accounts; none: all.
+        /// The accounts; empty: all.
         #[serde(default)]
         accounts: Vec<String>,
     },
-    /// Do nothing until told to go on.
+    /// Start no cycle until `resume`.
     Pause {
-        /// These accounts; none: all.
+        /// The accounts; empty: all.
         #[serde(default)]
         accounts: Vec<String>,
     },
-    /// Go on.
+    /// End a pause.
     Resume {
-        /// These accounts; none: all.
+        /// The accounts; empty: all.
         #[serde(default)]
         accounts: Vec<String>,
     },
-    /// Sync now, and tell what was done.
+    /// Sync now and return the summaries.
     Sync {
-        /// These accounts; none: all.
+        /// The accounts; empty: all.
         #[serde(default)]
         accounts: Vec<String>,
-        /// Mailboxes that match these patterns; none: all.
+        /// Only mailboxes that match one of these patterns; empty: all.
         #[serde(default)]
         mailboxes: Vec<String>,
-        /// Whether to compare every mailbox message by message.
+        /// Whether every mailbox is compared message by message.
         #[serde(default)]
         full: bool,
-        /// What runs did that is to be taken back before.
+        /// The changes to undo before the sync.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        undo: Option<undo::What>,
+        undo: Option<undo::UndoSelection>,
     },
-    /// Let what is held run, once.
+    /// Execute a held change once.
     Approve {
         /// Its id.
         id: String,
     },
-    /// Have what led to it undone.
+    /// Discard a held change and restore the missing messages.
     Reject {
         /// Its id.
         id: String,
     },
 }
 
-/// What is answered.
+/// The answer of the watcher.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Answer {
-    /// Whether it could be done.
+    /// Whether the request was carried out.
     pub ok: bool,
-    /// Why not.
+    /// The error, if it was not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// The watcher's process.
+    /// The process id of the watcher.
     pub pid: u32,
     /// Its version.
     pub version: String,
-    /// The file of its configuration.
+    /// The path of its configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<String>,
-    /// To `status`: how each account is doing.
+    /// Of `status`: the accounts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub accounts: Option<Vec<Status>>,
-    /// To `sync`: what was done, by account.
+    pub accounts: Option<Vec<AccountStatus>>,
+    /// Of `sync`: the summaries by account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub runs: Option<Vec<Told>>,
-    /// To `approve` and `reject`: whose it was.
+    pub runs: Option<Vec<RunSummary>>,
+    /// Of `approve` and `reject`: the account of the held change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
 }
 
 impl Answer {
-    /// It was done.
+    /// A successful answer.
     pub fn done() -> Answer {
         Answer {
             ok: true,
@@ -117,7 +117,7 @@ impl Answer {
         }
     }
 
-    /// It could not be.
+    /// An error answer.
     pub fn no(error: impl Into<String>) -> Answer {
         Answer {
             ok: false,
@@ -127,65 +127,65 @@ impl Answer {
     }
 }
 
-/// Why a watcher could not be asked.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
-    /// None runs.
+    /// No watcher runs.
     #[error("no mailtide watch runs (nobody listens at {0})")]
     NotRunning(PathBuf),
-    /// One seems to run, and does not answer.
+    /// A watcher seems to run, but the connection failed.
     #[error("the watcher at {path} cannot be asked: {source}")]
     Io {
-        /// Its socket.
+        /// The path of the socket.
         path: PathBuf,
-        /// Why.
+        /// The error.
         source: io::Error,
     },
-    /// Another user listens there.
+    /// The socket belongs to another user.
     #[error(
         "another user ({user}) listens at {path}: nothing was asked. Set control_socket to a \
          directory that only you may write"
     )]
     Stranger {
-        /// The socket.
+        /// The path of the socket.
         path: PathBuf,
-        /// The number of the user.
+        /// The user's number.
         user: u32,
     },
-    /// One has the socket and says nothing.
+    /// The watcher accepts the connection but does not answer.
     #[error(
         "the watcher at {path} has not answered for {} s: it is stopped, or its machine is too \
          busy. See what the process does, and continue or restart it", PATIENCE.as_secs()
     )]
     Silent {
-        /// Its socket.
+        /// The path of the socket.
         path: PathBuf,
     },
-    /// It works with another configuration.
+    /// The watcher uses another configuration.
     #[error(
         "the watcher at {path} works with the configuration {theirs}, and this is {ours}: it was \
          not asked. Give one of them another control_socket and state_dir"
     )]
     Other {
-        /// Its socket.
+        /// The path of the socket.
         path: PathBuf,
-        /// Its configuration.
+        /// The path of the watcher's configuration.
         theirs: String,
-        /// Ours.
+        /// The path of this configuration.
         ours: String,
     },
-    /// It answered something else.
+    /// The answer is invalid.
     #[error("the watcher at {path} is of another version: {what}; restart it")]
     Strange {
-        /// Its socket.
+        /// The path of the socket.
         path: PathBuf,
-        /// What was wrong.
+        /// The error.
         what: String,
     },
 }
 
-/// Asks the watcher of this configuration. Waits for as long as the watcher takes, but not for one
-/// that says nothing at all any more.
+/// Sends a request to the watcher of this configuration. Waits until the watcher is done, but not
+/// for one that stops answering `hello`.
 pub fn ask(config: &Config, request: &Request) -> Result<Answer, AskError> {
     let path = &config.control_socket;
     let mut line = Line::to(path)?;
@@ -202,7 +202,7 @@ pub fn ask(config: &Config, request: &Request) -> Result<Answer, AskError> {
     }
 }
 
-/// Connects to a socket; does not wait for one whose owner takes no more connections.
+/// Connects to a socket without waiting for a free slot in its backlog.
 pub(super) fn dial(path: &Path) -> io::Result<UnixStream> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_write_timeout(Some(PATIENCE))?;
@@ -211,7 +211,7 @@ pub(super) fn dial(path: &Path) -> io::Result<UnixStream> {
     Ok(UnixStream::from(OwnedFd::from(socket)))
 }
 
-/// Whether a wait on a socket came to its end.
+/// Whether the error is a timeout.
 pub(super) fn is_over(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -219,7 +219,7 @@ pub(super) fn is_over(error: &io::Error) -> bool {
     )
 }
 
-/// A connection to a watcher.
+/// A connection to the watcher.
 struct Line<'a> {
     path: &'a Path,
     read: BufReader<UnixStream>,
@@ -248,7 +248,7 @@ impl<'a> Line<'a> {
         })
     }
 
-    /// Asks, and waits for the answer for as long as others are answered.
+    /// Sends a request and waits for the answer while the watcher answers others.
     fn say(&mut self, request: &Request) -> Result<Answer, AskError> {
         self.send(request)?;
         let (path, mut text) = (self.path, Vec::new());
@@ -271,7 +271,7 @@ impl<'a> Line<'a> {
         sent.map_err(|error| failed(self.path, error))
     }
 
-    /// Reads on to the end of a line, for as long as something comes.
+    /// Reads the remainder of a line while bytes arrive.
     fn hear(&mut self, text: &mut Vec<u8>) -> io::Result<()> {
         let began = Instant::now();
         loop {
@@ -323,7 +323,7 @@ mod tests {
         let silent = line.say(&Request::Hello {}).unwrap_err();
         assert!(matches!(silent, AskError::Silent { .. }), "{silent}");
         assert!(began.elapsed() < PATIENCE * 3);
-        // Nor one that takes no more connections.
+        // The same holds for a watcher whose backlog is full.
         let all: Vec<_> = (0..5000).map_while(|_| dial_now(&path)).collect();
         assert!(!all.is_empty());
         assert!(matches!(
@@ -332,7 +332,7 @@ mod tests {
         ));
     }
 
-    /// A connection that the system makes at once.
+    /// Connects without waiting.
     fn dial_now(path: &Path) -> Option<Socket> {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
         socket.set_nonblocking(true).unwrap();

@@ -1,13 +1,12 @@
-//! The accounts that are kept, each on a thread of its own: starting them, starting them again when
-//! their settings changed or one fell over, stopping them.
+//! Starts, restarts and stops the tasks of accounts, each on a thread of its own.
 
-use super::account::RealDesk;
-use super::agenda::Pace;
-use super::bell::Bell;
-use super::board::{Board, Doing, Status};
-use super::keeper::{Keeper, Lines, Order};
-use super::pulse::Pulse;
 use crate::config::{self, Config};
+use crate::daemon::account::agenda::Intervals;
+use crate::daemon::account::real_backend::RealBackend;
+use crate::daemon::account::task::{AccountTask, TaskChannels, TaskCommand};
+use crate::daemon::account::wake_set::WakeSet;
+use crate::daemon::status_board::{AccountState, AccountStatus, StatusBoard};
+use crate::daemon::system::heartbeat::Heartbeat;
 use crate::engine::Stop;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -19,47 +18,47 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
 use tracing::Instrument;
 
-/// After the request to stop, accounts may take so long altogether.
+/// The time that all tasks have to end after the request to stop.
 const GRACE: Duration = Duration::from_millis(4800);
-/// An account that fell over is started again after this.
+/// The delay before a task that panicked is restarted.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// A thread that ended: whose, and which of those that have kept the account.
-pub type Ending = (String, u64);
+/// The end of a task: the account, and the number of the task.
+pub type TaskExit = (String, u64);
 
-/// An account that is kept.
-pub struct Kept {
+/// A running task.
+pub struct AccountHandle {
     pub account: config::Account,
-    pub orders: UnboundedSender<Order>,
-    pub board: Board,
-    pub pulse: Pulse,
+    pub orders: UnboundedSender<TaskCommand>,
+    pub board: StatusBoard,
+    pub pulse: Heartbeat,
     pub stop: Stop,
-    /// Which of the threads that have kept this account it is.
+    /// The number of the task.
     pub number: u64,
-    /// When it is started again, if it fell over.
+    /// The time of its restart, if it panicked.
     pub again_at: Option<Instant>,
 }
 
-/// The accounts, and what is needed to keep them.
-pub struct House {
+/// The tasks of all accounts.
+pub struct Supervisor {
     pub path: Option<PathBuf>,
     pub only: Vec<String>,
     pub config: RefCell<Config>,
-    pub kept: RefCell<BTreeMap<String, Kept>>,
+    pub kept: RefCell<BTreeMap<String, AccountHandle>>,
     pub changed: Arc<Notify>,
-    pub ended: UnboundedSender<Ending>,
+    pub ended: UnboundedSender<TaskExit>,
     pub next: RefCell<u64>,
 }
 
-impl House {
-    /// With nothing in it yet. `only` names accounts; none: all of the configuration.
+impl Supervisor {
+    /// Without tasks. `only` names accounts; empty: all of the configuration.
     pub fn new(
         path: Option<PathBuf>,
         only: Vec<String>,
         config: Config,
-        ended: UnboundedSender<Ending>,
-    ) -> House {
-        House {
+        ended: UnboundedSender<TaskExit>,
+    ) -> Supervisor {
+        Supervisor {
             path,
             only,
             config: RefCell::new(config),
@@ -70,14 +69,14 @@ impl House {
         }
     }
 
-    pub fn order_all(&self, order: impl Fn() -> Order) {
+    pub fn order_all(&self, order: impl Fn() -> TaskCommand) {
         for kept in self.kept.borrow().values() {
-            // One that has ended is started again.
+            // A task that panicked is restarted later.
             let _there = kept.orders.send(order());
         }
     }
 
-    pub fn statuses(&self) -> Vec<Status> {
+    pub fn statuses(&self) -> Vec<AccountStatus> {
         self.kept
             .borrow()
             .values()
@@ -85,12 +84,12 @@ impl House {
             .collect()
     }
 
-    /// Starts what is to run and does not, stops what runs and is not to; one whose settings
-    /// changed is stopped and started. The others notice nothing.
-    pub async fn settle(&self, endings: &mut UnboundedReceiver<Ending>) {
+    /// Starts and stops tasks as the configuration says. A task whose settings changed is stopped
+    /// and started; the others are not disturbed.
+    pub async fn apply_config(&self, endings: &mut UnboundedReceiver<TaskExit>) {
         let wanted = {
             let config = self.config.borrow();
-            // An account that is named and was taken out of the configuration is no longer kept.
+            // A named account that the configuration no longer has is stopped.
             let named = |name: &&String| self.only.is_empty() || self.only.contains(name);
             let names: Vec<String> = config.accounts.keys().filter(named).cloned().collect();
             let accounts = names
@@ -98,7 +97,7 @@ impl House {
                 .filter_map(|n| Some((n.clone(), config.accounts.get(&n)?.clone())));
             accounts.collect::<BTreeMap<_, _>>()
         };
-        let stale: Vec<Ending> = self
+        let stale: Vec<TaskExit> = self
             .kept
             .borrow()
             .iter()
@@ -123,52 +122,54 @@ impl House {
         let (orders, receive) = unbounded_channel();
         let name = account.name.clone();
         *self.next.borrow_mut() += 1;
-        let kept = Kept {
+        let kept = AccountHandle {
             account: account.clone(),
             orders,
-            board: Board::of(&name, self.changed.clone()),
-            pulse: Pulse::default(),
+            board: StatusBoard::of(&name, self.changed.clone()),
+            pulse: Heartbeat::default(),
             stop: Stop::default(),
             number: *self.next.borrow(),
             again_at: None,
         };
-        let lines = Lines {
-            bell: Bell::default(),
+        let lines = TaskChannels {
+            wakes: WakeSet::default(),
             board: kept.board.clone(),
             orders: receive,
             stop: kept.stop.clone(),
             pulse: kept.pulse.clone(),
-            pace: Pace::of(account.poll_interval, account.full_interval),
+            pace: Intervals::of(account.poll_interval, account.full_interval),
         };
         let state_dir = self.config.borrow().state_dir_of(&name).to_owned();
-        let last_words = LastWords(self.ended.clone(), name.clone(), kept.number);
+        let last_words = ExitNotifier(self.ended.clone(), name.clone(), kept.number);
         let thread = std::thread::Builder::new().name(format!("mailtide {name}"));
         let started = thread.spawn(move || {
             let _said_at_the_end = last_words;
             keep(account, state_dir, lines);
         });
         if let Err(error) = started {
-            tracing::error!(account = %name, %error, "the account has no thread");
+            tracing::error!(account = %name, %error, "cannot start the thread of the account");
         }
         self.kept.borrow_mut().insert(name, kept);
     }
 
-    /// A thread has ended that was not asked to: that is a defect of ours, and no reason to leave
-    /// the account alone.
-    pub fn fell_over(&self, name: &str, number: u64) {
+    /// Schedules the restart of a task that ended without a request to stop, by a panic.
+    pub fn on_task_exit(&self, name: &str, number: u64) {
         let mut kept = self.kept.borrow_mut();
         let Some(one) = kept.get_mut(name).filter(|kept| kept.number == number) else {
             return;
         };
-        tracing::error!(account = %name, "mailtide itself failed here; please report what it said");
+        tracing::error!(
+            account = %name,
+            "mailtide panicked and restarts the account; please report the panic message above"
+        );
         one.again_at = Some(Instant::now() + AGAIN);
         let mut board = one.board.open();
-        board.status.state = Doing::Waiting;
-        board.status.reason = Some("mailtide itself failed; it is started again".to_owned());
+        board.status.state = AccountState::Waiting;
+        board.status.reason = Some("mailtide panicked; it restarts the account".to_owned());
     }
 
-    /// When the next that fell over is to be started again.
-    pub fn revival(&self) -> Option<Instant> {
+    /// The time of the next restart.
+    pub fn restart_at(&self) -> Option<Instant> {
         self.kept
             .borrow()
             .values()
@@ -176,8 +177,8 @@ impl House {
             .min()
     }
 
-    pub fn revive(&self) {
-        let due = |kept: &Kept| kept.again_at.is_some_and(|at| at <= Instant::now());
+    pub fn restart_due(&self) {
+        let due = |kept: &AccountHandle| kept.again_at.is_some_and(|at| at <= Instant::now());
         let kept = self.kept.borrow();
         let fallen: Vec<_> = kept
             .values()
@@ -188,7 +189,7 @@ impl House {
         fallen.into_iter().for_each(|account| self.start(account));
     }
 
-    pub async fn await_ends(&self, wanted: &[Ending], endings: &mut UnboundedReceiver<Ending>) {
+    pub async fn await_ends(&self, wanted: &[TaskExit], endings: &mut UnboundedReceiver<TaskExit>) {
         let mut left: Vec<_> = wanted.to_vec();
         let all = async {
             while !left.is_empty() {
@@ -200,13 +201,13 @@ impl House {
         };
         if tokio::time::timeout(GRACE, all).await.is_err() {
             for (account, _) in left {
-                tracing::warn!(%account, "did not stop in time; left behind");
+                tracing::warn!(%account, "did not stop in time; abandoned");
             }
         }
     }
 
-    pub async fn stop_all(&self, endings: &mut UnboundedReceiver<Ending>) {
-        let all: Vec<Ending> = self
+    pub async fn stop_all(&self, endings: &mut UnboundedReceiver<TaskExit>) {
+        let all: Vec<TaskExit> = self
             .kept
             .borrow()
             .iter()
@@ -219,37 +220,37 @@ impl House {
     }
 }
 
-/// Says that a thread has ended, however it did.
-struct LastWords(UnboundedSender<Ending>, String, u64);
+/// Sends on drop, so also after a panic.
+struct ExitNotifier(UnboundedSender<TaskExit>, String, u64);
 
-impl Drop for LastWords {
+impl Drop for ExitNotifier {
     fn drop(&mut self) {
-        // Nobody listens any more when all is over.
+        // At the end of the program nobody receives.
         let _heard = self.0.send((self.1.clone(), self.2));
     }
 }
 
-/// Keeps one account until the request to stop.
-fn keep(account: config::Account, state_dir: PathBuf, lines: Lines) {
+/// Runs the task of one account until the request to stop.
+fn keep(account: config::Account, state_dir: PathBuf, lines: TaskChannels) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
-            tracing::error!(account = %account.name, %error, "the account has no runtime");
+            tracing::error!(account = %account.name, %error, "cannot start the runtime");
             return;
         }
     };
     let span = tracing::info_span!("watch", account = %account.name);
     let tasks = tokio::task::LocalSet::new();
     let work = async {
-        let (bell, board) = (lines.bell.clone(), lines.board.clone());
-        let desk = RealDesk::new(account, state_dir, bell, board);
-        Keeper::new(desk, lines).run().await;
+        let (wakes, board) = (lines.wakes.clone(), lines.board.clone());
+        let desk = RealBackend::new(account, state_dir, wakes, board);
+        AccountTask::new(desk, lines).run().await;
     };
     tasks.block_on(&runtime, work.instrument(span));
     drop(tasks);
-    // A name that is being looked up must not keep us.
+    // A running name lookup must not delay the exit.
     runtime.shutdown_background();
 }

@@ -1,10 +1,10 @@
-//! JSON that leaves the program: its texts are fit to be shown.
+//! JSON output of the program, with control characters made printable.
 
 use crate::model::printable;
 use serde::Serialize;
 use serde_json::Value;
 
-/// A value as one line of JSON, in which every text is as [`printable`] makes it.
+/// Serializes a value as one line; each text is passed through [`printable`].
 pub fn json(value: &impl Serialize) -> serde_json::Result<String> {
     serde_json::to_string(&shown(serde_json::to_value(value)?))
 }

@@ -1,42 +1,42 @@
-//! Signs of life of one account: it beats when the loop turns and whenever a cycle gets anything
-//! done. An account that has something to do and does not beat is stuck.
+//! The heartbeat of one account's task: it beats on each turn of the loop and on each event of a
+//! cycle. A task with work and without a beat is stuck.
 
 use crate::engine::{Event, Observer};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Clones are the same pulse.
+/// Clones share the heartbeat.
 #[derive(Clone, Debug)]
-pub struct Pulse {
+pub struct Heartbeat {
     began: Instant,
     last: Arc<AtomicU64>,
 }
 
-impl Default for Pulse {
-    fn default() -> Pulse {
-        Pulse {
+impl Default for Heartbeat {
+    fn default() -> Heartbeat {
+        Heartbeat {
             began: Instant::now(),
             last: Arc::default(),
         }
     }
 }
 
-impl Pulse {
-    /// A sign of life.
+impl Heartbeat {
+    /// Records a beat.
     pub fn beat(&self) {
         let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last.store(now, Ordering::Relaxed);
     }
 
-    /// How long ago the last was.
+    /// The time since the last beat.
     pub fn silent_for(&self) -> Duration {
         let last = Duration::from_millis(self.last.load(Ordering::Relaxed));
         self.began.elapsed().saturating_sub(last)
     }
 }
 
-impl Observer for Pulse {
+impl Observer for Heartbeat {
     fn event(&self, _: Event<'_>) {
         self.beat();
     }

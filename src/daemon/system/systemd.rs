@@ -1,16 +1,16 @@
-//! What systemd is told: that we are ready, how it goes, and that we are alive.
+//! Notifications to systemd (sd_notify(3)): ready, status, watchdog.
 
-use super::pulse::Pulse;
+use super::heartbeat::Heartbeat;
 use crate::model::printable;
 use sd_notify::NotifyState;
 use std::time::Duration;
 
-/// Tells that the watcher is ready.
+/// Notifies that the watcher is ready.
 pub fn ready() {
     tell(&[NotifyState::Ready]);
 }
 
-/// Tells that the configuration is read again.
+/// Notifies that the configuration is read again.
 pub fn reloading() {
     let monotonic = NotifyState::monotonic_usec_now();
     match monotonic {
@@ -19,24 +19,23 @@ pub fn reloading() {
     }
 }
 
-/// Tells that the watcher is about to end.
+/// Notifies that the watcher stops.
 pub fn stopping() {
     tell(&[NotifyState::Stopping]);
 }
 
-/// A line that `systemctl status` shows.
+/// Sets the line that `systemctl status` shows.
 pub fn status(line: &str) {
     tell(&[NotifyState::Status(&printable(line))]);
 }
 
-/// Within which time systemd wants a sign of life, if it does.
+/// The watchdog interval, if systemd set one.
 pub fn watchdog() -> Option<Duration> {
     sd_notify::watchdog_enabled()
 }
 
-/// Gives the sign of life if everybody who works does: one account that is stuck is enough to be
-/// started anew.
-pub fn alive<'a>(pulses: impl IntoIterator<Item = &'a Pulse>, limit: Duration) -> bool {
+/// Notifies the watchdog if no task is stuck; one stuck task makes systemd restart the watcher.
+pub fn alive<'a>(pulses: impl IntoIterator<Item = &'a Heartbeat>, limit: Duration) -> bool {
     let alive = pulses.into_iter().all(|pulse| pulse.silent_for() < limit);
     if alive {
         tell(&[NotifyState::Watchdog]);

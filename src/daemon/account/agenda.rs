@@ -1,35 +1,35 @@
-//! What one account does next, and when. Pure: time and chance are passed in, nothing is awaited
-//! here.
+//! Decides when an account runs its next cycle, and how thorough it is. Pure: the time and a random
+//! number are arguments.
 //!
-//! Wakes say where to look; they are gathered until nothing more comes for a moment, so that a
-//! burst makes one cycle. Looks on a schedule find what no wake told.
+//! Wakes name mailboxes. They are collected until none arrives for a moment, so that a burst causes
+//! one cycle. Scheduled cycles find changes that no wake named.
 
 use super::backoff::{Backoff, LONGEST, LONGEST_BUSY};
 use crate::model::{Scope, Side};
 use std::time::Duration;
 
-/// Time since some fixed moment.
+/// Time since a fixed moment.
 pub type Clock = Duration;
 
-/// How often, and how soon.
+/// Delays and intervals of the schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
-    /// A cycle begins when no wake came for so long,
+pub struct Intervals {
+    /// A cycle starts when no wake arrived for this long,
     pub settle: Duration,
-    /// or the first one came so long ago.
+    /// or when the first wake is this old.
     pub most: Duration,
-    /// How often the server is asked about what it does not tell by itself.
+    /// Interval of polls of mailboxes for which the server sends no notifications.
     pub poll: Duration,
-    /// How often everything is looked at, whatever was told.
+    /// Interval of cycles over everything.
     pub full: Duration,
-    /// How often the disk is looked at where it cannot be watched, or where it is not there.
+    /// Interval of disk scans where the disk cannot be watched or is not mounted.
     pub glance: Duration,
 }
 
-impl Pace {
-    /// With the two times that the user sets.
-    pub fn of(poll: Duration, full: Duration) -> Pace {
-        Pace {
+impl Intervals {
+    /// Uses the two intervals of the configuration; the others are constants.
+    pub fn of(poll: Duration, full: Duration) -> Intervals {
+        Intervals {
             settle: Duration::from_millis(30),
             most: Duration::from_secs(1),
             poll,
@@ -39,80 +39,80 @@ impl Pace {
     }
 }
 
-/// How thorough a cycle is.
+/// Why a cycle runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// What woke us.
+pub enum Trigger {
+    /// Wakes: it covers the mailboxes that they named.
     Wake,
-    /// Everything that changed, told or not.
+    /// The schedule: it covers everything that changed.
     Full,
 }
 
 /// A cycle that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Task {
-    /// How thorough.
-    pub kind: Kind,
-    /// Where the server may have changed.
+pub struct DueCycle {
+    /// Why it runs.
+    pub kind: Trigger,
+    /// Mailboxes that may have changed on the server.
     pub remote: Scope,
-    /// Where the disk may have changed.
+    /// Mailboxes that may have changed on disk.
     pub local: Scope,
 }
 
-/// What to do now.
+/// The next action of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// Nothing before then; `None`: nothing until something happens.
+pub enum NextAction {
+    /// Wait until this time; `None`: until a wake or a command.
     Wait(Option<Clock>),
-    /// A cycle.
-    Cycle(Task),
+    /// Run this cycle.
+    Cycle(DueCycle),
 }
 
-/// How a cycle ended.
+/// The result of a cycle, as far as the schedule depends on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// Both sides are in step, or what is not waits for the user.
+pub enum CycleResult {
+    /// Both sides are synchronized, or the remaining changes wait for approval.
     InStep,
-    /// Some mailboxes could not be worked on.
+    /// Some mailboxes failed.
     Partly,
-    /// The network or the server failed; the server may have said how long to wait.
+    /// The network or the server failed. The server may have named a delay.
     Later(Option<Duration>),
-    /// A guard stopped it before anything was done: the disk is not there, say.
+    /// A guard stopped the cycle before any change, for example because the disk is not mounted.
     Guarded,
-    /// Only the user can help, but trying does no harm.
+    /// The user has to change something; retries are harmless.
     NeedsUser,
-    /// The login was refused: trying could lock the user out.
+    /// The server refused the login; retries could lock the account.
     Refused,
 }
 
-/// What one account has before it.
+/// The schedule of one account.
 #[derive(Clone, Debug)]
 pub struct Agenda {
-    pace: Pace,
+    pace: Intervals,
     remote: Scope,
     local: Scope,
-    /// When the first and the last of the wakes came that are gathered here.
+    /// Arrival of the first and of the last wake that was collected.
     woken: Option<(Clock, Clock)>,
     poll_at: Clock,
     full_at: Clock,
     glance_at: Clock,
-    /// Nothing is tried before.
+    /// No cycle starts before this time.
     not_before: Option<Clock>,
-    /// Wakes from the disk end the wait: it is the disk that is waited for.
+    /// A wake from the disk ends the delay, because the disk caused it.
     disk_awaited: bool,
     backoff: Backoff,
     paused: bool,
     refused: bool,
-    /// The listeners are not ready yet.
+    /// Start of the first cycle if no push connection is up before; `None`: one is, or failed.
     expecting: Option<Clock>,
-    /// What is told without being asked.
-    told: Scope,
+    /// Mailboxes for which the server sends notifications.
+    notified: Scope,
     watched: bool,
 }
 
 impl Agenda {
-    /// At the beginning everything is to be looked at, as soon as somebody listens, or at `by`.
-    pub fn new(pace: Pace, now: Clock, by: Option<Clock>) -> Agenda {
+    /// The first cycle covers everything. It starts as soon as a push connection is up, or at `by`.
+    pub fn new(pace: Intervals, now: Clock, by: Option<Clock>) -> Agenda {
         Agenda {
             pace,
             remote: Scope::Everywhere,
@@ -127,12 +127,12 @@ impl Agenda {
             paused: false,
             refused: false,
             expecting: by,
-            told: Scope::Nothing,
+            notified: Scope::Nothing,
             watched: true,
         }
     }
 
-    /// Something may have changed there.
+    /// Records a wake.
     pub fn wake(&mut self, side: Side, scope: Scope, now: Clock) {
         if scope.is_nothing() {
             return;
@@ -150,24 +150,24 @@ impl Agenda {
         self.woken = Some((first, now));
     }
 
-    /// What the server tells without being asked, and whether all of the disk is watched.
-    pub fn covered(&mut self, told: Scope, watched: bool) {
-        (self.told, self.watched) = (told, watched);
+    /// Sets the mailboxes with notifications, and whether the whole disk is watched.
+    pub fn covered(&mut self, notified: Scope, watched: bool) {
+        (self.notified, self.watched) = (notified, watched);
     }
 
-    /// Listening has begun, or failed to: no need to wait for it any longer.
+    /// A push connection is up or failed: the first cycle need not wait for it.
     pub fn listening(&mut self) {
         self.expecting = None;
     }
 
-    /// Look everywhere now: the user says so.
+    /// Schedules a cycle over everything now, on the user's request.
     pub fn poke(&mut self, now: Clock) {
         self.refused = false;
         self.hurry(now);
         self.full_at = now;
     }
 
-    /// The network is another, or the machine has slept: what failed before may work now.
+    /// Schedules a cycle now after a network change or a resume from sleep; clears the backoff.
     pub fn hurry(&mut self, now: Clock) {
         self.backoff.reset();
         self.not_before = None;
@@ -176,46 +176,46 @@ impl Agenda {
         self.woken = Some((now.saturating_sub(self.pace.most), now));
     }
 
-    /// Do nothing until [`Agenda::go_on`].
+    /// Starts no cycle until [`Agenda::resume`].
     pub fn pause(&mut self) {
         self.paused = true;
     }
 
-    /// After a pause: everything may have changed.
-    pub fn go_on(&mut self, now: Clock) {
+    /// Ends a pause and schedules a cycle over everything.
+    pub fn resume(&mut self, now: Clock) {
         self.paused = false;
         self.local = Scope::Everywhere;
         self.hurry(now);
     }
 
-    /// Whether the user paused it.
+    /// Whether the user paused the account.
     pub fn is_paused(&self) -> bool {
         self.paused
     }
 
-    /// Whether nothing is tried until the user has done something.
+    /// Whether no cycle starts before the user acts.
     pub fn is_refused(&self) -> bool {
         self.refused
     }
 
-    /// The login was refused to a listener.
+    /// The server refused the login of a push connection.
     pub fn refuse(&mut self) {
         self.refused = true;
     }
 
-    /// Since when something waits to be looked at.
+    /// Arrival of the oldest wake that no cycle covers yet.
     pub fn waiting_since(&self) -> Option<Clock> {
         self.woken.map(|(first, _)| first)
     }
 
-    /// What waits to be looked at, on both sides.
+    /// Mailboxes on either side that no cycle covers yet.
     pub fn dirty(&self) -> Scope {
         let mut all = self.remote.clone();
         all.add(self.local.clone());
         all
     }
 
-    /// When something is tried next, if nothing happens before.
+    /// Time of the next scheduled action; `None`: only a wake or a command leads to one.
     pub fn next_at(&self) -> Option<Clock> {
         if self.paused || self.refused {
             return None;
@@ -224,7 +224,7 @@ impl Agenda {
             return Some(by);
         }
         let mut at = self.full_at;
-        if self.told != Scope::Everywhere {
+        if self.notified != Scope::Everywhere {
             at = at.min(self.poll_at);
         }
         if !self.watched {
@@ -236,18 +236,18 @@ impl Agenda {
         Some(self.not_before.map_or(at, |start| at.max(start)))
     }
 
-    /// What to do now. A cycle takes all that was gathered with it.
-    pub fn next(&mut self, now: Clock) -> Next {
+    /// Returns the next action. A cycle takes all wakes that were collected.
+    pub fn next(&mut self, now: Clock) -> NextAction {
         match self.next_at() {
-            None => Next::Wait(None),
-            Some(at) if at > now => Next::Wait(Some(at)),
-            Some(_) => Next::Cycle(self.begin(now)),
+            None => NextAction::Wait(None),
+            Some(at) if at > now => NextAction::Wait(Some(at)),
+            Some(_) => NextAction::Cycle(self.begin(now)),
         }
     }
 
-    fn begin(&mut self, now: Clock) -> Task {
+    fn begin(&mut self, now: Clock) -> DueCycle {
         let full = now >= self.full_at;
-        if full || (now >= self.poll_at && self.told != Scope::Everywhere) {
+        if full || (now >= self.poll_at && self.notified != Scope::Everywhere) {
             self.remote = Scope::Everywhere;
             self.poll_at = now + self.pace.poll;
         }
@@ -260,25 +260,25 @@ impl Agenda {
         }
         (self.woken, self.not_before, self.expecting) = (None, None, None);
         self.disk_awaited = false;
-        Task {
+        DueCycle {
             kind: match full {
-                true => Kind::Full,
-                false => Kind::Wake,
+                true => Trigger::Full,
+                false => Trigger::Wake,
             },
             remote: self.remote.take(),
             local: self.local.take(),
         }
     }
 
-    /// A cycle ended. What it was to look at comes back when it did not get to it.
-    pub fn done(&mut self, task: Task, ended: &Ended, now: Clock, chance: u32) {
+    /// Records the result of a cycle. Mailboxes that it did not cover are scheduled again.
+    pub fn done(&mut self, task: DueCycle, ended: &CycleResult, now: Clock, chance: u32) {
         let wait = match ended {
-            Ended::InStep => {
+            CycleResult::InStep => {
                 self.backoff.reset();
                 return;
             }
-            Ended::Partly => {
-                // The rest is in step, and goes on being so; these are looked at again later.
+            CycleResult::Partly => {
+                // The other mailboxes are synchronized. A full cycle retries these later.
                 let wait = self
                     .backoff
                     .failed(chance, LONGEST_BUSY)
@@ -286,21 +286,23 @@ impl Agenda {
                 self.full_at = self.full_at.min(now + wait);
                 return;
             }
-            Ended::Later(None) => self.backoff.failed(chance, LONGEST),
-            Ended::Later(Some(asked)) => self.backoff.failed(chance, LONGEST_BUSY).max(*asked),
-            Ended::NeedsUser => self
+            CycleResult::Later(None) => self.backoff.failed(chance, LONGEST),
+            CycleResult::Later(Some(asked)) => {
+                self.backoff.failed(chance, LONGEST_BUSY).max(*asked)
+            }
+            CycleResult::NeedsUser => self
                 .backoff
                 .failed(chance, LONGEST_BUSY)
                 .max(self.pace.glance),
-            Ended::Guarded => self.pace.glance,
-            Ended::Refused => {
+            CycleResult::Guarded => self.pace.glance,
+            CycleResult::Refused => {
                 self.refused = true;
                 Duration::ZERO
             }
         };
-        self.disk_awaited = *ended == Ended::Guarded;
+        self.disk_awaited = *ended == CycleResult::Guarded;
         self.not_before = Some(now + wait);
-        if task.kind == Kind::Full {
+        if task.kind == Trigger::Full {
             self.full_at = now;
         }
         self.remote.add(task.remote);

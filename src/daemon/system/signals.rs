@@ -1,5 +1,5 @@
-//! Signals: TERM and INT ask to stop after the batch under way; a second one stops at once, which
-//! is safe too, only less tidy. HUP and USR1 are orders to the watcher.
+//! Signals. TERM and INT stop after the current batch, a second one at once, which loses no
+//! recorded work. HUP and USR1 are commands to the watcher.
 
 use crate::engine::Stop;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
@@ -11,10 +11,10 @@ use std::sync::atomic::AtomicBool;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 
-/// The exit status of a run that was ended by a second signal.
+/// The exit status after a second signal.
 const INTERRUPTED: i32 = 130;
 
-/// From now on signals set the request that is returned.
+/// Registers the handlers and returns the request to stop that they set.
 pub fn stop_on_signals() -> io::Result<Stop> {
     Ok(Stop::from_flag(twice_is_at_once()?))
 }
@@ -22,26 +22,25 @@ pub fn stop_on_signals() -> io::Result<Stop> {
 fn twice_is_at_once() -> io::Result<Arc<AtomicBool>> {
     let asked = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
-        // Registered first, so it acts only when the flag was set by an earlier signal.
+        // Registered first, so that it acts only if an earlier signal set the flag.
         flag::register_conditional_shutdown(signal, INTERRUPTED, asked.clone())?;
         flag::register(signal, asked.clone())?;
     }
     Ok(asked)
 }
 
-/// What a signal asks of the watcher.
+/// What a signal requests of the watcher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum SignalRequest {
     /// TERM, INT: stop.
     Stop,
     /// HUP: read the configuration again.
     Reload,
-    /// USR1: look everywhere now.
+    /// USR1: sync all mailboxes now.
     Look,
 }
 
-/// Signals as they come. A pipe for each kind, so that none is lost and nothing is done where a
-/// signal strikes.
+/// Receives signals by one pipe for each request, so that none is lost.
 pub struct Signals {
     stop: UnixStream,
     reload: UnixStream,
@@ -49,7 +48,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// From now on.
+    /// Registers the handlers.
     pub fn new() -> io::Result<Signals> {
         twice_is_at_once()?;
         let (stop, end) = pipe()?;
@@ -62,13 +61,13 @@ impl Signals {
         Ok(Signals { stop, reload, look })
     }
 
-    /// The next. Several of one kind may come as one.
-    pub async fn next(&mut self) -> io::Result<Asked> {
+    /// Waits for the next request. Equal signals may arrive as one.
+    pub async fn next(&mut self) -> io::Result<SignalRequest> {
         let (mut a, mut b, mut c) = ([0; 64], [0; 64], [0; 64]);
         tokio::select! {
-            read = self.stop.read(&mut a) => read.map(|_| Asked::Stop),
-            read = self.reload.read(&mut b) => read.map(|_| Asked::Reload),
-            read = self.look.read(&mut c) => read.map(|_| Asked::Look),
+            read = self.stop.read(&mut a) => read.map(|_| SignalRequest::Stop),
+            read = self.reload.read(&mut b) => read.map(|_| SignalRequest::Reload),
+            read = self.look.read(&mut c) => read.map(|_| SignalRequest::Look),
         }
     }
 }

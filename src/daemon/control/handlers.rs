@@ -1,22 +1,24 @@
-//! What the watcher answers to those who ask.
+//! Handles the requests of the control socket.
 
-use super::board::Status;
-use super::control::Answers;
-use super::desk::{Thorough, Verdict, Wish};
-use super::house::{House, Kept};
-use super::keeper::Order;
 use super::protocol::{Answer, Request};
+use super::socket::Answers;
+use crate::daemon::account::backend::{SyncDepth, SyncRequest, Verdict};
+use crate::daemon::account::task::TaskCommand;
+use crate::daemon::status_board::AccountStatus;
+use crate::daemon::supervisor::{AccountHandle, Supervisor};
 use std::collections::BTreeMap;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
-impl House {
+impl Supervisor {
     fn chosen(&self, accounts: &[String]) -> Result<Vec<String>, String> {
         let kept = self.kept.borrow();
         if let Some(name) = accounts.iter().find(|name| !kept.contains_key(*name)) {
             let known: Vec<&str> = kept.keys().map(String::as_str).collect();
             let known = known.join(", ");
-            return Err(format!("{name} is not watched; watched are: {known}"));
+            return Err(format!(
+                "{name} is not an account of the watcher; its accounts: {known}"
+            ));
         }
         let all = || kept.keys().cloned().collect();
         Ok(if accounts.is_empty() {
@@ -26,12 +28,12 @@ impl House {
         })
     }
 
-    fn order(&self, accounts: &[String], order: impl Fn() -> Order) -> Answer {
+    fn order(&self, accounts: &[String], order: impl Fn() -> TaskCommand) -> Answer {
         match self.chosen(accounts) {
             Ok(names) => {
                 let kept = self.kept.borrow();
                 for one in names.iter().filter_map(|name| kept.get(name)) {
-                    // One that has ended is started again.
+                    // The supervisor restarts a task that has ended.
                     let _there = one.orders.send(order());
                 }
                 Answer::done()
@@ -40,7 +42,7 @@ impl House {
         }
     }
 
-    async fn sync(&self, accounts: &[String], wish: &Wish) -> Answer {
+    async fn sync(&self, accounts: &[String], request: &SyncRequest) -> Answer {
         let names = match self.chosen(accounts) {
             Ok(names) => names,
             Err(no) => return Answer::no(no),
@@ -49,15 +51,15 @@ impl House {
         for name in names {
             let (send, receive) = oneshot::channel();
             if let Some(kept) = self.kept.borrow().get(&name) {
-                // One that has ended answers nothing.
-                let _there = kept.orders.send(Order::Sync(wish.clone(), send));
+                // A task that has ended does not answer.
+                let _there = kept.orders.send(TaskCommand::Sync(request.clone(), send));
             }
             waits.push((name, receive));
         }
         let mut runs = Vec::new();
         for (name, wait) in waits {
             match wait.await {
-                Ok(told) => runs.push(told),
+                Ok(summary) => runs.push(summary),
                 Err(_) => return Answer::no(format!("{name} was stopped before it was synced")),
             }
         }
@@ -67,17 +69,17 @@ impl House {
         }
     }
 
-    fn all_orders(&self) -> Vec<(String, UnboundedSender<Order>)> {
+    fn all_orders(&self) -> Vec<(String, UnboundedSender<TaskCommand>)> {
         let kept = self.kept.borrow();
-        let one = |(name, one): (&String, &Kept)| (name.clone(), one.orders.clone());
+        let one = |(name, one): (&String, &AccountHandle)| (name.clone(), one.orders.clone());
         kept.iter().map(one).collect()
     }
 
     async fn decide(&self, id: &str, verdict: Verdict) -> Answer {
         for (name, orders) in self.all_orders() {
             let (send, receive) = oneshot::channel();
-            // One that has ended answers nothing.
-            let _there = orders.send(Order::Decide(id.to_owned(), verdict, send));
+            // A task that has ended does not answer.
+            let _there = orders.send(TaskCommand::Decide(id.to_owned(), verdict, send));
             match receive.await {
                 Ok(Ok(true)) => {
                     return Answer {
@@ -91,21 +93,23 @@ impl House {
         }
         let statuses = self.statuses();
         let held = statuses.iter().flat_map(|status| {
-            let line = |held: &super::told::Held| format!("{} {}", status.account, held.id);
+            let line = |held: &crate::daemon::run_summary::HeldChange| {
+                format!("{} {}", status.account, held.id)
+            };
             status.held.iter().map(line).collect::<Vec<_>>()
         });
         let held: Vec<String> = held.collect();
         Answer::no(match held.is_empty() {
-            true => format!("nothing of the id {id} is held; nothing is held"),
+            true => format!("no held change with id {id}; there are no held changes"),
             false => format!(
-                "nothing of the id {id} is held; held are: {}",
+                "no held change with id {id}; current ids: {}",
                 held.join(", ")
             ),
         })
     }
 }
 
-impl Answers for House {
+impl Answers for Supervisor {
     async fn answer(&self, request: Request) -> Answer {
         let answer = self.carry_out(request).await;
         let path = self.config.borrow().path.display().to_string();
@@ -116,7 +120,7 @@ impl Answers for House {
     }
 }
 
-impl House {
+impl Supervisor {
     async fn carry_out(&self, request: Request) -> Answer {
         match request {
             Request::Hello {} => Answer::done(),
@@ -132,9 +136,9 @@ impl House {
                 },
                 Err(no) => Answer::no(no),
             },
-            Request::Poke { accounts } => self.order(&accounts, || Order::Poke),
-            Request::Pause { accounts } => self.order(&accounts, || Order::Pause),
-            Request::Resume { accounts } => self.order(&accounts, || Order::Resume),
+            Request::Poke { accounts } => self.order(&accounts, || TaskCommand::Poke),
+            Request::Pause { accounts } => self.order(&accounts, || TaskCommand::Pause),
+            Request::Resume { accounts } => self.order(&accounts, || TaskCommand::Resume),
             Request::Sync {
                 accounts,
                 mailboxes,
@@ -142,12 +146,12 @@ impl House {
                 undo,
             } => {
                 let depth = match full {
-                    true => Thorough::Everything,
-                    false => Thorough::Changes,
+                    true => SyncDepth::Everything,
+                    false => SyncDepth::Changes,
                 };
                 let only = mailboxes;
-                let wish = Wish { only, depth, undo };
-                self.sync(&accounts, &wish).await
+                let request = SyncRequest { only, depth, undo };
+                self.sync(&accounts, &request).await
             }
             Request::Approve { id } => self.decide(&id, Verdict::Approve).await,
             Request::Reject { id } => self.decide(&id, Verdict::Reject).await,
@@ -155,8 +159,8 @@ impl House {
     }
 }
 
-/// One line about all accounts.
-pub fn summary(all: &[Status]) -> String {
+/// Summarizes all accounts in one line.
+pub fn summary(all: &[AccountStatus]) -> String {
     let mut by_state: BTreeMap<&str, usize> = BTreeMap::new();
     for status in all {
         *by_state.entry(status.state.text()).or_default() += 1;
@@ -172,7 +176,7 @@ pub fn summary(all: &[Status]) -> String {
         .sum();
     let changes: usize = all.iter().map(|s| s.changes).sum();
     format!(
-        "{}; {messages} messages, {changes} changes so far",
+        "{}; {messages} messages, {changes} changes since start",
         states.join(", ")
     )
 }

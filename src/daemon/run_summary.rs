@@ -1,4 +1,4 @@
-//! A report as plain values that can be printed, sent over the control socket and read again.
+//! The summary of a cycle: plain values that are printed and sent over the control socket.
 
 use crate::engine::{Report, Severity};
 use crate::reconcile::guard::{self, HeldKind};
@@ -6,37 +6,37 @@ use serde::{Deserialize, Serialize};
 
 macro_rules! told {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// What a cycle of one account did; the object of `sync --json`.
+        /// The summary of a cycle of one account; the object of `sync --json`.
         #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-        pub struct Told {
-            /// Whose.
+        pub struct RunSummary {
+            /// The account.
             pub account: String,
-            /// Whether nothing failed and nothing is held.
+            /// Whether there was no error and no held change.
             pub ok: bool,
-            /// How many changes were made on either side.
+            /// The number of changes on both sides.
             pub changes: usize,
             $($(#[$doc])* pub $name: usize,)*
-            /// Bytes of messages that came.
+            /// Bytes of downloaded messages.
             pub bytes_down: u64,
-            /// Bytes of messages that went.
+            /// Bytes of uploaded messages.
             pub bytes_up: u64,
-            /// How long it took.
+            /// The duration.
             pub seconds: f64,
-            /// What waits for the user.
-            pub held: Vec<Held>,
-            /// What went wrong.
-            pub errors: Vec<Trouble>,
-            /// What the user should know, though nothing went wrong.
+            /// The held changes.
+            pub held: Vec<HeldChange>,
+            /// The errors.
+            pub errors: Vec<RunError>,
+            /// Notes for the user that are not errors.
             pub notes: Vec<String>,
-            /// What would be done, of a dry run.
+            /// Of a dry run, the plan.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             pub plan: Option<Vec<String>>,
         }
 
-        impl Told {
-            /// Of a run that took so many seconds.
-            pub fn of(account: &str, report: &Report, seconds: f64) -> Told {
-                Told {
+        impl RunSummary {
+            /// Summarizes a report of a cycle that took this many seconds.
+            pub fn of(account: &str, report: &Report, seconds: f64) -> RunSummary {
+                RunSummary {
                     account: account.to_owned(),
                     ok: report.ok(),
                     changes: report.changes(),
@@ -44,8 +44,8 @@ macro_rules! told {
                     bytes_down: report.bytes_down,
                     bytes_up: report.bytes_up,
                     seconds: (seconds * 1000.0).round() / 1000.0,
-                    held: report.held.iter().map(Held::of).collect(),
-                    errors: report.errors.iter().map(Trouble::of).collect(),
+                    held: report.held.iter().map(HeldChange::of).collect(),
+                    errors: report.errors.iter().map(RunError::of).collect(),
                     notes: report.notes.clone(),
                     plan: plan(report),
                 }
@@ -55,17 +55,17 @@ macro_rules! told {
 }
 
 told! {
-    /// Mailboxes in step or looked at.
+    /// Mailboxes that are synchronized or were read.
     mailboxes,
-    /// Messages copied to disk.
+    /// Messages downloaded.
     downloaded,
-    /// Messages copied to the server.
+    /// Messages uploaded.
     uploaded,
-    /// Messages found to be the same on both sides without copying.
+    /// Messages found on both sides without a transfer.
     linked,
-    /// Messages whose flags were changed on disk.
+    /// Messages whose flags changed on disk.
     flags_local,
-    /// Messages whose flags were changed on the server.
+    /// Messages whose flags changed on the server.
     flags_remote,
     /// Messages deleted on disk.
     deleted_local,
@@ -91,9 +91,9 @@ told! {
     mailboxes_deleted_local,
     /// Mailboxes deleted on the server.
     mailboxes_deleted_remote,
-    /// Mailboxes compared message by message although nothing seemed to have changed.
+    /// Mailboxes compared message by message although neither side reported a change.
     compared,
-    /// Differences found by that.
+    /// Differences that the comparison found.
     drift,
 }
 
@@ -107,28 +107,37 @@ fn plan(report: &Report) -> Option<Vec<String>> {
     Some(mailboxes.chain(messages).collect())
 }
 
-impl Told {
-    /// What was done, in words.
+impl RunSummary {
+    /// Describes the changes in one line.
     pub fn what(&self) -> String {
         let r = self;
         let counts = [
             (r.downloaded, "downloaded"),
             (r.uploaded, "uploaded"),
             (r.linked, "found on both sides"),
-            (r.flags_local, "flags changed here"),
-            (r.flags_remote, "flags changed there"),
-            (r.moved_local, "moved here"),
-            (r.moved_remote, "moved there"),
-            (r.copied_local, "copied here"),
-            (r.copied_remote, "copied there"),
-            (r.deleted_local, "deleted here"),
-            (r.deleted_remote, "deleted there"),
-            (r.mailboxes_created_local, "mailboxes created here"),
-            (r.mailboxes_created_remote, "mailboxes created there"),
-            (r.mailboxes_renamed_local, "mailboxes renamed here"),
-            (r.mailboxes_renamed_remote, "mailboxes renamed there"),
-            (r.mailboxes_deleted_local, "mailboxes deleted here"),
-            (r.mailboxes_deleted_remote, "mailboxes deleted there"),
+            (r.flags_local, "flags changed locally"),
+            (r.flags_remote, "flags changed on the server"),
+            (r.moved_local, "moved locally"),
+            (r.moved_remote, "moved on the server"),
+            (r.copied_local, "copied locally"),
+            (r.copied_remote, "copied on the server"),
+            (r.deleted_local, "deleted locally"),
+            (r.deleted_remote, "deleted on the server"),
+            (r.mailboxes_created_local, "mailboxes created locally"),
+            (
+                r.mailboxes_created_remote,
+                "mailboxes created on the server",
+            ),
+            (r.mailboxes_renamed_local, "mailboxes renamed locally"),
+            (
+                r.mailboxes_renamed_remote,
+                "mailboxes renamed on the server",
+            ),
+            (r.mailboxes_deleted_local, "mailboxes deleted locally"),
+            (
+                r.mailboxes_deleted_remote,
+                "mailboxes deleted on the server",
+            ),
         ];
         let some = counts.iter().filter(|(number, _)| *number > 0);
         let mut parts: Vec<String> = some
@@ -138,7 +147,7 @@ impl Told {
             })
             .collect();
         if !r.held.is_empty() {
-            let all: Vec<String> = r.held.iter().take(3).map(Held::in_short).collect();
+            let all: Vec<String> = r.held.iter().take(3).map(HeldChange::in_short).collect();
             let (number, all) = (r.held.len(), all.join("; "));
             parts.push(format!("{number} held ({all})"));
         }
@@ -146,13 +155,13 @@ impl Told {
             parts.push(count(r.errors.len(), "errors"));
         }
         match parts.is_empty() {
-            true => "in step, nothing to do".into(),
+            true => "synced, no changes".into(),
             false => parts.join(", "),
         }
     }
 }
 
-/// A number of things: `1 mailbox`, `2 mailboxes`.
+/// Formats a number of things: `1 mailbox`, `2 mailboxes`.
 pub fn count(number: usize, things: &str) -> String {
     let one = |many: &str| match many.split_once("mailboxes") {
         Some((before, after)) => format!("{before}mailbox{after}"),
@@ -164,32 +173,32 @@ pub fn count(number: usize, things: &str) -> String {
     }
 }
 
-/// A part of a plan that waits for the user.
+/// A change that waits for the user's approval.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Held {
-    /// Names it, and exactly it.
+pub struct HeldChange {
+    /// Its id, made from the content of the change.
     pub id: String,
-    /// Why it waits.
+    /// The kind of guard.
     pub kind: String,
-    /// Why it waits, for people.
+    /// The reason, for people.
     #[serde(default)]
     pub cause: String,
-    /// Where it would act: `remote` or `local`.
+    /// The side that it would change: `remote` or `local`.
     pub side: String,
-    /// In which mailbox; `None`: in several.
+    /// The mailbox; `None`: several.
     pub mailbox: Option<String>,
-    /// How many messages, those in mailboxes that would be deleted included.
+    /// The number of messages, including those in mailboxes that would be deleted.
     pub count: usize,
-    /// How many mailboxes would be deleted.
+    /// The number of mailboxes that would be deleted.
     #[serde(default)]
     pub mailboxes: usize,
-    /// What it would do, a line each.
+    /// What it would do, one line each.
     pub would: Vec<String>,
 }
 
-impl Held {
-    fn of(held: &guard::Held) -> Held {
-        Held {
+impl HeldChange {
+    fn of(held: &guard::Held) -> HeldChange {
+        HeldChange {
             id: held.id.clone(),
             kind: held.kind.name().to_owned(),
             cause: held.kind.cause().to_owned(),
@@ -202,8 +211,8 @@ impl Held {
     }
 }
 
-impl Held {
-    /// All that would go: `3 messages`, `2 mailboxes with 40 messages`.
+impl HeldChange {
+    /// Formats its size: `3 messages`, `2 mailboxes with 40 messages`.
     pub fn size(&self) -> String {
         let messages = count(self.count, "messages");
         match self.mailboxes {
@@ -212,7 +221,7 @@ impl Held {
         }
     }
 
-    /// What is held and how to decide, in one line.
+    /// Describes it and the commands that decide, in one line.
     fn in_short(&self) -> String {
         let place = self.mailbox.as_deref().unwrap_or("several mailboxes");
         let (id, size) = (&self.id, self.size());
@@ -224,7 +233,7 @@ impl Held {
     }
 }
 
-/// The commands that decide about something held.
+/// Returns the commands that decide about a held change.
 pub fn decisions(kind: &str, id: &str) -> String {
     match HeldKind::named(kind).is_some_and(HeldKind::uploads) {
         true => format!("mailtide approve {id}"),
@@ -232,51 +241,51 @@ pub fn decisions(kind: &str, id: &str) -> String {
     }
 }
 
-/// Something that went wrong.
+/// An error of a cycle.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Trouble {
-    /// In which mailbox; `None`: in the account.
+pub struct RunError {
+    /// The mailbox; `None`: the account.
     pub mailbox: Option<String>,
-    /// Whether it may mend itself.
+    /// Whether a retry may succeed.
     pub temporary: bool,
-    /// What it means for the run.
-    pub severity: Weight,
+    /// Its effect on the exit status.
+    pub severity: ErrorSeverity,
     /// What failed, on what, and what to do.
     pub text: String,
 }
 
-/// What a failure means for the run; see [`Severity`].
+/// The effect of an error on the run; see [`Severity`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Weight {
-    /// The rest was synced.
+pub enum ErrorSeverity {
+    /// The other mailboxes were synchronized.
     Partial,
-    /// The network or the server failed for now.
+    /// The network or the server failed.
     Temporary,
-    /// A guard holds the account.
+    /// A guard refused the account.
     Guard,
     /// The user has to change something.
     Configuration,
 }
 
-impl Trouble {
-    fn of(trouble: &crate::engine::Trouble) -> Trouble {
+impl RunError {
+    fn of(trouble: &crate::engine::Trouble) -> RunError {
         let severity = match trouble.severity {
-            Severity::Partial => Weight::Partial,
-            Severity::Temporary => Weight::Temporary,
-            Severity::Guard => Weight::Guard,
-            Severity::Configuration => Weight::Configuration,
+            Severity::Partial => ErrorSeverity::Partial,
+            Severity::Temporary => ErrorSeverity::Temporary,
+            Severity::Guard => ErrorSeverity::Guard,
+            Severity::Configuration => ErrorSeverity::Configuration,
         };
-        Trouble {
+        RunError {
             mailbox: trouble.mailbox.as_ref().map(ToString::to_string),
-            temporary: severity == Weight::Temporary,
+            temporary: severity == ErrorSeverity::Temporary,
             severity,
             text: trouble.text.clone(),
         }
     }
 }
 
-/// An account that could not even begin, as a report.
+/// Makes a report of an account that could not be opened.
 pub fn failed(error: &super::OpenError) -> Report {
     use super::OpenError;
     use crate::engine;

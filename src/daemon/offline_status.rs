@@ -1,17 +1,17 @@
-//! What the state tells of an account, with a watcher or without one.
+//! The status of accounts from their state databases.
 
-use super::board::{Doing, Mailbox, Status};
-use super::open::{self, OpenError};
-use super::told::Held;
 use crate::config::Config;
+use crate::daemon::open::{self, OpenError};
+use crate::daemon::run_summary::HeldChange;
+use crate::daemon::status_board::{AccountState, AccountStatus, MailboxStatus};
 use crate::reconcile::guard::HeldKind;
 use crate::state::{HeldRow, State, StateError};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-/// The mailboxes as the state knows them.
-pub fn mailboxes(state: &State) -> Result<Vec<Mailbox>, StateError> {
+/// Returns the mailboxes of a state.
+pub fn mailboxes(state: &State) -> Result<Vec<MailboxStatus>, StateError> {
     let mut aside: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (name, message) in state.refused()? {
         let text = format!("{}: {}", message.id, message.detail);
@@ -22,11 +22,11 @@ pub fn mailboxes(state: &State) -> Result<Vec<Mailbox>, StateError> {
     for (name, key) in state.mailboxes()? {
         let set_aside = aside.remove(&name.to_string()).unwrap_or_default();
         let state_word = match (held.contains(&name.to_string()), set_aside.is_empty()) {
-            (true, _) => "held",
-            (false, false) => "trouble",
-            (false, true) => "in-step",
+            (true, _) => "approval-needed",
+            (false, false) => "partial",
+            (false, true) => "synced",
         };
-        all.push(Mailbox {
+        all.push(MailboxStatus {
             name: name.to_string(),
             messages: state.count(key)?,
             state: state_word.to_owned(),
@@ -39,9 +39,9 @@ pub fn mailboxes(state: &State) -> Result<Vec<Mailbox>, StateError> {
     Ok(all)
 }
 
-/// What is held, as the state knows it.
-pub fn held(state: &State) -> Result<Vec<Held>, StateError> {
-    let row = |row: HeldRow| Held {
+/// Returns the held changes of a state.
+pub fn held(state: &State) -> Result<Vec<HeldChange>, StateError> {
+    let row = |row: HeldRow| HeldChange {
         id: row.id,
         cause: HeldKind::named(&row.kind)
             .map_or("", HeldKind::cause)
@@ -56,18 +56,18 @@ pub fn held(state: &State) -> Result<Vec<Held>, StateError> {
     Ok(state.held()?.into_iter().map(row).collect())
 }
 
-/// What the databases tell while no watcher runs.
-pub fn at_rest(config: &Config, accounts: &[String]) -> Result<Vec<Status>, OpenError> {
+/// Returns the status of accounts while no watcher runs.
+pub fn at_rest(config: &Config, accounts: &[String]) -> Result<Vec<AccountStatus>, OpenError> {
     let mut all = Vec::new();
     for account in open::chosen(config, accounts)? {
-        let mut status = Status {
+        let mut status = AccountStatus {
             account: account.name.clone(),
-            state: Doing::NotRunning,
-            ..Status::default()
+            state: AccountState::NotRunning,
+            ..AccountStatus::default()
         };
         let path = open::state_path(config.state_dir_of(&account.name), &account.name);
         if path.exists() {
-            // Without the lock: a sync may be under way, and to look does no harm.
+            // Reads without the lock, because a sync may run.
             let state = State::open_beside(&path)?;
             status.mailboxes = mailboxes(&state)?;
             status.held = held(&state)?;
@@ -80,7 +80,7 @@ pub fn at_rest(config: &Config, accounts: &[String]) -> Result<Vec<Status>, Open
     Ok(all)
 }
 
-/// When a run last began: that is when the lock file was last written.
+/// Returns the start of the last run, seconds since 1970: the mtime of the lock file.
 fn last_run(state: &Path) -> Option<i64> {
     let meta = std::fs::metadata(state.with_extension("lock")).ok()?;
     let since = meta.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;

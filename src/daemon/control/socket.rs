@@ -1,8 +1,8 @@
-//! The control socket: the side that answers.
+//! The server of the control socket.
 
-use super::object::json;
 use super::protocol::{Answer, LIMIT, Request, dial, is_over};
 use crate::config::place_is_safe;
+use crate::daemon::json::json;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -11,56 +11,56 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
-/// Who asks nothing for so long, or does not take the answer, is hung up on.
+/// The time in which a client has to send its request and to read the answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Why the socket cannot be had.
+/// Why the socket cannot be created.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
-    /// Another watcher has it.
-    #[error("a mailtide watch runs already and answers at {0}; mailtide status shows it")]
+    /// Another watcher uses it.
+    #[error("a mailtide watch runs already (control socket {0}); see mailtide status")]
     Taken(PathBuf),
-    /// Something else lies there.
+    /// Another file has its path.
     #[error(
         "control_socket {path}: {what}; it was left as it is. Move it away, or set control_socket \
          to another place"
     )]
     Foreign {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// What it is.
+        /// The type of the file.
         what: String,
     },
-    /// The system refuses.
+    /// The system call failed.
     #[error("the control socket {path}: {source}; set control_socket to another place")]
     Io {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The error.
         source: io::Error,
     },
 }
 
-/// Answers requests.
+/// Handles requests.
 #[allow(
     async_fn_in_trait,
     reason = "it is asked on the thread on which it lives"
 )]
 pub trait Answers {
-    /// Answers one.
+    /// Handles one request.
     async fn answer(&self, request: Request) -> Answer;
 }
 
-/// The socket for as long as this lives.
+/// The bound socket; its file is removed on drop.
 pub struct Control {
     path: PathBuf,
-    /// Device and inode of the socket.
+    /// Device and inode of the socket file.
     own: (u64, u64),
     listener: UnixListener,
 }
 
 impl Control {
-    /// Takes the place. What a watcher left behind that is no longer there is cleared away.
+    /// Binds the socket. Removes the file of a watcher that no longer runs.
     pub fn bind(path: &Path) -> Result<Control, ControlError> {
         let error = |source| ControlError::Io {
             path: path.to_owned(),
@@ -72,7 +72,7 @@ impl Control {
             builder.create(parent).map_err(error)?;
         }
         clear(path)?;
-        // Never open to others, not even between the two calls.
+        // The mode is set before bind, so other users never have access.
         let before = rustix::process::umask(0o177.into());
         let listener = UnixListener::bind(path);
         rustix::process::umask(before);
@@ -87,7 +87,7 @@ impl Control {
         })
     }
 
-    /// Answers for ever, each who asks on a task of its own.
+    /// Serves clients without end, each in a task of its own.
     pub async fn serve<A: Answers + 'static>(&self, answers: Rc<A>) {
         loop {
             match self.listener.accept().await {
@@ -112,13 +112,13 @@ impl Drop for Control {
     fn drop(&mut self) {
         let there = self.path.symlink_metadata();
         if there.is_ok_and(|there| (there.dev(), there.ino()) == self.own) {
-            // Left behind it does no harm either.
+            // A socket file that stays is removed by the next watcher.
             let _gone = std::fs::remove_file(&self.path);
         }
     }
 }
 
-/// Removes a socket that a watcher of this user left behind. Anything else stays, and is an error.
+/// Removes the socket file of a watcher of this user that no longer runs. Another file is an error.
 fn clear(path: &Path) -> Result<(), ControlError> {
     let error = |source| ControlError::Io {
         path: path.to_owned(),
@@ -139,7 +139,7 @@ fn clear(path: &Path) -> Result<(), ControlError> {
         Err(other) => return Err(error(other)),
     };
     if !there.file_type().is_socket() {
-        return Err(foreign("something lies there that is no socket".to_owned()));
+        return Err(foreign("the file is not a socket".to_owned()));
     }
     if there.uid() != rustix::process::geteuid().as_raw() {
         let owner = there.uid();
@@ -147,7 +147,7 @@ fn clear(path: &Path) -> Result<(), ControlError> {
     }
     match dial(path) {
         Ok(_) => Err(ControlError::Taken(path.to_owned())),
-        // Its owner is stopped; it is there all the same.
+        // The watcher is stopped (SIGSTOP), but it exists.
         Err(full) if is_over(&full) => Err(ControlError::Taken(path.to_owned())),
         Err(refused) if refused.kind() == io::ErrorKind::ConnectionRefused => {
             std::fs::remove_file(path).map_err(error)
@@ -175,7 +175,7 @@ async fn talk<A: Answers>(stream: UnixStream, answers: &A) -> io::Result<()> {
             _ if peer != own && peer != 0 => Answer::no("this is another user's watcher"),
             _ if !whole => Answer::no("a request is one line of at most 64 KiB"),
             Ok(request) => answers.answer(request).await,
-            Err(error) => Answer::no(format!("this is no request: {error}")),
+            Err(error) => Answer::no(format!("invalid request: {error}")),
         };
         let text = format!("{}\n", json(&answer)?);
         tokio::time::timeout(PATIENCE, write.write_all(text.as_bytes())).await??;

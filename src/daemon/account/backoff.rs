@@ -1,29 +1,29 @@
-//! How long to wait after failures: longer each time, never as long as others who failed at the
-//! same moment. Pure; the caller brings chance along.
+//! Exponential delays after failures, with random spread so that clients do not retry at the same
+//! moment. Pure.
 
 use std::time::Duration;
 
-/// The first wait.
+/// The first delay.
 const FIRST: Duration = Duration::from_secs(1);
-/// Longer than this the network is not waited for.
+/// The longest delay after a network failure.
 pub const LONGEST: Duration = Duration::from_secs(300);
-/// Longer than this no server is left alone unless it asks for it.
+/// The longest delay after the server refused, unless it names a longer one.
 pub const LONGEST_BUSY: Duration = Duration::from_secs(1800);
 
-/// Failures in a row.
+/// Counts consecutive failures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
-    /// It went well.
+    /// Resets the count after a success.
     pub fn reset(&mut self) {
         self.failures = 0;
     }
 
-    /// It failed: how long to wait, at most `longest`. Between half and all of a time that doubles
-    /// with each failure; `chance` says where in between.
+    /// Returns the delay after a failure, at most `longest`: between half and all of a time that
+    /// doubles with each failure; `chance` selects the point in between.
     pub fn failed(&mut self, chance: u32, longest: Duration) -> Duration {
         let doubled = FIRST.saturating_mul(1u32.checked_shl(self.failures).unwrap_or(u32::MAX));
         self.failures = (self.failures + 1).min(31);

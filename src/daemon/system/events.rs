@@ -1,5 +1,5 @@
-//! What happens to the machine: another network, a sleep that is over. Each is waited for without
-//! looking at the clock now and then.
+//! Events of the machine: network changes and resume from sleep. Each blocks on the kernel, without
+//! polling.
 
 use rustix::event::Timespec;
 use rustix::net::netlink::SocketAddrNetlink;
@@ -14,21 +14,20 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-/// Interfaces, addresses and routes (rtnetlink(7): RTMGRP_LINK, IPV4_IFADDR, IPV4_ROUTE,
-/// IPV6_IFADDR, IPV6_ROUTE).
+/// Multicast groups of rtnetlink(7): RTMGRP_LINK, IPV4_IFADDR, IPV4_ROUTE, IPV6_IFADDR, IPV6_ROUTE.
 const GROUPS: u32 = 0x1 | 0x10 | 0x40 | 0x100 | 0x400;
-/// One change comes as a handful of messages.
+/// One network change causes several messages within this time.
 const SETTLE: Duration = Duration::from_millis(100);
-/// Seconds since 1970: a hundred years from then.
+/// A time that no clock reaches: 2070, seconds since 1970.
 const FAR: i64 = 100 * 365 * 24 * 3600;
-/// A sleep shorter than this breaks no connection.
+/// A shorter sleep does not break connections.
 const SLEPT: Duration = Duration::from_secs(2);
 
-/// Something that happened to the machine, as it comes.
-pub type Happenings<T> = UnboundedReceiver<T>;
+/// The receiver of one kind of event.
+pub type SystemEvents<T> = UnboundedReceiver<T>;
 
-/// Says when addresses or routes have changed. A thread of its own waits for it.
-pub fn network_changes() -> io::Result<Happenings<()>> {
+/// Sends when addresses or routes changed. Starts a thread.
+pub fn network_changes() -> io::Result<SystemEvents<()>> {
     let (flags, family) = (SocketFlags::CLOEXEC, AddressFamily::NETLINK);
     let socket = rustix::net::socket_with(family, SocketType::RAW, flags, None)?;
     rustix::net::bind(&socket, &SocketAddrNetlink::new(0, GROUPS))?;
@@ -36,7 +35,7 @@ pub fn network_changes() -> io::Result<Happenings<()>> {
     let mut before = network();
     spawn("network", move || {
         while drain(&socket, RecvFlags::empty()) {
-            // What follows at once belongs to the same change.
+            // Further messages belong to the same change.
             std::thread::sleep(SETTLE);
             while drain(&socket, RecvFlags::DONTWAIT) {}
             let now = network();
@@ -54,8 +53,7 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes a message and throws it away: that there was one is all we want to know. Messages that
-/// were lost for lack of space (ENOBUFS) were some, too.
+/// Receives one message and drops it. ENOBUFS counts too: the kernel dropped messages.
 fn drain(socket: &OwnedFd, flags: RecvFlags) -> bool {
     let mut space = [0; 8192];
     match rustix::net::recv(socket, &mut space, flags) {
@@ -64,8 +62,8 @@ fn drain(socket: &OwnedFd, flags: RecvFlags) -> bool {
     }
 }
 
-/// The addresses and routes as one number, without what changes by itself (lifetimes, counters):
-/// router advertisements repeat what is known every few minutes.
+/// Hashes addresses and routes without lifetimes and counters, which router advertisements renew
+/// every few minutes.
 fn network() -> u64 {
     let mut hasher = DefaultHasher::new();
     for path in ["/proc/net/fib_trie", "/proc/net/if_inet6"] {
@@ -81,11 +79,11 @@ fn network() -> u64 {
     hasher.finish()
 }
 
-/// Says when the machine has been asleep, and for how long. A thread of its own waits for it.
+/// Sends the duration of each sleep of the machine. Starts a thread.
 ///
-/// A timer that is cancelled when the clock on the wall is set: the kernel cancels it after a sleep
-/// too. How long it was shows in the clock that goes on in sleep, against the one that does not.
-pub fn sleeps() -> io::Result<Happenings<Duration>> {
+/// The timer is cancelled when the wall clock is set, which the kernel also does after a sleep.
+/// CLOCK_BOOTTIME minus CLOCK_MONOTONIC tells the duration.
+pub fn sleeps() -> io::Result<SystemEvents<Duration>> {
     let timer = rustix::time::timerfd_create(TimerfdClockId::Realtime, TimerfdFlags::CLOEXEC)?;
     let (send, receive) = unbounded_channel();
     let mut asleep = time_asleep();
@@ -102,7 +100,7 @@ pub fn sleeps() -> io::Result<Happenings<Duration>> {
     Ok(receive)
 }
 
-/// Waits until the clock on the wall was set.
+/// Waits until the wall clock was set.
 fn clock_was_set(timer: &OwnedFd) -> rustix::io::Result<()> {
     let flags = TimerfdTimerFlags::ABSTIME | TimerfdTimerFlags::CANCEL_ON_SET;
     let zero = Timespec::default();
@@ -121,7 +119,7 @@ fn clock_was_set(timer: &OwnedFd) -> rustix::io::Result<()> {
     }
 }
 
-/// How long the machine has been asleep since it was started.
+/// The time that the machine slept since boot.
 fn time_asleep() -> Duration {
     let read = |id| {
         let time = clock_gettime(id);
@@ -144,8 +142,8 @@ trait Logind {
     fn prepare_for_sleep(&self, start: bool) -> zbus::Result<()>;
 }
 
-/// Calls with `true` when the machine is about to sleep and `false` when it is awake again, as
-/// logind tells it. Returns when there is no logind to be asked, with the reason.
+/// Calls `tell` with `true` before a sleep and with `false` after it, as logind signals. Returns
+/// the error when logind cannot be reached.
 pub async fn logind(tell: impl Fn(bool)) -> zbus::Error {
     match watch_logind(tell).await {
         Ok(()) => zbus::Error::Failure("the bus is gone".into()),

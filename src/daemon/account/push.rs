@@ -1,12 +1,11 @@
-//! Those who listen to an account's server, each on a connection of its own: one with NOTIFY, or
-//! one with IDLE for each of a few mailboxes. They connect again for as long as the account is
-//! kept.
+//! The push connections of an account: one with NOTIFY, or one with IDLE for each of a few
+//! mailboxes. Each reconnects until the account stops.
 
 use super::backoff::{Backoff, LONGEST, LONGEST_BUSY};
-use super::bell::Bell;
-use super::board::{Board, Push};
-use super::open;
-use super::secret::Keyring;
+use super::wake_set::WakeSet;
+use crate::daemon::open;
+use crate::daemon::secret::Keyring;
+use crate::daemon::status_board::{PushStatus, StatusBoard};
 use crate::imap::{Ear, Heard, Listener, Standing};
 use crate::model::{MailboxName, Scope, Side};
 use crate::store::StoreError;
@@ -18,60 +17,65 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
-/// Nothing is waited for longer than this at once; IDLE is renewed in between.
+/// The longest single wait; IDLE is renewed more often.
 const LONG: Duration = Duration::from_secs(24 * 3600);
 
-/// What the listeners of an account share.
-pub struct Ears {
+/// State shared by the push connections of an account.
+pub struct PushListeners {
     keyring: Rc<Keyring>,
-    bell: Bell,
-    board: Board,
+    wakes: WakeSet,
+    board: StatusBoard,
     shared: RefCell<Shared>,
-    /// Wakes those who wait before they try again.
+    /// Wakes connections that wait before a retry.
     again: Notify,
-    /// Set while the connections are wanted for work.
+    /// Set while the cycle needs the connections.
     away: Cell<bool>,
-    /// How many connections there are, or are being made.
+    /// Connections that are open or being opened.
     connections: Cell<usize>,
-    /// Wakes who waits for them to end.
+    /// Signals that a connection ended.
     left: Notify,
-    /// Why listening gives way to work, once it has to.
+    /// The reason, if push connections close for each cycle.
     crowded: RefCell<Option<String>>,
 }
 
-/// A connection that failed sooner is no reason to try the next at once.
+/// A connection that lived shorter than this does not reset the backoff.
 const LIVED: Duration = Duration::from_secs(60);
-/// Connections that are wanted for work are given up within this.
+/// The longest wait for connections to close before a cycle.
 const WAY: Duration = Duration::from_secs(3);
-/// A server that does not tell by itself may do so after this.
+/// The delay before a server without notifications is asked for them again.
 const DEAF: Duration = Duration::from_secs(3600);
 
-/// How a connection came to its end.
+/// Why a connection ended.
 enum End {
     /// It failed.
     Failed(StoreError),
-    /// The server ends IDLE each time.
+    /// The server ends each IDLE at once, or has no IDLE.
     Deaf,
-    /// It is to be made anew.
+    /// It is to be reopened.
     Again,
 }
 
-/// What is known of the listeners.
+/// The state of the push connections.
 #[derive(Default)]
 struct Shared {
-    /// What each hears of; `None`: it has not tried yet.
+    /// The mailboxes that each covers; `None`: it was not tried yet.
     covers: Vec<Option<Scope>>,
     refused: Option<String>,
-    /// What was counted when listening last began, by listener.
+    /// The mailbox counters at the start of each connection.
     standing: BTreeMap<usize, Standing>,
 }
 
-impl Ears {
-    /// Begins to listen, on as many connections as there may be.
-    pub fn start(keyring: Rc<Keyring>, bell: Bell, board: Board, most: usize) -> Rc<Ears> {
-        let ears = Rc::new(Ears {
+impl PushListeners {
+    /// Opens at most `most` push connections.
+    pub fn start(
+        keyring: Rc<Keyring>,
+        wakes: WakeSet,
+        board: StatusBoard,
+        most: usize,
+    ) -> Rc<PushListeners> {
+        let ears = Rc::new(PushListeners {
             keyring,
-            bell,
+            wakes,
             board,
             shared: RefCell::default(),
             again: Notify::new(),
@@ -89,19 +93,19 @@ impl Ears {
         ears
     }
 
-    /// A place for one more listener.
+    /// Adds a connection to the shared state and returns its index.
     fn seat(&self) -> usize {
         let mut shared = self.shared.borrow_mut();
         shared.covers.push(None);
         let how = "to the server".to_owned();
-        self.board.open().status.push.push(Push {
+        self.board.open().status.push.push(PushStatus {
             how,
-            ..Push::default()
+            ..PushStatus::default()
         });
         shared.covers.len() - 1
     }
 
-    /// What is heard of now; `None` as long as somebody has not tried yet.
+    /// The mailboxes with notifications; `None` until each connection was tried once.
     pub fn covers(&self) -> Option<Scope> {
         let shared = self.shared.borrow();
         let mut all = Scope::Nothing;
@@ -111,31 +115,31 @@ impl Ears {
         Some(all)
     }
 
-    /// How many connections listen now.
+    /// The number of connections that receive notifications.
     pub fn listening(&self) -> usize {
         let shared = self.shared.borrow();
         let listens = |one: &&Option<Scope>| one.as_ref().is_some_and(|one| !one.is_nothing());
         shared.covers.iter().filter(listens).count()
     }
 
-    /// Whether the login was refused, in these words.
+    /// The server's text if it refused the login.
     pub fn refused(&self) -> Option<String> {
         self.shared.borrow().refused.clone()
     }
 
-    /// Tries again at once whatever failed, on new connections.
+    /// Reopens all connections now.
     pub fn again(&self) {
         self.shared.borrow_mut().refused = None;
         self.again.notify_waiters();
     }
 
-    /// How many connections there are, or are being made.
+    /// The number of connections that are open or being opened.
     pub fn connections(&self) -> usize {
         self.connections.get()
     }
 
-    /// Ends all connections, so that others can be made, until [`Self::resume`].
-    pub async fn give_way(&self) {
+    /// Closes all connections until [`Self::resume`], to free them for a cycle.
+    pub async fn close_for_cycle(&self) {
         self.away.set(true);
         self.again.notify_waiters();
         let all = async {
@@ -147,20 +151,20 @@ impl Ears {
         tracing::debug!(ended = ended.is_ok(), "listening gives way to work");
     }
 
-    /// Listens again.
+    /// Reopens the connections.
     pub fn resume(&self) {
         self.away.set(false);
         self.again.notify_waiters();
     }
 
-    /// From now on listening gives way to each work, for this reason.
+    /// From now on the connections close for each cycle, for this reason.
     pub fn share(&self, why: String) {
         *self.crowded.borrow_mut() = Some(why);
     }
 
-    /// The first: all mailboxes if the server can, else INBOX, and then others on the mailboxes
-    /// that the user names.
-    async fn first(self: Rc<Ears>, seat: usize, most: usize) {
+    /// The first connection: NOTIFY for all mailboxes, else IDLE on INBOX. In the second case it
+    /// opens further connections for the mailboxes in `idle_mailboxes`.
+    async fn first(self: Rc<PushListeners>, seat: usize, most: usize) {
         let mut more = Some(most.saturating_sub(1));
         let own = self.clone();
         let on_ready = move |covers: &Scope| {
@@ -182,7 +186,12 @@ impl Ears {
         self.listen(seat, Ear::All, on_ready).await;
     }
 
-    async fn listen(self: Rc<Ears>, seat: usize, ear: Ear, mut on_ready: impl FnMut(&Scope)) {
+    async fn listen(
+        self: Rc<PushListeners>,
+        seat: usize,
+        ear: Ear,
+        mut on_ready: impl FnMut(&Scope),
+    ) {
         let mut backoff = Backoff::default();
         loop {
             if self.away.get() {
@@ -231,7 +240,7 @@ impl Ears {
         }
     }
 
-    /// Connects, and listens until the connection ends.
+    /// Connects and waits for notifications until the connection ends.
     async fn once(&self, seat: usize, ear: &Ear, on_ready: &mut impl FnMut(&Scope)) -> End {
         match self.connect(ear).await {
             Ok(Some(listener)) if self.away.get() => {
@@ -250,7 +259,7 @@ impl Ears {
     async fn connect(&self, ear: &Ear) -> Result<Option<Listener>, StoreError> {
         let server = self.keyring.server().await;
         let server = server.map_err(|error| StoreError::NeedsUser(error.to_string()))?;
-        // A mailbox that is open shows what happened while nobody listened.
+        // An IDLE on a selected mailbox reports changes that happened while no connection was open.
         let crowded = self.crowded.borrow().is_some() && *ear == Ear::All;
         let ear = match crowded {
             true => Ear::One(MailboxName::inbox()),
@@ -259,8 +268,9 @@ impl Ears {
         Listener::open(&server, &ear, self.keyring.account().idle_renew).await
     }
 
-    /// Listens until the connection ends. What happened before it was up is not known, unless it
-    /// only gave way, and the mailbox counts what it did.
+    /// Waits for notifications until the connection ends. Wakes all its mailboxes first, as changes
+    /// before it are unknown; not if it only closed for a cycle and the counters of the mailbox are
+    /// unchanged.
     async fn hear(&self, seat: usize, ear: &Ear, mut listener: Listener) -> End {
         let covers = listener.covers().clone();
         let crowded = self.crowded.borrow().clone();
@@ -272,21 +282,21 @@ impl Ears {
         };
         self.note(seat, covers.clone(), ear, crowded);
         if !gave_way || before.is_none() || before != now {
-            self.bell.ring(Side::Remote, covers.clone());
+            self.wakes.ring(Side::Remote, covers.clone());
         }
         loop {
             tokio::select! {
                 heard = listener.hear(LONG) => match heard {
-                    Ok(Heard::Stir(scope)) => self.bell.ring(Side::Remote, scope),
+                    Ok(Heard::Stir(scope)) => self.wakes.ring(Side::Remote, scope),
                     Ok(Heard::Nothing) => {}
                     Ok(Heard::Deaf) => {
                         listener.close().await;
-                        self.bell.ring(Side::Remote, covers.clone());
+                        self.wakes.ring(Side::Remote, covers.clone());
                         return End::Deaf;
                     }
                     Err(error) => {
-                        // From now on nothing is heard, and perhaps there is more to it: look.
-                        self.bell.ring(Side::Remote, covers.clone());
+                        // No further notifications, and changes may have been lost with them.
+                        self.wakes.ring(Side::Remote, covers.clone());
                         return End::Failed(error);
                     }
                 },
@@ -312,12 +322,12 @@ impl Ears {
             *one = Some(covers);
         }
         if let Some(push) = self.board.open().status.push.get_mut(seat) {
-            *push = Push {
+            *push = PushStatus {
                 how,
                 listening,
                 trouble,
             };
         }
-        self.bell.nudge();
+        self.wakes.notify();
     }
 }
