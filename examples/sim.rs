@@ -21,9 +21,6 @@ struct Arguments {
     /// Just this one, told step by step.
     #[arg(long)]
     seed: Option<u64>,
-    /// Servers that do something else than they say.
-    #[arg(long)]
-    odd: bool,
     /// Only with this server.
     #[arg(long)]
     server: Option<String>,
@@ -41,10 +38,6 @@ struct Arguments {
 fn main() {
     let arguments = Arguments::parse();
     let server = arguments.server.as_deref();
-    let play = |seed| match arguments.odd {
-        true => sim::play::play_odd(seed),
-        false => sim::play::play(seed, server),
-    };
     if let Some(seed) = arguments.seed {
         // SAFETY: no other thread runs yet.
         unsafe { std::env::set_var("MAILTIDE_TELL", "1") };
@@ -53,7 +46,7 @@ fn main() {
             .with_writer(std::io::stderr)
             .without_time()
             .init();
-        let outcome = play(seed);
+        let outcome = sim::play::play(seed, server);
         println!("{:#?}", outcome.broken);
         return;
     }
@@ -72,7 +65,7 @@ fn main() {
     let mut met: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     let mut by_server: BTreeMap<&str, u64> = BTreeMap::new();
     for seed in arguments.from..arguments.from + arguments.seeds {
-        let outcome = play(seed);
+        let outcome = sim::play::play(seed, server);
         steps += outcome.steps;
         kills += outcome.kills;
         if let Some((all, twice)) = outcome.storm {

@@ -93,9 +93,7 @@ mod upload;
 
 mod resend;
 
-mod evidence;
 mod narrow;
-mod singly;
 
 mod refusals;
 

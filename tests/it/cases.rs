@@ -11,7 +11,6 @@ mod carried;
 mod compared;
 mod cut_moves;
 mod damaged;
-mod evidence;
 mod first_meeting;
 mod flags;
 mod frozen;

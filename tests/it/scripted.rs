@@ -3,7 +3,6 @@
 
 mod deletion;
 mod gmail;
-mod habits;
 mod hostile;
 mod people;
 mod refused;

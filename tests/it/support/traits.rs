@@ -26,8 +26,6 @@ pub enum Need {
     Names,
     /// Mailboxes below others, and those above them that hold mail.
     Nesting,
-    /// A piece of each of several messages by one command.
-    Pieces,
 }
 
 impl Need {
@@ -42,7 +40,6 @@ impl Need {
         Need::EightBit,
         Need::Names,
         Need::Nesting,
-        Need::Pieces,
     ];
 
     /// What a server without it lacks, in the table that tests/servers.sh prints.
@@ -58,7 +55,6 @@ impl Need {
             Need::EightBit => "bytes above 127",
             Need::Names => "names outside ASCII",
             Need::Nesting => "mailboxes below mailboxes with mail",
-            Need::Pieces => "pieces of several messages",
         }
     }
 }
@@ -104,7 +100,7 @@ pub const SERVERS: &[Traits] = &[
         lacks: &[Need::Keywords, Need::Dates, Need::NoHeader],
     },
     server("twisted", &[]),
-    server("hoodiecrow", &[Need::Users, Need::Pieces]),
+    server("hoodiecrow", &[Need::Users]),
     server("wildduck", &[]),
     server("imapproxy", &[]),
     server("imapproxy-select", &[]),
