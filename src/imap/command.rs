@@ -2,9 +2,13 @@
 //! without UIDs, CLOSE, or STORE FLAGS (which would wipe what others set), nor let a name end a
 //! line.
 
+#[path = "asked.rs"]
+mod asked;
+
 use super::uid_set::UidSet;
 use crate::model::{Flags, Keyword, SystemFlag, Timestamp, UidValidity};
 use crate::store::StoreError;
+pub use asked::{Pieces, is_quotable};
 
 /// A command without its tag and line end.
 #[derive(Clone, Debug, PartialEq, Eq)]

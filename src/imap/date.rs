@@ -4,7 +4,7 @@
 //! it. What is sent is UTC.
 
 use crate::model::Timestamp;
-use jiff::civil::{DateTime, date};
+use jiff::civil::{Date, DateTime, date};
 use jiff::tz::{Offset, TimeZone};
 
 const MONTHS: [&str; 12] = [
@@ -49,6 +49,13 @@ pub fn parse(text: &[u8]) -> Option<Timestamp> {
     let at = offset.to_timestamp(at).ok()?.as_second();
     // What lies before the year 1 cannot be written as a date again.
     (at >= FIRST).then_some(Timestamp(at))
+}
+
+/// As SEARCH wants it: `1-Feb-2024`.
+pub fn day(day: Date) -> String {
+    let month = usize::try_from(day.month() - 1).ok();
+    let month = month.and_then(|month| MONTHS.get(month)).unwrap_or(&"Jan");
+    format!("{}-{month}-{:04}", day.day(), day.year())
 }
 
 /// As APPEND wants it.

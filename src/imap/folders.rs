@@ -6,6 +6,7 @@ use super::command::Command;
 use super::connect::Server;
 use super::reader::Reader;
 use super::reply::{Listing, MailboxStatus, Reply, Status};
+use super::search::{Key, Offers, Question, Searched};
 use super::session::{Session, WireNames};
 use crate::model::{MailboxName, UidValidity};
 use crate::store::StoreError;
@@ -150,6 +151,27 @@ impl Visit {
             }
         }
         Ok(statuses)
+    }
+
+    /// What the server offers for searching.
+    pub fn search_offers(&self) -> Offers {
+        self.session.search_offers()
+    }
+
+    /// Searches mailboxes; [`Self::folders`] comes before. Nothing is changed, and no message
+    /// becomes `\Seen`.
+    pub async fn search(&mut self, asked: &[(MailboxName, Key)]) -> Result<Searched, StoreError> {
+        let mut questions = Vec::new();
+        for (mailbox, key) in asked {
+            let wire = self.names.get(mailbox).cloned();
+            let none = || StoreError::Stale(format!("{mailbox} is not on the server"));
+            questions.push(Question {
+                mailbox: mailbox.clone(),
+                wire: wire.ok_or_else(none)?,
+                key: key.clone(),
+            });
+        }
+        self.session.search_all(&questions).await
     }
 
     /// The same connection, to read messages; [`Self::folders`] comes before.

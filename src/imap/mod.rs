@@ -7,7 +7,7 @@
 //! itself), then the store: [`store`], [`call`], [`tier`], [`cursor`], [`list`], [`look`],
 //! [`read`], [`mod@write`], [`leave`], [`ours`], [`unseen`], [`delete`], [`append`], [`kin`],
 //! [`transfer`], [`serve`]. Beside them [`names`], [`uid_set`], [`date`]. For people who look
-//! at mail: [`folders`], and [`reader`] with [`meter`] and [`structure`].
+//! at mail: [`folders`], [`search`], and [`reader`] with [`meter`] and [`structure`].
 
 mod road;
 
@@ -88,6 +88,8 @@ mod date;
 
 mod folders;
 
+mod search;
+
 mod meter;
 
 mod structure;
@@ -107,6 +109,7 @@ pub use learned::{Learned, Trait};
 pub use listen::{Ear, Heard, Listener, Standing};
 pub use reader::{Envelope, Examined, Items, Range, ReadError, Reader};
 pub use road::{Dial, Road};
+pub use search::{Hits, In, Key, Offers, Searched, Unsearched};
 pub use store::{Access, Beside, ImapStore, Settings};
 pub use tier::Tier;
 pub use tls::Trust;

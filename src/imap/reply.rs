@@ -41,6 +41,8 @@ pub enum Reply {
     Status(MailboxStatus),
     /// `* SEARCH` or the ALL of `* ESEARCH`.
     Search(UidSet),
+    /// `* ESEARCH` of one of several mailboxes (RFC 7377).
+    SearchIn(SearchIn),
     /// `* CAPABILITY`.
     Capability(Vec<String>),
     /// `* ENABLED`.
@@ -70,6 +72,7 @@ impl Reply {
         let texts = |all: &[String]| all.iter().map(|text| text.len() + 40).sum::<usize>();
         let more = match self {
             Reply::Vanished(set, _) | Reply::Search(set) => set.weight(),
+            Reply::SearchIn(found) => found.mailbox.len() + found.uids.weight(),
             Reply::Fetch(fetched) => fetched.weight(),
             Reply::List(listing) => listing.name.len() + 16 + texts(&listing.attributes),
             Reply::Status(status) => status.name.len() + 16 + 64,
@@ -89,6 +92,17 @@ impl Reply {
         };
         size_of::<Reply>() + more
     }
+}
+
+/// What was found in one of several mailboxes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SearchIn {
+    /// The wire name.
+    pub mailbox: Vec<u8>,
+    /// UIDVALIDITY.
+    pub epoch: Option<u64>,
+    /// The UIDs.
+    pub uids: UidSet,
 }
 
 /// A LIST response.
@@ -283,7 +297,33 @@ fn esearch(values: Vec<Value>) -> Option<Reply> {
             set = UidSet::parse(value)?;
         }
     }
-    Some(Reply::Search(set))
+    match values.first() {
+        Some(Value::List(about)) => Some(match mailbox_of(about) {
+            Some(found) => Reply::SearchIn(SearchIn { uids: set, ..found }),
+            None => Reply::Search(set),
+        }),
+        _ => Some(Reply::Search(set)),
+    }
+}
+
+/// The mailbox that a correlator names: `(TAG "a" MAILBOX "b" UIDVALIDITY 1)`.
+fn mailbox_of(about: &[Value]) -> Option<SearchIn> {
+    let mut found = None;
+    let mut epoch = None;
+    for pair in about.chunks(2) {
+        if let [Value::Atom(name), value] = pair {
+            match upper(name).as_str() {
+                "MAILBOX" => found = value.bytes().map(<[u8]>::to_vec),
+                "UIDVALIDITY" => epoch = value.number(),
+                _ => {}
+            }
+        }
+    }
+    Some(SearchIn {
+        mailbox: found?,
+        epoch,
+        uids: UidSet::default(),
+    })
 }
 
 fn namespace(values: &[Value]) -> Reply {
