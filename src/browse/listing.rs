@@ -8,7 +8,7 @@ use crate::config::{Account, Config};
 use crate::daemon::OpenError;
 use crate::imap::{Envelope, Items, Range, ReadError};
 use crate::mime::Mail;
-use crate::model::{MailboxName, Timestamp, Uid, UidValidity};
+use crate::model::{MailboxName, Part, Timestamp, Uid, UidValidity};
 use crate::store::StoreError;
 use std::collections::BTreeSet;
 
@@ -185,34 +185,49 @@ impl There<'_> {
     }
 
     fn row(&self, one: Envelope, epoch: Option<UidValidity>) -> Option<Row> {
-        let uid = one.uid?;
-        let header = one.header.unwrap_or_default();
-        let mut summary = Mail::header(&header).summary();
-        if let Some(parts) = &one.parts {
-            let named = |(part, more): &&(crate::model::Part, Vec<(String, String)>)| {
-                let name = crate::mime::file_name(more);
-                !part.is_multipart() && (part.attached || name.is_some())
-            };
-            summary.attachments = Some(parts.iter().filter(named).count());
-        }
-        let key = match epoch {
-            Some(epoch) => Key::of_uid(uid, epoch),
-            None => Key::Uid(uid, None),
-        };
-        let paired = || self.known.uids.values().any(|own| *own == uid);
-        let both = self.sides == Sides::There && epoch == self.known.epoch && paired();
-        Some(Row {
-            id: MessageId {
-                account: self.account.name.clone(),
-                mailbox: self.name.clone(),
-                key,
-            },
-            at: one.at.or(summary.date).unwrap_or(Timestamp(0)),
-            flags: one.flags.unwrap_or_default(),
-            size: one.size.unwrap_or(0),
-            summary,
-            place: if both { Where::Both } else { Where::There },
-            path: None,
-        })
+        let place = (self.account.name.as_str(), self.name);
+        row_there(place, self.known, self.sides, one, epoch)
     }
+}
+
+/// The row of a message as the server tells it; `None`: without a UID.
+pub(super) fn row_there(
+    (account, mailbox): (&str, &MailboxName),
+    known: &Known,
+    sides: Sides,
+    one: Envelope,
+    epoch: Option<UidValidity>,
+) -> Option<Row> {
+    let uid = one.uid?;
+    let header = one.header.unwrap_or_default();
+    let mut summary = Mail::header(&header).summary();
+    if let Some(parts) = &one.parts {
+        let attached = parts.iter().filter(|(part, more)| is_attached(part, more));
+        summary.attachments = Some(attached.count());
+    }
+    let key = match epoch {
+        Some(epoch) => Key::of_uid(uid, epoch),
+        None => Key::Uid(uid, None),
+    };
+    let paired = || known.uids.values().any(|own| *own == uid);
+    let both = sides == Sides::There && epoch == known.epoch && paired();
+    Some(Row {
+        id: MessageId {
+            account: account.to_owned(),
+            mailbox: mailbox.clone(),
+            key,
+        },
+        at: one.at.or(summary.date).unwrap_or(Timestamp(0)),
+        flags: one.flags.unwrap_or_default(),
+        size: one.size.unwrap_or(0),
+        summary,
+        place: if both { Where::Both } else { Where::There },
+        path: None,
+    })
+}
+
+/// Whether a part counts as an attachment, by its parameters too.
+pub(super) fn is_attached(part: &Part, more: &[(String, String)]) -> bool {
+    let name = crate::mime::file_name(more);
+    !part.is_multipart() && (part.attached || name.is_some())
 }

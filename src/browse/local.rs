@@ -9,6 +9,7 @@ use crate::daemon::{OpenError, local_beside, state_path};
 use crate::maildir::{Beginning, Glance, MaildirStore, beginning};
 use crate::mime::{Mail, Summary};
 use crate::model::{MailboxName, MaildirId, Side, Timestamp, Uid, UidValidity};
+use crate::search::Place;
 use crate::state::State;
 use crate::store::Store;
 use std::collections::{BTreeMap, HashMap};
@@ -83,6 +84,15 @@ impl Local {
     /// The mailboxes, with their directories.
     pub fn mailboxes(&self) -> &BTreeMap<MailboxName, PathBuf> {
         &self.paths
+    }
+
+    /// The same, as a search takes them.
+    pub fn places(&self) -> Vec<Place> {
+        let place = |(mailbox, directory): (&MailboxName, &PathBuf)| Place {
+            mailbox: mailbox.clone(),
+            directory: directory.clone(),
+        };
+        self.paths.iter().map(place).collect()
     }
 
     /// What a mailbox holds; `None`: there is none of this name.

@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`id`] (names of messages), [`row`] (a line of a listing), [`local`] (the
 //! Maildir, and what the state knows of it), [`server`] (the server, over a connection of its own),
-//! [`listing`] and [`mailboxes`] (both sides joined), [`message`] (one message, or a part of it).
+//! [`listing`] and [`mailboxes`] (both sides joined), [`message`] (one message, or a part of it),
+//! [`found`] (what a search finds).
 //!
 //! Nothing here writes: no lock is taken, the state is read beside those who write it, and the
 //! server is asked with EXAMINE and BODY.PEEK only.
@@ -21,6 +22,9 @@ mod mailboxes;
 
 mod message;
 
+mod found;
+
+pub use found::{Finder, Hit, Lies};
 pub use id::{Key, MessageId};
 pub use listing::{Listing, list};
 pub use local::{Counts, Known, Local};

@@ -6,6 +6,7 @@ use crate::config::Account;
 use crate::daemon::{Keyring, OpenError};
 use crate::imap::{Census, Examined, Folder, ReadError, Reader, Visit};
 use crate::model::MailboxName;
+use crate::search::{Elsewhere, Query, search_there};
 use crate::store::StoreError;
 use std::time::Duration;
 
@@ -55,6 +56,14 @@ impl Remote {
         let folders = visit.folders(Census::Taken).await;
         visit.end().await;
         Ok(folders?)
+    }
+
+    /// Searches the mailboxes of the server; `fuzzy`: for what is like the words, too.
+    pub async fn search(&mut self, query: &Query, fuzzy: bool) -> Result<Elsewhere> {
+        let mut visit = self.visit().await?;
+        let found = search_there(&mut visit, query, fuzzy).await?;
+        self.reader = Some(visit.into_reader()?);
+        Ok(found)
     }
 
     /// The connection that reads; connects where that is to be done.

@@ -75,6 +75,10 @@ pub enum Command {
     Show(super::looking::Show),
     /// Print or save one part of a message
     Part(super::looking::Part),
+    /// Find messages, here and on the server
+    Search(super::looking::Search),
+    /// Bring the search index up to the files
+    Index(Named),
     /// Convert the configuration of mbsync or OfflineIMAP
     Import(Import),
 }

@@ -107,3 +107,26 @@ pub struct Part {
     #[command(flatten)]
     pub asked: Asked,
 }
+
+/// `search`
+#[derive(Debug, Args)]
+pub struct Search {
+    /// What is looked for, as: from:bob subject:"annual report" since:2024-05 -is:read
+    #[arg(value_name = "QUERY", required = true)]
+    pub query: Vec<String>,
+    /// Only in this account; may be given several times
+    #[arg(long, value_name = "ACCOUNT")]
+    pub account: Vec<String>,
+    /// Print the paths of files here, one a line
+    #[arg(long, conflicts_with = "json")]
+    pub files: bool,
+    /// The server looks for what is like the words, too (RFC 6203)
+    #[arg(long, conflicts_with = "local")]
+    pub fuzzy: bool,
+    /// The newest so many [default: 100; all with --files and --json]
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
+    /// How to look
+    #[command(flatten)]
+    pub asked: Asked,
+}

@@ -3,8 +3,8 @@
 //! Reading order: [`arguments`], [`log`] with [`outside`] (texts in it), the commands [`sync`],
 //! [`check`], [`import`], [`adopt`], [`repair`], [`undo`], [`history`], [`watch`], [`show`]
 //! (status), [`ask`] (what is said to the watcher), those that look at mail ([`looking`]:
-//! [`mailboxes`], [`list`], [`view`] (show), [`part`]), and what they print with: [`progress`],
-//! [`page`], [`columns`], [`mod@print`].
+//! [`mailboxes`], [`list`], [`view`] (show), [`part`], [`search`]; [`index`]), and what they print
+//! with: [`progress`], [`page`], [`columns`], [`mod@print`].
 
 mod arguments;
 
@@ -41,6 +41,10 @@ mod list;
 mod view;
 
 mod part;
+
+mod search;
+
+mod index;
 
 mod page;
 
@@ -123,6 +127,8 @@ pub fn main() -> ExitCode {
         Command::List(command) => list::run(&arguments, command),
         Command::Show(command) => view::run(&arguments, command),
         Command::Part(command) => part::run(&arguments, command),
+        Command::Search(command) => search::run(&arguments, command),
+        Command::Index(command) => index::run(&arguments, command),
         Command::Import(command) => import::run(&arguments, command),
     };
     match done {

@@ -1,7 +1,7 @@
 //! What the configuration means: defaults filled in, everything checked, before anything is
 //! touched.
 
-use super::keys::{self, Auth, File, Keys, Layout};
+use super::keys::{self, Auth, File, Keys, Layout, SearchWith};
 use super::places::{control_socket, expand, resolved, state_dir, usual_config, usual_state_dir};
 use super::policy::{Hooks, hooks, policy};
 use super::secret::SecretSource;
@@ -95,6 +95,10 @@ pub struct Account {
     pub compress: bool,
     /// Whether several commands may be under way at once.
     pub pipelining: bool,
+    /// Whether the watcher keeps a search index.
+    pub index: bool,
+    /// What answers a search in the mail here.
+    pub search_with: SearchWith,
 }
 
 /// How the connection is protected.
@@ -294,10 +298,8 @@ impl Reader {
         }
         let timeout = keys.timeout.unwrap_or(60);
         let connections = keys.connections.unwrap_or(3);
-        let (poll, full) = (
-            keys.poll_interval.unwrap_or(300),
-            keys.full_interval.unwrap_or(3600),
-        );
+        let poll = keys.poll_interval.unwrap_or(300);
+        let full = keys.full_interval.unwrap_or(3600);
         let renew = keys.idle_renew.unwrap_or(540);
         for (key, value) in [
             ("timeout", timeout),
@@ -337,6 +339,8 @@ impl Reader {
             timeout: Duration::from_secs(timeout),
             compress: keys.compress.unwrap_or(false),
             pipelining: keys.pipelining.unwrap_or(true),
+            index: keys.index.unwrap_or(false),
+            search_with: keys.search_with.unwrap_or_default(),
         })
     }
 

@@ -85,6 +85,19 @@ pub enum Travel {
     None,
 }
 
+/// What answers a search in the mail here.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum SearchWith {
+    /// The index of mailtide, or without one the files.
+    #[default]
+    Index,
+    /// notmuch.
+    Notmuch,
+    /// mu.
+    Mu,
+}
+
 macro_rules! keys {
     ($($(#[$doc:meta])* $name:ident: $type:ty,)*) => {
         /// What an account may set, and `[defaults]` too.
@@ -203,4 +216,8 @@ keys! {
     compress: bool,
     /// Whether several commands may be under way at once.
     pipelining: bool,
+    /// Whether the watcher keeps a search index.
+    index: bool,
+    /// What answers a search.
+    search_with: SearchWith,
 }

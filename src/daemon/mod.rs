@@ -2,8 +2,8 @@
 //!
 //! Reading order: an open account and its cycle ([`open`], [`secret`], [`cycle`], [`run_summary`],
 //! [`flow`], [`mod@adopt`], [`undo`]); one account of the watcher ([`account`], [`status_board`],
-//! [`hooks`]); all accounts of a watcher ([`supervisor`], [`mod@watch`], [`system`]); requests to
-//! it ([`control`]), and the status without a watcher ([`offline_status`]).
+//! [`hooks`], [`indexer`]); all accounts of a watcher ([`supervisor`], [`mod@watch`], [`system`]);
+//! requests to it ([`control`]), and the status without a watcher ([`offline_status`]).
 
 mod account;
 
@@ -16,6 +16,8 @@ mod cycle;
 mod flow;
 
 mod hooks;
+
+mod indexer;
 
 mod json;
 
@@ -46,6 +48,7 @@ pub use control::protocol::{Answer, AskError, Request, ask};
 pub use cycle::{CycleRequest, Opened};
 pub use flow::{MailboxFlow, flows};
 pub use hooks::HookEvents;
+pub use indexer::{KeepUpError, keep_up};
 pub use json::json;
 pub use offline_status::{at_rest, held};
 pub use open::{

@@ -33,18 +33,22 @@ pub struct Glance {
 impl Glance {
     /// When the message arrived: what its name says, else its mtime; `None`: it is gone.
     pub fn arrived(&self) -> Option<Timestamp> {
-        let digits = self.id.as_bytes().split(|byte| *byte == b'.').next();
-        let digits = digits.and_then(|digits| std::str::from_utf8(digits).ok());
-        let seconds = digits.and_then(|digits| digits.parse().ok());
-        let named = seconds.filter(|seconds| (FIRST..FIRST * 10).contains(seconds));
         let touched = || {
             Kernel
                 .about(&self.path)
                 .ok()
                 .map(|about| about.modified_seconds())
         };
-        named.or_else(touched).map(Timestamp)
+        named_time(&self.id).or_else(|| touched().map(Timestamp))
     }
+}
+
+/// When a message arrived, as the name of its file says.
+pub fn named_time(base: &MaildirId) -> Option<Timestamp> {
+    let digits = base.as_bytes().split(|byte| *byte == b'.').next()?;
+    let seconds = std::str::from_utf8(digits).ok()?.parse().ok();
+    let named = seconds.filter(|seconds| (FIRST..FIRST * 10).contains(seconds));
+    named.map(Timestamp)
 }
 
 /// What a mailbox holds.

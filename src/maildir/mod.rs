@@ -83,8 +83,9 @@ mod glance;
 pub mod claims;
 
 pub use disk::{About, Create, Disk, Input, Kind, Output, Space};
-pub use glance::{Beginning, Counted, Glance, beginning, pieces};
-pub use inspect::independent_count;
+pub use file_name::{flags, split};
+pub use glance::{Beginning, Counted, Glance, beginning, named_time, pieces};
+pub use inspect::{independent_count, letters};
 pub use kept::Kept;
 pub use kernel::Kernel;
 pub use layout::Layout;

@@ -13,6 +13,8 @@ pub struct Summary {
     pub from: Vec<Person>,
     /// `To`.
     pub to: Vec<Person>,
+    /// `Cc`.
+    pub cc: Vec<Person>,
     /// `Subject`, decoded.
     pub subject: String,
     /// `Message-ID`, without `<` and `>`.
@@ -60,6 +62,7 @@ impl Summary {
             date: date.map(|date| Timestamp(date.to_timestamp())),
             from: people(message.from()),
             to: people(message.to()),
+            cc: people(message.cc()),
             subject: text(message.subject()),
             message_id: Some(id).filter(|id| !id.is_empty()),
             attachments: attachments(message),

@@ -74,4 +74,4 @@ pub use look::{Census, Coverage, Cursor, FlagMask, Identity, Listed, Look, News,
 pub use mailbox_action::MailboxAction;
 pub use outcome::Outcome;
 pub use plan::{MailboxPlan, Note, Plan};
-pub use policy::{Direction, Limits, Policy, Travel};
+pub use policy::{Direction, Limits, Policy, Travel, matches};

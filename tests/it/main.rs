@@ -15,6 +15,7 @@ mod files;
 mod limits;
 mod planner;
 mod scripted;
+mod search;
 mod sim;
 mod simulated;
 mod tidy;

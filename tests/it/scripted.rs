@@ -6,6 +6,7 @@ mod gmail;
 mod hostile;
 mod people;
 mod refused;
+mod search;
 mod setup;
 mod slow;
 mod unseen;

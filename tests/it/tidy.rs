@@ -17,7 +17,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("maildir", &["model", "reconcile", "store"]),
     ("state", &["model", "reconcile"]),
     ("config", &["model", "reconcile"]),
-    ("search", &["model"]),
+    ("mime", &["model"]),
+    (
+        "search",
+        &["model", "reconcile", "store", "imap", "maildir", "mime"],
+    ),
     ("engine", &["model", "reconcile", "store", "state"]),
     (
         "daemon",
@@ -30,9 +34,9 @@ const ROOMS: &[(&str, &[&str])] = &[
             "state",
             "config",
             "engine",
+            "search",
         ],
     ),
-    ("mime", &["model"]),
     (
         "browse",
         &[
@@ -45,6 +49,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "config",
             "daemon",
             "mime",
+            "search",
         ],
     ),
     (
@@ -58,6 +63,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "state",
             "config",
             "engine",
+            "search",
             "daemon",
             "mime",
             "browse",
@@ -73,7 +79,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("maildir::Maildir::", &["maildir"]),
     ("use notify", &["maildir"]),
     ("rustix::fs", &["maildir", "state"]),
-    ("rusqlite", &["state"]),
+    ("rusqlite", &["state", "search"]),
     ("toml::", &["config"]),
     ("serde::", &["config", "daemon"]),
     ("signal_hook", &["daemon"]),

@@ -7,6 +7,7 @@ use super::wake_set::WakeSet;
 use crate::config;
 use crate::daemon::cycle::{CycleRequest, Opened};
 use crate::daemon::hooks::{HookContext, HookEvents, HookRunner};
+use crate::daemon::indexer::Indexer;
 use crate::daemon::open::{self, OpenError, Writes};
 use crate::daemon::run_summary::failed;
 use crate::daemon::secret::Keyring;
@@ -18,6 +19,7 @@ use crate::imap::Tier;
 use crate::maildir::{Watch, Watched};
 use crate::model::{Scope, Side};
 use crate::reconcile::News;
+use crate::search::Place;
 use crate::state::StateError;
 use crate::store::{Store, StoreError};
 use std::path::PathBuf;
@@ -49,6 +51,7 @@ pub struct RealBackend {
     wakes: WakeSet,
     board: StatusBoard,
     hooks: HookRunner,
+    indexer: Option<Indexer>,
 }
 
 impl RealBackend {
@@ -68,6 +71,9 @@ impl RealBackend {
             maildir: account.maildir.clone(),
             hooks: account.hooks.clone(),
         });
+        let state = open::state_path(&state_dir, &account.name);
+        let indexer = Some(&account).filter(|account| account.index);
+        let indexer = indexer.and_then(|account| Indexer::start(&account.name, &state));
         RealBackend {
             account,
             state_dir,
@@ -80,6 +86,7 @@ impl RealBackend {
             wakes,
             board,
             hooks,
+            indexer,
         }
     }
 
@@ -163,7 +170,17 @@ impl RealBackend {
         if report.changes() >= MANY {
             malloc_trim::trim_heap();
         }
+        self.update_index();
         report
+    }
+
+    /// Has the search index brought up to the files, beside what is done here.
+    fn update_index(&self) {
+        if let (Some(indexer), Some(opened)) = (&self.indexer, &self.opened) {
+            let paths = opened.local.mailbox_paths().into_iter();
+            let place = |(mailbox, directory)| Place { mailbox, directory };
+            indexer.update(paths.map(place).collect());
+        }
     }
 
     fn note_connections(&self) {
