@@ -21,6 +21,9 @@ struct Arguments {
     /// Just this one, told step by step.
     #[arg(long)]
     seed: Option<u64>,
+    /// Servers that do something else than they say.
+    #[arg(long)]
+    odd: bool,
     /// Only with this server.
     #[arg(long)]
     server: Option<String>,
@@ -38,6 +41,10 @@ struct Arguments {
 fn main() {
     let arguments = Arguments::parse();
     let server = arguments.server.as_deref();
+    let play = |seed| match arguments.odd {
+        true => sim::play::play_odd(seed),
+        false => sim::play::play(seed, server),
+    };
     if let Some(seed) = arguments.seed {
         // SAFETY: no other thread runs yet.
         unsafe { std::env::set_var("MAILTIDE_TELL", "1") };
@@ -46,7 +53,7 @@ fn main() {
             .with_writer(std::io::stderr)
             .without_time()
             .init();
-        let outcome = sim::play::play(seed, server);
+        let outcome = play(seed);
         println!("{:#?}", outcome.broken);
         return;
     }
@@ -65,7 +72,7 @@ fn main() {
     let mut met: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     let mut by_server: BTreeMap<&str, u64> = BTreeMap::new();
     for seed in arguments.from..arguments.from + arguments.seeds {
-        let outcome = sim::play::play(seed, server);
+        let outcome = play(seed);
         steps += outcome.steps;
         kills += outcome.kills;
         if let Some((all, twice)) = outcome.storm {

@@ -2,6 +2,7 @@
 //! from one to the other would chase itself (F31).
 
 use super::account::Account;
+use super::evidence::kin_there;
 use super::report::{Ended, Report};
 use crate::model::{Kin, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::Listed;
@@ -102,7 +103,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let uids = census.next.saturating_sub(WITNESSES)..census.next;
         let uids: Vec<Uid> = uids.filter_map(Uid::new).collect();
         let (mailbox, epoch) = (listed.name.clone(), None);
-        match self.remote.kin(&Place { mailbox, epoch }, &uids).await {
+        match kin_there(&mut *self.remote, &Place { mailbox, epoch }, &uids).await {
             Ok(mut kin) => {
                 kin.sort();
                 Ok(Some(kin))

@@ -4,6 +4,7 @@
 //! be there twice.
 
 use super::account::Account;
+use super::evidence::read_there;
 use super::flux::is_out_of_patience;
 use super::out_of_sight::passed_over;
 use super::out_of_sight::wait_for_sight;
@@ -206,7 +207,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let (mut there, mut here) = (HashSink::default(), HashSink::default());
         let read = self.local.read(&now.place(), &files, &mut here).await;
         let told_here = passed_over(&now.base.name, read, &Side::BOTH, report)?.is_some();
-        let read = self.remote.read(&was.place(), &uids, &mut there).await;
+        let read = read_there(&mut *self.remote, &was.place(), &uids, &mut there).await;
         let told_there = passed_over(&was.base.name, read, &Side::BOTH, report)?.is_some();
         if !told_here || !told_there {
             return Ok(Became::Untold);

@@ -2,7 +2,7 @@
 //! which the connection breaks again is set aside, so that it stops nothing else. Where the
 //! connection breaks at one message after another, it is not a message that breaks it.
 
-use super::arrivals::{Arrived, Desk};
+use super::arrivals::{Arrived, Desk, DownloadJob};
 use super::download::{Portion, Shared, download_batch};
 use super::report::Ended;
 use crate::model::{AnyId, MaildirId, Uid};
@@ -23,6 +23,17 @@ pub(super) struct Break {
     pub left: BTreeSet<Uid>,
     /// How it broke.
     pub error: StoreError,
+}
+
+impl Break {
+    /// The connection broke when these messages of a job had been answered.
+    pub fn at(job: &DownloadJob, answered: BTreeSet<Uid>, error: &StoreError) -> Break {
+        let left = job.wanted.keys().filter(|uid| !answered.contains(uid));
+        Break {
+            left: left.copied().collect(),
+            error: error.clone(),
+        }
+    }
 }
 
 /// The breaks of a download.
@@ -76,7 +87,6 @@ impl<'a> Breaks<'a> {
         let key = portion.begin().key;
         let left: Vec<AnyId> = broke.left.iter().copied().map(AnyId::Remote).collect();
         desk.state.borrow_mut().suspect(key, &left)?;
-        desk.unsound.borrow_mut().insert(portion.mailbox().clone());
         let breaks = self.in_succession.get() + 1;
         self.in_succession.set(breaks);
         if breaks >= IN_SUCCESSION {

@@ -5,6 +5,7 @@
 //! sees a move. Otherwise the file would be uploaded again, and the message be there twice.
 
 use super::account::Account;
+use super::evidence::{kin_there, prints_there, read_there};
 use super::out_of_sight::passed_over;
 use super::out_of_sight::wait_for_sight;
 use super::rematch::HashSink;
@@ -201,12 +202,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 continue;
             }
             let place = scene.place();
-            let prints = self.remote.fingerprints(&place, &uids, Some(sizes)).await;
+            let prints = prints_there(&mut *self.remote, &place, (&uids, Some(sizes))).await;
             let prints = passed_over(name, prints, &Side::BOTH, report)?;
             let alike: Vec<Uid> = prints.into_iter().flatten().map(|(uid, _)| uid).collect();
             if !alike.is_empty() {
                 let mut sink = HashSink::default();
-                let read = self.remote.read(&place, &alike, &mut sink).await;
+                let read = read_there(&mut *self.remote, &place, &alike, &mut sink).await;
                 passed_over(name, read, &Side::BOTH, report)?;
                 for (uid, (hash, _)) in sink.hashes {
                     let places: &mut BTreeMap<_, Vec<Uid>> = all.entry(hash).or_default();
@@ -336,7 +337,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             wait_for_sight(name, report);
             return Ok(());
         };
-        let kin = self.remote.kin(&target.place(), &[now]).await;
+        let kin = kin_there(&mut *self.remote, &target.place(), &[now]).await;
         let Some(kin) = passed_over(&place, kin, &Side::BOTH, report)? else {
             wait_for_sight(name, report);
             return Ok(());

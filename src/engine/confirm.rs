@@ -3,6 +3,7 @@
 //! the content of the server's, so that the file counts as edited and both are kept.
 
 use super::account::Account;
+use super::evidence::read_there;
 use super::rematch::HashSink;
 use super::report::{Ended, Report};
 use crate::model::{Id, MailboxKey, MailboxName, MaildirId, Pair, Side, Uid};
@@ -59,7 +60,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         };
         let uids: Vec<Uid> = pairs.iter().map(|pair| pair.uid).collect();
         let mut sink = HashSink::default();
-        self.remote.read(&place, &uids, &mut sink).await?;
+        read_there(&mut *self.remote, &place, &uids, &mut sink).await?;
         let (mut compared, mut changes) = (Vec::new(), Vec::new());
         for pair in pairs {
             let told = match sink.hashes.get(&pair.uid) {

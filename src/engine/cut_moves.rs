@@ -7,6 +7,7 @@
 //! the next pass sees a move, or that it was deleted; the original goes as one without a file.
 
 use super::account::Account;
+use super::evidence::read_there;
 use super::out_of_sight::passed_over;
 use super::out_of_sight::wait_for_sight;
 use super::rematch::HashSink;
@@ -172,7 +173,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let mut sink = HashSink::default();
             if !uids.is_empty() {
                 let place = cut.target.place();
-                let read = self.remote.read(&place, &uids, &mut sink).await;
+                let read = read_there(&mut *self.remote, &place, &uids, &mut sink).await;
                 if passed_over(name, read, &Side::BOTH, report)?.is_none() {
                     return Ok(None);
                 }

@@ -274,7 +274,7 @@ async fn lane<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
 pub(super) async fn download_batch<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
     remote: &mut R,
     desk: &Desk<'_, L>,
-    job: DownloadJob,
+    mut job: DownloadJob,
 ) -> Result<Option<Break>, Ended> {
     let receiver = desk.local.lock().await.receive(&job.place).await?;
     let mut down = Down {
@@ -305,22 +305,11 @@ pub(super) async fn download_batch<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
         disk_failed,
         ..
     } = down;
+    let answered = got.iter().map(|whole| whole.uid);
+    let answered = answered.chain(failed.iter().map(|(uid, _)| *uid));
     let broke = match &read {
         Err(error @ StoreError::Retry(_)) if !disk_failed => {
-            let answered = got.iter().map(|whole| whole.uid);
-            let answered: BTreeSet<Uid> =
-                answered.chain(failed.iter().map(|(uid, _)| *uid)).collect();
-            Some(Break {
-                left: job
-                    .wanted
-                    .keys()
-                    .copied()
-                    .collect::<BTreeSet<Uid>>()
-                    .difference(&answered)
-                    .copied()
-                    .collect(),
-                error: error.clone(),
-            })
+            Some(Break::at(&job, answered.collect(), error))
         }
         _ => None,
     };
@@ -328,7 +317,11 @@ pub(super) async fn download_batch<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
         desk.came.set(true);
     }
     desk.report.borrow_mut().bytes_down += bytes;
-    // What came whole is kept, even when the connection broke after it.
+    // What came whole is kept, even when the connection broke after it; the others are asked for
+    // again, or set aside.
+    if let Some(broke) = &broke {
+        job.wanted.retain(|uid, _| !broke.left.contains(uid));
+    }
     desk.take_in(Arrived {
         receiver,
         job,

@@ -3,15 +3,19 @@
 //! and noted beforehand as those are.
 
 use super::account::Account;
+use super::breaks::IN_SUCCESSION;
 use super::report::{Ended, Report};
 use super::shift::{BATCH, Route};
-use super::work::Works;
+use super::work::{Work, Works};
 use crate::model::{AnyId, Flags, Id, MailboxName, MaildirId, Origin, Side, Uid};
 use crate::reconcile::action::{Duplicate, Recall};
 use crate::reconcile::three_way::{Opinion, merge};
 use crate::reconcile::{Action, FlagMask, Outcome};
-use crate::store::{Delivery, Keep, Serve, Shift, Transfer};
+use crate::store::{Delivery, Keep, Place, Serve, Shift, StoreError, Transfer};
 use std::collections::BTreeMap;
+
+/// A copy that is to be made there: of which message, and the file that is it here.
+type Copied<'a> = (Uid, MaildirId, &'a Duplicate);
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// Copies within one side, and what comes back from quarantine.
@@ -128,7 +132,6 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let Some(work) = works.get(to) else {
             return Ok(());
         };
-        let key = work.base.key;
         let mut by_uid: BTreeMap<Uid, Vec<(MaildirId, &Duplicate)>> = BTreeMap::new();
         for copy in copies {
             if let (AnyId::Remote(uid), AnyId::Local(file)) = (&copy.id, &copy.partner) {
@@ -136,53 +139,87 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
         }
         // One after another: a message may be copied twice into the same mailbox.
+        let (mut broke, mut breaks) = (None, 0);
         while !by_uid.is_empty() {
-            let mut round: BTreeMap<Uid, (MaildirId, &Duplicate)> = BTreeMap::new();
+            let mut round: Vec<Copied<'_>> = Vec::new();
             by_uid.retain(|uid, wanted| {
-                round.extend(wanted.pop().map(|one| (*uid, one)));
+                round.extend(wanted.pop().map(|(file, copy)| (*uid, file, copy)));
                 !wanted.is_empty()
             });
-            let files: Vec<MaildirId> = round.values().map(|(file, _)| file.clone()).collect();
-            let now = (self.world.now)();
-            self.state.begin_uploads(key, &files, work.top, now)?;
-            self.state.commit_uploads(key, now)?;
-            let shift = |uid: &Uid| Shift {
-                id: *uid,
-                delivery: None,
-                size: None,
-                renamed: false,
-                agreed: Flags::default(),
-            };
-            let shifts: Vec<Shift<Uid>> = round.keys().map(shift).collect();
-            let place = work.place();
-            let done = self
-                .remote
-                .transfer(&source, &place, Transfer::Copy, &shifts)
-                .await;
-            if let Err(error) = &done
-                && error.is_local_to_mailbox()
-            {
-                // The server said NO: nothing was copied.
-                self.state.end_uploads(key, &files)?;
-            }
-            let done: BTreeMap<Uid, Option<Uid>> = done?.into_iter().collect();
-            let (mut outcomes, mut changes, mut over) = (Vec::new(), Vec::new(), Vec::new());
-            for (old, (file, copy)) in round {
-                match done.get(&old) {
-                    Some(Some(uid)) => {
-                        let why = format!("copied from {from}, as {file} was here");
-                        changes.push(work.change(Side::Remote, "copied", uid.any(), why));
-                        outcomes.push(paired(*uid, file, copy));
+            match self.copy_there((&source, work), round, report).await {
+                // What was copied is found by a look; the rest is uploaded then.
+                Err(Ended::Store(error @ StoreError::Retry(_))) => {
+                    breaks += 1;
+                    if breaks >= IN_SUCCESSION || !self.remote.connect().await {
+                        return Err(error.into());
                     }
-                    // Copied, but as what? The next pass finds it.
-                    Some(None) => {}
-                    None => over.push(file),
+                    broke = Some(error);
                 }
+                done => done?,
             }
-            report.copied_remote += outcomes.len();
-            self.state.apply(key, &outcomes, &changes)?;
-            self.state.end_uploads(key, &over)?;
         }
+        match broke {
+            None => Ok(()),
+            Some(error) => Err(StoreError::Mailbox(format!(
+                "the connection broke while messages were copied from {from} to {to}; those that \
+                 were not copied are uploaded: {error}"
+            ))
+            .into()),
+        }
+    }
+
+    /// Copies messages by one command.
+    async fn copy_there(
+        &mut self,
+        (source, work): (&Place, &Work),
+        part: Vec<Copied<'_>>,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let (key, from) = (work.base.key, &source.mailbox);
+        let round = part
+            .into_iter()
+            .map(|(uid, file, copy)| (uid, (file, copy)));
+        let round: BTreeMap<Uid, (MaildirId, &Duplicate)> = round.collect();
+        let files: Vec<MaildirId> = round.values().map(|(file, _)| file.clone()).collect();
+        let now = (self.world.now)();
+        self.state.begin_uploads(key, &files, work.top, now)?;
+        self.state.commit_uploads(key, now)?;
+        let shift = |uid: &Uid| Shift {
+            id: *uid,
+            delivery: None,
+            size: None,
+            renamed: false,
+            agreed: Flags::default(),
+        };
+        let shifts: Vec<Shift<Uid>> = round.keys().map(shift).collect();
+        let place = work.place();
+        let done = self
+            .remote
+            .transfer(source, &place, Transfer::Copy, &shifts)
+            .await;
+        if let Err(error) = &done
+            && error.is_local_to_mailbox()
+        {
+            // The server said NO: nothing was copied.
+            self.state.end_uploads(key, &files)?;
+        }
+        let done: BTreeMap<Uid, Option<Uid>> = done?.into_iter().collect();
+        let (mut outcomes, mut changes, mut over) = (Vec::new(), Vec::new(), Vec::new());
+        for (old, (file, copy)) in round {
+            match done.get(&old) {
+                Some(Some(uid)) => {
+                    let why = format!("copied from {from}, as {file} was here");
+                    changes.push(work.change(Side::Remote, "copied", uid.any(), why));
+                    outcomes.push(paired(*uid, file, copy));
+                }
+                // Copied, but as what? The next pass finds it.
+                Some(None) => {}
+                None => over.push(file),
+            }
+        }
+        report.copied_remote += outcomes.len();
+        self.state.apply(key, &outcomes, &changes)?;
+        self.state.end_uploads(key, &over)?;
         Ok(())
     }
 

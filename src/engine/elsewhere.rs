@@ -3,6 +3,7 @@
 //! unique, by content. What cannot be shown is new.
 
 use super::account::Account;
+use super::evidence::kin_there;
 use super::flux::set_aside;
 use super::on_disk::{half_recorded, leave_sent};
 use super::out_of_sight::passed_over;
@@ -132,7 +133,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let next = asked.iter().map(|(_, place, uids)| Next::Kin(place, uids));
         self.remote.foresee(&next.collect::<Vec<_>>()).await?;
         for (name, place, uids) in asked {
-            let kin = self.remote.kin(&place, &uids).await;
+            let kin = kin_there(&mut *self.remote, &place, &uids).await;
             let Some(kin) = passed_over(name, kin, &Side::BOTH, report)? else {
                 continue;
             };

@@ -6,6 +6,7 @@
 //! not, nothing is decided until the next pass sees it gone.
 
 use super::account::Account;
+use super::evidence::kin_there;
 use super::out_of_sight::{keeps_bytes, out_of_sight, rests_on_absence, wait_for_sight};
 use super::probe::passable;
 use super::report::{Ended, Report};
@@ -176,7 +177,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         for (name, mut asked) in there {
             let ids: Vec<Uid> = asked.keys().copied().collect();
             // Where it cannot be asked, the mailbox says why when it is worked on.
-            let told = passable(self.remote.kin(&place(name), &ids).await)?;
+            let told = passable(kin_there(&mut *self.remote, &place(name), &ids).await)?;
             for (uid, _) in told.unwrap_or_default() {
                 asked.remove(&uid);
             }

@@ -93,7 +93,9 @@ mod upload;
 
 mod resend;
 
+mod evidence;
 mod narrow;
+mod singly;
 
 mod refusals;
 

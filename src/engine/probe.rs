@@ -2,6 +2,7 @@
 
 use super::account::Account;
 use super::elsewhere::{Candidates, NewUid};
+use super::evidence::{excerpts_there, read_there};
 use super::out_of_sight::passed_over;
 use super::rematch::HashSink;
 use super::report::{Ended, Report};
@@ -143,7 +144,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let mut silent: BTreeSet<MailboxName> = BTreeSet::new();
         for (name, (place, uids)) in places {
             let mut sink = HashSink::default();
-            let read = self.remote.read(&place, &uids, &mut sink).await;
+            let read = read_there(&mut *self.remote, &place, &uids, &mut sink).await;
             if passed_over(&name, read, &[Side::Remote], report)?.is_none() {
                 silent.insert(name.clone());
             }
@@ -176,7 +177,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             };
             let (place, uids) = (scene.place(), [new.uid]);
             let mut sink = HashSink::default();
-            let read = self.remote.read(&place, &uids, &mut sink).await;
+            let read = read_there(&mut *self.remote, &place, &uids, &mut sink).await;
             if passed_over(&new.mailbox, read, &[Side::Remote], report)?.is_some() {
                 let hash = sink.hashes.get(&new.uid).map(|(hash, _)| *hash);
                 told.extend(hash.filter(|h| likely.contains(h)).map(|hash| (new, hash)));
@@ -207,7 +208,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let mut there: BTreeMap<(MailboxName, Uid), Excerpt> = BTreeMap::new();
         let mut refused: BTreeSet<Place> = BTreeSet::new();
         for (place, ids) in asked {
-            let Some(told) = passable(self.remote.excerpts(place, &ids).await)? else {
+            let Some(told) = passable(excerpts_there(&mut *self.remote, place, &ids).await)? else {
                 refused.insert(place.clone());
                 continue;
             };

@@ -4,6 +4,7 @@
 
 use super::account::Account;
 use super::contents::{Content, Contents};
+use super::evidence::{kin_there, read_there};
 use super::out_of_sight::passed_over;
 use super::overview::Overview;
 use super::report::{Ended, Report};
@@ -82,7 +83,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     async fn all_still_mean(&mut self, place: &Place, base: &MailboxBase) -> Result<bool, Ended> {
         let proofs = self.state.proofs(base.key, base.known_uids())?;
         let uids: Vec<Uid> = proofs.iter().map(|proof| proof.uid).collect();
-        let told = self.remote.kin(place, &uids).await?.into_iter().collect();
+        let told = kin_there(&mut *self.remote, place, &uids)
+            .await?
+            .into_iter()
+            .collect();
         let same = self.still_mean(place, &proofs, &told).await?;
         if same && !self.options.dry_run {
             self.state.end_suspicion(base.key)?;
@@ -106,7 +110,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     ) -> Result<BTreeSet<Uid>, Ended> {
         let uids: Vec<Uid> = pairs.keys().copied().collect();
         let mut sink = Contents::default();
-        self.remote.read(place, &uids, &mut sink).await?;
+        read_there(&mut *self.remote, place, &uids, &mut sink).await?;
         let read: BTreeSet<Uid> = sink.all.keys().copied().collect();
         let mut proven = BTreeSet::new();
         for (uid, content) in sink.all {
@@ -144,7 +148,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             return Ok(Vec::new());
         };
         let expected = self.expected(key, uids)?;
-        let named: BTreeMap<Uid, Kin> = self.remote.kin(place, uids).await?.into_iter().collect();
+        let named: BTreeMap<Uid, Kin> = kin_there(&mut *self.remote, place, uids)
+            .await?
+            .into_iter()
+            .collect();
         let same = expected
             .into_iter()
             .filter(|(uid, kin)| named.get(uid) == Some(kin));
@@ -281,7 +288,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
 
     /// What the messages of a check are called, and whether the pairs among them are still those.
     async fn ask_for(&mut self, check: &Check) -> Result<(BTreeMap<Uid, Kin>, bool), Ended> {
-        let told = self.remote.kin(&check.place, &check.uids).await?;
+        let told = kin_there(&mut *self.remote, &check.place, &check.uids).await?;
         let told: BTreeMap<Uid, Kin> = told.into_iter().collect();
         let same = self.still_mean(&check.place, &check.proofs, &told).await?;
         Ok((told, same))
@@ -302,7 +309,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         let uids: Vec<Uid> = odd.iter().map(|proof| proof.uid).collect();
         let mut sink = Contents::default();
-        self.remote.read(place, &uids, &mut sink).await?;
+        read_there(&mut *self.remote, place, &uids, &mut sink).await?;
         let mut learned = Vec::new();
         for proof in odd {
             let content = sink.all.get(&proof.uid);

@@ -4,6 +4,7 @@
 
 use super::account::Account;
 use super::contents::{Above, Contents, match_sent};
+use super::evidence::{prints_there, read_there};
 use super::probe::{Bytes, Likely};
 use super::report::{Ended, Report};
 use super::scene::Scene;
@@ -278,7 +279,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             return Ok(Vec::new());
         }
         let here = self.local.fingerprints(place, &files, None).await?;
-        let there = self.remote.fingerprints(place, uids, None).await?;
+        let there = prints_there(&mut *self.remote, place, (uids, None)).await?;
         let heads = |prints: &mut dyn Iterator<Item = ContentHash>| prints.collect::<BTreeSet<_>>();
         let heads_here = heads(&mut here.iter().map(|(_, print)| print.head));
         let heads_there = heads(&mut there.iter().map(|(_, print)| print.head));
@@ -320,7 +321,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         let own: Vec<MaildirId> = files.keys().cloned().collect();
         let (mut there, mut here) = (Contents::default(), Contents::default());
-        self.remote.read(place, uids, &mut there).await?;
+        read_there(&mut *self.remote, place, uids, &mut there).await?;
         self.local.read(place, &own, &mut here).await?;
         let told = |file: &MaildirId| here.all.contains_key(file) || here.failed.contains(file);
         let vanished = own.iter().filter(|file| !told(file)).cloned().collect();
@@ -340,7 +341,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let here = self.local.fingerprints(place, files, None).await?;
         let sizes = here.iter().flat_map(|(_, print)| [print.size, print.whole]);
         let sizes: BTreeSet<u64> = sizes.collect();
-        let there = self.remote.fingerprints(place, uids, Some(&sizes)).await?;
+        let there = prints_there(&mut *self.remote, place, (uids, Some(&sizes))).await?;
         let seekers = here.into_iter().map(|(file, key)| Seeker {
             hint: hints.get(&file).copied(),
             file,
@@ -390,7 +391,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             return Ok(Matched::default());
         }
         let (mut there, mut here) = (HashSink::default(), HashSink::default());
-        self.remote.read(place, uids, &mut there).await?;
+        read_there(&mut *self.remote, place, uids, &mut there).await?;
         self.local.read(place, files, &mut here).await?;
         let remote = there
             .hashes

@@ -3,6 +3,7 @@
 use super::account::Account;
 use super::begin::line;
 use super::contents::Naming;
+use super::evidence::read_there;
 use super::report::{Ended, Report};
 use crate::model::{AnyId, Canonical, ContentHash, Flags, Id, MailboxBase, MaildirId, Side, Uid};
 use crate::reconcile::MailboxAction;
@@ -47,7 +48,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             others: BTreeSet::new(),
             bytes: 0,
         };
-        self.remote.read(place, uids, &mut keeper).await?;
+        let broken = read_there(&mut *self.remote, place, uids, &mut keeper).await?;
+        let broken: BTreeSet<Uid> = broken.into_iter().collect();
         let Keeper {
             receiver,
             taken,
@@ -78,7 +80,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let there = uids.iter().filter(|uid| !now.shows_gone(uid));
             unsafe_.extend(there.filter(|uid| !told(uid)));
         }
-        for uid in &unsafe_ {
+        self.refuse_unread(base, broken.intersection(&unsafe_))?;
+        for uid in unsafe_.iter().filter(|uid| !broken.contains(uid)) {
             let what = format!("{uid} was deleted here, but its body cannot be kept: left there");
             report.trouble(Some(&place.mailbox), &StoreError::Mailbox(what));
         }
@@ -88,6 +91,19 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(safe
             .map(|uid| (*uid, kept.get(uid).cloned().flatten()))
             .collect())
+    }
+
+    /// Messages at which the connection breaks when their bytes are to be kept: they stay, and are
+    /// read again later.
+    fn refuse_unread<'u>(
+        &mut self,
+        base: &MailboxBase,
+        uids: impl Iterator<Item = &'u Uid>,
+    ) -> Result<(), Ended> {
+        let uids: BTreeSet<&Uid> = uids.collect();
+        let pairs = base.pairs.iter().filter(|pair| uids.contains(&pair.uid));
+        let why = "it was deleted here, and the connection breaks when its bytes are read";
+        self.refuse_changes(pairs.map(|pair| pair.id), why)
     }
 
     /// Messages that were to leave the server have another content than their pairs.

@@ -2,6 +2,7 @@
 //! names, confirmed by messages in them where that is no proof, and renamed in a pass of their own.
 
 use super::account::Account;
+use super::evidence::kin_there;
 use super::report::{Ended, Report};
 use crate::model::{MailboxBase, MailboxName, MaildirId, Pair, Side, Uid};
 use crate::reconcile::anew;
@@ -144,7 +145,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             .map(|pair| (pair.uid, pair))
             .collect();
         let uids: Vec<Uid> = pairs.keys().copied().collect();
-        let told = self.remote.kin(&Place { mailbox, epoch }, &uids).await?;
+        let told = kin_there(&mut *self.remote, &Place { mailbox, epoch }, &uids).await?;
         let mut fits = told.iter().map(|(uid, kin)| {
             let pair = pairs.get(uid);
             pair.is_some_and(|pair| pair.kin == Some(*kin))

@@ -3,6 +3,7 @@
 //! none are set aside; nothing is deleted (law, 1.5).
 
 use super::account::Account;
+use super::evidence::{kin_there, read_there};
 use super::probe::{Bytes, Likely};
 use super::rematch::HashSink;
 use super::report::{Ended, Report};
@@ -120,7 +121,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 groups.entry(kin).or_default().1.push(pair);
             }
         }
-        for (uid, kin) in self.remote.kin(place, uids).await? {
+        for (uid, kin) in kin_there(&mut *self.remote, place, uids).await? {
             groups.entry(kin).or_default().0.push(uid);
         }
         let mut found = BTreeMap::new();
@@ -153,7 +154,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         // What cannot be compared here is fetched: a wrong match would delete a wrong message.
         for (uids, pairs) in unclear {
             let mut sink = HashSink::default();
-            self.remote.read(place, &uids, &mut sink).await?;
+            read_there(&mut *self.remote, place, &uids, &mut sink).await?;
             // Of identical ones the first is the first: servers number in the order they had.
             let mut by_hash: BTreeMap<_, BTreeSet<Uid>> = BTreeMap::new();
             for (uid, (hash, _)) in sink.hashes {

@@ -4,9 +4,12 @@
 //! message or its file goes on before the next run, that evidence is gone (`cut_moves`).
 
 use super::account::Account;
+use super::breaks::IN_SUCCESSION;
+use super::evidence::kin_there;
 use super::narrow::narrowed;
 use super::prove::sample;
 use super::report::{Ended, Report};
+use super::singly::{Parts, parts};
 use super::work::{Work, Works};
 use crate::model::{AnyId, Flags, Id, MailboxName, MaildirId, PairId, Side, Uid};
 use crate::reconcile::action::Move;
@@ -51,7 +54,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 self.check_stop()?;
                 let done = match side {
                     Side::Local => self.move_here(works, (&from, &to), batch, report).await,
-                    Side::Remote => self.move_there(works, (&from, &to), batch, report).await,
+                    Side::Remote => self.move_parts(works, (&from, &to), batch, report).await,
                 };
                 if let (Side::Remote, Err(Ended::Store(StoreError::Mailbox(why)))) = (side, &done) {
                     let why = format!("it was moved to {to} here: {why}");
@@ -61,6 +64,61 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
         }
         Ok(())
+    }
+
+    /// Moves on the server. Where a move is a copy first, those at which the connection broke are
+    /// sent by themselves, when a look has shown that they were not made.
+    async fn move_parts(
+        &mut self,
+        works: &Works,
+        route: (&MailboxName, &MailboxName),
+        moves: &[Move],
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let key = self.state.mailbox_key(route.0)?;
+        let Some(key) = key.filter(|_| !self.remote.moves_at_once()) else {
+            return self.move_there(works, route, moves, report).await;
+        };
+        let known = self.state.suspects()?.remove(&key).unwrap_or_default();
+        let refused = self.state.refused_changes()?;
+        let breaks = |one: &Move| known.get(&one.id).copied().unwrap_or(0);
+        let attempts = |one: &Move| {
+            let before = refused.iter().find(|before| before.pair == one.pair.id);
+            before.map_or(0, |before| before.attempts)
+        };
+        let passed = report.moved_remote > 0;
+        let Parts { parts, culprits } = parts(moves.to_vec(), breaks, attempts, passed);
+        let why = format!("the connection breaks when it is moved to {}", route.1);
+        self.refuse_changes(culprits.iter().map(|one| one.pair.id), &why)?;
+        let (mut broke, mut count) = (None, 0);
+        for part in parts {
+            let ids: Vec<AnyId> = part.iter().map(|one| one.id.clone()).collect();
+            match self.move_there(works, route, &part, report).await {
+                Ok(()) => self.state.clear_suspects(key, &ids)?,
+                Err(Ended::Store(error @ StoreError::Retry(_))) => {
+                    self.state.suspect(key, &ids)?;
+                    count += 1;
+                    if count >= IN_SUCCESSION || !self.remote.connect().await {
+                        return Err(error.into());
+                    }
+                    broke = Some(error);
+                }
+                Err(ended) => return Err(ended),
+            }
+        }
+        match broke {
+            None => Ok(()),
+            Some(error) => {
+                let what = format!(
+                    "the connection broke while messages were moved from {} to {}; it is looked \
+                     for them, and those that were not moved are sent by themselves: {error}",
+                    route.0, route.1
+                );
+                report.trouble(Some(route.1), &StoreError::Mailbox(what.clone()));
+                // The server refused nothing.
+                Err(StoreError::Stale(what).into())
+            }
+        }
     }
 
     pub(super) fn settle(
@@ -352,7 +410,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             };
             let uids: Vec<Uid> = nameless.keys().copied().collect();
             let place = self.place(works, name)?;
-            let kin = match self.remote.kin(&place, &uids).await {
+            let kin = match kin_there(&mut *self.remote, &place, &uids).await {
                 Ok(kin) => kin,
                 Err(error) if error.is_local_to_mailbox() => {
                     tracing::debug!(mailbox = %name, %error, "ids not learned");

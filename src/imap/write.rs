@@ -162,7 +162,13 @@ impl ImapStore {
                 return Ok(false);
             }
             let (_, done) = session.run(&Command::status(&wire, "MESSAGES")?).await?;
-            Ok(done.status == Status::No)
+            if done.status != Status::Bad {
+                return Ok(done.status == Status::No);
+            }
+            // Some servers call a name that is not there invalid: then not the command, which they
+            // understand for another name (hoodiecrow).
+            let (_, done) = session.run(&Command::status(b"INBOX", "MESSAGES")?).await?;
+            Ok(done.status == Status::Ok)
         }
         .await;
         self.put(session);

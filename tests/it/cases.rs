@@ -11,6 +11,7 @@ mod carried;
 mod compared;
 mod cut_moves;
 mod damaged;
+mod evidence;
 mod first_meeting;
 mod flags;
 mod frozen;

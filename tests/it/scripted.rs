@@ -3,6 +3,7 @@
 
 mod deletion;
 mod gmail;
+mod habits;
 mod hostile;
 mod people;
 mod refused;

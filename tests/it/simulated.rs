@@ -1,7 +1,8 @@
 //! The simulator ([`crate::sim`]) in the test command: seeds, each twice, and scenes killed at
 //! every step. `MAILTIDE_SIM=N` sets the number of seeds, `MAILTIDE_SEED=S` plays just one.
 
-use crate::sim::play::{Outcome, play};
+use crate::sim::habits::HABITS;
+use crate::sim::play::{Outcome, play, play_odd};
 use crate::sim::{profile, scenes};
 use crate::support::fuse::each;
 use std::collections::{BTreeMap, BTreeSet};
@@ -103,6 +104,42 @@ fn nothing_is_lost_doubled_or_deleted_whatever_fails() {
                     "{fault} at {operation}"
                 );
             }
+        }
+    }
+}
+
+/// The same properties, on servers that do something else than they say, or at which one message
+/// breaks the connection. `MAILTIDE_ODD=N` sets the number of seeds.
+#[test]
+fn odd_servers_neither_lose_nor_double_mail() {
+    let seeds = number("MAILTIDE_ODD", 500);
+    let only = std::env::var("MAILTIDE_ODD_SEED").ok();
+    let only: Option<u64> = only.and_then(|n| n.parse().ok());
+    let (first, count) = only.map_or((1, seeds), |seed| (seed, 1));
+    let outcomes = spread(count, |n| {
+        let seed = first + n as u64;
+        let (once, again) = (play_odd(seed), play_odd(seed));
+        assert_eq!(once.trace, again.trace, "seed {seed} made two traces");
+        (seed, once)
+    });
+    let mut met: BTreeSet<&str> = BTreeSet::new();
+    let mut habits: BTreeSet<String> = BTreeSet::new();
+    for (seed, outcome) in outcomes {
+        let (server, chaos) = (outcome.profile, &outcome.chaos);
+        let repeat = "repeat: cargo run --release --example sim -- --odd --seed";
+        let broken = &outcome.broken;
+        assert!(
+            broken.is_empty(),
+            "{server} {chaos} {broken:?}\n{repeat} {seed}"
+        );
+        habits.extend(chaos.split(' ').next().map(str::to_owned));
+        let breaks = outcome.met.keys().filter(|(fault, _)| *fault == "break");
+        met.extend(breaks.map(|(_, operation)| *operation));
+    }
+    if count >= 200 {
+        assert_eq!(habits.len(), HABITS.len(), "{habits:?}");
+        for operation in ["fetch", "store", "append", "move"] {
+            assert!(met.contains(operation), "no break at {operation}: {met:?}");
         }
     }
 }

@@ -51,6 +51,17 @@ fn keeps_nesting(phone: &mut Phone) -> bool {
     names.iter().all(|name| phone.read(name).len() == 1)
 }
 
+fn gives_pieces(phone: &mut Phone) -> bool {
+    phone.on("CREATE", &["Pieces"]);
+    for n in 0..2 {
+        phone.append("Pieces", "", DATE, &mail(n));
+    }
+    phone.on("SELECT", &["Pieces"]);
+    let said = phone.run("UID FETCH 1:* (UID BODY.PEEK[TEXT]<0.4>)");
+    let said = String::from_utf8(said.concat()).unwrap();
+    said.matches("line").count() == 2
+}
+
 fn has(server: &Server, need: Need) -> bool {
     let phone = &mut server.phone("u1");
     match need {
@@ -72,6 +83,7 @@ fn has(server: &Server, need: Need) -> bool {
         Need::EightBit => keeps(phone, "Bytes", b"Subject: b\r\n\r\n\xff\xfe\x80\xe9\r\n"),
         Need::Names => keeps_names(phone),
         Need::Nesting => keeps_nesting(phone),
+        Need::Pieces => gives_pieces(phone),
     }
 }
 

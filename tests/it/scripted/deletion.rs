@@ -250,3 +250,37 @@ fn one_that_cannot_be_deleted_is_emptied() {
         assert!(printed.contains(why), "{printed}");
     }
 }
+
+/// Some servers call the name of a mailbox that is not there invalid, and others do not know
+/// STATUS: only the first tells that it is gone.
+#[test]
+fn a_mailbox_whose_name_is_called_invalid_is_gone() {
+    for knows_status in [true, false] {
+        let gone = Arc::new(Mutex::new(false));
+        let is_gone = gone.clone();
+        let (port, _) = serve("* OK hi\r\n", move |tag, command| {
+            let gone = *is_gone.lock().unwrap();
+            let other = "* LIST () \"/\" INBOX\r\n* LIST () \"/\" A\r\n";
+            match command {
+                "LIST \"\" \"*\"" if !gone => format!("{other}{tag} OK done\r\n"),
+                "LIST \"\" \"A\"" if gone => format!("{tag} OK done\r\n"),
+                _ if command.starts_with("STATUS") => {
+                    let there = knows_status && command.contains("INBOX");
+                    let status = if there {
+                        "OK done"
+                    } else {
+                        "BAD Invalid mailbox name"
+                    };
+                    format!("{tag} {status}\r\n")
+                }
+                _ => ordinary(tag, command),
+            }
+        });
+        let home: Home = home(port, "tls = \"none\"\npassword = \"x\"");
+        assert_eq!(run(&home, &["sync"]).0, 0);
+        *gone.lock().unwrap() = true;
+        let (code, text) = run(&home, &["sync"]);
+        assert_eq!(code, i32::from(!knows_status), "{text}");
+        assert_eq!(home.mail().join("A").exists(), !knows_status, "{text}");
+    }
+}

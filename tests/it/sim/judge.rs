@@ -2,6 +2,7 @@
 //! messages on the server, nothing of the program's own records.
 
 use super::fs::Node;
+use super::habits::{Habit, number, plain};
 use super::stage::Stage;
 use mailtide::model::Side;
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,18 +50,9 @@ impl Truth {
 
 /// Which content this is, if it is whole.
 pub fn content(truth: &Truth, bytes: &[u8]) -> Option<usize> {
-    let rest = bytes.strip_prefix(b"Subject: c")?;
-    let end = rest.iter().position(|byte| !byte.is_ascii_digit())?;
-    let n: usize = std::str::from_utf8(&rest[..end]).ok()?.parse().ok()?;
+    let n = number(bytes)?;
     let wire = &truth.contents.get(n)?.wire;
-    let flat = |bytes: &[u8]| -> Vec<u8> {
-        bytes
-            .iter()
-            .copied()
-            .filter(|byte| *byte != b'\r')
-            .collect()
-    };
-    (flat(wire) == flat(bytes)).then_some(n)
+    (plain(wire) == plain(bytes)).then_some(n)
 }
 
 /// How often each content is on each side.
@@ -322,6 +314,9 @@ impl Stage {
                 (there, here) = (flagged.clone(), flagged);
             }
         }
+        for all in there.values_mut().chain(here.values_mut()) {
+            all.retain(|(shown, _)| !self.spares(shown));
+        }
         if there != here {
             self.broken(&format!("P3: there {there:?}, here {here:?}"));
         }
@@ -336,6 +331,10 @@ impl Stage {
             let have = counts.remove(&format!("c{n}")).unwrap_or(0);
             let c = self.truth.contents[n].clone();
             let most = 1 + c.copied as usize;
+            if self.spares(&format!("c{n}")) {
+                self.judge_spared(n, &c, most);
+                continue;
+            }
             if have > most && (c.moved || c.copied > 0 || self.truth.blurred) {
                 self.doubled += 1;
                 self.note(&format!("c{n} ends up {have} times, not {most}"));
@@ -355,13 +354,49 @@ impl Stage {
         (self.truth.blurred, self.truth.rebuilt) = (false, false);
     }
 
+    /// Whether the server makes this message stay on one side only.
+    fn spares(&self, shown: &str) -> bool {
+        let n = shown
+            .strip_prefix('c')
+            .and_then(|n| n.parse::<usize>().ok());
+        let Some((n, c)) = n.and_then(|n| Some((n, self.truth.contents.get(n)?))) else {
+            return false;
+        };
+        let several = c.copied > 0 || c.moved || self.truth.blurred;
+        let habit = self.profile.habit;
+        // Of several equal messages none can be told from the others once they are rebuilt.
+        let alike = habit == Habit::Merges || habit == Habit::Rebuilds;
+        habit.spares(n) || alike && several
+    }
+
+    /// A message that may stay on one side only is there, and not more often than it was.
+    fn judge_spared(&mut self, n: usize, c: &Content, most: usize) {
+        let places = self.places(n);
+        if c.deleted == 0 && places.is_empty() {
+            self.broken(&format!("P1: c{n} is in no mailbox of either side"));
+        }
+        let there = places.iter().filter(|place| place.starts_with("there"));
+        let have = there.count();
+        let have = have.max(places.len() - have);
+        let clear = !c.moved && c.copied == 0 && !self.truth.blurred;
+        if have > most && clear && self.profile.can("UIDPLUS") {
+            self.broken(&format!("P4: c{n} is there {have} times, not {most}"));
+        }
+        self.truth.contents[n].touched.clear();
+        self.truth.contents[n].rested = None;
+    }
+
     fn judge_flags(&mut self, n: usize, c: &Content, at: (usize, Option<&BTreeSet<String>>)) {
         let mut now = None;
         if let (1, Some(flags)) = at {
             now = Some(flags.clone());
             let before = c.rested.clone().unwrap_or_default();
             let all = ["\\Seen", "\\Flagged", "\\Answered", "\\Draft"];
-            for flag in all.into_iter().filter(|_| c.rested.is_some()) {
+            let forgets = self.profile.habit == Habit::Forgets;
+            let all = all
+                .into_iter()
+                .filter(|flag| !forgets || *flag != "\\Draft");
+            for flag in all.filter(|_| c.rested.is_some()) {
                 let touched = c.touched.get(flag).cloned().unwrap_or_default();
                 let sides: BTreeSet<Side> = touched.iter().map(|(side, _)| *side).collect();
                 let clear = c.copied == 0 && c.deleted == 0 && !c.moved && !self.truth.blurred;

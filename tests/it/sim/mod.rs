@@ -6,6 +6,7 @@
 
 mod disk;
 mod fs;
+pub mod habits;
 mod judge;
 mod lies;
 mod line;
@@ -14,6 +15,7 @@ mod on_messages;
 pub mod play;
 pub mod profile;
 pub mod scenes;
+pub mod serve;
 mod session;
 pub mod stage;
 mod strangers;

@@ -1,6 +1,7 @@
 //! What a session of the server does with messages: FETCH, SEARCH, STORE, EXPUNGE, MOVE and COPY,
 //! by UID.
 
+use super::habits::Habit;
 use super::mail::{Letter, Mailbox};
 use super::session::{Done, Open, Session};
 use super::stage::Stage;
@@ -30,6 +31,30 @@ impl Session {
         if !writes && !["UID FETCH", "UID SEARCH", "UID COPY"].contains(&verb) {
             return Err("NO [READ-ONLY] it was opened read-only".into());
         }
+        let poison = |uid: &&u32| {
+            let letter = mailbox.letter(**uid);
+            letter.is_some_and(|l| profile.habit.breaks_at(Habit::BreaksChange, &l.body))
+        };
+        let changes = !["UID FETCH", "UID SEARCH"].contains(&verb);
+        let breaks = changes && chosen.iter().any(|uid| poison(&uid));
+        if breaks && stage.random.one_in(2) {
+            return self.hang_up(stage, verb);
+        }
+        let done = self.with_messages(stage, verb, rest, (&name, mailbox, chosen));
+        match breaks {
+            true => self.hang_up(stage, verb),
+            false => done,
+        }
+    }
+
+    fn with_messages(
+        &mut self,
+        stage: &mut Stage,
+        verb: &str,
+        rest: &[Word],
+        (name, mailbox, chosen): (&str, Mailbox, Vec<u32>),
+    ) -> Done {
+        let profile = stage.profile;
         match verb {
             "UID FETCH" => {
                 let items = rest.get(1).map(Word::raw).unwrap_or_default();
@@ -41,18 +66,24 @@ impl Session {
                 for uid in chosen {
                     let at = self.number(uid);
                     if let Some(letter) = mailbox.letter(uid).filter(|l| l.modseq > since) {
+                        let body = items.contains("BODY");
+                        if body && profile.habit.breaks_at(Habit::BreaksRead, &letter.body) {
+                            self.out
+                                .extend_from_slice(b"* 1 FETCH (UID 1 BODY[] {900}\r\nSub");
+                            return self.hang_up(stage, verb);
+                        }
                         self.fetched(at, letter, &self.with(stage, &items));
                     }
                 }
                 Ok("done".into())
             }
             "UID SEARCH" => self.search(stage, &mailbox, rest),
-            "UID STORE" => self.store(stage, &name, &chosen, rest),
+            "UID STORE" => self.store(stage, name, &chosen, rest),
             "UID EXPUNGE" => {
                 if !profile.can("UIDPLUS") {
                     return Err("BAD unknown command".into());
                 }
-                let mailbox = stage.mail.boxes.get_mut(&name).unwrap();
+                let mailbox = stage.mail.boxes.get_mut(name).unwrap();
                 for uid in chosen {
                     let marked = mailbox.letter(uid).map(|l| l.flags.contains("\\Deleted"));
                     if marked == Some(true) {
@@ -63,7 +94,7 @@ impl Session {
             }
             "UID MOVE" | "UID COPY" => {
                 let to = rest.get(1).map(Word::text).unwrap_or_default();
-                self.shift(stage, verb == "UID MOVE", (&name, &to), &chosen)
+                self.shift(stage, verb == "UID MOVE", (name, &to), &chosen)
             }
             _ => Err("BAD unknown command".into()),
         }
@@ -83,7 +114,7 @@ impl Session {
         let modseq = self.condstore && stage.profile.can("CONDSTORE");
         let modseq = if modseq { " MODSEQ" } else { "" };
         let sloppy = if stage.profile.sloppy { " SLOPPY" } else { "" };
-        format!("{items}{modseq}{sloppy}")
+        format!("{items}{modseq}{sloppy}{}", stage.profile.habit.items())
     }
 
     pub(super) fn fetched(&mut self, at: usize, letter: &Letter, items: &str) {
@@ -121,6 +152,7 @@ impl Session {
         let flags: Vec<String> = flags
             .into_iter()
             .filter(|flag| profile.keywords || flag.starts_with('\\'))
+            .filter(|flag| profile.habit != Habit::Forgets || flag != "\\Draft")
             .collect();
         let (mut modified, mut said) = (Vec::new(), BTreeMap::new());
         let mailbox = stage.mail.boxes.get_mut(name).unwrap();

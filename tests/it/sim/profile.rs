@@ -1,6 +1,8 @@
 //! The servers that are played: what they announce and how they differ from the standard. The
 //! defects are those that are known of the servers that the profiles are named after.
 
+use super::habits::Habit;
+
 /// How a server behaves.
 #[derive(Clone, Copy, Debug)]
 pub struct Profile {
@@ -27,6 +29,8 @@ pub struct Profile {
     pub vanishes: bool,
     /// Deleted messages are to go to the trash (Gmail).
     pub gmail: bool,
+    /// What it does not do as it says.
+    pub habit: Habit,
 }
 
 const PLAIN: Profile = Profile {
@@ -43,6 +47,7 @@ const PLAIN: Profile = Profile {
     ends_lines: false,
     vanishes: false,
     gmail: false,
+    habit: Habit::None,
 };
 
 /// All of them.

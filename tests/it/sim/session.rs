@@ -1,6 +1,7 @@
 //! One session of the server: reads commands, answers them, and says by itself what others did.
 
-use super::mail::Mailbox;
+use super::habits::{Habit, plain};
+use super::mail::{Letter, Mailbox};
 use super::stage::Stage;
 use super::words::{self, Scan, Word};
 
@@ -17,6 +18,8 @@ pub struct Session {
     pub(super) condstore: bool,
     /// The session is over after what is said.
     pub over: bool,
+    /// The line ends in the middle of an answer.
+    pub(super) torn: bool,
     /// Nothing more is said, and the line stays open.
     pub silent: bool,
 }
@@ -109,10 +112,12 @@ impl Session {
             }
             false => self.run(stage, &verb, &rest),
         };
-        if verb.starts_with("UID") || verb == "NOOP" {
+        if !self.torn && (verb.starts_with("UID") || verb == "NOOP") {
             self.tell(stage);
         }
-        super::lies::bend(stage, &verb, &mut self.out);
+        if !self.torn {
+            super::lies::bend(stage, &verb, &mut self.out);
+        }
         if stage.tells {
             eprintln!(
                 "       {} {done:?}",
@@ -121,6 +126,9 @@ impl Session {
         }
         said.append(&mut self.out);
         self.out = said;
+        if self.torn {
+            return;
+        }
         match done {
             Ok(text) => self.say(&format!("{tag} OK {text}")),
             Err(text) => self.say(&format!("{tag} {text}")),
@@ -128,6 +136,13 @@ impl Session {
         if verb == "LOGOUT" {
             self.over = true;
         }
+    }
+
+    /// The connection breaks at a message.
+    pub(super) fn hang_up(&mut self, stage: &mut Stage, verb: &str) -> Done {
+        stage.meet("break", super::lies::kind(verb));
+        (self.torn, self.over) = (true, true);
+        Err("broken".into())
     }
 
     fn refuse(&mut self, stage: &mut Stage, tag: &str, verb: &str) {
@@ -320,18 +335,40 @@ impl Session {
         let Some(mut body) = rest.last().and_then(Word::literal) else {
             return Err("BAD no message".into());
         };
-        let profile = stage.profile;
+        let (profile, now) = (stage.profile, stage.now() / 1_000_000_000);
         if profile.ends_lines && !body.ends_with(b"\r\n") {
             body.extend_from_slice(b"\r\n");
         }
+        let breaks = profile.habit.breaks_at(Habit::BreaksStored, &body);
+        if breaks && stage.random.one_in(2) {
+            return self.hang_up(stage, "APPEND");
+        }
+        let forgets = profile.habit == Habit::Forgets;
         let flags = flags
             .into_iter()
-            .filter(|f| profile.keywords || f.starts_with('\\'));
-        let letter = stage.mail.letter(body, flags.collect(), date);
-        let Some(mailbox) = stage.mail.boxes.get_mut(&name) else {
+            .filter(|f| !forgets && (profile.keywords || f.starts_with('\\')));
+        let (flags, date) = (flags.collect(), if forgets { now } else { date });
+        let twin = |letter: &&Letter| plain(&letter.body) == plain(&body);
+        let Some(mailbox) = stage.mail.boxes.get(&name) else {
             return Err("NO [TRYCREATE] no such mailbox".into());
         };
-        let uid = mailbox.put(letter);
+        let twin = mailbox.letters.iter().find(twin).map(|letter| letter.uid);
+        let twin = twin.filter(|_| profile.habit == Habit::Merges);
+        let letter = profile.habit.keeps(body);
+        let letter = letter.map(|body| stage.mail.letter(body, flags, date));
+        let mailbox = stage.mail.boxes.get_mut(&name).unwrap();
+        let uid = match (twin, letter) {
+            (Some(twin), _) => twin,
+            (None, Some(letter)) => mailbox.put(letter),
+            (None, None) => {
+                mailbox.next += 1;
+                mailbox.next - 1
+            }
+        };
+        if breaks {
+            return self.hang_up(stage, "APPEND");
+        }
+        let mailbox = &stage.mail.boxes[&name];
         Ok(match profile.can("UIDPLUS") {
             true => format!("[APPENDUID {} {uid}] stored", mailbox.epoch),
             false => "stored".into(),

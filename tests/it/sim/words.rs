@@ -202,10 +202,13 @@ pub fn fetch(number: usize, letter: &Letter, items: &str) -> Vec<u8> {
     }
     if items.contains("RFC822.SIZE") {
         let sloppy = items.contains("SLOPPY") && letter.uid.is_multiple_of(3);
-        say(format!(
-            " RFC822.SIZE {}",
-            if sloppy { 0 } else { letter.body.len() }
-        ));
+        let line_ends = letter.body.iter().filter(|byte| **byte == b'\r').count();
+        let size = match items {
+            _ if sloppy => 0,
+            _ if items.contains("SHORTSIZE") => letter.body.len() - line_ends,
+            _ => letter.body.len(),
+        };
+        say(format!(" RFC822.SIZE {size}"));
     }
     if items.contains("EMAILID") {
         say(format!(" EMAILID (M{})", letter.object));
@@ -221,7 +224,13 @@ pub fn fetch(number: usize, letter: &Letter, items: &str) -> Vec<u8> {
         out.extend_from_slice(bytes);
     };
     if items.contains("BODY.PEEK[HEADER]") {
-        literal("BODY[HEADER]", head);
+        let anew = items.contains("NEWHEADER");
+        let written = if anew {
+            head.to_ascii_uppercase()
+        } else {
+            head.to_vec()
+        };
+        literal("BODY[HEADER]", &written);
     }
     if items.contains("BODY.PEEK[HEADER.FIELDS") {
         let lines = head.split_inclusive(|byte| *byte == b'\n');
@@ -237,7 +246,7 @@ pub fn fetch(number: usize, letter: &Letter, items: &str) -> Vec<u8> {
             .strip_prefix('<')
             .and_then(|rest| rest.split_once('>'));
         let range = range.and_then(|(range, _)| range.split_once('.'));
-        match range {
+        match range.filter(|_| !items.contains("NOPIECES")) {
             Some((from, length)) => {
                 let from = from.parse::<usize>().unwrap().min(letter.body.len());
                 let end = (from + length.parse::<usize>().unwrap()).min(letter.body.len());

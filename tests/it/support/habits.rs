@@ -3,6 +3,7 @@
 use super::memory::{Box_, Memory, MemoryId, Message};
 use mailtide::model::*;
 use mailtide::store::Delivery;
+use std::collections::BTreeSet;
 
 /// What a server makes of an upload that it says it stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub struct Odd {
     pub sizes: Option<fn(u64) -> u64>,
     /// Headers are told without their first line.
     pub cuts_headers: bool,
+    /// Messages at which the connection breaks when they are described.
+    pub breaks_heads: BTreeSet<Vec<u8>>,
 }
 
 impl<I: MemoryId> Memory<I> {

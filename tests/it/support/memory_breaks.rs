@@ -19,6 +19,27 @@ impl<I: MemoryId> Memory<I> {
         }
     }
 
+    /// Whether the connection breaks before these messages are described.
+    pub(super) fn break_heads<'a>(
+        &self,
+        place: &Place,
+        ids: impl Iterator<Item = &'a I>,
+    ) -> Result<(), StoreError>
+    where
+        I: 'a,
+    {
+        let mut inner = self.inner.borrow_mut();
+        let b = inner.boxes.get(&place.mailbox);
+        let message = |id| b.and_then(|b| b.messages.get(id));
+        let mut bodies = ids.filter_map(message).map(|m| &m.body);
+        if bodies.any(|body| inner.odd.breaks_heads.contains(body)) {
+            inner.breaks += 1;
+            let what = "the connection broke at a description".to_owned();
+            return Err(StoreError::Retry(what));
+        }
+        Ok(())
+    }
+
     /// Whether the connection breaks before this message is changed.
     pub(super) fn break_change(&self, place: &Place, id: &I) -> Result<(), StoreError> {
         let mut inner = self.inner.borrow_mut();

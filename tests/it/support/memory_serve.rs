@@ -72,6 +72,7 @@ impl Serve for Memory<Uid> {
 
     async fn kin(&mut self, place: &Place, ids: &[Uid]) -> Result<Vec<(Uid, Kin)>, StoreError> {
         self.step()?;
+        self.break_heads(place, ids.iter())?;
         let objects = self.inner.borrow().objects;
         self.told(place, |b| {
             let there = ids.iter().filter_map(|id| Some((*id, b.messages.get(id)?)));

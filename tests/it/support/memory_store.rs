@@ -149,6 +149,7 @@ impl<I: MemoryId> Store for Memory<I> {
         sizes: Option<&BTreeSet<u64>>,
     ) -> Result<Vec<(I, Fingerprint)>, StoreError> {
         self.step()?;
+        self.break_heads(place, ids.iter())?;
         let locked = self.inner.borrow().locked.clone();
         self.told(place, |b| {
             let there = ids
@@ -212,6 +213,7 @@ impl<I: MemoryId> Store for Memory<I> {
         ids: &[(I, Option<u64>)],
     ) -> Result<Vec<(I, Excerpt)>, StoreError> {
         self.step()?;
+        self.break_heads(place, ids.iter().map(|(id, _)| id))?;
         let locked = self.inner.borrow().locked.clone();
         self.told(place, |b| {
             let there = ids

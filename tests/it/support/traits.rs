@@ -26,6 +26,8 @@ pub enum Need {
     Names,
     /// Mailboxes below others, and those above them that hold mail.
     Nesting,
+    /// A piece of each of several messages by one command.
+    Pieces,
 }
 
 impl Need {
@@ -40,6 +42,7 @@ impl Need {
         Need::EightBit,
         Need::Names,
         Need::Nesting,
+        Need::Pieces,
     ];
 
     /// What a server without it lacks, in the table that tests/servers.sh prints.
@@ -55,6 +58,7 @@ impl Need {
             Need::EightBit => "bytes above 127",
             Need::Names => "names outside ASCII",
             Need::Nesting => "mailboxes below mailboxes with mail",
+            Need::Pieces => "pieces of several messages",
         }
     }
 }
@@ -100,7 +104,7 @@ pub const SERVERS: &[Traits] = &[
         lacks: &[Need::Keywords, Need::Dates, Need::NoHeader],
     },
     server("twisted", &[]),
-    server("hoodiecrow", &[Need::Users]),
+    server("hoodiecrow", &[Need::Users, Need::Pieces]),
     server("wildduck", &[]),
     server("imapproxy", &[]),
     server("imapproxy-select", &[]),

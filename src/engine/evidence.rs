@@ -1,0 +1,160 @@
+//! Reading messages of the server for what they hold, not to copy them. One at which the connection
+//! breaks each time counts as one whose body cannot be had, so that it stops nothing else.
+
+use super::narrow::narrowed;
+use crate::model::{Excerpt, Fingerprint, Kin, Uid};
+use crate::store::{About, Place, Serve, Sink, StoreError};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+
+/// Reads messages; answers with those at which the connection breaks. The sink is told of each as
+/// of one that failed.
+pub(super) async fn read_there<R: Serve<Id = Uid>, S: Sink<Uid>>(
+    remote: &mut R,
+    place: &Place,
+    uids: &[Uid],
+    sink: &mut S,
+) -> Result<Vec<Uid>, StoreError> {
+    let answered = Answered {
+        sink,
+        uids: BTreeSet::new(),
+        failed: None,
+    };
+    let shared = Cell::new(Some(answered));
+    let send = async |remote: &mut R, part: &[Uid]| {
+        let Some(mut answered) = shared.take() else {
+            return Err(StoreError::Bug("messages are read twice at once".into()));
+        };
+        let left = part.iter().filter(|uid| !answered.uids.contains(uid));
+        let left: Vec<Uid> = left.copied().collect();
+        let read = match left.is_empty() {
+            true => Ok(()),
+            false => remote.read(place, &left, &mut answered).await,
+        };
+        // What the sink does not take is no break, and ends the reading.
+        let done = match &answered.failed {
+            Some(error) => Err(StoreError::Stale(error.to_string())),
+            None => read,
+        };
+        shared.set(Some(answered));
+        done
+    };
+    let culprits = narrowed(remote, uids, send).await;
+    let Some(Answered { sink, failed, .. }) = shared.take() else {
+        return culprits.map(|_| Vec::new());
+    };
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    let mut broken = Vec::new();
+    for culprit in culprits? {
+        let uid = *culprit.change;
+        let why = format!("the connection breaks at this message: {}", culprit.error);
+        tracing::warn!(mailbox = %place.mailbox, "{uid}: {why}");
+        sink.fail(uid, why).await?;
+        broken.push(uid);
+    }
+    Ok(broken)
+}
+
+/// Notes which messages were answered.
+struct Answered<'a, S> {
+    sink: &'a mut S,
+    uids: BTreeSet<Uid>,
+    /// Why the sink did not take something.
+    failed: Option<StoreError>,
+}
+
+impl<S> Answered<'_, S> {
+    fn taken(&mut self, done: Result<(), StoreError>) -> Result<(), StoreError> {
+        if let Err(error) = &done {
+            self.failed = Some(error.clone());
+        }
+        done
+    }
+}
+
+impl<S: Sink<Uid>> Sink<Uid> for Answered<'_, S> {
+    async fn begin(&mut self, size: u64, about: Option<&About<Uid>>) -> Result<(), StoreError> {
+        let begun = self.sink.begin(size, about).await;
+        self.taken(begun)
+    }
+
+    async fn chunk(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        let taken = self.sink.chunk(bytes).await;
+        self.taken(taken)
+    }
+
+    async fn end(&mut self, about: About<Uid>) -> Result<(), StoreError> {
+        self.uids.insert(about.id);
+        let ended = self.sink.end(about).await;
+        self.taken(ended)
+    }
+
+    async fn abandon(&mut self) -> Result<(), StoreError> {
+        let done = self.sink.abandon().await;
+        self.taken(done)
+    }
+
+    async fn fail(&mut self, id: Uid, why: String) -> Result<(), StoreError> {
+        self.uids.insert(id);
+        let failed = self.sink.fail(id, why).await;
+        self.taken(failed)
+    }
+}
+
+/// Asks about messages. Those at which the connection breaks each time are left out, as those that
+/// are gone are.
+pub(super) async fn told_there<'a, R: Serve<Id = Uid>, I: Copy, T>(
+    remote: &mut R,
+    about: &'a [I],
+    uid: fn(&I) -> Uid,
+    ask: impl AsyncFn(&mut R, &'a [I]) -> Result<Vec<(Uid, T)>, StoreError>,
+) -> Result<Vec<(Uid, T)>, StoreError> {
+    let all = RefCell::new(Vec::new());
+    let send = async |remote: &mut R, part: &'a [I]| {
+        let told = match part.is_empty() {
+            true => Vec::new(),
+            false => ask(remote, part).await?,
+        };
+        all.borrow_mut().extend(told);
+        Ok(())
+    };
+    let culprits = narrowed(remote, about, send).await?;
+    for one in culprits {
+        let (uid, error) = (uid(one.change), one.error);
+        tracing::warn!("{uid}: the connection breaks when it is described: {error}");
+    }
+    Ok(all.into_inner())
+}
+
+/// What messages are called wherever they lie; see [`told_there`].
+pub(super) async fn kin_there<R: Serve<Id = Uid>>(
+    remote: &mut R,
+    place: &Place,
+    uids: &[Uid],
+) -> Result<Vec<(Uid, Kin)>, StoreError> {
+    let ask = async |remote: &mut R, part: &[Uid]| remote.kin(place, part).await;
+    told_there(remote, uids, |uid| *uid, ask).await
+}
+
+/// Cheap evidence about messages, of those that have it; see [`told_there`].
+pub(super) async fn prints_there<R: Serve<Id = Uid>>(
+    remote: &mut R,
+    place: &Place,
+    (uids, sizes): (&[Uid], Option<&BTreeSet<u64>>),
+) -> Result<Vec<(Uid, Fingerprint)>, StoreError> {
+    let ask = async |remote: &mut R, part: &[Uid]| remote.fingerprints(place, part, sizes).await;
+    told_there(remote, uids, |uid| *uid, ask).await
+}
+
+/// Pieces of messages, see [`crate::store::Store::excerpts`] and [`told_there`].
+pub(super) async fn excerpts_there<R: Serve<Id = Uid>>(
+    remote: &mut R,
+    place: &Place,
+    ids: &[(Uid, Option<u64>)],
+) -> Result<Vec<(Uid, Excerpt)>, StoreError> {
+    let ask =
+        async |remote: &mut R, part: &[(Uid, Option<u64>)]| remote.excerpts(place, part).await;
+    told_there(remote, ids, |(uid, _)| *uid, ask).await
+}
