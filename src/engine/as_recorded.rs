@@ -79,6 +79,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let same = here.depth == Depth::Changes
             && here.action.is_none()
             && overview.is_still_there(here.name())
+            && !overview.lettered.contains(&here.outline.key)
             && (here.agrees || here.base.as_ref().is_some_and(agrees));
         if same && !self.options.dry_run {
             let (key, cursor) = (here.outline.key, here.local.cursor.clone());
@@ -181,6 +182,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             && action.is_none()
             && !overview.others.contains_key(&base.name)
             && !overview.restless.contains(&base.key)
+            && !overview.lettered.contains(&base.key)
             && agrees(base, &scene.local)
             && agrees_there(base, &scene.remote);
         if !same {

@@ -5,6 +5,7 @@
 use super::account::Account;
 use super::evidence::kin_there;
 use super::flux::set_aside;
+use super::lettered::NotedFiles;
 use super::on_disk::{half_recorded, leave_sent};
 use super::out_of_sight::passed_over;
 use super::out_of_sight::{hidden_contents, leave_out};
@@ -34,32 +35,32 @@ pub(super) struct NewUid {
 pub(super) struct Candidates {
     pub pairs: BTreeMap<PairId, (MailboxName, Relative)>,
     pub buried: BTreeMap<Kin, Vec<Buried>>,
+    /// Files with letters that were read.
+    pub noted: NotedFiles,
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// What was moved and copied since the base, in the whole account, besides what is settled.
     pub(super) async fn find_moves(
         &mut self,
-        (scenes, astray): (&mut Scenes, Moves),
+        (scenes, (astray, noted)): (&mut Scenes, (Moves, NotedFiles)),
         overview: &Overview,
         report: &mut Report,
     ) -> Result<Moves, Ended> {
         let knows = self.state.knows_messages()?;
-        if !knows && !self.remote.names_messages() {
+        if !knows && noted.is_empty() && !self.remote.names_messages() {
             self.read_strange_letters(scenes, &[]).await?;
             leave_out(scenes, report);
             return Ok(astray);
         }
-        let mut candidates = Candidates::default();
-        let mut files = match knows {
-            true => {
-                let place = (&*scenes, overview);
-                self.sight_files(place, &mut candidates, report).await?
-            }
-            false => Vec::new(),
+        let mut candidates = Candidates {
+            noted,
+            ..Candidates::default()
         };
-        let looks = (&mut *scenes, &mut files[..]);
-        self.read_letters(looks, &candidates, report).await?;
+        let any = knows || !candidates.noted.is_empty();
+        let place = (&mut *scenes, overview);
+        let files = self.read_files(place, any, &mut candidates, report);
+        let mut files = files.await?;
         let mut new = self.new_uids(scenes, report).await?;
         let sent = self.sent(scenes, report).await?;
         leave_out(scenes, report);
@@ -107,6 +108,28 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         moves.pass_over(waits);
         moves.pass_over(astray);
         Ok(moves)
+    }
+
+    /// New files with the content of a pair, and their flags as their letters are to be read.
+    async fn read_files(
+        &mut self,
+        (scenes, overview): (&mut Scenes, &Overview),
+        known: bool,
+        candidates: &mut Candidates,
+        report: &mut Report,
+    ) -> Result<Vec<Sighting<MaildirId>>, Ended> {
+        let mut files = match known {
+            true => {
+                let place = (&*scenes, overview);
+                self.sight_files(place, candidates, report).await?
+            }
+            false => Vec::new(),
+        };
+        let looks = (&mut *scenes, &mut files[..]);
+        self.read_letters(looks, candidates, report).await?;
+        let paired = candidates.contents();
+        files.retain(|file| paired.contains(&file.hash));
+        Ok(files)
     }
 
     /// What new messages on the server are called everywhere.
@@ -294,6 +317,12 @@ fn is_draft(new: &NewUid, scenes: &Scenes) -> bool {
 }
 
 impl Candidates {
+    /// The contents of pairs.
+    fn contents(&self) -> BTreeSet<ContentHash> {
+        let pairs = self.pairs.values();
+        pairs.map(|(_, relative)| relative.pair.hash).collect()
+    }
+
     /// The contents of drafts.
     fn drafts(&self) -> BTreeSet<ContentHash> {
         let pairs = self.pairs.values().map(|(_, relative)| &relative.pair);

@@ -43,7 +43,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         self.begin_mailboxes(others, &mut works, report).await?;
         self.announce(&works);
         self.relabel(&mut works, report).await?;
-        self.note_letters(&works)?;
+        self.note_letters(&mut works, report).await?;
         self.copy_mail(&mut works, report).await?;
         self.duplicate_mail(&mut works, report).await?;
         self.flag_mail(&mut works, report).await?;
@@ -217,9 +217,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
         }
         self.state.apply(work.base.key, &outcomes, &[])?;
-        self.state
-            .forget_letters(work.base.key, &work.letters_gone)?;
-        Ok(())
+        self.note_own_keywords(work)
     }
 
     /// Cursors move only past what has been acted on.

@@ -1,44 +1,73 @@
-//! New files of which the letters were read. The name of a file does not tell for which mailbox its
-//! letters were written; so the state notes files that have those of their mailbox and are no half
-//! of a pair yet. They are read by its table from then on, and by it, too, where they were moved.
+//! Files whose letters were read. The name of a file does not tell for which mailbox its letters
+//! were written; so the state notes files that are no half of a pair, and files of pairs that have
+//! keywords of their own, with the keywords that they had. They are read by the table of their
+//! mailbox from then on, and by it, too, where they were moved or copied.
 
 use super::account::Account;
-use super::relabel::Tables;
+use super::letter_notes::Note;
+use super::out_of_sight::passed_over;
+use super::relabel::{Known, Tables};
+use super::rematch::HashSink;
 use super::report::{Ended, Report};
-use super::scene::{Fate, Lettering, Scene, Scenes};
+use super::scene::{Fate, Scene, Scenes};
 use super::work::{Work, Works};
-use crate::model::{AnyId, Flags, MailboxBase, MailboxKey, MailboxName, MaildirId, Uid};
+use crate::model::{FlagChange, Flags, Letters, MailboxKey, MailboxName, MaildirId, Uid};
 use crate::reconcile::filed::{Filed, Original, keywords};
-use crate::reconcile::{Action, Look, MailboxPlan};
-use crate::state::Lettered;
+use crate::state::{Body, Lettered};
 use crate::store::{Keep, Serve};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The files that the state has noted, with their mailboxes.
+#[derive(Debug, Default)]
+pub(super) struct NotedFiles(Vec<(MailboxName, Lettered)>);
+
+impl NotedFiles {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Those of which the content is known.
+    pub fn bodies(&self) -> impl Iterator<Item = (&MailboxName, &Lettered, Body)> {
+        let all = self.0.iter();
+        all.filter_map(|(name, note)| Some((name, note, note.body?)))
+    }
+
+    /// The keywords that are noted of a file.
+    pub fn keywords(&self, mailbox: MailboxKey, file: &MaildirId) -> Option<&Flags> {
+        let order =
+            |(_, note): &(MailboxName, Lettered)| (note.mailbox, &note.file).cmp(&(mailbox, file));
+        let at = self.0.binary_search_by(order).ok()?;
+        self.0.get(at).map(|(_, note)| &note.keywords)
+    }
+}
+
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// Finds new files with letters that the state has noted, and reads the letters of those that
-    /// were moved since, under their names.
+    /// Finds the files that the state has noted, and reads the letters of those that were moved
+    /// since, under their names.
     pub(super) async fn read_noted_letters(
         &mut self,
         scenes: &mut Scenes,
         report: &mut Report,
-    ) -> Result<(), Ended> {
+    ) -> Result<NotedFiles, Ended> {
         let notes = self.state.lettered()?;
         if notes.is_empty() {
-            return Ok(());
+            return Ok(NotedFiles::default());
         }
         let names = self.state.mailboxes()?.into_iter();
         let names: BTreeMap<MailboxKey, MailboxName> =
             names.map(|(name, key)| (key, name)).collect();
-        let named = |note: Lettered| Some((names.get(&note.mailbox)?, note));
-        let (mut moved, hidden) = (Vec::new(), !report.hidden.is_empty());
-        for (name, note) in notes.into_iter().filter_map(named) {
+        let named = |note: Lettered| Some((names.get(&note.mailbox)?.clone(), note));
+        let all = NotedFiles(notes.into_iter().filter_map(named).collect());
+        let whole = report.hidden.is_empty() && self.options.only.is_empty();
+        let mut moved = Vec::new();
+        for (name, note) in &all.0 {
             if let Some(scene) = scenes.get_mut(name) {
-                if scene.local.seen.contains_key(&note.file) {
-                    scene.lettered.noted.insert(note.file);
+                if !scene.local.shows_gone(&note.file) {
+                    scene.lettered.noted.insert(note.file.clone(), note.clone());
                     continue;
                 }
-                let gone = scene.local.shows_gone(&note.file) && !hidden;
-                scene.lettered.gone.extend(gone.then(|| note.file.clone()));
+                scene.lettered.gone.extend(whole.then(|| note.file.clone()));
             }
             moved.push((name, note));
         }
@@ -47,17 +76,53 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         for (name, note) in moved {
             for place in homes.get(&note.file).into_iter().flatten() {
                 let table = self.table(name, &mut tables, report).await?;
-                let gone = scenes
-                    .get(name)
-                    .is_none_or(|s| s.local.shows_gone(&note.file));
                 let original = Original {
                     agreed: &note.keywords,
                     table: table.letters(),
                     same_name: true,
-                    gone,
+                    gone: is_gone(scenes.get(name), &note.file, &table),
                 };
                 if let Some(scene) = scenes.get_mut(place) {
                     read_moved(scene, &note.file, &original, report);
+                }
+            }
+        }
+        self.read_returned(scenes, &all, report).await?;
+        Ok(all)
+    }
+
+    /// Reads the letters of files of pairs that were moved away, where the server may not be
+    /// changed, and lie again where they had been, with the letters of where they were meanwhile.
+    async fn read_returned(
+        &mut self,
+        scenes: &mut Scenes,
+        all: &NotedFiles,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let mut tables = Tables::new();
+        let lies = |name: &MailboxName, file: &MaildirId| {
+            let scene = scenes.get(name);
+            scene.is_none_or(|scene| !scene.local.shows_gone(file))
+        };
+        let left = all.0.iter().filter(|(name, note)| !lies(name, &note.file));
+        let left: BTreeSet<_> = left.map(|(name, note)| (name, &note.file)).collect();
+        for (place, scene) in scenes.iter_mut().filter(|_| !left.is_empty()) {
+            let gone = |(name, note): &&(MailboxName, Lettered)| {
+                let returned = scene.local.seen.contains_key(&note.file);
+                returned && left.contains(&(name, &note.file)) && name != place
+            };
+            let gone: Vec<_> = all.0.iter().filter(gone).collect();
+            let pairs: BTreeSet<&MaildirId> = match gone.is_empty() {
+                true => BTreeSet::new(),
+                false => scene.base.pairs.iter().map(|pair| &pair.file).collect(),
+            };
+            let gone = gone
+                .into_iter()
+                .filter(|(_, note)| pairs.contains(&note.file));
+            for (name, note) in gone.cloned().collect::<Vec<_>>() {
+                let table = self.table(&name, &mut tables, report).await?;
+                if let Some(letters) = table.letters() {
+                    scene.read_returned(&note, letters);
                 }
             }
         }
@@ -75,27 +140,69 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(found.map(|note| note.keywords))
     }
 
-    /// Notes new files that have the letters of their mailbox.
-    pub(super) fn note_letters(&mut self, works: &Works) -> Result<(), Ended> {
-        let note = |work: &Work| {
-            let mailbox = work.base.key;
-            let each = work.letters.clone().into_iter();
-            each.map(move |(file, keywords)| Lettered {
-                mailbox,
-                file,
-                keywords,
-            })
-        };
-        let known = works.values().filter(|work| work.base.key != MailboxKey(0));
-        let all: Vec<Lettered> = known.flat_map(note).collect();
+    /// Notes files that have the letters of their mailbox. Of those that are not sent now, the
+    /// content is read: they are known by it under another name.
+    pub(super) async fn note_letters(
+        &mut self,
+        works: &mut Works,
+        report: &mut Report,
+    ) -> Result<(), Ended> {
+        let mut all = Vec::new();
+        for (name, work) in works
+            .iter_mut()
+            .filter(|(_, work)| work.base.key != MailboxKey(0) && !work.letters.open.is_empty())
+        {
+            let notes = &work.letters.open;
+            let unread = notes
+                .iter()
+                .filter(|(_, note)| note.body.is_none() && note.stays);
+            let unread: Vec<MaildirId> = unread.map(|(file, _)| file.clone()).collect();
+            let mut sink = HashSink::default();
+            if !unread.is_empty() {
+                let read = self.local.read(&work.place(), &unread, &mut sink).await;
+                passed_over(name, read, &[], report)?;
+            }
+            for (file, note) in std::mem::take(&mut work.letters.open) {
+                let read = sink.hashes.get(&file);
+                let read = read.map(|(hash, size)| Body {
+                    hash: *hash,
+                    size: *size,
+                });
+                let note = Note {
+                    body: note.body.or(read),
+                    ..note
+                };
+                // One that could not be read is noted once.
+                let again = note.known && note.body.is_none();
+                all.extend((!again).then(|| note.of(work.base.key, file)));
+            }
+        }
         Ok(self.state.note_letters(&all)?)
+    }
+
+    /// Notes the keywords that only the files of pairs have, once these are recorded, and forgets
+    /// files that are gone.
+    pub(super) fn note_own_keywords(&mut self, work: &mut Work) -> Result<(), Ended> {
+        let key = work.base.key;
+        self.state.forget_letters(key, &work.letters.gone)?;
+        let own = std::mem::take(&mut work.letters.paired).into_iter();
+        let own: Vec<Lettered> = own.map(|(file, note)| note.of(key, file)).collect();
+        Ok(self.state.note_letters(&own)?)
+    }
+}
+
+/// Whether a file that was noted is surely not where it was.
+fn is_gone(scene: Option<&Scene>, file: &MaildirId, table: &Known) -> bool {
+    match scene {
+        Some(scene) => scene.local.shows_gone(file),
+        None => *table == Known::NoMailbox,
     }
 }
 
 /// The mailboxes in which such files are new.
 fn homes(
     scenes: &Scenes,
-    moved: &[(&MailboxName, Lettered)],
+    moved: &[(&MailboxName, &Lettered)],
 ) -> BTreeMap<MaildirId, Vec<MailboxName>> {
     let wanted: BTreeSet<&MaildirId> = moved.iter().map(|(_, note)| &note.file).collect();
     let mut homes: BTreeMap<MaildirId, Vec<MailboxName>> = BTreeMap::new();
@@ -104,7 +211,7 @@ fn homes(
     }
     for (name, scene) in scenes.iter().filter(|(_, s)| s.fate == Fate::Stays) {
         for file in scene.new_files() {
-            if wanted.contains(&file) && !scene.lettered.noted.contains(&file) {
+            if wanted.contains(&file) && !scene.lettered.noted.contains_key(&file) {
                 homes.entry(file).or_default().push(name.clone());
             }
         }
@@ -118,6 +225,7 @@ fn read_moved(scene: &mut Scene, file: &MaildirId, original: &Original<'_>, repo
     let filed = Filed {
         letters: scene.local.carried.get(file).unwrap_or(&none),
         here: &scene.local.letters,
+        cut: scene.local.cut.contains(file),
     };
     let reading = filed.keywords_of(original);
     if !reading.unclear.is_empty() {
@@ -129,44 +237,24 @@ fn read_moved(scene: &mut Scene, file: &MaildirId, original: &Original<'_>, repo
     scene.lettered.read.insert(file.clone());
 }
 
-impl Lettering {
-    /// New files whose letters were read and that the plan makes no half of a pair at once, with
-    /// their keywords.
-    pub fn to_note(
-        &self,
-        base: &MailboxBase,
-        local: &Look<MaildirId>,
-        plan: &MailboxPlan,
-    ) -> BTreeMap<MaildirId, Flags> {
-        if local.carried.is_empty() && self.read.is_empty() {
-            return BTreeMap::new();
+impl Scene {
+    /// Takes what is noted of a file in another mailbox, with this table, for the keywords of the
+    /// file of a pair, if it has the letters that it had there.
+    fn read_returned(&mut self, note: &Lettered, table: &Letters) {
+        let file = &note.file;
+        let Some(seen) = self.local.seen.get(file).cloned().flatten() else {
+            return;
+        };
+        let vague = self.local.vague.contains(file);
+        let (now, there) = (self.local.letters.of(&seen), table.of(&note.keywords));
+        let own = keywords(&seen);
+        if own == note.keywords || !vague && now != there || !now.is_subset(&there) {
+            return;
         }
-        // Of what is set aside the flags are known.
-        let aside = base.aside.iter().filter_map(|aside| match &aside.id {
-            AnyId::Local(file) => Some(file),
-            AnyId::Remote(_) => None,
-        });
-        let paired = plan.actions.iter().filter_map(paired);
-        let paired: BTreeSet<&MaildirId> = paired.chain(aside).collect();
-        let all: BTreeSet<&MaildirId> = local.carried.keys().chain(&self.read).collect();
-        let open = all
-            .into_iter()
-            .filter(|file| !paired.contains(file) && !self.noted.contains(*file));
-        let flags = |file: &MaildirId| local.seen.get(file).cloned().flatten();
-        open.filter_map(|file| Some((file.clone(), keywords(&flags(file)?))))
-            .collect()
-    }
-}
-
-/// The new file that this makes half of a pair.
-fn paired(action: &Action) -> Option<&MaildirId> {
-    match action {
-        Action::Link(link) => Some(&link.file),
-        Action::Rekey(new) => Some(&new.file),
-        Action::Move(step) => match &step.partner {
-            AnyId::Local(file) => Some(file),
-            AnyId::Remote(_) => None,
-        },
-        _ => None,
+        let change = FlagChange::between(&own, &note.keywords);
+        let flags = seen.difference(&own).union(&note.keywords);
+        self.local.seen.insert(file.clone(), Some(flags));
+        self.local.vague.remove(file);
+        self.relabels.insert(file.clone(), change);
     }
 }

@@ -3,9 +3,10 @@
 //! Reading order: [`account`] (the cycle and its passes), [`survey`] (looking and planning, with
 //! [`overview`], [`rename`], [`alias`], [`look`], [`as_recorded`], [`edits`] and [`scene`]),
 //! [`elsewhere`]
-//! (the same message in another place, with [`on_disk`], [`relabel`] and [`lettered`] (letters in
-//! file names) and [`probe`]; [`flux`] for what moves meanwhile, [`out_of_sight`] for what cannot
-//! be looked into, [`astray`] and [`carried`] for what moved while it was uploaded, here or there),
+//! (the same message in another place, with [`on_disk`], [`relabel`], [`lettered`] and
+//! [`letter_notes`] (letters in file names) and [`probe`]; [`flux`] for what moves meanwhile,
+//! [`out_of_sight`] for what cannot be looked into, [`astray`] and [`carried`] for what moved
+//! while it was uploaded, here or there),
 //! [`rematch`] and [`renumber`] (finding the same message again, by [`contents`]), [`unlisted`]
 //! (uploads that the server has not shown yet), [`prove`] (whether UIDs mean what they meant),
 //! [`confirm`] (whether pairs that look alike are),
@@ -45,6 +46,8 @@ mod elsewhere;
 mod on_disk;
 
 mod lettered;
+
+mod letter_notes;
 
 mod relabel;
 

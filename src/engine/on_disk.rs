@@ -36,6 +36,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         let sizes: BTreeSet<u64> = new.values().flatten().map(|(_, size)| *size).collect();
         let mut known = self.state.known_sizes(&sizes)?;
+        known.extend(candidates.noted.bodies().map(|(_, _, body)| body.size));
         let bare = self.bare_sizes(scenes, &new, &known, report).await?;
         known.extend(self.state.known_sizes(&bare.values().copied().collect())?);
         let (mut sightings, mut contents) = (Vec::new(), BTreeSet::new());
@@ -69,7 +70,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
         }
         let relatives = self.state.pairs_by_content(&contents)?;
-        let hashes: BTreeSet<ContentHash> = relatives.iter().map(|r| r.pair.hash).collect();
+        let mut hashes: BTreeSet<ContentHash> = relatives.iter().map(|r| r.pair.hash).collect();
+        hashes.extend(candidates.noted.bodies().map(|(_, _, body)| body.hash));
         sightings.retain(|sighting| hashes.contains(&sighting.hash));
         candidates.take(relatives, overview);
         Ok(sightings)

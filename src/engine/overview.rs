@@ -29,6 +29,8 @@ pub(super) struct Overview {
     pub unlisted: BTreeSet<MailboxKey>,
     /// Those whose UIDs may mean other messages than those they were learned for.
     pub doubted: BTreeMap<MailboxKey, Doubt>,
+    /// Those with files of which the letters are noted.
+    pub lettered: BTreeSet<MailboxKey>,
     /// Those that are to be compared message by message.
     pub due: BTreeSet<MailboxKey>,
     /// Mailboxes of which the directory is another by now, with what it is called.

@@ -99,6 +99,7 @@ fn candidates(all: &[(&str, u32)]) -> Candidates {
     };
     Candidates {
         pairs: all.iter().map(relative).collect(),
+        noted: Default::default(),
         buried: BTreeMap::new(),
     }
 }
@@ -316,6 +317,7 @@ fn nothing() -> Overview {
         still_here: BTreeSet::new(),
         left: BTreeSet::new(),
         restless: BTreeSet::new(),
+        lettered: BTreeSet::new(),
         due: BTreeSet::new(),
         certain: true,
         listed: Vec::new(),

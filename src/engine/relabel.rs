@@ -13,10 +13,9 @@ use crate::model::{
     AnyId, ContentHash, FlagChange, Flags, Id, Letters, MailboxKey, MailboxName, MaildirId, Side,
     Uid,
 };
-use crate::reconcile::Action;
 use crate::reconcile::filed::{Filed, Original, Reading, keywords};
 use crate::reconcile::sighting::{Sighting, Whereabouts};
-use crate::state::Relative;
+use crate::reconcile::{Action, Look};
 use crate::store::{FlagEdit, Keep, Serve};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -44,24 +43,49 @@ impl Known {
 /// The tables of mailboxes.
 pub(super) type Tables = BTreeMap<MailboxName, Known>;
 
-/// A known message that a new file may have been made of.
+/// A known message, or a file whose letters were read, that a new file may have been made of.
 struct Likely<'a> {
     mailbox: &'a MailboxName,
-    relative: &'a Relative,
+    file: &'a MaildirId,
+    /// The keywords that it had when it was last seen.
+    keywords: Flags,
     /// Whether its own file is gone.
     gone: bool,
 }
 
-impl<'a> Likely<'a> {
-    fn of((mailbox, relative): (&'a MailboxName, &'a Relative), scenes: &Scenes) -> Likely<'a> {
+/// Known messages and files by their content.
+type Origins<'a> = BTreeMap<ContentHash, Vec<Likely<'a>>>;
+
+/// What new files may have been made of.
+fn origins<'a>(candidates: &'a Candidates, scenes: &Scenes) -> Origins<'a> {
+    let noted = &candidates.noted;
+    let gone = |mailbox: &MailboxName, file: &MaildirId| {
         let scene = scenes.get(mailbox);
-        let seen = scene.map(|scene| whereabouts(&scene.local, &relative.pair.file));
-        Likely {
+        scene.is_some_and(|scene| whereabouts(&scene.local, file) == Whereabouts::Gone)
+    };
+    let (mut all, mut paired) = (Origins::new(), BTreeSet::new());
+    for (mailbox, relative) in candidates.pairs.values() {
+        let (file, pair) = (&relative.pair.file, &relative.pair);
+        let own = noted.keywords(relative.mailbox, file);
+        paired.extend(own.map(|_| (relative.mailbox, file)));
+        all.entry(pair.hash).or_default().push(Likely {
             mailbox,
-            relative,
-            gone: seen == Some(Whereabouts::Gone),
+            file,
+            keywords: own.cloned().unwrap_or_else(|| keywords(&pair.flags)),
+            gone: gone(mailbox, file),
+        });
+    }
+    for (mailbox, note, body) in noted.bodies() {
+        if !paired.contains(&(note.mailbox, &note.file)) {
+            all.entry(body.hash).or_default().push(Likely {
+                mailbox,
+                file: &note.file,
+                keywords: note.keywords.clone(),
+                gone: gone(mailbox, &note.file),
+            });
         }
     }
+    all
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
@@ -85,31 +109,32 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         candidates: &Candidates,
         report: &mut Report,
     ) -> Result<(), Ended> {
-        let mut known: BTreeMap<ContentHash, Vec<(&MailboxName, &Relative)>> = BTreeMap::new();
-        for (mailbox, relative) in candidates.pairs.values() {
-            let all = known.entry(relative.pair.hash).or_default();
-            all.push((mailbox, relative));
-        }
+        let known = origins(candidates, scenes);
         let mut tables = Tables::new();
         let uploads = self.state.uploads_in_doubt()?.into_iter();
         // A file gets the letters of its mailbox before its upload is noted.
         let uploads: BTreeSet<_> = uploads.map(|(key, upload)| (key, upload.file)).collect();
         for file in files.iter_mut() {
+            if let Some(scene) = scenes.get_mut(&file.mailbox) {
+                let size = file.size.unwrap_or_default();
+                scene.lettered.learn(&file.id, file.hash, size);
+            }
             let sent = |scene: &Scene| uploads.contains(&(scene.base.key, file.id.clone()));
             let is_read = |scene: &Scene| sent(scene) || scene.lettered.knows(&file.id);
             if scenes.get(&file.mailbox).is_some_and(is_read) {
                 continue;
             }
-            let all = known.get(&file.hash).map_or(&[][..], Vec::as_slice);
+            let likely = known.get(&file.hash).map_or(&[][..], Vec::as_slice);
             let lettered = |scene: &Scene| scene.local.carried.contains_key(&file.id);
-            let named =
-                |(_, one): &(&MailboxName, &Relative)| one.pair.flags.keywords().next().is_some();
-            if !scenes.get(&file.mailbox).is_some_and(lettered) && !all.iter().any(named) {
+            let named = |one: &Likely<'_>| !one.keywords.is_empty();
+            if !scenes.get(&file.mailbox).is_some_and(lettered) && !likely.iter().any(named) {
+                // A letter that it gets later is one of this mailbox.
+                if let Some(scene) = scenes.get_mut(&file.mailbox) {
+                    scene.lettered.read.insert(file.id.clone());
+                }
                 continue;
             }
-            let likely = all.iter().map(|one| Likely::of(*one, scenes));
-            let likely: Vec<Likely<'_>> = likely.collect();
-            for one in &likely {
+            for one in likely {
                 let table = self.table(one.mailbox, &mut tables, report).await?;
                 if table == Known::Unreadable {
                     // What the letters of the file mean is told by the next run.
@@ -119,9 +144,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let Some(scene) = scenes.get_mut(&file.mailbox) else {
                 continue;
             };
-            let (carried, here) = (&scene.local.carried, &scene.local.letters);
-            let mut reading = read(file, carried, here, &likely, &tables);
-            if let Some((filed, agreed)) = astray(file, scene, &likely, &reading)
+            let mut reading = read(file, &scene.local, likely, &tables);
+            if let Some((filed, agreed)) = astray(file, scene, likely, &reading)
                 && filed.repeats(&agreed, &self.local.tables().await?)
             {
                 reading = Reading::sure(agreed);
@@ -181,6 +205,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 let filed = Filed {
                     letters: &letters,
                     here: &scene.local.letters,
+                    cut: false,
                 };
                 let keywords = filed.keywords_alone(tables.as_deref().unwrap_or_default());
                 if keywords != scene.local.letters.read(&letters) {
@@ -212,6 +237,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let filed = Filed {
                 letters,
                 here: &scene.local.letters,
+                cut: false,
             };
             let own = scene.local.letters.read(letters);
             let known = scene.relabels.contains_key(file) || scene.lettered.knows(file);
@@ -249,7 +275,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let done: BTreeSet<MaildirId> = done.into_iter().collect();
             for file in work.relabels.keys().filter(|file| !done.contains(file)) {
                 work.sound = false;
-                work.letters.remove(file);
+                work.letters.open.remove(file);
                 failed.insert((name.clone(), file.any()));
             }
         }
@@ -286,36 +312,38 @@ impl Scene {
 /// The keywords of a new file, by the message that it was most likely made of.
 fn read(
     file: &Sighting<MaildirId>,
-    carried: &BTreeMap<MaildirId, BTreeSet<u8>>,
-    here: &Letters,
+    local: &Look<MaildirId>,
     likely: &[Likely<'_>],
     tables: &Tables,
 ) -> Reading {
     let none = BTreeSet::new();
-    let letters = carried.get(&file.id).unwrap_or(&none);
-    let filed = Filed { letters, here };
+    let (letters, here) = (local.carried.get(&file.id).unwrap_or(&none), &local.letters);
+    let filed = Filed {
+        letters,
+        here,
+        cut: local.cut.contains(&file.id),
+    };
     let read = |one: &Likely<'_>| {
         let own = one.mailbox == &file.mailbox;
         let original = Original {
-            agreed: &one.relative.pair.flags,
+            agreed: &one.keywords,
             table: tables.get(one.mailbox).and_then(Known::letters),
-            same_name: one.relative.pair.file == file.id,
+            same_name: *one.file == file.id,
             gone: one.gone,
         };
         let same = original.has_letters(letters);
         let rank = match (own, original.same_name, one.gone, same) {
             (false, true, _, _) => 0,
-            (true, _, true, _) => 1,
-            (_, _, true, true) => 2,
-            (false, _, false, true) => 3,
-            (false, _, true, false) => 4,
-            (..) => 5,
+            (_, _, true, true) => 1,
+            (true, _, false, true) => 2,
+            (false, _, false, true) if !letters.is_empty() => 3,
+            (true, _, true, false) => 4,
+            (false, _, false, true) => 5,
+            (false, _, true, false) => 6,
+            (..) => 7,
         };
         let reading = match own {
-            true => Reading {
-                keywords: here.read(letters),
-                ..Reading::default()
-            },
+            true => filed.keywords_in(&original),
             false => filed.keywords_of(&original),
         };
         (rank, reading)
@@ -350,14 +378,13 @@ fn astray<'a>(
     reading: &Reading,
 ) -> Option<(Filed<'a>, Flags)> {
     let first = likely.first()?;
-    let agreed = keywords(&first.relative.pair.flags);
-    let same = |one: &Likely<'_>| {
-        one.mailbox != &file.mailbox && keywords(&one.relative.pair.flags) == agreed
-    };
+    let agreed = first.keywords.clone();
+    let same = |one: &Likely<'_>| one.mailbox != &file.mailbox && one.keywords == agreed;
     let letters = scene.local.carried.get(&file.id)?;
     let here = &scene.local.letters;
     let changed = reading.keywords != agreed && likely.iter().all(same);
-    changed.then_some((Filed { letters, here }, agreed))
+    let cut = false;
+    changed.then_some((Filed { letters, here, cut }, agreed))
 }
 
 /// Takes out what is to be done with these files.

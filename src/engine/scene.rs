@@ -5,7 +5,7 @@ use crate::reconcile::messages::Known;
 use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::Whereabouts;
 use crate::reconcile::{Action, Coverage, Look, MailboxAction};
-use crate::state::Relative;
+use crate::state::{Body, Lettered, Relative};
 use crate::store::Place;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,17 +36,19 @@ pub(super) struct Scene {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Lettering {
     /// Files that the state has noted.
-    pub noted: BTreeSet<MaildirId>,
+    pub noted: BTreeMap<MaildirId, Lettered>,
     /// Files whose letters were compared with those of a known message.
     pub read: BTreeSet<MaildirId>,
     /// Files that the state has noted and that are gone.
     pub gone: Vec<MaildirId>,
+    /// The content of new files that were read.
+    pub bodies: BTreeMap<MaildirId, Body>,
 }
 
 impl Lettering {
     /// Whether the letters of a file need not be read any more.
     pub fn knows(&self, file: &MaildirId) -> bool {
-        self.noted.contains(file) || self.read.contains(file)
+        self.noted.contains_key(file) || self.read.contains(file)
     }
 }
 

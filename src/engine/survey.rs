@@ -49,10 +49,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let Some(astray) = self.find_astray(&scenes, report).await? else {
             return Ok(Survey::first(Vec::new()));
         };
-        self.read_noted_letters(&mut scenes, report).await?;
-        let moves = self
-            .find_moves((&mut scenes, astray), &overview, report)
-            .await?;
+        let noted = self.read_noted_letters(&mut scenes, report).await?;
+        let known = (astray, noted);
+        let moves = self.find_moves((&mut scenes, known), &overview, report);
+        let moves = moves.await?;
         let found = (&moves, &overview.others);
         let (mailboxes, works) = self.plan(scenes, found, actions, report).await?;
         Ok(Survey {
@@ -251,7 +251,6 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         let (here, there) = (still(&local), still(&remote));
         let others = anew::others(&self.state.homes()?, &local);
-        let quiet = there.intersection(&here).cloned().collect();
         let left = match &self.options.reach {
             Reach::Woken(named) => remote
                 .iter()
@@ -266,13 +265,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let overview = Overview {
             keys,
             cursors,
-            quiet,
+            quiet: there.intersection(&here).cloned().collect(),
             still: there,
             still_here: here,
             left,
             restless,
             unlisted,
             doubted,
+            lettered: self.state.lettered_mailboxes()?,
             due,
             others,
             certain: self.state.uploads_in_doubt()?.is_empty(),
@@ -369,11 +369,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         plan.actions.extend(copies);
         let looked = (&scene, &settled, &unlisted);
         let uploads = Uploads::of(looked, found.links, found.uploads, &plan);
+        let letters = scene.to_note(&plan, &self.policy);
         let (base, remote) = (scene.base, scene.remote);
         // Until it was compared as a whole, what comes is its past.
         let known = base.key != MailboxKey(0) && self.state.full_at(base.key)? > 0;
         Ok(Work {
-            letters: scene.lettered.to_note(&base, &scene.local, &plan),
+            letters,
             plan,
             planned: 0,
             known,
@@ -384,7 +385,6 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             kept: BTreeSet::new(),
             unproven: found.unproven,
             relabels: scene.relabels,
-            letters_gone: scene.lettered.gone,
             dim: !dim.is_empty(),
             // Where it cannot be seen, waiting does not end the doubt.
             in_doubt: !found.in_doubt.is_empty() && remote.coverage != Coverage::Partial,

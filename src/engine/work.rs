@@ -1,9 +1,8 @@
 //! A mailbox in the works: what is known of it, and what is to be done and recorded.
 
+use super::letter_notes::Notes;
 use super::unlisted::Uploads;
-use crate::model::{
-    AnyId, FlagChange, Flags, MailboxBase, MailboxName, MaildirId, PairId, Side, Uid,
-};
+use crate::model::{AnyId, FlagChange, MailboxBase, MailboxName, MaildirId, PairId, Side, Uid};
 use crate::reconcile::{Cursor, FlagMask, Listed, MailboxAction, MailboxPlan};
 use crate::state::Change;
 use crate::store::Place;
@@ -34,10 +33,8 @@ pub(super) struct Work {
     pub unproven: BTreeSet<Uid>,
     /// New files whose letters do not say their keywords here: what to change.
     pub relabels: BTreeMap<MaildirId, FlagChange>,
-    /// New files that have the letters of the mailbox, to be noted: the keywords.
-    pub letters: BTreeMap<MaildirId, Flags>,
-    /// Files with such a note that are gone.
-    pub letters_gone: Vec<MaildirId>,
+    /// What is to be noted of the letters of files.
+    pub letters: Notes,
     /// Whether there are new files of which it cannot be told what they are.
     pub dim: bool,
     /// Whether an upload may yet appear.

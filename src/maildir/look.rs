@@ -220,6 +220,9 @@ fn note_letters(look: &mut Look<MaildirId>, id: &MaildirId, info: &[u8], new: bo
         false if !look.letters.name_all(&letters) => drop(look.vague.insert(id.clone())),
         false => {}
     }
+    if file_name::is_full(info) {
+        look.cut.insert(id.clone());
+    }
 }
 
 /// Empty files are broken; files of another size than they had were edited, and those that were

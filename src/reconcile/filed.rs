@@ -12,6 +12,9 @@ pub struct Filed<'a> {
     pub letters: &'a BTreeSet<u8>,
     /// The table of the mailbox that the file lies in.
     pub here: &'a Letters,
+    /// Whether the last of its letters may be missing: it has as many as some mail readers write
+    /// at the most.
+    pub cut: bool,
 }
 
 /// The known message that has the content of a new file.
@@ -55,6 +58,21 @@ impl Original<'_> {
         let own = self.table.map(|table| table.of(&self.keywords()));
         own.is_some_and(|own| own == *letters)
     }
+
+    /// Whether a mail reader may have written this name of the file, without all of its letters.
+    fn may_have_become(&self, filed: &Filed<'_>) -> bool {
+        let own = self.table.map(|table| table.of(&self.keywords()));
+        let short = filed.cut && own.is_some_and(|own| is_cut_short(filed.letters, &own));
+        // One that leaves unknown letters out when it copies did not remove keywords.
+        let without = self.gone && !self.same_name && filed.letters.is_empty();
+        short || without
+    }
+}
+
+/// Whether letters are those that come first of all that a file had.
+pub fn is_cut_short(letters: &BTreeSet<u8>, all: &BTreeSet<u8>) -> bool {
+    let mut missing = all.difference(letters).peekable();
+    missing.peek().is_some() && missing.all(|letter| letters.last() < Some(letter))
 }
 
 impl Filed<'_> {
@@ -62,9 +80,8 @@ impl Filed<'_> {
     pub fn keywords_of(&self, original: &Original<'_>) -> Reading {
         let agreed = original.keywords();
         let translated = self.here.writes(&agreed) && self.here.of(&agreed) == *self.letters;
-        // A mail reader that leaves unknown letters out when it copies did not remove keywords.
-        let without = original.gone && !original.same_name && self.letters.is_empty();
-        if original.has_letters(self.letters) || translated || without {
+        let short = original.may_have_become(self);
+        if original.has_letters(self.letters) || translated || short {
             return Reading::sure(agreed);
         }
         let Some(table) = original.table else {
@@ -93,6 +110,18 @@ impl Filed<'_> {
             }
         }
         Reading { keywords, unclear }
+    }
+
+    /// The keywords of a file whose original lies, or lay, in the same mailbox. Keywords that have
+    /// no letter in the table are not in the name of any file.
+    pub fn keywords_in(&self, original: &Original<'_>) -> Reading {
+        let agreed = original.keywords();
+        if original.may_have_become(self) {
+            return Reading::sure(agreed);
+        }
+        let nameless = agreed.keywords().filter(|k| self.here.letter(k).is_none());
+        let nameless = Flags::from_parts(0, nameless.cloned());
+        Reading::sure(self.here.read(self.letters).union(&nameless))
     }
 
     /// The keywords of a file that nothing is known of: by the table of its mailbox, and where that
@@ -178,6 +207,7 @@ mod tests {
             let filed = Filed {
                 letters: &letters,
                 here: &here,
+                cut: false,
             };
             let original = |same_name, table| Original {
                 agreed: &agreed,
@@ -211,6 +241,7 @@ mod tests {
             let filed = Filed {
                 letters: &letters,
                 here: &here,
+                cut: false,
             };
             filed.keywords_alone(&tables)
         };
@@ -227,11 +258,51 @@ mod tests {
             let filed = Filed {
                 letters: &letters,
                 here: &here,
+                cut: false,
             };
             filed.repeats(&flags(there), &tables)
         };
         assert!(repeats("a", "work $Forwarded") && repeats("ab", "work todo"));
         assert!(!repeats("a", "private"), "its own table says so");
         assert!(!repeats("a", "todo") && !repeats("", ""));
+    }
+
+    #[test]
+    fn letters_that_a_mail_reader_cut_off_are_no_keywords_removed() {
+        let letters = |text: &str| set(text);
+        for (now, all, short) in [
+            ("ab", "abc", true),
+            ("ab", "ab", false),
+            ("ac", "abc", false),
+            ("abd", "abcde", false),
+            ("", "a", true),
+        ] {
+            assert_eq!(
+                is_cut_short(&letters(now), &letters(all)),
+                short,
+                "{now} of {all}"
+            );
+        }
+        let (there, here) = (table("a=work b=todo c=late"), table("a=private b=other"));
+        let agreed = flags("late todo work");
+        let read = |cut| {
+            let letters = letters("ab");
+            let filed = Filed {
+                letters: &letters,
+                here: &here,
+                cut,
+            };
+            let original = Original {
+                agreed: &agreed,
+                table: Some(&there),
+                same_name: false,
+                gone: true,
+            };
+            filed.keywords_of(&original).keywords
+        };
+        assert_eq!(
+            (read(true), read(false)),
+            (agreed.clone(), flags("todo work"))
+        );
     }
 }

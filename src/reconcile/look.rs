@@ -1,6 +1,7 @@
 //! What a side looks like: the answer to "look there". Values only; the rooms `imap` and
 //! `maildir` make them.
 
+use super::filed::is_cut_short;
 use crate::model::{Flags, Kin, Letters, MailboxName, Origin, UidValidity};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -113,6 +114,9 @@ pub struct Look<I: Ord> {
     pub carried: BTreeMap<I, BTreeSet<u8>>,
     /// Known files with letters that mean nothing: a keyword that they lack may be one of these.
     pub vague: BTreeSet<I>,
+    /// Files with as many letters as some mail readers write at the most: the last of their
+    /// letters may be missing.
+    pub cut: BTreeSet<I>,
     /// What new messages are called wherever they lie, where that came with the look.
     pub kin: BTreeMap<I, Kin>,
     /// What some messages that were known are called now, where that came with the look.
@@ -166,6 +170,7 @@ impl<I: Ord> Look<I> {
             letters: Letters::default(),
             carried: BTreeMap::new(),
             vague: BTreeSet::new(),
+            cut: BTreeSet::new(),
             kin: BTreeMap::new(),
             known: BTreeMap::new(),
             sees: FlagMask::All,
@@ -213,6 +218,13 @@ impl<I: Ord> Look<I> {
             (None, Coverage::Complete | Coverage::Partial) => false,
         };
         there && !self.broken.contains(id) && !self.edited.contains(id)
+    }
+
+    /// Whether the letters of keywords that were agreed on may have been cut from the name of a
+    /// file that shows these flags.
+    pub fn may_lack(&self, id: &I, flags: &Flags, agreed: &Flags) -> bool {
+        let (now, own) = (self.letters.of(flags), self.letters.of(agreed));
+        self.cut.contains(id) && is_cut_short(&now, &own)
     }
 
     /// Whether nothing happened to any message, and none is new.

@@ -134,13 +134,17 @@ impl Table<'_> {
         let case = self.case;
         let sees = case.unlisted.sees(pair, case.remote);
         let there = opinion(case.remote, &pair.uid, remote, self.follows(Side::Remote));
+        let here = opinion(case.local, &pair.file, local, self.follows(Side::Local));
         let out = merge(
             &pair.flags,
             &Opinion {
                 sees: sees.as_ref().unwrap_or(there.sees),
                 ..there
             },
-            &opinion(case.local, &pair.file, local, self.follows(Side::Local)),
+            &Opinion {
+                vague: here.vague || case.local.may_lack(&pair.file, local, &pair.flags),
+                ..here
+            },
         );
         let changed = out.merged != pair.flags || !out.remote.is_empty() || !out.local.is_empty();
         // A tombstone on a message that both have belongs to a deletion that did not come about.

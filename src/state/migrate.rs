@@ -227,6 +227,13 @@ const STEPS: &[Step] = &[
 ",
         |_| Ok(()),
     ),
+    (
+        "
+    ALTER TABLE lettered ADD COLUMN hash BLOB CHECK (length(hash) = 32);
+    ALTER TABLE lettered ADD COLUMN size INTEGER;
+",
+        |_| Ok(()),
+    ),
 ];
 
 /// The version that [`SCHEMA`] is.

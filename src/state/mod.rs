@@ -75,7 +75,7 @@ pub use history::{Change, FlagsMade, HistoryRow, Remains, RunRow};
 pub use intents::{Source, Upload};
 pub use kindred::{Buried, Equal, Relative};
 pub use left::Left;
-pub use lettered::Lettered;
+pub use lettered::{Body, Lettered};
 pub use lock::Lock;
 pub use outcome::{Done, Moved};
 pub use proof::{Compared, Doubt, Proof};

@@ -5,7 +5,7 @@ use super::base::{
 };
 use super::kindred::bury;
 use super::names::Names;
-use super::{Buried, Change, State, StateError, doing, unlisted};
+use super::{Buried, Change, State, StateError, doing, lettered, unlisted};
 use crate::model::{
     AnyId, Aside, AsideReason, Flags, Kin, MailboxKey, MaildirId, Pair, PairId, Side, Stamp, Uid,
     UidValidity, Weight,
@@ -238,7 +238,7 @@ impl State {
 /// back.
 fn rewrite(db: &Connection, moved: &[Moved]) -> Result<(), rusqlite::Error> {
     let columns = "id, uid, file, flags, keywords, hash, size, tombstone, kin, stamp, unproven, \
-                   sent";
+                   sent, mailbox";
     let mut rows: Vec<(&Moved, Kept)> = Vec::new();
     let names = Names::of(db);
     for one in moved {
@@ -250,6 +250,7 @@ fn rewrite(db: &Connection, moved: &[Moved]) -> Result<(), rusqlite::Error> {
                     pair: pair_from(row, &names)?,
                     unproven: row.get(10)?,
                     sent: row.get(11)?,
+                    mailbox: MailboxKey(row.get(12)?),
                 })
             })
             .optional()?;
@@ -259,10 +260,14 @@ fn rewrite(db: &Connection, moved: &[Moved]) -> Result<(), rusqlite::Error> {
     }
     for (one, kept) in rows {
         let pair = kept.pair;
-        let file = one.file.clone().unwrap_or(pair.file);
+        let file = one.file.clone().unwrap_or_else(|| pair.file.clone());
         unaside(db, one.to, &AnyId::Remote(one.uid))?;
         unaside(db, one.to, &AnyId::Local(file.clone()))?;
-        end_notes(db, one.to, &file)?;
+        end_upload(db, one.to, &file)?;
+        if (one.to, &file) != (kept.mailbox, &pair.file) {
+            lettered::forget(db, one.to, &file)?;
+            lettered::forget(db, kept.mailbox, &pair.file)?;
+        }
         let sql =
             "INSERT INTO pair (id, mailbox, uid, file, flags, keywords, hash, size, kin, stamp,
                                      unproven, sent)
@@ -290,6 +295,7 @@ struct Kept {
     pair: Pair,
     unproven: i64,
     sent: Option<i64>,
+    mailbox: MailboxKey,
 }
 
 fn record_pair(
@@ -317,7 +323,8 @@ fn record_pair(
     }
     unaside(db, key, &AnyId::Remote(*uid))?;
     unaside(db, key, &AnyId::Local(file.clone()))?;
-    end_notes(db, key, file)?;
+    end_upload(db, key, file)?;
+    lettered::forget(db, key, file)?;
     if is_paired(db, names, key, &AnyId::Remote(*uid))? {
         return set_aside(db, key, &taken_for_another(file, *uid, flags));
     }
@@ -359,10 +366,7 @@ fn record(
             let values = params![pair.0, flags.bits(), keyword_text(flags)];
             db.prepare_cached(sql)?.execute(values)?;
         }
-        Outcome::Dropped { pair } => {
-            db.prepare_cached("DELETE FROM pair WHERE id = ?1")?
-                .execute([pair.0])?;
-        }
+        Outcome::Dropped { pair } => drop_pair(db, names, *pair)?,
         Outcome::Tombstone { pair, side } => {
             let sql = "UPDATE pair SET tombstone = ?2 WHERE id = ?1";
             db.prepare_cached(sql)?
@@ -374,8 +378,7 @@ fn record(
                     .execute([pair.0])?;
             }
             if let AnyId::Local(file) = &aside.id {
-                db.prepare_cached("DELETE FROM upload WHERE mailbox = ?1 AND file = ?2")?
-                    .execute(params![key.0, file.as_bytes()])?;
+                end_upload(db, key, file)?;
             }
             // Another may have been downloaded meanwhile under the name of a file that is gone.
             if !is_paired(db, names, key, &aside.id)? {
@@ -404,14 +407,20 @@ fn forget_suspects(db: &Connection, done: &Done) -> Result<(), rusqlite::Error> 
     Ok(())
 }
 
-/// Forgets what was noted of a file that is one of a pair from now on.
-fn end_notes(db: &Connection, key: MailboxKey, file: &MaildirId) -> Result<(), rusqlite::Error> {
-    for sql in [
-        "DELETE FROM upload WHERE mailbox = ?1 AND file = ?2",
-        "DELETE FROM lettered WHERE mailbox = ?1 AND file = ?2",
-    ] {
-        db.prepare_cached(sql)?
-            .execute(params![key.0, file.as_bytes()])?;
+/// Forgets the upload of a file that is one of a pair from now on.
+fn end_upload(db: &Connection, key: MailboxKey, file: &MaildirId) -> Result<(), rusqlite::Error> {
+    db.prepare_cached("DELETE FROM upload WHERE mailbox = ?1 AND file = ?2")?
+        .execute(params![key.0, file.as_bytes()])?;
+    Ok(())
+}
+
+/// Forgets a pair, and what the letters of its file said.
+fn drop_pair(db: &Connection, names: &Names<'_>, pair: PairId) -> Result<(), rusqlite::Error> {
+    let sql = "DELETE FROM pair WHERE id = ?1 RETURNING mailbox, file";
+    let read = |row: &Row<'_>| Ok((MailboxKey(row.get(0)?), row.get::<_, Vec<u8>>(1)?));
+    let mut delete = db.prepare_cached(sql)?;
+    if let Some((key, file)) = delete.query_row([pair.0], read).optional()? {
+        lettered::forget(db, key, &names.unpack(&file)?)?;
     }
     Ok(())
 }

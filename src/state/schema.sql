@@ -138,13 +138,17 @@ CREATE TABLE refused_keyword (
     PRIMARY KEY (mailbox, keyword)
 ) STRICT, WITHOUT ROWID;
 
--- A new file that is no half of a pair yet and has the letters of its mailbox: the name of a file does
+-- A file whose letters were read and say what no pair does: a new file that is no half of a pair, or
+-- that of a pair with keywords of its own, where the server may not be changed. The name of a file does
 -- not tell for which mailbox its letters were written.
 CREATE TABLE lettered (
     mailbox  INTEGER NOT NULL REFERENCES mailbox (id) ON DELETE CASCADE,
     file     BLOB NOT NULL,
     -- The keywords that the letters said when they were read, separated by spaces.
     keywords TEXT NOT NULL,
+    -- Its content, as in `pair`, and bytes on disk. NULL: not read yet.
+    hash     BLOB CHECK (length(hash) = 32),
+    size     INTEGER,
     PRIMARY KEY (mailbox, file)
 ) STRICT, WITHOUT ROWID;
 

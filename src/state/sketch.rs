@@ -115,6 +115,7 @@ impl State {
         let what = doing("read about files");
         let _reading = self.reading().map_err(&what)?;
         let sql = "SELECT EXISTS (SELECT 1 FROM aside WHERE mailbox = ?1)
+                       OR EXISTS (SELECT 1 FROM lettered WHERE mailbox = ?1)
                        OR EXISTS (SELECT 1 FROM pair INDEXED BY pair_tombstone
                                   WHERE mailbox = ?1 AND tombstone IS NOT NULL),
                        (SELECT count(*) FROM pair WHERE mailbox = ?1)";

@@ -7,6 +7,7 @@
 //! repeats just that one
 //! and tells what happens.
 
+mod keywords;
 mod policies;
 mod reference;
 pub mod users;
@@ -231,6 +232,7 @@ fn tell(w: &TwoSides, when: &str) {
     side(&w.remote.inner.borrow());
     eprintln!("here:");
     side(&w.local.inner.borrow());
+    eprintln!("     {:?}", w.state.lettered().unwrap());
     for line in w.state.history(0, 50, |_| true).unwrap() {
         eprintln!("     {line:?}");
     }

@@ -408,3 +408,156 @@ fn a_keyword_without_a_letter_comes_back_from_quarantine() {
     assert_eq!(show(&w.remote.view()), "A: msg(work); INBOX: other()");
     w.sync_idle();
 }
+
+/// The keywords of a message on disk where it lies, and `?` where a letter means nothing.
+fn here(w: &TwoSides, name: &str, body: &[u8]) -> Vec<String> {
+    let view = w.local.view();
+    let body = String::from_utf8_lossy(body).into_owned();
+    let all = view[name].iter().filter(|(own, _)| *own == body);
+    all.map(|(_, flags)| flags.clone()).collect()
+}
+
+/// In B the letters a and b mean other keywords than in A, and in C none.
+fn more_tables() -> TwoSides {
+    let mut w = TwoSides::new();
+    for name in ["A", "B", "C"] {
+        w.remote.create(&mb(name));
+    }
+    w.remote.add(&mb("A"), BODY, work());
+    w.remote.add(&mb("A"), NEW, todo());
+    let private = Flags::from_parts(0, Keyword::new("private"));
+    w.remote.add(&mb("B"), OTHER, private.union(&todo()));
+    w.sync_ok();
+    w
+}
+
+/// With `pull` a file that was filed is no half of a pair: when it is filed once more, under
+/// another name, its letters are known by its content.
+#[test]
+fn a_file_filed_twice_against_the_direction_keeps_keywords() {
+    type Filing = fn(&TwoSides, &MailboxName, &MaildirId, &MailboxName) -> MaildirId;
+    let ways: [Filing; 3] = [
+        |w, from, file, to| w.local.shift(from, file, to),
+        |w, from, file, to| {
+            let new = w.local.copy(from, file, to);
+            w.local.delete(from, file);
+            new
+        },
+        |w, from, file, to| w.local.copy(from, file, to),
+    ];
+    for (n, way) in ways.into_iter().enumerate() {
+        for (first, second) in [("B", "C"), ("C", "B"), ("B", "INBOX")] {
+            for at in [0, 2, 4, 6, 8, 10, 12] {
+                let mut w = more_tables();
+                w.policy.direction = Direction::Pull;
+                let file = copied(&mut w, first);
+                w.sync_ok();
+                way(&w, &mb(first), &file, &mb(second));
+                if at > 0 {
+                    w.sync_cut(at);
+                }
+                w.sync_ok();
+                let context = format!("{n}, {first} to {second}, cut at {at}");
+                assert_eq!(here(&w, second, BODY), ["work"], "{context}");
+                w.sync_idle();
+            }
+        }
+    }
+}
+
+/// The disk may have keywords that did not go to the server; they are filed with their file.
+#[test]
+fn keywords_that_only_the_disk_has_are_filed_with_the_file() {
+    for pull in [true, false] {
+        for (copies, to) in [(false, "B"), (true, "B"), (false, "C"), (true, "C")] {
+            let mut w = more_tables();
+            match pull {
+                true => w.policy.direction = Direction::Pull,
+                false => {
+                    w.remote
+                        .inner
+                        .borrow_mut()
+                        .boxes
+                        .get_mut(&mb("A"))
+                        .unwrap()
+                        .read_only = true
+                }
+            }
+            let file = tagged(&w);
+            w.local.edit(&mb("A"), &file, |f| *f = f.union(&todo()));
+            w.sync_ok();
+            w.sync_idle();
+            match copies {
+                true => copied(&mut w, to),
+                false => moved(&mut w, to),
+            };
+            w.sync_ok();
+            let context = format!("pull {pull}, copied {copies}, to {to}");
+            assert_eq!(here(&w, to, BODY), ["todo work"], "{context}");
+            w.sync_idle();
+        }
+    }
+}
+
+/// A message that is set aside is no half of a pair, and its letters are known, too.
+#[test]
+fn a_file_that_was_set_aside_is_filed_with_its_keywords() {
+    for (copies, to) in [(false, "B"), (true, "B"), (false, "C"), (true, "C")] {
+        let mut w = more_tables();
+        w.policy.delete = Travel::None;
+        let uid = there(&w);
+        w.remote.delete(&mb("A"), &uid);
+        w.sync_ok();
+        w.sync_idle();
+        match copies {
+            true => copied(&mut w, to),
+            false => moved(&mut w, to),
+        };
+        w.sync_ok();
+        let context = format!("copied {copies}, to {to}");
+        assert_eq!(here(&w, to, BODY), ["work"], "{context}");
+        let there = w.remote.view()[to].clone();
+        let flags = there.iter().find(|(body, _)| body.as_bytes() == BODY);
+        assert_eq!(
+            flags.map(|(_, flags)| &flags[..]),
+            Some("work"),
+            "{context}"
+        );
+        w.sync_idle();
+    }
+}
+
+/// Of many letters mutt writes the first twelve, system flags counted.
+#[test]
+fn letters_that_mutt_cuts_off_remove_no_keyword() {
+    let many = (0..14).map(|n| Keyword::new(&format!("k{n:02}")).unwrap());
+    let many = Flags::from_parts(0, many);
+    let some = |n: usize| Flags::from_parts(0, many.keywords().take(n).cloned());
+    for filed in [true, false] {
+        let mut w = tables();
+        let uid = there(&w);
+        w.remote.edit(&mb("A"), &uid, |f| *f = many.clone());
+        w.sync_ok();
+        let file = tagged(&w);
+        let mut want = many.clone();
+        match filed {
+            true => {
+                let new = copied(&mut w, "C");
+                w.local.change(&mb("C"), &new, |message| {
+                    message.stale = message.stale.iter().take(12).copied().collect();
+                    assert_eq!(message.stale.len(), 12);
+                });
+            }
+            false => {
+                want.insert(SystemFlag::Seen);
+                let cut = some(11).union(&Flags::of(&[SystemFlag::Seen]));
+                w.local.edit(&mb("A"), &file, |f| *f = cut.clone());
+            }
+        }
+        w.sync_ok();
+        let all = w.remote.view()[if filed { "C" } else { "A" }].clone();
+        assert_eq!(all[0].1, want.to_string(), "filed {filed}");
+        w.assert_equal_sides(&format!("filed {filed}"));
+        w.sync_idle();
+    }
+}

@@ -3,7 +3,8 @@
 //! policies; in mailboxes with tables of their own. After each round no keyword was gained or lost
 //! that nobody touched, and no message.
 //!
-//! `MAILTIDE_SESSIONS=N` sets the number of sessions, `MAILTIDE_SEED=S` repeats one.
+//! `MAILTIDE_SESSIONS=N` sets the number of sessions, `MAILTIDE_SEED=S` repeats one;
+//! `MAILTIDE_PROGRAM` is the program, where it is not to be the one that may be built meanwhile.
 
 use crate::anywhere::{DATE, mail};
 use crate::convergence::users::Chance;

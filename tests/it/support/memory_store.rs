@@ -468,6 +468,11 @@ impl<I: MemoryId> Memory<I> {
 pub(super) fn note_letters<I: MemoryId>(look: &mut Look<I>, id: &I, message: &Message, new: bool) {
     let mut letters = look.letters.of(&message.flags);
     letters.extend(&message.stale);
+    let upper = message.flags.bits().count_ones() as usize;
+    let upper = upper + usize::from(message.flags.has_keyword(&Keyword::forwarded()));
+    if upper + letters.len() == 12 {
+        look.cut.insert(id.clone());
+    }
     if new && !letters.is_empty() {
         look.carried.insert(id.clone(), letters);
     } else if !new && !message.stale.is_empty() {

@@ -152,7 +152,9 @@ impl Home {
     }
 
     pub fn mailtide(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mailtide"));
+        let built = env!("CARGO_BIN_EXE_mailtide");
+        let copied = std::env::var("MAILTIDE_PROGRAM");
+        let mut command = Command::new(copied.unwrap_or(built.into()));
         command
             .arg("--config")
             .arg(self.config())
