@@ -3,7 +3,7 @@
 //! Reading order: [`id`] (names of messages), [`row`] (a line of a listing), [`local`] (the
 //! Maildir, and what the state knows of it), [`server`] (the server, over a connection of its own),
 //! [`listing`] and [`mailboxes`] (both sides joined), [`message`] (one message, or a part of it),
-//! [`found`] (what a search finds).
+//! [`found`] (what a search finds), [`mod@target`] (a message that is to be changed by others).
 //!
 //! Nothing here writes: no lock is taken, the state is read beside those who write it, and the
 //! server is asked with EXAMINE and BODY.PEEK only.
@@ -24,6 +24,8 @@ mod message;
 
 mod found;
 
+mod target;
+
 pub use found::{Finder, Hit, Lies};
 pub use id::{Key, MessageId};
 pub use listing::{Listing, list};
@@ -32,3 +34,4 @@ pub use mailboxes::{Mailbox, mailboxes};
 pub use message::{Message, Named, named};
 pub use row::{Choice, Row, Sides, Where};
 pub use server::Remote;
+pub use target::target;

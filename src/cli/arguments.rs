@@ -79,6 +79,18 @@ pub enum Command {
     Search(super::looking::Search),
     /// Bring the search index up to the files
     Index(Named),
+    /// Set and clear flags of messages: flag MESSAGE +seen -flagged +work
+    Flag(super::organising::Flag),
+    /// Move messages to another mailbox
+    Move(super::organising::Refile),
+    /// Copy messages to another mailbox
+    Copy(super::organising::Refile),
+    /// Delete messages; their bytes are kept
+    Delete(super::organising::Delete),
+    /// Make a file a message of a mailbox
+    Append(super::organising::Append),
+    /// Make, rename, delete and subscribe to mailboxes
+    Mailbox(super::organising::Mailbox),
     /// Convert the configuration of mbsync or OfflineIMAP
     Import(Import),
 }

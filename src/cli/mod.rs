@@ -3,8 +3,9 @@
 //! Reading order: [`arguments`], [`log`] with [`outside`] (texts in it), the commands [`sync`],
 //! [`check`], [`import`], [`adopt`], [`repair`], [`undo`], [`history`], [`watch`], [`show`]
 //! (status), [`ask`] (what is said to the watcher), those that look at mail ([`looking`]:
-//! [`mailboxes`], [`list`], [`view`] (show), [`part`], [`search`]; [`index`]), and what they print
-//! with: [`progress`], [`page`], [`columns`], [`mod@print`].
+//! [`mailboxes`], [`list`], [`view`] (show), [`part`], [`search`]; [`index`]), those that arrange
+//! it ([`organising`], [`organise`]: [`flag`], [`refile`], [`append`], [`mailbox`]), and what they
+//! print with: [`progress`], [`page`], [`columns`], [`mod@print`].
 
 mod arguments;
 
@@ -46,6 +47,18 @@ mod search;
 
 mod index;
 
+mod organising;
+
+mod organise;
+
+mod flag;
+
+mod refile;
+
+mod append;
+
+mod mailbox;
+
 mod page;
 
 mod columns;
@@ -58,6 +71,7 @@ use crate::daemon::Request;
 use arguments::{Arguments, Command};
 use ask::Word;
 use clap::Parser;
+use refile::How;
 use std::process::ExitCode;
 
 /// Exit statuses.
@@ -129,6 +143,12 @@ pub fn main() -> ExitCode {
         Command::Part(command) => part::run(&arguments, command),
         Command::Search(command) => search::run(&arguments, command),
         Command::Index(command) => index::run(&arguments, command),
+        Command::Flag(command) => flag::run(&arguments, command),
+        Command::Move(command) => refile::run(&arguments, command, How::Move),
+        Command::Copy(command) => refile::run(&arguments, command, How::Copy),
+        Command::Delete(command) => refile::delete(&arguments, command),
+        Command::Append(command) => append::run(&arguments, command),
+        Command::Mailbox(command) => mailbox::run(&arguments, command),
         Command::Import(command) => import::run(&arguments, command),
     };
     match done {

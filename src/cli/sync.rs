@@ -80,6 +80,7 @@ fn hand_over(
         mailboxes: command.mailbox.clone(),
         full: command.full,
         undo: None,
+        arrange: Vec::new(),
     };
     let answer = super::ask::must(config, &request)?;
     Ok((answer.runs.unwrap_or_default(), ours))

@@ -153,6 +153,7 @@ fn by_watcher(
         mailboxes: Vec::new(),
         full: false,
         undo: Some(what.clone()),
+        arrange: Vec::new(),
     };
     let answer = super::ask::must(config, &request)?;
     Ok(answer.runs.unwrap_or_default().pop())

@@ -1,6 +1,7 @@
 //! An open account (lock, state, Maildir, server) and one cycle over it. `mailtide sync` runs one,
 //! the watcher one after another.
 
+use crate::daemon::arrange::{Arranger, Step};
 use crate::daemon::open::{self, OpenError, OpenState, Writes};
 use crate::daemon::secret::Keyring;
 use crate::daemon::undo;
@@ -159,6 +160,25 @@ impl Opened {
             let plan = undo::plan(what, &self.state, &self.local)?;
             let steps = &plan.steps;
             let done = undo::carry_out(steps, &mut self.state, &mut self.local, open::now()).await;
+            open::record_generation(&mut self.state, &self.local)?;
+            done
+        };
+        let done = done.await;
+        self.maildir_lock = None;
+        done
+    }
+
+    /// Carries steps out that the user wants and returns what became of each. The next cycle
+    /// carries to the server what was changed on disk.
+    pub async fn arrange(&mut self, steps: &[Step]) -> Result<Vec<String>, OpenError> {
+        let done = async {
+            self.make_ready()?;
+            let mut remote = self.connect().await?;
+            let policy = self.keyring.account().policy.clone();
+            let (state, local) = (&mut self.state, &mut self.local);
+            let mut arranger = Arranger::new(state, local, &mut remote, &policy);
+            let done = arranger.carry_out(steps, open::now()).await;
+            self.remote = Some(remote);
             open::record_generation(&mut self.state, &self.local)?;
             done
         };

@@ -1,9 +1,10 @@
 //! Runs accounts: one cycle for `mailtide sync`, one after another for `mailtide watch`.
 //!
 //! Reading order: an open account and its cycle ([`open`], [`secret`], [`cycle`], [`run_summary`],
-//! [`flow`], [`mod@adopt`], [`undo`]); one account of the watcher ([`account`], [`status_board`],
-//! [`hooks`], [`indexer`]); all accounts of a watcher ([`supervisor`], [`mod@watch`], [`system`]);
-//! requests to it ([`control`]), and the status without a watcher ([`offline_status`]).
+//! [`flow`], [`mod@adopt`], [`undo`], [`arrange`]); one account of the watcher ([`account`],
+//! [`status_board`], [`hooks`], [`indexer`]); all accounts of a watcher ([`supervisor`],
+//! [`mod@watch`], [`system`]); requests to it ([`control`]), and the status without a watcher
+//! ([`offline_status`]).
 
 mod account;
 
@@ -36,6 +37,8 @@ mod supervisor;
 mod system;
 
 pub mod undo;
+
+pub mod arrange;
 
 mod watch;
 

@@ -2,6 +2,7 @@
 //! messages out of quarantine and resets flags; the next cycle carries that to the server, under
 //! the same guards. An undo is a run of its own and can be undone.
 
+use crate::daemon::arrange::{MAILBOX_BY_USER, uid_by};
 use crate::daemon::open::OpenError;
 use crate::maildir::{Kept, MaildirStore};
 use crate::model::{AnyId, FlagChange, MailboxName, MaildirId, Side, SystemFlag};
@@ -97,15 +98,17 @@ pub fn plan(
         RunSelection::Since(_) => None,
         RunSelection::Run(run) if state.has_run(run)? => Some(run),
         RunSelection::Run(run) => return Err(no_run(run, state)?),
-        RunSelection::Last => match state.last_undoable(|row| what.means(row))? {
-            None => {
-                return Ok(UndoPlan {
-                    run: None,
-                    steps: Vec::new(),
-                });
+        RunSelection::Last => {
+            match state.last_undoable(|row| what.means(row) && !carried(state, row))? {
+                None => {
+                    return Ok(UndoPlan {
+                        run: None,
+                        steps: Vec::new(),
+                    });
+                }
+                last => last,
             }
-            last => last,
-        },
+        }
     };
     let rows = match (what.runs, run) {
         (RunSelection::Since(at), _) => state.undoable_since(at)?,
@@ -120,7 +123,10 @@ pub fn plan(
         steps: Vec::new(),
         flags: BTreeMap::new(),
     };
-    for row in rows.iter().filter(|row| what.means(row)) {
+    for row in rows
+        .iter()
+        .filter(|row| what.means(row) && !carried(state, row))
+    {
         planner.take(row)?;
     }
     let steps = planner.end();
@@ -135,6 +141,27 @@ fn no_run(run: i64, state: &State) -> Result<OpenError, OpenError> {
     Ok(OpenError::NoRun(format!(
         "no run {run}: {there}; see mailtide undo --list"
     )))
+}
+
+/// Whether what the user deleted here was deleted on the server since, and its bytes were kept
+/// then, too: that line of history is the one that is undone.
+fn carried(state: &State, row: &HistoryRow) -> bool {
+    let uid = match (row.side, row.what.as_str()) {
+        (Side::Local, "deleted") => match uid_by(&row.why) {
+            Some(uid) => Some(uid),
+            None => return false,
+        },
+        (Side::Local, "mailbox-deleted") if row.why == MAILBOX_BY_USER => None,
+        _ => return false,
+    };
+    let same = |other: &HistoryRow| {
+        let there = other.side == Side::Remote && other.what == "deleted";
+        let own = other.mailbox == row.mailbox && uid.is_none_or(|uid| other.message == uid);
+        there && own && other.run >= row.run && other.kept.is_some()
+    };
+    let found = state.history(row.at, 1, same);
+    // Where that cannot be read nothing is put back twice.
+    found.map_or(true, |found| !found.is_empty())
 }
 
 impl UndoSelection {

@@ -5,7 +5,8 @@
 //! [`command`] (what we say), [`session`] (commands and their answers; [`opened`], [`ahead`],
 //! [`answer`], [`allowance`], [`learned`], [`patience`]), [`listen`] (what the server says by
 //! itself), then the store: [`store`], [`call`], [`tier`], [`cursor`], [`list`], [`look`],
-//! [`read`], [`mod@write`], [`leave`], [`ours`], [`unseen`], [`delete`], [`append`], [`kin`],
+//! [`read`], [`mod@write`], [`leave`], [`ours`], [`unseen`], [`delete`], [`subscribe`],
+//! [`append`], [`kin`],
 //! [`transfer`], [`serve`]. Beside them [`names`], [`uid_set`], [`date`]. For people who look
 //! at mail: [`folders`], [`search`], and [`reader`] with [`meter`] and [`structure`].
 
@@ -69,6 +70,8 @@ mod unseen;
 mod leave;
 
 mod delete;
+
+mod subscribe;
 
 mod append;
 

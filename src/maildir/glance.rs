@@ -16,9 +16,6 @@ use std::path::{Path, PathBuf};
 
 /// Passes over a directory in which others rename, before the last one is taken for what there is.
 const PASSES: usize = 5;
-/// A number at the beginning of a name is a time only from here (2001) on, s since 1970.
-const FIRST: i64 = 1_000_000_000;
-
 /// A file in a mailbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Glance {
@@ -31,7 +28,8 @@ pub struct Glance {
 }
 
 impl Glance {
-    /// When the message arrived: what its name says, else its mtime; `None`: it is gone.
+    /// When the message arrived: what the name of a download says, else its mtime; `None`: it is
+    /// gone.
     pub fn arrived(&self) -> Option<Timestamp> {
         let touched = || {
             Kernel
@@ -43,11 +41,11 @@ impl Glance {
     }
 }
 
-/// When a message arrived, as the name of its file says.
+/// When a message arrived, as the name of a download says.
 pub fn named_time(base: &MaildirId) -> Option<Timestamp> {
     let digits = base.as_bytes().split(|byte| *byte == b'.').next()?;
     let seconds = std::str::from_utf8(digits).ok()?.parse().ok();
-    let named = seconds.filter(|seconds| (FIRST..FIRST * 10).contains(seconds));
+    let named = seconds.filter(|_| file_name::origin(base).is_some());
     named.map(Timestamp)
 }
 

@@ -13,6 +13,8 @@ mod daemon;
 mod dovecot;
 mod files;
 mod limits;
+mod looking;
+mod organising;
 mod planner;
 mod scripted;
 mod search;

@@ -2,6 +2,7 @@
 //! implement it with stores in memory.
 
 use super::agenda::DueCycle;
+use crate::daemon::arrange::Step;
 use crate::daemon::hooks::HookEvents;
 use crate::daemon::status_board::MailboxStatus;
 use crate::daemon::undo;
@@ -80,6 +81,8 @@ pub struct SyncRequest {
     pub depth: SyncDepth,
     /// The changes to undo before it.
     pub undo: Option<undo::UndoSelection>,
+    /// The steps to carry out before it.
+    pub arrange: Vec<Step>,
 }
 
 /// How thorough a requested sync is.

@@ -318,16 +318,23 @@ impl AccountBackend for RealBackend {
             only: request.only,
             reach: request.depth.reach(),
         };
-        let mut undone = None;
+        let mut done = Vec::new();
         if let Some(what) = request.undo {
             let undoing = async { self.open()?.undo(&what).await };
-            undone = match undoing.await {
-                Ok(count) => Some(undo::done_text(count)),
+            match undoing.await {
+                Ok(count) => done.push(undo::done_text(count)),
                 Err(error) => return failed(&error),
             };
         }
+        if !request.arrange.is_empty() {
+            let arranging = async { self.open()?.arrange(&request.arrange).await };
+            match Box::pin(arranging).await {
+                Ok(steps) => done.extend(steps),
+                Err(error) => return failed(&error),
+            }
+        }
         let mut report = self.run(cycle, observer, stop).await;
-        report.notes.splice(0..0, undone);
+        report.notes.splice(0..0, done);
         report
     }
 

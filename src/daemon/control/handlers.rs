@@ -144,13 +144,19 @@ impl Supervisor {
                 mailboxes,
                 full,
                 undo,
+                arrange,
             } => {
                 let depth = match full {
                     true => SyncDepth::Everything,
                     false => SyncDepth::Changes,
                 };
                 let only = mailboxes;
-                let request = SyncRequest { only, depth, undo };
+                let request = SyncRequest {
+                    only,
+                    depth,
+                    undo,
+                    arrange,
+                };
                 self.sync(&accounts, &request).await
             }
             Request::Approve { id } => self.decide(&id, Verdict::Approve).await,

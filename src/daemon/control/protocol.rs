@@ -2,6 +2,7 @@
 //! line each.
 
 use crate::config::Config;
+use crate::daemon::arrange::Step;
 use crate::daemon::run_summary::RunSummary;
 use crate::daemon::status_board::AccountStatus;
 use crate::daemon::undo;
@@ -67,6 +68,9 @@ pub enum Request {
         /// The changes to undo before the sync.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         undo: Option<undo::UndoSelection>,
+        /// The steps to carry out before the sync.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        arrange: Vec<Step>,
     },
     /// Execute a held change once.
     Approve {
