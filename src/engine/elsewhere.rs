@@ -185,7 +185,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             mut proven,
             likely,
             unclear,
-        } = sort_out(new, &hashes);
+        } = sort_out(new, &hashes, &candidates.homes(scenes));
         let sources = sources(scenes, files, candidates, report);
         let (mut asked, mut pieces, mut lost) = (Vec::new(), Vec::new(), Vec::new());
         let mut waits = BTreeSet::new();
@@ -261,6 +261,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 group.push((new.mailbox, new.uid));
             }
         }
+        // Two of one id in one mailbox may be copies; or ids are not what they should be (pymap).
+        let twice = |group: &Vec<(MailboxName, Uid)>| {
+            let names: BTreeSet<&MailboxName> = group.iter().map(|(name, _)| name).collect();
+            names.len() < group.len()
+        };
+        if groups.values().any(twice) {
+            return BTreeSet::new();
+        }
         let waiting = groups.into_values().flat_map(|mut group| {
             group.sort_by_key(|(name, uid)| (!name.is_inbox(), name.clone(), *uid));
             group.into_iter().skip(1)
@@ -282,13 +290,22 @@ struct Sorted {
     unclear: Vec<NewUid>,
 }
 
-fn sort_out(new: Vec<NewUid>, hashes: &BTreeMap<Kin, BTreeSet<ContentHash>>) -> Sorted {
+/// Messages of the server in mailboxes where others of their ids lie are read: ids of some servers
+/// are not unique.
+fn sort_out(
+    new: Vec<NewUid>,
+    hashes: &BTreeMap<Kin, BTreeSet<ContentHash>>,
+    homes: &BTreeSet<(Kin, &MailboxName)>,
+) -> Sorted {
     let mut sorted = Sorted::default();
     for new in new {
         match hashes.get(&new.kin).map(|h| h.iter().collect::<Vec<_>>()) {
             None => sorted.strangers.push(new),
             Some(one) => match one.as_slice() {
-                [hash] if new.kin.proves() => sorted.proven.push((new, **hash)),
+                [hash] if new.kin.proves() && !homes.contains(&(new.kin, &new.mailbox)) => {
+                    sorted.proven.push((new, **hash));
+                }
+                [_] if new.kin.proves() => sorted.unclear.push(new),
                 [hash] => sorted.likely.push((new, **hash)),
                 _ => sorted.unclear.push(new),
             },
@@ -321,6 +338,18 @@ impl Candidates {
     fn contents(&self) -> BTreeSet<ContentHash> {
         let pairs = self.pairs.values();
         pairs.map(|(_, relative)| relative.pair.hash).collect()
+    }
+
+    /// What pairs are called, and where they lie: those that are still there.
+    fn homes<'a>(&'a self, scenes: &Scenes) -> BTreeSet<(Kin, &'a MailboxName)> {
+        let stays = |(name, relative): &&(MailboxName, Relative)| {
+            let scene = scenes.get(name);
+            scene.is_none_or(|scene| !scene.remote.shows_gone(&relative.pair.uid))
+        };
+        let pairs = self.pairs.values().filter(stays);
+        pairs
+            .filter_map(|(name, relative)| Some((relative.pair.kin?, name)))
+            .collect()
     }
 
     /// The contents of drafts.

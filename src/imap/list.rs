@@ -126,13 +126,12 @@ impl ImapStore {
             let listed = Listed {
                 name: name.clone(),
                 presence,
-                // Some servers list flags of messages as attributes.
-                view: !name.is_inbox() && VIEWS.iter().any(|use_| special(use_)),
+                view: is_view(&name, &listing),
                 news,
                 special_use: listing
                     .attributes
                     .iter()
-                    .find(|a| is_special_use(a))
+                    .find(|a| is_special_use(a) && !tells_flags(&listing))
                     .cloned(),
                 identity: status.and_then(identity),
                 // Without it no two names are taken for one mailbox. Where MAILBOXIDs are wild
@@ -151,6 +150,22 @@ impl ImapStore {
 
 /// Special uses of views (RFC 6154, 8457).
 const VIEWS: [&str; 3] = ["\\all", "\\flagged", "\\important"];
+
+/// Flags of messages that are no attributes of mailboxes.
+const FLAGS: [&str; 3] = ["\\seen", "\\answered", "\\deleted"];
+
+/// Whether a server lists flags of messages as attributes (Twisted): then `\Flagged` is no special
+/// use.
+fn tells_flags(listing: &Listing) -> bool {
+    let has = |flag: &&str| listing.attributes.iter().any(|a| a == flag);
+    FLAGS.iter().any(|flag| has(&flag))
+}
+
+/// Whether a mailbox shows messages that lie elsewhere.
+fn is_view(name: &MailboxName, listing: &Listing) -> bool {
+    let has = |use_: &&str| listing.attributes.iter().any(|a| a == use_);
+    !name.is_inbox() && !tells_flags(listing) && VIEWS.iter().any(|use_| has(&use_))
+}
 
 /// A mailbox whose name has an empty part, so that it cannot be kept on disk.
 fn without_name(listing: &Listing) -> Option<Listed> {

@@ -124,9 +124,9 @@ class Mailbox:
             return
         messages.last = self.messages[-1].uid if uid else len(self.messages)
         if uid:
-            wanted = set(messages)
+            # Not by its numbers: 1:4294967295 has four billions.
             for number, message in enumerate(self.messages, 1):
-                if message.uid in wanted:
+                if message.uid in messages:
                     yield number, message
         else:
             for number in messages:

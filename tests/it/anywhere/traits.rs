@@ -57,9 +57,9 @@ fn gives_pieces(phone: &mut Phone) -> bool {
         phone.append("Pieces", "", DATE, &mail(n));
     }
     phone.on("SELECT", &["Pieces"]);
-    let said = phone.run("UID FETCH 1:* (UID BODY.PEEK[TEXT]<0.4>)");
+    let said = phone.run("UID FETCH 1:* (UID BODY.PEEK[TEXT]<0.512>)");
     let said = String::from_utf8(said.concat()).unwrap();
-    said.matches("line").count() == 2
+    said.matches("line of text").count() == 3
 }
 
 fn has(server: &Server, need: Need) -> bool {

@@ -119,8 +119,8 @@ fn the_last_run_counts_though_it_deleted_a_mailbox_only() {
     }
     home.sync_twice();
     phone.run("SELECT INBOX");
-    phone.run("UID STORE 1 +FLAGS (\\Deleted)");
-    phone.run("UID EXPUNGE 1");
+    phone.run("STORE 1 +FLAGS (\\Deleted)");
+    phone.run("EXPUNGE");
     home.sync_twice();
     let first = last_run(&home);
     // Not every server can unselect.
@@ -180,6 +180,9 @@ fn a_mailbox_and_a_message_of_a_run_are_taken_back_alone() {
         phone.append(name, "\\Seen", DATE, &mail(n));
     }
     home.sync_twice();
+    phone.on("SELECT", &["B"]);
+    let uids = String::from_utf8(phone.run("UID SEARCH ALL").concat()).unwrap();
+    let uid = uids.split_whitespace().last().unwrap().to_owned();
     // One run: all of A goes there, all of B here.
     phone.on("DELETE", &["A"]);
     for file in files(&home.mail().join("B")) {
@@ -188,7 +191,7 @@ fn a_mailbox_and_a_message_of_a_run_are_taken_back_alone() {
     home.sync_twice();
     assert!(subjects(&home, "B").is_empty());
     let run = last_run(&home);
-    let plan = undo(&home, &["--mailbox", "B", "--message", "2", "--json"]);
+    let plan = undo(&home, &["--mailbox", "B", "--message", &uid, "--json"]);
     let plan: serde_json::Value = serde_json::from_str(plan.trim()).unwrap();
     assert_eq!(plan["run"].to_string(), run);
     assert_eq!(plan["steps"].as_array().unwrap().len(), 1, "{plan:#}");
@@ -196,7 +199,7 @@ fn a_mailbox_and_a_message_of_a_run_are_taken_back_alone() {
         plan["done"] == false && plan["steps"][0]["do"] == "put-back",
         "{plan:#}"
     );
-    undo(&home, &["--mailbox", "B", "--message", "2", "--yes"]);
+    undo(&home, &["--mailbox", "B", "--message", &uid, "--yes"]);
     assert_eq!(
         (subjects(&home, "A"), subjects(&home, "B")),
         (vec![], vec![5])

@@ -2,6 +2,7 @@
 
 use super::moves::begin;
 use super::*;
+use crate::support::memory::Message as MemoryMessage;
 
 /// One message under three labels, and nothing here yet.
 fn labels() -> TwoSides {
@@ -52,4 +53,49 @@ fn what_moved_there_is_known_without_a_look_into_it() {
     };
     let (named, plain) = (steps(true), steps(false));
     assert!(named < plain, "{named} steps, {plain} without names");
+}
+
+/// A message of another content with the id of one that is known, as of servers whose ids are sums.
+fn add_collision(w: &TwoSides, mailbox: &str, of: &MemoryMessage, body: &[u8]) {
+    let id = w.remote.add(&mb(mailbox), body, seen());
+    let mut inner = w.remote.inner.borrow_mut();
+    let message = inner
+        .boxes
+        .get_mut(&mb(mailbox))
+        .unwrap()
+        .messages
+        .get_mut(&id);
+    message.unwrap().object = of.object;
+}
+
+/// Ids that are not unique cost bytes, and no message becomes another.
+#[test]
+fn messages_of_one_id_in_one_mailbox_are_compared() {
+    const OTHER: &[u8] = b"Subject: o\r\nMessage-ID: <o@x>\r\n\r\n1\r\n";
+    const THIRD: &[u8] = b"Subject: t\r\nMessage-ID: <t@x>\r\n\r\n1\r\n";
+    for first in [true, false] {
+        let mut w = TwoSides::new();
+        w.remote.inner.borrow_mut().objects = true;
+        w.remote.create(&mb("A"));
+        w.sync_ok();
+        let id = w.remote.add(&mb("A"), BODY, seen());
+        let known = w.remote.inner.borrow().boxes[&mb("A")].messages[&id].clone();
+        if !first {
+            w.sync_ok();
+        }
+        add_collision(&w, "A", &known, OTHER);
+        add_collision(&w, "A", &known, THIRD);
+        w.sync_ok();
+        w.assert_equal_sides(&format!("first {first}"));
+        w.sync_idle();
+        // A copy that the user makes is one of its own message.
+        let files: Vec<MaildirId> = w.local.ids(&mb("A"));
+        for file in &files {
+            w.local.copy(&mb("A"), file, &inbox());
+        }
+        w.sync();
+        w.sync_ok();
+        w.assert_equal_sides(&format!("first {first}, copied"));
+        w.sync_idle();
+    }
 }
