@@ -18,6 +18,13 @@ pub fn fit(text: &str, columns: usize) -> String {
     format!("{}{}", apart(&cut), " ".repeat(fill))
 }
 
+/// The same without isolation, for what is no terminal.
+pub fn pad(text: &str, columns: usize) -> String {
+    let cut = cut(text, columns);
+    let fill = columns.saturating_sub(width(&cut));
+    format!("{cut}{}", " ".repeat(fill))
+}
+
 /// The text in so many columns at the most.
 pub fn cut(text: &str, columns: usize) -> String {
     if width(text) <= columns {

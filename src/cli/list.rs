@@ -1,7 +1,7 @@
 //! `mailtide list`: the messages of a mailbox, the newest first.
 
 use super::arguments::Arguments;
-use super::columns::{apart, fit, size, width};
+use super::columns::{fit, pad, size, width};
 use super::looking::List;
 use super::page::Page;
 use super::print::complain;
@@ -122,7 +122,10 @@ fn text(row: &Row, widest: usize, columns: Option<usize>, zone: &TimeZone) -> St
         "{id}{fill}  {}  {}{attached}  {}  {:>5}  {:<5}  ",
         date(row.at, zone),
         letters(&row.flags),
-        fit(from, FROM),
+        match columns {
+            Some(_) => fit(from, FROM),
+            None => pad(from, FROM),
+        },
         size(row.size),
         row.place.text(),
     );
@@ -131,7 +134,7 @@ fn text(row: &Row, widest: usize, columns: Option<usize>, zone: &TimeZone) -> St
             let room = columns.saturating_sub(width(&left)).max(12);
             fit(&row.summary.subject, room)
         }
-        None => apart(&row.summary.subject),
+        None => row.summary.subject.clone(),
     };
     format!("{left}{subject}").trim_end().to_owned()
 }

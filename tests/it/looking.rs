@@ -2,6 +2,7 @@
 //! costs no more than the part, and nothing is changed by looking.
 
 mod broken;
+mod shown;
 
 use crate::anywhere::{DATE, mail};
 use crate::support::proxy::Proxy;
