@@ -23,6 +23,8 @@ type Result<T> = std::result::Result<T, OpenError>;
 const CHECKED: usize = 200;
 /// and so many bytes of each.
 const READ: usize = 1 << 20;
+/// A day, s.
+const DAY: i64 = 86_400;
 
 /// A message that answers a query.
 #[derive(Clone, Debug)]
@@ -53,6 +55,8 @@ pub struct Finder<'a> {
     remote: Remote,
     /// The mailbox of the server that shows what lies in others, too.
     all: Option<MailboxName>,
+    /// The query, where it holds by its words for all that the server finds.
+    exact: Option<Query>,
     /// Sentences about what could not be searched.
     pub notes: Vec<String>,
 }
@@ -70,6 +74,7 @@ impl<'a> Finder<'a> {
             local: Local::open(config, account).await?,
             remote: Remote::of(account, sides),
             all: None,
+            exact: None,
             notes: Vec::new(),
         })
     }
@@ -182,9 +187,11 @@ impl<'a> Finder<'a> {
             hits: far,
             open,
             all,
+            words,
             notes,
         } = self.remote.search(query, fuzzy).await?;
         self.all = all;
+        self.exact = words.then(|| query.clone());
         let name = &self.account.name;
         self.notes
             .extend(notes.into_iter().map(|note| format!("{name}: {note}")));
@@ -213,7 +220,8 @@ impl<'a> Finder<'a> {
                 let answers = own.contains(&(&found.mailbox, *file));
                 let wanted = match self.sides {
                     Sides::There => answers || !open,
-                    Sides::Both | Sides::Here => !answers && !open,
+                    // What is here was looked at here; the server adds what is like the words.
+                    Sides::Both | Sides::Here => !answers && fuzzy && !open,
                 };
                 if !wanted {
                     continue;
@@ -355,6 +363,16 @@ impl<'a> Finder<'a> {
             let named = envelopes.filter_map(|one| Some(((mailbox.clone(), one.uid?), one)));
             told.extend(named);
         }
+        let asked = told.len();
+        told.retain(|(mailbox, _), one| !self.contradicts(mailbox, one));
+        let wrong = asked - told.len();
+        if wrong > 0 {
+            self.notes.push(format!(
+                "{}: {wrong} messages that the server found do not answer the query and are left \
+                 out: its SEARCH cannot be relied on",
+                self.account.name
+            ));
+        }
         let mut rows = Vec::new();
         for hit in hits {
             let Some(known) = known.get(&hit.mailbox) else {
@@ -372,6 +390,25 @@ impl<'a> Finder<'a> {
             });
         }
         Ok(once(rows, self.all.as_ref()))
+    }
+
+    /// Whether what is told of a message shows that the query does not hold for it, by the letter
+    /// and a day more or less.
+    fn contradicts(&self, mailbox: &MailboxName, one: &Envelope) -> bool {
+        let Some(query) = &self.exact else {
+            return false;
+        };
+        let header = one.header.as_deref().unwrap_or_default();
+        let document = Document::of_header(&Mail::header(header).summary());
+        let early = |day| one.at.is_some_and(|at| at.0 < begin(day) - DAY);
+        let late = |day| one.at.is_some_and(|at| at.0 > begin(day) + DAY);
+        let left = within(query, mailbox).given(&|term| match term {
+            Term::Since(day) if early(*day) => Some(false),
+            Term::Before(day) if late(*day) => Some(false),
+            Term::Text(field, text) if one.header.is_some() => document.shows(*field, text),
+            _ => None,
+        });
+        left == Query::nothing()
     }
 
     /// Ends the connection.

@@ -1,6 +1,6 @@
 //! What of a message is looked through: the fields of its header and its text, decoded.
 
-use super::query::{Field, Query, Term};
+use super::query::{Field, Query, Term, Text};
 use super::words::{holds, words};
 use crate::mime::{Mail, Person, Summary};
 use std::cell::OnceCell;
@@ -66,6 +66,23 @@ impl Document {
         match term {
             Term::Text(field, _) if told.contains(field) || found => Some(found),
             _ => None,
+        }
+    }
+
+    /// Whether letters are in From, To and Subject, as a server looks for them; `None`: they may be
+    /// elsewhere.
+    pub fn shows(&self, field: Field, text: &Text) -> Option<bool> {
+        let wanted = text.words().join(" ");
+        let has = |text: &str| words(text).join(" ").contains(&wanted);
+        match field {
+            Field::From => Some(has(&self.from)),
+            Field::To => Some(has(&self.to)),
+            Field::Subject => Some(has(&self.subject)),
+            Field::Any => {
+                let told = [&self.from, &self.to, &self.subject];
+                Some(true).filter(|_| told.into_iter().any(|text| has(text)))
+            }
+            Field::Cc | Field::Body => None,
         }
     }
 

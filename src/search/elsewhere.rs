@@ -19,6 +19,8 @@ pub struct Elsewhere {
     pub open: bool,
     /// The mailbox that holds what lies in the others, too (`\All`).
     pub all: Option<MailboxName>,
+    /// Whether the server looks for the words by their letters (not Gmail, and not FUZZY).
+    pub words: bool,
     /// Sentences about what was not searched.
     pub notes: Vec<String>,
 }
@@ -37,6 +39,7 @@ pub async fn search_there(
         ascii: false,
     };
     let mut found = Elsewhere {
+        words: !offers.gmail && !fuzzy,
         all: folders
             .iter()
             .find(|one| uses(one, "\\all"))
