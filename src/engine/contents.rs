@@ -164,6 +164,7 @@ pub(super) fn match_sent(
             file: file.clone(),
             key: key(one),
             hint: None,
+            above: above.get(file).copied().flatten(),
         };
         let found = by_content(remote, files.iter().map(seeker).collect()).links;
         for (uid, file) in &found {

@@ -1,6 +1,6 @@
 //! Copying within one side, where the other side did so, and taking back out of quarantine what
-//! turned up elsewhere: no body passes the wire. Copies on the server are uploads without a body,
-//! and noted beforehand as those are.
+//! turned up elsewhere: no body passes the wire. Copies on the server are uploads without a body:
+//! noted beforehand, and done when a listing shows them, as those are.
 
 use super::account::Account;
 use super::breaks::IN_SUCCESSION;
@@ -210,14 +210,15 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 Some(Some(uid)) => {
                     let why = format!("copied from {from}, as {file} was here");
                     changes.push(work.change(Side::Remote, "copied", uid.any(), why));
-                    outcomes.push(paired(*uid, file, copy));
+                    report.sent.insert((key, file.clone()));
+                    report.copied_remote += 1;
+                    outcomes.extend(unlisted(*uid, file, copy, work.top));
                 }
                 // Copied, but as what? The next pass finds it.
                 Some(None) => {}
                 None => over.push(file),
             }
         }
-        report.copied_remote += outcomes.len();
         self.state.apply(key, &outcomes, &changes)?;
         self.state.end_uploads(key, &over)?;
         Ok(())
@@ -292,4 +293,15 @@ fn paired(uid: Uid, file: MaildirId, copy: &Duplicate) -> Outcome {
         kin: copy.kin,
         replaces: None,
     }
+}
+
+/// A copy whose UID the server told, and that it has not listed yet.
+fn unlisted(uid: Uid, file: MaildirId, copy: &Duplicate, above: u32) -> [Outcome; 2] {
+    let noted = Outcome::Unlisted {
+        uid,
+        file: file.clone(),
+        above,
+        tries: 1,
+    };
+    [paired(uid, file, copy), noted]
 }

@@ -15,7 +15,7 @@ use super::work::{Work, Works};
 use crate::model::{ContentHash, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::{Known, Sighting, Whereabouts};
-use crate::reconcile::{Action, Cursor, Listed, News, Plan, Presence};
+use crate::reconcile::{Action, Cursor, Listed, MailboxAction, News, Plan, Presence};
 use crate::store::{Keep, Place, Serve};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -61,10 +61,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         report: &mut Report,
     ) -> Result<(), Ended> {
         let patient = !is_out_of_patience(report);
+        // It may have got another name on this side.
+        let forgets = |action: &MailboxAction| matches!(action, MailboxAction::Forget(_));
         for side in [Side::Local, Side::Remote] {
             let rests = |action: &Action| rests_on_absence(action, side);
             let mut plans = plan.messages.iter();
-            let any = plans.any(|(_, plan)| plan.actions.iter().any(rests));
+            let any = plans.any(|(_, plan)| plan.actions.iter().any(rests))
+                || plan.mailboxes.iter().any(forgets);
             // Whatever is gone may be what cannot be looked at, however long.
             let here = side == Side::Local;
             let dim = |name: &MailboxName, work: &Work| {
@@ -78,6 +81,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 continue;
             }
             report.restless += 1;
+            let kept = plan.mailboxes.extract_if(.., |action| forgets(action));
+            report
+                .unsettled
+                .extend(kept.map(|action| action.name().clone()));
             for (name, plan) in &mut plan.messages {
                 let before = plan.actions.len();
                 plan.actions

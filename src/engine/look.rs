@@ -294,8 +294,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         match step {
             Step::Recreate(on, name) => self.recreate(*on, name, overview).await.map(Some),
             Step::Missing(from, name) => self.missing(*from, name, overview, report).await,
+            Step::Forget(name) => {
+                let base = self.known_base(name, overview)?;
+                let action = MailboxAction::Forget(name.clone());
+                Ok(Some((None, Scene::of_gone(base, action))))
+            }
             Step::Live(name)
-            | Step::Forget(name)
             | Step::Leave(name)
             | Step::Unseen(name, ..)
             | Step::Keep(_, name)
@@ -381,15 +385,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
         };
         let scene = Scene {
-            base,
             remote,
             local,
-            full: false,
-            quiet: false,
-            fate: Fate::Goes(action),
-            forgotten: Vec::new(),
-            relabels: BTreeMap::new(),
-            lettered: Default::default(),
+            ..Scene::of_gone(base, action)
         };
         Ok(Some((None, scene)))
     }

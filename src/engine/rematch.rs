@@ -49,6 +49,41 @@ impl Found {
     }
 }
 
+/// What is known of files that look for their message on the server.
+#[derive(Debug, Default)]
+pub(super) struct Clues {
+    /// UIDs that the names of files claim.
+    hints: BTreeMap<MaildirId, Uid>,
+    /// Files that were sent, with the highest UID that was there before.
+    sent: BTreeMap<MaildirId, u32>,
+}
+
+impl Clues {
+    fn of(
+        hints: BTreeMap<MaildirId, Uid>,
+        open: &[Upload],
+        missed: &BTreeMap<MaildirId, Above>,
+    ) -> Clues {
+        let sent = open.iter().filter(|up| up.committing);
+        let sent = sent.map(|up| (up.file.clone(), up.above));
+        let told = missed.iter();
+        let told = told.filter_map(|(file, above)| Some((file.clone(), (*above)?)));
+        Clues {
+            hints,
+            sent: sent.chain(told).collect(),
+        }
+    }
+
+    fn seeker<K>(&self, file: MaildirId, key: K) -> Seeker<K> {
+        Seeker {
+            hint: self.hints.get(&file).copied(),
+            above: self.sent.get(&file).copied(),
+            file,
+            key,
+        }
+    }
+}
+
 /// Messages that are one and the same.
 #[derive(Debug, Default)]
 pub(super) struct Met {
@@ -126,7 +161,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         };
         if !uids.is_empty() && !files.is_empty() {
             let looks = (&place, &scene.remote, local);
-            let met = self.match_up(looks, &uids, &files, &hints).await?;
+            let clues = Clues::of(hints, &open, &missed);
+            let met = self.match_up(looks, &uids, &files, &clues).await?;
             found.unproven = met.unproven_but_of(&found.uploads);
             found.links = met.links;
             self.match_unread((&place, scene), (&uids, &files), &mut found)
@@ -336,17 +372,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         (place, remote, local): (&Place, &Look<Uid>, &Look<MaildirId>),
         uids: &[Uid],
         files: &[MaildirId],
-        hints: &BTreeMap<MaildirId, Uid>,
+        clues: &Clues,
     ) -> Result<Met, Ended> {
         let here = self.local.fingerprints(place, files, None).await?;
         let sizes = here.iter().flat_map(|(_, print)| [print.size, print.whole]);
         let sizes: BTreeSet<u64> = sizes.collect();
         let there = prints_there(&mut *self.remote, place, (uids, Some(&sizes))).await?;
-        let seekers = here.into_iter().map(|(file, key)| Seeker {
-            hint: hints.get(&file).copied(),
-            file,
-            key,
-        });
+        let seekers = here.into_iter().map(|(file, key)| clues.seeker(file, key));
         let Matches { mut links, unclear } = by_evidence(there, seekers.collect());
         let (mut single, mut several) = (Vec::new(), Vec::new());
         for (uids, files) in unclear {
@@ -375,7 +407,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         let unproven = links.iter().map(|(uid, _)| *uid).collect();
         for (uids, files) in several {
-            links.extend(self.match_content(place, &uids, &files, hints).await?.links);
+            links.extend(self.match_content(place, &uids, &files, clues).await?.links);
         }
         Ok(Met { links, unproven })
     }
@@ -385,7 +417,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         place: &Place,
         uids: &[Uid],
         files: &[MaildirId],
-        hints: &BTreeMap<MaildirId, Uid>,
+        clues: &Clues,
     ) -> Result<Matched, Ended> {
         if uids.is_empty() || files.is_empty() {
             return Ok(Matched::default());
@@ -400,11 +432,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             .collect();
         let told = |file: &MaildirId| here.hashes.contains_key(file) || here.failed.contains(file);
         let vanished = files.iter().filter(|file| !told(file)).cloned().collect();
-        let seekers = here.hashes.into_iter().map(|(file, (key, _))| Seeker {
-            hint: hints.get(&file).copied(),
-            file,
-            key,
-        });
+        let keys = here.hashes.into_iter().map(|(file, (key, _))| (file, key));
+        let seekers = keys.map(|(file, key)| clues.seeker(file, key));
         let links = by_content(remote, seekers.collect()).links;
         Ok(Matched { links, vanished })
     }

@@ -6,15 +6,20 @@ use super::evidence::kin_there;
 use super::report::{Ended, Report};
 use crate::model::{MailboxBase, MailboxName, MaildirId, Pair, Side, Uid};
 use crate::reconcile::anew;
+use crate::reconcile::budget::Budget;
 use crate::reconcile::leaving;
 use crate::reconcile::renames::{self, Home, Suspect};
-use crate::reconcile::{Listed, MailboxAction};
+use crate::reconcile::{Cursor, Listed, MailboxAction, Presence};
 use crate::state::Change;
 use crate::store::{Keep, Place, Serve, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// So many messages show that a mailbox is the one it seems to be.
 const WITNESSES: usize = 64;
+
+/// So long a mailbox may have a name in passing while another machine works, seconds.
+const PASSING_SECONDS: i64 = 10;
 
 /// Mailboxes of which it could not be told whether they have another name, with that name.
 type Untold = BTreeSet<(MailboxName, MailboxName)>;
@@ -94,6 +99,50 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             self.note_identities(homes, (remote, local))?;
         }
         Ok((actions, left))
+    }
+
+    /// The listing of the server. While another machine deletes a mailbox or exchanges names, a
+    /// mailbox has a name in passing: that is over in a moment. One that keeps such a name was
+    /// left so by a run that was cut.
+    pub(super) async fn listed_there(
+        &mut self,
+        left: &BTreeMap<MailboxName, Cursor>,
+    ) -> Result<Vec<Listed>, Ended> {
+        let mut waited = 0;
+        loop {
+            let remote = self.remote.list(left).await?;
+            let over = self.options.dry_run || waited >= PASSING_SECONDS.min(self.options.grace);
+            if over || !self.others_rename(&remote)? {
+                return Ok(remote);
+            }
+            self.check_stop()?;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            waited += 1;
+        }
+    }
+
+    /// Whether a mailbox has a name in passing on the server that this state gave to none.
+    fn others_rename(&self, remote: &[Listed]) -> Result<bool, Ended> {
+        let names = remote.iter().filter(|l| l.presence == Presence::Mailbox);
+        let passing = |l: &&Listed| leaving::own(&l.name).is_some() || renames::is_passing(&l.name);
+        let mut passing = names.filter(passing).map(|listed| &listed.name).peekable();
+        if passing.peek().is_none() {
+            return Ok(false);
+        }
+        let budget = Budget::of(&self.state.charges((self.world.now)())?);
+        for name in passing {
+            let Some(own) = leaving::own(name) else {
+                return Ok(true);
+            };
+            let epoch = match self.state.mailbox_key(&own)? {
+                Some(key) => self.state.epoch(key)?,
+                None => None,
+            };
+            if !budget.has_mailbox(Side::Remote, &own, epoch) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     async fn confirmed(

@@ -5,7 +5,7 @@
 use super::account::Account;
 use super::evidence::{kin_there, read_there};
 use super::probe::{Bytes, Likely};
-use super::rematch::HashSink;
+use super::rematch::{Clues, HashSink};
 use super::report::{Ended, Report};
 use crate::model::{
     AnyId, Aside, AsideReason, Kin, MailboxBase, MaildirId, Pair, PairId, Side, SystemFlag, Uid,
@@ -101,7 +101,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let files: Vec<MaildirId> = rest.keys().cloned().collect();
             let looks = (place, remote, local);
             let met = self
-                .match_up(looks, &uids, &files, &BTreeMap::new())
+                .match_up(looks, &uids, &files, &Clues::default())
                 .await?;
             let pair = |(uid, file)| Some((*rest.get(&file)?, uid));
             found.extend(met.links.into_iter().filter_map(pair));

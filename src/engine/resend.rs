@@ -101,7 +101,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 delivered: Vec::new(),
             };
             let batch = std::slice::from_ref(&suspect.wanted);
-            self.record_uploads(job, batch, answers, report)?;
+            self.record_uploads(job, batch, answers, report).await?;
         }
         Ok(())
     }

@@ -65,6 +65,21 @@ pub(super) enum Fate {
 pub(super) type Scenes = BTreeMap<MailboxName, Scene>;
 
 impl Scene {
+    /// A mailbox that goes, with nothing in it on either side.
+    pub fn of_gone(base: MailboxBase, action: MailboxAction) -> Scene {
+        Scene {
+            base,
+            remote: Look::empty(),
+            local: Look::empty(),
+            full: false,
+            quiet: false,
+            fate: Fate::Goes(action),
+            forgotten: Vec::new(),
+            relabels: BTreeMap::new(),
+            lettered: Lettering::default(),
+        }
+    }
+
     /// The mailbox in the UIDVALIDITY of the look.
     pub fn place(&self) -> Place {
         Place {

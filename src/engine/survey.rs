@@ -86,8 +86,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     note_kept(name, *from, report);
                     continue;
                 }
-                Step::Forget(name) => {
-                    actions.push(MailboxAction::Forget(name.clone()));
+                Step::Forget(_) => {
+                    rest.push(step);
                     continue;
                 }
                 _ if !overview.needs_look(&step) => continue,
@@ -166,7 +166,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let mut works = Works::new();
         for (name, mut scene) in scenes {
             if let Fate::Goes(action) = scene.fate.clone() {
-                actions.push(without(action, &scene, moves));
+                if !waits(&action, &scene, (moves, report)) {
+                    actions.push(without(action, &scene, moves));
+                }
                 continue;
             }
             let kept = scene.moved_out(moves);
@@ -220,7 +222,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let due = self.due(&keys, report)?;
         let local = self.listed_here(left_local).await?;
         self.foresee(&local, &keys, &due);
-        let remote = self.remote.list(left_remote).await?;
+        let remote = self.listed_there(left_remote).await?;
         let mut returning = leaving::returning(&remote, &report.unnamed, &self.policy);
         returning.retain(|action| self.concerns(action.name()));
         if !returning.is_empty() {
@@ -457,6 +459,16 @@ fn rematch(
 
 fn creates(action: &MailboxAction, mailbox: &MailboxName) -> bool {
     matches!(action, MailboxAction::Create { name, .. } if name == mailbox)
+}
+
+/// Whether a mailbox that neither side has is forgotten later: it may have another name on each
+/// side, and its messages are known by it until they are found.
+fn waits(action: &MailboxAction, scene: &Scene, (moves, report): (&Moves, &Report)) -> bool {
+    let mut pairs = scene.base.pairs.iter();
+    let moved = pairs.any(|pair| moves.pairs.contains(&pair.id));
+    let unseen = || Side::BOTH.iter().any(|side| report.hides_anew(*side));
+    let any = !scene.base.pairs.is_empty();
+    matches!(action, MailboxAction::Forget(_)) && (moved || any && unseen())
 }
 
 /// What was moved out of a mailbox does not die with it.

@@ -5,6 +5,7 @@ use super::account::Account;
 use super::copy::Wanted;
 use super::report::{Ended, Report};
 use super::scene::Scene;
+use super::upload::Answers;
 use super::work::Work;
 use crate::model::{
     AnyId, Aside, AsideReason, ContentHash, Flags, Id, Kin, MailboxKey, MaildirId, Pair, Stamp, Uid,
@@ -12,7 +13,7 @@ use crate::model::{
 use crate::reconcile::settled::Settled;
 use crate::reconcile::unlisted::{Next, Told, Unlisted};
 use crate::reconcile::{Action, Look, MailboxPlan, Outcome};
-use crate::store::{Ask, Depth, Keep, Serve, StoreError};
+use crate::store::{Ask, Delivered, Depth, Keep, Place, Serve, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
@@ -29,6 +30,30 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         let depth = Depth::Everything;
         Ok(self.remote.look(&Ask { depth, ..*ask }).await?)
+    }
+
+    /// Messages that were sent before without effect, and that the server shows at once: what takes
+    /// them away after that is a deletion.
+    pub(super) async fn shown_at_once(
+        &mut self,
+        place: &Place,
+        answers: &Answers,
+        tries: &BTreeMap<MaildirId, u32>,
+    ) -> BTreeSet<Uid> {
+        let again = answers.delivered.iter().filter_map(|(tag, outcome)| {
+            let Delivered::Stored { id, .. } = outcome else {
+                return None;
+            };
+            let file = &answers.sent.get(*tag)?.file;
+            (*id).filter(|_| tries.contains_key(file))
+        });
+        let again: Vec<Uid> = again.collect();
+        if again.is_empty() {
+            return BTreeSet::new();
+        }
+        // Where it cannot be asked, the next look tells.
+        let told = self.remote.kin(place, &again).await.unwrap_or_default();
+        told.into_iter().map(|(uid, _)| uid).collect()
     }
 
     /// What is known of such uploads in a mailbox. Those without a UID are found out later.
@@ -123,6 +148,11 @@ fn strangers(
     };
     let flags = |file: MaildirId| (file.clone(), flags(&file).unwrap_or_default());
     files.into_iter().map(flags).collect()
+}
+
+/// Whether an upload is noted until it is listed.
+pub(super) fn is_unlisted(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Unlisted { .. })
 }
 
 /// Whether a file was set aside because nothing on the server was found to be it.

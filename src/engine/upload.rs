@@ -7,7 +7,7 @@ use super::contents::Naming;
 use super::copy::{Wanted, change, refusal, refused, wanted};
 use super::report::{Ended, Event, Observer, Report};
 use super::resend::{Suspect, Way};
-use super::unlisted::{Sent, twin};
+use super::unlisted::{Sent, is_unlisted, twin};
 use super::work::Work;
 use crate::model::{
     AnyId, Canonical, Flags, Id, Kin, MailboxKey, MailboxName, MaildirId, Side, Uid,
@@ -229,7 +229,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         let bare = answers.take_tagged(job, batch);
         let suspects = answers.unanswered();
-        if !self.record_uploads(job, batch, answers, report)? {
+        if !self.record_uploads(job, batch, answers, report).await? {
             way.unsound.insert(name.clone());
         }
         if let Some(error) = broke {
@@ -261,7 +261,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         match posted.answers().await {
             Ok((answers, broke)) => {
                 let suspects = answers.unanswered();
-                self.record_uploads(job, bare, answers, report)?;
+                self.record_uploads(job, bare, answers, report).await?;
                 if let Some(error) = broke {
                     self.state.suspect(job.key, &suspects)?;
                     return Err(error.into());
@@ -301,13 +301,15 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 
     /// Whether every message of the batch is now a pair or set aside.
-    pub(super) fn record_uploads(
+    pub(super) async fn record_uploads(
         &mut self,
         job: &UploadJob,
         batch: &[(MaildirId, Wanted)],
         answers: Answers,
         report: &mut Report,
     ) -> Result<bool, Ended> {
+        let tries = self.state.tries(job.key)?;
+        let shown = self.shown_at_once(&job.place, &answers, &tries).await;
         let Answers {
             sent,
             mut failed,
@@ -317,13 +319,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let wanted: BTreeMap<&MaildirId, &Wanted> = batch.iter().map(|(f, w)| (f, w)).collect();
         let (mut outcomes, mut changes, mut pending) = (Vec::new(), Vec::new(), BTreeSet::new());
         pending.extend(begun);
-        let tries = self.state.tries(job.key)?;
         let (mut done, mut uids, mut taken) = (0, BTreeSet::new(), Vec::new());
         for (tag, outcome) in delivered {
-            let Some(one) = sent.get(tag).cloned() else {
-                continue;
-            };
-            let Some(want) = wanted.get(&one.file) else {
+            let known = |one: &Sent| Some((one.clone(), *wanted.get(&one.file)?));
+            let Some((one, want)) = sent.get(tag).and_then(known) else {
                 continue;
             };
             let tries = tries.get(&one.file).copied().unwrap_or(0) + 1;
@@ -340,10 +339,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 }
                 Delivered::Stored { id: Some(uid), .. } if uid.get() > job.top => {
                     changes.push(change(&job.place, Side::Remote, uid.any(), &one.file));
-                    outcomes.extend(one.paired(uid, want, (job.top, tries)));
+                    let noted = !shown.contains(&uid);
+                    let paired = one.paired(uid, want, (job.top, tries)).into_iter();
+                    outcomes.extend(paired.filter(|outcome| noted || !is_unlisted(outcome)));
                     done += 1;
                 }
-                // Stored, but under what UID? The next pass finds it by content.
                 // The next pass finds it by content, where it was stored.
                 Delivered::Unanswered(_) => {
                     pending.insert(one.file);

@@ -136,7 +136,7 @@ impl AppendReceiver {
         Ok(())
     }
 
-    /// What an answer means. TRYCREATE in front of a mailbox that is there is a refusal.
+    /// What an answer means. A NO in front of a mailbox that is listed is a refusal.
     async fn outcome(
         &mut self,
         done: &Completion,
@@ -158,8 +158,9 @@ impl AppendReceiver {
                 stamp: None,
             }),
             (Status::No | Status::Bad, _) => match must(done.clone(), "take a message") {
-                Err(StoreError::Stale(gone)) if !self.is_there().await? => {
-                    Err(StoreError::Stale(gone))
+                // Renamed or deleted by another device meanwhile: not all servers say so by a code.
+                Err(error) if done.status == Status::No && !self.is_there().await? => {
+                    Err(StoreError::Stale(error.to_string()))
                 }
                 Err(error) => Ok(Delivered::Refused(error.to_string())),
                 Ok(_) => Ok(Delivered::Refused(String::new())),

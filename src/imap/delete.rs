@@ -6,7 +6,7 @@
 
 use super::answer::{must, shown};
 use super::command::{Access, Command, Since};
-use super::reply::Reply;
+use super::reply::{Reply, Status};
 use super::session::Session;
 use super::store::ImapStore;
 use super::transfer::leave;
@@ -92,6 +92,9 @@ async fn delete(
             Err(StoreError::Mailbox(why)) => Ok(End::Stays(why)),
             Err(error) => Err(error),
         };
+    }
+    if done.status != Status::Ok && list_one(session, own).await? {
+        return Err(stale(base, "another device gave it its name back"));
     }
     Ok(End::Gone)
 }

@@ -23,7 +23,7 @@ pub fn passing_name(name: &MailboxName, number: u32) -> Option<MailboxName> {
 }
 
 /// What a mailbox was called that is called so because it was to be deleted; also of one below it.
-fn own(name: &MailboxName) -> Option<MailboxName> {
+pub fn own(name: &MailboxName) -> Option<MailboxName> {
     let mut parts = name.components().to_vec();
     for part in &mut parts {
         let numbered = part

@@ -14,6 +14,8 @@ pub struct Seeker<K> {
     pub key: K,
     /// The UID that its own name claims.
     pub hint: Option<Uid>,
+    /// If it was sent there, the highest UID that was there before.
+    pub above: Option<u32>,
 }
 
 /// The outcome of a match.
@@ -31,12 +33,13 @@ pub fn by_evidence(remote: Vec<(Uid, Fingerprint)>, local: Vec<Seeker<Fingerprin
     let mut matches = Matches::default();
     for (key, (uids, seekers)) in groups(remote, local) {
         let (mut uids, seekers) = take_hints(uids, seekers, &mut matches);
-        match (uids.as_slice(), seekers.as_slice()) {
+        let files: Vec<MaildirId> = seekers.into_iter().map(|seeker| seeker.file).collect();
+        match (uids.as_slice(), files.as_slice()) {
             ([], _) | (_, []) => {}
             ([uid], [file]) if key.traced => matches.links.push((*uid, file.clone())),
             _ => {
                 uids.sort();
-                matches.unclear.push((uids, seekers));
+                matches.unclear.push((uids, files));
             }
         }
     }
@@ -44,12 +47,13 @@ pub fn by_evidence(remote: Vec<(Uid, Fingerprint)>, local: Vec<Seeker<Fingerprin
 }
 
 /// Matches by content: equal keys are equal messages. Pairs are made in the order of UIDs and
-/// names, after those that a file's own name claims.
+/// names, after those that a file's own name claims, and then those of files that were sent.
 pub fn by_content<K: Ord>(remote: Vec<(Uid, K)>, local: Vec<Seeker<K>>) -> Matches {
     let mut matches = Matches::default();
     for (uids, seekers) in groups(remote, local).into_values() {
-        let (mut uids, mut files) = take_hints(uids, seekers, &mut matches);
+        let (mut uids, seekers) = take_hints(uids, seekers, &mut matches);
         uids.sort();
+        let mut files = take_sent(&mut uids, seekers, &mut matches);
         files.sort();
         matches.links.extend(uids.into_iter().zip(files));
     }
@@ -63,11 +67,12 @@ fn groups<K: Ord>(remote: Vec<(Uid, K)>, local: Vec<Seeker<K>>) -> BTreeMap<K, G
     for (uid, key) in remote {
         groups.entry(key).or_default().0.push(uid);
     }
-    for Seeker { file, key, hint } in local {
-        groups.entry(key).or_default().1.push(Seeker {
-            file,
+    for seeker in local {
+        groups.entry(seeker.key).or_default().1.push(Seeker {
+            file: seeker.file,
             key: (),
-            hint,
+            hint: seeker.hint,
+            above: seeker.above,
         });
     }
     groups
@@ -77,16 +82,42 @@ fn take_hints(
     mut uids: Vec<Uid>,
     seekers: Vec<Seeker<()>>,
     matches: &mut Matches,
-) -> (Vec<Uid>, Vec<MaildirId>) {
+) -> (Vec<Uid>, Vec<Seeker<()>>) {
     let mut rest = Vec::new();
     for seeker in seekers {
         let place = uids.iter().position(|uid| Some(*uid) == seeker.hint);
         match place {
             Some(at) => matches.links.push((uids.swap_remove(at), seeker.file)),
-            None => rest.push(seeker.file),
+            None => rest.push(seeker),
         }
     }
     (uids, rest)
+}
+
+/// Gives files that were sent the first UIDs above those that were there before, of these in their
+/// order. Answers with the files that got none.
+fn take_sent(
+    uids: &mut Vec<Uid>,
+    seekers: Vec<Seeker<()>>,
+    matches: &mut Matches,
+) -> Vec<MaildirId> {
+    let (mut sent, mut rest) = (Vec::new(), Vec::new());
+    for seeker in seekers {
+        match seeker.above {
+            Some(above) => sent.push((above, seeker.file)),
+            None => rest.push(seeker.file),
+        }
+    }
+    sent.sort();
+    let mut sent = sent.into_iter().peekable();
+    uids.retain(|uid| {
+        let fits = sent.next_if(|(above, _)| uid.get() > *above);
+        let taken = fits.is_some();
+        matches.links.extend(fits.map(|(_, file)| (*uid, file)));
+        !taken
+    });
+    rest.extend(sent.map(|(_, file)| file));
+    rest
 }
 
 #[cfg(test)]
@@ -102,7 +133,25 @@ mod tests {
             file: MaildirId::new(name),
             key,
             hint: hint.and_then(Uid::new),
+            above: None,
         }
+    }
+
+    #[test]
+    fn a_file_that_was_sent_is_found_before_its_like() {
+        let remote = vec![(uid(2), 7), (uid(5), 7)];
+        let sent = |name, above| Seeker {
+            above: Some(above),
+            ..seeker(name, 7, None)
+        };
+        let local = vec![seeker("a", 7, None), sent("c", 4), seeker("b", 7, None)];
+        let (a, c) = (MaildirId::new("a"), MaildirId::new("c"));
+        let links = by_content(remote.clone(), local).links;
+        assert_eq!(links, vec![(uid(5), c), (uid(2), a.clone())]);
+        // What was there before it was sent is not what it became.
+        let local = vec![seeker("a", 7, None), sent("c", 5)];
+        let links = by_content(remote[1..].to_vec(), local).links;
+        assert_eq!(links, vec![(uid(5), a)]);
     }
 
     #[test]
@@ -140,6 +189,7 @@ mod tests {
             file: MaildirId::new(name),
             key,
             hint: None,
+            above: None,
         };
         let out = by_evidence(vec![(uid(1), traced)], vec![seeker("a", traced)]);
         assert_eq!(out.links, vec![(uid(1), MaildirId::new("a"))]);

@@ -175,6 +175,25 @@ fn a_name_in_the_way() {
 }
 
 /// F22: INBOX stays where it is, and its messages move.
+/// C was renamed on both sides, to a name that A got on the other: no rename can be carried out.
+#[test]
+fn renamed_crosswise_to_one_name_is_there_once() {
+    let there = |w: &mut TwoSides| {
+        w.remote.rename(&mb("C"), &mb("R"));
+        w.local.rename(&mb("C"), &mb("K"));
+        w.local.rename(&mb("A/x"), &mb("R"));
+    };
+    let want = format!("A: a(); {SAME}; K: ; R: c() x()");
+    row("the server's name is taken here", begin, there, &want);
+    let here = |w: &mut TwoSides| {
+        w.local.rename(&mb("C"), &mb("R"));
+        w.remote.rename(&mb("C"), &mb("K"));
+        w.remote.rename(&mb("A/x"), &mb("R"));
+    };
+    let want = format!("A: a(); {SAME}; K: c(); R: x()");
+    row("the name of the disk is taken there", begin, here, &want);
+}
+
 #[test]
 fn inbox_is_not_renamed() {
     let here = |w: &mut TwoSides| w.local.rename(&inbox(), &mb("Old"));

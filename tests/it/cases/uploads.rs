@@ -295,3 +295,61 @@ fn altered_uploads_meet_again_after_a_lost_state() {
         assert_eq!(w.remote.ids(&inbox()).len(), 2, "tells {tells}");
     }
 }
+
+/// A server that says that it copied a message, and keeps nothing.
+#[test]
+fn copies_that_are_dropped_are_uploaded() {
+    let mut w = base();
+    w.remote.create(&mb("A"));
+    w.sync_ok();
+    w.remote.inner.borrow_mut().odd.drops_copies = true;
+    w.local.copy(&inbox(), &file(&w), &mb("A"));
+    let first = w.sync();
+    assert_eq!((first.copied_remote, first.errors.len()), (1, 1));
+    let want = r"A: msg(\Seen); INBOX: msg(\Seen) other()";
+    assert_eq!(show(&w.local.view()), want, "the copy stays");
+    let second = w.sync_ok();
+    assert_eq!(second.uploaded, 1, "{second:?}");
+    assert_eq!(show(&w.local.view()), want);
+    w.assert_equal_sides("uploaded");
+    w.sync_idle();
+}
+
+/// A server from which somebody deletes what is new before a step of the next run.
+fn deleting(w: &TwoSides, step: u32) {
+    let remote = w.remote.clone();
+    let act = move || {
+        for uid in remote.ids(&inbox()).into_iter().skip(2) {
+            remote.delete(&inbox(), &uid);
+        }
+    };
+    let at = w.fuse.borrow().steps + step;
+    w.fuse.borrow_mut().act_at = Some((at, crate::support::memory::Act(Box::new(act))));
+}
+
+/// An upload that somebody deletes before it is listed comes back once. The second time it is
+/// asked for at once, and gone when it is deleted after that.
+#[test]
+fn uploads_that_are_deleted_twice_at_once_are_gone() {
+    let before = |step| {
+        let mut w = server(Habit::Keeps, true);
+        uploads(&mut w);
+        deleting(&w, step);
+        let waits = w.sync().errors.len() == 1;
+        w.fuse.borrow_mut().act_at = None;
+        waits.then_some(w)
+    };
+    let first = (1..60).find(|step| before(*step).is_some()).unwrap();
+    let mut ends = BTreeMap::new();
+    for step in 1..40 {
+        let mut w = before(first).unwrap();
+        deleting(&w, step);
+        w.sync();
+        w.fuse.borrow_mut().act_at = None;
+        w.sync();
+        let end = (w.remote.ids(&inbox()).len(), w.local.ids(&inbox()).len());
+        *ends.entry(end).or_insert(0) += 1;
+    }
+    let aside = ends.get(&(2, 3)).copied().unwrap_or(0);
+    assert!(aside <= 3 && ends.contains_key(&(2, 2)), "{ends:?}");
+}

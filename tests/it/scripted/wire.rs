@@ -183,6 +183,42 @@ fn trycreate_for_a_mailbox_that_is_there_is_a_refusal() {
     assert_eq!(read_maildir(&home.mail())["Work"].len(), 1);
 }
 
+/// Another device renames a mailbox while a message is sent to it: not all servers say that by a
+/// code.
+#[test]
+fn a_no_for_a_mailbox_that_is_gone_is_no_refusal() {
+    let gone = std::sync::atomic::AtomicBool::new(false);
+    let order = std::sync::atomic::Ordering::SeqCst;
+    let (port, said) = serve("* OK hi\r\n", move |tag, command| {
+        let verb = command.split(' ').next().unwrap_or("");
+        match verb {
+            "LIST" if gone.load(order) => {
+                let all = command.contains('*');
+                let inbox = if all { "* LIST () \"/\" INBOX\r\n" } else { "" };
+                format!("{inbox}{tag} OK done\r\n")
+            }
+            "LIST" => format!("* LIST () \"/\" INBOX\r\n* LIST () \"/\" Work\r\n{tag} OK done\r\n"),
+            "APPEND" => {
+                gone.store(true, order);
+                format!("{tag} NO Mailbox was deleted under us\r\n")
+            }
+            "CREATE" => format!("{tag} NO not today\r\n"),
+            "STATUS" => format!("{tag} NO [NONEXISTENT] no such mailbox\r\n"),
+            _ => ordinary(tag, command),
+        }
+    });
+    let home = home(port, PLAIN);
+    home.deliver("Work", "cur/7.mine:2,S", b"Subject: a\n\nhello\n");
+    let (code, text) = run(&home, &["sync"]);
+    assert!(code == 1 && !text.contains("set aside"), "{code} {text}");
+    let said = said.lock().unwrap();
+    assert!(
+        said.iter().any(|line| line.contains(" CREATE ")),
+        "{said:?}"
+    );
+    assert_eq!(read_maildir(&home.mail())["Work"].len(), 1);
+}
+
 /// A server that answers one command at a time: of several that come at once it mixes up the tags.
 fn serve_one_at_a_time() -> (u16, Said) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -26,6 +26,8 @@ pub struct Fuse {
     pub writes: u32,
     /// What somebody else does just before this step.
     pub act_at: Option<(u32, Act)>,
+    /// A number from which it is drawn how long runs beside this one go on before each step.
+    pub beside: Option<u64>,
 }
 
 /// What somebody else does.
@@ -38,6 +40,21 @@ impl std::fmt::Debug for Act {
 }
 
 impl Fuse {
+    /// Lets runs beside this one go on.
+    pub async fn turn(fuse: &Rc<RefCell<Fuse>>) {
+        let polls = {
+            let mut fuse = fuse.borrow_mut();
+            let drawn = fuse.beside.as_mut().map(|seed| {
+                *seed = seed.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+                (*seed >> 33) % 4
+            });
+            drawn.unwrap_or(0)
+        };
+        for _ in 0..polls {
+            tokio::task::yield_now().await;
+        }
+    }
+
     pub fn step(fuse: &Rc<RefCell<Fuse>>) -> Result<(), StoreError> {
         let (cut, failed, act) = {
             let mut fuse = fuse.borrow_mut();

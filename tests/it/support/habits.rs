@@ -38,6 +38,8 @@ pub struct Odd {
     pub cuts_headers: bool,
     /// Messages at which the connection breaks when they are described.
     pub breaks_heads: BTreeSet<Vec<u8>>,
+    /// Copies are told to be made, and are not.
+    pub drops_copies: bool,
 }
 
 impl<I: MemoryId> Memory<I> {
@@ -104,7 +106,7 @@ impl<I: MemoryId> Box_<I> {
     }
 
     /// A name that nothing has or will have.
-    fn next_id(&mut self) -> I {
+    pub(super) fn next_id(&mut self) -> I {
         let id = I::make(self.next, None, &|id| self.messages.contains_key(id));
         self.next += 1;
         id

@@ -1,5 +1,6 @@
 //! What only the server in memory can do.
 
+use super::fuse::Fuse;
 use super::memory::{Memory, Message, called};
 use mailtide::model::*;
 use mailtide::reconcile::{Cursor, FlagMask, Look};
@@ -71,6 +72,7 @@ impl Serve for Memory<Uid> {
     async fn disconnect(&mut self) {}
 
     async fn kin(&mut self, place: &Place, ids: &[Uid]) -> Result<Vec<(Uid, Kin)>, StoreError> {
+        Fuse::turn(&self.fuse).await;
         self.step()?;
         self.break_heads(place, ids.iter())?;
         let objects = self.inner.borrow().objects;

@@ -1,5 +1,6 @@
 //! What only the side in memory that keeps files can do, and taking messages in.
 
+use super::fuse::Fuse;
 use super::memory::{Memory, MemoryId, Message};
 use super::memory_store::note_letters;
 use mailtide::model::*;
@@ -61,6 +62,7 @@ fn number(path: &[u8]) -> usize {
 
 impl Keep for Memory<MaildirId> {
     async fn letters(&mut self, mailbox: &MailboxName) -> Result<Option<Letters>, StoreError> {
+        Fuse::turn(&self.fuse).await;
         self.step()?;
         let inner = self.inner.borrow();
         Ok(inner.boxes.get(mailbox).map(|b| b.table.clone()))
@@ -76,6 +78,7 @@ impl Keep for Memory<MaildirId> {
         place: &Place,
         ids: &[MaildirId],
     ) -> Result<Vec<(MaildirId, u64)>, StoreError> {
+        Fuse::turn(&self.fuse).await;
         self.step()?;
         let locked = self.inner.borrow().locked.clone();
         self.at(place, |b| {
@@ -97,6 +100,7 @@ impl Keep for Memory<MaildirId> {
         path: &[u8],
         _: Option<u64>,
     ) -> Result<Option<Excerpt>, StoreError> {
+        Fuse::turn(&self.fuse).await;
         self.step()?;
         Ok(self.kept(path).map(|body| Excerpt::of_wire(&body)))
     }
@@ -107,6 +111,7 @@ impl Keep for Memory<MaildirId> {
         path: &[u8],
         delivery: &Delivery,
     ) -> Result<Option<(MaildirId, u64)>, StoreError> {
+        Fuse::turn(&self.fuse).await;
         self.step()?;
         let Some(body) = self.kept(path) else {
             return Ok(None);
@@ -122,6 +127,7 @@ impl Keep for Memory<MaildirId> {
     }
 
     async fn quarantine(&mut self, place: &Place) -> Result<Self::Receiver, StoreError> {
+        Fuse::turn(&self.fuse).await;
         self.step()?;
         Ok(self.receiver(place, Target::Quarantine))
     }
@@ -131,6 +137,7 @@ impl Keep for Memory<MaildirId> {
     }
 
     async fn settle(&mut self) -> Result<(), StoreError> {
+        Fuse::turn(&self.fuse).await;
         self.step()?;
         let mut inner = self.inner.borrow_mut();
         inner.counts.settles += 1;
@@ -144,6 +151,7 @@ impl Keep for Memory<MaildirId> {
         mailbox: &MailboxName,
         cursor: &Cursor,
     ) -> Result<Option<Look<MaildirId>>, StoreError> {
+        Fuse::turn(&self.fuse).await;
         self.step()?;
         let inner = self.inner.borrow();
         let gone = || StoreError::Mailbox(format!("no mailbox {mailbox}"));
@@ -172,6 +180,7 @@ impl Keep for Memory<MaildirId> {
         _: Option<&Cursor>,
         depth: Depth,
     ) -> Result<Option<(Look<MaildirId>, Unlike)>, StoreError> {
+        Fuse::turn(&self.fuse).await;
         self.step()?;
         self.inner.borrow_mut().counts.note_look(mailbox, depth);
         let inner = self.inner.borrow();
@@ -253,6 +262,7 @@ impl Keep for Memory<MaildirId> {
     }
 
     async fn split(&mut self, place: &Place, id: &MaildirId) -> Result<MaildirId, StoreError> {
+        Fuse::turn(&self.fuse).await;
         self.step()?;
         self.wrote();
         self.at(place, |b| {
@@ -355,6 +365,7 @@ impl<I: MemoryId> Receiver for MemoryReceiver<I> {
     type Id = I;
 
     async fn begin(&mut self, size: u64, delivery: Option<&Delivery>) -> Result<(), StoreError> {
+        Fuse::turn(&self.memory.fuse).await;
         self.memory.step()?;
         assert!(
             I::SIDE == Side::Local || delivery.is_some(),
@@ -391,6 +402,7 @@ impl<I: MemoryId> Receiver for MemoryReceiver<I> {
     }
 
     async fn finish(mut self) -> Result<Vec<(usize, Delivered<I>)>, StoreError> {
+        Fuse::turn(&self.memory.fuse).await;
         self.memory.step()?;
         for (body, delivery) in std::mem::take(&mut self.waiting) {
             self.store(body, delivery)?;

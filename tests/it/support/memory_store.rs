@@ -1,9 +1,11 @@
 //! The side in memory as a store.
 
+use super::fuse::Fuse;
 use super::memory::{Memory, MemoryId, Message, called};
 use super::memory_serve::object;
 use super::memory_sides::{MemoryReceiver, Target};
 use mailtide::model::*;
+use mailtide::reconcile::leaving::passing_name;
 use mailtide::reconcile::{Coverage, Cursor, FlagMask, Identity, Listed, Look, News, Presence};
 use mailtide::store::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +18,7 @@ impl<I: MemoryId> Store for Memory<I> {
         &mut self,
         left: &BTreeMap<MailboxName, Cursor>,
     ) -> Result<Vec<Listed>, StoreError> {
+        Fuse::turn(&self.fuse).await;
         self.step()?;
         self.inner.borrow_mut().counts.lists += 1;
         let inner = self.inner.borrow();
@@ -48,6 +51,7 @@ impl<I: MemoryId> Store for Memory<I> {
     }
 
     async fn look(&mut self, ask: &Ask<'_>) -> Result<Look<I>, StoreError> {
+        Fuse::turn(&self.fuse).await;
         self.step()?;
         {
             let counts = &mut self.inner.borrow_mut().counts;
@@ -148,6 +152,7 @@ impl<I: MemoryId> Store for Memory<I> {
         ids: &[I],
         sizes: Option<&BTreeSet<u64>>,
     ) -> Result<Vec<(I, Fingerprint)>, StoreError> {
+        Fuse::turn(&self.fuse).await;
         self.step()?;
         self.break_heads(place, ids.iter())?;
         let locked = self.inner.borrow().locked.clone();
@@ -212,6 +217,7 @@ impl<I: MemoryId> Store for Memory<I> {
         place: &Place,
         ids: &[(I, Option<u64>)],
     ) -> Result<Vec<(I, Excerpt)>, StoreError> {
+        Fuse::turn(&self.fuse).await;
         self.step()?;
         self.break_heads(place, ids.iter().map(|(id, _)| id))?;
         let locked = self.inner.borrow().locked.clone();
@@ -244,6 +250,7 @@ impl<I: MemoryId> Store for Memory<I> {
             self.refuses_change(from, &shift.id)?;
         }
         for shift in shifts {
+            Fuse::turn(&self.fuse).await;
             self.step()?;
             self.break_change(from, &shift.id)?;
             let Some(mut message) = self.at(from, |b| Ok(b.messages.get(&shift.id).cloned()))?
@@ -257,11 +264,13 @@ impl<I: MemoryId> Store for Memory<I> {
             }
             (message.stale, message.meant) = (BTreeSet::new(), None);
             let keeps = how == Transfer::Move && I::SIDE == Side::Local && !shift.renamed;
+            let drops = self.inner.borrow().odd.drops_copies;
             let new = self.at(to, |b| match keeps && !b.messages.contains_key(&shift.id) {
                 true => {
                     b.put_as(shift.id.clone(), message);
                     Ok(shift.id.clone())
                 }
+                false if drops => Ok(b.next_id()),
                 false => Ok(b.put(message, origin)),
             })?;
             if how == Transfer::Move {
@@ -285,6 +294,7 @@ impl<I: MemoryId> Store for Memory<I> {
         from: &MailboxName,
         to: &MailboxName,
     ) -> Result<(), StoreError> {
+        Fuse::turn(&self.fuse).await;
         self.step()?;
         let there = {
             let inner = self.inner.borrow();
@@ -303,6 +313,7 @@ impl<I: MemoryId> Store for Memory<I> {
     }
 
     async fn receive(&mut self, place: &Place) -> Result<MemoryReceiver<I>, StoreError> {
+        Fuse::turn(&self.fuse).await;
         self.step()?;
         self.at(place, |_| Ok(()))?;
         Ok(self.receiver(place, Target::Mailbox))
@@ -316,6 +327,7 @@ impl<I: MemoryId> Store for Memory<I> {
         self.check_expected(place)?;
         let mut done = Vec::new();
         for edit in edits {
+            Fuse::turn(&self.fuse).await;
             self.step()?;
             self.break_change(place, &edit.id)?;
             if self.is_fixed(place, &edit.id) {
@@ -352,6 +364,7 @@ impl<I: MemoryId> Store for Memory<I> {
             self.refuses_change(place, &removal.id)?;
         }
         for removal in removals {
+            Fuse::turn(&self.fuse).await;
             self.step()?;
             self.break_change(place, &removal.id)?;
             let body = self.at(place, |b| {
@@ -391,6 +404,7 @@ impl<I: MemoryId> Store for Memory<I> {
     }
 
     async fn create_mailbox(&mut self, name: &MailboxName) -> Result<(), StoreError> {
+        Fuse::turn(&self.fuse).await;
         self.step()?;
         self.wrote();
         self.create(name);
@@ -398,25 +412,16 @@ impl<I: MemoryId> Store for Memory<I> {
     }
 
     async fn delete_mailbox(&mut self, base: &MailboxBase) -> Result<End, StoreError> {
+        Fuse::turn(&self.fuse).await;
         self.step()?;
         self.wrote();
+        if let Some(end) = self.is_deleted_otherwise(base) {
+            return end;
+        }
+        if I::SIDE == Side::Remote && self.fuse.borrow().beside.is_some() {
+            return self.delete_by_passing_name(base).await;
+        }
         let mut inner = self.inner.borrow_mut();
-        let Some(b) = inner.boxes.get(&base.name) else {
-            return Ok(End::Gone);
-        };
-        let marked = base.aside.iter().filter(|aside| aside.is_disposable());
-        let known: BTreeSet<AnyId> = base
-            .pairs
-            .iter()
-            .flat_map(|pair| [AnyId::Remote(pair.uid), AnyId::Local(pair.file.clone())])
-            .chain(marked.map(|aside| aside.id.clone()))
-            .collect();
-        if b.messages.keys().any(|id| !known.contains(&id.any())) {
-            return Err(StoreError::Stale("it holds new mail".into()));
-        }
-        if inner.stuck.contains(&base.name) {
-            return Ok(End::Stays("it cannot be renamed".into()));
-        }
         let gone = inner.boxes.remove(&base.name).unwrap();
         if I::SIDE == Side::Local {
             inner
@@ -427,12 +432,67 @@ impl<I: MemoryId> Store for Memory<I> {
     }
 
     async fn confirm_absent(&mut self, name: &MailboxName) -> Result<bool, StoreError> {
+        Fuse::turn(&self.fuse).await;
         self.step()?;
         Ok(!self.inner.borrow().boxes.contains_key(name))
     }
 }
 
 impl<I: MemoryId> Memory<I> {
+    /// How the deletion of a mailbox ends that is not carried out.
+    fn is_deleted_otherwise(&self, base: &MailboxBase) -> Option<Result<End, StoreError>> {
+        let inner = self.inner.borrow();
+        let Some(b) = inner.boxes.get(&base.name) else {
+            return Some(Ok(End::Gone));
+        };
+        let marked = base.aside.iter().filter(|aside| aside.is_disposable());
+        let known: BTreeSet<AnyId> = base
+            .pairs
+            .iter()
+            .flat_map(|pair| [AnyId::Remote(pair.uid), AnyId::Local(pair.file.clone())])
+            .chain(marked.map(|aside| aside.id.clone()))
+            .collect();
+        if b.messages.keys().any(|id| !known.contains(&id.any())) {
+            return Some(Err(StoreError::Stale("it holds new mail".into())));
+        }
+        if inner.stuck.contains(&base.name) {
+            return Some(Ok(End::Stays("it cannot be renamed".into())));
+        }
+        let other = |epoch: UidValidity| epoch.0 != b.epoch;
+        let other = I::SIDE == Side::Remote && base.epoch.is_some_and(other);
+        other.then(|| Err(StoreError::Stale("it is another mailbox".into())))
+    }
+
+    /// A mailbox gets a name in passing, and is deleted when nothing came to it meanwhile.
+    async fn delete_by_passing_name(&self, base: &MailboxBase) -> Result<End, StoreError> {
+        let names = self.names();
+        if names.iter().any(|name| name.below(&base.name).is_some()) {
+            return Ok(End::Stays("mailboxes lie below it".into()));
+        }
+        let free = |n| passing_name(&base.name, n).filter(|name| !names.contains(name));
+        let passing = (1..).find_map(free).unwrap();
+        let before = self.ids(&base.name);
+        self.rename(&base.name, &passing);
+        Fuse::turn(&self.fuse).await;
+        self.step()?;
+        if !self.names().contains(&passing) {
+            return Err(StoreError::Stale("it is gone".into()));
+        }
+        if self.ids(&passing) != before {
+            if !self.names().contains(&base.name) {
+                self.rename(&passing, &base.name);
+            }
+            return Err(StoreError::Stale("it holds new mail".into()));
+        }
+        Fuse::turn(&self.fuse).await;
+        self.step()?;
+        if !self.names().contains(&passing) && self.names().contains(&base.name) {
+            return Err(StoreError::Stale("it has its name back".into()));
+        }
+        self.inner.borrow_mut().boxes.remove(&passing);
+        Ok(End::Gone)
+    }
+
     /// Whether a file cannot be changed; notes that.
     fn is_fixed(&self, place: &Place, id: &I) -> bool {
         let mut inner = self.inner.borrow_mut();

@@ -46,7 +46,7 @@ pub struct TwoSides {
     pub stop: Stop,
     /// What was told while it ran.
     pub told: Rc<Told>,
-    runtime: tokio::runtime::Runtime,
+    runtime: Rc<tokio::runtime::Runtime>,
     random: Rc<Cell<u32>>,
 }
 
@@ -72,11 +72,13 @@ impl TwoSides {
             },
             stop: Stop::default(),
             told: Rc::default(),
-            runtime: tokio::runtime::Builder::new_current_thread()
-                .enable_time()
-                .start_paused(true)
-                .build()
-                .unwrap(),
+            runtime: Rc::new(
+                tokio::runtime::Builder::new_current_thread()
+                    .enable_time()
+                    .start_paused(true)
+                    .build()
+                    .unwrap(),
+            ),
             random: Rc::new(Cell::new(7)),
         }
     }
@@ -91,33 +93,53 @@ impl TwoSides {
         self.run(async |account| account.verify().await)
     }
 
+    /// A run of this machine and one of another, which see what the other does meanwhile.
+    pub fn sync_beside(&mut self, other: &mut TwoSides, seed: u64) -> [Report; 2] {
+        for (n, machine) in [&mut *self, &mut *other].into_iter().enumerate() {
+            machine.fuse.borrow_mut().beside = Some(seed + n as u64);
+        }
+        let runtime = self.runtime.clone();
+        let sync =
+            async |machine: &mut TwoSides| machine.act(async |account| account.sync().await).await;
+        let (one, two) = runtime.block_on(async { tokio::join!(sync(self), sync(other)) });
+        self.fuse.borrow_mut().beside = None;
+        other.fuse.borrow_mut().beside = None;
+        [one, two]
+    }
+
     fn run<T>(
+        &mut self,
+        act: impl AsyncFnOnce(&mut Account<'_, Memory<Uid>, Memory<MaildirId>>) -> T,
+    ) -> T {
+        let runtime = self.runtime.clone();
+        runtime.block_on(self.act(act))
+    }
+
+    async fn act<T>(
         &mut self,
         act: impl AsyncFnOnce(&mut Account<'_, Memory<Uid>, Memory<MaildirId>>) -> T,
     ) -> T {
         let now = self.now.clone();
         let (random, stop) = (self.random.clone(), self.stop.clone());
         let told = self.told.clone();
-        self.runtime.block_on(async {
-            let begin = tokio::time::Instant::now();
-            let mut account = Account {
-                remote: &mut self.remote.clone(),
-                local: &mut self.local.clone(),
-                state: &mut self.state,
-                policy: self.policy.clone(),
-                options: self.options.clone(),
-                world: World {
-                    now: Box::new(move || now.get() + begin.elapsed().as_secs() as i64),
-                    random: Box::new(move || {
-                        random.set(random.get() + 1);
-                        random.get()
-                    }),
-                },
-                observer: &*told,
-                stop,
-            };
-            act(&mut account).await
-        })
+        let begin = tokio::time::Instant::now();
+        let mut account = Account {
+            remote: &mut self.remote.clone(),
+            local: &mut self.local.clone(),
+            state: &mut self.state,
+            policy: self.policy.clone(),
+            options: self.options.clone(),
+            world: World {
+                now: Box::new(move || now.get() + begin.elapsed().as_secs() as i64),
+                random: Box::new(move || {
+                    random.set(random.get() + 1);
+                    random.get()
+                }),
+            },
+            observer: &*told,
+            stop,
+        };
+        act(&mut account).await
     }
 
     /// A run that must succeed.
