@@ -123,7 +123,8 @@ fn own_name(part: Option<&Part>) -> Result<String> {
     let Some(name) = name else {
         bail!("the part has no file name: write --save FILE");
     };
-    let plain = !name.starts_with(['.', '-'])
+    let plain = !name.is_empty()
+        && !name.starts_with(['.', '-'])
         && !name.contains(['/', '\\', '\0'])
         && name.len() <= 200
         && name.trim() == name;
@@ -159,4 +160,54 @@ fn create(path: &Path, force: bool) -> Result<(File, PathBuf, PathBuf)> {
     let beside = path.with_file_name(format!(".{name}.{}.part", std::process::id()));
     let file = new(&beside).with_context(|| beside.display().to_string())?;
     Ok((file, path.to_owned(), beside))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(name: &str) -> Part {
+        Part {
+            name: Some(name.to_owned()),
+            ..Part::default()
+        }
+    }
+
+    #[test]
+    fn only_plain_names_of_attachments_are_used() {
+        for plain in ["a.pdf", "R\u{e9}sum\u{e9} 2026.pdf", "a..b"] {
+            assert_eq!(own_name(Some(&part(plain))).unwrap(), plain);
+        }
+        let long = "x".repeat(300);
+        for evil in [
+            "../a",
+            "/etc/passwd",
+            "a/b",
+            "a\\b",
+            "..",
+            ".bashrc",
+            "-rf",
+            "",
+            " a",
+            &long,
+        ] {
+            assert!(own_name(Some(&part(evil))).is_err(), "{evil}");
+        }
+        assert!(own_name(Some(&Part::default())).is_err() && own_name(None).is_err());
+    }
+
+    #[test]
+    fn file_that_is_there_is_replaced_only_by_force() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, link) = (dir.path().join("a"), dir.path().join("link"));
+        let target = dir.path().join("target");
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        drop(create(&path, false).unwrap());
+        for taken in [&path, &link] {
+            assert!(create(taken, false).is_err(), "{}", taken.display());
+        }
+        let (_file, to, made) = create(&link, true).unwrap();
+        assert!(to == link && made != link, "{}", made.display());
+        assert!(!target.exists(), "nothing is written through a link");
+    }
 }

@@ -1,12 +1,13 @@
 //! One part as a server hands it out: its header, and its bytes as they are in the message.
 
+use super::message::parser;
 use super::parts::media_type;
 use super::visible::line;
 use crate::model::Part;
 use base64::Engine;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
-use mail_parser::{MessageParser, MimeHeaders, PartType};
+use mail_parser::{MimeHeaders, PartType};
 
 /// Broken messages end in the middle of four letters, or have bits left over.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
@@ -18,7 +19,7 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 
 /// A part as its own header describes it; what that leaves out stays as it was told.
 pub fn described(header: &[u8], told: &Part) -> Part {
-    let message = MessageParser::default().parse_headers(header);
+    let message = parser().parse_headers(header);
     let Some(message) = message else {
         return told.clone();
     };
@@ -83,7 +84,7 @@ pub fn file_name(parameters: &[(String, String)]) -> Option<String> {
         }
     }
     field.push_str("\r\n\r\n");
-    let message = MessageParser::default().parse(field.as_bytes())?;
+    let message = parser().parse(field.as_bytes())?;
     let name = message.attachment_name().map(line)?;
     Some(name).filter(|name| !name.is_empty())
 }
@@ -173,7 +174,7 @@ fn decoded(part: &Part, bytes: &[u8]) -> Vec<u8> {
         ..part.clone()
     };
     let whole = [&header_of(&plain), bytes].concat();
-    let read = MessageParser::default().parse(whole.as_slice());
+    let read = parser().parse(whole.as_slice());
     let part = read.as_ref().and_then(|message| message.parts.first());
     match part.map(|part| &part.body) {
         Some(PartType::Text(text) | PartType::Html(text)) => text.as_bytes().to_vec(),

@@ -5,6 +5,13 @@ use super::summary::Summary;
 use super::text;
 use crate::model::Part;
 use mail_parser::{Message, MessageParser};
+use std::sync::LazyLock;
+
+/// What reads all messages: to make one takes longer than to read a header with it.
+pub(super) fn parser() -> &'static MessageParser {
+    static PARSER: LazyLock<MessageParser> = LazyLock::new(MessageParser::default);
+    &PARSER
+}
 
 /// A message, or the beginning of one.
 #[derive(Debug)]
@@ -16,13 +23,13 @@ pub struct Mail<'a> {
 impl<'a> Mail<'a> {
     /// Reads a message. One without a header field is all text.
     pub fn read(bytes: &'a [u8]) -> Mail<'a> {
-        let message = MessageParser::default().parse(bytes);
+        let message = parser().parse(bytes);
         Mail { bytes, message }
     }
 
     /// Reads only the header.
     pub fn header(bytes: &'a [u8]) -> Mail<'a> {
-        let message = MessageParser::default().parse_headers(bytes);
+        let message = parser().parse_headers(bytes);
         Mail { bytes, message }
     }
 
