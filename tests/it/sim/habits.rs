@@ -43,7 +43,7 @@ pub const HABITS: &[Habit] = &[
 ];
 
 /// The message at which connections break.
-const POISON: usize = 3;
+pub const POISON: usize = 3;
 
 const LINE: &[u8] = b"X-Rebuilt: yes\r\n";
 

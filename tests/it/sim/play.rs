@@ -1,6 +1,6 @@
 //! A whole run: users, faults, kills, and at rest the judge.
 
-use super::habits::HABITS;
+use super::habits::{HABITS, POISON};
 use super::judge::ROOT;
 use super::profile::{PROFILES, Profile};
 use super::stage::{Chaos, Killed, Random, Shared, Stage};
@@ -206,7 +206,9 @@ impl Play {
             }
             let idle = report.changes() == 0 && report.held.is_empty();
             // What a server does not take is named, and the next run is like this one.
-            let same = named && idle && report.halted.is_none();
+            // Where many break it and no other passes, it is the connection: the run ends.
+            let many = stage.places(POISON).len() > 2;
+            let same = named && idle && (many || report.halted.is_none());
             quiet = idle && report.ok() || same && still;
             still = same;
             let waits = |text: &str| {
@@ -246,7 +248,8 @@ impl Play {
         // P11: what is asked does not grow with what is there.
         let (asked, boxes) = (stage.commands - commands, stage.mail.boxes.len() as u64);
         // Where one message breaks the connection, it is narrowed down by each full look.
-        let narrowed = if named { 60 } else { 0 };
+        let many = stage.places(POISON).len() as u64;
+        let narrowed = if named { 60 + 30 * many } else { 0 };
         if asked > 8 + 4 * boxes + narrowed {
             stage.broken(&format!(
                 "P11: {asked} commands to find nothing in {boxes} mailboxes"

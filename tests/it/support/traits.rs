@@ -103,7 +103,7 @@ pub const SERVERS: &[Traits] = &[
         domain: "@test",
         lacks: &[Need::Keywords, Need::Dates, Need::NoHeader],
     },
-    server("twisted", &[Need::Pieces]),
+    server("twisted", &[]),
     server("hoodiecrow", &[Need::Users, Need::Pieces]),
     server("wildduck", &[]),
     server("imapproxy", &[]),
