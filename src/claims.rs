@@ -1,13 +1,13 @@
-//! What must hold for any bytes that others write, a function a kind: [`TARGETS`]. The fuzzers in
-//! `fuzz/` ask it of millions of inputs; the test here asks it of the seeds in `fuzz/seeds` and of
+//! Properties that must hold for any input bytes, one function for each input: [`TARGETS`]. The
+//! fuzzers in `fuzz/` check millions of inputs; the test here checks the seeds in `fuzz/seeds` and
 //! random changes to them. Not part of the program.
 
 use crate::{config, daemon, imap, maildir, state};
 
-/// Something that must hold for any bytes.
+/// A property of one kind of input.
 pub type Claim = fn(&[u8]);
 
-/// All of it, by name.
+/// All properties by name.
 pub const TARGETS: &[(&str, Claim)] = &[
     ("frames", imap::claims::frames),
     ("session", imap::claims::session),
@@ -24,14 +24,14 @@ pub const TARGETS: &[(&str, Claim)] = &[
     ("states", states),
 ];
 
-/// Asks it of one input.
+/// Checks one input.
 pub fn run(name: &str, data: &[u8]) {
     let found = TARGETS.iter().find(|(target, _)| *target == name);
     let (_, claim) = found.unwrap();
     claim(data);
 }
 
-/// Configurations of other programs become one of ours that is well-formed.
+/// Imported configurations are well-formed or an error.
 fn configs(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     for imported in [
@@ -44,14 +44,14 @@ fn configs(data: &[u8]) {
     }
 }
 
-/// What comes through the control socket is understood or refused.
+/// A request on the control socket is parsed or refused.
 fn requests(data: &[u8]) {
     drop(serde_json::from_slice::<daemon::Request>(data));
     drop(serde_json::from_slice::<daemon::Answer>(data));
 }
 
-/// A damaged database is an error or is read; it is never a panic. The data says which bytes
-/// become what.
+/// A damaged database is read or is an error, never a panic. The input says which bytes to
+/// overwrite.
 fn states(data: &[u8]) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("state.db");
@@ -77,7 +77,7 @@ fn states(data: &[u8]) {
     }
 }
 
-/// A database with something in each table that a run fills.
+/// Makes a database with rows in each table that a run fills.
 fn sound() -> Vec<u8> {
     use crate::model::{MailboxName, Side};
     use crate::reconcile::Cursor;
@@ -111,7 +111,7 @@ mod tests {
 
     const TELLING: &[u8] = b"\r\n\0 \"\\(){}[]*%&-+:,~\x1e09aZ\xff";
 
-    /// A small generator (xorshift64*): the same inputs on every machine.
+    /// A small random generator (xorshift64*): equal inputs on every machine.
     fn next(random: &mut u64) -> usize {
         *random ^= *random >> 12;
         *random ^= *random << 25;

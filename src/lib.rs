@@ -1,11 +1,11 @@
-//! mailtide keeps IMAP accounts and local Maildirs in step, in both directions, for ever.
+//! mailtide synchronizes IMAP accounts with local Maildirs, in both directions.
 //!
 //! The promise, in this order: never lose a message, never double one, never delete what nobody
 //! deleted; then be fast; then be pleasant.
 //!
-//! One cycle is: **look** at both sides, **decide** against the base (what both last agreed on),
-//! **do** it, **record** what really happened. The decision is a pure function over plain values;
-//! all that can fail lies around it. `docs/architecture.md` has the map and the invariants.
+//! A cycle scans both sides, decides against the base (the state that both sides last agreed on),
+//! executes the decisions, and records the outcomes. The decision is a pure function of plain
+//! values; all I/O is outside it. `docs/architecture.md` has the map and the invariants.
 //!
 //! The rooms in reading order:
 //!

@@ -1,4 +1,4 @@
-//! The program; everything is in the library.
+//! The program; the library has all of its code.
 
 use std::process::ExitCode;
 

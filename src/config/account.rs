@@ -1,5 +1,5 @@
-//! What the configuration means: defaults filled in, everything checked, before anything is
-//! touched.
+//! The meaning of the configuration: defaults filled in, every value checked before anything else
+//! happens.
 
 use super::keys::{self, Auth, File, Keys, Layout, SearchWith};
 use super::places::{control_socket, expand, resolved, state_dir, usual_config, usual_state_dir};
@@ -14,86 +14,85 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml::Spanned;
 
-/// All that was asked for.
+/// A checked configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The file it was read from, without links.
+    /// The path of its file, links resolved.
     pub path: PathBuf,
-    /// Where the state databases lie.
+    /// The directory of the state databases.
     pub state_dir: PathBuf,
-    /// Where an older mailtide put them, if that was elsewhere.
+    /// The directory in which an older version kept them, if another.
     pub former_state_dir: Option<PathBuf>,
-    /// Accounts whose state database lies elsewhere.
+    /// Directories of state databases by account, where it is another.
     pub state_dirs: BTreeMap<String, PathBuf>,
-    /// Where the watcher can be asked.
+    /// The path of the control socket.
     pub control_socket: PathBuf,
-    /// By name.
+    /// The accounts by name.
     pub accounts: BTreeMap<String, Account>,
 }
 
 impl Config {
-    /// Where the state database of an account lies.
+    /// Returns the directory of an account's state database.
     pub fn state_dir_of(&self, account: &str) -> &Path {
         let elsewhere = self.state_dirs.get(account);
         elsewhere.unwrap_or(&self.state_dir)
     }
 }
 
-/// One account.
+/// An account.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Account {
     /// Its name.
     pub name: String,
-    /// The server's name.
+    /// The server's host name.
     pub host: String,
     /// Its port.
     pub port: u16,
-    /// The user.
+    /// The user name.
     pub user: String,
-    /// How the connection is protected.
+    /// The protection of the connection.
     pub security: Security,
-    /// Certificates that may sign, in place of the system's.
+    /// A file of certificates to trust instead of the system's.
     pub ca_file: Option<PathBuf>,
-    /// Keys that the server may have.
+    /// Hashes of public keys to accept.
     pub pins: Vec<[u8; 32]>,
-    /// Whether plaintext may leave this machine.
+    /// Whether plaintext may be sent beyond loopback.
     pub allow_plaintext: bool,
-    /// How to log in.
+    /// The login mechanism.
     pub auth: Auth,
-    /// Where the password or token comes from.
+    /// The source of the password or token.
     pub secret: SecretSource,
-    /// Where the mail lies.
+    /// The path of the Maildir.
     pub maildir: PathBuf,
-    /// Other accounts of the configuration whose mail would lie in the same place, or below or
-    /// above it, because links lead there.
+    /// Accounts whose Maildir is the same, above or below this one by links.
     pub shares: Vec<String>,
-    /// How mailboxes are arranged there.
+    /// The layout of mailboxes on disk.
     pub layout: Layout,
-    /// What travels where.
+    /// The policy: directions, patterns, limits.
     pub policy: Policy,
-    /// Where messages deleted here go on the server; `None`: they are expunged.
+    /// The trash mailbox on the server; `None`: local deletions are expunged.
     pub trash: Option<String>,
-    /// How long deleted bytes are kept.
+    /// Days that deleted messages stay in quarantine.
     pub quarantine_days: u32,
-    /// Connections at once.
+    /// Most connections at once.
     pub connections: usize,
     /// Extensions not to use, in upper case.
     pub disable_extensions: Vec<String>,
-    /// Mailboxes that are listened to beside INBOX where the server cannot tell of all.
+    /// Mailboxes with an IDLE connection beside INBOX, where the server has no NOTIFY.
     pub idle_mailboxes: Vec<String>,
-    /// When IDLE is begun anew.
+    /// The time after which IDLE is renewed.
     pub idle_renew: Duration,
-    /// How often the server is asked about what it does not tell by itself.
+    /// The interval of polls for changes without notifications.
     pub poll_interval: Duration,
-    /// How often everything is looked at.
+    /// The interval of full cycles.
     pub full_interval: Duration,
-    /// The user's programs.
+    /// The hooks.
     pub hooks: Hooks,
-    /// How long any answer may take.
+    /// The time limit of any response.
     pub timeout: Duration,
-    /// Whether to compress.
+    /// Whether to use COMPRESS.
     pub compress: bool,
-    /// Whether several commands may be under way at once.
+    /// Whether to pipeline commands.
     pub pipelining: bool,
     /// Whether the watcher keeps a search index.
     pub index: bool,
@@ -101,20 +100,19 @@ pub struct Account {
     pub search_with: SearchWith,
 }
 
-/// How the connection is protected.
+/// The protection of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Security {
     /// TLS from the first byte.
     Implicit,
     /// STARTTLS.
     StartTls,
-    /// Nothing.
+    /// None.
     None,
 }
 
 impl Account {
-    /// The settings that decide which mailbox is which, and what may be deleted, as one text
-    /// (guard G6).
+    /// Returns the settings that identify mailboxes or permit deletions, as one text (guard G6).
     pub fn fingerprint(&self) -> String {
         let policy = &self.policy;
         format!(
@@ -128,7 +126,7 @@ impl Account {
         )
     }
 
-    /// The same as it was before schema 10: a state that has it knows the other settings no better.
+    /// Returns the same text as before schema 10, which lacks the newer settings.
     pub fn short_fingerprint(&self) -> String {
         format!(
             "{} {} {} {:?} {:?}",
@@ -141,7 +139,7 @@ impl Account {
     }
 }
 
-/// Where the configuration lies; `None`: its usual place.
+/// Returns the path of the configuration; `None`: the default path.
 pub fn path(path: Option<&Path>) -> PathBuf {
     match path {
         Some(path) => path.to_owned(),
@@ -149,7 +147,7 @@ pub fn path(path: Option<&Path>) -> PathBuf {
     }
 }
 
-/// Reads the configuration; `None`: from its usual place.
+/// Reads the configuration; `None`: from the default path.
 pub fn load(at: Option<&Path>) -> Result<Config, ConfigError> {
     let path = path(at);
     let file_error = |source: std::io::Error| {
@@ -221,7 +219,7 @@ pub fn load(at: Option<&Path>) -> Result<Config, ConfigError> {
     })
 }
 
-/// Notes which accounts would share a place on disk: their paths as text are different.
+/// Records which accounts share a directory by links although their paths differ.
 fn note_shared(accounts: &mut BTreeMap<String, Account>) {
     let places: Vec<(String, PathBuf)> = accounts
         .values()
@@ -253,7 +251,7 @@ impl Reader {
         }
     }
 
-    /// Where a key is set within the table that begins at `at`; the table itself if it is not.
+    /// Returns the position of a key in the table that begins at `at`, or of the table.
     fn key_at(&self, at: usize, key: &str) -> usize {
         let table = self.text.get(at..).unwrap_or_default();
         let mut offset = at;

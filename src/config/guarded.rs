@@ -1,5 +1,5 @@
-//! Whether others than the user and the administrator can change a file that decides what is done,
-//! or one that is run. ssh, sudo and cron refuse such files, too.
+//! Checks that other users cannot change a file that controls or is run by mailtide. ssh, sudo and
+//! cron refuse such files, too.
 
 use super::account::Account;
 use super::{ConfigError, SecretSource};
@@ -7,11 +7,11 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// A directory in which nobody removes what is another's.
+/// The sticky bit: only the owner of an entry can remove it.
 const STICKY: u32 = 0o1000;
 
-/// Refuses a file that others can write, that belongs to another user, or that others can put
-/// another in the place of. The text says what to run.
+/// Refuses a file that other users can write, own or replace. The text names the command that
+/// corrects it.
 pub fn file(path: &Path, about: &Metadata) -> Result<(), String> {
     let shown = path.display();
     let link = path.symlink_metadata();
@@ -26,14 +26,14 @@ pub fn file(path: &Path, about: &Metadata) -> Result<(), String> {
     not_writable(path, about)
 }
 
-/// Whether others than the owner can write. A group with the number of its only user, as Debian,
-/// Ubuntu and Fedora make for each user, is no others.
+/// Whether others than the owner can write. The user's private group (Debian, Ubuntu, Fedora: equal
+/// numbers) does not count as others.
 fn is_open(uid: u32, gid: u32, mode: u32) -> bool {
     let own_group = uid == gid && uid != 0;
     mode & 0o002 != 0 || (mode & 0o020 != 0 && !own_group)
 }
 
-/// Refuses a file that others can write, or can put another in the place of.
+/// Refuses a file that others can write or replace.
 fn not_writable(path: &Path, about: &Metadata) -> Result<(), String> {
     let shown = path.display();
     if about.is_file() && is_open(about.uid(), about.gid(), about.mode()) {
@@ -41,21 +41,21 @@ fn not_writable(path: &Path, about: &Metadata) -> Result<(), String> {
             "{shown} can be written by others; run: chmod go-w {shown}"
         ));
     }
-    // Where a link leads, and where the link lies.
+    // Checks the target of a link and the directory of the link.
     let both = [Some(path.to_owned()), path.canonicalize().ok()];
     let mut above = both.iter().flatten().filter_map(|path| path.parent());
     above.try_for_each(place_is_safe)
 }
 
-/// Refuses a directory in which others can replace what lies there, or the way to it; one that is
-/// not there yet is made private.
+/// Refuses a directory in whose path others can replace an entry. A missing directory is accepted;
+/// it is created private.
 pub fn place_is_safe(directory: &Path) -> Result<(), String> {
     let absolute = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
     let resolved = absolute.canonicalize();
     let both = [Some(absolute), resolved.ok()].into_iter().flatten();
     for way in both {
         for above in way.ancestors() {
-            // A group of several people is theirs to choose: only what all can do is refused.
+            // A group of several people is the user's choice: only write access for all is refused.
             let Ok(about) = above.metadata() else {
                 continue;
             };
@@ -84,7 +84,7 @@ pub fn directory(path: &Path) -> Result<(), String> {
     file(path, &about)
 }
 
-/// Refuses the programs and files of an account that others can change.
+/// Refuses programs and files of an account that others can change.
 pub fn account(account: &Account) -> Result<(), ConfigError> {
     let hooks = &account.hooks;
     let hooks = [
@@ -110,7 +110,7 @@ pub fn account(account: &Account) -> Result<(), ConfigError> {
         .iter()
         .map(|path| ("tls_ca_file", path.clone()));
     for (key, path) in named.chain(ca) {
-        // One that is not there, and a device, is somebody else's affair.
+        // A missing file or a device is reported when it is used.
         let about = path.metadata().ok().filter(Metadata::is_file);
         let safe = about.map_or(Ok(()), |about| not_writable(&path, &about));
         safe.map_err(|what| {
@@ -179,7 +179,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("config.toml");
         std::fs::write(&path, "").unwrap();
-        // Only the administrator can give files away.
+        // Only root can change the owner of a file.
         if std::os::unix::fs::chown(&path, Some(65_534), None).is_ok() {
             assert!(refused(&path).unwrap().contains("another user (65534)"));
         }

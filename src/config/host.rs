@@ -1,8 +1,8 @@
-//! The name of a server as people write it.
+//! Parses the name of a server as people write it.
 
 use std::net::IpAddr;
 
-/// The name or address alone. The error says how it is to be written.
+/// Returns the host name or address. The error shows the right spelling.
 pub fn read(text: &str) -> Result<String, String> {
     let inner = text
         .strip_prefix('[')
@@ -20,13 +20,13 @@ pub fn read(text: &str) -> Result<String, String> {
     }
 }
 
-/// An address, also with the zone of an IPv6 address.
+/// Parses an address, also an IPv6 address with a zone.
 fn is_address(text: &str) -> bool {
     let address = text.split_once('%').map_or(text, |(address, _)| address);
     address.parse::<IpAddr>().is_ok()
 }
 
-/// What was most likely meant, as the configuration wants it.
+/// Guesses the intended settings from a URL-like name.
 fn right(text: &str) -> String {
     let (scheme, rest) = text.trim().split_once("://").unwrap_or(("", text.trim()));
     let rest = rest.split(['/', ' ']).next().unwrap_or_default();

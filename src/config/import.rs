@@ -1,31 +1,31 @@
-//! Our configuration from that of another program. What has no equivalent is listed, never dropped
-//! in silence.
+//! Builds a configuration from that of another program. Each setting without an equivalent is
+//! listed.
 
 use std::fmt::Write;
 use toml::{Table, Value};
 
-/// What was found.
+/// The result of an import.
 #[derive(Clone, Debug, Default)]
 pub struct Imported {
     /// Accounts with their keys.
     pub accounts: Vec<Foreign>,
-    /// What concerns no account of ours, and has no equivalent.
+    /// Settings without an equivalent that belong to no account.
     pub left: Vec<String>,
 }
 
-/// An account of the other program.
+/// An imported account.
 #[derive(Clone, Debug, Default)]
 pub struct Foreign {
     /// Its name.
     pub name: String,
-    /// Our keys.
+    /// Its keys.
     pub keys: Table,
-    /// What has no equivalent, each with what to do.
+    /// Settings without an equivalent, each with advice.
     pub left: Vec<String>,
 }
 
 impl Imported {
-    /// Adds an account; a name that another one has gets a number.
+    /// Adds an account; a number makes its name unique.
     pub fn add(&mut self, mut account: Foreign) {
         let taken = |name: &str| self.accounts.iter().any(|other| other.name == name);
         if taken(&account.name) {
@@ -43,7 +43,7 @@ impl Foreign {
         self.keys.insert(key.to_owned(), value.into());
     }
 
-    /// Notes what has no equivalent.
+    /// Notes a setting without an equivalent.
     pub fn leave(&mut self, what: impl Into<String>) {
         let what = what.into();
         if !self.left.contains(&what) {
@@ -51,8 +51,7 @@ impl Foreign {
         }
     }
 
-    /// Sets a key that parts of the other configuration may set differently; the first counts, and
-    /// that another differs is noted.
+    /// Sets a key that several sections may set. The first value counts; a different one is noted.
     pub fn agree(&mut self, key: &str, value: &str, whose: &str) {
         match self
             .keys
@@ -69,7 +68,7 @@ impl Foreign {
         }
     }
 
-    /// Adds mailboxes that are kept in step.
+    /// Adds mailboxes to the selection.
     pub fn choose(&mut self, patterns: Vec<String>) {
         let all = self
             .keys
@@ -84,14 +83,14 @@ impl Foreign {
         }
     }
 
-    /// A command line that prints the password.
+    /// Sets the command that prints the password.
     pub fn command(&mut self, line: &str) {
         let words = ["sh", "-c", line].map(|word| Value::String(word.to_owned()));
         self.set("password_command", words.to_vec());
     }
 }
 
-/// The text of our configuration file.
+/// Formats the configuration file.
 pub fn render(imported: &Imported, from: &str) -> String {
     let from = from.replace(|c: char| c.is_control(), " ");
     let mut text = format!("# Made by mailtide import from {from}. Try it: mailtide check\n");
@@ -121,7 +120,7 @@ pub fn render(imported: &Imported, from: &str) -> String {
     text
 }
 
-/// A name that we can give an account.
+/// Makes a valid account name.
 pub fn account_name(name: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "._@+-".contains(c);
     let name: String = name

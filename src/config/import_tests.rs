@@ -153,7 +153,7 @@ fn odd_files_are_no_accounts() {
     }
 }
 
-/// One account on the server with two Maildirs makes two accounts, which need two names.
+/// One remote account with two Maildirs becomes two accounts, which need two names.
 #[test]
 fn names_are_not_given_twice() {
     let two = "IMAPStore far\nHost a\nUser u\n\nMaildirStore one\nPath ~/a/\n\n\

@@ -1,5 +1,4 @@
-//! The configuration file as it is written: every key, all optional. What they mean is the
-//! business of `account`.
+//! The syntax of the configuration file: every key, all optional. `account` interprets them.
 
 use super::secret::Secret;
 use serde::Deserialize;
@@ -7,81 +6,81 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use toml::Spanned;
 
-/// The whole file.
+/// The file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct File {
-    /// Where the state databases lie.
+    /// The directory of the state databases.
     pub state_dir: Option<PathBuf>,
-    /// Where the watcher can be asked.
+    /// The path of the control socket.
     pub control_socket: Option<PathBuf>,
-    /// For all accounts that do not say otherwise.
+    /// Defaults for all accounts.
     pub defaults: Option<Spanned<Keys>>,
-    /// By name.
+    /// The accounts by name.
     #[serde(default)]
     pub accounts: BTreeMap<String, Spanned<Keys>>,
 }
 
-/// How the connection is protected.
+/// The protection of the connection.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Protection {
-    /// From the first byte.
+    /// TLS from the first byte.
     Implicit,
-    /// By STARTTLS.
+    /// STARTTLS.
     StartTls,
-    /// Not at all.
+    /// None.
     None,
 }
 
-/// How to log in.
+/// The login mechanism.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Auth {
-    /// With a password.
+    /// A password.
     Password,
-    /// With a password, by the command LOGIN only.
+    /// A password with the command LOGIN only.
     Login,
-    /// With an access token, XOAUTH2.
+    /// An access token with XOAUTH2.
     XOAuth2,
-    /// With an access token, OAUTHBEARER.
+    /// An access token with OAUTHBEARER.
     OAuthBearer,
 }
 
-/// How mailboxes are arranged on disk.
+/// The layout of mailboxes on disk.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 pub enum Layout {
-    /// Directories within directories.
+    /// Nested directories.
     #[serde(rename = "nested")]
     Nested,
-    /// Dovecot's and Courier's.
+    /// Maildir++, as Dovecot and Courier use it.
     #[serde(rename = "maildir++")]
     MaildirPlusPlus,
 }
 
-/// Which way changes travel.
+/// The direction of changes.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
-    /// Both ways.
+    /// Both directions.
     Both,
-    /// From the server.
+    /// From the server to the disk.
     Pull,
-    /// To the server.
+    /// From the disk to the server.
     Push,
 }
 
-/// Where deletions travel.
+/// The sides on which deletions are carried out.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Travel {
-    /// To both.
+    /// Both.
     Both,
-    /// To the disk.
+    /// The disk.
     Local,
-    /// To the server.
+    /// The server.
     Remote,
-    /// Nowhere.
+    /// None.
     None,
 }
 
@@ -100,19 +99,19 @@ pub enum SearchWith {
 
 macro_rules! keys {
     ($($(#[$doc:meta])* $name:ident: $type:ty,)*) => {
-        /// What an account may set, and `[defaults]` too.
+        /// The keys of an account and of `[defaults]`.
         #[derive(Clone, Debug, Default, Deserialize)]
         #[serde(deny_unknown_fields)]
         pub struct Keys {
             $($(#[$doc])* pub $name: Option<$type>,)*
         }
 
-        /// The names of all keys of an account.
+        /// Returns the names of all keys of an account.
         pub const ACCOUNT_KEYS: &[&str] = &[$(stringify!($name)),*];
 
         impl Keys {
-            /// What is not set here is taken from there. Secrets go together: one of one's own
-            /// hides those of the defaults.
+            /// Takes missing values from the defaults. A secret of the account hides all secrets of
+            /// the defaults.
             pub fn or(self, defaults: &Keys) -> Keys {
                 let mut defaults = defaults.clone();
                 if !self.secrets().is_empty() {
@@ -125,7 +124,7 @@ macro_rules! keys {
 }
 
 impl Keys {
-    /// The keys that give a secret and are set.
+    /// Returns the keys of secrets that are set.
     pub fn secrets(&self) -> Vec<&'static str> {
         let set = [
             ("password", self.password.is_some()),
@@ -146,75 +145,75 @@ impl Keys {
 }
 
 keys! {
-    /// The server's name.
+    /// The server's host name.
     host: String,
     /// Its port.
     port: u16,
-    /// The user.
+    /// The user name.
     user: String,
-    /// How the connection is protected.
+    /// The protection of the connection.
     tls: Protection,
-    /// Certificates that may sign.
+    /// A file of certificates to trust.
     tls_ca_file: PathBuf,
-    /// Keys that the server may have.
+    /// Hashes of public keys to accept.
     tls_pin_sha256: Vec<String>,
-    /// Whether plaintext may leave this machine.
+    /// Whether plaintext may be sent beyond loopback.
     allow_plaintext: bool,
-    /// How to log in.
+    /// The login mechanism.
     auth: Auth,
-    /// The password itself.
+    /// The password.
     password: Secret,
-    /// A command that prints it.
+    /// A command that prints the password.
     password_command: Vec<String>,
-    /// A file that holds it.
+    /// A file with the password.
     password_file: PathBuf,
-    /// A systemd credential that holds it.
+    /// A systemd credential with the password.
     credential: String,
-    /// Where the mail lies.
+    /// The path of the Maildir.
     maildir: PathBuf,
-    /// How mailboxes are arranged there.
+    /// The layout of mailboxes on disk.
     layout: Layout,
-    /// Which mailboxes.
+    /// The patterns of mailboxes to synchronize.
     mailboxes: Vec<String>,
-    /// Which way changes travel.
+    /// The direction of changes.
     direction: Direction,
-    /// Where deletions of messages travel.
+    /// The sides on which deletions of messages are carried out.
     delete: Travel,
-    /// Where deletions of mailboxes travel.
+    /// The sides on which deletions of mailboxes are carried out.
     delete_mailboxes: Travel,
-    /// Where messages deleted here go on the server.
+    /// The trash mailbox on the server.
     trash: String,
-    /// How long deleted bytes are kept.
+    /// Days that deleted messages stay in quarantine.
     quarantine_days: u32,
-    /// Guard: percent of a mailbox.
+    /// Guard: most deletions, percent of a mailbox.
     max_delete_percent: usize,
-    /// Guard: messages of a mailbox.
+    /// Guard: most deletions in a mailbox, messages.
     max_delete_count: usize,
-    /// Connections at once.
+    /// Most connections at once.
     connections: usize,
     /// Extensions not to use.
     disable_extensions: Vec<String>,
-    /// Mailboxes that are listened to beside INBOX where the server cannot tell of all.
+    /// Mailboxes with an IDLE connection beside INBOX, where the server has no NOTIFY.
     idle_mailboxes: Vec<String>,
-    /// Seconds after which IDLE is begun anew.
+    /// Seconds after which IDLE is renewed.
     idle_renew: u64,
-    /// Seconds between questions about what the server does not tell by itself.
+    /// Seconds between polls for changes without notifications.
     poll_interval: u64,
-    /// Seconds between looks at everything.
+    /// Seconds between full cycles.
     full_interval: u64,
-    /// A program that is told of new mail.
+    /// A hook for new mail.
     on_new_mail: Vec<String>,
-    /// A program that is told of changes on disk.
+    /// A hook for changes on disk.
     on_change: Vec<String>,
-    /// A program that is told of trouble.
+    /// A hook for errors.
     on_error: Vec<String>,
-    /// Seconds that such a program may take.
+    /// Seconds that a hook may run.
     hook_timeout: u64,
-    /// Seconds to wait for an answer.
+    /// Seconds to wait for a response.
     timeout: u64,
-    /// Whether to compress.
+    /// Whether to use COMPRESS.
     compress: bool,
-    /// Whether several commands may be under way at once.
+    /// Whether to pipeline commands.
     pipelining: bool,
     /// Whether the watcher keeps a search index.
     index: bool,

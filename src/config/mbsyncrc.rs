@@ -1,9 +1,9 @@
-//! The configuration of mbsync (isync 1.3 to 1.5), as its manual describes it.
+//! Parses the configuration of mbsync (isync 1.3 to 1.5) as its manual describes it.
 
 use super::import::{Foreign, Imported, account_name};
 use std::collections::BTreeMap;
 
-/// A section: its kind and name, and its lines.
+/// A section: its kind, name and lines.
 #[derive(Clone, Debug, Default)]
 struct Section {
     kind: String,
@@ -12,7 +12,7 @@ struct Section {
 }
 
 impl Section {
-    /// The last value of a key.
+    /// Returns the last value of a key.
     fn get(&self, key: &str) -> Option<&str> {
         Some(self.words(key)?.first()?.as_str())
     }
@@ -22,7 +22,7 @@ impl Section {
         Some(self.keys.iter().rev().find(same)?.1.as_slice())
     }
 
-    /// All words of a key that may be repeated.
+    /// Returns all words of a key that may be repeated.
     fn all(&self, keys: &[&str]) -> Vec<String> {
         let same = |(name, _): &&(String, Vec<String>)| keys.contains(&name.as_str());
         let words = self.keys.iter().filter(same).flat_map(|(_, words)| words);
@@ -30,7 +30,7 @@ impl Section {
     }
 }
 
-/// The words of a line: apart by spaces, together in double quotes, `\` escapes.
+/// Splits a line into words: double quotes join, `\` escapes.
 fn words(line: &str) -> Vec<String> {
     let (mut words, mut word, mut quoted, mut any) = (Vec::new(), String::new(), false, false);
     let mut chars = line.chars();
@@ -59,7 +59,7 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// Sections are begun by their kind and ended by an empty line.
+/// Splits the file into sections: a kind begins one, an empty line ends it.
 fn sections(text: &str) -> Vec<Section> {
     let mut all = vec![Section::default()];
     for line in text.lines() {
@@ -69,7 +69,7 @@ fn sections(text: &str) -> Vec<Section> {
         }
         let mut words = words(line).into_iter();
         let Some(key) = words.next() else {
-            // Global settings go on after an empty line until the first section.
+            // Global settings continue after an empty line until the first section.
             if all.last().is_some_and(|last| !last.kind.is_empty()) {
                 all.push(Section::default());
             }
@@ -98,7 +98,7 @@ fn sections(text: &str) -> Vec<Section> {
     all
 }
 
-/// Reads an mbsyncrc.
+/// Converts an mbsyncrc.
 pub fn read(text: &str) -> Imported {
     let sections = sections(text);
     let mut imported = Imported::default();

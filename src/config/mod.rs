@@ -1,4 +1,4 @@
-//! What the user asked for.
+//! The configuration.
 //!
 //! Reading order: [`keys`] (the file as it is written), [`account`] (what it means, checked), with
 //! [`host`], [`policy`] and [`places`] (where things lie), [`secret`] (passwords and tokens),
@@ -36,38 +36,38 @@ pub use secret::{Secret, SecretSource};
 
 use std::path::PathBuf;
 
-/// Why the configuration cannot be used. Says the file, the line, and what to do.
+/// Why the configuration cannot be used: file, line, and what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
     #[error("{path}: {source}{hint}")]
     File {
-        /// Which.
+        /// Its path.
         path: PathBuf,
-        /// Why.
+        /// The error.
         source: std::io::Error,
         /// What to do.
         hint: String,
     },
-    /// Something in it is wrong.
+    /// A value is invalid.
     #[error("{path}:{line}: {what}")]
     Wrong {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
-        /// Which line, from 1.
+        /// The line, from 1.
         line: usize,
-        /// What, and what to do.
+        /// The error, and what to do.
         what: String,
     },
-    /// Others can change it, so that it says nothing about what the user wants.
+    /// Other users can change it, so it need not say what the user wants.
     #[error("{0}")]
     Unsafe(String),
-    /// A secret cannot be had.
+    /// A secret cannot be read.
     #[error("account {account}: {what}")]
     Secret {
-        /// Whose.
+        /// The account.
         account: String,
-        /// What, and what to do.
+        /// The error, and what to do.
         what: String,
     },
 }

@@ -1,13 +1,13 @@
-//! The configuration of OfflineIMAP (7 and 8): sections with keys, some of them Python, which stays
-//! theirs.
+//! Parses the configuration of OfflineIMAP (7 and 8): sections with keys. Python expressions are
+//! not evaluated.
 
 use super::import::{Foreign, Imported, account_name};
 use std::collections::BTreeMap;
 
 type Section = BTreeMap<String, String>;
 
-/// Sections of an INI file as Python's configparser reads it: `key = value` or `key: value`, lines
-/// that begin with a space go on, `#` and `;` begin comments.
+/// Parses an INI file as Python's configparser does: `key = value` or `key: value`, an indented
+/// line continues the value, `#` and `;` begin comments.
 fn sections(text: &str) -> BTreeMap<String, Section> {
     let mut all: BTreeMap<String, Section> = BTreeMap::new();
     let (mut section, mut key) = (String::new(), String::new());
@@ -34,7 +34,7 @@ fn sections(text: &str) -> BTreeMap<String, Section> {
     all
 }
 
-/// Reads an offlineimaprc.
+/// Converts an offlineimaprc.
 pub fn read(text: &str) -> Imported {
     let sections = sections(text);
     let mut imported = Imported::default();
@@ -94,7 +94,7 @@ fn remote_keys(account: &mut Foreign, remote: &Section) {
         account.set("host", "imap.gmail.com");
     }
     let on = |key: &str, default: bool| remote.get(key).map_or(default, |value| is(value));
-    // Both are on where nothing is said; TLS from the start comes first.
+    // Both default to on; TLS from the first byte takes precedence.
     if !on("ssl", true) {
         let tls = if on("starttls", true) {
             "starttls"

@@ -1,19 +1,19 @@
-//! Where things lie unless the user says otherwise (XDG base directories).
+//! Default paths (XDG base directories).
 
 use std::path::{Path, PathBuf};
 
-/// The usual configuration file.
+/// Returns the default path of the configuration.
 pub fn usual_config() -> PathBuf {
     base_directory("XDG_CONFIG_HOME", ".config").join("mailtide/config.toml")
 }
 
-/// The state directory of the usual configuration.
+/// Returns the state directory of the default configuration.
 pub fn usual_state_dir() -> PathBuf {
     base_directory("XDG_STATE_HOME", ".local/state").join("mailtide")
 }
 
-/// The state directory of a configuration that names none: each has one of its own. Both paths
-/// without links.
+/// Returns the default state directory of a configuration: each has its own. Both paths have links
+/// resolved.
 pub fn state_dir(config: &Path) -> PathBuf {
     match config == resolved(&usual_config()) {
         true => usual_state_dir(),
@@ -24,8 +24,8 @@ pub fn state_dir(config: &Path) -> PathBuf {
     }
 }
 
-/// The usual place of the control socket: for the usual configuration and state directory a name
-/// that is easy to find, for others one that no other has.
+/// Returns the default path of the control socket: a short name for the default configuration and
+/// state directory, a unique one for others.
 pub fn control_socket(config: &Path, state_dir: &Path) -> PathBuf {
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     let runtime = runtime.filter(|path| path.is_absolute());
@@ -48,12 +48,12 @@ fn short_hash(path: &Path) -> String {
     hash.chars().take(8).collect()
 }
 
-/// A path without links, as far as it exists.
+/// Resolves links in the part of a path that exists.
 pub fn resolved(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     for above in path.ancestors() {
         if let (Ok(found), Ok(rest)) = (above.canonicalize(), path.strip_prefix(above)) {
-            // To join nothing would add a slash.
+            // Joining an empty path would add a slash.
             return match rest.as_os_str().is_empty() {
                 true => found,
                 false => found.join(rest),
@@ -67,7 +67,7 @@ fn home() -> PathBuf {
     std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from)
 }
 
-/// A base directory: what the variable says, or its usual place.
+/// Returns a base directory: the variable, or its default.
 pub fn base_directory(variable: &str, below_home: &str) -> PathBuf {
     let set = std::env::var_os(variable)
         .map(PathBuf::from)
@@ -75,7 +75,7 @@ pub fn base_directory(variable: &str, below_home: &str) -> PathBuf {
     set.unwrap_or_else(|| home().join(below_home))
 }
 
-/// A path of the configuration: `~/` is the home directory.
+/// Expands `~/` to the home directory.
 pub fn expand(path: &Path) -> PathBuf {
     match path.strip_prefix("~") {
         Ok(rest) => home().join(rest),
@@ -94,7 +94,7 @@ mod tests {
         let own = state_dir(other);
         assert!(own.starts_with(usual_state_dir()) && own != usual_state_dir());
         assert_ne!(own, state_dir(Path::new("/srv/work.toml")));
-        // Even where both name one state directory.
+        // Also if both name one state directory.
         let socket = |config: &Path| control_socket(config, &usual_state_dir());
         assert_ne!(socket(&usual), socket(other));
         assert_ne!(socket(other), socket(Path::new("/srv/work.toml")));

@@ -1,23 +1,23 @@
-//! What travels where, and who is told of it.
+//! The policy and the hooks of an account.
 
 use super::keys::{self, Keys};
 use crate::reconcile::{Direction, Limits, Policy, Travel};
 use std::time::Duration;
 
-/// Programs that the watcher tells what happened, as argument lists.
+/// The hooks as argument lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hooks {
-    /// Unread mail arrived.
+    /// Runs after unread mail arrived.
     pub on_new_mail: Option<Vec<String>>,
-    /// Something changed on disk.
+    /// Runs after a change on disk.
     pub on_change: Option<Vec<String>>,
-    /// Something went wrong.
+    /// Runs after a new error.
     pub on_error: Option<Vec<String>>,
-    /// How long each may take.
+    /// The time limit of each.
     pub timeout: Duration,
 }
 
-/// What the keys say about what travels where.
+/// Returns the policy that the keys describe.
 pub fn policy(keys: &Keys) -> Policy {
     let travel = |travel: Option<keys::Travel>| match travel {
         None | Some(keys::Travel::Both) => Travel::Both,
@@ -48,7 +48,7 @@ pub fn policy(keys: &Keys) -> Policy {
     }
 }
 
-/// What they say about programs to be told.
+/// Returns the hooks that the keys describe.
 pub fn hooks(keys: &Keys) -> Hooks {
     let program = |argv: &Option<Vec<String>>| argv.clone().filter(|argv| !argv.is_empty());
     Hooks {

@@ -1,4 +1,4 @@
-//! Passwords and tokens. They have no Display and no Serialize, and Debug shows nothing.
+//! Passwords and tokens. They have no Display and no Serialize, and Debug prints nothing.
 
 use super::{ConfigError, guarded};
 use serde::{Deserialize, Deserializer, de};
@@ -10,9 +10,9 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 
-/// More than any password or token.
+/// Longest password or token, bytes.
 const LIMIT: u64 = 64 << 10;
-/// A command may ask for a passphrase.
+/// The time limit of a command, which may prompt for a passphrase.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A password or token.
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub struct Secret(String);
 
 impl Secret {
-    /// For the one place that sends it.
+    /// Returns the text, for the login only.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -34,7 +34,7 @@ impl fmt::Debug for Secret {
 
 impl<'de> Deserialize<'de> for Secret {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Secret, D::Error> {
-        // The stock message for a wrong type would print the value.
+        // The default message for a wrong type would print the value.
         match toml::Value::deserialize(from)? {
             toml::Value::String(text) => Ok(Secret(text)),
             _ => Err(de::Error::custom("a password is a text in quotes")),
@@ -42,12 +42,12 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-/// Where a secret comes from.
+/// The source of a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretSource {
-    /// It stands in the configuration.
+    /// The configuration.
     Inline(Secret),
-    /// A program prints it; no shell.
+    /// The output of a program that is run without a shell.
     Command(Vec<String>),
     /// The first line of a file.
     File(PathBuf),
@@ -56,8 +56,8 @@ pub enum SecretSource {
 }
 
 impl SecretSource {
-    /// Something that changes when the secret may have, where that can be told without asking for
-    /// it: a file has a time stamp, a command would have to be run.
+    /// Returns a text that changes when the secret may have changed: the mtime of a file. `None`
+    /// for a command, which would have to be run.
     pub fn trace(&self) -> Option<String> {
         let path = match self {
             SecretSource::Inline(_) | SecretSource::Command(_) => return None,
@@ -71,7 +71,7 @@ impl SecretSource {
         Some(format!("{} {seconds} {nanos} {}", meta.ino(), meta.len()))
     }
 
-    /// Gets the secret.
+    /// Reads the secret.
     pub async fn fetch(&self, account: &str) -> Result<Secret, ConfigError> {
         let refused = |what: String| ConfigError::Secret {
             account: account.to_owned(),

@@ -1,44 +1,44 @@
-//! What is to be changed on messages of a side, and what became of it.
+//! Changes of messages on one side, and their outcomes.
 
 use crate::model::{FlagChange, Flags, Keyword, MailboxName};
 use crate::reconcile::three_way::shows_interest;
 
-/// A change of one message's flags.
+/// A change of the flags of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlagEdit<I> {
     /// The message.
     pub id: I,
-    /// What to change.
+    /// The change.
     pub change: FlagChange,
-    /// The flags it has, as far as that is known. Helps to find it.
+    /// Its flags, if known; they help to find the file.
     pub saw: Option<Flags>,
 }
 
-/// A keyword that a server refused to store, although it says that it takes any.
+/// A keyword that the server refused to store although PERMANENTFLAGS has `\*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusedKeyword {
-    /// Where.
+    /// The mailbox.
     pub mailbox: MailboxName,
     /// The keyword.
     pub keyword: Keyword,
-    /// What the server said.
+    /// The server's text.
     pub why: String,
 }
 
-/// A message to be taken away.
+/// A message to remove.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Removal<I> {
     /// The message.
     pub id: I,
-    /// The flags it had when the removal was decided. `None`: it goes whatever they are by now.
+    /// Its flags when the removal was decided. `None`: remove it whatever its flags.
     pub saw: Option<Flags>,
-    /// Whether the same message lies in another mailbox too, so that only its place here goes.
+    /// Whether another mailbox has the same message, so that only this place is removed.
     pub elsewhere: bool,
 }
 
 impl<I> Removal<I> {
-    /// Whether the message may go although it has these flags by now: nobody has shown since that
-    /// they want it. Flags that the side cannot hold are no change of mind.
+    /// Whether the message may be removed although its flags are `now`: no flag was set since that
+    /// shows interest. Flags that the side cannot store do not count.
     pub fn still_holds(&self, now: &Flags) -> bool {
         self.saw
             .as_ref()
@@ -46,38 +46,39 @@ impl<I> Removal<I> {
     }
 }
 
-/// What became of a message that was taken away.
+/// The outcome of a removal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Removed {
-    /// It is gone from the mailbox.
+    /// The message was removed from the mailbox.
     Gone,
-    /// It is gone from the mailbox, and its bytes are in quarantine, there.
+    /// The message was removed, and its bytes are in quarantine at this path.
     Kept(Vec<u8>),
-    /// It was moved to the trash mailbox.
+    /// The message was moved to the trash mailbox.
     Trashed,
-    /// It carries `\Deleted`; the server cannot expunge single messages (no UIDPLUS).
+    /// The message was marked `\Deleted`; without UIDPLUS the server cannot expunge single
+    /// messages.
     Marked,
 }
 
-/// What became of a mailbox that was to be deleted.
+/// The outcome of the deletion of a mailbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
-    /// It is gone.
+    /// The mailbox was deleted.
     Gone,
-    /// It is gone, and lies as a whole at this path below the quarantine.
+    /// The mailbox was moved to this path in quarantine.
     Kept(Vec<u8>),
-    /// It stays, and why: it cannot be deleted without danger for mail that arrives meanwhile, or
-    /// for mailboxes below it. Its messages are as they were.
+    /// The mailbox was kept, for this reason: its deletion could destroy mail that arrives
+    /// meanwhile, or mailboxes below it. Its messages are unchanged.
     Stays(String),
 }
 
-/// A message on which a side could not do its work, while it could on others.
+/// A message on which an operation failed while others succeeded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Obstacle<I> {
-    /// Where it is.
+    /// Its mailbox.
     pub mailbox: MailboxName,
     /// The message.
     pub id: I,
-    /// Why.
+    /// The error.
     pub why: String,
 }

@@ -1,47 +1,47 @@
-//! Errors of a side, by what the caller must do. None of them means "absent".
+//! Errors of a side, classified by the caller's duty. None of them means that something is absent.
 
 use std::time::Duration;
 
-/// Why a side could not do it. The text says what failed, on what, and what to do.
+/// Why an operation failed. The text says what failed, on what, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// The network or the server failed: stop this account for now, try again later.
+    /// The network or the server failed: stop this account and retry later.
     #[error("{0}")]
     Retry(String),
-    /// The server asks for patience: as above, but not before the time it names.
+    /// The server asked for patience: retry, but not before the delay it named.
     #[error("{what}")]
     Busy {
-        /// What it said, to what.
+        /// The server's text and the command.
         what: String,
-        /// How long to wait at least, if it said so.
+        /// The least delay, if the server named one.
         wait: Option<Duration>,
     },
-    /// This mailbox cannot be worked on: leave it, go on with the others, tell the user.
+    /// This mailbox failed: continue with the others and report it.
     #[error("{0}")]
     Mailbox(String),
-    /// What the plan saw no longer holds: plan again.
+    /// The side changed since the plan was made: plan again.
     #[error("{0}")]
     Stale(String),
-    /// A UID means another message than the one that it was learned for, although UIDVALIDITY is
-    /// the same: nothing was changed; all UIDs are to be looked for anew.
+    /// A UID means another message than before although UIDVALIDITY is the same. Nothing was
+    /// changed; all UIDs have to be matched again.
     #[error("{0}")]
     Renumbered(String),
-    /// Only the user can lift this: a wrong password, say.
+    /// The user has to act, for example because a mailbox name is invalid.
     #[error("{0}")]
     NeedsUser(String),
-    /// The login was refused. Trying again with the same secret could lock the user out.
+    /// The server refused the login. A retry with the same secret could lock the account.
     #[error("{0}")]
     LoginRefused(String),
-    /// A guard holds the whole account: a missing Maildir, a server that lists nothing.
+    /// A guard refused the account: the Maildir is missing, or the server lists no mailboxes.
     #[error("{0}")]
     Guard(String),
-    /// An impossible state; a defect of mailtide.
+    /// An impossible state, a defect of mailtide.
     #[error("{0} (this is a defect in mailtide, please report it)")]
     Bug(String),
 }
 
 impl StoreError {
-    /// Whether other mailboxes of the account can go on.
+    /// Whether the other mailboxes of the account can continue.
     pub fn is_local_to_mailbox(&self) -> bool {
         matches!(
             self,

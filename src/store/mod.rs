@@ -1,14 +1,14 @@
-//! The border: what a side must be able to do for the engine. One trait serves both sides.
+//! The interface of a side towards the engine. One trait serves both sides.
 //!
-//! Contract, for every implementation (`tests/it/contract.rs` checks it):
-//! * No error is ever answered with "nothing there". What could not be learned is an `Err`, or a
-//!   look whose coverage says so.
-//! * A message becomes visible only whole, durable, and under a name that was free.
-//! * A change carries what the plan saw; where that no longer holds, the store leaves the message
-//!   alone and does not report it as done.
-//! * Nothing is removed but the very messages named.
+//! Contract of every implementation (`tests/it/contract.rs` checks it):
+//! * An error is never reported as absence. A side that could not read something returns `Err`, or
+//! a look with partial coverage.
+//! * A message becomes visible only when it is complete and durable, under a name that was free.
+//! * A change names the state that the plan saw; if it no longer holds, the store leaves the
+//! message unchanged and does not report success.
+//! * Only the named messages are removed.
 //!
-//! Futures here are not `Send`: an account lives on one thread (decision 0003).
+//! Futures are not `Send`: an account lives on one thread (decision 0003).
 
 mod delivery;
 
@@ -33,23 +33,23 @@ use std::collections::{BTreeMap, BTreeSet};
     reason = "an account lives on one thread; see the module's head"
 )]
 pub trait Store: Sized {
-    /// How this side names messages.
+    /// The id of a message on this side.
     type Id: Id;
-    /// Takes messages in.
+    /// Receives messages.
     type Receiver: Receiver<Id = Self::Id>;
 
-    /// The cheap look at everything: all mailboxes, and which of them cannot have changed since
-    /// they were left with these cursors. Complete or an error.
+    /// Lists all mailboxes, and marks those that cannot have changed since these cursors. Complete,
+    /// or an error.
     async fn list(
         &mut self,
         left: &BTreeMap<MailboxName, Cursor>,
     ) -> Result<Vec<Listed>, StoreError>;
 
-    /// Looks into one mailbox. Changes nothing.
+    /// Reads one mailbox. Changes nothing.
     async fn look(&mut self, ask: &Ask<'_>) -> Result<Look<Self::Id>, StoreError>;
 
-    /// Cheap evidence about messages; those whose size is not among `sizes` may be left out, and
-    /// those that are gone are.
+    /// Returns cheap evidence about messages. Messages whose size is not in `sizes` may be omitted;
+    /// deleted ones are.
     async fn fingerprints(
         &mut self,
         place: &Place,
@@ -57,8 +57,8 @@ pub trait Store: Sized {
         sizes: Option<&BTreeSet<u64>>,
     ) -> Result<Vec<(Self::Id, Fingerprint)>, StoreError>;
 
-    /// Reads messages into a sink, with CRLF line ends, in any order. A message that is gone is
-    /// passed over silently: it is neither ended nor failed.
+    /// Reads messages into a sink, with CRLF line ends, in any order. A deleted message is omitted:
+    /// it is neither ended nor failed.
     async fn read<S: Sink<Self::Id>>(
         &mut self,
         place: &Place,
@@ -66,39 +66,39 @@ pub trait Store: Sized {
         sink: &mut S,
     ) -> Result<(), StoreError>;
 
-    /// Begins to take messages into a mailbox. The server's side can take in more by another
-    /// receiver before the first is finished.
+    /// Begins a delivery into a mailbox. On the server a second receiver may be used before the
+    /// first is finished.
     async fn receive(&mut self, place: &Place) -> Result<Self::Receiver, StoreError>;
 
-    /// Changes flags; answers with the messages for which the change now holds.
+    /// Changes flags and returns the messages for which the change holds.
     async fn set_flags(
         &mut self,
         place: &Place,
         edits: &[FlagEdit<Self::Id>],
     ) -> Result<Vec<Self::Id>, StoreError>;
 
-    /// Takes messages away; answers with what became of each that is away or marked.
+    /// Removes messages and returns the outcome of each that was removed or marked.
     async fn remove(
         &mut self,
         place: &Place,
         removals: &[Removal<Self::Id>],
     ) -> Result<Vec<(Self::Id, Removed)>, StoreError>;
 
-    /// Whether what is removed from this mailbox stays readable on that side (a trash mailbox).
+    /// Whether removed messages of this mailbox stay readable on that side (a trash mailbox).
     fn keeps_removed(&self, mailbox: &MailboxName) -> bool;
 
-    /// Pieces of messages, to tell whether two that look alike are one. The size on the wire is
-    /// found out where it is not given; messages that are gone are left out. On disk the size says
-    /// whether the message is meant as it is, or without the header lines that mail readers add.
+    /// Returns pieces of messages, to compare two that seem equal. Finds the wire size if it is not
+    /// given; omits deleted messages. On disk the size selects the file as it is, or without the
+    /// header lines that mail readers add.
     async fn excerpts(
         &mut self,
         place: &Place,
         ids: &[(Self::Id, Option<u64>)],
     ) -> Result<Vec<(Self::Id, Excerpt)>, StoreError>;
 
-    /// Moves or copies messages to another mailbox of this side, without their bytes passing
-    /// through us. Answers with those that surely are in the target by now, and their names there
-    /// (`None`: it is not told). A moved message has left its mailbox.
+    /// Moves or copies messages to another mailbox of this side without transferring their bytes.
+    /// Returns those that certainly are in the target, with their ids there (`None`: unknown). A
+    /// moved message has left the source.
     async fn transfer(
         &mut self,
         from: &Place,
@@ -107,83 +107,78 @@ pub trait Store: Sized {
         shifts: &[Shift<Self::Id>],
     ) -> Result<Vec<(Self::Id, Option<Self::Id>)>, StoreError>;
 
-    /// Gives a mailbox another name, its inferiors too where the side does that. One that has it
-    /// already is no error; `Stale` when another mailbox has the name.
+    /// Renames a mailbox, with its inferiors where the side does so. A mailbox that has the name
+    /// already is no error; `Stale` if another one has it.
     async fn rename_mailbox(
         &mut self,
         from: &MailboxName,
         to: &MailboxName,
     ) -> Result<(), StoreError>;
 
-    /// Creates a mailbox, its parents too. One that is there already is no error.
+    /// Creates a mailbox and its parents. An existing one is no error.
     async fn create_mailbox(&mut self, name: &MailboxName) -> Result<(), StoreError>;
 
-    /// Deletes a mailbox that holds nothing but pairs of this base and what we marked ourselves.
-    /// `Stale` when it holds others, what was set aside included. What arrives in it meanwhile is
-    /// not lost.
+    /// Deletes a mailbox that contains only pairs of this base and messages that we marked. `Stale`
+    /// if it contains others, also skipped ones. Messages that arrive meanwhile are not lost.
     async fn delete_mailbox(&mut self, base: &MailboxBase) -> Result<End, StoreError>;
 
-    /// Asks a second time, and differently, whether a mailbox that was not listed is surely not
-    /// there.
+    /// Checks a second time, by another command, that a mailbox that was not listed does not exist.
     async fn confirm_absent(&mut self, name: &MailboxName) -> Result<bool, StoreError>;
 }
 
-/// What only a server can tell.
+/// The part of the interface that only a server has.
 #[allow(
     async_fn_in_trait,
     reason = "an account lives on one thread; see the module's head"
 )]
 pub trait Serve: Store {
-    /// Whether the server gives messages ids of its own (EMAILID, X-GM-MSGID). Known after the
-    /// first listing.
+    /// Whether the server has message ids (EMAILID, X-GM-MSGID). Known after the first listing.
     fn names_messages(&self) -> bool;
 
-    /// Whether the server moves messages in one step (MOVE, RFC 6851), so that it cannot do so
-    /// twice. Known after the first listing.
+    /// Whether the server moves messages atomically (MOVE, RFC 6851). Known after the first
+    /// listing.
     fn moves_at_once(&self) -> bool;
 
-    /// Tells what will be asked next, in this order, so that a far-away server can begin with it.
-    /// Answers may then be as old as this call.
+    /// Announces the next requests in order, so that they can be pipelined. Their results may
+    /// reflect the time of this call.
     async fn foresee(&mut self, next: &[Next<'_>]) -> Result<(), StoreError>;
 
-    /// Tells what will be asked after the next change of flags or removal, to be sent along with
+    /// Announces the requests that follow the next change of flags or removal, to be pipelined with
     /// it.
     async fn afterwards(&mut self, next: &[Next<'_>]) -> Result<(), StoreError>;
 
-    /// Tells what some messages were called that are changed next in a mailbox. Where that is done
-    /// without a look before, and one of them is called otherwise by then, nothing is changed:
-    /// [`StoreError::Renumbered`].
+    /// Names the ids of messages that will be changed next without a prior read. If one of them
+    /// differs by then, nothing is changed: [`StoreError::Renumbered`].
     fn presume(&mut self, place: &Place, known: Vec<(Self::Id, Kin)>);
 
-    /// A look at a mailbox of which the last listing showed that nothing happened since it was left
-    /// like this, for one in which nothing but flags and what is known to be gone here is to be
-    /// changed. `None`: it has to be looked at. What does not hold any more when it is changed is
-    /// `Stale` then, and the next time it is looked at.
+    /// Returns the recorded snapshot without SELECT if the last listing shows no change since the
+    /// checkpoint. Valid only for changes of flags and removals of known messages; later commands
+    /// return `Stale` if it did not hold. `None`: the mailbox has to be read.
     fn as_listed(&mut self, of: &Outline, left: &Cursor) -> Option<Look<Self::Id>>;
 
-    /// Where a mailbox is left by now that a look left like this, if it is proven that nothing but
-    /// changes of flags and removals that were asked for here happened in it since.
+    /// Returns the cursor after our own changes, if consecutive MODSEQs prove that nothing else
+    /// changed.
     fn left_by_us(&self, mailbox: &MailboxName, left: &Cursor) -> Option<Cursor>;
 
-    /// The keywords that the server refused since this was asked last although it says that it
-    /// takes any. Of a change of flags, the others were made all the same.
+    /// Returns the keywords that the server refused since the last call although PERMANENTFLAGS has
+    /// `\*`. The other flags of those changes were stored.
     fn take_refused(&mut self) -> Vec<RefusedKeyword>;
 
-    /// Over how many connections changes are best made that each wait for the server once.
+    /// The best number of connections for this many changes that each wait for a response.
     fn lanes(&self, changes: usize) -> usize;
 
-    /// A second, independent handle on the server, not connected yet; `None` when there are to be
-    /// no more.
+    /// Returns a second handle on the server, not connected; `None` if no further connection is
+    /// allowed.
     fn fork(&mut self) -> Option<Self>;
 
-    /// Connects, where no connection is open. `false`: the server does not allow it, which is no
-    /// failure of a handle that was forked.
+    /// Connects if necessary. `false`: the server allows no further connection, which is no error
+    /// for a second handle.
     async fn connect(&mut self) -> bool;
 
-    /// Ends the connection of a handle that was forked, politely.
+    /// Logs out and closes the connection of a second handle.
     async fn disconnect(&mut self);
 
-    /// What messages are called wherever they lie; those that are gone are left out.
+    /// Returns the server's ids of messages; omits deleted ones.
     async fn kin(
         &mut self,
         place: &Place,
@@ -191,41 +186,40 @@ pub trait Serve: Store {
     ) -> Result<Vec<(Self::Id, Kin)>, StoreError>;
 }
 
-/// What only the side that keeps the user's files can do.
+/// The part of the interface that only the Maildir has.
 #[allow(
     async_fn_in_trait,
     reason = "an account lives on one thread; see the module's head"
 )]
 pub trait Keep: Store {
-    /// Begins to take messages into the quarantine of a mailbox, out of the user's sight. They are
-    /// named by their paths below it.
+    /// Begins a delivery into the quarantine of a mailbox. The ids are paths in the quarantine.
     async fn quarantine(&mut self, place: &Place) -> Result<Self::Receiver, StoreError>;
 
-    /// Flags that are set and messages that are removed from now on need not be durable before
-    /// [`Keep::settle`]: until then nothing may be agreed on them.
+    /// Delays fsync of flag changes and removals until [`Keep::settle`]; until then the base must
+    /// not record them.
     fn hold_syncs(&mut self);
 
-    /// Makes all that durable, and ends the holding.
+    /// Syncs all delayed changes and ends the delay.
     async fn settle(&mut self) -> Result<(), StoreError>;
 
-    /// What [`Keep::look_for`] will be asked next, in this order: the reading may begin now. It is
-    /// forgotten with the next listing, and with whatever is changed.
+    /// Announces the next calls of [`Keep::look_for`] in order, so that the scan can begin. The
+    /// next listing and each change discard it.
     fn foresee(&mut self, next: &[(MailboxName, Depth)]);
 
-    /// A look at a mailbox in which nothing changed since the cursor, for which nothing need be
-    /// known of its messages. `None`: it has to be looked at.
+    /// Returns the snapshot of a mailbox that did not change since the cursor, without reading
+    /// messages. `None`: it has to be read.
     async fn unchanged(
         &mut self,
         mailbox: &MailboxName,
         cursor: &Cursor,
     ) -> Result<Option<Look<Self::Id>>, StoreError>;
 
-    /// A look at what a mailbox holds beside what was recorded of it, and the messages of which it
-    /// holds something else; the look does not say which are gone. What is as it was recorded is
-    /// not kept, so that the mailbox may be of any size. `None`: it has to be looked at.
+    /// Returns a snapshot that contains only differences from the recorded messages, and those
+    /// messages; it does not say which are gone. Memory does not grow with the mailbox. `None`: it
+    /// has to be read.
     ///
-    /// [`Depth::Everything`] compares weights, too, and only tells whether all but the content of
-    /// files that were touched is as it was recorded.
+    /// [`Depth::Everything`] compares sizes, too, and tells whether everything but the content of
+    /// touched files is as recorded.
     async fn look_for(
         &mut self,
         mailbox: &MailboxName,
@@ -234,51 +228,52 @@ pub trait Keep: Store {
         depth: Depth,
     ) -> Result<Option<(Look<Self::Id>, Unlike)>, StoreError>;
 
-    /// [`Store::create_mailbox`] for several, which is much cheaper; answers in their order.
+    /// [`Store::create_mailbox`] for several mailboxes, with fewer fsyncs; results in their order.
     async fn create_mailboxes(&mut self, names: &[MailboxName]) -> Vec<Result<(), StoreError>>;
 
-    /// [`Receiver::finish`] for several receivers of mailboxes together, which is much cheaper;
-    /// answers in their order.
+    /// [`Receiver::finish`] for receivers of several mailboxes, with fewer fsyncs; results in their
+    /// order.
     async fn publish(&mut self, receivers: Vec<Self::Receiver>) -> Vec<Published<Self::Id>>;
 
-    /// Files of a mailbox that could not be read since the last listing: their content is unknown.
+    /// Files of a mailbox that could not be read since the last listing.
     fn unreadable(&self, mailbox: &MailboxName) -> Vec<Obstacle<Self::Id>>;
 
-    /// Messages that could not be changed by themselves, since this was asked last.
+    /// Messages that could not be changed since the last call.
     fn take_unchanged(&mut self) -> Vec<Obstacle<Self::Id>>;
 
-    /// What was seen in a mailbox need not be kept in mind any more.
+    /// Drops the cached scan of a mailbox.
     fn forget(&mut self, mailbox: &MailboxName);
 
-    /// Whether what others change in a mailbox from now on surely shows in its time stamps. Right
-    /// after a change it does not, for a moment.
+    /// Whether a further change of a mailbox will alter its mtime. `false` within the timestamp
+    /// granularity of the last change.
     fn is_at_rest(&self, mailbox: &MailboxName) -> bool;
 
-    /// Gives a message that was edited in place a new name, and says which.
+    /// Renames a message that was edited in place, and returns its new id.
     async fn split(&mut self, place: &Place, id: &Self::Id) -> Result<Self::Id, StoreError>;
 
-    /// The letters of keywords in a mailbox; `None`: there is no such mailbox.
+    /// Returns the keyword letters of a mailbox; `None`: the mailbox does not exist.
     async fn letters(&mut self, mailbox: &MailboxName) -> Result<Option<Letters>, StoreError>;
 
-    /// The different tables of letters of all mailboxes that were listed.
+    /// Returns the distinct letter tables of all mailboxes that were listed.
     async fn tables(&mut self) -> Result<Vec<Letters>, StoreError>;
 
-    /// The bytes of those messages that carry header lines added by mail readers, without these.
+    /// Returns the sizes, without the header lines that mail readers add, of messages that have
+    /// such lines.
     async fn bare_sizes(
         &mut self,
         place: &Place,
         ids: &[Self::Id],
     ) -> Result<Vec<(Self::Id, u64)>, StoreError>;
 
-    /// Pieces of a message in quarantine, see [`Store::excerpts`]; `None` when it is no longer
-    /// there.
+    /// Returns pieces of a message in quarantine, see [`Store::excerpts`]; `None` if it no longer
+    /// exists.
     async fn kept_excerpt(
         &mut self,
         path: &[u8],
         size: Option<u64>,
     ) -> Result<Option<Excerpt>, StoreError>;
 
-    /// Takes a message out of quarantine into a mailbox; `None` when it is no longer there.
+    /// Moves a message from quarantine into a mailbox; `None` if it no longer exists.
     async fn recall(
         &mut self,
         place: &Place,
@@ -287,113 +282,115 @@ pub trait Keep: Store {
     ) -> Result<Option<(Self::Id, u64)>, StoreError>;
 }
 
-/// A mailbox in the UIDVALIDITY that the plan was made in.
+/// A mailbox with the UIDVALIDITY of the plan.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// The mailbox.
     pub mailbox: MailboxName,
-    /// The UIDVALIDITY; the store refuses with `Stale` when it is another by now.
+    /// The UIDVALIDITY; the store returns `Stale` if it changed.
     pub epoch: Option<UidValidity>,
 }
 
-/// A question about one mailbox.
+/// A request for one mailbox.
 #[derive(Debug)]
 pub struct Ask<'a> {
-    /// What is known of it.
+    /// The recorded base.
     pub base: &'a MailboxBase,
-    /// Where this side was left.
+    /// The cursor of this side.
     pub cursor: Option<&'a Cursor>,
-    /// How thorough the look shall be.
+    /// How thorough the read is.
     pub depth: Depth,
 }
 
-/// A question that will be asked.
+/// An announced request.
 #[derive(Debug)]
 pub enum Next<'a> {
-    /// [`Store::look`], as an [`Ask`] says it.
+    /// [`Store::look`] with this [`Ask`].
     Look(&'a Outline, Option<&'a Cursor>, Depth),
     /// [`Store::read`].
     Read(&'a Place, &'a [crate::model::Uid]),
     /// [`Serve::kin`].
     Kin(&'a Place, &'a [crate::model::Uid]),
-    /// [`Store::set_flags`], in which nothing but the opening is a question, and what these are
-    /// called ([`Serve::presume`]).
+    /// [`Store::set_flags`], of which only SELECT is a read, with the ids of the messages
+    /// ([`Serve::presume`]).
     Flags(&'a Place, &'a [crate::model::Uid]),
     /// [`Store::remove`].
     Remove(&'a Place, &'a [crate::model::Uid]),
 }
 
-/// How thorough a look is.
+/// How thorough a read is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// What changed since the cursor.
+    /// Changes since the cursor.
     Changes,
-    /// All messages, whatever the cursor says; on disk their sizes too, and which files were
-    /// touched since their content was last known.
+    /// All messages; on disk also their sizes, and which files were touched since their content was
+    /// recorded.
     Everything,
 }
 
-/// What is known of a message that is being copied.
+/// A message that is being copied.
 #[derive(Clone, Debug)]
 pub struct About<I> {
-    /// Its name where it comes from.
+    /// Its id on the source side.
     pub id: I,
-    /// Its flags there.
+    /// Its flags.
     pub flags: Flags,
     /// Its INTERNALDATE or mtime.
     pub date: Option<Timestamp>,
-    /// Bytes as stored there.
+    /// Bytes as stored.
     pub stored: u64,
-    /// Its file before it was read; `None` on the server, and where the next change may not show.
+    /// The stamp of its file before it was read; `None` on the server, or if a further change might
+    /// not alter it.
     pub stamp: Option<Stamp>,
-    /// What the server itself calls the message, where it does.
+    /// The server's id of the message, if it has one.
     pub kin: Option<Kin>,
 }
 
-/// Takes messages one after another while they are read.
+/// Receives messages while they are read.
 #[allow(
     async_fn_in_trait,
     reason = "an account lives on one thread; see the module's head"
 )]
 pub trait Sink<I> {
-    /// A message of this many bytes begins; `about` when the reader knows it by now.
+    /// Begins a message of this many bytes; `about` if the reader knows it already.
     async fn begin(&mut self, size: u64, about: Option<&About<I>>) -> Result<(), StoreError>;
 
     /// The next bytes.
     async fn chunk(&mut self, bytes: &[u8]) -> Result<(), StoreError>;
 
-    /// The message is whole.
+    /// Ends the message: it is complete.
     async fn end(&mut self, about: About<I>) -> Result<(), StoreError>;
 
-    /// The message that began is not whole and will not be; it must leave no trace.
+    /// Drops the message that was begun: it is incomplete.
     async fn abandon(&mut self) -> Result<(), StoreError>;
 
-    /// This message is there, but its content cannot be had.
+    /// The message exists, but its content cannot be read.
     async fn fail(&mut self, id: I, why: String) -> Result<(), StoreError>;
 }
 
-/// Whether the message stays where it was.
+/// Whether the source keeps the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Transfer {
-    /// It leaves.
+    /// Move.
     Move,
-    /// It stays.
+    /// Copy.
     Copy,
 }
 
-/// A message to be moved or copied within one side.
+/// A message to move or copy within one side.
 #[derive(Clone, Debug)]
 pub struct Shift<I> {
     /// The message.
     pub id: I,
-    /// For a copy on disk: where it comes from, for its name, and its flags.
+    /// For a copy on disk: its origin, for the file name, and its flags.
     pub delivery: Option<Delivery>,
-    /// For a copy on disk: the bytes that the file must have, or it was edited meanwhile.
+    /// For a copy on disk: the size that the file must have; another size means that it was edited.
     pub size: Option<u64>,
-    /// For a move on disk: whether it gets another name, because the base knows a message of its
+    /// For a move on disk: whether the file gets a new name, because the base knows a message of
+    /// its name in the target.
     /// name there.
     pub renamed: bool,
-    /// For a move on disk: the flags last agreed on. Keywords of these that have no letter where
-    /// it comes from get one where it goes to.
+    /// For a move on disk: the flags last agreed on. Keywords among them without a letter in the
+    /// source get a letter in the target.
     pub agreed: Flags,
 }
