@@ -1,8 +1,8 @@
-//! Header lines that mail programs add when they copy or move a message, and that say nothing about
-//! it: mutt and neomutt write `Content-Length`, others `Lines`, `Status` and `X-Status`, mbsync
-//! `X-TUID`, OfflineIMAP `X-OfflineIMAP`. A message with them is the same message.
+//! Normalizes a message: omits the header lines that mail programs add when they copy or move it.
+//! mutt and neomutt write `Content-Length`, others `Lines`, `Status` and `X-Status`, mbsync
+//! `X-TUID`, OfflineIMAP `X-OfflineIMAP`.
 
-/// Their names.
+/// The names of these lines.
 const ADDED: [&[u8]; 6] = [
     b"content-length",
     b"lines",
@@ -11,23 +11,23 @@ const ADDED: [&[u8]; 6] = [
     b"x-tuid",
     b"x-offlineimap",
 ];
-/// A line that is longer than this is none of them.
+/// A longer line is kept.
 const LONG: usize = 1000;
 
-/// Leaves these lines out while a message streams by.
+/// Omits these lines from a message as a stream.
 #[derive(Debug, Default)]
 pub struct Bare {
     in_body: bool,
-    /// The beginning of a header line, until it is known what becomes of it.
+    /// The start of a header line that is not classified yet.
     line: Vec<u8>,
-    /// Whether the rest of a long line passes or not.
+    /// Whether the remainder of a long line is kept.
     rest: Option<bool>,
-    /// Whether the field that the last line belongs to is left out.
+    /// Whether the current field is omitted.
     dropping: bool,
 }
 
 impl Bare {
-    /// Takes the next bytes and gives on what is left of them.
+    /// Takes the next bytes and passes on those that are kept.
     pub fn pass(&mut self, bytes: &[u8], give: &mut impl FnMut(&[u8])) {
         let mut bytes = bytes;
         while !self.in_body && !bytes.is_empty() {
@@ -51,12 +51,12 @@ impl Bare {
         }
     }
 
-    /// Whether the header is over: nothing is left out any more.
+    /// Whether the header has ended: all further bytes are kept.
     pub fn is_over(&self) -> bool {
         self.in_body
     }
 
-    /// No more bytes come.
+    /// Ends the message.
     pub fn end(mut self, give: &mut impl FnMut(&[u8])) {
         self.settle(give);
     }

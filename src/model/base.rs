@@ -1,4 +1,4 @@
-//! The base: what both sides last agreed on. Observations, never intentions.
+//! The base: the state that both sides last agreed on. It contains observations, not intentions.
 
 use super::content::ContentHash;
 use super::flags::Flags;
@@ -9,101 +9,102 @@ use super::side::Side;
 use super::stamp::Stamp;
 use std::collections::BTreeSet;
 
-/// One message that both sides have.
+/// A message that both sides have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pair {
     /// Its row.
     pub id: PairId,
-    /// Its name on the server.
+    /// Its UID on the server.
     pub uid: Uid,
-    /// Its name on disk.
+    /// Its file on disk.
     pub file: MaildirId,
-    /// The flags last agreed on, those that one side cannot store included.
+    /// The flags last agreed on, including those that one side cannot store.
     pub flags: Flags,
-    /// Its canonical content.
+    /// The hash of its normalized content.
     pub hash: ContentHash,
-    /// Its size on disk, bytes.
+    /// Bytes of its file.
     pub size: u64,
-    /// Its file when the content was last known; `None`: not known.
+    /// The stamp of its file when the content was last known; `None`: unknown.
     pub stamp: Option<Stamp>,
-    /// What its copies on the server have in common, as far as that is known.
+    /// The id that its copies on the server share, if known.
     pub kin: Option<Kin>,
-    /// Set when we ourselves have begun to take the message away from that side: its absence
-    /// there is then our doing and no wish of a user's.
+    /// The side on which we began to remove the message: its absence there is not a deletion by the
+    /// user.
     pub tombstone: Option<Side>,
 }
 
-/// A message that only one side has, and why it is not copied.
+/// A message that only one side has, with the reason why it is not copied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Aside {
     /// The message.
     pub id: AnyId,
-    /// Why it stays alone.
+    /// The reason.
     pub reason: AsideReason,
-    /// How often the copy was tried.
+    /// The number of attempts to copy it.
     pub attempts: u32,
-    /// When to try again, seconds since 1970; `None`: only when something changes.
+    /// The time of the next attempt, seconds since 1970; `None`: after its next change.
     pub retry_at: Option<i64>,
     /// Its flags when last seen.
     pub flags: Flags,
-    /// What was said when it was refused; empty otherwise.
+    /// The text of the refusal, or empty.
     pub detail: String,
 }
 
-/// Why a message is set aside.
+/// Why a message is not copied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AsideReason {
     /// It is marked `\Deleted`: neither copied nor deleted until that changes (row 45).
     MarkedDeleted,
-    /// We marked it `\Deleted` ourselves when we took it away, and the server cannot expunge single
-    /// messages. Its bytes are in quarantine, or lie where it was moved to.
+    /// We marked it `\Deleted` because the server cannot expunge single messages. Its bytes are in
+    /// quarantine or where it was moved to.
     MarkedByUs,
-    /// The other side refused it, or its body cannot be had (row 46).
+    /// The other side refused it, or its body cannot be read (row 46).
     Refused,
-    /// The other side's copy was deleted, and by the user's settings that does not travel.
+    /// The copy on the other side was deleted, and the settings do not propagate that.
     Kept,
-    /// It was in a mailbox whose UIDVALIDITY changed, and the new mailbox has no such message.
+    /// The UIDVALIDITY of its mailbox changed, and the new mailbox has no equal message.
     Unmatched,
-    /// The server said, twice or of another UID, that it stored the message, and does not list it.
+    /// The server answered OK to its APPEND, twice or with the UID of another message, but does not
+    /// list it.
     NotListed,
 }
 
-/// A mailbox in short: enough to ask the server what changed in it.
+/// The part of a mailbox's base that a request to the server needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outline {
     /// Its row.
     pub key: MailboxKey,
     /// Its name.
     pub name: MailboxName,
-    /// The UIDVALIDITY in which its UIDs were learned.
+    /// The UIDVALIDITY of its UIDs.
     pub epoch: Option<UidValidity>,
-    /// The lowest and the highest UID of what is known to be on the server.
+    /// The lowest and the highest known UID.
     pub uids: Option<(Uid, Uid)>,
-    /// The highest few of them: where a server gives UIDs a second time, these are among them.
+    /// The highest few UIDs: a server that assigns UIDs twice assigns one of these.
     pub last: Vec<Uid>,
 }
 
-/// What both sides agreed on in one mailbox.
+/// The base of a mailbox.
 #[derive(Clone, Debug)]
 pub struct MailboxBase {
     /// Its row.
     pub key: MailboxKey,
     /// Its name.
     pub name: MailboxName,
-    /// A random number that names the mailbox in file names (see [`super::Origin`]).
+    /// A random number that identifies the mailbox in file names (see [`super::Origin`]).
     pub tag: u32,
-    /// The UIDVALIDITY in which all UIDs here were learned.
+    /// The UIDVALIDITY of all its UIDs.
     pub epoch: Option<UidValidity>,
-    /// The messages both have: all of them, but for `others`.
+    /// All pairs, except `others`.
     pub pairs: Vec<Pair>,
-    /// Messages both have of which only this was read, as nothing happened to them on either side.
+    /// Pairs without changes, of which only this was loaded.
     pub others: BTreeSet<Uid>,
-    /// The messages one has.
+    /// Messages that only one side has.
     pub aside: Vec<Aside>,
 }
 
 impl Aside {
-    /// Its UID, if it is on the server.
+    /// Its UID; `None`: it is on disk.
     pub fn uid(&self) -> Option<Uid> {
         match &self.id {
             AnyId::Remote(uid) => Some(*uid),
@@ -111,23 +112,23 @@ impl Aside {
         }
     }
 
-    /// Whether a deletion of its mailbox may take it.
+    /// Whether the deletion of its mailbox may delete it.
     pub fn is_disposable(&self) -> bool {
         self.reason == AsideReason::MarkedByUs
     }
 
-    /// Whether it stays set aside when its mailbox is created anew on the other side.
+    /// Whether it stays skipped after its mailbox is created anew on the other side.
     pub fn outlives_mailbox(&self) -> bool {
         matches!(self.reason, AsideReason::Kept | AsideReason::Unmatched)
     }
 }
 
-/// The lowest and the highest of some UIDs.
+/// Returns the lowest and the highest UID.
 pub fn span(uids: &BTreeSet<Uid>) -> Option<(Uid, Uid)> {
     uids.first().copied().zip(uids.last().copied())
 }
 
-/// The highest few of some UIDs.
+/// Returns the highest few UIDs.
 pub fn last(uids: &BTreeSet<Uid>) -> Vec<Uid> {
     let mut last: Vec<Uid> = uids.iter().rev().take(Outline::LAST).copied().collect();
     last.reverse();
@@ -135,12 +136,12 @@ pub fn last(uids: &BTreeSet<Uid>) -> Vec<Uid> {
 }
 
 impl Outline {
-    /// So many of the highest UIDs.
+    /// The number of those.
     pub const LAST: usize = 3;
 }
 
 impl MailboxBase {
-    /// It in short.
+    /// Returns the summary.
     pub fn outline(&self) -> Outline {
         let (key, name, epoch) = (self.key, self.name.clone(), self.epoch);
         let known = self.known_uids();
@@ -153,7 +154,7 @@ impl MailboxBase {
         }
     }
 
-    /// The UIDs of what is known to be on the server.
+    /// Returns the UIDs of all known messages on the server.
     pub fn known_uids(&self) -> BTreeSet<Uid> {
         let pairs = self.pairs.iter().map(|pair| pair.uid);
         let asides = self.aside.iter().filter_map(Aside::uid);
@@ -163,8 +164,8 @@ impl MailboxBase {
             .collect()
     }
 
-    /// The UIDs of the messages that a deletion of the mailbox on the server may take: those of
-    /// pairs, and of what we marked ourselves. All else lies nowhere but there.
+    /// Returns the UIDs that a deletion of the mailbox on the server may delete: those of pairs and
+    /// of messages that we marked. All others exist only there.
     pub fn disposable_uids(&self) -> BTreeSet<Uid> {
         let pairs = self.pairs.iter().map(|pair| pair.uid);
         let marked = self.aside.iter().filter(|aside| aside.is_disposable());

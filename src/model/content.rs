@@ -1,14 +1,14 @@
-//! What makes two messages the same: their content, in a form that survives what servers and
+//! The identity of a message: its content, in a form that does not depend on what servers and
 //! Maildirs do to line ends.
 //!
-//! Message-ID alone is never identity: senders choose it, and mailing lists repeat it.
+//! A Message-ID is never identity: senders choose it, and mailing lists repeat it.
 
 use super::bare::Bare;
 use super::counted::counted;
 use std::cmp::Ordering;
 use std::fmt;
 
-/// BLAKE3 over the canonical bytes of a message.
+/// BLAKE3 of the normalized bytes of a message.
 #[derive(Clone, Copy)]
 pub struct ContentHash(pub [u8; 32]);
 
@@ -21,10 +21,9 @@ impl fmt::Debug for ContentHash {
     }
 }
 
-/// Hashes a message as it streams by. Canonical means: every CR left out, the newlines at the end
-/// counted as one, and without the header lines that mail readers add ([`Bare`]). This covers what
-/// Dovecot, Cyrus and Courier do to uploads, what the change to LF on disk does, and what mutt does
-/// to a message that it moves.
+/// Hashes a normalized message as a stream: without CR, with the newlines at its end counted as
+/// one, and without header lines that mail readers add ([`Bare`]). Dovecot, Cyrus, Courier, LF
+/// files and mutt alter nothing else.
 #[derive(Default)]
 pub struct Canonical {
     bare: Bare,
@@ -34,13 +33,12 @@ pub struct Canonical {
 #[derive(Default)]
 struct Lines {
     hasher: blake3::Hasher,
-    /// What is not hashed yet: lines are gathered, since the hash is several times faster over
-    /// blocks than over lines.
+    /// Bytes not hashed yet: BLAKE3 is several times faster over blocks than over lines.
     block: Vec<u8>,
     newlines: usize,
 }
 
-/// From so many bytes on a block is hashed: 16 chunks of BLAKE3, the most that it takes at once.
+/// The block size: 16 chunks of BLAKE3, the most that it processes at once.
 const BLOCK: usize = 16 << 10;
 
 impl Canonical {
@@ -50,7 +48,7 @@ impl Canonical {
         bare.pass(bytes, &mut |part| lines.update(part));
     }
 
-    /// The hash of all that was taken.
+    /// Returns the hash of all bytes.
     pub fn finish(self) -> ContentHash {
         let Canonical { bare, mut lines } = self;
         bare.end(&mut |part| lines.update(part));
@@ -59,7 +57,7 @@ impl Canonical {
         ContentHash(*lines.hasher.finalize().as_bytes())
     }
 
-    /// The hash of these bytes.
+    /// Returns the hash of these bytes.
     pub fn of(bytes: &[u8]) -> ContentHash {
         let mut canonical = Canonical::default();
         canonical.update(bytes);
@@ -67,14 +65,14 @@ impl Canonical {
     }
 }
 
-/// Hashes a message without what servers are known to alter in it: NUL (Dovecot stores 0x80) and
-/// bytes of a header that are no ASCII (Cyrus stores X).
+/// Hashes a message without bytes that servers alter: NUL (Dovecot stores 0x80), and 8-bit bytes in
+/// the header (Cyrus stores X).
 #[derive(Default)]
 pub struct Lenient {
     canonical: Canonical,
-    /// Whether the header is over.
+    /// Whether the header has ended.
     text: bool,
-    /// Whether the line that is read has any bytes.
+    /// Whether the current line has bytes.
     filled: bool,
 }
 
@@ -101,12 +99,12 @@ impl Lenient {
         }
     }
 
-    /// The hash of all that was taken.
+    /// Returns the hash of all bytes.
     pub fn finish(self) -> ContentHash {
         self.canonical.finish()
     }
 
-    /// The hash of these bytes.
+    /// Returns the hash of these bytes.
     pub fn of(bytes: &[u8]) -> ContentHash {
         let mut lenient = Lenient::default();
         lenient.update(bytes);
@@ -125,7 +123,7 @@ impl Lines {
         }
     }
 
-    /// Takes bytes without a CR.
+    /// Takes bytes without CR.
     fn take(&mut self, run: &[u8]) {
         let trailing = run.iter().rev().take_while(|b| **b == b'\n').count();
         if trailing == run.len() {
@@ -161,19 +159,18 @@ impl Lines {
     }
 }
 
-/// Cheap evidence that two messages may be one: the size on the wire (RFC822.SIZE, bytes), and the
-/// canonical hash of the whole header with the first bytes of the text.
+/// Cheap evidence that two messages are equal: RFC822.SIZE, and the hash of the header with the
+/// first bytes of the text.
 #[derive(Clone, Copy, Debug)]
 pub struct Fingerprint {
     /// Bytes with CRLF line ends, without header lines that mail programs add.
     pub size: u64,
-    /// With them; says nothing.
+    /// Bytes of those lines; no evidence.
     pub whole: u64,
-    /// Header and the first [`Fingerprint::TEXT`] bytes of text.
+    /// The hash of the header and the first [`Fingerprint::TEXT`] bytes of the text.
     pub head: ContentHash,
-    /// Whether the header carries a delivery trace (`Received`, RFC 5321, 4.4). With one, equal
-    /// headers and sizes name one delivery; without, as in two states of a draft, they prove
-    /// nothing.
+    /// Whether the header has a trace field (`Received`, RFC 5321, 4.4). Only then do equal headers
+    /// and sizes identify a delivery; two versions of a draft may have equal ones.
     pub traced: bool,
 }
 
@@ -204,11 +201,11 @@ impl Ord for Fingerprint {
 }
 
 impl Fingerprint {
-    /// How many bytes of text (with CRLF line ends) join the header.
+    /// The bytes of text (with CRLF line ends) that are hashed with the header.
     pub const TEXT: usize = 512;
 
-    /// From the bytes of the whole message, and its header and the text's first bytes, both with
-    /// CRLF line ends.
+    /// Makes a fingerprint of the size of the message, its header and the start of its text, both
+    /// with CRLF line ends.
     pub fn new(whole: u64, header: &[u8], text: &[u8]) -> Fingerprint {
         let header = header.trim_ascii_end();
         let size = whole.saturating_sub(added(header));
@@ -229,7 +226,7 @@ impl Fingerprint {
         }
     }
 
-    /// From the bytes of a whole message with CRLF line ends.
+    /// Makes a fingerprint of a complete message with CRLF line ends.
     pub fn of_wire(wire: &[u8]) -> Fingerprint {
         let (header, text) = match memchr::memmem::find(wire, b"\r\n\r\n") {
             Some(at) => wire.split_at(at + 4),
@@ -239,7 +236,7 @@ impl Fingerprint {
     }
 }
 
-/// How many bytes of a header mail programs added. That it has lost its last line end is no matter.
+/// Counts the bytes that mail programs added to a header. The last line end may be missing.
 fn added(header: &[u8]) -> u64 {
     let (mut bare, mut left) = (Bare::default(), 0);
     let mut count = |part: &[u8]| left += part.len();
@@ -249,19 +246,19 @@ fn added(header: &[u8]) -> u64 {
     (header.len() + 2).saturating_sub(left) as u64
 }
 
-/// A few pieces of a message that are compared where reading all of it would be a waste: equal
-/// pieces of two messages of one size, one date and one Message-ID.
+/// Pieces of a message: equal pieces of two messages of equal size, date and Message-ID are
+/// evidence that the messages are equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Excerpt {
-    /// Bytes of the whole message with CRLF line ends.
+    /// Bytes of the complete message with CRLF line ends.
     pub size: u64,
-    /// Of the pieces.
+    /// The hash of the pieces.
     pub hash: ContentHash,
 }
 
 impl Excerpt {
-    /// Offset and length of the pieces: beginning, middle and end, or all of a small message. The
-    /// same for messages of about the same size, so that one command asks for many.
+    /// Returns offset and length of the pieces: start, middle and end, or all of a small message.
+    /// Equal for similar sizes, so that one FETCH serves many messages.
     pub fn ranges(size: u64) -> Vec<(u64, u64)> {
         if size <= 1792 {
             return vec![(0, size)];
@@ -271,12 +268,12 @@ impl Excerpt {
         vec![(0, 1024), (about / 2, 256), (about - 512, 512)]
     }
 
-    /// Whether the pieces of a message of this size, bytes, are all of it.
+    /// Whether the pieces of a message of this size, bytes, cover all of it.
     pub fn is_whole(size: u64) -> bool {
         Excerpt::ranges(size).len() == 1
     }
 
-    /// From the pieces, in order.
+    /// Makes an excerpt of the pieces, in order.
     pub fn of_pieces<'a>(size: u64, pieces: impl IntoIterator<Item = &'a [u8]>) -> Excerpt {
         let mut canonical = Canonical::default();
         for piece in pieces {
@@ -287,7 +284,7 @@ impl Excerpt {
         Excerpt { size, hash }
     }
 
-    /// From all bytes of a message, with CRLF line ends.
+    /// Makes an excerpt of all bytes of a message, with CRLF line ends.
     pub fn of_wire(wire: &[u8]) -> Excerpt {
         let size = wire.len() as u64;
         let piece = |(at, length): (u64, u64)| {
@@ -312,7 +309,7 @@ mod tests {
         assert_ne!(a, Canonical::of(b"Subject: x\n\n\nhello\n"));
     }
 
-    /// The hash is in every state database: however it is computed, it stays what it was.
+    /// State databases contain the hash, so it must never change.
     #[test]
     fn the_hash_is_that_of_the_plain_definition() {
         let long = format!("{}\r\n", "0123456789".repeat(11)).repeat(400);

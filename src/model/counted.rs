@@ -1,5 +1,5 @@
-//! Comparisons of identifiers, counted in debug builds: they show how the work of a pass grows with
-//! the messages that changed.
+//! Counts comparisons of ids in debug builds, so that tests see how the work of a pass grows with
+//! the changed messages.
 
 use std::cell::Cell;
 
@@ -7,12 +7,12 @@ thread_local! {
     static COMPARISONS: Cell<u64> = const { Cell::new(0) };
 }
 
-/// The comparisons of identifiers that this thread has made; 0 in a release build.
+/// Returns the comparisons of this thread; 0 in a release build.
 pub fn comparisons() -> u64 {
     COMPARISONS.get()
 }
 
-/// Counts one comparison.
+/// Counts a comparison.
 #[inline]
 pub(super) fn count() {
     if cfg!(debug_assertions) {
@@ -20,7 +20,7 @@ pub(super) fn count() {
     }
 }
 
-/// Implements equality, order and hash of a type with one field by that field, and counts.
+/// Implements equality, order and hash of a type by its one field, and counts.
 macro_rules! counted {
     ($name:ident) => {
         impl PartialEq for $name {

@@ -1,4 +1,4 @@
-//! Flags and keywords as sets, and changes to them.
+//! Sets of flags and keywords, and changes of them.
 //!
 //! `\Recent` is not here: it belongs to a session, not to a message (RFC 9051, 2.3.2).
 
@@ -7,24 +7,24 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-/// A flag defined by IMAP itself.
+/// A system flag of IMAP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum SystemFlag {
-    /// Replied to; Maildir `R`.
+    /// Answered; Maildir `R`.
     Answered = 1,
-    /// Marked for deletion; Maildir `T`.
+    /// Deleted; Maildir `T`.
     Deleted = 2,
-    /// A draft; Maildir `D`.
+    /// Draft; Maildir `D`.
     Draft = 4,
-    /// Marked as urgent; Maildir `F`.
+    /// Flagged; Maildir `F`.
     Flagged = 8,
-    /// Read; Maildir `S`.
+    /// Seen; Maildir `S`.
     Seen = 16,
 }
 
 impl SystemFlag {
-    /// All of them, in alphabetical order.
+    /// All system flags, in alphabetical order.
     pub const ALL: [SystemFlag; 5] = [
         SystemFlag::Answered,
         SystemFlag::Deleted,
@@ -33,7 +33,7 @@ impl SystemFlag {
         SystemFlag::Seen,
     ];
 
-    /// As on the wire.
+    /// Returns its name on the wire.
     pub fn name(self) -> &'static str {
         match self {
             SystemFlag::Answered => "\\Answered",
@@ -45,28 +45,27 @@ impl SystemFlag {
     }
 }
 
-/// A keyword: a flag named by users and programs. Compared without regard to ASCII case, as
-/// servers do; keeps the spelling it came with.
+/// A keyword. Compared without ASCII case, as servers do; keeps its spelling.
 #[derive(Clone, Debug)]
 pub struct Keyword(Box<str>);
 
 impl Keyword {
-    /// The keyword Maildir shows as `P` (passed).
+    /// The keyword of the Maildir letter `P` (passed).
     pub const FORWARDED: &'static str = "$Forwarded";
 
-    /// `None` when the text is not an IMAP atom (RFC 9051, atom): it could not be sent.
+    /// Makes a keyword; `None` if the text is not an atom (RFC 9051), as it could not be sent.
     pub fn new(text: &str) -> Option<Keyword> {
         let plain = |b: u8| b > b' ' && b < 0x7f && !br#"(){%*"\]"#.contains(&b);
         let atom = !text.is_empty() && text.len() <= 255 && text.bytes().all(plain);
         atom.then(|| Keyword(text.into()))
     }
 
-    /// `$Forwarded`.
+    /// Returns `$Forwarded`.
     pub fn forwarded() -> Keyword {
         Keyword(Self::FORWARDED.into())
     }
 
-    /// The spelling it came with.
+    /// Returns its spelling.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -93,17 +92,17 @@ impl Ord for Keyword {
     }
 }
 
-/// A set of flags and keywords. Small, and keywords are shared by its copies: there is one set or
-/// more for every message.
+/// A set of flags and keywords. Small, as there are several for each message; copies share the
+/// keywords.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Flags {
     system: u8,
-    /// In order, each once.
+    /// Sorted, without duplicates.
     keywords: Arc<[Keyword]>,
 }
 
 impl Flags {
-    /// The set with these system flags.
+    /// Makes a set of system flags.
     pub fn of(flags: &[SystemFlag]) -> Flags {
         let system = flags.iter().fold(0, |bits, f| bits | *f as u8);
         Flags {
@@ -112,23 +111,23 @@ impl Flags {
         }
     }
 
-    /// The five system flags.
+    /// Returns all system flags.
     pub fn system() -> Flags {
         Flags::of(&SystemFlag::ALL)
     }
 
-    /// From the number made by [`Flags::bits`] and keywords.
+    /// Makes a set of the number of [`Flags::bits`] and keywords.
     pub fn from_parts(bits: u8, keywords: impl IntoIterator<Item = Keyword>) -> Flags {
         let keywords: BTreeSet<Keyword> = keywords.into_iter().collect();
         Flags::with(bits & 31, keywords.into_iter())
     }
 
-    /// The system flags as a number.
+    /// Returns the system flags as a number.
     pub fn bits(&self) -> u8 {
         self.system
     }
 
-    /// The keywords, in order.
+    /// Returns the keywords, sorted.
     pub fn keywords(&self) -> impl Iterator<Item = &Keyword> {
         self.keywords.iter()
     }
@@ -157,18 +156,18 @@ impl Flags {
         }
     }
 
-    /// The same set without one flag.
+    /// Returns the set without one flag.
     pub fn without(mut self, flag: SystemFlag) -> Flags {
         self.system &= !(flag as u8);
         self
     }
 
-    /// Whether nothing is set.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.system == 0 && self.keywords.is_empty()
     }
 
-    /// What is in either.
+    /// Returns the union.
     pub fn union(&self, other: &Flags) -> Flags {
         let mut all = self.clone();
         all.system |= other.system;
@@ -178,19 +177,19 @@ impl Flags {
         all
     }
 
-    /// What is in both.
+    /// Returns the intersection.
     pub fn intersection(&self, other: &Flags) -> Flags {
         let both = self.keywords().filter(|own| other.has_keyword(own));
         Flags::with(self.system & other.system, both.cloned())
     }
 
-    /// What is here and not there.
+    /// Returns the flags that `other` lacks.
     pub fn difference(&self, other: &Flags) -> Flags {
         let own = self.keywords().filter(|own| !other.has_keyword(own));
         Flags::with(self.system & !other.system, own.cloned())
     }
 
-    /// With keywords in order.
+    /// Makes a set of sorted keywords.
     fn with(system: u8, keywords: impl Iterator<Item = Keyword>) -> Flags {
         let mut keywords = keywords.peekable();
         let keywords = match keywords.peek() {
@@ -220,17 +219,17 @@ impl fmt::Debug for Flags {
     }
 }
 
-/// What to add to a set of flags and what to take away; never "set to".
+/// A change of flags: additions and removals, never an absolute value.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FlagChange {
-    /// To be set.
+    /// Flags to set.
     pub add: Flags,
-    /// To be cleared.
+    /// Flags to clear.
     pub remove: Flags,
 }
 
 impl FlagChange {
-    /// What leads from one set to the other.
+    /// Returns the change from one set to another.
     pub fn between(from: &Flags, to: &Flags) -> FlagChange {
         FlagChange {
             add: to.difference(from),
@@ -243,7 +242,7 @@ impl FlagChange {
         self.add.is_empty() && self.remove.is_empty()
     }
 
-    /// The set after the change.
+    /// Returns the set after the change.
     pub fn apply(&self, to: &Flags) -> Flags {
         to.difference(&self.remove).union(&self.add)
     }

@@ -1,4 +1,4 @@
-//! How each side names a message, and the counters those names live in.
+//! Ids of messages on each side, and the counters of the server.
 //!
 //! A UID means nothing outside the UIDVALIDITY in which it was learned (RFC 9051, 2.3.1.1).
 
@@ -8,22 +8,22 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-/// A message's unique identifier within one mailbox and one UIDVALIDITY; never 0.
+/// The UID of a message in a mailbox and UIDVALIDITY; never 0.
 #[derive(Clone, Copy)]
 pub struct Uid(NonZeroU32);
 
 counted!(Uid);
 
 impl Uid {
-    /// The least that there can be.
+    /// The lowest UID.
     pub const FIRST: Uid = Uid(NonZeroU32::MIN);
 
-    /// `None` for 0, which no message has (RFC 9051: nz-number).
+    /// Makes a UID; `None` for 0 (RFC 9051: nz-number).
     pub fn new(value: u32) -> Option<Uid> {
         NonZeroU32::new(value).map(Uid)
     }
 
-    /// The number.
+    /// Returns the number.
     pub fn get(self) -> u32 {
         self.0.get()
     }
@@ -41,7 +41,7 @@ impl fmt::Display for Uid {
     }
 }
 
-/// The UIDVALIDITY of a mailbox. 64 bits, because values over 32 bits and 0 exist in the wild.
+/// The UIDVALIDITY of a mailbox. 64 bits, because servers send values over 32 bits, and 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UidValidity(pub u64);
 
@@ -49,20 +49,20 @@ pub struct UidValidity(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ModSeq(pub u64);
 
-/// The unique part of a Maildir file name: all before `:2,`. Bytes, because names need not be
-/// UTF-8; shared by its copies, as there are several for every message that is looked at.
+/// The base name of a Maildir file: everything before `:2,`. Bytes, because names need not be
+/// UTF-8; copies share them.
 #[derive(Clone)]
 pub struct MaildirId(Arc<[u8]>);
 
 counted!(MaildirId);
 
 impl MaildirId {
-    /// Takes the base name of a file as it is on disk.
+    /// Takes the base name of a file.
     pub fn new(base: impl AsRef<[u8]>) -> MaildirId {
         MaildirId(base.as_ref().into())
     }
 
-    /// The bytes as they are on disk.
+    /// Returns its bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -80,18 +80,18 @@ impl fmt::Display for MaildirId {
     }
 }
 
-/// The identifier of a pair in the state database.
+/// The id of a pair in the state database.
 #[derive(Clone, Copy, Debug)]
 pub struct PairId(pub i64);
 
 counted!(PairId);
 
-/// An identifier that one of the sides uses.
+/// An id of a message on one of the sides.
 pub trait Id: Clone + Ord + fmt::Debug + fmt::Display + 'static {
-    /// The side that uses it.
+    /// The side.
     const SIDE: Side;
 
-    /// The same as a value that can be either.
+    /// Returns the id as a value for either side.
     fn any(&self) -> AnyId;
 }
 
@@ -114,14 +114,14 @@ impl Id for MaildirId {
 /// A message on either side.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AnyId {
-    /// By UID.
+    /// A UID.
     Remote(Uid),
-    /// By base name.
+    /// A base name.
     Local(MaildirId),
 }
 
 impl AnyId {
-    /// The side that knows it.
+    /// Returns its side.
     pub fn side(&self) -> Side {
         match self {
             AnyId::Remote(_) => Side::Remote,
@@ -139,11 +139,11 @@ impl fmt::Display for AnyId {
     }
 }
 
-/// Where a file of ours was downloaded from; part of its name, so that a run that was cut before
-/// it recorded the file, or that lost its database, knows the file again. Only ever a hint.
+/// The origin of a downloaded file, a part of its name: it identifies the file after a cut run or a
+/// lost database. A hint only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Origin {
-    /// The mailbox (a random number given to it when it was first seen).
+    /// The mailbox's random number.
     pub mailbox: u32,
     /// The UIDVALIDITY.
     pub epoch: UidValidity,
@@ -151,7 +151,7 @@ pub struct Origin {
     pub uid: Uid,
 }
 
-/// A moment, in seconds since 1970-01-01 UTC: an INTERNALDATE or a file's mtime.
+/// A time, seconds since 1970-01-01 UTC: an INTERNALDATE or an mtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(pub i64);
 

@@ -1,23 +1,23 @@
-//! Which messages of a server are the same one in several places: by an id that the server itself
-//! gives, or by what is on the envelope.
+//! Ids that the copies of a message on the server share: an id of the server, or a number made of
+//! the envelope.
 
 use super::id::Timestamp;
 use std::fmt;
 
-/// A short name for a message that is the same wherever the message is copied or moved to. Odd
-/// numbers are the server's word (EMAILID, X-GM-MSGID) and prove it; even ones are made of
-/// Message-ID, INTERNALDATE and RFC822.SIZE, which only suggest it.
+/// The id that a message keeps when it is copied or moved. Odd numbers come from the server
+/// (EMAILID, X-GM-MSGID) and are proof; even ones are made of Message-ID, INTERNALDATE and
+/// RFC822.SIZE and are evidence.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Kin(i64);
 
 impl Kin {
-    /// From the server's own id: EMAILID (RFC 8474, 5.1) or X-GM-MSGID. Unique in an account, and
-    /// the same only for the same content.
+    /// Makes an id of EMAILID (RFC 8474, 5.1) or X-GM-MSGID: unique in an account, and equal only
+    /// for equal content.
     pub fn object(id: &[u8]) -> Kin {
         Kin(Kin::number_of(b"object", &[id]) | 1)
     }
 
-    /// From the envelope: Message-ID (empty without one), INTERNALDATE, and the size on the wire.
+    /// Makes an id of Message-ID (empty if absent), INTERNALDATE and size on the wire.
     pub fn envelope(message_id: &[u8], date: Timestamp, size: u64) -> Kin {
         let parts = [message_id, &date.0.to_be_bytes(), &size.to_be_bytes()];
         Kin(Kin::number_of(b"envelope", &parts) & !1)
@@ -35,17 +35,17 @@ impl Kin {
         i64::from_be_bytes(number)
     }
 
-    /// Whether the server vouches for it.
+    /// Whether the server issued it.
     pub fn proves(self) -> bool {
         self.0 & 1 == 1
     }
 
-    /// As it is stored.
+    /// Returns the stored number.
     pub fn number(self) -> i64 {
         self.0
     }
 
-    /// From what was stored.
+    /// Makes an id of the stored number.
     pub fn from_number(number: i64) -> Kin {
         Kin(number)
     }
@@ -57,8 +57,7 @@ impl fmt::Debug for Kin {
     }
 }
 
-/// Finds the Message-ID while a message streams by. Only of use beside other evidence: senders
-/// choose it.
+/// Finds the Message-ID of a message as a stream. Evidence only: senders choose it.
 #[derive(Clone, Debug, Default)]
 pub struct Heading {
     header: Vec<u8>,
@@ -66,7 +65,7 @@ pub struct Heading {
 }
 
 impl Heading {
-    /// A longer header is not read on.
+    /// Most bytes of header to read.
     const LONGEST: usize = 256 << 10;
 
     /// Takes the next bytes, with CRLF line ends.
@@ -84,17 +83,17 @@ impl Heading {
         self.over = end.is_some() || self.header.len() > Self::LONGEST;
     }
 
-    /// The value of the first Message-ID field; empty without one.
+    /// Returns the value of the first Message-ID field; empty if absent.
     pub fn message_id(&self) -> Vec<u8> {
         message_id(&self.header)
     }
 
-    /// Whether all of the header has come.
+    /// Whether the header has ended.
     pub fn is_over(&self) -> bool {
         self.over
     }
 
-    /// A number made of the Message-ID, if there is one.
+    /// Returns a number made of the Message-ID; `None` if absent.
     pub fn name(&self) -> Option<i64> {
         let id = self.message_id();
         let number = || Kin::envelope(&id, Timestamp(0), 0).number();
@@ -102,7 +101,7 @@ impl Heading {
     }
 }
 
-/// The value of the first Message-ID field of a header, unfolded; empty without one.
+/// Returns the value of the first Message-ID field of a header, unfolded; empty if absent.
 pub fn message_id(header: &[u8]) -> Vec<u8> {
     let mut value: Option<Vec<u8>> = None;
     for line in header.split(|b| *b == b'\n') {

@@ -1,55 +1,55 @@
-//! The letters a to z that stand for keywords in the names of files: each mailbox has a table of
-//! its own, and the same letter may mean another keyword in another mailbox.
+//! Keyword letters: the letters a to z in file names. Each mailbox has a table, and a letter may
+//! mean different keywords in two mailboxes.
 
 use super::flags::{Flags, Keyword};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The table of one mailbox: the keyword of each letter that has one.
+/// The keyword of each letter of a mailbox.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Letters(BTreeMap<u8, Keyword>);
 
 impl Letters {
-    /// Gives the letter this keyword.
+    /// Assigns a keyword to a letter.
     pub fn insert(&mut self, letter: u8, keyword: Keyword) {
         self.0.insert(letter, keyword);
     }
 
-    /// The keyword of a letter.
+    /// Returns the keyword of a letter.
     pub fn name(&self, letter: u8) -> Option<&Keyword> {
         self.0.get(&letter)
     }
 
-    /// The letter of a keyword.
+    /// Returns the letter of a keyword.
     pub fn letter(&self, keyword: &Keyword) -> Option<u8> {
         let found = self.0.iter().find(|(_, own)| *own == keyword);
         found.map(|(letter, _)| *letter)
     }
 
-    /// The letters with their keywords.
+    /// Returns the letters with their keywords.
     pub fn iter(&self) -> impl Iterator<Item = (u8, &Keyword)> {
         self.0.iter().map(|(letter, keyword)| (*letter, keyword))
     }
 
-    /// The keywords that these letters mean; letters without a meaning are passed over.
+    /// Returns the keywords of these letters; omits unassigned letters.
     pub fn read(&self, letters: &BTreeSet<u8>) -> Flags {
         let named = letters.iter().filter_map(|letter| self.name(*letter));
         Flags::from_parts(0, named.cloned())
     }
 
-    /// The letters of these keywords; keywords without a letter are passed over.
+    /// Returns the letters of these keywords; omits keywords without a letter.
     pub fn of(&self, flags: &Flags) -> BTreeSet<u8> {
         let all = flags.keywords();
         all.filter_map(|keyword| self.letter(keyword)).collect()
     }
 
-    /// Whether a program that knows the table writes these keywords as far as it can: each has a
-    /// letter, or no letter is left.
+    /// Whether a program with this table can write these keywords: each has a letter, or no letter
+    /// is free.
     pub fn writes(&self, flags: &Flags) -> bool {
         let mut all = flags.keywords();
         self.0.len() == 26 || all.all(|keyword| self.letter(keyword).is_some())
     }
 
-    /// Whether each of these letters has a meaning.
+    /// Whether each of these letters is assigned.
     pub fn name_all(&self, letters: &BTreeSet<u8>) -> bool {
         letters.iter().all(|letter| self.0.contains_key(letter))
     }

@@ -1,31 +1,30 @@
-//! Mailbox names as people read them: components, decoded, without any server's delimiter.
-//!
-//! How a name is written on the wire or on disk is the business of `imap` and `maildir`.
+//! Mailbox names: decoded components, without the server's delimiter. `imap` and `maildir` encode
+//! them.
 
 use super::counted::counted;
 use std::fmt;
 
-/// A mailbox name: one or more components. As text the components are joined by `/`; a `/` or `%`
-/// inside a component is written `%2F` or `%25`, so that the text names one mailbox only.
+/// A mailbox name: one or more components. Its text joins them by `/` and writes `/` and `%` in a
+/// component as `%2F` and `%25`, so that it is unique.
 #[derive(Clone, Debug)]
 pub struct MailboxName(Vec<String>);
 
 counted!(MailboxName);
 
-/// A mailbox's row in the state database.
+/// The row of a mailbox in the state database.
 #[derive(Clone, Copy, Debug)]
 pub struct MailboxKey(pub i64);
 
 counted!(MailboxKey);
 
 impl MailboxName {
-    /// The mailbox every account has.
+    /// Returns INBOX.
     pub fn inbox() -> MailboxName {
         MailboxName(vec!["INBOX".into()])
     }
 
-    /// From components; `None` when there are none or one is empty. The single component `inbox`
-    /// in any case is INBOX (RFC 9051, 5.1).
+    /// Makes a name of components; `None` if there are none or one is empty. The single component
+    /// `inbox` in any case is INBOX (RFC 9051, 5.1).
     pub fn new(components: Vec<String>) -> Option<MailboxName> {
         if components.is_empty() || components.iter().any(String::is_empty) {
             return None;
@@ -36,29 +35,29 @@ impl MailboxName {
         }
     }
 
-    /// From the text form made by `Display`.
+    /// Parses the text that `Display` writes.
     pub fn parse(text: &str) -> Option<MailboxName> {
         let unescape = |c: &str| c.replace("%2F", "/").replace("%25", "%");
         MailboxName::new(text.split('/').map(unescape).collect())
     }
 
-    /// The components, outermost first.
+    /// Returns the components, outermost first.
     pub fn components(&self) -> &[String] {
         &self.0
     }
 
-    /// Whether this is INBOX.
+    /// Whether it is INBOX.
     pub fn is_inbox(&self) -> bool {
         matches!(self.0.as_slice(), [one] if one == "INBOX")
     }
 
-    /// What is left of the name below another, if it lies below that.
+    /// Returns the components below another name, if it is below that.
     pub fn below(&self, above: &MailboxName) -> Option<&[String]> {
         let rest = self.0.strip_prefix(above.0.as_slice())?;
         (!rest.is_empty()).then_some(rest)
     }
 
-    /// How deep it lies: 1 at the top.
+    /// Returns the number of components.
     pub fn depth(&self) -> usize {
         self.0.len()
     }

@@ -1,4 +1,4 @@
-//! The words of the domain as values: no I/O, no clock, no decisions.
+//! The values of the domain: no I/O, no clock, no decisions.
 //!
 //! Reading order: [`side`] (which of the two), [`id`] (how each names a message), [`flags`],
 //! [`letters`] (keywords in the names of files), [`mailbox`] (names), [`scope`] (some of them),

@@ -1,11 +1,11 @@
-//! A part of a MIME message, as a listing of them shows it.
+//! A part of a MIME message, for listings.
 
 /// A part.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Part {
-    /// As IMAP numbers it (RFC 9051, 6.4.5): `1.2`; empty: a multipart that is all of a message.
+    /// Its number (RFC 9051, 6.4.5): `1.2`; empty: a multipart that is the whole message.
     pub number: String,
-    /// How deep it lies: 0 for the message.
+    /// Its depth; 0 for the message.
     pub depth: usize,
     /// Its media type in lower case: `text/plain`.
     pub kind: String,
@@ -15,24 +15,24 @@ pub struct Part {
     pub encoding: String,
     /// Its file name.
     pub name: Option<String>,
-    /// Bytes in the message, before they are decoded.
+    /// Bytes before decoding.
     pub size: u64,
-    /// Whether it says that it is an attachment.
+    /// Whether its disposition is `attachment`.
     pub attached: bool,
 }
 
 impl Part {
-    /// Whether it holds other parts.
+    /// Whether it contains parts.
     pub fn is_multipart(&self) -> bool {
         self.kind.starts_with("multipart/")
     }
 
-    /// Whether a listing counts it as an attachment.
+    /// Whether it counts as an attachment.
     pub fn is_attachment(&self) -> bool {
         !self.is_multipart() && (self.attached || self.name.is_some())
     }
 
-    /// The index of the part that has this number; else of the only one with this file name.
+    /// Returns the index of the part with this number, else of the only part with this file name.
     pub fn find(parts: &[Part], which: &str) -> Option<usize> {
         let number = parts.iter().position(|part| {
             !part.number.is_empty() && part.number == which && !part.is_multipart()

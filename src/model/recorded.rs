@@ -1,5 +1,5 @@
-//! What was recorded of the files of a mailbox, in few bytes each: enough to see which of them are
-//! no longer what was recorded, in a mailbox of any size.
+//! The recorded files of a mailbox in few bytes each, to find the files that differ from the base
+//! in a mailbox of any size.
 
 use super::flags::Flags;
 use super::id::Uid;
@@ -8,13 +8,13 @@ use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::BuildHasher;
 
-/// Files by digests of their names. Another name has the same digest in one of 10^38 cases, and
-/// nobody can know in which.
+/// Files by digests of their names. Two names collide in one of 10^38 cases, and the digest is
+/// keyed, so that collisions cannot be constructed.
 #[derive(Debug, Default)]
 pub struct Recorded {
     keys: [RandomState; 2],
     files: HashMap<[u64; 2], File>,
-    /// All that files carry, and their numbers here.
+    /// Distinct sets of flags, with their numbers.
     flags: BTreeMap<Flags, u32>,
     changed: BTreeSet<Uid>,
     touched: BTreeSet<Uid>,
@@ -22,53 +22,53 @@ pub struct Recorded {
 
 #[derive(Debug)]
 struct File {
-    /// Of its weight.
+    /// The digest of its size and stamp.
     weight: u64,
     flags: u32,
-    /// `None`: it is there, and struck off.
+    /// `None`: it exists and was removed from the index.
     uid: Option<Uid>,
 }
 
-/// What a file that is there is to what was recorded.
+/// The comparison of an existing file with its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Struck {
-    /// Just that.
+    /// It is as recorded.
     Same,
-    /// It was recorded with other flags.
+    /// Its flags differ.
     Changed,
-    /// It was recorded with another weight: it may have another content.
+    /// Its size or stamp differs: its content may differ.
     Touched,
-    /// It was not recorded.
+    /// It is not recorded.
     New,
-    /// A file of that name was struck off already.
+    /// A file of this name was compared already.
     Twice,
 }
 
-/// The messages of which the files are not what was recorded, by their names on the server.
+/// The messages whose files differ from the base, by UID.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unlike {
-    /// They are there, with other flags.
+    /// Existing files with other flags.
     pub changed: BTreeSet<Uid>,
-    /// They are there, with the same flags; only their content shows whether they are the same.
+    /// Existing files with the recorded flags whose content has to be compared.
     pub touched: BTreeSet<Uid>,
-    /// They are not there.
+    /// Missing files.
     pub gone: BTreeSet<Uid>,
 }
 
 impl Unlike {
-    /// All of them that surely are not.
+    /// Returns all messages that certainly differ.
     pub fn uids(&self) -> BTreeSet<Uid> {
         self.changed.union(&self.gone).copied().collect()
     }
 
-    /// Whether there are none that surely are not.
+    /// Whether no message certainly differs.
     pub fn is_empty(&self) -> bool {
         self.changed.is_empty() && self.gone.is_empty()
     }
 }
 
 impl Recorded {
-    /// Room for so many.
+    /// Makes an index with this capacity.
     pub fn with_capacity(files: usize) -> Recorded {
         Recorded {
             files: HashMap::with_capacity(files),
@@ -76,7 +76,7 @@ impl Recorded {
         }
     }
 
-    /// A file (the base name) of a message, with its flags and its weight.
+    /// Adds a file (base name) with its flags, size and stamp.
     pub fn add(&mut self, uid: Uid, file: &[u8], flags: Flags, weight: Weight) {
         let next = u32::try_from(self.flags.len()).unwrap_or(u32::MAX);
         let flags = *self.flags.entry(flags).or_insert(next);
@@ -85,7 +85,8 @@ impl Recorded {
         self.files.insert(digest, File { weight, flags, uid });
     }
 
-    /// Strikes a file that is there off. Without a weight that is not asked.
+    /// Compares an existing file and removes it from the index. Without size and stamp these are
+    /// not compared.
     pub fn strike(&mut self, file: &[u8], flags: &Flags, weight: Option<Weight>) -> Struck {
         let (digest, weight) = (self.digest(file), weight.map(|weight| self.weigh(weight)));
         let Some(recorded) = self.files.get_mut(&digest) else {
@@ -105,7 +106,7 @@ impl Recorded {
         Struck::Touched
     }
 
-    /// What is not as it was recorded, now that all files that are there were struck off.
+    /// Returns the differences, after all existing files were compared.
     pub fn unlike(self) -> Unlike {
         Unlike {
             gone: self.files.into_values().filter_map(|f| f.uid).collect(),
@@ -196,7 +197,7 @@ mod tests {
         assert!(Unlike::default().is_empty());
     }
 
-    /// There may be one for each of a million messages.
+    /// There may be a million of these.
     #[test]
     fn a_file_is_small() {
         assert!(size_of::<([u64; 2], File)>() <= 32);

@@ -1,4 +1,4 @@
-//! Some mailboxes of an account, or all: what a wake is about.
+//! A set of mailboxes of an account, as a wake names them.
 
 use super::MailboxName;
 use std::collections::BTreeSet;
@@ -9,24 +9,24 @@ pub enum Scope {
     /// None.
     #[default]
     Nothing,
-    /// These.
+    /// Some.
     Some(BTreeSet<MailboxName>),
-    /// All there are.
+    /// All.
     Everywhere,
 }
 
 impl Scope {
-    /// This mailbox alone.
+    /// Makes a set of one mailbox.
     pub fn of(mailbox: MailboxName) -> Scope {
         Scope::Some(BTreeSet::from([mailbox]))
     }
 
-    /// Whether there is nothing in it.
+    /// Whether it is empty.
     pub fn is_nothing(&self) -> bool {
         *self == Scope::Nothing
     }
 
-    /// Whether the mailbox is in it.
+    /// Whether it contains the mailbox.
     pub fn has(&self, mailbox: &MailboxName) -> bool {
         match self {
             Scope::Nothing => false,
@@ -35,7 +35,7 @@ impl Scope {
         }
     }
 
-    /// Takes another set in.
+    /// Adds another set.
     pub fn add(&mut self, other: Scope) {
         match (&mut *self, other) {
             (_, Scope::Nothing) | (Scope::Everywhere, _) => {}
@@ -44,7 +44,7 @@ impl Scope {
         }
     }
 
-    /// Takes all out.
+    /// Takes all elements out.
     pub fn take(&mut self) -> Scope {
         std::mem::take(self)
     }

@@ -1,8 +1,8 @@
-//! The two sides that are kept in step.
+//! The two sides: server and Maildir.
 
 use std::fmt;
 
-/// One of the two sides.
+/// A side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Side {
     /// The IMAP server.
@@ -12,12 +12,12 @@ pub enum Side {
 }
 
 impl Side {
-    /// Both of them.
+    /// Both sides.
     pub const BOTH: [Side; 2] = [Side::Remote, Side::Local];
 }
 
 impl Side {
-    /// The side across.
+    /// Returns the other side.
     pub fn other(self) -> Side {
         match self {
             Side::Remote => Side::Local,

@@ -1,14 +1,14 @@
-//! When a file was last touched, in few bytes.
+//! The stamp of a file: when it was last touched.
 
 use std::fmt;
 
-/// A digest of a file's inode, mtime and ctime. Nobody wrote to a file that has the same stamp as
-/// before: whatever is written, renamed, linked or put back sets the ctime.
+/// A digest of a file's inode, mtime and ctime. An equal stamp proves that the file was not
+/// touched: write, rename, link and restore set the ctime.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stamp(i64);
 
 impl Stamp {
-    /// From the number of the file, its mtime and its ctime, ns since 1970.
+    /// Makes a stamp of inode, mtime and ctime, ns since 1970.
     pub fn of(inode: u64, modified: i64, changed: i64) -> Stamp {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&inode.to_be_bytes());
@@ -19,12 +19,12 @@ impl Stamp {
         Stamp(i64::from_be_bytes(number))
     }
 
-    /// As it is stored.
+    /// Returns the stored number.
     pub fn number(self) -> i64 {
         self.0
     }
 
-    /// From what was stored.
+    /// Makes a stamp of the stored number.
     pub fn from_number(number: i64) -> Stamp {
         Stamp(number)
     }
@@ -36,17 +36,17 @@ impl fmt::Debug for Stamp {
     }
 }
 
-/// What a directory tells of a file without opening it.
+/// What a directory scan tells of a file without opening it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Weight {
     /// Bytes.
     pub size: u64,
-    /// `None`: not known.
+    /// `None`: unknown.
     pub stamp: Option<Stamp>,
 }
 
 impl Weight {
-    /// That of a file of which nothing is told.
+    /// Of a file about which nothing is known.
     pub const NOTHING: Weight = Weight {
         size: 0,
         stamp: None,

@@ -1,8 +1,7 @@
-//! Text from outside, fit to be shown: on a terminal, in the log, in JSON, in the environment of a
-//! program. Names and texts of servers and files may hold characters that move the cursor, end a
-//! line, or show a text in another order than it has.
+//! Makes text from outside printable, for terminal, log, JSON and environment. Names and texts of
+//! servers and files may contain characters that move the cursor, end a line or reorder text.
 
-/// The text as one line of printable characters; others are written like `\u{1b}`.
+/// Returns the text as one line of printable characters; others are written like `\u{1b}`.
 pub fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
@@ -14,8 +13,8 @@ pub fn printable(text: &str) -> String {
     shown
 }
 
-/// Whether a character only shows itself: no control character, separator of lines, change of
-/// direction, or mark that shows nothing.
+/// Whether a character is printable: no control character, line separator, change of direction or
+/// invisible mark.
 pub fn is_printable(c: char) -> bool {
     let acts = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}'
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}');

@@ -1,4 +1,4 @@
-//! The account, its mailboxes, their pairs and cursors.
+//! The account, its mailboxes, pairs and cursors.
 
 use super::names::Names;
 use super::{State, StateError, doing};
@@ -9,17 +9,17 @@ use crate::model::{
 use rusqlite::{OptionalExtension, Params, Row, params};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The account's own row.
+/// The row of the account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Memory {
-    /// Also in the Maildir's marker.
+    /// The id that the marker of the Maildir contains, too.
     pub uuid: String,
-    /// The settings as of the last run that held nothing.
+    /// The settings of the last run without a held change.
     pub config: String,
 }
 
 impl State {
-    /// The account; `None` before its first run.
+    /// Returns the account; `None` before its first run.
     pub fn account(&self) -> Result<Option<Memory>, StateError> {
         let sql = "SELECT uuid, config FROM account WHERE id = 1";
         let read = |row: &Row<'_>| {
@@ -34,7 +34,7 @@ impl State {
             .map_err(doing("read the account"))
     }
 
-    /// Remembers the account.
+    /// Records the account.
     pub fn set_account(&mut self, account: &Memory, now: i64) -> Result<(), StateError> {
         let sql = "INSERT INTO account (id, uuid, config, created_at) VALUES (1, ?1, ?2, ?3)
                    ON CONFLICT (id) DO UPDATE SET uuid = excluded.uuid, config = excluded.config";
@@ -45,7 +45,7 @@ impl State {
         Ok(())
     }
 
-    /// All mailboxes that are kept in step.
+    /// Returns all mailboxes.
     pub fn mailboxes(&self) -> Result<BTreeMap<MailboxName, MailboxKey>, StateError> {
         let what = doing("list mailboxes");
         let sql = "SELECT name, id FROM mailbox";
@@ -60,7 +60,7 @@ impl State {
         Ok(all)
     }
 
-    /// The row of a mailbox, if it has one.
+    /// Returns the row of a mailbox.
     pub fn mailbox_key(&self, name: &MailboxName) -> Result<Option<MailboxKey>, StateError> {
         let what = doing("look for a mailbox");
         let sql = "SELECT id FROM mailbox WHERE name = ?1";
@@ -69,7 +69,7 @@ impl State {
         Ok(key.optional().map_err(what)?.map(MailboxKey))
     }
 
-    /// How many messages a mailbox holds in the base. To count takes a look at each of them.
+    /// Returns the number of messages of a mailbox. Reads each row of it.
     pub fn count(&self, mailbox: MailboxKey) -> Result<usize, StateError> {
         let what = doing("count messages");
         let sql = "SELECT count(*) FROM pair WHERE mailbox = ?1";
@@ -78,7 +78,7 @@ impl State {
         Ok(usize::try_from(count.map_err(&what)?).unwrap_or(0))
     }
 
-    /// The UIDVALIDITY in which the UIDs of a mailbox were learned.
+    /// Returns the UIDVALIDITY of a mailbox's UIDs.
     pub fn epoch(&self, key: MailboxKey) -> Result<Option<UidValidity>, StateError> {
         let sql = "SELECT epoch FROM mailbox WHERE id = ?1";
         let query = self.db.prepare_cached(sql);
@@ -88,8 +88,8 @@ impl State {
         Ok(epoch.and_then(|e| u64::try_from(e).ok()).map(UidValidity))
     }
 
-    /// Mailboxes that need a look although nothing moved: uploads in doubt, messages to be tried
-    /// again, messages that wait for the user.
+    /// Returns the mailboxes that have to be read without a reported change: unresolved uploads,
+    /// messages to retry, held messages.
     pub fn restless(&self, now: i64) -> Result<BTreeSet<MailboxKey>, StateError> {
         let what = doing("read what is due");
         let sql = "SELECT mailbox FROM upload WHERE phase < 2
@@ -101,7 +101,7 @@ impl State {
         rows.collect::<Result<_, _>>().map_err(what)
     }
 
-    /// Messages that a side refused, or took and does not list, with their mailboxes.
+    /// Returns the messages that a side refused or did not list, with their mailboxes.
     pub fn refused(&self) -> Result<Vec<(MailboxName, Aside)>, StateError> {
         let what = doing("read what was refused");
         let sql = "SELECT DISTINCT mailbox FROM aside WHERE reason IN ('refused', 'not-listed')";
@@ -121,7 +121,7 @@ impl State {
         Ok(all)
     }
 
-    /// All that is known of a mailbox.
+    /// Returns the base of a mailbox.
     pub fn base(&self, key: MailboxKey) -> Result<MailboxBase, StateError> {
         let what = doing("read a mailbox");
         let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin, stamp
@@ -184,8 +184,7 @@ impl State {
     }
 }
 
-/// A pair from the columns id, uid, file, flags, keywords, hash, size, tombstone, kin,
-/// stamp.
+/// Reads a pair from the columns id, uid, file, flags, keywords, hash, size, tombstone, kin, stamp.
 pub(super) fn pair_from(row: &Row<'_>, names: &Names<'_>) -> Result<Pair, rusqlite::Error> {
     Ok(Pair {
         id: PairId(row.get(0)?),
@@ -224,7 +223,7 @@ pub(super) fn side_from(number: i64) -> Side {
     }
 }
 
-/// A message's name as bytes.
+/// Returns the stored id of a message.
 pub(super) fn id_bytes(id: &AnyId) -> Vec<u8> {
     match id {
         AnyId::Remote(uid) => uid.get().to_be_bytes().to_vec(),

@@ -1,7 +1,7 @@
 use super::*;
 use crate::reconcile::Outcome;
 
-/// UIDs are kept as numbers for pairs, and as bytes for what is set aside.
+/// UIDs are stored as numbers in pairs, and as bytes in skipped messages.
 #[test]
 fn an_outline_says_in_short_what_the_base_says() {
     let mut state = State::in_memory().unwrap();
@@ -44,7 +44,7 @@ fn an_outline_says_in_short_what_the_base_says() {
         state.db.execute(sql, values).unwrap();
     }
     assert_eq!(agrees(&state), Some((5, 70_000)));
-    // What is one of a pair is not alone.
+    // A message of a pair is not skipped.
     let pair = AnyId::Local(MaildirId::new("257"));
     let before = state.base(key).unwrap().aside;
     state

@@ -1,6 +1,7 @@
-//! Deletions of the last day, which the limits of the guard count.
+//! The deletions of the last day, which the limits of the guard count.
 //!
-//! The day is one of the clock that the runs show: the time between two runs counts, but for a
+//! The day follows the clock of the runs, except for a step back, and for a step ahead of more than
+//! [`STEP`], which may be a wrong clock.
 //! step back, and a step ahead of more than [`STEP`], which may be a clock that is wrong.
 
 use super::base::{epoch_from, name_from, side_from, side_number};
@@ -9,14 +10,14 @@ use crate::model::Uid;
 use crate::reconcile::budget::{Charge, Consent};
 use rusqlite::{Connection, Row, params};
 
-/// How long a deletion counts, seconds.
+/// The time that a deletion counts, seconds.
 const DAY: i64 = 24 * 3600;
 
-/// The most time between two runs that is believed, seconds.
+/// The longest believable time between two runs, seconds.
 const STEP: i64 = 7 * 24 * 3600;
 
 impl State {
-    /// The deletions that count now (seconds since 1970), the oldest first.
+    /// Returns the deletions that count at this time (seconds since 1970), the oldest first.
     pub fn charges(&self, now: i64) -> Result<Vec<Charge>, StateError> {
         let what = doing("read what was deleted today");
         let first = self.first_run_of_day(now)?;
@@ -27,9 +28,8 @@ impl State {
         rows.collect::<Result<_, _>>().map_err(what)
     }
 
-    /// Notes deletions that are about to be carried out at this time (seconds since 1970), and
-    /// forgets those that no longer count. The next write with a sync makes it durable, too: that
-    /// is the one before the first deletion.
+    /// Records deletions that are about to be executed (seconds since 1970), and drops those that
+    /// no longer count. The next synced write, before the first deletion, makes this durable.
     pub fn charge(&mut self, charges: &[Charge], now: i64) -> Result<(), StateError> {
         if charges.is_empty() {
             return Ok(());
@@ -59,7 +59,7 @@ impl State {
         tx.commit()
     }
 
-    /// The first run that is less than a day old.
+    /// Returns the first run that is less than a day old.
     fn first_run_of_day(&self, now: i64) -> Result<i64, StateError> {
         let what = doing("read when runs were");
         let sql = "SELECT id, at FROM run ORDER BY id DESC";
@@ -77,7 +77,7 @@ impl State {
             }
             (first, later) = (row.get(0).map_err(&what)?, at);
         }
-        // A run that has noted nothing yet is the next.
+        // The next run, if this one has recorded nothing.
         let next = "SELECT coalesce(max(id), 0) + 1 FROM run";
         match first {
             i64::MAX => self.db.query_row(next, [], |row| row.get(0)).map_err(what),
@@ -147,7 +147,7 @@ mod tests {
         }
     }
 
-    /// Runs at these times, each of which deletes something, and how many charges count at the end.
+    /// Records a deletion at each of these times and returns the number that counts at the end.
     fn counted(times: &[i64], now: i64) -> usize {
         let mut state = State::in_memory().unwrap();
         for (n, at) in times.iter().enumerate() {

@@ -1,5 +1,5 @@
-//! The days that were seen, and since when each directory of the quarantine is there: by these, and
-//! not by its clock alone, what was deleted ages.
+//! The days on which mailtide ran, and the age of each directory of the quarantine in such days:
+//! quarantine expires by them, not by the clock alone.
 
 use super::{State, StateError, doing};
 use crate::reconcile::retention::{Days, Moment};
@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use std::collections::BTreeMap;
 
 impl State {
-    /// The days that were seen, and whether this date, days since 1970, is one of them.
+    /// Returns the number of such days, and whether this date (days since 1970) is one of them.
     pub fn seen_days(&self, date: i64) -> Result<(Days, bool), StateError> {
         let what = doing("read which days were seen");
         let sql = "SELECT number, date, boot, uptime FROM seen_day ORDER BY number DESC LIMIT 1";
@@ -28,7 +28,7 @@ impl State {
         Ok((days.unwrap_or_default(), known.map_err(what)?))
     }
 
-    /// By which day count each directory of the quarantine is known to have been there.
+    /// Returns the day count at which each directory of the quarantine was first seen.
     pub fn kept_days(&self) -> Result<BTreeMap<String, i64>, StateError> {
         let what = doing("read how old the quarantine is");
         let mut query = self
@@ -39,8 +39,7 @@ impl State {
         rows.map_err(&what)?.collect::<Result<_, _>>().map_err(what)
     }
 
-    /// Notes how old the directories are, and a day that was seen for the first time with its
-    /// number. Writes only what is news.
+    /// Records directories and a new day. Writes only what is new.
     pub fn note_days(
         &mut self,
         (known, ages): (&BTreeMap<String, i64>, &BTreeMap<String, i64>),

@@ -1,10 +1,10 @@
-//! Where the database lies. On a network drive another machine may open it, too, and what SQLite
-//! keeps in shared memory is not shared with it (sqlite.org/wal.html, "all processes must be on the
-//! same host"): then one machine does not see what the other has recorded (H83).
+//! Detects network file systems: another machine may open the database there, too, but SQLite's
+//! shared memory works on one host only (sqlite.org/wal.html), so one machine would not see what
+//! the other recorded (H83).
 
 use std::path::Path;
 
-/// File systems that several machines can have at once, by their numbers (statfs(2)).
+/// Numbers of network file systems (statfs(2)).
 const NETWORK: &[(u32, &str)] = &[
     (0x6969, "NFS"),
     (0x517b, "SMB"),
@@ -21,7 +21,7 @@ const NETWORK: &[(u32, &str)] = &[
     (0x7461_636f, "OCFS2"),
 ];
 
-/// What kind of network drive a directory lies on, if it does.
+/// Returns the kind of network file system of a directory; `None`: a local one.
 pub fn network_drive(directory: &Path) -> Option<&'static str> {
     kind(rustix::fs::statfs(directory).ok()?.f_type as u32)
 }

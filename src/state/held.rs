@@ -1,4 +1,4 @@
-//! What waits for the user's word.
+//! The changes that wait for the user's approval.
 
 use super::base::{side_from, side_number};
 use super::{State, StateError, doing};
@@ -7,38 +7,38 @@ use crate::reconcile::guard::Held;
 use rusqlite::{Row, params};
 use std::collections::BTreeSet;
 
-/// A held part of a plan as it is remembered.
+/// A held change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldRow {
     /// Its id.
     pub id: String,
-    /// Why it is held.
+    /// The kind of guard.
     pub kind: String,
-    /// Where it would act.
+    /// The side that it would change.
     pub side: Side,
     /// The mailbox; empty: several.
     pub mailbox: String,
-    /// How many messages.
+    /// The number of messages.
     pub count: i64,
-    /// How many mailboxes would be deleted.
+    /// The number of mailboxes that would be deleted.
     pub mailboxes: i64,
-    /// What it would do, a line each.
+    /// What it would do, one line each.
     pub lines: String,
-    /// Since when, seconds since 1970.
+    /// Since when it is held, seconds since 1970.
     pub at: i64,
-    /// Whether the next run may carry it out.
+    /// Whether the next run may execute it.
     pub approved: bool,
-    /// Whether the next run is to undo what led to it.
+    /// Whether the next run is to restore the missing messages.
     pub rejected: bool,
 }
 
-/// In the column `approved`.
+/// A value of the column `approved`.
 const APPROVED: i64 = 1;
-/// In the column `approved`.
+/// A value of the column `approved`.
 const REJECTED: i64 = 2;
 
 impl State {
-    /// What was held by the last run.
+    /// Returns the held changes of the last run.
     pub fn held(&self) -> Result<Vec<HeldRow>, StateError> {
         let what = doing("read what is held");
         let sql = "SELECT id, kind, side, mailbox, count, lines, at, approved, mailboxes
@@ -65,7 +65,7 @@ impl State {
             .map_err(what)
     }
 
-    /// The ids of what the user approved.
+    /// Returns the ids that the user approved.
     pub fn approved(&self) -> Result<BTreeSet<String>, StateError> {
         let held = self.held()?;
         Ok(held
@@ -75,18 +75,18 @@ impl State {
             .collect())
     }
 
-    /// The ids of what the user rejected.
+    /// Returns the ids that the user rejected.
     pub fn rejected(&self) -> Result<BTreeSet<String>, StateError> {
         let held = self.held()?.into_iter();
         Ok(held.filter(|row| row.rejected).map(|row| row.id).collect())
     }
 
-    /// Lets a held part run once. `false`: nothing of that id is held.
+    /// Approves a held change for one run. `false`: no held change has this id.
     pub fn approve(&mut self, id: &str) -> Result<bool, StateError> {
         self.decide(id, APPROVED)
     }
 
-    /// Has what led to a held part undone. `false`: nothing of that id is held.
+    /// Rejects a held change. `false`: no held change has this id.
     pub fn reject(&mut self, id: &str) -> Result<bool, StateError> {
         self.decide(id, REJECTED)
     }
@@ -97,9 +97,8 @@ impl State {
         Ok(rows.map_err(doing("note the decision"))? > 0)
     }
 
-    /// Remembers what is held now, and forgets what no longer is but for what `keeps` names (a run
-    /// over a part of the account says nothing about the rest). Writes nothing when nothing
-    /// changed.
+    /// Records the held changes and drops those that are over, except for mailboxes that `keeps`
+    /// names (a partial run does not cover them). Writes only differences.
     pub fn set_held(
         &mut self,
         now_held: &[Held],

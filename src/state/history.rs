@@ -1,4 +1,4 @@
-//! Every change made: who, what, when, why.
+//! The history of all changes.
 
 use super::base::{flags_from, keyword_text, side_from, side_number};
 use super::names::Names;
@@ -12,46 +12,45 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 /// A change that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// In which mailbox.
+    /// The mailbox.
     pub mailbox: MailboxName,
-    /// On which side.
+    /// The side.
     pub side: Side,
-    /// What: `new`, `flags`, `deleted`, ...
+    /// The kind: `new`, `flags`, `deleted`, ...
     pub what: &'static str,
-    /// To which message; `None`: to the mailbox itself.
+    /// The message; `None`: the mailbox itself.
     pub message: Option<AnyId>,
     /// Details and reason.
     pub why: String,
-    /// Of a deletion, where the bytes were kept.
+    /// Of a deletion, the place of the bytes.
     pub kept: Option<Remains>,
-    /// Of a change of flags, which.
+    /// Of a change of flags, the change.
     pub flags: Option<FlagsMade>,
 }
 
 /// A change of the flags of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlagsMade {
-    /// The pair; `None`: an older row, or a message that was no pair.
+    /// The pair; `None`: an older row, or a message that was not a pair.
     pub pair: Option<PairId>,
     /// The content of the pair; filled in when it is recorded.
     pub hash: Option<ContentHash>,
-    /// What was added and removed.
+    /// The change.
     pub change: FlagChange,
 }
 
-/// What is kept of what was deleted.
+/// The place of deleted bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remains {
-    /// The path of the file, or of the directory of a whole mailbox, below the quarantine. In older
-    /// rows only the name of the file, of a message that was deleted on the server.
+    /// The path of the file, or of the directory of a mailbox, in quarantine. In older rows only
+    /// the file name of a message that was deleted on the server.
     pub file: Vec<u8>,
-    /// The flags that both sides last agreed on; of these the keywords are remembered, as others
-    /// are in the name.
+    /// The flags last agreed on; only the keywords are stored, as the file name has the others.
     pub flags: Flags,
 }
 
 impl Change {
-    /// Says it in the log.
+    /// Logs it.
     fn log(&self) {
         let message = self.message.as_ref().map(ToString::to_string);
         let message = message.unwrap_or_default();
@@ -60,18 +59,18 @@ impl Change {
     }
 }
 
-/// A change as it is remembered.
+/// A row of the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HistoryRow {
     /// The number of the run.
     pub run: i64,
-    /// When the run began, seconds since 1970.
+    /// The start of the run, seconds since 1970.
     pub at: i64,
     /// The mailbox.
     pub mailbox: String,
-    /// On which side.
+    /// The side.
     pub side: Side,
-    /// What.
+    /// The kind.
     pub what: String,
     /// The message's UID or base name, as text.
     pub message: String,
@@ -79,16 +78,16 @@ pub struct HistoryRow {
     pub file: MaildirId,
     /// Details and reason.
     pub why: String,
-    /// Of a deletion, where the bytes were kept.
+    /// Of a deletion, the place of the bytes.
     pub kept: Option<Remains>,
-    /// Of a change of flags, which.
+    /// Of a change of flags, the change.
     pub flags: Option<FlagsMade>,
-    /// Whether the run took back what others did.
+    /// Whether the run was an undo.
     pub undo: bool,
 }
 
 impl HistoryRow {
-    /// Whether it can be taken back.
+    /// Whether it can be undone.
     pub fn is_undoable(&self) -> bool {
         matches!(
             self.what.as_str(),
@@ -97,36 +96,36 @@ impl HistoryRow {
     }
 }
 
-/// A run that changed something, in short.
+/// A run that changed something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunRow {
     /// Its number.
     pub run: i64,
-    /// When it began, seconds since 1970.
+    /// Its start, seconds since 1970.
     pub at: i64,
-    /// How many messages it deleted.
+    /// The number of deleted messages.
     pub deleted: i64,
-    /// How many mailboxes it deleted.
+    /// The number of deleted mailboxes.
     pub mailboxes: i64,
-    /// Of how many it changed flags.
+    /// The number of messages with changed flags.
     pub flags: i64,
-    /// How many messages it brought back.
+    /// The number of restored messages.
     pub restored: i64,
-    /// All that it changed.
+    /// The number of all changes.
     pub changes: i64,
-    /// Whether it took back what others did.
+    /// Whether it was an undo.
     pub undo: bool,
 }
 
-/// The columns of a row, as [`history_row`] reads them.
+/// The columns that [`history_row`] reads.
 const COLUMNS: &str = "run.at, mailbox, side, what, message, why, kept, keywords, run, pair, hash,
                        added, added_keywords, removed, removed_keywords, run.undo";
 
-/// Where the columns are beside `run` and `history`.
+/// The joins for these columns.
 const BESIDE: &str = "LEFT JOIN flag_change ON flag_change.id = history.id";
 
 impl State {
-    /// Says in the log what was recorded, and notes where.
+    /// Logs changes, and inserts their rows.
     pub(super) fn note_changes(&mut self, changes: &[Change]) {
         for change in changes {
             change.log();
@@ -134,7 +133,7 @@ impl State {
         }
     }
 
-    /// The row of this run, made when it is first needed.
+    /// Returns the row of this run; inserts it with its first change.
     pub(super) fn run_row(&mut self) -> Result<i64, StateError> {
         if let Some(run) = self.run {
             return Ok(run);
@@ -154,8 +153,8 @@ impl State {
         Ok(run)
     }
 
-    /// The last changes of the wanted, so many at the most, by runs since then (seconds since
-    /// 1970); newest first.
+    /// Returns the last `limit` selected changes of runs since a time (seconds since 1970), newest
+    /// first.
     pub fn history(
         &self,
         since: i64,
@@ -176,7 +175,7 @@ impl State {
         rows.collect::<Result<_, _>>().map_err(what)
     }
 
-    /// The changes of a run, newest first; reads no others.
+    /// Returns the changes of a run, newest first.
     pub fn changes_of(&self, run: i64) -> Result<Vec<HistoryRow>, StateError> {
         let what = doing("read the history");
         let sql = format!(
@@ -194,14 +193,13 @@ impl State {
             .map_err(&what)
     }
 
-    /// The changes that can be taken back by runs since then (seconds since 1970), newest first;
-    /// not those of runs that took something back.
+    /// Returns the changes since a time (seconds since 1970) that can be undone, newest first; not
+    /// those of an undo.
     pub fn undoable_since(&self, at: i64) -> Result<Vec<HistoryRow>, StateError> {
         self.history(at, u32::MAX, |row| row.is_undoable() && !row.undo)
     }
 
-    /// The last run that made a change that is wanted and can be taken back, and that took back
-    /// nothing itself.
+    /// Returns the last run that is not an undo and has a selected change that can be undone.
     pub fn last_undoable(
         &self,
         wanted: impl Fn(&HistoryRow) -> bool,
@@ -212,7 +210,7 @@ impl State {
         Ok(last.first().map(|row| row.run))
     }
 
-    /// The first and the last run that changed something.
+    /// Returns the first and the last run with changes.
     pub fn first_and_last_run(&self) -> Result<Option<(i64, i64)>, StateError> {
         let sql = "SELECT min(id), max(id) FROM run";
         let both = self.db.query_row(sql, [], |row| {
@@ -222,7 +220,7 @@ impl State {
         both.map_err(doing("read the history"))
     }
 
-    /// Whether there was such a run.
+    /// Whether the run exists.
     pub fn has_run(&self, run: i64) -> Result<bool, StateError> {
         let sql = "SELECT 1 FROM run WHERE id = ?1";
         let found = self
@@ -232,7 +230,7 @@ impl State {
         found.map_err(doing("read the history"))
     }
 
-    /// Where the message lies by now whose flags a row of history tells of.
+    /// Returns the current place of the message of a change of flags.
     pub fn flagged(
         &self,
         row: &HistoryRow,
@@ -273,14 +271,14 @@ impl State {
         Ok(found.and_then(|(mailbox, file)| Some((mailbox?, file))))
     }
 
-    /// From now on the run is one that takes back what others did, at this time.
+    /// Marks the run as an undo that started at this time.
     pub fn begin_undo(&mut self, now: i64) {
         self.end_run();
         self.begin_run(now);
         self.undoes = true;
     }
 
-    /// Records what was taken back, and that these lie in quarantine no more.
+    /// Records restored messages, and drops them from the index of the quarantine.
     pub fn note_undone(&mut self, changes: &[Change], back: &[Vec<u8>]) -> Result<(), StateError> {
         if changes.is_empty() {
             return Ok(());
@@ -299,7 +297,7 @@ impl State {
         Ok(())
     }
 
-    /// The last runs, newest first.
+    /// Returns the last runs, newest first.
     pub fn runs(&self, most: u32) -> Result<Vec<RunRow>, StateError> {
         let what = doing("read the history");
         let sql = "WITH last AS (SELECT * FROM run ORDER BY id DESC LIMIT ?1)
@@ -415,7 +413,7 @@ fn write_flags(
     Ok(())
 }
 
-/// Reads the changes of flags that older rows tell in words only.
+/// Fills the typed columns of older rows from their text.
 pub(super) fn fill_flags(db: &Connection) -> Result<(), rusqlite::Error> {
     let sql = "SELECT id, why FROM history
                WHERE what = 'flags' AND id NOT IN (SELECT id FROM flag_change)";
@@ -430,7 +428,7 @@ pub(super) fn fill_flags(db: &Connection) -> Result<(), rusqlite::Error> {
     Ok(())
 }
 
-/// Reads a change as older rows have it: `+(\Seen) -($Work)`.
+/// Parses a change as older rows have it: `+(\Seen) -($Work)`.
 fn change_in_words(text: &str) -> Option<FlagChange> {
     let mut change = FlagChange::default();
     let mut rest = text;

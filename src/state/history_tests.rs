@@ -1,4 +1,4 @@
-//! The history: what it keeps in columns, and what older rows tell.
+//! Tests of the history: typed columns, and rows of older versions.
 
 use super::*;
 use crate::model::{MailboxKey, Uid};
@@ -97,7 +97,7 @@ fn flags_are_found_by_the_pair_wherever_it_lies() {
     assert_eq!(rows[0].flags.as_ref().unwrap().change, made);
     let found = state.flagged(&rows[0]).unwrap().unwrap();
     assert_eq!(found.1, MaildirId::new("7.x"));
-    // Another message that gets the number of the pair is not meant.
+    // Another message that got the number of the pair is not selected.
     state.apply(key, &[Outcome::Dropped { pair }], &[]).unwrap();
     state.apply(key, &[paired(7, 2)], &[]).unwrap();
     assert_eq!(
@@ -129,7 +129,7 @@ fn the_last_run_that_can_be_undone_is_no_undo() {
     assert_eq!(state.undoable_since(2).unwrap().len(), 1);
     assert_eq!(state.first_and_last_run().unwrap(), Some((1, 4)));
     assert!(state.has_run(4).unwrap() && !state.has_run(5).unwrap());
-    // The next run takes nothing back.
+    // The next run is not an undo.
     note(&mut state, 5, &[change("new", "A")]);
     assert!(!state.runs(1).unwrap()[0].undo);
 }

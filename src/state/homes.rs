@@ -1,4 +1,4 @@
-//! The names of mailboxes, and what each side calls them whatever their names.
+//! The identities of mailboxes on both sides, and the generation of state and marker.
 
 use super::names::Names;
 use super::{Change, State, StateError, doing};
@@ -7,8 +7,8 @@ use crate::reconcile::renames::Home;
 use rusqlite::{Row, params};
 
 impl State {
-    /// How many runs have changed something, and for how many of them that surely stands in the
-    /// Maildir's marker: one less after a run that was cut.
+    /// Returns the generation of the state, and the one that certainly is in the marker: one less
+    /// after a cut run.
     pub fn generation(&self) -> Result<(u64, u64), StateError> {
         let what = doing("read the account");
         let sql = "SELECT coalesce(max(generation), 0), coalesce(max(settled), 0) FROM account";
@@ -18,22 +18,22 @@ impl State {
         Ok((number(own), number(settled)))
     }
 
-    /// The marker says now how many runs have changed something.
+    /// Records that the marker has the current generation.
     pub fn settle(&mut self) -> Result<(), StateError> {
         let sql = "UPDATE account SET settled = generation WHERE settled != generation";
         self.db.execute(sql, []).map_err(doing("note the run"))?;
         Ok(())
     }
 
-    /// The disk may not hold for ever what was changed on it: the next run is to see to that.
+    /// Records that changes on disk may not be durable, for the next run.
     pub fn unsettle(&mut self) -> Result<(), StateError> {
         let sql = "UPDATE account SET settled = 0 WHERE settled != 0";
         self.db.execute(sql, []).map_err(doing("note the run"))?;
         Ok(())
     }
 
-    /// Forgets all mailboxes and messages: what both sides have is matched anew, and nothing is
-    /// taken for deleted.
+    /// Drops all mailboxes and messages: everything is matched again, and nothing counts as
+    /// deleted.
     pub fn start_over(&mut self, generation: u64) -> Result<(), StateError> {
         let what = doing("start over");
         let tx = self.db.transaction().map_err(&what)?;
@@ -46,7 +46,7 @@ impl State {
         tx.commit().map_err(what)
     }
 
-    /// All mailboxes, with what each side calls them whatever their names.
+    /// Returns all mailboxes with their identities on each side.
     pub fn homes(&self) -> Result<Vec<Home>, StateError> {
         let what = doing("list mailboxes");
         let sql = "SELECT name, id, remote_id, local_id FROM mailbox ORDER BY name";
@@ -66,7 +66,7 @@ impl State {
         Ok(homes.map_err(what)?.into_iter().flatten().collect())
     }
 
-    /// Notes what each side calls mailboxes whatever their names.
+    /// Records the identities of mailboxes.
     pub fn set_identities(&mut self, homes: &[Home]) -> Result<(), StateError> {
         let what = doing("note what mailboxes are called");
         let tx = self.db.transaction().map_err(&what)?;
@@ -78,7 +78,7 @@ impl State {
         tx.commit().map_err(what)
     }
 
-    /// Notes what the directory of a mailbox is called whatever its name.
+    /// Records the identity of a mailbox's directory.
     pub fn set_local_identity(&mut self, key: MailboxKey, text: &str) -> Result<(), StateError> {
         let sql = "UPDATE mailbox SET local_id = ?2 WHERE id = ?1";
         let done = self.db.execute(sql, params![key.0, text]);
@@ -86,7 +86,7 @@ impl State {
         Ok(())
     }
 
-    /// Gives mailboxes other names, all at once: some may exchange theirs.
+    /// Renames mailboxes in one step, as some may exchange their names.
     pub fn rename_mailboxes(
         &mut self,
         names: &[(MailboxKey, MailboxName)],
@@ -101,12 +101,12 @@ impl State {
                 let charges = "UPDATE charge SET mailbox = ?2
                                WHERE mailbox = (SELECT name FROM mailbox WHERE id = ?1)";
                 tx.execute(charges, params![key.0, format!("//{}", key.0)])?;
-                // No name of a mailbox has an empty part.
+                // No mailbox name has an empty component.
                 tx.execute(sql, params![key.0, format!("//{}", key.0)])?;
             }
             for (key, name) in names {
-                // Whoever else is known by that name is there no more, on either side: the name
-                // was free. What becomes of its messages is seen by their content.
+                // A mailbox with that name no longer exists on either side; its messages are
+                // matched by content.
                 let other = "DELETE FROM mailbox WHERE name = ?1";
                 tx.execute(other, [name.to_string()])?;
                 tx.execute(sql, params![key.0, name.to_string()])?;

@@ -1,41 +1,41 @@
-//! Uploads under way: the one kind of step whose repetition would double a message.
+//! Intents of uploads: the only step whose repetition would double a message.
 
 use super::{State, StateError, doing};
 use crate::model::{MailboxKey, MaildirId, PairId, Uid};
 use rusqlite::{Row, params};
 
-/// An upload whose outcome is not recorded yet.
+/// An upload without a recorded outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upload {
     /// The file.
     pub file: MaildirId,
-    /// Whether the server may have stored it: its last byte was allowed to leave.
+    /// Whether the server may have stored it: its last byte may have been sent.
     pub committing: bool,
-    /// When that phase began, seconds since 1970.
+    /// The start of that phase, seconds since 1970.
     pub at: i64,
-    /// The highest UID that was there before it began: what it became, if anything, is above.
+    /// The highest UID before it began; its own UID is higher.
     pub above: u32,
-    /// Whether the server said that it stored it, and told no UID.
+    /// Whether the server answered OK without a UID.
     pub taken: bool,
-    /// How often the server said that it stored it.
+    /// The number of OK responses.
     pub tries: u32,
-    /// What the server was to move; `None`: it was sent, or copied there.
+    /// The message that the server was to move; `None`: an APPEND or COPY.
     pub moved: Option<Source>,
 }
 
-/// From where the server was to move a message.
+/// The source of a move on the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// The message as the base knows it.
+    /// The pair.
     pub pair: PairId,
     /// The mailbox.
     pub mailbox: MailboxKey,
-    /// Its name there.
+    /// The UID.
     pub uid: Uid,
 }
 
 impl State {
-    /// Before the first byte is sent; `above` is the highest UID that the mailbox had.
+    /// Records an upload before its first byte is sent; `above` is the highest UID of the mailbox.
     pub fn begin_uploads(
         &mut self,
         key: MailboxKey,
@@ -59,8 +59,8 @@ impl State {
         tx.commit().map_err(what)
     }
 
-    /// Before the server is told to move messages: from then on they may be in the mailbox, where
-    /// these files are already; `above` is the highest UID that it had.
+    /// Records moves before the command is sent: from then on the messages may be in the target;
+    /// `above` is its highest UID.
     pub fn begin_moves(
         &mut self,
         key: MailboxKey,
@@ -82,7 +82,7 @@ impl State {
         tx.commit().map_err(what)
     }
 
-    /// Before the last byte of the first of them is sent: from now on they may be stored.
+    /// Records that the last byte of these uploads may be sent: they may be stored from now on.
     pub fn commit_uploads(&mut self, key: MailboxKey, now: i64) -> Result<(), StateError> {
         let sql = "UPDATE upload SET phase = 1, at = ?2 WHERE mailbox = ?1 AND phase = 0";
         self.db
@@ -91,16 +91,16 @@ impl State {
         Ok(())
     }
 
-    /// Whatever was noted as later than now was noted now at the latest: the clock was put back,
-    /// and nobody shall wait until it is as late again.
+    /// Replaces times later than now by now: after the clock was set back nothing has to wait for
+    /// it.
     pub fn uploads_begun_by(&mut self, now: i64) -> Result<(), StateError> {
         let sql = "UPDATE upload SET at = ?1 WHERE at > ?1";
         self.db.execute(sql, [now]).map_err(doing("note uploads"))?;
         Ok(())
     }
 
-    /// Forgets an upload that the server surely did not store, or that is settled otherwise. One
-    /// that it did not list is still what it was before.
+    /// Drops an upload that the server certainly did not store, or that was resolved otherwise. One
+    /// that it did not list gets its former row.
     pub fn end_uploads(&mut self, key: MailboxKey, files: &[MaildirId]) -> Result<(), StateError> {
         let what = doing("forget uploads");
         let tx = self.db.transaction().map_err(&what)?;
@@ -119,7 +119,7 @@ impl State {
         tx.commit().map_err(what)
     }
 
-    /// Uploads that a cut run left behind, and those of which the server told no UID.
+    /// Returns the uploads of a cut run, and those without a UID.
     pub fn open_uploads(&self, key: MailboxKey) -> Result<Vec<Upload>, StateError> {
         let what = doing("read uploads");
         let sql = "SELECT file, phase, at, above, pair, source, uid, taken, tries FROM upload
@@ -129,7 +129,7 @@ impl State {
         rows.map_err(&what)?.collect::<Result<_, _>>().map_err(what)
     }
 
-    /// Uploads of all mailboxes that the server may have stored, and where.
+    /// Returns the uploads of all mailboxes that the server may have stored.
     pub fn uploads_in_doubt(&self) -> Result<Vec<(MailboxKey, Upload)>, StateError> {
         let what = doing("read uploads");
         let sql = "SELECT file, phase, at, above, pair, source, uid, taken, tries, mailbox

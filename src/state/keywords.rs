@@ -1,11 +1,11 @@
-//! Keywords that the server refuses in a mailbox although it says that it takes any.
+//! Keywords that the server refused in a mailbox although PERMANENTFLAGS has `\*`.
 
 use super::{State, StateError, doing};
 use crate::model::{Flags, Keyword, MailboxKey};
 use rusqlite::params;
 
 impl State {
-    /// The keywords that the server refused in a mailbox.
+    /// Returns the refused keywords of a mailbox.
     pub fn refused_keywords(&self, key: MailboxKey) -> Result<Flags, StateError> {
         let what = doing("read which keywords were refused");
         let sql = "SELECT keyword FROM refused_keyword WHERE mailbox = ?1";
@@ -17,7 +17,7 @@ impl State {
         Ok(Flags::from_parts(0, keywords))
     }
 
-    /// Remembers that the server refused a keyword in a mailbox.
+    /// Records a refused keyword.
     pub fn refuse_keyword(&mut self, key: MailboxKey, keyword: &Keyword) -> Result<(), StateError> {
         let sql = "INSERT OR IGNORE INTO refused_keyword (mailbox, keyword) VALUES (?1, ?2)";
         self.db

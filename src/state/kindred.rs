@@ -1,5 +1,4 @@
-//! The same message elsewhere: pairs looked for by what is known of a new message, and messages
-//! that were deleted here and may turn up again.
+//! Finds pairs equal to a new message, and locally deleted messages that may reappear.
 
 use super::base::{flags_from, keyword_text, pair_from};
 use super::names::Names;
@@ -8,42 +7,42 @@ use crate::model::{ContentHash, Flags, Kin, MailboxKey, Pair, PairId, Uid};
 use rusqlite::{Connection, Params, Row, ToSql, params};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A pair that a new message may be the same as.
+/// A pair that may be equal to a new message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Relative {
     /// The pair.
     pub pair: Pair,
-    /// Where it lies.
+    /// Its place.
     pub mailbox: MailboxKey,
 }
 
-/// A pair that has the content of another in another mailbox.
+/// A pair with the content of another one in another mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Equal {
-    /// The pair that was asked for.
+    /// The pair that was looked for.
     pub pair: PairId,
-    /// The other.
+    /// The other pair.
     pub other: PairId,
-    /// Where the other lies.
+    /// The place of the other.
     pub mailbox: MailboxKey,
 }
 
-/// A message that was deleted here because it was gone there.
+/// A message that was deleted locally because it was gone on the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Buried {
-    /// What it is called wherever it lies on the server.
+    /// Its id on the server.
     pub kin: Kin,
-    /// Its canonical content.
+    /// The hash of its content.
     pub hash: ContentHash,
-    /// The flags that both sides last agreed on.
+    /// The flags last agreed on.
     pub agreed: Flags,
-    /// The flags it had here.
+    /// The flags of its file.
     pub here: Flags,
-    /// Where its bytes are, below the quarantine.
+    /// Its path in quarantine.
     pub path: Vec<u8>,
 }
 
-/// Remembers messages whose bytes went to quarantine.
+/// Records messages that were put into quarantine.
 pub(super) fn bury(db: &Connection, buried: &[Buried], now: i64) -> Result<(), rusqlite::Error> {
     for one in buried {
         let sql = "INSERT OR REPLACE INTO buried (kin, hash, flags, keywords, flags_here,
@@ -64,7 +63,7 @@ pub(super) fn bury(db: &Connection, buried: &[Buried], now: i64) -> Result<(), r
 }
 
 impl State {
-    /// Whether anything is known that a new message could be the same as.
+    /// Whether any record could match a new message.
     pub fn knows_messages(&self) -> Result<bool, StateError> {
         let sql = "SELECT EXISTS (SELECT 1 FROM pair) OR EXISTS (SELECT 1 FROM buried)";
         self.db
@@ -72,7 +71,7 @@ impl State {
             .map_err(doing("read whether messages are known"))
     }
 
-    /// Pairs whose message the server calls so.
+    /// Returns the pairs with this id on the server.
     pub fn pairs_by_kin(&self, kin: &BTreeSet<Kin>) -> Result<Vec<Relative>, StateError> {
         let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin, stamp,
                           mailbox
@@ -80,7 +79,7 @@ impl State {
         self.relatives(sql, kin.iter().map(|kin| [kin.number()]))
     }
 
-    /// The pair of this number, if it is still there.
+    /// Returns the pair with this number, if it exists.
     pub fn pair(&self, id: PairId) -> Result<Option<Relative>, StateError> {
         let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin, stamp,
                           mailbox
@@ -88,8 +87,8 @@ impl State {
         Ok(self.relatives(sql, [[id.0]].into_iter())?.pop())
     }
 
-    /// Those of the sizes, bytes, that the file of a pair has. Others need not be read to know that
-    /// they are new.
+    /// Returns those of the sizes, bytes, that a pair has. A file of another size is new and need
+    /// not be read.
     pub fn known_sizes(&self, sizes: &BTreeSet<u64>) -> Result<BTreeSet<u64>, StateError> {
         let what = doing("look for a message elsewhere");
         let sql = "SELECT EXISTS (SELECT 1 FROM pair WHERE size = ?1)";
@@ -105,13 +104,12 @@ impl State {
         Ok(known)
     }
 
-    /// Pairs whose file has such a size, bytes, and such a content.
+    /// Returns the pairs with such a size, bytes, and content.
     pub fn pairs_by_content(
         &self,
         contents: &BTreeSet<(u64, ContentHash)>,
     ) -> Result<Vec<Relative>, StateError> {
-        // Sizes are indexed and hashes are not: pairs of one size are read once, however many
-        // contents have it.
+        // Sizes are indexed, hashes are not: the pairs of one size are read once for all contents.
         let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin, stamp,
                           mailbox
                    FROM pair WHERE size = ?1 ORDER BY mailbox, uid";
@@ -146,7 +144,7 @@ impl State {
         Ok(all)
     }
 
-    /// Pairs of a mailbox whose message lies in another mailbox too.
+    /// Returns the pairs of a mailbox whose message is in another mailbox, too.
     pub fn in_several_places(&self, key: MailboxKey) -> Result<BTreeSet<PairId>, StateError> {
         let what = doing("look for a message elsewhere");
         let sql = "SELECT p.id FROM pair p WHERE p.mailbox = ?1 AND p.kin IS NOT NULL
@@ -158,8 +156,8 @@ impl State {
         rows.collect::<Result<_, _>>().map_err(what)
     }
 
-    /// Pairs in other mailboxes with the content of these, each with the pair that it is equal to.
-    /// Found by what the server calls them, and where that is not known, or if `thorough`, by size.
+    /// Returns pairs in other mailboxes that have the content of these: by the id on the server; if
+    /// that is unknown or `thorough` is set, by size.
     pub fn equals(
         &self,
         pairs: &BTreeSet<PairId>,
@@ -195,7 +193,7 @@ impl State {
         Ok(all)
     }
 
-    /// The pairs of a mailbox with their UIDs.
+    /// Returns the pairs of a mailbox with their UIDs.
     pub fn uids_of_pairs(&self, key: MailboxKey) -> Result<BTreeMap<PairId, Uid>, StateError> {
         let what = doing("read a mailbox");
         let sql = "SELECT id, uid FROM pair WHERE mailbox = ?1";
@@ -208,7 +206,7 @@ impl State {
         rows.collect::<Result<_, _>>().map_err(what)
     }
 
-    /// Messages of the account that both sides have.
+    /// Returns the number of pairs of the account.
     pub fn messages(&self) -> Result<usize, StateError> {
         let sql = "SELECT count(*) FROM pair";
         let count = self.db.query_row(sql, [], |row| row.get::<_, i64>(0));
@@ -216,7 +214,7 @@ impl State {
         Ok(usize::try_from(count).unwrap_or(0))
     }
 
-    /// Pairs of which it is not known what the server calls them everywhere, by mailbox.
+    /// Returns the pairs without a recorded id on the server, by mailbox.
     pub fn nameless(&self) -> Result<BTreeMap<MailboxKey, BTreeMap<Uid, PairId>>, StateError> {
         let what = doing("look for messages without an id");
         let sql = "SELECT mailbox, uid, id FROM pair WHERE kin IS NULL";
@@ -234,7 +232,7 @@ impl State {
         Ok(all)
     }
 
-    /// Messages in quarantine that the server calls so.
+    /// Returns the messages in quarantine with this id.
     pub fn buried(&self, kin: &BTreeSet<Kin>) -> Result<Vec<Buried>, StateError> {
         let what = doing("read what is in quarantine");
         let sql = "SELECT kin, hash, flags, keywords, flags_here, keywords_here, path
@@ -259,7 +257,8 @@ impl State {
         Ok(all)
     }
 
-    /// Forgets messages in quarantine: these, which are back, or whose bytes are gone.
+    /// Drops messages from the index of the quarantine: they were restored, or their bytes are
+    /// gone.
     pub fn unbury(&mut self, paths: &[Vec<u8>]) -> Result<(), StateError> {
         if paths.is_empty() {
             return Ok(());
@@ -273,10 +272,10 @@ impl State {
         tx.commit().map_err(what)
     }
 
-    /// Forgets what lies in quarantine in the directories of these days.
+    /// Drops the messages in the directories of these days.
     pub fn unbury_days(&mut self, days: &[String]) -> Result<(), StateError> {
         for day in days {
-            // All paths that begin with its name and a slash; the next character is `0`.
+            // All paths with that directory name and a slash; `0` follows the slash in ASCII.
             let (from, to) = (format!("{day}/"), format!("{day}0"));
             let sql = "DELETE FROM buried WHERE path >= ?1 AND path < ?2";
             self.db

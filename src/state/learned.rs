@@ -1,13 +1,13 @@
-//! What the server was found to do otherwise than it announces.
+//! Traits of the server that differ from its capabilities.
 
 use super::{State, StateError, doing};
 use rusqlite::params;
 
-/// It may have been repaired after so long, seconds.
+/// A trait expires after this time, seconds: the server may have been repaired.
 const HOLDS: i64 = 90 * 24 * 3600;
 
 impl State {
-    /// The names of what was found.
+    /// Returns the recorded traits.
     pub fn learned(&self, now: i64) -> Result<Vec<String>, StateError> {
         let what = doing("read what was learned of the server");
         let sql = "SELECT name FROM learned WHERE at > ?1 ORDER BY name";
@@ -16,7 +16,7 @@ impl State {
         rows.map_err(&what)?.collect::<Result<_, _>>().map_err(what)
     }
 
-    /// Notes what was found. Writes nothing when all of it is known.
+    /// Records traits. Writes only new ones.
     pub fn learn(&mut self, names: &[&str], now: i64) -> Result<(), StateError> {
         let known = self.learned(now)?;
         let what = doing("note what was learned of the server");

@@ -1,7 +1,7 @@
-//! Where mailboxes were left: a cursor a side, and when they were last compared message by message.
+//! Checkpoints: a cursor for each side of a mailbox, and the time of its last full comparison.
 //!
-//! Written, but not synced: a cursor that a power failure takes back only means to look again, and
-//! it never outlives what was recorded before it.
+//! Written without fsync: a checkpoint that a power failure takes back only causes another read,
+//! and it is never newer than the rows before it.
 
 use super::{State, StateError, doing};
 use crate::model::{MailboxKey, MailboxName, Side};
@@ -9,19 +9,19 @@ use crate::reconcile::Cursor;
 use rusqlite::{Connection, Row, params};
 use std::collections::BTreeMap;
 
-/// Where a mailbox was left, once all that was seen has been acted on.
+/// The checkpoint of a mailbox, after all that was read has been executed.
 #[derive(Clone, Debug)]
 pub struct Left {
     /// The mailbox.
     pub key: MailboxKey,
-    /// Of those sides that were looked at.
+    /// The cursors of the sides that were read.
     pub cursors: Vec<(Side, Cursor)>,
-    /// When it was compared message by message, seconds since 1970; `None`: as before.
+    /// The time of the comparison message by message, seconds since 1970; `None`: unchanged.
     pub full_at: Option<i64>,
 }
 
 impl Left {
-    /// One side.
+    /// Makes a checkpoint of one side.
     pub fn on(key: MailboxKey, side: Side, cursor: Cursor) -> Left {
         Left {
             key,
@@ -32,7 +32,7 @@ impl Left {
 }
 
 impl State {
-    /// Where a side was left, for all mailboxes; empty for those never looked at.
+    /// Returns the cursors of all mailboxes; empty for those never read.
     pub fn cursors(&self, side: Side) -> Result<BTreeMap<MailboxName, Cursor>, StateError> {
         let what = doing("read cursors");
         let sql = match side {
@@ -50,7 +50,7 @@ impl State {
         Ok(all)
     }
 
-    /// When a mailbox was last compared message by message; 0: never.
+    /// Returns the time of the last comparison of a mailbox; 0: never.
     pub fn full_at(&self, key: MailboxKey) -> Result<i64, StateError> {
         let sql = "SELECT full_at FROM mailbox WHERE id = ?1";
         let query = self.db.prepare_cached(sql);
@@ -59,7 +59,7 @@ impl State {
             .map_err(doing("read a mailbox"))
     }
 
-    /// The same of all mailboxes.
+    /// Returns these times of all mailboxes.
     pub fn compared_at(&self) -> Result<Vec<(MailboxKey, i64)>, StateError> {
         let what = doing("read about mailboxes");
         let mut query = self
@@ -70,7 +70,7 @@ impl State {
         rows.and_then(Iterator::collect).map_err(what)
     }
 
-    /// Remembers where mailboxes were left; the next write with a sync makes it durable, too.
+    /// Records checkpoints; the next synced write makes them durable.
     pub fn leave(&mut self, all: &[Left]) -> Result<(), StateError> {
         if all.is_empty() {
             return Ok(());

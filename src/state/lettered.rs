@@ -8,14 +8,14 @@ use crate::model::{ContentHash, Flags, MailboxKey, MaildirId};
 use rusqlite::{Connection, Row, params};
 use std::collections::BTreeSet;
 
-/// A file with the letters of its mailbox.
+/// A file with keyword letters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lettered {
     /// The mailbox.
     pub mailbox: MailboxKey,
     /// The file.
     pub file: MaildirId,
-    /// The keywords that its letters said when they were read.
+    /// The keywords of its letters when they were read.
     pub keywords: Flags,
     /// Its content, by which it is known under another name; `None`: not read yet.
     pub body: Option<Body>,
@@ -31,7 +31,7 @@ pub struct Body {
 }
 
 impl State {
-    /// All files of which the letters were read. A row goes with the record of a pair.
+    /// Returns all such files. The record of a pair removes its row.
     pub fn lettered(&self) -> Result<Vec<Lettered>, StateError> {
         let what = doing("read which letters are known");
         let sql = "SELECT mailbox, file, keywords, hash, size FROM lettered
@@ -78,7 +78,7 @@ impl State {
         tx.commit().map_err(what)
     }
 
-    /// Forgets files that are gone.
+    /// Drops files that no longer exist.
     pub fn forget_letters(
         &mut self,
         key: MailboxKey,

@@ -1,5 +1,5 @@
-//! One process per account and Maildir: a lock file beside the database, held for as long as it is
-//! open, and another one in the Maildir, held while that is read or written.
+//! Locks: a file beside the database, held while it is open, and one in the Maildir, held while
+//! that is used.
 
 use super::StateError;
 use rustix::fs::{FlockOperation, OFlags, flock};
@@ -9,14 +9,14 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-/// A held lock; dropping it (or dying) lets go.
+/// A lock; released on drop and by the end of the process.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
 impl Lock {
-    /// Takes the lock, and writes into the file who has it.
+    /// Takes the lock and writes its holder into the file.
     pub fn take(path: &Path) -> Result<Lock, StateError> {
         let error = |source| StateError::File {
             path: path.to_owned(),
@@ -42,8 +42,8 @@ impl Lock {
         Ok(Lock { _file: file })
     }
 
-    /// Takes the lock only if its file is there, and writes nothing (dry run). Those who only read
-    /// may hold it together; network drives give no other lock on a file that is open for reading.
+    /// Takes a shared lock if the file exists, and writes nothing (dry run). Network file systems
+    /// allow no exclusive lock on a file opened for reading.
     pub fn take_quietly(path: &Path) -> Result<Option<Lock>, StateError> {
         let opened = OpenOptions::new()
             .read(true)
@@ -70,13 +70,12 @@ impl Lock {
     }
 }
 
-/// A link that somebody put in the place of the file is not followed, and what opens slowly is not
-/// waited for.
+/// O_NOFOLLOW and O_NONBLOCK: a link or FIFO in its place must not be followed or waited for.
 fn no_follow() -> i32 {
     i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or(0)
 }
 
-/// Refuses a file that has another name, too: what is written into it would stand there.
+/// Refuses a file with another hard link, which would be overwritten.
 fn is_only_a_lock(file: &File) -> std::io::Result<()> {
     let about = file.metadata()?;
     match about.is_file() && about.nlink() <= 1 {

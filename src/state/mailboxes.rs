@@ -1,4 +1,4 @@
-//! Mailboxes come to be kept in step, and no longer are.
+//! Adds and removes mailboxes.
 
 use super::{State, StateError, doing};
 use crate::model::{Aside, MailboxKey, MailboxName, PairId, UidValidity};
@@ -6,13 +6,13 @@ use rusqlite::params;
 use std::collections::BTreeSet;
 
 impl State {
-    /// Begins to keep a mailbox in step.
+    /// Adds a mailbox.
     pub fn add_mailbox(&mut self, name: &MailboxName, tag: u32) -> Result<MailboxKey, StateError> {
         let keys = self.add_mailboxes(&[(name, tag)])?;
         Ok(keys.first().copied().unwrap_or(MailboxKey(0)))
     }
 
-    /// Begins to keep mailboxes in step, all of them or none; their rows in this order.
+    /// Adds mailboxes in one transaction; returns their rows in order.
     pub fn add_mailboxes(
         &mut self,
         tagged: &[(&MailboxName, u32)],
@@ -33,7 +33,7 @@ impl State {
         Ok(keys)
     }
 
-    /// Forgets a mailbox and all of its messages.
+    /// Removes a mailbox with all its messages.
     pub fn forget_mailbox(&mut self, key: MailboxKey) -> Result<(), StateError> {
         let sql = "DELETE FROM mailbox WHERE id = ?1";
         self.db
@@ -42,8 +42,8 @@ impl State {
         Ok(())
     }
 
-    /// Forgets the messages of a mailbox but these, so that they are copied again; of what is set
-    /// aside, this stays so.
+    /// Drops the messages of a mailbox except these, so that the others are copied again; skipped
+    /// messages among these stay skipped.
     pub fn forget_messages(
         &mut self,
         key: MailboxKey,
@@ -75,7 +75,7 @@ impl State {
         for aside in aside {
             super::outcome::set_aside(&tx, key, aside).map_err(&what)?;
         }
-        // The UIDs of what is kept mean something in this UIDVALIDITY only.
+        // The UIDs of the remaining messages are valid in this UIDVALIDITY only.
         if kept.is_empty() && !aside.iter().any(|aside| aside.uid().is_some()) {
             let sql = "UPDATE mailbox SET epoch = NULL WHERE id = ?1";
             tx.execute(sql, [key.0]).map_err(&what)?;
@@ -83,7 +83,7 @@ impl State {
         tx.commit().map_err(what)
     }
 
-    /// Remembers the UIDVALIDITY of mailboxes that had none.
+    /// Records the UIDVALIDITY of mailboxes that had none.
     pub fn learn_epochs(&mut self, all: &[(MailboxKey, UidValidity)]) -> Result<(), StateError> {
         let what = doing("remember UIDVALIDITY");
         let tx = self.db.transaction().map_err(&what)?;

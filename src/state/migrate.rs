@@ -1,4 +1,4 @@
-//! The schema and how a database gets to it.
+//! The schema and its migrations.
 
 use super::history::fill_flags;
 use super::names::pack_all;
@@ -10,16 +10,16 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
-/// "mtde": says that a file is ours.
+/// "mtde": the application id of the database.
 const APPLICATION_ID: i64 = 0x6d74_6465;
 
-/// The schema as it is now.
+/// The current schema.
 const SCHEMA: &str = include_str!("schema.sql");
 
-/// SQL, and what has to be done beside it.
+/// SQL, and a function for what SQL cannot do.
 type Step = (&'static str, fn(&Connection) -> rusqlite::Result<()>);
 
-/// What leads from each older version to the next; the first from version 1 to 2.
+/// The migration of each version to the next; the first from 1 to 2.
 const STEPS: &[Step] = &[
     (
         "
@@ -236,14 +236,14 @@ const STEPS: &[Step] = &[
     ),
 ];
 
-/// The version that [`SCHEMA`] is.
+/// The version of [`SCHEMA`].
 const VERSION: usize = STEPS.len() + 1;
 
 fn number(db: &Connection, pragma: &str) -> Result<i64, rusqlite::Error> {
     db.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get(0))
 }
 
-/// Checks that this program can read the database; answers with its version.
+/// Checks that this program can read the database; returns its version.
 pub fn check(db: &Connection, name: &str) -> Result<usize, StateError> {
     let damaged = |what: String| StateError::Damaged {
         path: name.to_owned(),
@@ -266,7 +266,7 @@ pub fn check(db: &Connection, name: &str) -> Result<usize, StateError> {
     }
 }
 
-/// The database, or where it is older and may not be written to, a newer one in memory.
+/// Returns the database; if it is older and read only, a migrated copy in memory.
 pub fn newest(db: Connection, name: &str) -> Result<Connection, StateError> {
     if check(&db, name)? == VERSION {
         return Ok(db);
@@ -277,7 +277,7 @@ pub fn newest(db: Connection, name: &str) -> Result<Connection, StateError> {
     Ok(memory)
 }
 
-/// Brings the database to the newest schema, in one transaction. An older one is copied first.
+/// Migrates the database in one transaction, after it copied an older one.
 pub fn run(db: &mut Connection, name: &str) -> Result<(), StateError> {
     let version = check(db, name)?;
     if version == VERSION {
@@ -304,8 +304,8 @@ pub fn run(db: &mut Connection, name: &str) -> Result<(), StateError> {
     tx.commit().map_err(doing(what))
 }
 
-/// Copies the database beside itself. A copy that an earlier start made before it was cut is
-/// replaced: the database has not changed since.
+/// Copies the database beside itself. Replaces the copy of an earlier start that was cut; the
+/// database has not changed since.
 fn copy_first(db: &Connection, name: &str) -> Result<(), StateError> {
     let copy = PathBuf::from(format!("{name}.before-{VERSION}"));
     let part = PathBuf::from(format!("{name}.before-{VERSION}.part"));
@@ -317,7 +317,7 @@ fn copy_first(db: &Connection, name: &str) -> Result<(), StateError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(file(error)),
         _ => {}
     }
-    // SQLite takes an empty file for one that it may write.
+    // SQLite may write to an empty file.
     let made = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -339,7 +339,7 @@ mod tests {
     use super::*;
     use crate::model::MailboxKey;
 
-    /// Tables, columns with their types, and indexes; the order of columns does not matter.
+    /// Returns tables, columns with types, and indexes, sorted.
     fn shape(db: &Connection) -> Vec<String> {
         let sql = "SELECT m.name || '.' || c.name || ' ' || c.type || c.\"notnull\" || c.pk
                    FROM sqlite_schema m, pragma_table_info(m.name) c WHERE m.type = 'table'
@@ -353,7 +353,7 @@ mod tests {
     /// The name of a downloaded file.
     const NAME: &str = "1764170000.000000be_00000001_1.laptop";
 
-    /// A database of the first version, with one message.
+    /// A database of version 1 with one message.
     fn first_version(db: &Connection) {
         db.execute_batch(include_str!("../../tests/it/old/state-v1.sql"))
             .unwrap();
@@ -367,7 +367,7 @@ mod tests {
         db.execute(sql, [NAME.as_bytes()]).unwrap();
     }
 
-    /// This UID, and a file: of the pair, or of nobody.
+    /// Whether this UID and file belong to one pair.
     fn set_aside(db: &Connection, uid: u32) {
         let file = match uid {
             1 => NAME.as_bytes().to_vec(),
@@ -410,7 +410,7 @@ mod tests {
         let path = directory.path().join("state.db");
         let beside = |end: &str| format!("{}.before-{VERSION}{end}", path.display());
         let whole = |path: &str| State::open_read_only(path.as_ref()).is_ok();
-        // Cut after the copy; in the middle of it; and a whole one of the part was left.
+        // Cut after the copy, in the middle of it, and with a complete partial file.
         for left in [&["", ".part"][..], &[".part"], &[""], &[]] {
             let _gone = std::fs::remove_dir_all(directory.path());
             std::fs::create_dir(directory.path()).unwrap();

@@ -89,7 +89,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Why the state could not be used.
+/// Why the state failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// SQLite failed.
@@ -98,47 +98,47 @@ pub enum StateError {
         hint(source)
     )]
     Database {
-        /// What was to be done.
+        /// The operation.
         doing: &'static str,
-        /// What SQLite says.
+        /// SQLite's error.
         source: rusqlite::Error,
     },
-    /// A file of the state could not be used.
+    /// A file of the state failed.
     #[error("{path}: {source}")]
     File {
-        /// Which.
+        /// Its path.
         path: PathBuf,
-        /// Why.
+        /// The error.
         source: std::io::Error,
     },
-    /// It was written by a newer mailtide.
+    /// A newer version of mailtide wrote it.
     #[error(
         "{path} was written by a newer mailtide (schema {found}, this program knows {known}); \
          update mailtide, nothing was changed"
     )]
     Newer {
-        /// Which.
+        /// Its path.
         path: String,
-        /// Its schema.
+        /// Its schema version.
         found: i64,
-        /// Ours.
+        /// The newest known version.
         known: i64,
     },
-    /// It is damaged, or it is not ours.
+    /// It is damaged, or is not a database of mailtide.
     #[error(
         "{path} is not usable as a mailtide state database: {what}. `mailtide repair` moves it \
          aside and starts over from the Maildir and the server; nothing is deleted then"
     )]
     Damaged {
-        /// Which.
+        /// Its path.
         path: String,
-        /// What is wrong.
+        /// The damage.
         what: String,
     },
-    /// Another process has it.
+    /// Another process uses it.
     #[error("another mailtide works on this account: {holder} (lock file {path})")]
     Locked {
-        /// Who, as far as the lock file tells.
+        /// The holder, if the lock file names one.
         holder: String,
         /// The lock file.
         path: PathBuf,
@@ -146,7 +146,7 @@ pub enum StateError {
 }
 
 impl StateError {
-    /// Whether the file itself is damaged, or no database at all.
+    /// Whether the file is damaged or not a database.
     pub fn is_damage(&self) -> bool {
         match self {
             StateError::Damaged { .. } => true,
@@ -159,7 +159,7 @@ impl StateError {
 fn is_corrupt(error: &rusqlite::Error) -> bool {
     let damage = [ErrorCode::DatabaseCorrupt, ErrorCode::NotADatabase];
     match error {
-        // A value that no column of ours can have.
+        // A value that no column can have.
         rusqlite::Error::InvalidColumnType(..)
         | rusqlite::Error::IntegralValueOutOfRange(..)
         | rusqlite::Error::FromSqlConversionFailure(..) => true,
@@ -183,20 +183,20 @@ fn hint(error: &rusqlite::Error) -> &'static str {
 #[derive(Debug)]
 pub struct State {
     db: Connection,
-    /// The row of this run in `run`, once it has changed something.
+    /// The row of this run, after its first change.
     run: Option<i64>,
-    /// When this run began, seconds since 1970; `None`: by the clock of the machine.
+    /// The start of this run, seconds since 1970; `None`: by the clock.
     began: Option<i64>,
-    /// Whether this run takes back what others did.
+    /// Whether this run is an undo.
     undoes: bool,
-    /// What this run has changed.
+    /// The changes of this run.
     touched: BTreeSet<(Side, MailboxName)>,
-    /// Whether the run before was cut.
+    /// Whether the previous run was cut.
     cut: bool,
 }
 
 impl State {
-    /// Opens the database, creating it when it is not there.
+    /// Opens the database; creates it if it does not exist.
     pub fn open(path: &Path) -> Result<State, StateError> {
         let unclean = path.with_extension("db-wal").exists();
         private::file(path)?;
@@ -218,19 +218,19 @@ impl State {
         Ok(state)
     }
 
-    /// Whether the process that had it open before was killed, or could not make durable what it
-    /// had changed on disk: what is seen there may be taken back by a power failure.
+    /// Whether the previous process was killed, or could not sync its changes on disk: a power
+    /// failure may take back what is on disk.
     pub fn was_cut(&self) -> Result<bool, StateError> {
         let (own, settled) = self.generation()?;
         Ok(self.cut || settled < own)
     }
 
-    /// As [`State::was_cut`] from now on, or no longer.
+    /// Sets what [`State::was_cut`] returns.
     pub fn set_cut(&mut self, cut: bool) {
         self.cut = cut;
     }
 
-    /// A state that is forgotten when dropped: tests, and dry runs of accounts never synced.
+    /// Makes a state in memory, for tests and for dry runs of accounts that were never synced.
     pub fn in_memory() -> Result<State, StateError> {
         State::prepare(
             Connection::open_in_memory().map_err(doing("open it"))?,
@@ -238,13 +238,12 @@ impl State {
         )
     }
 
-    /// Opens an existing database without changing a byte of it (dry run). The caller holds the
-    /// lock, so nobody writes meanwhile.
+    /// Opens an existing database read only (dry run). The caller holds the lock.
     pub fn open_read_only(path: &Path) -> Result<State, StateError> {
         let wal = path.with_extension("db-wal");
         let leftover = wal.metadata().is_ok_and(|meta| meta.len() > 0);
         let db = if leftover {
-            // A cut run left a journal; SQLite would have to write to read it. Read a copy.
+            // SQLite would have to write to read the journal of a cut run, so read a copy.
             let copy = private::Copy::of(path, &wal)?;
             let from = Connection::open(copy.database()).map_err(doing("open a copy"))?;
             let mut memory = Connection::open_in_memory().map_err(doing("open a copy"))?;
@@ -270,7 +269,7 @@ impl State {
         })
     }
 
-    /// Opens an existing database to read it while another process may write (status).
+    /// Opens an existing database for reading while another process may write.
     pub fn open_beside(path: &Path) -> Result<State, StateError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
         let db = Connection::open_with_flags(path, flags).map_err(doing("open it"))?;
@@ -287,14 +286,13 @@ impl State {
     }
 
     fn prepare(mut db: Connection, name: &str) -> Result<State, StateError> {
-        // A thousand deletions touch most pages: with less memory they are written several times,
-        // and with a checkpoint in the middle of a run, too. 6 MB, and 16 MB of log.
+        // 6 MB of cache, and 16 MB of log between checkpoints: a thousand deletions change most
+        // pages, which less memory would write several times.
         let pragmas = "PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000;
                        PRAGMA cache_size = -6144; PRAGMA wal_autocheckpoint = 4096;";
         db.execute_batch(pragmas).map_err(doing("set it up"))?;
         db.set_prepared_statement_cache_capacity(64);
-        // What is asked of one mailbox after another is not planned anew for each: no plan of ours
-        // depends on the values that are asked for.
+        // Cache prepared statements: no query plan depends on bound values.
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
             .map_err(doing("set it up"))?;
         migrate::run(&mut db, name)?;
@@ -308,7 +306,7 @@ impl State {
         })
     }
 
-    /// What SQLite finds wrong in the database, and in what refers to what.
+    /// Returns SQLite's integrity errors and violated foreign keys.
     pub fn integrity(&self) -> Result<Vec<String>, StateError> {
         let what = doing("check it");
         let mut wrong = Vec::new();
@@ -333,19 +331,18 @@ impl State {
         self.began = Some(now);
     }
 
-    /// Ends a run: what changes from now on belongs to the next. Answers with the mailboxes in
-    /// which it changed something, and where.
+    /// Ends the run. Returns the mailboxes that it changed, by side.
     pub fn end_run(&mut self) -> BTreeSet<(Side, MailboxName)> {
         (self.run, self.began, self.undoes) = (None, None, false);
         std::mem::take(&mut self.touched)
     }
 
-    /// How many rows were written since it was opened.
+    /// Returns the number of rows written since the database was opened.
     pub fn writes(&self) -> u64 {
         self.db.total_changes()
     }
 
-    /// A copy in memory; for tests of what an old copy does.
+    /// Copies it into memory, for tests of old copies.
     #[doc(hidden)]
     pub fn copy(&self) -> Result<State, StateError> {
         let mut db = Connection::open_in_memory().map_err(doing("copy it"))?;
@@ -353,7 +350,7 @@ impl State {
         State::prepare(db, ":memory:")
     }
 
-    /// Makes transactions fail when the function says so; for tests.
+    /// Makes transactions fail when the function returns an error, for tests.
     #[doc(hidden)]
     pub fn fail_commits(&mut self, fails: impl FnMut() -> bool + Send + 'static) {
         let hooked = self.db.commit_hook(Some(fails));
@@ -385,7 +382,7 @@ fn damaged(path: &Path, what: &impl ToString) -> StateError {
     }
 }
 
-/// Makes a [`StateError`] of what SQLite says.
+/// Makes a [`StateError`] of SQLite's error.
 fn doing(doing: &'static str) -> impl Fn(rusqlite::Error) -> StateError {
     move |source| StateError::Database { doing, source }
 }

@@ -1,7 +1,6 @@
-//! Names of downloaded files, in fewer bytes. Such a name says when the message came and from which
-//! mailbox, UIDVALIDITY and UID, and ends in the host's name (`maildir::file_name`): most of it is
-//! the same for all files of a mailbox, and kept once in the table `origin`. All other names are
-//! kept as they are.
+//! Packs names of downloaded files. Such a name consists of time, mailbox, UIDVALIDITY, UID and
+//! host name (`maildir::file_name`), most of which is equal for all files of a mailbox and stored
+//! once in the table `origin`. Other names are stored as they are.
 
 use crate::model::MaildirId;
 use rusqlite::{Connection, OptionalExtension, params};
@@ -10,10 +9,10 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fmt::Write as _;
 
-/// The first byte of a name in fewer bytes: no file's name holds it.
+/// The first byte of a packed name; no file name contains it.
 const PACKED: u8 = 0;
 
-/// What names of files have in common.
+/// The part that the names of files share.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Origin {
     tag: u32,
@@ -21,7 +20,7 @@ struct Origin {
     host: String,
 }
 
-/// What is left of a name without it.
+/// The remainder of a name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Rest {
     at: u64,
@@ -29,7 +28,7 @@ struct Rest {
     again: u32,
 }
 
-/// Packs and unpacks names, and remembers the origins that it met: for one query or transaction.
+/// Packs and unpacks names, with a cache of origins for one query or transaction.
 pub(super) struct Names<'c> {
     db: &'c Connection,
     numbers: RefCell<BTreeMap<Origin, i64>>,
@@ -45,7 +44,7 @@ impl<'c> Names<'c> {
         }
     }
 
-    /// The name as it is stored.
+    /// Packs a name, and stores its origin.
     pub fn pack(&self, file: &MaildirId) -> Result<Vec<u8>, rusqlite::Error> {
         let Some((origin, rest)) = split(file.as_bytes()) else {
             return Ok(file.as_bytes().to_vec());
@@ -57,7 +56,7 @@ impl<'c> Names<'c> {
         Ok(packed(number, rest))
     }
 
-    /// The name as it would be stored; `None`: none that begins like it was ever stored.
+    /// Packs a name if its origin is stored; `None`: no such name is stored.
     pub fn known(&self, file: &MaildirId) -> Result<Option<Vec<u8>>, rusqlite::Error> {
         match split(file.as_bytes()) {
             None => Ok(Some(file.as_bytes().to_vec())),
@@ -65,7 +64,7 @@ impl<'c> Names<'c> {
         }
     }
 
-    /// The name that was stored.
+    /// Unpacks a name.
     pub fn unpack(&self, stored: &[u8]) -> Result<MaildirId, rusqlite::Error> {
         let Some((&PACKED, mut values)) = stored.split_first() else {
             return Ok(MaildirId::new(stored));
@@ -120,7 +119,7 @@ impl<'c> Names<'c> {
     }
 }
 
-/// Packs the names of all pairs, for databases that have them as they are.
+/// Packs the names of all pairs, in a migration.
 pub(super) fn pack_all(db: &Connection) -> Result<(), rusqlite::Error> {
     let names = Names::of(db);
     let mut select = db.prepare("SELECT id, file FROM pair")?;
@@ -135,7 +134,7 @@ pub(super) fn pack_all(db: &Connection) -> Result<(), rusqlite::Error> {
     Ok(())
 }
 
-/// The parts of the name of a downloaded file: only where they make the same name again.
+/// Splits the name of a downloaded file, if joining the parts restores it.
 fn split(name: &[u8]) -> Option<(Origin, Rest)> {
     let text = std::str::from_utf8(name).ok()?;
     let (at, others) = text.split_once('.')?;
@@ -157,7 +156,7 @@ fn split(name: &[u8]) -> Option<(Origin, Rest)> {
     same.then_some((origin, rest))
 }
 
-/// An origin as it is written in names: they are put together by the ten thousand.
+/// An origin as the text in names.
 struct Mould {
     tag: String,
     epoch: String,
@@ -177,9 +176,9 @@ impl Mould {
     fn name(&self, rest: Rest) -> MaildirId {
         let Rest { at, uid, again } = rest;
         let around = self.tag.len() + self.epoch.len() + self.host.len();
-        // Seconds have ten digits, for two centuries yet.
+        // Seconds have ten digits until 2286.
         let mut name = String::with_capacity(10 + 8 + around);
-        // A string takes all that is written to it.
+        // Writing to a string cannot fail.
         let _ = write!(name, "{at}{}", self.tag);
         let hex = |shift: u32| char::from_digit(uid >> shift & 0xf, 16).unwrap_or('0');
         name.extend((0..8).rev().map(|place| hex(place * 4)));
@@ -201,7 +200,7 @@ fn packed(number: i64, rest: Rest) -> Vec<u8> {
     packed
 }
 
-/// A number, 7 bits a byte, the lowest first; all bytes but the last have the highest bit.
+/// Writes a number: 7 bits a byte, lowest first; all bytes but the last have the highest bit.
 fn put(mut value: u64, to: &mut Vec<u8>) {
     while value > 0x7f {
         to.push((value & 0x7f) as u8 | 0x80);

@@ -1,4 +1,4 @@
-//! How the base changes: by outcomes, a batch in one transaction, with the history of it.
+//! Records outcomes: a batch in one transaction, with its history.
 
 use super::base::{
     id_bytes, id_from, keyword_text, pair_from, reason_name, side_from, side_number,
@@ -13,38 +13,38 @@ use crate::model::{
 use crate::reconcile::Outcome;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-/// A pair that lies elsewhere from now on, or under another name.
+/// A pair with a new place or name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moved {
     /// The pair.
     pub pair: PairId,
-    /// Where it lies.
+    /// Its mailbox.
     pub to: MailboxKey,
-    /// Its name there on the server.
+    /// Its UID.
     pub uid: Uid,
-    /// Its name there on disk; `None`: as before.
+    /// Its file; `None`: unchanged.
     pub file: Option<MaildirId>,
-    /// Bytes of its file; `None`: as before.
+    /// Bytes of its file; `None`: unchanged.
     pub size: Option<u64>,
 }
 
-/// What was done in a mailbox.
+/// The outcomes in a mailbox.
 #[derive(Clone, Debug)]
 pub struct Done {
     /// The mailbox.
     pub key: MailboxKey,
-    /// What the base learns.
+    /// The changes of the base.
     pub outcomes: Vec<Outcome>,
-    /// What history tells.
+    /// The rows of the history.
     pub changes: Vec<Change>,
-    /// What went to quarantine and can be known again.
+    /// Messages put into quarantine, for later matches.
     pub buried: Vec<Buried>,
-    /// When, seconds since 1970.
+    /// The time, seconds since 1970.
     pub at: i64,
 }
 
 impl Done {
-    /// Nothing yet.
+    /// Makes an empty one.
     pub fn of(key: MailboxKey) -> Done {
         let (outcomes, changes, buried) = (Vec::new(), Vec::new(), Vec::new());
         Done {
@@ -58,7 +58,7 @@ impl Done {
 }
 
 impl State {
-    /// Records what happened in a mailbox.
+    /// Records the outcomes in a mailbox.
     pub fn apply(
         &mut self,
         key: MailboxKey,
@@ -73,7 +73,7 @@ impl State {
         }])
     }
 
-    /// Records what happened in several mailboxes, in one transaction.
+    /// Records the outcomes in several mailboxes in one transaction.
     pub fn record(&mut self, all: &[Done]) -> Result<(), StateError> {
         let idle = |done: &Done| done.outcomes.is_empty() && done.changes.is_empty();
         if all.iter().all(idle) {
@@ -104,13 +104,13 @@ impl State {
         Ok(())
     }
 
-    /// Whether a file is one of a pair.
+    /// Whether a file belongs to a pair.
     pub fn has_file(&self, key: MailboxKey, file: &MaildirId) -> Result<bool, StateError> {
         let (names, id) = (Names::of(&self.db), AnyId::Local(file.clone()));
         is_paired(&self.db, &names, key, &id).map_err(doing("look for a file"))
     }
 
-    /// Records where pairs lie from now on.
+    /// Records new places of pairs.
     pub fn apply_moves(&mut self, moved: &[Moved], changes: &[Change]) -> Result<(), StateError> {
         match moved.is_empty() {
             true => Ok(()),
@@ -118,7 +118,7 @@ impl State {
         }
     }
 
-    /// Records where pairs lie, and what else became of a message, in one transaction.
+    /// Records new places of pairs and the outcomes of other messages in one transaction.
     pub fn move_and_pair(
         &mut self,
         moved: &[Moved],
@@ -138,7 +138,7 @@ impl State {
         Ok(())
     }
 
-    /// Has a mailbox looked at as a whole, whatever was seen of it before.
+    /// Marks a mailbox to be read completely.
     pub fn look_anew(&mut self, key: MailboxKey) -> Result<(), StateError> {
         let sql = "UPDATE mailbox SET remote_cursor = NULL, local_cursor = NULL, full_at = 0
                    WHERE id = ?1";
@@ -148,7 +148,7 @@ impl State {
         Ok(())
     }
 
-    /// Remembers what messages are called wherever they lie on the server.
+    /// Records the ids of messages on the server.
     pub fn learn_kin(&mut self, learned: &[(PairId, Kin)]) -> Result<(), StateError> {
         if learned.is_empty() {
             return Ok(());
@@ -163,7 +163,7 @@ impl State {
         tx.commit().map_err(what)
     }
 
-    /// Remembers the files of pairs as they are; their content is that of the pairs.
+    /// Records the stamps of the files of pairs.
     pub fn learn_weights(&mut self, learned: &[(PairId, Weight)]) -> Result<(), StateError> {
         if learned.is_empty() {
             return Ok(());
@@ -183,8 +183,8 @@ impl State {
         tx.commit().map_err(what)
     }
 
-    /// Moves a mailbox into another UIDVALIDITY: pairs get their new UIDs, those without one are
-    /// set aside, all in one transaction.
+    /// Moves a mailbox into another UIDVALIDITY in one transaction: pairs get new UIDs, those
+    /// without one are skipped.
     pub fn rekey(
         &mut self,
         key: MailboxKey,
@@ -234,8 +234,8 @@ impl State {
     }
 }
 
-/// Gives pairs new places. Old and new names may overlap, so all rows leave before the first comes
-/// back.
+/// Updates places of pairs. Old and new ids may overlap, so all rows are deleted before the first
+/// is inserted.
 fn rewrite(db: &Connection, moved: &[Moved]) -> Result<(), rusqlite::Error> {
     let columns = "id, uid, file, flags, keywords, hash, size, tombstone, kin, stamp, unproven, \
                    sent, mailbox";
@@ -290,7 +290,7 @@ fn rewrite(db: &Connection, moved: &[Moved]) -> Result<(), rusqlite::Error> {
     Ok(())
 }
 
-/// A pair with what only the state keeps of it.
+/// A pair with the columns that only the state uses.
 struct Kept {
     pair: Pair,
     unproven: i64,
@@ -380,7 +380,7 @@ fn record(
             if let AnyId::Local(file) = &aside.id {
                 end_upload(db, key, file)?;
             }
-            // Another may have been downloaded meanwhile under the name of a file that is gone.
+            // Another message may have been downloaded under the name of a file that is gone.
             if !is_paired(db, names, key, &aside.id)? {
                 set_aside(db, key, aside)?;
             }
@@ -390,7 +390,7 @@ fn record(
     Ok(())
 }
 
-/// The connection does not break any more at messages that both sides have.
+/// Drops suspects that are pairs now.
 fn forget_suspects(db: &Connection, done: &Done) -> Result<(), rusqlite::Error> {
     let mut any = db.prepare_cached("SELECT 1 FROM suspect LIMIT 1")?;
     if done.outcomes.is_empty() || !any.exists([])? {
@@ -425,7 +425,7 @@ fn drop_pair(db: &Connection, names: &Names<'_>, pair: PairId) -> Result<(), rus
     Ok(())
 }
 
-/// What becomes of an upload that the server said it stored.
+/// Records the resolution of an upload that the server accepted.
 fn record_upload(
     db: &Connection,
     names: &Names<'_>,
@@ -449,7 +449,7 @@ fn record_upload(
     }
 }
 
-/// A file that the server took for a message of another pair.
+/// A file that the server identified with the message of another pair.
 fn taken_for_another(file: &MaildirId, uid: Uid, flags: &Flags) -> Aside {
     Aside {
         id: AnyId::Local(file.clone()),
@@ -480,7 +480,7 @@ fn is_paired(
     }
 }
 
-/// What is one of a pair is not alone: for databases in which it was set aside nevertheless.
+/// Drops skipped messages that are pairs, for older databases.
 pub(super) fn unaside_paired(db: &Connection) -> Result<(), rusqlite::Error> {
     let mut select = db.prepare("SELECT mailbox, side, message FROM aside")?;
     let read = |row: &Row<'_>| {

@@ -1,5 +1,5 @@
-//! Files and directories that only the user can read. They are made with these rights, so that
-//! nobody can open them in between, and never where a link already lies.
+//! Files and directories with access for the user only, created with these rights and never through
+//! a link.
 
 use super::StateError;
 use std::fs::{DirBuilder, OpenOptions};
@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// Makes an empty file, unless one is there.
+/// Creates an empty file, unless it exists.
 pub fn file(path: &Path) -> Result<(), StateError> {
     let mut options = OpenOptions::new();
     let made = options.write(true).create_new(true).mode(0o600).open(path);
@@ -17,11 +17,11 @@ pub fn file(path: &Path) -> Result<(), StateError> {
     }
 }
 
-/// A copy of a database and its journal in a directory of its own beside it; gone with this.
+/// A copy of a database with its journal in a directory beside it; removed on drop.
 pub struct Copy(PathBuf);
 
 impl Copy {
-    /// Copies both.
+    /// Makes the copy.
     pub fn of(database: &Path, journal: &Path) -> Result<Copy, StateError> {
         let copy = Copy::beside(database)?;
         let to = copy.database();
@@ -30,7 +30,7 @@ impl Copy {
         Ok(copy)
     }
 
-    /// The copy of the database.
+    /// Returns the path of the copied database.
     pub fn database(&self) -> PathBuf {
         self.0.join("state.db")
     }
@@ -50,7 +50,7 @@ impl Copy {
 
 impl Drop for Copy {
     fn drop(&mut self) {
-        // Left behind it is as private as the database itself.
+        // A copy that stays is as private as the database.
         let _gone = std::fs::remove_dir_all(&self.0);
     }
 }

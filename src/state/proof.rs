@@ -1,5 +1,5 @@
-//! Whether UIDs still mean the messages that they were learned for: a server that was put back from
-//! a backup, or made anew with the same UIDVALIDITY, gives UIDs a second time.
+//! Whether UIDs still mean the same messages: a restored or recreated server may assign UIDs again
+//! under an equal UIDVALIDITY.
 
 use super::base::pair_from;
 use super::names::Names;
@@ -8,25 +8,25 @@ use crate::model::{ContentHash, Kin, MailboxKey, Pair, PairId, Uid};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A pair whose message can be compared with the one that its UID means now.
+/// A pair that can be compared with the message that its UID means now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proof {
     /// The pair.
     pub pair: PairId,
-    /// Its name on the server.
+    /// Its UID.
     pub uid: Uid,
-    /// What the server called the message.
+    /// The recorded id on the server.
     pub kin: Kin,
-    /// Its canonical content.
+    /// The recorded content.
     pub hash: ContentHash,
 }
 
-/// How sure it is that UIDs of a mailbox mean other messages than those they were learned for.
+/// How certain a change of the meaning of UIDs is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Doubt {
-    /// A message is called otherwise than the one of its pair: it has to be read.
+    /// The id of a message differs from its pair's: its content has to be read.
     Suspected,
-    /// A message has another content than the one of its pair.
+    /// The content of a message differs from its pair's.
     Proven,
 }
 
@@ -39,20 +39,19 @@ impl Doubt {
     }
 }
 
-/// The contents of the two halves of a pair, held against each other.
+/// The result of comparing the halves of a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compared {
     /// They are equal.
     Same,
-    /// The server's is this one, and the file has another.
+    /// They differ; this is the content on the server.
     Other(ContentHash),
-    /// The server's cannot be had.
+    /// The message on the server cannot be read.
     Untold,
 }
 
 impl State {
-    /// Mailboxes with pairs that were found by cheap evidence, of which the contents were not
-    /// compared.
+    /// Returns the mailboxes with pairs that were linked by cheap evidence and not compared yet.
     pub fn unproven_mailboxes(&self) -> Result<BTreeSet<MailboxKey>, StateError> {
         let what = doing("read what is not proven");
         let sql = "SELECT DISTINCT mailbox FROM pair INDEXED BY pair_unproven WHERE unproven = 1";
@@ -61,7 +60,7 @@ impl State {
         rows.and_then(Iterator::collect).map_err(what)
     }
 
-    /// Such pairs of a mailbox, so many at most.
+    /// Returns at most so many of these pairs of a mailbox.
     pub fn unproven(&self, key: MailboxKey, most: usize) -> Result<Vec<Pair>, StateError> {
         let what = doing("read what is not proven");
         let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin, stamp
@@ -74,9 +73,8 @@ impl State {
         rows.and_then(Iterator::collect).map_err(what)
     }
 
-    /// Records what contents of pairs of a mailbox are. With a pair whose file has another content
-    /// than the server's message, the mailbox is to be looked at as a whole: the file was edited,
-    /// for all that is known.
+    /// Records the compared contents of pairs of a mailbox. If the file of a pair has another
+    /// content, the mailbox is marked to be read completely, as the file may have been edited.
     pub fn record_compared(
         &mut self,
         key: MailboxKey,
@@ -104,7 +102,7 @@ impl State {
         self.apply(key, &[], changes)
     }
 
-    /// Those of these messages of which it is known what the server calls them.
+    /// Returns those of these messages whose id on the server is recorded.
     pub fn proofs(
         &self,
         key: MailboxKey,
@@ -130,8 +128,8 @@ impl State {
         Ok(proofs)
     }
 
-    /// Remembers that UIDs of a mailbox may mean other messages than those they were learned for:
-    /// the next look finds out, and finds the new UIDs of all pairs.
+    /// Records that UIDs of a mailbox may mean other messages: the next read verifies it and finds
+    /// the new UIDs.
     pub fn doubt(&self, key: MailboxKey, doubt: Doubt) -> Result<(), StateError> {
         let sql = "UPDATE mailbox SET doubted = max(doubted, ?2) WHERE id = ?1";
         self.db
@@ -140,7 +138,7 @@ impl State {
         Ok(())
     }
 
-    /// Remembers that UIDs that were suspected mean what they meant.
+    /// Records that suspected UIDs are valid.
     pub fn end_suspicion(&self, key: MailboxKey) -> Result<(), StateError> {
         let sql = "UPDATE mailbox SET doubted = 0 WHERE id = ?1 AND doubted = ?2";
         self.db
@@ -149,7 +147,7 @@ impl State {
         Ok(())
     }
 
-    /// Mailboxes whose UIDs are in doubt.
+    /// Returns the mailboxes with suspected UIDs.
     pub fn doubted(&self) -> Result<BTreeMap<MailboxKey, Doubt>, StateError> {
         let what = doing("read which UIDs are in doubt");
         let sql = "SELECT id, doubted FROM mailbox WHERE doubted <> 0";
@@ -181,7 +179,7 @@ mod tests {
         Uid::new(n).unwrap()
     }
 
-    /// Two pairs, of which one is known by what the server calls it.
+    /// Makes two pairs, one with an id on the server.
     fn state() -> (State, MailboxKey) {
         let mut state = State::in_memory().unwrap();
         let key = state.add_mailbox(&MailboxName::inbox(), 1).unwrap();

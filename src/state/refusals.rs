@@ -1,4 +1,4 @@
-//! Messages of which the server refuses a change: each waits by itself.
+//! Messages for which the server refused a change; each waits separately.
 
 use super::base::name_from;
 use super::{State, StateError, doing};
@@ -6,29 +6,29 @@ use crate::model::{MailboxName, PairId, Uid};
 use crate::reconcile::Outcome;
 use rusqlite::{Connection, Row, params};
 
-/// A message of which the server refuses a change.
+/// A message with a refused change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusedChange {
     /// The message.
     pub pair: PairId,
-    /// Where it is.
+    /// Its mailbox.
     pub mailbox: MailboxName,
-    /// Its name there.
+    /// Its UID.
     pub uid: Uid,
-    /// How often the change was tried.
+    /// The number of attempts.
     pub attempts: u32,
-    /// When it is tried again, seconds since 1970.
+    /// The time of the next attempt, seconds since 1970.
     pub retry_at: i64,
-    /// The change, and what the server said.
+    /// The change and the server's text.
     pub detail: String,
 }
 
-/// So long the wait after the second refusal is, seconds; each further one is twice as long, a day
-/// at the most. After the first one the next pass tries again.
+/// The delay after the second refusal, seconds; it doubles with each further one, up to a day.
+/// After the first the next pass retries.
 const FIRST_WAIT: i64 = 3600;
 
 impl State {
-    /// All messages of which the server refused a change.
+    /// Returns all messages with a refused change.
     pub fn refused_changes(&self) -> Result<Vec<RefusedChange>, StateError> {
         let what = doing("read which changes were refused");
         let sql = "SELECT r.pair, m.name, p.uid, r.attempts, r.retry_at, r.detail
@@ -49,7 +49,7 @@ impl State {
         rows.collect::<Result<_, _>>().map_err(what)
     }
 
-    /// Remembers that the server refused a change of a message.
+    /// Records a refused change.
     pub fn refuse_change(
         &mut self,
         pair: PairId,
@@ -67,7 +67,7 @@ impl State {
         Ok(())
     }
 
-    /// Forgets that changes of these messages were refused: there is nothing to be changed.
+    /// Drops messages without a pending change.
     pub fn forget_refusals(&mut self, pairs: &[PairId]) -> Result<(), StateError> {
         for pair in pairs {
             let sql = "DELETE FROM refused_change WHERE pair = ?1";
@@ -79,7 +79,7 @@ impl State {
     }
 }
 
-/// What both sides agree on is refused no longer.
+/// Drops messages on whose flags both sides agree.
 pub(super) fn forget_agreed(db: &Connection, outcomes: &[Outcome]) -> Result<(), rusqlite::Error> {
     let mut any = db.prepare_cached("SELECT 1 FROM refused_change LIMIT 1")?;
     if outcomes.is_empty() || !any.exists([])? {

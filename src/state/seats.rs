@@ -1,4 +1,4 @@
-//! Which UID each file of a mailbox has.
+//! The UIDs of the files of a mailbox.
 
 use super::names::Names;
 use super::{State, StateError, doing};

@@ -1,5 +1,4 @@
-//! Mailboxes in short: what is read of those in which little happened, so that nobody keeps in
-//! mind all that is known of them.
+//! Summaries of mailboxes: with few changes only these are loaded, to bound the memory.
 
 use super::base::{epoch_from, flags_from, name_from, pair_from};
 use super::names::Names;
@@ -11,7 +10,7 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 use std::collections::BTreeSet;
 
 impl State {
-    /// A mailbox in short.
+    /// The summary of a mailbox.
     pub fn outline(&self, key: MailboxKey) -> Result<Outline, StateError> {
         let what = doing("read about a mailbox");
         let _reading = self.reading().map_err(&what)?;
@@ -34,8 +33,7 @@ impl State {
         query.query_row([key.0], read).map_err(&what)
     }
 
-    /// What is known of a mailbox, but of its pairs only the UIDs, and of those only that have a
-    /// tombstone all.
+    /// Loads the base of a mailbox, but only the UIDs of pairs, except for those with a tombstone.
     pub fn sketch(&self, key: MailboxKey) -> Result<MailboxBase, StateError> {
         let what = doing("read about a mailbox");
         let _reading = self.reading().map_err(&what)?;
@@ -50,7 +48,7 @@ impl State {
         Ok(base)
     }
 
-    /// Reads these of the pairs of a mailbox of which only the UIDs are known so far.
+    /// Loads these pairs of a mailbox of which only the UIDs are known.
     pub fn read_pairs(
         &self,
         base: &mut MailboxBase,
@@ -71,7 +69,7 @@ impl State {
         Ok(())
     }
 
-    /// These pairs of a mailbox, as far as they are there.
+    /// Returns those of these pairs of a mailbox that exist.
     pub fn pairs_at(&self, key: MailboxKey, uids: &[Uid]) -> Result<Vec<Pair>, StateError> {
         let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin, stamp
                    FROM pair WHERE mailbox = ?1 AND uid = ?2";
@@ -88,7 +86,7 @@ impl State {
         Ok(pairs)
     }
 
-    /// Of these pairs of a mailbox, those whose flags are not so.
+    /// Returns those of these pairs whose flags differ.
     pub fn pairs_unlike(
         &self,
         key: MailboxKey,
@@ -109,8 +107,8 @@ impl State {
         Ok(unlike.map_err(what)?.into_iter().flatten().collect())
     }
 
-    /// What is recorded of the files of a mailbox. `None`: something in it is not settled, so that
-    /// it has to be looked at as a whole.
+    /// Returns the index of the recorded files of a mailbox. `None`: the mailbox has to be read
+    /// completely.
     pub fn recorded(&self, key: MailboxKey) -> Result<Option<Recorded>, StateError> {
         let what = doing("read about files");
         let _reading = self.reading().map_err(&what)?;
@@ -147,13 +145,12 @@ impl State {
         Ok(Some(all))
     }
 
-    /// What is asked until this is let go of is answered from one state of things, for which the
-    /// database is locked once, and not for each question.
+    /// Begins a read transaction: queries until its end see one state and take one lock.
     fn reading(&self) -> Result<Transaction<'_>, rusqlite::Error> {
         self.db.unchecked_transaction()
     }
 
-    /// The highest few UIDs of pairs.
+    /// Returns the highest few UIDs of pairs.
     fn highest(&self, key: MailboxKey) -> Result<Vec<Uid>, rusqlite::Error> {
         let sql = "SELECT uid FROM pair WHERE mailbox = ?1 ORDER BY uid DESC LIMIT ?2";
         let mut query = self.db.prepare_cached(sql)?;

@@ -28,7 +28,7 @@ fn of_most_messages_only_the_uid_is_read() {
     let mut base = state.sketch(key).unwrap();
     assert_eq!((read(&base), &base.others), (vec![7], &uids(&[1, 2, 300])));
     assert_eq!(base.outline(), state.base(key).unwrap().outline());
-    // What is read already, and what is not known, are left out.
+    // Pairs that are loaded or unknown are omitted.
     state.read_pairs(&mut base, &uids(&[300, 2, 7, 9])).unwrap();
     assert_eq!((read(&base), &base.others), (vec![2, 7, 300], &uids(&[1])));
     state.read_pairs(&mut base, &uids(&[1])).unwrap();
@@ -36,7 +36,7 @@ fn of_most_messages_only_the_uid_is_read() {
     assert_eq!((&base.pairs, &base.others), (&whole.pairs, &whole.others));
 }
 
-/// No mailbox is read as a whole for what is said of a few of its messages.
+/// A query for a few messages does not load the whole mailbox.
 #[test]
 fn a_sketch_is_read_from_indexes() {
     let (state, _) = with_pairs(&[]);
@@ -53,7 +53,7 @@ fn a_sketch_is_read_from_indexes() {
     assert!(!covered.contains("TEMP"), "{covered}");
 }
 
-/// What is asked of each mailbox is not compiled anew for each.
+/// Statements are compiled once for all mailboxes.
 #[test]
 fn statements_are_compiled_once() {
     let (mut state, _) = with_pairs(&[1, 2]);

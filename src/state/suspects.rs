@@ -1,4 +1,4 @@
-//! Messages that were under way when the connection broke: each is copied by itself after that.
+//! Messages that were transferred when the connection broke; each is then copied separately.
 
 use super::base::{id_bytes, id_from, side_from, side_number};
 use super::{State, StateError, doing};
@@ -6,11 +6,11 @@ use crate::model::{AnyId, MailboxKey};
 use rusqlite::{Row, params};
 use std::collections::BTreeMap;
 
-/// Messages by mailbox, with the number of times that the connection broke at each.
+/// Messages by mailbox, with the number of broken connections.
 pub type Suspects = BTreeMap<MailboxKey, BTreeMap<AnyId, u32>>;
 
 impl State {
-    /// All messages that were under way when a connection broke, and have not passed since.
+    /// Returns the messages that were transferred when a connection broke, and did not pass since.
     pub fn suspects(&self) -> Result<Suspects, StateError> {
         let what = doing("read at which messages the connection broke");
         let sql = "SELECT mailbox, side, message, breaks FROM suspect";
@@ -30,7 +30,7 @@ impl State {
         Ok(all)
     }
 
-    /// Notes that the connection broke while these messages were under way.
+    /// Records that the connection broke while these messages were transferred.
     pub fn suspect(&mut self, key: MailboxKey, ids: &[AnyId]) -> Result<(), StateError> {
         let what = doing("note at which messages the connection broke");
         let tx = self.db.transaction().map_err(&what)?;
@@ -44,7 +44,7 @@ impl State {
         tx.commit().map_err(what)
     }
 
-    /// Forgets that the connection broke at these messages: they passed, or are set aside.
+    /// Drops messages that passed or are skipped.
     pub fn clear_suspects(&mut self, key: MailboxKey, ids: &[AnyId]) -> Result<(), StateError> {
         let what = doing("forget at which messages the connection broke");
         let tx = self.db.transaction().map_err(&what)?;

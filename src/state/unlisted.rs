@@ -1,28 +1,27 @@
-//! Uploads that the server said it stored, until a listing of their mailbox shows them, and what it
-//! made of them.
+//! Uploads that the server accepted, until a listing of the mailbox shows them.
 
 use super::{State, StateError, doing};
 use crate::model::{MailboxKey, MaildirId, PairId, Uid};
 use rusqlite::{OptionalExtension, Row, params};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// An upload of which the server told the UID; it is one of a pair.
+/// An accepted upload with a UID; it is a pair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
     /// The file.
     pub file: MaildirId,
     /// The UID.
     pub uid: Uid,
-    /// The highest UID that was there before it was sent.
+    /// The highest UID before it was sent.
     pub above: u32,
-    /// How often the server said that it stored it.
+    /// The number of OK responses.
     pub tries: u32,
-    /// Whether a listing showed it, without flags that were set since.
+    /// Whether a listing showed it without flags that were set since.
     pub corrected: bool,
 }
 
 impl State {
-    /// Uploads of a mailbox that the server told the UID of and has not listed yet.
+    /// Returns the uploads of a mailbox with a UID that was not listed yet.
     pub fn told_uploads(&self, key: MailboxKey) -> Result<Vec<Told>, StateError> {
         let what = doing("read uploads");
         let sql = "SELECT file, told, above, tries, phase FROM upload
@@ -41,7 +40,7 @@ impl State {
         rows.collect::<Result<_, _>>().map_err(what)
     }
 
-    /// Mailboxes with uploads that the server told the UID of and has not listed yet.
+    /// Returns the mailboxes with such uploads.
     pub fn unlisted(&self) -> Result<BTreeSet<MailboxKey>, StateError> {
         let what = doing("read uploads");
         let sql = "SELECT DISTINCT mailbox FROM upload WHERE phase >= 2";
@@ -50,7 +49,7 @@ impl State {
         rows.and_then(Iterator::collect).map_err(what)
     }
 
-    /// The server said that it stored these, and told no UID.
+    /// Records that the server accepted these uploads without a UID.
     pub fn take_uploads(&mut self, key: MailboxKey, files: &[MaildirId]) -> Result<(), StateError> {
         if files.is_empty() {
             return Ok(());
@@ -67,7 +66,7 @@ impl State {
         tx.commit().map_err(what)
     }
 
-    /// How often the server said that it stored these files without listing them.
+    /// Returns the number of OK responses for these files without a listing.
     pub fn tries(&self, key: MailboxKey) -> Result<BTreeMap<MaildirId, u32>, StateError> {
         let what = doing("read uploads");
         let sql = "SELECT file, tries FROM upload WHERE mailbox = ?1 AND tries > 0";
@@ -78,7 +77,7 @@ impl State {
         rows.and_then(Iterator::collect).map_err(what)
     }
 
-    /// A number made of the Message-ID of the message of a pair, if it was uploaded.
+    /// Returns the number made of the Message-ID of an uploaded pair.
     pub fn sent_as(&self, pair: PairId) -> Result<Option<i64>, StateError> {
         let what = doing("read what a message was called");
         let sql = "SELECT sent FROM pair WHERE id = ?1";
@@ -87,7 +86,7 @@ impl State {
         Ok(sent.optional().map_err(what)?.flatten())
     }
 
-    /// Whether a UID is that of another pair than this.
+    /// Whether the UID belongs to another pair.
     pub fn has_uid(
         &self,
         key: MailboxKey,
@@ -104,14 +103,14 @@ impl State {
 
 pub(super) use record::{correct, list, name, unlist};
 
-/// What becomes of them, as parts of the transaction that records outcomes.
+/// Writes the resolutions as parts of a transaction.
 mod record {
     use super::{MailboxKey, MaildirId, Uid, params};
     use rusqlite::Connection;
 
     type Done = Result<(), rusqlite::Error>;
 
-    /// The server told the UID of an upload.
+    /// The server returned the UID of an upload.
     pub(in super::super) fn unlist(
         db: &Connection,
         key: MailboxKey,
@@ -131,7 +130,7 @@ mod record {
         db.prepare_cached(sql)?.execute(values).map(drop)
     }
 
-    /// A listing showed it without flags that were set then.
+    /// A listing showed it without flags that were set in the meantime.
     pub(in super::super) fn correct(db: &Connection, key: MailboxKey, file: &MaildirId) -> Done {
         let sql = "UPDATE upload SET phase = 3 WHERE mailbox = ?1 AND file = ?2 AND phase = 2";
         let values = params![key.0, file.as_bytes()];

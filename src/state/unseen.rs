@@ -1,4 +1,4 @@
-//! Since when mailboxes cannot be looked into.
+//! Mailboxes that cannot be read, and since when.
 
 use super::base::name_from;
 use super::{State, StateError, doing};
@@ -7,7 +7,7 @@ use rusqlite::{Row, params};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl State {
-    /// Mailboxes that could not be looked into by the last run, and since when, seconds since 1970.
+    /// Returns the mailboxes that the last run could not read, and since when, seconds since 1970.
     pub fn unseen(&self) -> Result<BTreeMap<MailboxName, i64>, StateError> {
         let what = doing("read what cannot be looked into");
         let sql = "SELECT mailbox, since FROM unseen";
@@ -17,8 +17,8 @@ impl State {
         rows.collect::<Result<_, _>>().map_err(what)
     }
 
-    /// Remembers which mailboxes cannot be looked into now, and forgets the others but for those
-    /// that are kept. Writes nothing when nothing changed.
+    /// Records the mailboxes that cannot be read, and drops the others except those in `kept`.
+    /// Writes only differences.
     pub fn set_unseen(
         &mut self,
         names: &BTreeSet<MailboxName>,
@@ -30,7 +30,7 @@ impl State {
             .keys()
             .filter(|name| !names.contains(name) && !kept.contains(name));
         let over: Vec<&MailboxName> = over.collect();
-        // A time in the future is that of a clock that was wrong.
+        // A time in the future comes from a wrong clock.
         let is_new = |name: &&MailboxName| before.get(*name).is_none_or(|since| *since > now);
         let new: Vec<&MailboxName> = names.iter().filter(is_new).collect();
         if over.is_empty() && new.is_empty() {
