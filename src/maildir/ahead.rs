@@ -1,7 +1,5 @@
-//! Directories that are read before they are asked for, by another thread: while the disk shows the
-//! next mailbox, the server is waited for, and what was recorded of this one is read. Whoever asks
-//! does not notice. What is shown is as old as the reading, as if it had been asked for then; of
-//! what we change ourselves it would know nothing, so it is not used after that.
+//! Scans directories on a background thread while the engine waits for the server. A scan shows the
+//! directory as of its start, so it is discarded after any local write.
 
 use super::disk::Kind;
 use super::scan::{Pass, Show, Sub};
@@ -12,26 +10,26 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-/// So many parts of a reading wait to be asked for; then the reader waits.
+/// Parts of a scan that wait for the consumer; then the thread waits.
 const ROOM: usize = 16;
 /// Files in a part.
 const FILES: usize = 1024;
 
-/// What is being read ahead.
+/// The scan in the background.
 #[derive(Debug)]
 pub struct Ahead {
     next: VecDeque<(PathBuf, Depth)>,
     parts: Receiver<Part>,
 }
 
-/// What comes from the reader.
+/// A message from the thread.
 #[derive(Debug)]
 enum Part {
     Files(Files),
     End(io::Result<Pass>),
 }
 
-/// Files of a directory, with their names in one piece.
+/// Files of a directory, with their names in one buffer.
 #[derive(Debug, Default)]
 struct Files {
     names: Vec<u8>,
@@ -78,8 +76,8 @@ impl Files {
 }
 
 impl Ahead {
-    /// Begins to read these mailboxes in this order, as `read` does (like
-    /// [`super::scan::pass_over`]). `None`: there is no thread to be had.
+    /// Begins to scan these mailboxes in this order by `read` (see [`super::scan::pass_over`]).
+    /// `None`: no thread could be started.
     pub fn begin(
         mailboxes: Vec<(PathBuf, Depth)>,
         mut read: impl FnMut(&Path, Depth, &mut Show<'_>) -> io::Result<Pass> + Send + 'static,
@@ -99,8 +97,8 @@ impl Ahead {
         Some(Ahead { next, parts })
     }
 
-    /// Shows what was read of a mailbox, and forgets what was to be asked for before it. `None`: it
-    /// was not read.
+    /// Shows the scan of a mailbox, and drops those announced before it. `None`: it was not
+    /// scanned.
     pub fn show(
         &mut self,
         mailbox: &Path,
@@ -110,7 +108,7 @@ impl Ahead {
         let is = |(next, to): &(PathBuf, Depth)| next == mailbox && *to == depth;
         let at = self.next.iter().position(is)?;
         for _ in self.next.drain(..at) {
-            // Nobody asked for it, so nobody wants to know of its errors.
+            // Its errors concern nobody, as it was not requested.
             drop(one(&self.parts, &mut |_, _, _, _| ()));
         }
         self.next.pop_front();
@@ -118,7 +116,7 @@ impl Ahead {
     }
 }
 
-/// Shows all of one mailbox.
+/// Shows all parts of one mailbox.
 fn one(parts: &Receiver<Part>, show: &mut Show<'_>) -> io::Result<Pass> {
     loop {
         match parts.recv() {
@@ -129,7 +127,7 @@ fn one(parts: &Receiver<Part>, show: &mut Show<'_>) -> io::Result<Pass> {
     }
 }
 
-/// Reads one mailbox and passes on what is in it. `false`: nobody wants it any more.
+/// Scans one mailbox and sends its parts. `false`: the consumer is gone.
 fn pass_on(parts: &SyncSender<Part>, read: impl FnOnce(&mut Show<'_>) -> io::Result<Pass>) -> bool {
     let (mut files, mut wanted) = (Files::default(), true);
     let pass = read(&mut |sub, name, kind, weight| {

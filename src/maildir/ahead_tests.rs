@@ -1,4 +1,4 @@
-//! What is read ahead is what a reading shows.
+//! A scan in the background shows what a direct scan shows.
 
 use super::super::scan::Times;
 use super::*;
@@ -11,7 +11,7 @@ fn weight(size: u64) -> Weight {
     }
 }
 
-/// A reading that shows so many files, named by a number, in this mailbox.
+/// A scan that shows this many files, named by a number, in this mailbox.
 fn show_some(mailbox: &Path, count: usize, show: &mut Show<'_>) -> Pass {
     for n in 0..count {
         let base = format!("{}.{n}", mailbox.display());
@@ -28,7 +28,7 @@ fn show_some(mailbox: &Path, count: usize, show: &mut Show<'_>) -> Pass {
     }
 }
 
-/// What is shown of a mailbox, and the time of its pass.
+/// Shows a mailbox; returns its files and the time of the pass.
 fn shown(ahead: &mut Ahead, mailbox: &str, depth: Depth) -> Option<(Vec<String>, i64)> {
     let mut all = Vec::new();
     let pass = ahead.show(
@@ -130,6 +130,7 @@ fn the_reader_is_ahead_and_ends_when_nobody_asks_any_more() {
     shown(&mut ahead, "a", Depth::Changes).unwrap();
     assert_eq!(reads.recv().unwrap(), Path::new("b"));
     drop(ahead);
-    // There is no room for all of b, so it never comes to c; the thread is gone when this is.
+    // The queue is full before all of b, so c is never scanned; the thread ends when this is
+    // dropped.
     assert!(reads.recv().is_err());
 }

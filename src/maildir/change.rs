@@ -1,5 +1,5 @@
-//! Changing files: flags by renaming, removal by moving into quarantine. Each looks at the very
-//! file first; one that another program renamed is looked for anew.
+//! Changes files: flags by rename, removal by a move into quarantine. Each operation checks the
+//! file first; a file that another program renamed is looked up again.
 
 use super::disk::{Kind, unique};
 use super::file_name;
@@ -14,7 +14,7 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// What a mailbox is made of; cur last: it is what makes a directory a mailbox.
+/// The parts of a mailbox; `cur` last, as its presence makes a directory a mailbox.
 const PARTS: [&str; 4] = [super::keywords::FILE, "tmp", "new", "cur"];
 
 impl MaildirStore {
@@ -50,7 +50,7 @@ impl MaildirStore {
                     touched.extend([entry.sub.name(), changed.sub.name()]);
                     self.note_entry(name, &edit.id, Some(changed));
                 }
-                // Renamed by another program meanwhile, or the name is taken: look again later.
+                // Another program renamed it or took the name: the next scan shows it.
                 Err(error) if is_race(&error) => {
                     self.forget_scan(name);
                     continue;
@@ -67,7 +67,7 @@ impl MaildirStore {
         Ok(done)
     }
 
-    /// Notes that a file stays as it is, while others are changed.
+    /// Records that a file could not be changed.
     pub(super) fn note_unchanged(
         &mut self,
         (mailbox, id): (&MailboxName, &MaildirId),
@@ -81,7 +81,8 @@ impl MaildirStore {
         });
     }
 
-    /// The letters of keywords, those included that are about to be set.
+    /// Returns the keyword letters of a mailbox, after it assigned letters to the keywords to be
+    /// set.
     fn keywords_for(
         &mut self,
         name: &MailboxName,
@@ -170,8 +171,8 @@ impl MaildirStore {
         Ok(new)
     }
 
-    /// Moves a mailbox into quarantine as a whole, if it holds only halves of pairs; answers with
-    /// the path below it. `None`: there is no such mailbox.
+    /// Moves a mailbox into quarantine if it contains only halves of pairs; returns its path there.
+    /// `None`: the mailbox does not exist.
     pub(super) fn remove_mailbox(
         &mut self,
         base: &MailboxBase,
@@ -186,19 +187,19 @@ impl MaildirStore {
             .directory(name)
             .map_err(|error| failed(&mailbox, &error))?;
         let shelf = self.quarantine.shelf(&inside);
-        // Sure to be there before anything is moved into it: when the run is cut in between, the
-        // next puts it back (`recover`).
+        // Durable before anything is moved into it: after a cut the next run moves the mailbox back
+        // (`recover`).
         self.disk
             .make_dirs(&shelf)
             .and_then(|()| self.sync_up(&inside))
             .map_err(|error| failed(&shelf, &error))?;
-        // Now, and not before the syncs: the less can arrive before it is moved away.
+        // Checked after the syncs, so that less time is left for new mail.
         let look = self.look_at(base, None, crate::store::Depth::Changes)?;
         let known = crate::reconcile::messages::Known::disposable(base);
         let lone = |file: &MaildirId| !known.file(file) || look.edited.contains(file);
         let unknown = look.seen.keys().any(lone);
         if look.coverage != Coverage::Complete || unknown {
-            // Nothing lies on the shelf; one that stays does no harm.
+            // The directory is empty; it does no harm if it stays.
             let _removed = self.disk.remove_dir(&shelf);
             return Err(StoreError::Stale(format!("{name}: new mail arrived in it")));
         }
@@ -214,8 +215,7 @@ impl MaildirStore {
         Ok(Some(self.quarantine.below(&shelf)))
     }
 
-    /// Moves the parts of a mailbox away. `Stale` when a file lies in it by then that another
-    /// program put there after it was looked at.
+    /// Moves the parts of a mailbox. `Stale` if another program added a file since it was scanned.
     fn shelve(
         &self,
         mailbox: &Path,
@@ -252,7 +252,7 @@ impl MaildirStore {
         Ok(())
     }
 
-    /// Undoes [`Self::shelve`], as far as it came.
+    /// Reverts [`Self::shelve`] as far as it came.
     pub(super) fn put_back(&self, shelf: &Path, mailbox: &Path) {
         for part in PARTS.iter().rev() {
             match self.disk.rename_new(&shelf.join(part), &mailbox.join(part)) {
@@ -264,7 +264,7 @@ impl MaildirStore {
         }
     }
 
-    /// Directories that hold nothing any more go too, up to the root.
+    /// Removes parent directories that are empty now, up to the root.
     pub(super) fn remove_empty_parents(&self, mailbox: &Path) {
         let mut directory: PathBuf = mailbox.to_owned();
         while directory != self.root && directory.starts_with(&self.root) {
@@ -274,9 +274,9 @@ impl MaildirStore {
         }
     }
 
-    /// Does this to a file, under the name it has most likely: as it was seen last, or with the
-    /// flags that it should have. The directory is read only where none of these is there. `None`
-    /// when the file is gone.
+    /// Applies an operation to a file under its most likely names: as last seen, or with the flags
+    /// that it should have. Scans the directory only if none of these exists. `None` if the file is
+    /// gone.
     fn at<T>(
         &mut self,
         (name, id): (&MailboxName, &MaildirId),
@@ -301,7 +301,7 @@ impl MaildirStore {
         }))
     }
 
-    /// The entry of a file, as it was when the mailbox was looked at.
+    /// Returns the entry of a file as of the last scan.
     fn seen_last(&self, name: &MailboxName, id: &MaildirId) -> Option<Entry> {
         let entry = match self.scans.get(name) {
             Some(scan) => scan.entries.get(id),
@@ -310,7 +310,7 @@ impl MaildirStore {
         entry.cloned()
     }
 
-    /// The entry of a file, looked for on disk when it is not where it was.
+    /// Returns the entry of a file; looks it up on disk if it moved.
     pub(super) fn find(
         &mut self,
         name: &MailboxName,
@@ -331,7 +331,7 @@ impl MaildirStore {
     }
 }
 
-/// Where and under which names a message with these flags lies.
+/// Returns the likely paths of a message with these flags.
 fn likely_entries(flags: &Flags, keywords: &Keywords) -> Vec<Entry> {
     let add = FlagChange {
         add: flags.clone(),
@@ -357,7 +357,7 @@ fn changed(entry: &Entry, edit: &FlagEdit<MaildirId>, keywords: &Keywords) -> En
     if info.is_empty() && entry.suffix.is_empty() {
         return entry.clone();
     }
-    // A message with flags has been seen by somebody: it is no longer new.
+    // A message with flags was seen, so it belongs in `cur`.
     let suffix = [b":2,", &*info].concat().into_boxed_slice();
     Entry {
         sub: Sub::Cur,
@@ -372,8 +372,8 @@ fn is_race(error: &io::Error) -> bool {
     )
 }
 
-/// Whether a file cannot be renamed because of what it is itself: its name is as long as a name can
-/// be, it may not be changed, or it belongs to somebody else.
+/// Whether the error of a rename concerns only this file: its name is too long, it is immutable, or
+/// another user owns it.
 pub(super) fn concerns_one(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -1,4 +1,4 @@
-//! What is done to files that are there, and what is left alone.
+//! Changes of existing files, and files that are left alone.
 
 use super::super::disk::Disk;
 use super::super::kernel::Kernel;
@@ -8,7 +8,7 @@ use super::*;
 use crate::model::SystemFlag::{self, Flagged, Seen};
 use crate::reconcile::messages::Known;
 
-/// A mailbox that holds this, on a disk where this fails.
+/// A mailbox with these files on a disk that fails this operation.
 fn holding(files: &[&str], fails: fn(&str) -> bool) -> World {
     let mut w = world(fails);
     w.create(&["box".to_owned()]);
@@ -36,13 +36,13 @@ fn flags(flags: &[SystemFlag]) -> Option<Flags> {
 }
 
 impl World {
-    /// Waits until the next change gets another time stamp.
+    /// Waits until the next change gets another timestamp.
     fn rest(&self) {
         let times = || Times::of(&Kernel, &self.dir.path().join("box")).unwrap();
         while times().blur(Kernel.now()) > 0 {}
     }
 
-    /// Marks these as seen, which had these flags as far as that was known.
+    /// Marks these files as seen; `flags` are those known before.
     fn mark(&mut self, files: &[(&str, &[SystemFlag])]) -> Result<Vec<String>, StoreError> {
         let edit = |(file, saw): &(&str, &[SystemFlag])| FlagEdit {
             id: MaildirId::new(*file),
@@ -57,7 +57,7 @@ impl World {
         Ok(done.iter().map(bare).collect())
     }
 
-    /// Takes these away; answers with what became of each.
+    /// Removes these files; returns the outcomes.
     fn take(&mut self, files: &[(&str, &[SystemFlag])]) -> Result<Vec<String>, StoreError> {
         let removal = |(file, saw): &(&str, &[SystemFlag])| Removal {
             id: MaildirId::new(*file),
@@ -80,7 +80,7 @@ impl World {
         Ok(done.into_iter().map(tell).collect())
     }
 
-    /// What the mailbox holds.
+    /// Returns the files of the mailbox.
     fn holds(&self) -> Vec<String> {
         let mut all = Vec::new();
         for sub in ["cur", "new"] {
@@ -119,7 +119,7 @@ fn flags_are_set_without_the_directory_being_read() {
     let after = ["cur/1.x:2,S", "cur/2.x:2,FS", "cur/3.x:2,S", "cur/4.x:2,S"];
     assert_eq!(w.holds(), after);
     assert!(w.store.scans.is_empty());
-    // One name for each that it may have, until one is right.
+    // One rename for each likely name, until one succeeds.
     assert_eq!(w.disk.told(), "7 name, 2 sync");
 }
 
@@ -160,7 +160,7 @@ fn a_disk_that_fails_is_told_with_the_file() {
     let error = w.take(&[("1.x", &[])]).unwrap_err();
     assert!(error.to_string().contains("new/1.x: broken"), "{error}");
     assert_eq!(w.holds(), ["new/1.x"]);
-    // It may be there, whatever it is called.
+    // The message may exist under another name.
     let mut w = holding(&["cur/1.x:2,"], |line| line.ends_with("cur/1.x:2,S"));
     std::fs::remove_dir(w.dir.path().join("box/new")).unwrap();
     std::fs::write(w.dir.path().join("box/new"), "").unwrap();
@@ -183,7 +183,7 @@ fn what_is_taken_away_is_kept_unless_somebody_wants_it() {
     let done = w.take(&all).unwrap();
     assert_eq!(done, ["1.x kept: mail", "2.x kept: mail", "4.x Gone"]);
     assert_eq!(w.holds(), ["cur/3.x:2,F"]);
-    // Quarantine is durable before the mailbox.
+    // The quarantine is durable before the mailbox.
     std::fs::write(w.dir.path().join("box/cur/5.x:2,S"), "mail").unwrap();
     w.disk.done.take();
     assert_eq!(w.take(&[("5.x", &[Seen])]).unwrap(), ["5.x kept: mail"]);
@@ -219,7 +219,7 @@ fn a_mailbox_goes_as_a_whole_or_not_at_all() {
         .unwrap_err();
     assert_eq!(error.to_string(), "box: new mail arrived in it");
     assert_eq!(w.holds(), files);
-    // The disk refuses a part of it.
+    // The disk refuses one part.
     let mut w = holding(&files, |line| {
         line.starts_with("name") && line.ends_with("/new")
     });
@@ -236,12 +236,12 @@ fn on_the_shelf_it_is_looked_at_once_more() {
         matches!(&error, StoreError::Stale(what) if what.contains("2.x")),
         "{error}"
     );
-    // A part that is not there is none that holds mail.
+    // A missing part contains no mail.
     let mut w = holding(&["cur/1.x:2,"], |_| false);
     std::fs::remove_dir(w.dir.path().join("box/new")).unwrap();
     let shelf = w.shelve(&[("1.x", 4)]).unwrap();
     assert!(shelf.join("cur/1.x:2,").exists() && !shelf.join("new").exists());
-    // Nobody knows what that is.
+    // The type of the file is unknown.
     let mut w = holding(&["cur/1.x:2,"], |_| false);
     std::fs::remove_dir(w.dir.path().join("box/new")).unwrap();
     std::fs::write(w.dir.path().join("box/new"), "").unwrap();

@@ -1,6 +1,5 @@
-//! What must hold for any bytes in names and files of a Maildir, and in messages. The fuzzers ask
-//! it of millions of inputs (`fuzz/`), the tests of the seeds and of random changes to them. Not
-//! part of the program.
+//! Properties of file names and messages with any bytes. The fuzzers (`fuzz/`) check millions of
+//! inputs, the tests the seeds and random changes to them. Not part of the program.
 
 use super::file_name;
 use super::kernel::Kernel;
@@ -14,7 +13,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 use std::rc::Rc;
 
-/// File names: what is split is whole again, and a change of flags changes just these.
+/// File names: splitting and joining restores them, and a change of flags alters only these flags.
 pub fn file_names(data: &[u8]) {
     let (base, info) = file_name::split(data);
     assert!(data.starts_with(base) && data.ends_with(info));
@@ -43,7 +42,7 @@ pub fn file_names(data: &[u8]) {
     }
 }
 
-/// Names of mailboxes: below the root whatever they are, and each to a place of its own.
+/// Mailbox names: each path is below the root and unique.
 pub fn paths(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let components: Vec<String> = text.split('\u{1e}').map(str::to_owned).collect();
@@ -70,8 +69,8 @@ pub fn paths(data: &[u8]) {
     }
 }
 
-/// Messages: what goes to disk and back is what it was, in whatever pieces it comes; and what tells
-/// messages apart does not depend on the pieces.
+/// Messages: conversion to disk and back restores them, in pieces of any size; their identity does
+/// not depend on the pieces.
 pub fn messages(data: &[u8]) {
     let (cut, wire) = data.split_first().unwrap_or((&1, b""));
     let pieces = || wire.chunks(usize::from(*cut).max(1));
@@ -93,7 +92,7 @@ pub fn messages(data: &[u8]) {
     };
     assert_eq!(strip(&mut pieces()), strip(&mut std::iter::once(wire)));
     let _told_apart = (Fingerprint::of_wire(wire), Excerpt::of_wire(wire));
-    // As the receiver does it: LF on disk, or the bytes as they came.
+    // As the receiver does: LF on disk, or the original bytes.
     let (mut to_disk, mut disk) = (ToDisk::default(), Vec::new());
     for piece in pieces() {
         if to_disk.convert(piece, &mut disk) != Dropped::All {
@@ -108,7 +107,7 @@ pub fn messages(data: &[u8]) {
     assert_eq!(again, wire);
 }
 
-/// The file of keywords: read, or passed over line by line; what is written is read again.
+/// The keyword file: each line is parsed or skipped; a file that we wrote is parsed.
 pub fn keywords(data: &[u8]) {
     let directory = tempfile::tempdir().unwrap();
     let mailbox: &Path = directory.path();

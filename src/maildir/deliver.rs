@@ -1,6 +1,6 @@
-//! Taking messages in. A file appears in `new/` or `cur/` only complete, durable, and under a name
-//! that did not exist: written to `tmp/`, synced with its batch, renamed without replacing, and
-//! the directories synced after it.
+//! Delivers messages. A file appears in `new/` or `cur/` only complete, durable and under a new
+//! name: written to `tmp/`, synced with its batch, renamed with RENAME_NOREPLACE; then the
+//! directories are synced.
 
 use super::disk::{Create, Disk, Output, Space, unique};
 use super::durable::Held;
@@ -18,45 +18,45 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-/// Room is asked for before each message of so many bytes; for others once a batch.
+/// Free space is checked before each message of this size, and once a batch for smaller ones.
 const BIG: u64 = 1 << 20;
 
-/// From so many files on, one sync of the file system is cheaper than one of each file.
+/// From this many files on, one syncfs is cheaper than an fsync for each.
 pub(super) const SYNC_ALL_FROM: usize = 8;
 
-/// What became of the messages.
+/// The outcomes of the messages.
 pub(super) type Outcomes = Vec<(usize, Delivered<MaildirId>)>;
 
-/// Takes messages into one mailbox, or into its quarantine.
+/// Receives messages for one mailbox or its quarantine.
 pub struct MaildirReceiver {
     disk: Rc<dyn Disk>,
-    /// The mailbox's directory; `tmp` is below it.
+    /// The directory of the mailbox, with `tmp` below it.
     mailbox: PathBuf,
     target: Target,
     host: String,
     there: Rc<There>,
-    /// The letters of keywords in all mailboxes.
+    /// The keyword letters of all mailboxes.
     common: Rc<Common>,
     current: Option<Current>,
     whole: Vec<(PathBuf, Delivery, u64)>,
-    /// Why there is no room for the message that has begun.
+    /// The reason, if there is no space for the current message.
     too_big: Option<String>,
-    /// Messages for which there is no room, by their tags.
+    /// Messages without space, by tag.
     refused: Vec<(usize, String)>,
-    /// Files in `tmp` that are not yet where they belong: to be removed, whatever fails.
+    /// Files in `tmp` without their final name; removed on any failure.
     made: BTreeSet<PathBuf>,
 }
 
-/// What a mailbox holds already.
+/// The present content of a mailbox.
 #[derive(Debug, Default)]
 pub struct There {
-    /// Letters a to z that its files carry.
+    /// Letters a to z in its file names.
     pub letters: BTreeSet<u8>,
-    /// Base names that look like ours.
+    /// Base names of downloaded files.
     pub names: Names,
 }
 
-/// Names of files, in few bytes each. One that is not among them may seem to be.
+/// A Bloom filter of file names: it may report a name that it does not contain.
 #[derive(Debug, Default)]
 pub struct Names {
     digest: RandomState,
@@ -69,23 +69,23 @@ impl Names {
         self.all.insert(self.digest.hash_one(name));
     }
 
-    /// Whether it may be among them; `false`: surely not.
+    /// Whether it may contain the name; `false` is certain.
     pub fn may_have(&self, name: &[u8]) -> bool {
         self.all.contains(&self.digest.hash_one(name))
     }
 }
 
-/// Where messages end up.
+/// The target of a delivery.
 #[derive(Clone, Debug)]
 pub enum Target {
-    /// In `new` or `cur`.
+    /// `new` or `cur`.
     Mailbox,
-    /// In this directory, flat, whose path below the quarantine is this; made durable with all that
-    /// is held, if syncs are. Messages are named by their paths below the quarantine.
+    /// This directory in quarantine, without subdirectories, with its path there; synced with the
+    /// held changes, if syncs are held. The ids are paths in quarantine.
     Quarantine(PathBuf, Vec<u8>, Held),
 }
 
-/// The message that has begun.
+/// The current message.
 struct Current {
     path: PathBuf,
     file: BufWriter<Box<dyn Output>>,
@@ -94,8 +94,7 @@ struct Current {
 }
 
 impl MaildirReceiver {
-    /// Begins to take messages in; `there` is what the mailbox holds, `common` what letters mean in
-    /// others.
+    /// Begins a delivery. `there` describes the mailbox, `common` the letters of other mailboxes.
     pub fn new(
         disk: Rc<dyn Disk>,
         (mailbox, target): (&Path, Target),
@@ -117,7 +116,7 @@ impl MaildirReceiver {
         }
     }
 
-    /// Where messages lie until they have their names.
+    /// Returns the directory of files without a final name.
     pub(super) fn tmp(&self) -> PathBuf {
         match &self.target {
             Target::Mailbox => self.mailbox.join("tmp"),
@@ -154,8 +153,8 @@ impl MaildirReceiver {
         Ok(())
     }
 
-    /// The message cannot be stored with LF line ends: what was written so far gets its CRs back,
-    /// and the rest is stored as it comes.
+    /// LF line ends would lose information: adds the CRs to the bytes written so far, and stores
+    /// the remainder unchanged.
     fn as_it_came(&mut self) -> io::Result<()> {
         let Some(mut current) = self.current.take() else {
             return Ok(());
@@ -221,7 +220,7 @@ impl MaildirReceiver {
         Ok(outcomes)
     }
 
-    /// Gives everything its name; these directories are to be synced then.
+    /// Gives all files their names; returns the directories to sync.
     pub(super) fn name_all(&mut self, held: &Held) -> io::Result<(Outcomes, BTreeSet<PathBuf>)> {
         let mut keywords = Keywords::default();
         if matches!(self.target, Target::Mailbox) {
@@ -254,7 +253,7 @@ impl MaildirReceiver {
         Ok((outcomes, touched))
     }
 
-    /// A file in a mailbox as it was made; `None`: somebody may have changed it meanwhile.
+    /// Returns the stamp of a file after its delivery; `None`: another program may have changed it.
     fn stamp(&self, placed: &Path, delivery: &Delivery, stored: u64) -> Option<Stamp> {
         let (Target::Mailbox, Some(date)) = (&self.target, delivery.date) else {
             return None;
@@ -264,12 +263,12 @@ impl MaildirReceiver {
         made.then(|| about.stamp())
     }
 
-    /// How many messages are whole.
+    /// Returns the number of complete messages.
     pub(super) fn count(&self) -> usize {
         self.whole.len()
     }
 
-    /// Makes the content of all of them durable.
+    /// Syncs the content of all messages.
     pub(super) fn sync(&self) -> io::Result<()> {
         if self.whole.len() >= SYNC_ALL_FROM {
             return self.disk.sync_all(&self.tmp());
@@ -294,7 +293,7 @@ impl MaildirReceiver {
         let info = file_name::change(b"", &change, keywords);
         let (directory, suffix) = match &self.target {
             Target::Quarantine(directory, ..) => (directory.clone(), [b":2,", &*info].concat()),
-            // Mail that nobody has seen and that carries no flags is new mail.
+            // An unseen message without flags goes to `new`.
             Target::Mailbox if info.is_empty() => (self.mailbox.join(Sub::New.name()), Vec::new()),
             Target::Mailbox => (
                 self.mailbox.join(Sub::Cur.name()),
@@ -306,7 +305,7 @@ impl MaildirReceiver {
                 Some(origin) => file_name::downloaded(origin, delivery.date, again, &self.host),
                 None => format!("{}.{}", unique(&*self.disk, "m"), self.host).into_bytes(),
             };
-            // The base name must be free whatever flags a file carries behind it.
+            // The base name must be unused with any flags.
             let id = MaildirId::new(base.clone());
             if self.there.names.may_have(&base) {
                 continue;
@@ -329,8 +328,8 @@ impl MaildirReceiver {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
-    /// An error when there is no room for any mail; notes when there is none for a message of this
-    /// size.
+    /// Returns an error if there is no space for any message; records the tag if there is none for
+    /// this size.
     fn make_room(&mut self, size: u64) -> Result<(), StoreError> {
         self.too_big = None;
         if !self.made.is_empty() && size < BIG {
@@ -427,7 +426,7 @@ impl Drop for MaildirReceiver {
     }
 }
 
-/// Removes files that earlier runs of ours left in `tmp`; other programs' are not touched.
+/// Removes files that earlier runs left in `tmp`, but not those of other programs.
 pub fn sweep(disk: &dyn Disk, mailbox: &Path) -> io::Result<()> {
     let own = format!("P{}Q", disk.serial().0);
     let (tmp, mut left) = (mailbox.join("tmp"), Vec::new());

@@ -51,7 +51,7 @@ fn receive(pieces: &[&[u8]], flags: Flags) -> (String, Vec<u8>) {
     (sub.to_owned(), bytes)
 }
 
-/// A bare LF, CR CR LF: LF line ends could not be turned back, so the bytes stay.
+/// A bare LF and CR CR LF: LF line ends could not be reverted, so the bytes are stored unchanged.
 #[test]
 fn what_would_not_survive_is_stored_as_it_came() {
     for body in [

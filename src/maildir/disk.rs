@@ -1,8 +1,7 @@
-//! The file system as a Maildir needs it, and nothing of it that could overwrite a message. The
-//! kernel's is [`super::Kernel`]; another one is for showing what becomes of the mail when that
-//! fails.
+//! The file system as a trait, without operations that could overwrite a message. [`super::Kernel`]
+//! is the real one; tests use one that fails.
 //!
-//! Paths are whole. Links are never followed but by [`Disk::is_dir`].
+//! Paths are absolute. Only [`Disk::is_dir`] follows links.
 
 use crate::model::{Stamp, Weight};
 use std::ffi::OsStr;
@@ -11,25 +10,25 @@ use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// A file system with the mailboxes on it.
+/// A file system.
 pub trait Disk: Debug {
-    /// Opens a regular file for reading; anything else is an error, and nothing hangs.
+    /// Opens a regular file for reading, without blocking; another type is an error.
     fn open(&self, path: &Path) -> io::Result<Box<dyn Input>>;
 
-    /// Makes a file that only its owner may read.
+    /// Creates a file with mode 0600.
     fn create(&self, path: &Path, how: Create) -> io::Result<Box<dyn Output>>;
 
-    /// Makes a file's bytes, or a directory's names, durable.
+    /// Syncs a file or a directory.
     fn sync(&self, path: &Path) -> io::Result<()>;
 
-    /// Makes all that is on the file system of this directory durable.
+    /// Syncs the file system of this directory.
     fn sync_all(&self, directory: &Path) -> io::Result<()>;
 
-    /// Shows what is in a directory, in no order. While another program renames, one pass may miss
-    /// files or show them twice.
+    /// Lists a directory in no order. While another program renames, a pass may miss or repeat
+    /// files.
     fn list(&self, directory: &Path, show: &mut dyn FnMut(&OsStr, Kind)) -> io::Result<()>;
 
-    /// The same with the weight of each file; `None`: it is not to be had any more.
+    /// Lists with size and stamp of each file; `None`: the file is gone.
     fn weigh(
         &self,
         directory: &Path,
@@ -41,62 +40,61 @@ pub trait Disk: Debug {
         })
     }
 
-    /// What lies at a path.
+    /// Returns the metadata of a path (lstat).
     fn about(&self, path: &Path) -> io::Result<About>;
 
-    /// Whether there is a directory, or a link to one.
+    /// Whether it is a directory, or a link to one.
     fn is_dir(&self, path: &Path) -> bool;
 
-    /// Renames, but never onto something that exists.
+    /// Renames without replacing an existing file.
     fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Renames onto a file of our own.
     fn replace(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// A second name for a file.
+    /// Creates a hard link.
     fn link(&self, old: &Path, new: &Path) -> io::Result<()>;
 
-    /// Takes a name away.
+    /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
-    /// Removes a directory that is empty.
+    /// Removes an empty directory.
     fn remove_dir(&self, path: &Path) -> io::Result<()>;
 
-    /// Removes a directory with all that is in it.
+    /// Removes a directory with its content.
     fn remove_all(&self, path: &Path) -> io::Result<()>;
 
-    /// Makes a directory, and those above it; one that is there is no error.
+    /// Creates a directory and its parents; an existing one is no error.
     fn make_dirs(&self, path: &Path) -> io::Result<()>;
 
-    /// How much room there is on the file system of this directory.
+    /// Returns the free space of the file system of this directory.
     fn space(&self, directory: &Path) -> io::Result<Space>;
 
-    /// The clock of file time stamps, ns since 1970.
+    /// The clock of file timestamps, ns since 1970.
     fn now(&self) -> i64;
 
-    /// The process, and a number that it has not given before.
+    /// The process id, and a new number at each call.
     fn serial(&self) -> (u32, u64);
 
-    /// What this machine is called, for names of files.
+    /// The host name, for file names.
     fn host(&self) -> String;
 
-    /// A path without links, as far as it exists.
+    /// Resolves links in the part of a path that exists.
     fn resolve(&self, path: &Path) -> PathBuf {
         path.to_owned()
     }
 
-    /// All paths without links that lead to a directory, the given one first: mounts can make
-    /// several.
+    /// Returns all resolved paths of a directory, the given one first: bind mounts make several.
     fn names(&self, path: &Path) -> Vec<PathBuf> {
         vec![self.resolve(path)]
     }
 
-    /// The same disk, for another thread that only reads; `None`: one thread is all it bears.
+    /// Returns a handle for another thread that only reads; `None`: not possible.
     fn apart(&self) -> Option<Box<dyn Disk + Send>> {
         None
     }
 
-    /// All bytes of a small file.
+    /// Reads a small file.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.open(path)?.read_to_end(&mut bytes)?;
@@ -104,101 +102,101 @@ pub trait Disk: Debug {
     }
 }
 
-/// Whether something may be there already.
+/// Whether something may exist at a path already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Create {
     /// No.
     New,
-    /// It is ours, and begun anew.
+    /// A file of ours, which is truncated.
     Anew,
 }
 
-/// A file that is read.
+/// A file opened for reading.
 pub trait Input: Read {
-    /// From the beginning again.
+    /// Seeks to its start.
     fn rewind(&mut self) -> io::Result<()>;
 
-    /// What it is by now.
+    /// Returns its current metadata.
     fn about(&self) -> io::Result<About>;
 }
 
-/// A file that is written.
+/// A file opened for writing.
 pub trait Output: Write {
-    /// Sets its mtime, s since 1970.
+    /// Sets its mtime, seconds since 1970.
     fn set_modified(&mut self, seconds: i64) -> io::Result<()>;
 
-    /// Makes its bytes durable.
+    /// Syncs it.
     fn sync(&mut self) -> io::Result<()>;
 }
 
-/// What something in a directory is.
+/// The type of a directory entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A regular file.
     File,
     /// A directory.
     Directory,
-    /// A link, a pipe, a device.
+    /// A link, FIFO, socket or device.
     Other,
 }
 
-/// Room on a file system, bytes.
+/// The space of a file system, bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Space {
-    /// That we may use.
+    /// Available to us.
     pub free: u64,
-    /// In all.
+    /// Total.
     pub total: u64,
 }
 
 impl Space {
-    /// Nothing is taken in when less than this is left: 1 GiB, or 5 % of a small file system
-    /// (guard G17). What fills the last of a disk takes more with it than mail.
+    /// The reserve: 1 GiB, or 5 % of a small file system (guard G17). Other programs need space,
+    /// too.
     const LEAST: u64 = 1 << 30;
 
-    /// Whether there is too little to take mail in.
+    /// Whether less than the reserve is available.
     pub fn is_scarce(self) -> bool {
         self.free < Space::LEAST.min(self.total / 20)
     }
 
-    /// What is left when so many bytes more are taken.
+    /// Returns the space after this many more bytes.
     pub fn without(self, bytes: u64) -> Space {
         let free = self.free.saturating_sub(bytes);
         Space { free, ..self }
     }
 }
 
-/// What lies at a path.
+/// The metadata of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct About {
-    /// What it is.
+    /// Its type.
     pub kind: Kind,
     /// Bytes.
     pub size: u64,
-    /// When it was last modified, ns since 1970.
+    /// Its mtime, ns since 1970.
     pub modified: i64,
-    /// When its inode was last changed (ctime), ns since 1970.
+    /// Its ctime, ns since 1970.
     pub changed: i64,
-    /// Its number.
+    /// Its inode.
     pub inode: u64,
-    /// The file system it lies on.
+    /// Its device.
     pub device: u64,
-    /// When it was made, ns since 1970, where that is told.
+    /// Its creation time, ns since 1970, if the file system has it.
     pub born: Option<i64>,
 }
 
 impl About {
-    /// When it was last modified, s since 1970.
+    /// Its mtime, seconds since 1970.
     pub fn modified_seconds(&self) -> i64 {
         self.modified.div_euclid(1_000_000_000)
     }
 
-    /// When it was touched, in few bytes.
+    /// Returns its stamp.
     pub fn stamp(&self) -> Stamp {
         Stamp::of(self.inode, self.modified, self.changed)
     }
 
-    /// What a full look compares.
+    /// Returns size and stamp.
     pub fn weight(&self) -> Weight {
         Weight {
             size: self.size,
@@ -207,7 +205,7 @@ impl About {
     }
 }
 
-/// A name that no other file has: time, process, counter.
+/// A unique base name: time, process, counter.
 pub fn unique(disk: &dyn Disk, kind: &str) -> String {
     let now = disk.now();
     let (seconds, micros) = (now / 1_000_000_000, now % 1_000_000_000 / 1000);

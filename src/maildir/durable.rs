@@ -1,5 +1,5 @@
-//! Making what was changed durable: directories are synced before anything is agreed on what lies
-//! in them. Many of them are synced together, with their whole file system.
+//! Syncs changed directories before the base records their content. Many are synced together by
+//! syncfs.
 
 use super::change::failed;
 use super::store::MaildirStore;
@@ -12,10 +12,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-/// From so many directories on, a file system is synced as a whole (syncfs).
+/// From this many directories on, the file system is synced as a whole (syncfs).
 const MANY: usize = 8;
 
-/// Paths that are to be synced together; while there are none to be held, each is synced at once.
+/// Paths to sync together; without a hold each is synced at once.
 #[derive(Clone, Debug, Default)]
 pub struct Held(Rc<RefCell<Option<Vec<PathBuf>>>>);
 
@@ -33,7 +33,7 @@ impl Held {
         self.0.borrow().is_some()
     }
 
-    /// Has this synced with the others, if syncs are held.
+    /// Adds a path; `false` if syncs are not held.
     pub fn add(&self, path: &Path) -> bool {
         let mut held = self.0.borrow_mut();
         held.as_mut().is_some_and(|held| {
@@ -43,12 +43,13 @@ impl Held {
     }
 }
 
-/// Directories that could not be synced, and why not. What could not be once may seem to be at a
-/// second try, and is lost all the same: so nobody tries again.
+/// Directories whose sync failed. A second sync may succeed although the data is lost, so it is not
+/// tried.
 #[derive(Debug, Default)]
 pub struct Unsynced {
     failed: BTreeMap<PathBuf, io::Error>,
-    /// Those that are no more, or cannot be looked at: nothing of them is left to be synced, and
+    /// Directories that no longer exist or cannot be read: nothing in them can be synced or relied
+    /// on.
     /// nothing to be relied on.
     unseen: BTreeMap<PathBuf, io::Error>,
 }
@@ -62,7 +63,7 @@ impl Unsynced {
         }
     }
 
-    /// Whether these are there, and synced.
+    /// Fails if one of these was not synced.
     pub fn check<'a>(&self, of: impl IntoIterator<Item = &'a PathBuf>) -> io::Result<()> {
         let why = |one| self.failed.get(one).or_else(|| self.unseen.get(one));
         match of.into_iter().find_map(why) {
@@ -71,7 +72,7 @@ impl Unsynced {
         }
     }
 
-    /// Whether all that can be seen were synced.
+    /// Fails if any directory that exists was not synced.
     fn all(&self) -> Result<(), StoreError> {
         match self.failed.iter().next() {
             Some((directory, error)) => Err(failed(directory, error)),
@@ -103,13 +104,13 @@ impl MaildirStore {
         synced.map_err(|error| failed(directory, &error))
     }
 
-    /// From now on directories are synced later, all together.
+    /// Holds the syncs of directories from now on.
     pub(super) fn hold(&self) {
         self.held.begin();
     }
 
-    /// Today's place in quarantine for a mailbox. The directories down to it are made durable with
-    /// what is put there.
+    /// Returns today's directory in quarantine for a mailbox. Its parents are synced with its
+    /// content.
     pub(super) fn shelf_for(&mut self, name: &MailboxName) -> Result<PathBuf, StoreError> {
         let shelf = self.quarantine.directory(name);
         let shelf = shelf.map_err(|error| failed(&self.root, &error))?;
@@ -123,15 +124,14 @@ impl MaildirStore {
         Ok(shelf)
     }
 
-    /// Syncs what was held, in the order in which it was changed.
+    /// Syncs the held paths in the order of their changes.
     pub(super) fn sync_held(&self) -> Result<(), StoreError> {
         let held = self.held.take().unwrap_or_default();
         self.sync_together(&held).all()
     }
 
-    /// Makes durable all that lies in the Maildir, whoever changed it, for a run that was cut may
-    /// have left changes that are seen, and that a power failure would take back. A mailbox that it
-    /// was putting into quarantine is put back before that.
+    /// Syncs the whole Maildir: a cut run may have left visible changes that a power failure would
+    /// take back. First moves back a mailbox that it was putting into quarantine.
     pub fn recover(&mut self) -> Result<(), StoreError> {
         let listed = self.listed(&BTreeMap::new())?;
         let half = |one: &&Listed| matches!(one.presence, Presence::Unknown(_));
@@ -153,8 +153,7 @@ impl MaildirStore {
         Ok(())
     }
 
-    /// Syncs directories, each once: one by one in this order, or many of them with their file
-    /// systems.
+    /// Syncs directories: a few one by one in this order, many by syncfs.
     pub(super) fn sync_together(&self, directories: &[PathBuf]) -> Unsynced {
         let mut seen = BTreeSet::new();
         let each = directories.iter().filter(|one| seen.insert(*one));
@@ -169,7 +168,7 @@ impl MaildirStore {
         unsynced
     }
 
-    /// Syncs the file systems of these directories, and with them these.
+    /// Syncs the file systems of these directories.
     pub(super) fn sync_file_systems(&self, directories: &[PathBuf]) -> Unsynced {
         let mut devices: BTreeMap<u64, Vec<&PathBuf>> = BTreeMap::new();
         let mut unsynced = Unsynced::default();
@@ -195,15 +194,15 @@ impl MaildirStore {
         unsynced
     }
 
-    /// What is seen after a sync that failed may be gone after a crash; nothing is agreed on it
-    /// before another sync has succeeded.
+    /// After a failed sync, visible changes may be lost in a crash; the base records nothing before
+    /// a later sync succeeded.
     pub fn make_sure(&self) -> Result<(), StoreError> {
-        // Held by a cycle that was dropped; its directories are unsure.
+        // A dropped cycle held it; its directories are not synced.
         drop(self.held.take());
         for directory in self.unsure.directories() {
             match self.disk.sync(&directory) {
                 Ok(()) => {}
-                // Removed meanwhile. Any other stays unsure until it is synced.
+                // It was removed. Any other directory stays unsynced.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     self.unsure.is_sure(&directory);
                 }

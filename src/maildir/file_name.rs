@@ -1,12 +1,12 @@
-//! What a file's name says: the unique base name, and the flags as letters after `:2,`
-//! (<https://cr.yp.to/proto/maildir.html>). What is not understood is kept.
+//! File names: a unique base name, and flags as letters after `:2,`
+//! (<https://cr.yp.to/proto/maildir.html>). Unknown parts are kept.
 
 use super::keywords::Keywords;
 use crate::model::Timestamp;
 use crate::model::{FlagChange, Flags, Keyword, MaildirId, Origin, SystemFlag, Uid, UidValidity};
 use std::collections::BTreeSet;
 
-/// Letters and flags of the standard; `P` is `$Forwarded`.
+/// The letters of the standard; `P` is `$Forwarded`.
 const LETTERS: [(u8, SystemFlag); 5] = [
     (b'D', SystemFlag::Draft),
     (b'F', SystemFlag::Flagged),
@@ -15,7 +15,7 @@ const LETTERS: [(u8, SystemFlag); 5] = [
     (b'T', SystemFlag::Deleted),
 ];
 
-/// Splits a file name into base name and info (all after `:2,`; empty without).
+/// Splits a file name into base name and info (everything after `:2,`; empty if absent).
 pub fn split(name: &[u8]) -> (&[u8], &[u8]) {
     match memchr::memmem::rfind(name, b":2,") {
         Some(at) => (
@@ -26,7 +26,7 @@ pub fn split(name: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// The flags that the letters stand for; `keyword` names the letters a to z.
+/// Returns the flags of the letters; `keyword` maps the letters a to z.
 pub fn flags(info: &[u8], keyword: impl Fn(u8) -> Option<Keyword>) -> Flags {
     let mut flags = Flags::default();
     for letter in letters(info) {
@@ -43,8 +43,8 @@ pub fn flags(info: &[u8], keyword: impl Fn(u8) -> Option<Keyword>) -> Flags {
     flags
 }
 
-/// The info after a change, by the table of the mailbox. Keywords without a letter are left out,
-/// letters a to z without a keyword go; other letters and what follows a comma stay.
+/// Returns the info after a change. Keywords without a letter are omitted, and letters a to z
+/// without a keyword removed; other letters and everything after a comma stay.
 pub fn change(info: &[u8], change: &FlagChange, table: &Keywords) -> Vec<u8> {
     let of = |flags: &Flags| -> Vec<u8> {
         let system = LETTERS
@@ -73,7 +73,7 @@ pub fn change(info: &[u8], change: &FlagChange, table: &Keywords) -> Vec<u8> {
     now
 }
 
-/// The letters a to z of a file: those of keywords.
+/// Returns the letters a to z of an info.
 pub fn keyword_letters(info: &[u8]) -> BTreeSet<u8> {
     let all = letters(info).iter().copied();
     all.filter(u8::is_ascii_lowercase).collect()
@@ -93,8 +93,8 @@ fn letters(info: &[u8]) -> &[u8] {
     info.get(..end).unwrap_or_default()
 }
 
-/// The name of a downloaded file: the same for the same message, so that a run that was cut
-/// finds its file again. `again` is for a name that is taken.
+/// Returns the name of a downloaded file: equal for equal origins, so that a cut run finds its file
+/// again. `again` is for a name that exists.
 pub fn downloaded(origin: &Origin, date: Option<Timestamp>, again: u32, host: &str) -> Vec<u8> {
     let Origin {
         mailbox,
@@ -115,7 +115,7 @@ pub fn downloaded(origin: &Origin, date: Option<Timestamp>, again: u32, host: &s
     .into_bytes()
 }
 
-/// Where a file of ours came from, by its name.
+/// Returns the origin of a file that we downloaded.
 pub fn origin(base: &MaildirId) -> Option<Origin> {
     let text = std::str::from_utf8(base.as_bytes()).ok()?;
     let token = text.split('.').nth(1)?;

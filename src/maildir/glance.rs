@@ -1,5 +1,5 @@
-//! Mail as a person who looks at it sees it, while others write it: no lock is taken, nothing is
-//! written, and a file that goes meanwhile is none.
+//! Reads mail for display while other programs write it: without a lock, and writes nothing. A file
+//! that disappears is skipped.
 
 use super::change::failed;
 use super::disk::{Disk, Input, Kind};
@@ -14,16 +14,16 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// Passes over a directory in which others rename, before the last one is taken for what there is.
+/// Scans of an unstable directory before the last one is used.
 const PASSES: usize = 5;
 /// A file in a mailbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Glance {
     /// Its base name.
     pub id: MaildirId,
-    /// Where it lies.
+    /// Its path.
     pub path: PathBuf,
-    /// Its flags, as its name tells them.
+    /// The flags of its name.
     pub flags: Flags,
 }
 
@@ -49,18 +49,18 @@ pub fn named_time(base: &MaildirId) -> Option<Timestamp> {
     named.map(Timestamp)
 }
 
-/// What a mailbox holds.
+/// The counts of a mailbox.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counted {
     /// Messages.
     pub messages: u64,
-    /// Of these, without `\Seen`.
+    /// Messages without `\Seen`.
     pub unread: u64,
     /// Bytes on disk.
     pub bytes: u64,
 }
 
-/// The first bytes of a file.
+/// The start of a file.
 #[derive(Clone, Debug)]
 pub struct Beginning {
     /// The bytes.
@@ -69,7 +69,7 @@ pub struct Beginning {
     pub size: u64,
 }
 
-/// Reads so many bytes of a message, at the most. Links and odd files are not opened.
+/// Reads at most this many bytes of a message. Only regular files are opened.
 pub fn beginning(path: &Path, most: usize) -> io::Result<Beginning> {
     let file = Kernel.open(path)?;
     let size = Input::about(&*file)?.size;
@@ -79,7 +79,7 @@ pub fn beginning(path: &Path, most: usize) -> io::Result<Beginning> {
     Ok(Beginning { bytes, size })
 }
 
-/// Gives all bytes of a message, one piece after another. Links and odd files are not opened.
+/// Passes all bytes of a message on. Only regular files are opened.
 pub fn pieces<E: From<io::Error>>(
     path: &Path,
     give: &mut dyn FnMut(&[u8]) -> Result<(), E>,
@@ -95,7 +95,7 @@ pub fn pieces<E: From<io::Error>>(
 }
 
 impl MaildirStore {
-    /// The files of the mailbox in this directory.
+    /// Returns the files of the mailbox in this directory.
     pub fn glances(&self, mailbox: &Path) -> Result<Vec<Glance>, StoreError> {
         let fail = |error: io::Error| failed(mailbox, &error);
         let keywords = Keywords::load(&*self.disk, mailbox).map_err(fail)?;
@@ -119,7 +119,7 @@ impl MaildirStore {
         Ok(found.into_iter().map(glance).collect())
     }
 
-    /// What the mailbox in this directory holds.
+    /// Returns the counts of the mailbox in this directory.
     pub fn counted(&self, mailbox: &Path) -> Result<Counted, StoreError> {
         let fail = |error: io::Error| failed(mailbox, &error);
         let mut counted = Counted::default();

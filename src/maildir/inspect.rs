@@ -1,13 +1,13 @@
-//! What readers beside the sync see. For `check`: how many messages an independent reader sees. The
-//! `maildir` crate lists an unreadable directory as empty, so its word never decides anything. For
-//! a search: the letters of keywords.
+//! Reads a Maildir beside the sync: counts messages by an independent reader, for `check` (the
+//! `maildir` crate lists an unreadable directory as empty, so its result decides nothing), and
+//! reads keyword letters, for searches.
 
 use super::kernel::Kernel;
 use super::keywords::Keywords;
 use crate::model::Letters;
 use std::path::Path;
 
-/// Messages in `new` and `cur` of a mailbox's directory, as the `maildir` crate counts them.
+/// Counts the messages in `new` and `cur` by the `maildir` crate.
 pub fn independent_count(mailbox: &Path) -> usize {
     let reader = maildir::Maildir::from(mailbox.to_path_buf());
     reader.count_new() + reader.count_cur()

@@ -1,4 +1,4 @@
-//! What only the side that keeps the user's files can do.
+//! [`MaildirStore`] as a [`Keep`].
 
 use super::change::failed;
 use super::deliver::{MaildirReceiver, Target};
@@ -14,17 +14,17 @@ use std::io;
 use std::rc::Rc;
 
 impl MaildirStore {
-    /// How many runs had changed something when the marker was last written, if it says so.
+    /// Returns the generation that the marker contains, if any.
     pub fn generation(&self) -> Result<Option<u64>, StoreError> {
         Ok(self.root().open(&self.claim)?.generation)
     }
 
-    /// Whose the Maildir was when the marker was written, if that was on another machine.
+    /// Returns the owner that the marker names, if it is on another machine.
     pub fn elsewhere(&self) -> Result<Option<Owner>, StoreError> {
         Ok(self.root().open(&self.claim)?.elsewhere)
     }
 
-    /// Writes into the marker how many runs have changed something, where that is news.
+    /// Writes the generation into the marker, if it is new.
     pub fn note_generation(&self, generation: u64) -> Result<(), StoreError> {
         let opened = self.root().open(&self.claim)?;
         if opened.generation != Some(generation) || opened.outdated {

@@ -1,4 +1,4 @@
-//! What lies in quarantine, to be put back.
+//! Finds messages in quarantine.
 
 use super::disk::Kind;
 use super::file_name;
@@ -14,15 +14,15 @@ use std::path::{Path, PathBuf};
 /// A message in quarantine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
-    /// Where, below the quarantine.
+    /// Its path there.
     pub path: Vec<u8>,
-    /// The flags in its name. Keywords are letters whose meaning is the mailbox's; they are left
-    /// out of single messages, but not where the whole mailbox lies there.
+    /// The flags of its name. Keyword letters are mapped by the table of the mailbox only if the
+    /// whole mailbox is in quarantine.
     pub flags: Flags,
 }
 
 impl MaildirStore {
-    /// A message by its path below the quarantine; `None`: it is not there, or no longer.
+    /// Returns a message by its path in quarantine; `None`: it does not exist.
     pub fn find_kept(&self, path: &[u8]) -> io::Result<Option<Kept>> {
         let path = self.quarantine.path(path);
         match self.disk.about(&path) {
@@ -35,7 +35,7 @@ impl MaildirStore {
         }
     }
 
-    /// All single messages by the names of their files: older rows of history tell no paths.
+    /// Returns all single messages by file name, for history rows of older versions.
     pub fn all_kept(&self) -> io::Result<BTreeMap<Vec<u8>, Kept>> {
         let mut all = BTreeMap::new();
         self.walk_kept(&self.quarantine.path(b""), &mut |path| {
@@ -46,7 +46,7 @@ impl MaildirStore {
         Ok(all)
     }
 
-    /// The messages of a mailbox that was put into quarantine as a whole, at this path below it.
+    /// Returns the messages of a mailbox that was put into quarantine at this path.
     pub fn shelf(&self, path: &[u8]) -> io::Result<Vec<Kept>> {
         let shelf = self.quarantine.path(path);
         let keywords = Keywords::load(&*self.disk, &shelf)?;
@@ -58,8 +58,8 @@ impl MaildirStore {
         Ok(all)
     }
 
-    /// The path of the shelf that a mailbox was put on next after this time, for
-    /// rows of history that do not tell it. `None`: none is there, or no longer.
+    /// Returns the path of the first quarantined copy of a mailbox since this time, for history
+    /// rows without one. `None`: there is none.
     pub fn shelf_since(&self, mailbox: &MailboxName, at: i64) -> io::Result<Option<Vec<u8>>> {
         let mut found: Option<(i64, PathBuf)> = None;
         let mut days = Vec::new();
@@ -87,7 +87,7 @@ impl MaildirStore {
         }
     }
 
-    /// Directories in a directory that may not be there.
+    /// Lists the directories in a directory that may not exist.
     fn names(&self, directory: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
         let listed = self.disk.list(directory, &mut |name, kind| {
             if kind == Kind::Directory {
@@ -116,7 +116,7 @@ impl MaildirStore {
     }
 }
 
-/// When a shelf was made, seconds since 1970; `None`: it is none.
+/// Returns the time of a quarantined mailbox, seconds since 1970; `None`: it is none.
 fn made_at(shelf: &Path) -> Option<i64> {
     let name = shelf.file_name()?.to_str()?.strip_prefix("mailbox.")?;
     name.split('.').next()?.parse().ok()

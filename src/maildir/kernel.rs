@@ -1,4 +1,4 @@
-//! The file systems of this machine, as the kernel shows them.
+//! The real file system.
 
 use super::disk::{About, Create, Disk, Input, Kind, Output, Space};
 use super::mounts;
@@ -18,13 +18,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 
-/// The file systems of this machine.
+/// The real file system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Kernel;
 
 impl Disk for Kernel {
     fn open(&self, path: &Path) -> io::Result<Box<dyn Input>> {
-        // NONBLOCK: opening a FIFO must not hang. NOFOLLOW: a link is not a message.
+        // NONBLOCK: opening a FIFO must not block. NOFOLLOW: a link is not a message.
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC).bits();
         let custom = i32::try_from(flags).unwrap_or(0);
         let file = OpenOptions::new()
@@ -68,7 +68,7 @@ impl Disk for Kernel {
         show: &mut dyn FnMut(&OsStr, Kind, Option<Weight>),
     ) -> io::Result<()> {
         entries(directory, &mut |inside, name, kind| {
-            // Below the open directory: the way down to it is gone once, and not for each file.
+            // Relative to the open directory: its path is resolved once for all files.
             let weight = statat(inside, name, AtFlags::SYMLINK_NOFOLLOW).ok();
             let weight = weight.map(|stat| weigh(&stat));
             show(OsStr::from_bytes(name.to_bytes()), kind, weight);
@@ -85,9 +85,9 @@ impl Disk for Kernel {
 
     fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
         match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-            // A file system that cannot do it in one step: a link fails where the name is taken.
+            // Without RENAME_NOREPLACE: link(2) fails if the name exists.
             Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) if from.is_dir() => {
-                // Directories have no links, and an empty one is all that one could replace.
+                // Directories cannot be linked, and rename replaces only an empty one.
                 match to.symlink_metadata() {
                     Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
                     Err(_) => std::fs::rename(from, to),
@@ -180,7 +180,7 @@ impl Disk for Kernel {
     }
 }
 
-/// Reads a directory, many names at once, without a copy of each.
+/// Lists a directory with a large buffer, without a copy of each name.
 fn entries(directory: &Path, show: &mut dyn FnMut(BorrowedFd<'_>, &CStr, Kind)) -> io::Result<()> {
     let how = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let inside = rustix::fs::open(directory, how, Mode::empty())?;
@@ -193,10 +193,10 @@ fn entries(directory: &Path, show: &mut dyn FnMut(BorrowedFd<'_>, &CStr, Kind)) 
             continue;
         }
         let kind = match entry.file_type() {
-            // Some file systems do not tell.
+            // Some file systems do not return the type.
             FileType::Unknown => match statat(&inside, name, AtFlags::SYMLINK_NOFOLLOW) {
                 Ok(stat) => FileType::from_raw_mode(stat.st_mode),
-                // Renamed a moment ago: the directory's stamp will say so.
+                // It was renamed in between; the timestamps of the directory show that.
                 Err(rustix::io::Errno::NOENT) => continue,
                 Err(error) => return Err(error.into()),
             },
@@ -262,7 +262,7 @@ fn weigh(stat: &Stat) -> Weight {
     }
 }
 
-/// A time of seconds and ns as ns.
+/// Converts seconds and ns to ns.
 fn ns(seconds: i64, nanos: i64) -> i64 {
     seconds.saturating_mul(1_000_000_000).saturating_add(nanos)
 }

@@ -1,8 +1,8 @@
-//! Keywords as Dovecot keeps them: letters a to z in file names, and a file `dovecot-keywords` in
-//! the mailbox that says what each stands for (a line a keyword: number, space, name). The 27th
-//! has no letter; it lives in the state database only. A table that is there is only added to, as
-//! Dovecot does; a keyword gets the letter that it has in other mailboxes where that is free, so
-//! that a file means the same wherever `mv` puts it.
+//! Keyword letters as Dovecot stores them: a to z in file names, and a file `dovecot-keywords` in
+//! the mailbox with their keywords (a line each: number, space, name). The 27th keyword has no
+//! letter and is stored in the state database only. An existing table is only appended to. A
+//! keyword gets the letter that it has in other mailboxes, if that is free, so that `mv` keeps its
+//! meaning.
 
 use super::disk::{Create, Disk};
 use crate::model::{Flags, Keyword, Letters};
@@ -22,7 +22,7 @@ pub struct Keywords {
 }
 
 impl Keywords {
-    /// Reads the file; without one there are no keywords. Lines that mean nothing are passed over.
+    /// Reads the file; a missing file has no keywords. Invalid lines are skipped.
     pub fn load(disk: &dyn Disk, mailbox: &Path) -> std::io::Result<Keywords> {
         let text = match disk.read(&mailbox.join(FILE)) {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
@@ -45,7 +45,7 @@ impl Keywords {
         Ok(keywords)
     }
 
-    /// The letters that have a meaning, with their keywords.
+    /// Returns the assigned letters with their keywords.
     pub fn letters(&self) -> Letters {
         let mut letters = Letters::default();
         for (index, name) in self.names.iter().enumerate() {
@@ -58,14 +58,14 @@ impl Keywords {
         letters
     }
 
-    /// What a letter stands for.
+    /// Returns the keyword of a letter.
     pub fn name(&self, letter: u8) -> Option<Keyword> {
         let index = usize::from(letter.checked_sub(b'a')?);
         let name = self.names.get(index)?.as_ref()?;
         (!is_placeholder(index, name)).then(|| name.clone())
     }
 
-    /// The letter of a keyword.
+    /// Returns the letter of a keyword.
     pub fn letter(&self, keyword: &Keyword) -> Option<u8> {
         let mut names = self.names.iter().enumerate();
         let is_it = |(index, name): &(usize, &Option<Keyword>)| {
@@ -74,22 +74,23 @@ impl Keywords {
         names.find(is_it).and_then(|(index, _)| letter_at(index))
     }
 
-    /// Whether a keyword has a letter, that of the standard included.
+    /// Whether a keyword has a letter, also one of the standard.
     pub fn has(&self, keyword: &Keyword) -> bool {
         *keyword == Keyword::forwarded() || self.letter(keyword).is_some()
     }
 
-    /// All that have a letter.
+    /// Returns all keywords with a letter.
     pub fn all(&self) -> Flags {
         Flags::from_parts(0, self.letters().iter().map(|(_, name)| name.clone()))
     }
 
-    /// Whether another keyword would get a letter. `used`: letters that files carry, known or not.
+    /// Whether a letter is free. `used`: letters in file names, assigned or not.
     pub fn has_room(&self, used: &BTreeSet<u8>) -> bool {
         self.free(used).next().is_some()
     }
 
-    /// Gives letters to those that have none, as long as there are any. Whether it gave one.
+    /// Assigns letters to keywords without one, while letters are free. Returns whether it assigned
+    /// one.
     pub fn assign<'a>(
         &mut self,
         wanted: impl Iterator<Item = &'a Keyword>,
@@ -116,8 +117,8 @@ impl Keywords {
         gave
     }
 
-    /// A letter that files carry without a name in the file belonged to a keyword once; giving it
-    /// to another would turn the one into the other.
+    /// A letter in file names without an entry had a keyword once; reusing it would turn that
+    /// keyword into another.
     fn free(&self, used: &BTreeSet<u8>) -> impl Iterator<Item = usize> {
         let open = self
             .names
@@ -129,7 +130,7 @@ impl Keywords {
             .filter(move |index| !stale(*index))
     }
 
-    /// Writes the file: whole or not at all.
+    /// Writes the file atomically.
     pub fn save(&self, disk: &dyn Disk, mailbox: &Path) -> std::io::Result<()> {
         let tmp = mailbox.join("tmp").join("mailtide.keywords");
         self.write(disk, &tmp)?;
@@ -137,7 +138,7 @@ impl Keywords {
         disk.sync(mailbox)
     }
 
-    /// Writes them into a file that nobody reads yet.
+    /// Writes the entries into a new file.
     pub fn write(&self, disk: &dyn Disk, path: &Path) -> std::io::Result<()> {
         let mut file = disk.create(path, Create::Anew)?;
         for (index, name) in self.names.iter().enumerate() {
@@ -154,25 +155,25 @@ fn letter_at(index: usize) -> Option<u8> {
     Some(b'a' + index)
 }
 
-/// Whether Dovecot made the name up for a letter of which it found none (`unknown-0` for `a`, with
-/// `?` behind it where that was taken): such a letter means nothing.
+/// Whether Dovecot made the name up for a letter without an entry (`unknown-0` for `a`, with `?`
+/// appended on a conflict): such a letter means nothing.
 fn is_placeholder(index: usize, name: &Keyword) -> bool {
     let made_up = name.as_str().trim_end_matches('?');
     made_up.eq_ignore_ascii_case(&format!("unknown-{index}"))
 }
 
-/// The letters that keywords have in the mailboxes of an account: read when the first keyword needs
-/// one, and not before.
+/// The letters of keywords in the mailboxes of an account; read when the first keyword needs a
+/// letter.
 pub struct Common {
     disk: Rc<dyn Disk>,
     places: RefCell<Vec<PathBuf>>,
     tables: RefCell<Option<Vec<Letters>>>,
-    /// How many tables give a keyword a letter (an index from 0).
+    /// By keyword, the number of tables that assign it a letter (index from 0).
     counts: RefCell<BTreeMap<(Keyword, usize), usize>>,
 }
 
 impl Common {
-    /// Those of an account without mailboxes, as long as none are listed.
+    /// The letters of an account whose mailboxes are not listed yet.
     pub fn on(disk: Rc<dyn Disk>) -> Common {
         Common {
             disk,
@@ -182,13 +183,13 @@ impl Common {
         }
     }
 
-    /// The mailboxes are these; what was read before does not count any more.
+    /// Sets the mailboxes and drops what was read before.
     pub fn list(&self, mailboxes: Vec<PathBuf>) {
         *self.places.borrow_mut() = mailboxes;
         *self.tables.borrow_mut() = None;
     }
 
-    /// The different tables of the account. One that cannot be read counts as empty.
+    /// Returns the distinct tables of the account. An unreadable one counts as empty.
     pub fn tables(&self) -> Vec<Letters> {
         if let Some(tables) = &*self.tables.borrow() {
             return tables.clone();
@@ -216,7 +217,7 @@ impl Common {
         tables
     }
 
-    /// Of these places: that which the keyword has most often elsewhere, else one that no other
+    /// Selects a free letter: the keyword's most frequent one elsewhere, else one that no other
     /// keyword has elsewhere, else the first.
     fn choose(&self, keyword: &Keyword, free: &[usize]) -> Option<usize> {
         self.tables();
@@ -224,7 +225,7 @@ impl Common {
         let own = counts
             .iter()
             .filter(|((name, at), _)| name == keyword && free.contains(at));
-        // The first of those that are most.
+        // The first of equally frequent ones.
         let own = own.max_by_key(|((_, at), count)| (**count, std::cmp::Reverse(*at)));
         let taken: BTreeSet<usize> = counts.keys().map(|(_, at)| *at).collect();
         let apart = || free.iter().find(|at| !taken.contains(at)).copied();
@@ -238,7 +239,7 @@ impl Common {
     }
 }
 
-/// What a mailbox shows, and what it can take; `used`: letters that its files carry.
+/// The keywords of a mailbox, and whether it can take new ones; `used`: letters in file names.
 pub(super) fn masks(keywords: &Keywords, used: &BTreeSet<u8>) -> (FlagMask, FlagMask) {
     let mut sees = Flags::system().union(&keywords.all());
     sees.insert_keyword(Keyword::forwarded());
@@ -264,7 +265,7 @@ mod tests {
         let many: Vec<Keyword> = (0..30)
             .filter_map(|n| Keyword::new(&format!("k{n}")))
             .collect();
-        // Some file carries the letter b, whose name is lost.
+        // A file has the letter b without an entry.
         let used = BTreeSet::from([b'b']);
         assert!(keywords.has_room(&used));
         let common = Common::on(Rc::new(Kernel));

@@ -1,29 +1,28 @@
-//! Where mailboxes lie below the root, and how their names become paths: readable UTF-8, only what
-//! would be unsafe escaped as `%XX`, one path for one name and back.
+//! Maps mailbox names to paths below the root and back: UTF-8, with unsafe characters as `%XX`.
 
 use crate::model::MailboxName;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// How mailboxes are arranged.
+/// The layout of mailboxes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Layout {
     /// INBOX and `A/B` as directories below the root.
     #[default]
     Nested,
-    /// The root is INBOX, `A/B` is the directory `.A.B` in it (Courier, Dovecot).
+    /// Maildir++ (Courier, Dovecot): the root is INBOX, and `.A.B` in it is `A/B`.
     MaildirPlusPlus,
 }
 
-/// Longer components are cut and end in a hash (file systems stop at 255 bytes).
+/// Longer components are cut and end in a hash (NAME_MAX is 255).
 const LONGEST: usize = 200;
 
-/// The same for all components of a name in one directory name, the dots included.
+/// The same limit for a directory name of several components.
 const LONGEST_FLAT: usize = 240;
 
 impl Layout {
-    /// The directory of a mailbox below the root.
+    /// Returns the directory of a mailbox relative to the root.
     pub fn path(self, name: &MailboxName) -> PathBuf {
         let encoded = name
             .components()
@@ -42,7 +41,7 @@ impl Layout {
         }
     }
 
-    /// The directory of ours in the root: marker and quarantine. No mail program takes it for a
+    /// Returns the directory with marker and quarantine. Mail programs do not take it for a
     /// mailbox.
     pub fn own(self) -> &'static str {
         match self {
@@ -51,8 +50,7 @@ impl Layout {
         }
     }
 
-    /// What a directory's name means as one component. `None`: it is not UTF-8, or it cannot be
-    /// undone (a cut name).
+    /// Decodes a directory name as one component. `None`: it is not UTF-8, or a cut name.
     pub fn decode(self, directory: &OsStr) -> Option<String> {
         let text = std::str::from_utf8(directory.as_bytes()).ok()?;
         if text.contains("%~") {
@@ -76,7 +74,7 @@ impl Layout {
         String::from_utf8(bytes).ok()
     }
 
-    /// One component with all that would be unsafe in a path escaped, however long.
+    /// Escapes the unsafe characters of a component, without a limit.
     pub fn escape(self, component: &str) -> String {
         let mut out = String::new();
         let reserved = ["cur", "new", "tmp"].contains(&component);
@@ -94,7 +92,7 @@ impl Layout {
         out
     }
 
-    /// One component as part of a path.
+    /// Encodes a component as part of a path.
     pub fn encode(self, component: &str) -> String {
         let out = self.escape(component);
         match out.len() > LONGEST {
@@ -104,7 +102,7 @@ impl Layout {
     }
 }
 
-/// The beginning of an encoded name, and a hash of the whole name.
+/// Cuts an encoded name and appends a hash of the whole name.
 fn shortened(encoded: &str, name: &str) -> String {
     let hash = blake3::hash(name.as_bytes()).to_hex();
     let mut end = LONGEST - 20;
@@ -117,7 +115,7 @@ fn shortened(encoded: &str, name: &str) -> String {
     out
 }
 
-/// Control and direction characters, and those that mean something in a path or an escape.
+/// Control and direction characters, and those with a meaning in paths or escapes.
 fn unsafe_char(c: char) -> bool {
     let direction = matches!(
         c,
@@ -130,7 +128,7 @@ fn hex(digits: &[u8]) -> Option<u8> {
     u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
 }
 
-/// A file's path from its directory and the bytes of its name.
+/// Joins a directory and a file name of any bytes.
 pub fn join(directory: &Path, name: &[u8]) -> PathBuf {
     directory.join(OsStr::from_bytes(name))
 }

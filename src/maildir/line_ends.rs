@@ -1,8 +1,7 @@
-//! LF on disk, CRLF on the wire. On the way out each LF gets a CR unless it has one. On the way in
-//! CRs before LFs are dropped, if the way out would bring the very same bytes back; if not, the
-//! message is stored as it came.
+//! Line ends: LF on disk, CRLF on the wire. Upload adds a CR to each LF without one. Download drops
+//! CRs before LFs if an upload would restore the same bytes; else the message is stored unchanged.
 
-/// Adds the missing CRs, piece by piece.
+/// Adds missing CRs to a stream.
 #[derive(Debug, Default)]
 pub struct ToWire {
     after_cr: bool,
@@ -27,22 +26,22 @@ impl ToWire {
     }
 }
 
-/// Drops the CRs, piece by piece, and notices when they could not be put back.
+/// Drops CRs from a stream, and detects when they could not be restored.
 #[derive(Debug, Default)]
 pub struct ToDisk {
-    /// A CR that has not been written: an LF may follow.
+    /// Whether a CR is pending, as an LF may follow.
     held: bool,
     /// Whether the last byte written was a CR.
     wrote_cr: bool,
 }
 
-/// What became of a piece.
+/// The result for a piece.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Dropped {
-    /// All of it was converted.
+    /// It was converted.
     All,
-    /// After so many of its bytes it showed that the message must be stored as it came. What was
-    /// given out until then stands for CRLF lines only.
+    /// After this many bytes the message turned out to need its original bytes. The output so far
+    /// stands for CRLF lines only.
     Stuck(usize),
 }
 
@@ -51,7 +50,7 @@ impl ToDisk {
     pub fn convert(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Dropped {
         let mut rest = piece;
         while let Some(first) = rest.first() {
-            // Nearly all of it is plain, and goes over in runs.
+            // Nearly all bytes are copied in runs.
             let plain = memchr::memchr2(b'\r', b'\n', rest).unwrap_or(rest.len());
             let (run, tail) = rest.split_at(plain);
             if !run.is_empty() {
@@ -69,7 +68,7 @@ impl ToDisk {
                 continue;
             }
             match (*first, self.held) {
-                // A bare LF, or CR CR LF: a CR would be added, or one be missing.
+                // A bare LF or CR CR LF: an upload would add or lose a CR.
                 (b'\n', false) => return Dropped::Stuck(piece.len() - rest.len()),
                 (b'\n', true) if self.wrote_cr => {
                     return Dropped::Stuck(piece.len() - rest.len());
@@ -89,7 +88,7 @@ impl ToDisk {
         Dropped::All
     }
 
-    /// A CR that is still held, at the end or when stuck.
+    /// Returns the pending CR, at the end or after a failure.
     pub fn rest(&self) -> &'static [u8] {
         if self.held { b"\r" } else { b"" }
     }

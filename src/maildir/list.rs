@@ -1,4 +1,4 @@
-//! Which mailboxes lie below the root.
+//! Lists the mailboxes below the root.
 
 use super::change::failed;
 use super::cursor::Left;
@@ -17,12 +17,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 impl MaildirStore {
-    /// Where the mailboxes lie that were listed last.
+    /// Returns the paths of the mailboxes that were listed last.
     pub fn mailbox_paths(&self) -> BTreeMap<MailboxName, PathBuf> {
         self.paths.clone()
     }
 
-    /// Lets go of what was only kept for the cycle that ended.
+    /// Drops the caches of a cycle.
     pub fn rest(&mut self) {
         self.scans = BTreeMap::new();
         self.glimpses = BTreeMap::new();
@@ -34,7 +34,7 @@ impl MaildirStore {
         &mut self,
         left: &BTreeMap<MailboxName, Cursor>,
     ) -> Result<Vec<Listed>, StoreError> {
-        // What was read before is older than what is looked for now.
+        // An older background scan is outdated.
         self.ahead = None;
         let opened = self.root().open(&self.claim)?;
         let mut found = Vec::new();
@@ -64,7 +64,7 @@ impl MaildirStore {
                 .get(&name)
                 .is_some_and(|left| *left != Cursor::default());
             if matches!(presence, Presence::Unknown(_)) && !looked {
-                // A run of ours was cut while it made this mailbox; it is made again.
+                // A cut run of ours was creating this mailbox; it is created again.
                 let begun = is_begun(&*self.disk, &path);
                 if begun.map_err(|error| failed(&path, &error))? {
                     continue;
@@ -142,7 +142,7 @@ impl MaildirStore {
                 Layout::Nested => self.walk(&path, &components.unwrap_or_default(), known, found),
                 Layout::MaildirPlusPlus => Ok(()),
             };
-            // A marker of another account: nothing at all is done.
+            // The marker of another account: nothing is done.
             if let Err(error) = &below
                 && error.kind() == io::ErrorKind::Other
             {
@@ -162,10 +162,10 @@ impl MaildirStore {
 }
 
 impl MaildirStore {
-    /// The root, where that is a mailbox or holds messages.
+    /// The root, if it is a mailbox or contains messages.
     fn root_itself(&self, root: &Path) -> Option<Found> {
         let (name, presence) = match self.layout {
-            // No directory below the root has this name as it is.
+            // No directory below the root has exactly this name.
             Layout::Nested => (
                 MailboxName::new(vec![".".into()])?,
                 mail_in_root(&*self.disk, root)?,
@@ -175,8 +175,8 @@ impl MaildirStore {
         Some((name, root.into(), presence))
     }
 
-    /// The components of the mailbox that lies in a directory of this name below those above;
-    /// `None`: the name cannot be a mailbox.
+    /// Returns the components of the mailbox in a directory of this name; `None`: it cannot be a
+    /// mailbox.
     fn components(&self, above: &[String], text: &str, known: &Known<'_>) -> Option<Vec<String>> {
         let decode = |part: &str| {
             let long = known.names.parts.get(part).cloned();
@@ -209,22 +209,22 @@ impl MaildirStore {
     }
 }
 
-/// A mailbox, or something in its place, where it is and what it is.
+/// A mailbox, or another object in its place: path and kind.
 type Found = (MailboxName, PathBuf, Presence);
 
-/// The mailboxes that were kept in step before.
+/// The mailboxes of the base.
 struct Known<'a> {
     left: &'a BTreeMap<MailboxName, Cursor>,
     names: Directories,
-    /// Those whose names are too long for a directory, as they were noted.
+    /// Names that are too long for a directory, as recorded.
     noted: OnceCell<Directories>,
 }
 
-/// Names by those of directories, which cannot always be undone.
+/// Names by directory name, as these cannot always be decoded.
 struct Directories {
-    /// Parts of names.
+    /// Single components.
     parts: BTreeMap<String, String>,
-    /// Names of several parts whose directory has one name.
+    /// Names of several components in one directory name.
     flat: BTreeMap<String, MailboxName>,
 }
 
@@ -252,13 +252,13 @@ impl Known<'_> {
         }
     }
 
-    /// Whether one has this name or lies below it.
+    /// Whether a mailbox has this name or is below it.
     fn reaches(&self, name: &MailboxName) -> bool {
         let first = self.left.range(name..).next();
         first.is_some_and(|(one, _)| one == name || one.below(name).is_some())
     }
 
-    /// Whether one has this name and was looked at before.
+    /// Whether a mailbox has this name and was scanned before.
     fn looked(&self, name: &MailboxName) -> bool {
         let left = self.left.get(name);
         left.is_some_and(|left| *left != Cursor::default())

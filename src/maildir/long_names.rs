@@ -1,6 +1,5 @@
-//! Names of mailboxes that are too long for a directory: the directory has a part of the name and a
-//! hash of it, and the whole name stands in a file beside the marker, so that it can be read back
-//! when the state is lost.
+//! Mailbox names that are too long for a directory name: it has a part of the name and a hash, and
+//! a file beside the marker has the whole name, so that it survives a lost state.
 
 use super::change::failed;
 use super::disk::Create;
@@ -17,7 +16,7 @@ impl MaildirStore {
         self.root.join(self.layout.own()).join("names")
     }
 
-    /// Names of which a directory has only a part.
+    /// The recorded long names.
     pub(super) fn long_names(&self) -> BTreeSet<MailboxName> {
         let bytes = match self.disk.read(&self.long_names_path()) {
             Ok(bytes) => bytes,
@@ -40,7 +39,7 @@ impl MaildirStore {
         path.to_string_lossy().contains("%~")
     }
 
-    /// Notes the names of these mailboxes that do not fit into a directory, before they are made.
+    /// Records the names of these mailboxes that are too long, before they are created.
     pub(super) fn note_long_names(&self, names: &[MailboxName]) -> Result<(), StoreError> {
         let long: Vec<&MailboxName> = names.iter().filter(|name| self.is_cut(name)).collect();
         if long.is_empty() {
@@ -68,8 +67,8 @@ impl MaildirStore {
         write().map_err(|error| failed(&path, &error))
     }
 
-    /// Whether the directory of a long name is there although its name could not be read: it is
-    /// looked into before anything is copied.
+    /// Whether the directory of a long name exists although its name could not be read: it is
+    /// scanned before anything is copied.
     pub(super) fn is_met_anew(&self, name: &MailboxName) -> bool {
         let path = self.root.join(self.layout.path(name));
         self.is_cut(name) && !self.paths.contains_key(name) && self.disk.is_dir(&path.join("cur"))

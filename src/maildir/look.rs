@@ -1,4 +1,4 @@
-//! What a mailbox on disk looks like.
+//! Snapshots of mailboxes on disk.
 
 use super::ahead::Ahead;
 use super::change::failed;
@@ -16,7 +16,7 @@ use std::io;
 use std::path::Path;
 
 impl MaildirStore {
-    /// Begins to read these, in this order, as they will be asked for.
+    /// Begins to scan these mailboxes in the background, in this order.
     pub(super) fn read_ahead(&mut self, next: &[(MailboxName, Depth)]) {
         self.ahead = None;
         let Some(disk) = self.disk.apart().filter(|_| !next.is_empty()) else {
@@ -34,7 +34,7 @@ impl MaildirStore {
         self.ahead = begun.map(|ahead| (ahead, self.unsure.changes()));
     }
 
-    /// Shows what is in a mailbox, as it was read ahead, or as it is now.
+    /// Shows the content of a mailbox, by the background scan or a new one.
     pub(super) fn pass(
         &mut self,
         mailbox: &Path,
@@ -50,7 +50,7 @@ impl MaildirStore {
         }
     }
 
-    /// The look at a mailbox whose time stamps are those of the cursor.
+    /// Returns the snapshot of a mailbox whose timestamps equal the cursor.
     pub(super) fn unchanged_since(
         &self,
         mailbox: &MailboxName,
@@ -94,7 +94,7 @@ impl MaildirStore {
         let pairs: HashMap<&MaildirId, &Pair> =
             base.pairs.iter().map(|pair| (&pair.file, pair)).collect();
         for (id, other) in &scan.obscured {
-            // Who keeps directories there is none of our business, unless a message was there.
+            // Other directories are ignored, unless a message had this name.
             if other.kind == Kind::Directory && !pairs.contains_key(id) {
                 continue;
             }
@@ -129,8 +129,7 @@ impl MaildirStore {
         Ok(look)
     }
 
-    /// Looks for what a mailbox holds beside what was recorded of it, and keeps nothing else of
-    /// what it sees.
+    /// Scans a mailbox for differences from the recorded files, and stores nothing else.
     pub(super) fn look_beside(
         &mut self,
         name: &MailboxName,
@@ -162,7 +161,7 @@ impl MaildirStore {
                 let flags = file_name::flags(info, |letter| keywords.name(letter));
                 let weight = (depth == Depth::Everything).then(|| told.unwrap_or(Weight::NOTHING));
                 let struck = recorded.strike(base, &flags, weight);
-                // An empty file is broken, whatever was recorded of it.
+                // An empty file is broken, also if it was recorded.
                 odd = struck == Struck::Twice || weight.is_some_and(|weight| weight.size == 0);
                 if struck == Struck::Touched {
                     odd |= glimpse.insert(id(), entry()).is_some();
@@ -183,7 +182,7 @@ impl MaildirStore {
             let about = glimpse
                 .get(&id)
                 .map(|entry| self.disk.about(&entry.path(&mailbox, &id)));
-            // Renamed a moment ago: what it is is asked with a look at all.
+            // It was renamed in between: a complete snapshot is needed.
             let Some(Ok(about)) = about else {
                 return Ok(None);
             };
@@ -198,10 +197,10 @@ impl MaildirStore {
     }
 }
 
-/// Where a mailbox is left that had these stamps when a look at it began.
+/// Returns the cursor for a snapshot that began with these timestamps.
 fn left_at(cursor: Option<&Cursor>, times: Times, at: i64) -> Cursor {
     let fresh = Left { times, at };
-    // A cursor that says no less is kept: with a stamp in the future, none is sure.
+    // An equivalent cursor is kept: with a timestamp in the future none is certain.
     let says_less = |left: &Left| left.times != times || fresh.surely(&fresh.times);
     let same = cursor
         .and_then(Left::read)
@@ -209,7 +208,7 @@ fn left_at(cursor: Option<&Cursor>, times: Times, at: i64) -> Cursor {
     same.unwrap_or(fresh).write()
 }
 
-/// Notes the letters of a new file, and of a known one whether some of its letters mean nothing.
+/// Collects the letters of a new file; of a known one, whether it has letters without a meaning.
 fn note_letters(look: &mut Look<MaildirId>, id: &MaildirId, info: &[u8], new: bool) {
     let letters = file_name::keyword_letters(info);
     if letters.is_empty() {
@@ -225,8 +224,8 @@ fn note_letters(look: &mut Look<MaildirId>, id: &MaildirId, info: &[u8], new: bo
     }
 }
 
-/// Empty files are broken; files of another size than they had were edited, and those that were
-/// touched may have been.
+/// Sorts files by content: empty ones are broken, those of another size were edited, touched ones
+/// may have been.
 fn inspect(
     look: &mut Look<MaildirId>,
     about: io::Result<About>,
@@ -243,8 +242,7 @@ fn inspect(
             look.touched.insert(id.clone());
         }
         Ok(_) => {}
-        // Renamed since the scan: it is looked at again with the next look. Until then nobody knows
-        // what it is.
+        // It was renamed since the scan; unknown until the next snapshot.
         Err(error) => {
             look.coverage = Coverage::Partial;
             if error.kind() != io::ErrorKind::NotFound {

@@ -1,4 +1,4 @@
-//! Looks at directories that are there.
+//! Snapshots of real directories.
 
 use super::super::disk::{Create, Disk};
 use super::super::kernel::Kernel;
@@ -7,7 +7,7 @@ use super::*;
 use crate::model::{Flags, SystemFlag, Uid};
 use std::path::{Path, PathBuf};
 
-/// A disk with one mailbox, and where that lies.
+/// A disk with one mailbox, and its path.
 fn made() -> (World, PathBuf) {
     let mut w = world(|_| false);
     w.create(&["box".to_owned()]);
@@ -15,7 +15,7 @@ fn made() -> (World, PathBuf) {
     (w, mailbox)
 }
 
-/// What a directory tells of a file; of one that is not there, nothing.
+/// Size and stamp of a file; none if it does not exist.
 fn weight(path: &Path) -> Weight {
     let about = Kernel.about(path);
     about.map_or(Weight::NOTHING, |about| about.weight())
@@ -29,18 +29,17 @@ fn uid(n: u32) -> Uid {
     Uid::new(n).unwrap()
 }
 
-/// A mailbox of two messages, one of them flagged, after a change: what it holds beside them,
-/// in few words.
+/// Changes a mailbox of two messages, one of them flagged; returns the differences from the record.
 fn beside(change: impl Fn(&Path), depth: Depth) -> Option<String> {
     let (mut w, mailbox) = made();
     let name = name("box");
     std::fs::write(mailbox.join("new/1.x"), "one").unwrap();
     std::fs::write(mailbox.join("cur/2.x:2,F"), "two2").unwrap();
     let [one, two] = ["new/1.x", "cur/2.x:2,F"].map(|at| weight(&mailbox.join(at)));
-    // Within a tick two changes have one stamp.
+    // Two changes within a tick have one timestamp.
     while !super::super::scan::tells(ctime(&mailbox.join("cur/2.x:2,F")), Kernel.now()) {}
     change(&mailbox);
-    // In the tick of the change nothing is sure.
+    // Nothing is certain in the tick of the change.
     while Times::of(&Kernel, &mailbox).unwrap().blur(Kernel.now()) > 0 {}
     let mut recorded = Recorded::with_capacity(2);
     recorded.add(uid(1), b"1.x", Flags::default(), one);
@@ -77,7 +76,7 @@ fn beside(change: impl Fn(&Path), depth: Depth) -> Option<String> {
     Some(words.join("; "))
 }
 
-/// The same with either depth.
+/// The same at both depths.
 fn both(change: impl Fn(&Path)) -> [Option<String>; 2] {
     [Depth::Changes, Depth::Everything].map(|depth| beside(&change, depth))
 }
@@ -96,14 +95,14 @@ const NOTHING: &str = "changed [] gone []";
 fn a_mailbox_that_is_just_what_was_recorded() {
     let just = || Some(NOTHING.to_owned());
     assert_eq!(both(|_| ()), [just(), just()]);
-    // Only a look at everything sees that a file was touched.
+    // Only a complete snapshot shows that a file was touched.
     let touched = || Some(format!("{NOTHING}; touched UID 1"));
     assert_eq!(both(rename("new/1.x", "cur/1.x:2,")), [just(), touched()]);
     assert_eq!(both(write("new/1.x", "another")), [just(), touched()]);
     assert_eq!(both(write("new/1.x", "")), [just(), None]);
 }
 
-/// Whoever edits a message may put its mtime back, or put another file in its place.
+/// An editor may restore the mtime, or replace the file.
 #[test]
 fn an_edit_of_equal_length_touches_the_file() {
     let touched = || Some(format!("{NOTHING}; touched UID 1"));
@@ -171,8 +170,8 @@ fn what_is_odd_is_looked_at_as_a_whole() {
     assert_eq!(both(link), [None, None]);
 }
 
-/// Two looks at a mailbox that holds a message of another size than was recorded, the second
-/// with the cursor of the first.
+/// Two snapshots of a mailbox with a message of another size than recorded, the second with the
+/// cursor of the first.
 fn twice(depth: Depth) -> [Look<MaildirId>; 2] {
     let (mut w, mailbox) = made();
     std::fs::write(mailbox.join("cur/1.x:2,S"), "one").unwrap();
@@ -253,7 +252,7 @@ fn what_cannot_be_looked_at_leaves_the_look_open() {
     assert_eq!(remarks(io::ErrorKind::PermissionDenied), 1);
 }
 
-/// Three mailboxes of one file each on a disk that lists them to the reader only.
+/// Three mailboxes of one file each, on a disk that only the background thread can list.
 fn read_ahead() -> (World, [MailboxName; 3]) {
     let mut w = world(|line| line.starts_with("list ") && line.ends_with("cur"));
     let names = ["a", "b", "c"].map(str::to_owned);
@@ -267,7 +266,7 @@ fn read_ahead() -> (World, [MailboxName; 3]) {
     (w, names)
 }
 
-/// What is shown of a mailbox of which one message is recorded.
+/// Shows a mailbox of which one message is recorded.
 fn shown(w: &mut World, name: &MailboxName, depth: Depth) -> Option<Unlike> {
     let mut recorded = Recorded::with_capacity(1);
     let weight = weight(&w.store.path(name).join("cur/1.x:2,"));
@@ -286,7 +285,7 @@ fn what_was_read_ahead_is_shown() {
     assert_eq!(shown(&mut w, &c, everything), Some(Unlike::default()));
 }
 
-/// It would show what we took away a moment ago.
+/// It would show a file that we removed a moment ago.
 #[test]
 fn what_was_read_before_our_own_last_change_is_not_shown() {
     let changes: [fn(&MaildirStore, &Path); 8] = [
@@ -302,7 +301,7 @@ fn what_was_read_before_our_own_last_change_is_not_shown() {
         |store, cur| drop(store.disk.replace(&cur.join("1.x:2,"), &cur.join("2.x:2,"))),
         |store, cur| drop(store.disk.make_dirs(&cur.join("d"))),
         |store, cur| drop(store.disk.create(&cur.join("3.x"), Create::New)),
-        // Failing tells nothing of what was done.
+        // An error does not tell whether the change was made.
         |store, cur| drop(store.disk.remove_dir(&cur.join("none"))),
         |store, cur| drop(store.disk.remove_all(&cur.join("none"))),
     ];

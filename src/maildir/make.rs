@@ -1,4 +1,4 @@
-//! Making a mailbox, so that no power failure and no failing disk leaves half of one.
+//! Creates mailboxes, so that neither a power failure nor a failing disk leaves half of one.
 
 use super::change::failed;
 use super::store::MaildirStore;
@@ -7,11 +7,11 @@ use crate::store::StoreError;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// So often something is tried that would leave half a mailbox.
+/// Attempts of steps that would otherwise leave half a mailbox.
 const TRIES: u32 = 3;
 
 impl MaildirStore {
-    /// Makes mailboxes, and the directories above them; of each that fails, none.
+    /// Creates mailboxes and their parents; removes each that failed.
     pub(super) fn create_all(&mut self, names: &[MailboxName]) -> Vec<Result<(), StoreError>> {
         if let Err(error) = self.note_long_names(names) {
             return names.iter().map(|_| Err(error.clone())).collect();
@@ -33,8 +33,8 @@ impl MaildirStore {
         result.collect()
     }
 
-    /// `cur` comes last, and only when the others are sure to stay: it is what makes a directory a
-    /// mailbox (F2). Each step is made for all of them, and then they are synced together.
+    /// `cur` is created last, after the others are durable: it makes a directory a mailbox (F2).
+    /// Each step is made for all mailboxes, then synced together.
     fn make_all(&self, paths: &[PathBuf]) -> Vec<io::Result<()>> {
         let mut begun = Vec::new();
         for path in paths {
@@ -45,8 +45,8 @@ impl MaildirStore {
         let unsynced = self.sync_together(&there);
         let mut made = Vec::new();
         for (path, begun) in paths.iter().zip(begun) {
-            // One that the user made meanwhile is not ours to take away. Nor to make again: they
-            // may have moved it elsewhere by now.
+            // A mailbox that the user created meanwhile is neither removed nor created again, as it
+            // may have been moved since.
             let ours = !self.disk.is_dir(&path.join("cur"));
             let begun = begun.and_then(|()| unsynced.check([path]));
             made.push((ours, begun.and_then(|()| self.end(path, ours))));
@@ -73,10 +73,10 @@ impl MaildirStore {
         made.collect()
     }
 
-    /// Undoes [`Self::make_all`]: what is not sure to stay must not be taken for a mailbox by the
-    /// next run. `cur` goes first, and the others only when it is sure not to come back at a crash:
-    /// `cur` alone would be half a mailbox for ever (F35), the others alone are one that is being
-    /// made. Where somebody delivered mail meanwhile, it is theirs, and becomes whole again.
+    /// Reverts [`Self::make_all`]: the next run must not take a part that is not durable for a
+    /// mailbox. `cur` is removed first and durably: `cur` alone would be half a mailbox for ever
+    /// (F35), the others alone are one that is being created. A mailbox with new mail is completed
+    /// instead.
     fn unmake(&self, path: &Path) {
         let [tmp, new, cur] = ["tmp", "new", "cur"].map(|part| path.join(part));
         let gone = |part: &Path| self.often(part, &|| self.remove_part(part));
@@ -89,7 +89,7 @@ impl MaildirStore {
         }
     }
 
-    /// Whether a directory is no more; `false` where something lies in it.
+    /// Whether a directory was removed; `false` if it is not empty.
     fn remove_part(&self, directory: &Path) -> io::Result<bool> {
         match self.disk.remove_dir(directory) {
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(false),
@@ -98,7 +98,7 @@ impl MaildirStore {
         }
     }
 
-    /// A disk that fails once may do it the next time.
+    /// A retry may succeed on a disk that failed once.
     fn often<T>(&self, path: &Path, act: &dyn Fn() -> io::Result<T>) -> Result<T, ()> {
         let done = (0..TRIES).find_map(|_| act().ok());
         done.ok_or_else(|| tracing::warn!(path = %path.display(), "half a mailbox is left"))
@@ -114,14 +114,14 @@ impl MaildirStore {
         if ours {
             self.disk.make_dirs(&path.join("cur"))?;
         }
-        // Somebody may have renamed what is above it in between: then this is half a mailbox.
+        // The parent may have been renamed in between, which leaves half a mailbox here.
         match self.disk.is_dir(&path.join("new")) {
             true => Ok(()),
             false => Err(io::ErrorKind::NotFound.into()),
         }
     }
 
-    /// Syncs a directory and those above it, up to the root.
+    /// Syncs a directory and its parents, up to the root.
     pub(super) fn sync_up(&self, path: &Path) -> io::Result<()> {
         let mut directory = path.to_owned();
         loop {
@@ -139,7 +139,7 @@ mod tests {
     use crate::maildir::{Claim, Layout};
     use std::fs;
 
-    /// Makes a mailbox, puts a file into this part of it, and undoes the making.
+    /// Creates a mailbox, puts a file into this part, and reverts the creation.
     fn left(part: Option<&str>) -> Vec<String> {
         let dir = tempfile::tempdir().unwrap();
         let claim = Claim::Known("uuid".into());

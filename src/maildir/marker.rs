@@ -1,6 +1,6 @@
-//! The marker of a Maildir: a file in its root that names the account and the state database that
-//! keep it in step. Without it, or with another's, the Maildir is taken for missing (a disk that is
-//! not mounted, a wrong path), never for empty.
+//! The marker of a Maildir: a file in its root with the account and state database that it belongs
+//! to. A Maildir without it, or with another's, counts as missing (unmounted disk, wrong path),
+//! never as empty.
 
 use super::disk::{Create, Disk, Kind};
 use super::layout::Layout;
@@ -10,22 +10,22 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The directories in which a marker may lie, one for each layout.
+/// Directories that may contain a marker, one for each layout.
 const OWN: [&str; 2] = [".mailtide", "mailtide"];
 
-/// What the state database knows of the Maildir.
+/// The id that the state database knows of the Maildir.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// Nothing: the first run. The id is for a new marker.
+    /// None: this is the first run. The id is for a new marker.
     First(String),
-    /// Mailboxes are in step with it, and it has this id.
+    /// This one; the state has mailboxes of it.
     Known(String),
-    /// It is to be taken over, whosever it is, and gets this id.
+    /// The Maildir is taken over and gets this id.
     Adopts(String),
 }
 
 impl Claim {
-    /// The id in the state database.
+    /// Returns the id.
     pub fn uuid(&self) -> &str {
         match self {
             Claim::First(uuid) | Claim::Known(uuid) | Claim::Adopts(uuid) => uuid,
@@ -36,25 +36,25 @@ impl Claim {
 /// A root that may be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Opened {
-    /// Its id; on a first run that of an existing marker, if there is one.
+    /// Its id; on a first run that of an existing marker.
     pub uuid: String,
-    /// Whether the marker is yet to be written.
+    /// Whether the marker has to be written.
     pub new: bool,
-    /// How many runs had changed something when it was written; `None`: it does not say.
+    /// The generation in the marker; `None`: it has none.
     pub generation: Option<u64>,
-    /// Whether the marker names places that are no longer right.
+    /// Whether paths in the marker are outdated.
     pub outdated: bool,
-    /// Whose it was when the marker was written, if that was on another machine.
+    /// The owner in the marker, if it is on another machine.
     pub elsewhere: Option<Owner>,
 }
 
 impl Opened {
-    /// Whether no run has changed anything yet, and the marker names another server or place.
+    /// Whether no run has changed anything yet, and the marker names another server or path.
     pub fn is_renamed(&self) -> bool {
         self.outdated && self.generation == Some(0)
     }
 
-    /// One whose marker is yet to be written.
+    /// A root without a marker.
     fn anew(uuid: &str, new: bool) -> Opened {
         Opened {
             uuid: uuid.to_owned(),
@@ -66,22 +66,21 @@ impl Opened {
     }
 }
 
-/// The root of a Maildir, and the account that is about to use it.
+/// The root of a Maildir, and the account that uses it.
 #[derive(Clone, Copy, Debug)]
 pub struct Root<'a> {
     /// The disk.
     pub disk: &'a dyn Disk,
-    /// The directory.
+    /// Its path.
     pub path: &'a Path,
-    /// How mailboxes are arranged in it.
+    /// Its layout.
     pub layout: Layout,
     /// The account.
     pub owner: &'a Owner,
 }
 
 impl Root<'_> {
-    /// Checks that the Maildir is the one that the state speaks of, and this account's. Writes
-    /// nothing.
+    /// Checks that the Maildir belongs to the state and this account. Writes nothing.
     pub fn open(&self, claim: &Claim) -> Result<Opened, StoreError> {
         let path = self.marker_path();
         let Some(marker) = self.marker()? else {
@@ -108,7 +107,7 @@ impl Root<'_> {
         })
     }
 
-    /// The marker, whosever it is.
+    /// Returns the marker, of any owner.
     pub fn marker(&self) -> Result<Option<Marker>, StoreError> {
         let path = self.marker_path();
         read(self.disk, &path).map_err(|error| {
@@ -144,7 +143,7 @@ impl Root<'_> {
         }
     }
 
-    /// What is at the places that a marker names.
+    /// Compares the paths in the marker with the disk.
     fn places(&self, marker: &Marker, resolved: &Path) -> Places {
         let file = |path: &Path| {
             let about = self.disk.about(path).ok()?;
@@ -153,7 +152,7 @@ impl Root<'_> {
         let recorded = marker.owner.as_ref().map(|owner| owner.state.as_path());
         let moved = recorded.filter(|state| *state != self.owner.state);
         let other_state = moved.and_then(file);
-        // A link may be left where the Maildir was.
+        // The old path may be a link now.
         let apart = |root: &&Path| *root != resolved && self.disk.resolve(root) != resolved;
         let root = marker.root.as_deref().filter(apart);
         let copied = root.filter(|root| file(root).is_some() && file(root) != file(resolved));
@@ -162,7 +161,7 @@ impl Root<'_> {
             other_state: other_state.is_some() && other_state != file(&self.owner.state),
             other_root: match original {
                 Some(Ok(Some(original))) => original.uuid == marker.uuid,
-                // The original is there, and hides its marker.
+                // The original exists and hides its marker.
                 Some(Err(_)) => true,
                 Some(Ok(None)) | None => false,
             },
@@ -210,7 +209,7 @@ impl Root<'_> {
         ))
     }
 
-    /// Refuses where the Maildir lies in another, by any path that leads to it.
+    /// Refuses a Maildir inside another one, by any path to it.
     pub fn refuse_outer(&self) -> Result<(), StoreError> {
         for (n, path) in self.disk.names(self.path).iter().enumerate() {
             for directory in path.ancestors().skip(1) {
@@ -219,7 +218,7 @@ impl Root<'_> {
                         Ok(Some(marker)) if marker.is_ours() => {
                             return Err(self.nested("lies in", (directory, &path), &marker));
                         }
-                        // Somebody else's, on the way that the configuration names.
+                        // The Maildir of another account on the configured path.
                         Err(error) if n == 0 && error.kind() == io::ErrorKind::PermissionDenied => {
                             return Err(StoreError::Guard(format!(
                                 "the Maildir {} may lie in another: {} cannot be read: {error}. \
@@ -236,7 +235,7 @@ impl Root<'_> {
         Ok(())
     }
 
-    /// Refuses where another Maildir lies in this one, at any depth.
+    /// Refuses a Maildir that contains another one, at any depth.
     pub fn refuse_inner(&self) -> Result<(), StoreError> {
         let unseen = |error: io::Error, path: &Path| {
             StoreError::Guard(format!("{} cannot be read: {error}", path.display()))
@@ -253,7 +252,7 @@ impl Root<'_> {
                 }
             });
             match listed {
-                // Nobody could sync it from here.
+                // Another Maildir there could not be synced from here.
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => continue,
                 other => other.map_err(|error| unseen(error, &directory))?,
             }
@@ -271,7 +270,7 @@ impl Root<'_> {
         Ok(())
     }
 
-    /// Refuses where the subdirectory of this name holds the marker of another Maildir.
+    /// Refuses if the subdirectory of this name contains the marker of another Maildir.
     pub fn refuse_marker(&self, directory: &Path, own: &std::ffi::OsStr) -> Result<(), StoreError> {
         if !OWN.iter().any(|name| own == *name) {
             return Ok(());
@@ -305,7 +304,7 @@ impl Root<'_> {
         ))
     }
 
-    /// Creates the directory of the marker and the lock, if need be.
+    /// Creates the directory of marker and lock.
     pub fn prepare(&self) -> Result<(), StoreError> {
         let own = self.path.join(self.layout.own());
         if self.disk.is_dir(&own) {
@@ -338,7 +337,7 @@ impl Root<'_> {
         write().map_err(|error| self.unprepared(&error))
     }
 
-    /// Takes the marker of the other layout away, after this account has taken the Maildir over.
+    /// Removes the marker of the other layout, after this account took the Maildir over.
     pub fn remove_other_marker(&self) -> Result<(), StoreError> {
         match self.disk.remove(&self.other_marker_path()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.unprepared(&error)),
@@ -372,7 +371,7 @@ impl Root<'_> {
     }
 }
 
-/// The marker at this path; `None`: there is none.
+/// Reads the marker at this path; `None`: there is none.
 fn read(disk: &dyn Disk, path: &Path) -> io::Result<Option<Marker>> {
     match disk.read(path) {
         Ok(bytes) => Ok(Some(Marker::read(&bytes))),
@@ -387,7 +386,7 @@ fn marker_path(root: &Path, layout: Layout) -> PathBuf {
     root.join(layout.own()).join("account")
 }
 
-/// Where the lock of a Maildir lies. All that reads or writes the Maildir holds it meanwhile.
+/// Returns the path of the lock, which every reader and writer of the Maildir holds.
 pub fn lock_path(root: &Path, layout: Layout) -> PathBuf {
     root.join(layout.own()).join("lock")
 }

@@ -37,7 +37,7 @@ fn missing_and_foreign_maildirs_are_never_empty_ones() {
     let opened = root.open(&known).unwrap();
     assert_eq!((opened.new, opened.generation), (false, Some(7)));
     assert!(!opened.outdated);
-    // The state was lost: the marker's id is taken over.
+    // The state was lost: it takes the id of the marker.
     let again = root.open(&Claim::First("b".into())).unwrap();
     assert_eq!(again.uuid, "a");
     let other = Claim::Known("b".into());
@@ -99,7 +99,7 @@ fn maildirs_in_one_another_are_refused_both_ways() {
     assert!(text.contains("holds another one"), "{text}");
     std::fs::remove_dir_all(&inner).unwrap();
     root(&outer, &owner).write(UUID, 0).unwrap();
-    // The inner one is not made yet, and is named through a link.
+    // The inner one does not exist yet, and its path leads through a link.
     let link = dir.path().join("Link");
     std::os::unix::fs::symlink(outer.join("Lists"), &link).unwrap();
     for path in [inner, link.join("x/y"), dir.path().join("no/../Mail/Lists")] {

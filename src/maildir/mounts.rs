@@ -1,4 +1,4 @@
-//! The paths of a directory that is mounted several times (proc_pid_mountinfo(5)).
+//! Finds the other paths of a directory that is mounted several times (proc_pid_mountinfo(5)).
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -6,22 +6,22 @@ use std::path::{Path, PathBuf};
 
 /// A line of the table.
 struct Mount<'a> {
-    /// The number of the file system.
+    /// The device number of the file system.
     device: &'a [u8],
-    /// The directory of that file system that is mounted.
+    /// The mounted directory of that file system.
     root: PathBuf,
-    /// Where.
+    /// The mount point.
     point: PathBuf,
 }
 
-/// The other paths of a directory, by the table of mounts. The path has no links.
+/// Returns the other paths of a directory by the table of mounts. The path has no links.
 pub fn other_paths(path: &Path, table: &[u8]) -> Vec<PathBuf> {
     let mounts: Vec<Mount<'_>> = table
         .split(|byte| *byte == b'\n')
         .filter_map(line)
         .collect();
     let over = |mount: &&Mount<'_>| path.starts_with(&mount.point);
-    // Of two at the same place the later one hides the earlier one.
+    // Of two mounts at one place the later one hides the earlier one.
     let Some(mount) = mounts
         .iter()
         .filter(over)
@@ -50,7 +50,7 @@ fn line(text: &[u8]) -> Option<Mount<'_>> {
     })
 }
 
-/// Blanks, newlines and backslashes are written as three octal digits.
+/// Decodes blanks, newlines and backslashes, which are three octal digits.
 fn unescape(text: &[u8]) -> PathBuf {
     let mut bytes = Vec::new();
     let mut rest = text;

@@ -1,25 +1,25 @@
-//! The owner of a Maildir, as its marker names it: an account on a server, and the state database
-//! that keeps it in step. Values and decisions; the marker itself is read by [`super::marker`].
+//! The owner of a Maildir, as its marker names it: an account on a server and its state database.
+//! Values and decisions; [`super::marker`] reads the file.
 
 use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// An account on a server, and the state database of it.
+/// An account on a server with its state database.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Owner {
     /// The name of the account in its configuration.
     pub account: String,
-    /// The user on the server.
+    /// The user name on the server.
     pub user: String,
-    /// The server's name.
+    /// The server's host name.
     pub host: String,
-    /// The server's port.
+    /// Its port.
     pub port: u16,
-    /// The state database, its path without links.
+    /// The path of the state database, links resolved.
     pub state: PathBuf,
-    /// The machine on which that database lies.
+    /// The machine of that database.
     pub machine: String,
 }
 
@@ -52,18 +52,18 @@ impl fmt::Display for Owner {
 /// The marker of a Maildir.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Marker {
-    /// The id that the state database has, too.
+    /// The id, equal to that in the state database.
     pub uuid: String,
-    /// How many runs had changed something when it was written; `None`: it does not say.
+    /// The generation; `None`: it has none.
     pub generation: Option<u64>,
-    /// Whose the Maildir is; `None`: an older mailtide wrote it.
+    /// The owner; `None`: an older version wrote it.
     pub owner: Option<Owner>,
-    /// Where the Maildir lay when the marker was written, its path without links.
+    /// The path of the Maildir when the marker was written, links resolved.
     pub root: Option<PathBuf>,
 }
 
 impl Marker {
-    /// From the bytes of the file.
+    /// Parses the file.
     pub fn read(bytes: &[u8]) -> Marker {
         let mut lines = bytes.split(|byte| *byte == b'\n');
         let mut text = || lines.next().map(|line| String::from_utf8_lossy(line));
@@ -95,13 +95,13 @@ impl Marker {
         }
     }
 
-    /// Whether mailtide wrote it: a file of this name may be anybody's.
+    /// Whether mailtide wrote it.
     pub fn is_ours(&self) -> bool {
         let hex = |c: char| c.is_ascii_hexdigit();
         self.owner.is_some() || (self.uuid.len() == 32 && self.uuid.chars().all(hex))
     }
 
-    /// As the bytes of the file. The first two lines are all that an older mailtide reads.
+    /// Returns the file. Older versions read the first two lines only.
     pub fn bytes(&self) -> Vec<u8> {
         let mut text = format!("{}\n{}\n", self.uuid, self.generation.unwrap_or(0));
         if let Some(owner) = &self.owner {
@@ -125,37 +125,36 @@ impl Marker {
     }
 }
 
-/// What the disk shows of the places that a marker names.
+/// The comparison of the paths in a marker with the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Places {
-    /// Whether the state database that it names is there, and is another file than ours.
+    /// Whether the named state database exists and is not ours.
     pub other_state: bool,
-    /// Whether the Maildir that it names is there, is another directory, and has the same id.
+    /// Whether the named Maildir exists elsewhere and has the same id.
     pub other_root: bool,
 }
 
-/// Why a Maildir is not this account's.
+/// Why a Maildir does not belong to this account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Foreign {
-    /// It belongs to another account, on another server, or of another user.
+    /// Another account, server or user owns it.
     Account,
-    /// It is arranged in the other layout.
+    /// It has the other layout.
     Layout,
-    /// An older mailtide wrote the marker, and our state does not know it.
+    /// An older version wrote the marker, and our state does not know it.
     Unnamed,
-    /// Another state database keeps it in step.
+    /// Another state database owns it.
     State,
-    /// Our state database is a copy of the one that keeps it in step.
+    /// Our state database is a copy of the owning one.
     CopiedState,
-    /// It is a copy of the Maildir that our state database keeps in step.
+    /// It is a copy of the Maildir of our state database.
     CopiedMaildir,
 }
 
-/// Whether the Maildir with this marker is another's. `uuid` is the id in our state, `knows` says
-/// whether that state keeps mailboxes in step already.
+/// Why the Maildir with this marker does not belong to us; `None`: it does. `uuid` is the id in our
+/// state, `knows` tells whether that state has mailboxes.
 ///
-/// A state that knows nothing yet and lies where the marker says is one that was lost. Where no run
-/// has ever changed anything, the server may be named anew: it was a mistake.
+/// An empty state at the named path was lost. Before the first change the server may be corrected.
 pub fn foreign(own: &Owner, uuid: &str, knows: bool, found: (&Marker, Places)) -> Option<Foreign> {
     let (marker, places) = found;
     let same = marker.uuid == uuid;
@@ -177,7 +176,7 @@ pub fn foreign(own: &Owner, uuid: &str, knows: bool, found: (&Marker, Places)) -
     }
 }
 
-/// A value on a line of its own: control characters, `%` and what is not UTF-8 as `%XX`.
+/// Encodes a value as a line: control characters, `%` and bytes that are not UTF-8 as `%XX`.
 fn escape(bytes: &[u8]) -> String {
     let mut text = String::new();
     for chunk in bytes.utf8_chunks() {

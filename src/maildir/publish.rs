@@ -1,5 +1,5 @@
-//! Publishing what several receivers took in, for mailboxes that are filled at the same time: one
-//! sync for the content of all, then all names, then one sync for all directories.
+//! Publishes the deliveries of several mailboxes together: one sync for all contents, then all
+//! names, then one sync for all directories.
 
 use super::deliver::{MaildirReceiver, Outcomes, SYNC_ALL_FROM};
 use super::durable::Held;

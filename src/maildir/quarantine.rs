@@ -1,5 +1,5 @@
-//! Where deleted bytes go: a directory a day below the root's own, on the same file system, so
-//! that putting something there is one rename. Emptied by the day.
+//! The quarantine: a directory for each day below the root's own, on the same file system, so that
+//! a removal is one rename. It expires by days.
 
 use super::disk::{Disk, Kind, unique};
 use super::layout::{Layout, join};
@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
-/// What the directory of a mailbox that was put here as a whole is called, and a unique name.
+/// The name of a quarantined mailbox, followed by a unique part.
 const SHELF: &str = "mailbox.";
 
 /// The quarantine of a Maildir.
@@ -22,7 +22,7 @@ pub struct Quarantine {
 }
 
 impl Quarantine {
-    /// Of the Maildir at this root.
+    /// Makes the quarantine of the Maildir at this root.
     pub fn new(disk: Rc<dyn Disk>, root: &Path, layout: Layout) -> Quarantine {
         Quarantine {
             disk,
@@ -31,14 +31,14 @@ impl Quarantine {
         }
     }
 
-    /// Today's directory for a mailbox, created if need be.
+    /// Returns today's directory of a mailbox, and creates it.
     pub fn directory(&self, mailbox: &MailboxName) -> io::Result<PathBuf> {
         let directory = self.root.join(self.day()).join(self.of(mailbox));
         self.disk.make_dirs(&directory)?;
         Ok(directory)
     }
 
-    /// Where the messages of a mailbox lie below the directory of a day.
+    /// Returns the path of a mailbox's messages below the directory of a day.
     fn of(&self, mailbox: &MailboxName) -> PathBuf {
         match self.layout {
             Layout::MaildirPlusPlus if mailbox.is_inbox() => PathBuf::from("INBOX"),
@@ -46,14 +46,13 @@ impl Quarantine {
         }
     }
 
-    /// Where a new shelf for a mailbox as a whole is to be, in a directory that
-    /// [`Quarantine::directory`] gave.
+    /// Returns a path for a whole mailbox in a directory of [`Quarantine::directory`].
     pub fn shelf(&self, directory: &Path) -> PathBuf {
         directory.join(format!("{SHELF}{}", unique(&*self.disk, "m")))
     }
 
-    /// Shelves of a mailbox on which only one of `cur` and `new` lies: a run was cut while it moved
-    /// the mailbox there.
+    /// Returns quarantined copies of a mailbox with only one of `cur` and `new`: a cut run was
+    /// moving it.
     pub fn half_shelves(&self, mailbox: &MailboxName) -> io::Result<Vec<PathBuf>> {
         let mut half = Vec::new();
         for day in self.below_or_none(&self.root)? {
@@ -68,7 +67,7 @@ impl Quarantine {
         Ok(half)
     }
 
-    /// The directories in a directory; none where there is none.
+    /// Returns the directories in a directory; none if it does not exist.
     fn below_or_none(&self, directory: &Path) -> io::Result<Vec<PathBuf>> {
         let mut found = Vec::new();
         let listed = self.disk.list(directory, &mut |name, kind| {
@@ -82,8 +81,8 @@ impl Quarantine {
         }
     }
 
-    /// Moves a file (or a directory) into a directory that [`Quarantine::directory`] gave, under
-    /// its own name, or one like it that is free.
+    /// Moves a file or directory into a directory of [`Quarantine::directory`], under its name or a
+    /// similar free one.
     pub fn take_into(&self, directory: &Path, from: &Path) -> io::Result<PathBuf> {
         let name = from
             .file_name()
@@ -104,8 +103,8 @@ impl Quarantine {
         Err(io::ErrorKind::AlreadyExists.into())
     }
 
-    /// What lies at a path below the quarantine, as [`Quarantine::below`] gave it. A path that
-    /// leads out of it leads nowhere.
+    /// Resolves a path that [`Quarantine::below`] returned. A path that leads out of the quarantine
+    /// becomes invalid.
     pub fn path(&self, below: &[u8]) -> PathBuf {
         let path = Path::new(OsStr::from_bytes(below));
         let inside = path.components().all(|c| matches!(c, Component::Normal(_)));
@@ -115,13 +114,13 @@ impl Quarantine {
         }
     }
 
-    /// A path below the quarantine as bytes.
+    /// Returns a path relative to the quarantine, as bytes.
     pub fn below(&self, path: &Path) -> Vec<u8> {
         let below = path.strip_prefix(&self.root).unwrap_or(path);
         below.as_os_str().as_bytes().to_vec()
     }
 
-    /// The names of the directories of all days.
+    /// Returns the names of the directories of all days.
     pub fn days(&self) -> io::Result<Vec<String>> {
         let mut days = Vec::new();
         let listed = self.disk.list(&self.root, &mut |name, kind| {
@@ -139,7 +138,7 @@ impl Quarantine {
         Ok(days)
     }
 
-    /// The name of the directory into which goes what is deleted now.
+    /// Returns the name of today's directory.
     pub fn day(&self) -> String {
         self.today().strftime("%Y-%m-%d").to_string()
     }

@@ -1,5 +1,5 @@
-//! Reading files. Links and odd files are never followed or opened; a file that changes while it
-//! is read is given up.
+//! Reads files. Links and special files are never opened; a file that changes while it is read is
+//! given up.
 
 use super::disk::{About as Meta, Disk, Input};
 use super::line_ends::ToWire;
@@ -9,10 +9,9 @@ use crate::store::{About, Sink, StoreError};
 use std::io;
 use std::path::Path;
 
-/// Read at once.
+/// Bytes read at once.
 const PIECE: usize = 64 << 10;
-/// Files up to this size are read into memory once; larger ones are read twice, first to learn
-/// their size on the wire.
+/// Files up to this size are buffered; larger ones are read twice, first for their wire size.
 const SMALL: u64 = 1 << 20;
 
 /// An open message.
@@ -22,7 +21,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// Opens a regular file; anything else is an error.
+    /// Opens a regular file; another type is an error.
     pub fn open(disk: &dyn Disk, path: &Path) -> io::Result<Message> {
         let file = disk.open(path)?;
         let meta = file.about()?;
@@ -34,8 +33,8 @@ impl Message {
         self.meta.size
     }
 
-    /// The file as it was opened at this time (ns since 1970); `None`: a change since then may not
-    /// show, as it is of the same tick.
+    /// Returns the stamp as of opening (`now`: ns since 1970); `None`: a change in the same tick
+    /// would not alter it.
     pub fn stamp(&self, now: i64) -> Option<Stamp> {
         let last = [self.meta.modified, self.meta.changed];
         let old = last.into_iter().all(|at| tells(at, now));
@@ -47,7 +46,7 @@ impl Message {
         Timestamp(self.meta.modified_seconds())
     }
 
-    /// Its fingerprint, by header and the beginning of the text.
+    /// Returns its fingerprint, of header and start of the text.
     pub fn fingerprint(mut self) -> io::Result<Fingerprint> {
         let (mut head, mut size, mut header_end) = (Vec::new(), 0_u64, None);
         self.wire(false, |bytes| {
@@ -62,8 +61,8 @@ impl Message {
         Ok(Fingerprint::new(size, header, text))
     }
 
-    /// Pieces of it; only these are kept in memory. Where it has this size without the header lines
-    /// that mail readers add, and only then, it is meant without them.
+    /// Returns pieces of it; only these are buffered. If only the file without the header lines of
+    /// mail readers has the size `wanted`, the pieces are of that.
     pub fn excerpt(mut self, wanted: Option<u64>) -> io::Result<Excerpt> {
         let mut size = self.wire_size(false)?;
         let mut bare = false;
@@ -88,7 +87,7 @@ impl Message {
         Ok(Excerpt::of_pieces(size, pieces))
     }
 
-    /// Its bytes on disk without the header lines that mail readers add; `None` when it has none.
+    /// Returns its bytes without the header lines of mail readers; `None` if it has none.
     pub fn bare_size(mut self) -> io::Result<Option<u64>> {
         let (mut bare, mut piece) = (Bare::default(), vec![0; PIECE]);
         let (mut read, mut left) = (0, 0);
@@ -111,7 +110,7 @@ impl Message {
         Ok(size)
     }
 
-    /// Its bytes as they are on the wire, one piece after another; then it begins again.
+    /// Passes its wire bytes on, then seeks to its start.
     fn wire(&mut self, bare: bool, mut take: impl FnMut(&[u8])) -> io::Result<()> {
         let (mut add, mut less) = (ToWire::default(), bare.then(Bare::default));
         let (mut piece, mut out) = (vec![0; PIECE], Vec::new());

@@ -1,4 +1,4 @@
-//! Renaming mailboxes on disk.
+//! Renames mailboxes on disk.
 
 use super::change::failed;
 use super::disk::{Disk, Kind};
@@ -26,7 +26,7 @@ impl MaildirStore {
         self.note_long_names(std::slice::from_ref(to))?;
         let is_mailbox = |path: &Path| self.holds_mailbox(path);
         match (is_mailbox(&old), is_mailbox(&new)) {
-            // A run was cut after it had renamed, or the name above was renamed with all below it.
+            // A cut run renamed it, or a parent was renamed with it.
             (false, true) => {}
             (false, false) => return Err(StoreError::Stale(format!("{from} is gone"))),
             (true, true) => return Err(StoreError::Stale(format!("{to} is there already"))),
@@ -34,7 +34,7 @@ impl MaildirStore {
                 let above = new.parent().unwrap_or(&self.root).to_owned();
                 disk.make_dirs(&above)
                     .map_err(|error| failed(&above, &error))?;
-                // An empty directory is left of a mailbox that lay below this name.
+                // An empty directory of a former child mailbox has the name.
                 let _unless_empty = disk.remove_dir(&new);
                 match disk.rename_new(&old, &new) {
                     Ok(()) => {}
@@ -48,7 +48,7 @@ impl MaildirStore {
                 for directory in parents.into_iter().flatten() {
                     self.sync_directory(directory)?;
                 }
-                // What lies below the old name keeps it.
+                // The mailboxes below the old name keep it.
                 self.remove_empty_parents(&match disk.is_dir(&old) {
                     true => old,
                     false => old.parent().unwrap_or(&self.root).to_owned(),
@@ -62,9 +62,9 @@ impl MaildirStore {
         Ok(())
     }
 
-    /// Moves a mailbox into a directory in which others lie below its new name. Its `cur` is what
-    /// makes it a mailbox, so all is ready there and durable before that goes, in one step: a run
-    /// that is cut before it leaves the mailbox where it was, and after it where it shall be.
+    /// Moves a mailbox into a directory that contains mailboxes below its new name. `cur` moves
+    /// last, in one step, after all else is durable: a cut run leaves the mailbox under its old or
+    /// its new name.
     fn rename_into(&self, old: &Path, new: &Path) -> io::Result<()> {
         let disk = &*self.disk;
         if !names_in(disk, &new.join(Sub::New.name()))?.is_empty() {
@@ -90,7 +90,7 @@ impl MaildirStore {
             disk.sync(directory)?;
         }
         disk.rename_new(&seen, &new.join(Sub::Cur.name()))?;
-        // What was delivered meanwhile.
+        // Mail that was delivered meanwhile.
         for name in names_in(disk, &fresh)? {
             let to = join(&new.join(Sub::New.name()), &name);
             unless_gone(disk.rename_new(&join(&fresh, &name), &to))?;
@@ -98,7 +98,7 @@ impl MaildirStore {
         for directory in [new, old] {
             disk.sync(directory)?;
         }
-        // Empty halves of a mailbox are passed over, if any of this should stay.
+        // Empty halves of a mailbox are skipped if one of these stays.
         let left = [
             disk.remove(&old.join(keywords::FILE)),
             disk.remove_dir(&fresh),
@@ -109,7 +109,7 @@ impl MaildirStore {
     }
 }
 
-/// The names of the messages in a directory, if it is there.
+/// Returns the messages of a directory that may not exist.
 fn names_in(disk: &dyn Disk, directory: &Path) -> io::Result<Vec<Vec<u8>>> {
     let mut names = Vec::new();
     let mut show = |name: &OsStr, kind| {
@@ -174,7 +174,7 @@ mod tests {
             .unwrap();
         assert!(at("Above/cur/1.x:2,").exists() && at("Above/new").is_dir());
         assert!(at("Above/B/cur").is_dir() && !at("Left").exists());
-        // A run was cut when all but `cur` was there; letters of keywords come along.
+        // A cut run moved everything but `cur`; the keyword letters move along.
         store.create_all(&[name("Next/C")]).remove(0).unwrap();
         fs::create_dir(at("Next/new")).unwrap();
         fs::write(at("Above/dovecot-keywords"), "0 $Work\n").unwrap();

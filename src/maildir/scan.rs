@@ -1,7 +1,7 @@
-//! Looking into a mailbox's directory so that absence means something. While another program
-//! renames, one pass over a directory misses files that are there; a pass whose directory times
-//! are equal before and after never did (measured: 372 of 382 against 0 of about 1,950). So: stable
-//! scans only, and where none can be had, what was not seen is unknown.
+//! Scans a directory so that absence is proof. While another program renames, a pass may miss
+//! existing files, except if the timestamps of the directory are equal before and after (measured:
+//! 372 of 382 against 0 of about 1,950). So only a stable scan proves absence; after an unstable
+//! one it is unknown.
 
 use super::disk::{Disk, Kind};
 use super::file_name::split;
@@ -15,19 +15,19 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Passes before a scan is given up as unstable. With 50 renames a second in a directory of
-/// 20,000 files every second pass is stable.
+/// Passes before a scan counts as unstable. At 50 renames a second in a directory of 20,000 files
+/// every second pass is stable.
 pub const PASSES: usize = 20;
-/// A time stamp younger than this may hide a change made in the same tick (ns): kernel ticks are
-/// up to 10 ms.
+/// The timestamp granularity, ns: a younger timestamp may hide a change in the same tick of at most
+/// 10 ms.
 const TICK: i64 = 20_000_000;
-/// The same for file systems that keep whole seconds.
+/// The same for file systems that store whole seconds.
 const SECOND: i64 = 2_000_000_000;
 
-/// No clock runs ahead of that of the file system by as much as this, ns.
+/// The most, ns, that another clock runs ahead of the file system's.
 const FUTURE: i64 = 600_000_000_000;
 
-/// Which of the two directories.
+/// A subdirectory of a mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sub {
     /// `new`.
@@ -37,7 +37,7 @@ pub enum Sub {
 }
 
 impl Sub {
-    /// Its name.
+    /// Returns its name.
     pub fn name(self) -> &'static str {
         match self {
             Sub::New => "new",
@@ -46,41 +46,41 @@ impl Sub {
     }
 }
 
-/// A file that was seen.
+/// A file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Where.
+    /// Its subdirectory.
     pub sub: Sub,
-    /// What follows the base name: `:2,` and letters, or nothing.
+    /// Its info: `:2,` and letters, or nothing.
     pub suffix: Box<[u8]>,
 }
 
 impl Entry {
-    /// The letters and what follows them.
+    /// Returns the letters and everything after them.
     pub fn info(&self) -> &[u8] {
         info(&self.suffix)
     }
 
-    /// The file's path.
+    /// Returns its path.
     pub fn path(&self, mailbox: &Path, base: &MaildirId) -> PathBuf {
         let name = [base.as_bytes(), &self.suffix].concat();
         super::layout::join(&mailbox.join(self.sub.name()), &name)
     }
 }
 
-/// Time stamps of a mailbox, ns since 1970 (0: not there).
+/// The timestamps of a mailbox, ns since 1970 (0: missing).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Times {
     /// Of `cur`.
     pub cur: i64,
     /// Of `new`.
     pub new: i64,
-    /// Of the keywords file.
+    /// Of the keyword file.
     pub keywords: i64,
 }
 
 impl Times {
-    /// As they are now.
+    /// Reads the current ones.
     pub fn of(disk: &dyn Disk, mailbox: &Path) -> io::Result<Times> {
         let stamp = |name: &str| disk.about(&mailbox.join(name)).map(|about| about.modified);
         let keywords = match stamp(keywords::FILE) {
@@ -94,9 +94,8 @@ impl Times {
         })
     }
 
-    /// How long after `at` (ns) a change could still go unnoticed behind these stamps; 0: not at
-    /// all. A stamp far in the future (the clock was wrong once) hides nothing: a change gets
-    /// another.
+    /// Returns how long after `at` (ns) a change could leave these timestamps equal; 0: never. A
+    /// timestamp far in the future does not hide a change, which sets another.
     pub fn blur(&self, at: i64) -> i64 {
         [self.cur, self.new, self.keywords]
             .map(|stamp| blur(stamp, at))
@@ -105,22 +104,21 @@ impl Times {
             .unwrap_or(0)
     }
 
-    /// The same as a time to wait: what is read after it can be relied on. What would take longer
-    /// than that is not waited for.
+    /// Returns the same as a delay, after which a scan is conclusive. A longer one is not worth the
+    /// wait.
     pub fn rest(&self, at: i64) -> Option<Duration> {
         let blur = self.blur(at);
         let short = (1..=SECOND).contains(&blur);
         short.then(|| Duration::from_nanos(blur.unsigned_abs()))
     }
 
-    /// Whether a change to the directories from `at` (ns) on shows in their stamps: these are not
-    /// of the same tick.
+    /// Whether a change of the directories after `at` (ns) alters their timestamps.
     fn tells(&self, at: i64) -> bool {
         tells(self.cur, at) && tells(self.new, at)
     }
 }
 
-/// Whether a change from `at` (ns) on gets another time stamp than this (ns).
+/// Whether a change after `at` (ns) gets a timestamp other than this (ns).
 pub fn tells(stamp: i64, at: i64) -> bool {
     blur(stamp, at) == 0
 }
@@ -132,7 +130,7 @@ fn blur(stamp: i64, at: i64) -> i64 {
     }
 }
 
-/// How far apart two changes are that surely get two stamps, ns.
+/// The least distance of two changes that get two timestamps, ns.
 fn tick(stamp: i64) -> i64 {
     match stamp % 1_000_000_000 == 0 && stamp != 0 {
         true => SECOND,
@@ -140,46 +138,46 @@ fn tick(stamp: i64) -> i64 {
     }
 }
 
-/// What a mailbox's directory holds.
+/// The content of a mailbox's directory.
 #[derive(Clone, Debug, Default)]
 pub struct Scan {
     /// The messages.
     pub entries: BTreeMap<MaildirId, Entry>,
-    /// Whether what is not in it is not there.
+    /// Whether absence is proof.
     pub stable: bool,
-    /// Time stamps before the scan.
+    /// The timestamps before the scan.
     pub times: Times,
-    /// When it began, ns since 1970.
+    /// The start, ns since 1970.
     pub at: i64,
-    /// What was passed over, for the user.
+    /// Skipped objects, for the user.
     pub remarks: Vec<String>,
-    /// The base names at which something else than a file stands, and what.
+    /// The base names of objects that are not files, with their kind.
     pub obscured: BTreeMap<MaildirId, Obscured>,
 }
 
-/// Something that is no regular file under the name of a message.
+/// An object under the name of a message that is not a regular file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Obscured {
-    /// What it is.
+    /// Its kind.
     pub kind: Kind,
-    /// What the user is told of it.
+    /// The text for the user.
     pub remark: String,
 }
 
 impl Scan {
-    /// Letters a to z that files carry.
+    /// Letters a to z in file names.
     pub fn letters(&self) -> BTreeSet<u8> {
         let infos = self.entries.values().flat_map(|entry| entry.info());
         infos.copied().filter(u8::is_ascii_lowercase).collect()
     }
 }
 
-/// The letters and what follows them, of what follows a base name.
+/// Returns the letters and everything after them, of an info.
 pub fn info(suffix: &[u8]) -> &[u8] {
     suffix.strip_prefix(b":2,").unwrap_or_default()
 }
 
-/// Scans until a pass is stable, or so often.
+/// Scans until a pass is stable, or the limit is reached.
 pub fn scan(disk: &dyn Disk, mailbox: &Path) -> io::Result<Scan> {
     let mut last = Scan::default();
     for _ in 0..PASSES {
@@ -195,27 +193,27 @@ pub fn scan(disk: &dyn Disk, mailbox: &Path) -> io::Result<Scan> {
 /// A pass over a mailbox.
 #[derive(Clone, Copy, Debug)]
 pub struct Pass {
-    /// Time stamps before it.
+    /// The timestamps before it.
     pub times: Times,
-    /// When it began, ns since 1970.
+    /// The start, ns since 1970.
     pub at: i64,
-    /// Whether nobody changed the directories meanwhile, as far as their stamps tell.
+    /// Whether the timestamps did not change meanwhile.
     pub undisturbed: bool,
 }
 
 impl Pass {
-    /// Whether what was not shown is not there.
+    /// Whether absence is proof.
     pub fn is_stable(&self) -> bool {
-        // With a stamp of this very tick, a change in the middle of the pass would not show.
+        // A change in the tick of the timestamp would not alter it.
         self.undisturbed && self.times.tells(self.at)
     }
 }
 
-/// What is shown of a file: where it is, its base name and the rest of its name, what it is, and
-/// its weight, if that was asked and can be had.
+/// Receives a file: subdirectory, base name, info, type, and size with stamp if requested and
+/// available.
 pub type Show<'a> = dyn FnMut(Sub, (&[u8], &[u8]), Kind, Option<Weight>) + 'a;
 
-/// Shows what is in a mailbox, in no order: all that is not hidden, directories, too.
+/// Shows the content of a mailbox in no order, with directories, without hidden files.
 pub fn pass_over(
     disk: &dyn Disk,
     mailbox: &Path,
@@ -269,7 +267,7 @@ fn pass(disk: &dyn Disk, mailbox: &Path) -> io::Result<(Scan, bool)> {
     let others = scan.obscured.values();
     let others = others.filter(|one| one.kind != Kind::Directory);
     scan.remarks = others.map(|one| one.remark.clone()).collect();
-    // The one seen first is the message; which does not matter, but it must stay so.
+    // The first one seen is the message; the choice must be stable.
     found.sort_by(|(one, _), (other, _)| one.cmp(other));
     found.dedup_by(|(twin, entry), (first, _)| {
         if twin == first {
@@ -303,7 +301,7 @@ mod tests {
         }
         std::os::unix::fs::symlink("/etc/passwd", mailbox.join("cur/link")).unwrap();
         std::fs::create_dir(mailbox.join("cur/sub")).unwrap();
-        // Until the tick of the last change is over, another could hide behind its stamp.
+        // In the tick of the last change another one could be hidden.
         let first = scan(&Kernel, mailbox).unwrap();
         assert!(!first.stable || first.times.tells(first.at));
         let mut scan = first;

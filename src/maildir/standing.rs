@@ -1,5 +1,5 @@
-//! What stands where a mailbox is, was, or shall be. Symbolic links below the root are not
-//! followed: they lead out of the tree, or round in it, and their targets come and go.
+//! The kind of object at the path of a mailbox. Links below the root are not followed: they lead
+//! out of the tree or in circles, and their targets come and go.
 
 use super::change::failed;
 use super::disk::{Disk, Kind};
@@ -24,12 +24,12 @@ const VACANT: &str = "is there without cur and new: is its disk mounted? The mai
 const ROOT: &str = "holds messages itself, where layout `nested` has no mailbox; set `layout = \
                     \"maildir++\"` if that is INBOX, or move them into one";
 
-/// What stands at a path.
+/// An object at a path.
 #[derive(Debug)]
 enum Part {
     Missing,
     Directory,
-    /// Anything else, and what it is.
+    /// Another object, with its kind.
     Odd(String),
 }
 
@@ -46,7 +46,7 @@ fn part(disk: &dyn Disk, path: &Path) -> Part {
     }
 }
 
-/// Whether a directory is a mailbox, or what is odd about it; `None`: it is none.
+/// Whether a directory is a mailbox, or why it is none; `None`: it contains none of the parts.
 pub(super) fn presence(disk: &dyn Disk, directory: &Path) -> Option<Presence> {
     let half = |what: &str| Presence::Unknown(format!("{} {what}", directory.display()));
     let parts = ["cur", "new"].map(|name| part(disk, &directory.join(name)));
@@ -54,14 +54,14 @@ pub(super) fn presence(disk: &dyn Disk, directory: &Path) -> Option<Presence> {
         [Part::Directory, Part::Directory] => Some(Presence::Mailbox),
         [Part::Missing, Part::Missing] => None,
         [Part::Odd(why), _] | [_, Part::Odd(why)] => Some(Presence::Unknown(why)),
-        // F35: half a mailbox; half deleted, half copied, or half mounted.
+        // F35: half a mailbox, as after half a deletion, copy or mount.
         [Part::Missing, Part::Directory] => Some(half(NO_CUR)),
         [Part::Directory, Part::Missing] => Some(half(NO_NEW)),
     }
 }
 
-/// What is told of something that is no directory under the name of a mailbox; `None`: it has
-/// nothing to do with mailboxes. Links count that lead to mailboxes, or nowhere.
+/// Returns the text about an object with the name of a mailbox that is no directory; `None`: it is
+/// unrelated to mailboxes. A link counts if it leads to mailboxes or nowhere.
 pub(super) fn closed(disk: &dyn Disk, path: &Path, kind: Kind, known: bool) -> Option<Presence> {
     let told = |what: &str| Presence::Closed(format!("{} {what}", path.display()));
     let inside = disk.about(&path.join("cur")).map_err(|error| error.kind());
@@ -72,7 +72,7 @@ pub(super) fn closed(disk: &dyn Disk, path: &Path, kind: Kind, known: bool) -> O
     counts.then(|| told(LINK))
 }
 
-/// Whether the directory behind a link is a mailbox, or holds some.
+/// Whether the directory behind a link is a mailbox or contains one.
 fn leads_to_mailboxes(disk: &dyn Disk, link: &Path) -> bool {
     let mut below = vec![link.to_owned()];
     let listed = disk.list(link, &mut |name, kind| {
@@ -80,21 +80,21 @@ fn leads_to_mailboxes(disk: &dyn Disk, link: &Path) -> bool {
             below.push(link.join(name));
         }
     });
-    // Something that cannot be read may be anything.
+    // An unreadable object may be a mailbox.
     listed.is_err() || below.iter().any(|path| presence(disk, path).is_some())
 }
 
-/// The directory of a mailbox that was there, without its parts.
+/// A mailbox's directory without its parts.
 pub(super) fn vacant(directory: &Path) -> Presence {
     Presence::Vacant(format!("{} {VACANT}", directory.display()))
 }
 
-/// A directory that could not be read.
+/// An unreadable directory.
 pub(super) fn unread(directory: &Path, error: &io::Error) -> Presence {
     Presence::Closed(unreadable(directory, error))
 }
 
-/// What is told of messages in the root itself, where that is no mailbox.
+/// Returns the text about messages in the root, if it is not a mailbox.
 pub(super) fn mail_in_root(disk: &dyn Disk, root: &Path) -> Option<Presence> {
     presence(disk, root)?;
     let mut any = false;
@@ -108,7 +108,7 @@ pub(super) fn mail_in_root(disk: &dyn Disk, root: &Path) -> Option<Presence> {
     any.then(|| Presence::Unknown(format!("{} {ROOT}", root.display())))
 }
 
-/// Whether this is a mailbox that is being made: `cur` is missing, and there is nothing else.
+/// Whether a mailbox is being created: only `cur` is missing.
 pub(super) fn is_begun(disk: &dyn Disk, directory: &Path) -> io::Result<bool> {
     let mut empty = true;
     for sub in ["new", "tmp"] {
@@ -130,8 +130,8 @@ fn unreadable(path: &Path, error: &io::Error) -> String {
 }
 
 impl MaildirStore {
-    /// Whether nothing stands where a mailbox was. A link or a file on the way to it, or something
-    /// in the place of its parts, is no absence.
+    /// Whether the mailbox is absent. A link or file on its path, or in place of one of its parts,
+    /// is not absence.
     pub(super) fn is_absent(&self, name: &MailboxName) -> Result<bool, StoreError> {
         let path = self.root.join(self.layout.path(name));
         self.is_clear(&path)?;
@@ -142,7 +142,7 @@ impl MaildirStore {
         }
     }
 
-    /// Fails where something stands on the way down from the root that is no directory.
+    /// Fails if an object on the path from the root is not a directory.
     pub(super) fn is_clear(&self, path: &Path) -> Result<(), StoreError> {
         let below = path.strip_prefix(&self.root).unwrap_or(path);
         let mut at: PathBuf = self.root.clone();
@@ -164,7 +164,7 @@ impl MaildirStore {
         Ok(())
     }
 
-    /// Whether a directory, and no link to one, holds a mailbox.
+    /// Whether a directory, not a link, contains a mailbox.
     pub(super) fn holds_mailbox(&self, path: &Path) -> bool {
         let is_dir = |path: &Path| matches!(part(&*self.disk, path), Part::Directory);
         (path == self.root || is_dir(path)) && is_dir(&path.join("cur"))

@@ -1,4 +1,4 @@
-//! Links, files and empty directories where mailboxes were.
+//! Links, files and empty directories in place of mailboxes.
 
 use super::super::kernel::Kernel;
 use super::super::{Claim, Layout};
@@ -17,7 +17,7 @@ struct Case {
 }
 
 impl Case {
-    /// A Maildir with these mailboxes, which were looked at before.
+    /// A Maildir with these mailboxes, which were scanned before.
     fn new(layout: Layout, mailboxes: &[&str]) -> Case {
         let dir = tempfile::tempdir().unwrap();
         let claim = Claim::First("uuid".into());
@@ -41,7 +41,7 @@ impl Case {
         self.at("").join(self.store.layout.path(&mb(name)))
     }
 
-    /// What the listing says of each name, in one letter, and the text.
+    /// Returns the kind of each listed name as a letter, and the text.
     fn listed(&mut self) -> BTreeMap<String, (char, String)> {
         let all = self.store.listed(&self.left).unwrap();
         let one = |presence| match presence {
@@ -123,7 +123,7 @@ fn what_has_nothing_to_do_with_mailboxes_is_passed_over() {
     symlink("/nowhere", case.at(".hidden")).unwrap();
     fs::create_dir(case.at("empty-directory")).unwrap();
     assert_eq!(case.letters(), "INBOX:M");
-    // Links to mailboxes elsewhere, and to directories that hold some.
+    // Links to mailboxes, and to directories that contain some.
     make(&case.dir.path().join("elsewhere/box"));
     symlink(case.dir.path().join("elsewhere/box"), case.at("box")).unwrap();
     symlink("/nowhere", case.at("dangling")).unwrap();
@@ -161,7 +161,7 @@ fn an_empty_directory_where_a_mailbox_was_is_vacant() {
         fs::remove_dir_all(case.at(gone)).unwrap();
     }
     fs::create_dir(case.at("A")).unwrap();
-    // It was created again by a run that was cut, and never looked at since.
+    // A cut run created it again; it was never scanned since.
     fs::remove_dir_all(case.at("E/cur")).unwrap();
     case.left.insert(mb("E"), Cursor::default());
     assert_eq!(

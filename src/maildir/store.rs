@@ -33,38 +33,38 @@ pub struct MaildirStore {
     pub(super) layout: Layout,
     pub(super) claim: Claim,
     pub(super) owner: Owner,
-    /// Where mailboxes were found; others lie where the layout says.
+    /// Paths of listed mailboxes; the layout determines the others.
     pub(super) paths: BTreeMap<MailboxName, PathBuf>,
-    /// The letters of keywords in all mailboxes.
+    /// The keyword letters of all mailboxes.
     pub(super) common: Rc<Common>,
     pub(super) scans: BTreeMap<MailboxName, Scan>,
-    /// Where those files were seen last that changed, in mailboxes that were not kept as a whole.
+    /// Last known places of changed files, in mailboxes without a cached scan.
     pub(super) glimpses: BTreeMap<MailboxName, BTreeMap<MaildirId, Entry>>,
     pub(super) there: BTreeMap<MailboxName, Rc<There>>,
-    /// What is being read before it is asked for, and how often anything had been changed then.
+    /// The background scan, and the change counter at its start.
     pub(super) ahead: Option<(Ahead, u64)>,
     swept: BTreeSet<MailboxName>,
-    /// Files that could not be read since the last listing, and why.
+    /// Files that could not be read since the last listing, with the error.
     pub(super) unreadable: BTreeMap<MailboxName, BTreeMap<MaildirId, String>>,
-    /// Files that could not be changed, and that nobody has asked for yet.
+    /// Files that could not be changed, until they are taken.
     pub(super) unchanged: Vec<Obstacle<MaildirId>>,
-    /// The disk again: it knows what is not durable.
+    /// The same disk, which tracks unsynced directories.
     pub(super) unsure: Rc<Unsure>,
-    /// What is to be synced together.
+    /// Held syncs.
     pub(super) held: Held,
-    /// Places in quarantine that are sure to be found again after a power failure.
+    /// Directories in quarantine that are durable.
     pub(super) shelves: BTreeSet<PathBuf>,
     pub(super) quarantine: Quarantine,
     pub(super) host: String,
 }
 
 impl MaildirStore {
-    /// The Maildir at this root; `claim` is what the state knows of it. Nothing is touched yet.
+    /// Makes the store of this root; `claim` is the id that the state knows. Does no I/O.
     pub fn new(root: &Path, layout: Layout, claim: Claim) -> MaildirStore {
         MaildirStore::on(Rc::new(Kernel), root, layout, claim)
     }
 
-    /// The same on another disk.
+    /// Makes it on another disk.
     pub fn on(disk: Rc<dyn Disk>, root: &Path, layout: Layout, claim: Claim) -> MaildirStore {
         let host = disk.host().replace(['/', ':', ','], "_");
         let unsure = Rc::new(Unsure::on(disk));
@@ -92,12 +92,12 @@ impl MaildirStore {
         }
     }
 
-    /// The same for this account; without it, for one without a name.
+    /// Sets the account; without it the owner has no name.
     pub fn owned_by(self, owner: Owner) -> MaildirStore {
         MaildirStore { owner, ..self }
     }
 
-    /// The root, with the account that is about to use it.
+    /// Returns the root with its account.
     pub fn root(&self) -> Root<'_> {
         Root {
             disk: &*self.disk,
@@ -107,7 +107,7 @@ impl MaildirStore {
         }
     }
 
-    /// Takes possession of the root: creates it, if need be, and its marker.
+    /// Creates the root and its marker if necessary, and checks them.
     pub fn take_possession(&mut self) -> Result<String, StoreError> {
         let opened = self.root().open(&self.claim)?;
         if opened.new {
@@ -120,7 +120,7 @@ impl MaildirStore {
         Ok(opened.uuid)
     }
 
-    /// Checks that the Maildir is this account's, and lies neither in another nor around one.
+    /// Checks that the Maildir belongs to this account, and neither contains nor is inside another.
     /// Writes nothing.
     pub fn examine(&self) -> Result<Opened, StoreError> {
         let opened = self.root().open(&self.claim)?;
@@ -131,13 +131,13 @@ impl MaildirStore {
         Ok(opened)
     }
 
-    /// The names of the directories of all days in quarantine.
+    /// Returns the directories of days in quarantine.
     pub fn days_in_quarantine(&self) -> Result<Vec<String>, StoreError> {
         let days = self.quarantine.days();
         days.map_err(|error| failed(&self.root, &error))
     }
 
-    /// The name of the one into which goes what is deleted now.
+    /// Returns today's directory in quarantine.
     pub fn quarantine_day(&self) -> String {
         self.quarantine.day()
     }
@@ -148,7 +148,7 @@ impl MaildirStore {
         purged.map_err(|error| failed(&self.root, &error))
     }
 
-    /// Where a mailbox lies or would lie.
+    /// Returns the path of a mailbox, existing or not.
     pub fn path(&self, name: &MailboxName) -> PathBuf {
         match self.paths.get(name) {
             Some(path) => path.clone(),
@@ -156,7 +156,7 @@ impl MaildirStore {
         }
     }
 
-    /// The directory of a mailbox; `Stale` when there is none.
+    /// Returns the directory of a mailbox; `Stale` if it does not exist.
     pub fn directory(&self, name: &MailboxName) -> Result<PathBuf, StoreError> {
         let path = self.path(name);
         match self.holds_mailbox(&path) {
@@ -202,7 +202,7 @@ impl MaildirStore {
         files.insert(id.clone(), error.to_string());
     }
 
-    /// What was read of a file; `None` when this file cannot be read, which is noted.
+    /// Returns the value read of a file; `None` if the file cannot be read, which is recorded.
     fn readable<T>(
         &mut self,
         file: (&MailboxName, &MaildirId),
@@ -211,7 +211,7 @@ impl MaildirStore {
     ) -> Result<Option<T>, StoreError> {
         match read {
             Ok(read) => Ok(Some(read)),
-            // Renamed or removed meanwhile: the mailbox is looked at again.
+            // It was renamed or removed in between: the mailbox is scanned again.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(failed(path, &error)),
             Err(error) => {
                 self.note_unreadable(file, &error);
@@ -220,8 +220,8 @@ impl MaildirStore {
         }
     }
 
-    /// Our own writes of a moment ago would leave stamps that hide later changes for a tick;
-    /// waiting for the tick makes the cursor one that can be relied on.
+    /// Waits out the tick of our own changes, whose timestamps would hide later ones; then the
+    /// cursor is conclusive.
     pub(super) async fn wait_for_tick(&self, name: &MailboxName) -> Result<(), StoreError> {
         let mailbox = self.directory(name)?;
         let times = Times::of(&*self.disk, &mailbox).ok();
@@ -238,7 +238,7 @@ impl MaildirStore {
     ) -> Result<MaildirReceiver, StoreError> {
         let mailbox = self.directory(&place.mailbox)?;
         if self.swept.insert(place.mailbox.clone()) {
-            // Some programs make mailboxes without it.
+            // Some programs create mailboxes without it.
             let made = self.disk.make_dirs(&mailbox.join("tmp"));
             made.map_err(|error| failed(&mailbox, &error))?;
             sweep(&*self.disk, &mailbox).map_err(|error| failed(&mailbox, &error))?;
@@ -253,7 +253,7 @@ impl MaildirStore {
         ))
     }
 
-    /// What a mailbox held when it was first asked for, which is read once for many receivers.
+    /// Returns the content of a mailbox as of its first use, scanned once for all receivers.
     fn there(&mut self, name: &MailboxName, mailbox: &Path) -> Result<Rc<There>, StoreError> {
         if let Some(there) = self.there.get(name) {
             return Ok(there.clone());

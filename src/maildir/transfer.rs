@@ -1,5 +1,4 @@
-//! The same message elsewhere on disk: a move is one rename, a copy is a second name for the same
-//! bytes, and what lies in quarantine comes back. A mailbox is renamed with all that is in it.
+//! Moves (a rename), copies (a hard link) and restores from quarantine within the disk.
 
 use super::change::{concerns_one, failed};
 use super::disk::{Create, Disk, Kind, unique};
@@ -63,7 +62,7 @@ impl MaildirStore {
             };
             let id = match landed {
                 Ok(id) => id,
-                // Renamed by another program meanwhile: the next look shows it.
+                // Another program renamed it: the next scan shows it.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     self.forget_scan(&from.mailbox);
                     continue;
@@ -115,7 +114,7 @@ impl MaildirStore {
         Ok(Some((id, size)))
     }
 
-    /// The keywords of a mailbox, with letters for those of these flags.
+    /// Returns the keywords of a mailbox, after it assigned letters to these flags.
     fn assign(
         &mut self,
         name: &MailboxName,
@@ -135,7 +134,7 @@ impl MaildirStore {
         load().map_err(|error| failed(mailbox, &error))
     }
 
-    /// Puts a file under a base name that is free.
+    /// Gives a file a free base name.
     fn land(
         &mut self,
         name: &MailboxName,
@@ -166,18 +165,18 @@ impl MaildirStore {
     }
 }
 
-/// Where a file comes to lie.
+/// The name of a file in the target.
 struct Landing {
-    /// Its name, when it keeps it.
+    /// Its base name, if it keeps it.
     id: Option<MaildirId>,
-    /// What its name is made of otherwise.
+    /// The parts of a new one otherwise.
     delivery: Option<Delivery>,
     sub: Sub,
     suffix: Box<[u8]>,
 }
 
 impl Landing {
-    /// A file keeps its name, if it may; letters of keywords are those of the mailbox it comes to.
+    /// Keeps the name of a file if possible, with the keyword letters of the target.
     fn moved(id: Option<MaildirId>, entry: &Entry, flags: &Flags, there: &Keywords) -> Landing {
         let own = entry.info();
         let end = own.iter().position(|b| *b == b',').unwrap_or(own.len());
@@ -203,7 +202,7 @@ impl Landing {
         }
     }
 
-    /// A file gets the name of a download.
+    /// Gives a file the name of a download.
     fn fresh(delivery: Option<&Delivery>, flags: &Flags, there: &Keywords) -> Landing {
         let change = FlagChange {
             add: flags.clone(),
@@ -235,8 +234,8 @@ impl Landing {
     }
 }
 
-/// The flags of a file that is moved or copied: those it is to get, or those of its name and the
-/// keywords that its mailbox has no letter for.
+/// Returns the flags of a file that is moved or copied: the requested ones, or those of its name
+/// with keywords that have no letter in the source.
 fn flags_of(shift: &Shift<MaildirId>, entry: &Entry, here: &Keywords) -> Flags {
     if let Some(delivery) = &shift.delivery {
         return delivery.flags.clone();
@@ -256,7 +255,7 @@ fn has_size(disk: &dyn Disk, path: &Path, size: Option<u64>) -> bool {
     size.is_none_or(|size| now.is_ok_and(|now| now == size))
 }
 
-/// A second name for the same file; where the file system has none, a copy of it.
+/// Creates a hard link; on a file system without links, a copy.
 fn second_name(disk: &dyn Disk, old: &Path, new: &Path) -> io::Result<()> {
     match disk.link(old, new) {
         Err(error)
@@ -289,8 +288,8 @@ fn copy(disk: &dyn Disk, old: &Path, new: &Path) -> io::Result<()> {
     })
 }
 
-/// What a mailbox is called whatever its name: the number of its `cur` and when that was made. A
-/// file system that does not tell the latter gives numbers again.
+/// Returns the identity of a mailbox's directory: inode and creation time of `cur`. Without a
+/// creation time inodes may be reused.
 pub(super) fn identity(disk: &dyn Disk, mailbox: &Path) -> Option<Identity> {
     let about = disk.about(&mailbox.join("cur")).ok()?;
     let text = about.born.map_or_else(

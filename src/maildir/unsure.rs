@@ -1,6 +1,5 @@
-//! A disk that remembers which directories were changed and not synced since. What lies in them is
-//! seen, and may be gone after a power failure: nothing is agreed on it before they are synced
-//! (`durable`).
+//! File system decorator that tracks changed directories until they are synced. Their content is
+//! visible but may be lost in a power failure, so the base does not record it before (`durable`).
 
 use super::disk::{About, Create, Disk, Input, Kind, Output, Space};
 use crate::model::Weight;
@@ -11,7 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-/// See above. Names that are made and taken away in `tmp` are nobody's mail and are not counted.
+/// The decorator. Files created and removed in `tmp` do not count.
 #[derive(Debug)]
 pub struct Unsure {
     disk: Rc<dyn Disk>,
@@ -20,7 +19,7 @@ pub struct Unsure {
 }
 
 impl Unsure {
-    /// On this disk; all of it is sure.
+    /// Wraps this disk; all of it counts as synced.
     pub fn on(disk: Rc<dyn Disk>) -> Unsure {
         Unsure {
             disk,
@@ -29,7 +28,7 @@ impl Unsure {
         }
     }
 
-    /// How often anything was changed: what was read when this was another number is out of date.
+    /// Counts changes: a scan with another count is outdated.
     pub fn changes(&self) -> u64 {
         self.changes.get()
     }
@@ -38,18 +37,17 @@ impl Unsure {
         self.changes.set(self.changes.get() + 1);
     }
 
-    /// The directories that are not sure.
+    /// Returns the unsynced directories.
     pub fn directories(&self) -> BTreeSet<PathBuf> {
         self.directories.borrow().clone()
     }
 
-    /// Was synced in another way, or is no more.
+    /// Removes a directory that was synced otherwise or no longer exists.
     pub fn is_sure(&self, directory: &Path) {
         self.directories.borrow_mut().remove(directory);
     }
 
-    /// The directory of this name is about to be changed. From now on, for an error tells nothing
-    /// of what was done.
+    /// Marks a directory before the change, as an error does not tell whether it was made.
     fn touch(&self, path: &Path) {
         self.note_change();
         let Some(directory) = path.parent() else {

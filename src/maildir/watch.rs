@@ -1,9 +1,9 @@
-//! Being woken by what other programs do in the Maildir: inotify, through the notify crate, on each
-//! `cur` and `new` and on the directories that hold mailboxes. Watches are set one by one, so that
-//! none fails unseen, and before anything is looked at.
+//! Watches the Maildir for changes of other programs: inotify, by the notify crate, on each `cur`
+//! and `new` and on the directories of mailboxes. Watches are set one by one, so that an error is
+//! noticed, and before the scan.
 //!
-//! What is heard says where to look and nothing else. Does not look, and never sees what an
-//! unmounted disk or another machine does: a look on a schedule does that.
+//! An event names mailboxes to scan, nothing else. Changes on an unmounted disk or by another
+//! machine cause none; the schedule finds them.
 
 use super::keywords::FILE as KEYWORDS;
 use super::layout::Layout;
@@ -16,21 +16,21 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How much of the Maildir is watched.
+/// The watched part of the Maildir.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Watched {
     /// All of it.
     All,
-    /// Some of it: what is left has to be looked at from time to time. Why, for people.
+    /// A part; the remainder has to be scanned regularly. The reason, for people.
     Some(String),
 }
 
-/// What the watching thread needs, and what it learns.
+/// State of the watching thread.
 #[derive(Default)]
 struct Map {
-    /// Where mailboxes are.
+    /// The mailboxes by path.
     mailboxes: BTreeMap<PathBuf, MailboxName>,
-    /// Directories that went away; with them notify drops the watches on all that was below.
+    /// Directories that went away; notify drops the watches below them, too.
     lost: BTreeSet<PathBuf>,
 }
 
@@ -40,10 +40,10 @@ fn open(map: &Shared) -> MutexGuard<'_, Map> {
     map.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Device and inode: says whether a path is still the same directory.
+/// Device and inode, to tell whether a path is still the same directory.
 type Node = (u64, u64);
 
-/// Watches a Maildir for as long as it lives.
+/// A watch on a Maildir; ends on drop.
 pub struct Watch {
     root: PathBuf,
     layout: Layout,
@@ -53,8 +53,8 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Begins; nothing is watched before [`Watch::follow`]. `stir` is called on a thread of its
-    /// own with what to look at.
+    /// Starts without watches; [`Watch::follow`] sets them. `stir` is called on a thread with the
+    /// mailboxes to scan.
     pub fn new(
         root: &Path,
         layout: Layout,
@@ -65,7 +65,7 @@ impl Watch {
         let handler = move |event: notify::Result<Event>| {
             let scope = match event {
                 Ok(event) => heard(&event, &own, layout, &ears),
-                // Nothing more is known than that something was missed.
+                // Events were lost.
                 Err(_) => Scope::Everywhere,
             };
             if !scope.is_nothing() {
@@ -84,8 +84,8 @@ impl Watch {
         })
     }
 
-    /// Watches what is there now. To be called before a look at everything, and whenever
-    /// directories changed.
+    /// Watches the current directories. Call it before a full scan, and whenever directories
+    /// change.
     pub fn follow(&mut self, mailboxes: BTreeMap<MailboxName, PathBuf>) -> Watched {
         let lost = {
             let mut map = open(&self.map);
@@ -107,11 +107,11 @@ impl Watch {
             })
             .map(|(path, _)| path.clone())
             .collect();
-        // First what is gone: a directory under a new name is the same to inotify, and would lose
-        // its new watch with the old one.
+        // Removed directories first: inotify identifies a renamed directory with its old one and
+        // would lose the new watch.
         for path in gone {
             self.known.remove(&path);
-            // It may have gone by itself.
+            // The watch may have ended with its directory.
             let _gone = self.watcher.unwatch(&path);
         }
         for (path, node) in &wanted {
@@ -143,7 +143,7 @@ impl Watch {
         ))
     }
 
-    /// The directory, those below it that may hold mailboxes, and their `cur` and `new`.
+    /// Returns the directory, those below it that may contain mailboxes, and their `cur` and `new`.
     fn collect(&self, directory: &Path, all: &mut BTreeMap<PathBuf, Node>) {
         let Some(own) = node(directory) else { return };
         all.insert(directory.to_owned(), own);
@@ -170,13 +170,13 @@ fn node(path: &Path) -> Option<Node> {
     meta.is_dir().then(|| (meta.dev(), meta.ino()))
 }
 
-/// What an event is about.
+/// Maps an event to mailboxes.
 fn heard(event: &Event, root: &Path, layout: Layout, map: &Shared) -> Scope {
     if event.need_rescan() {
         return Scope::Everywhere;
     }
     let away = match event.kind {
-        // Our own looks open directories; that somebody looks is no change.
+        // Our own scans open directories; reading is no change.
         EventKind::Access(_) | EventKind::Modify(ModifyKind::Metadata(_)) => {
             return Scope::Nothing;
         }
@@ -217,8 +217,7 @@ fn about(path: &Path, away: bool, root: &Path, layout: Layout, map: &mut Map) ->
         let mailbox = map.mailboxes.get(parent);
         return mailbox.cloned().map_or(Scope::Nothing, Scope::of);
     }
-    // A directory came, went, or has another name. Other files beside the mailboxes are none of
-    // our business.
+    // A directory was created, removed or renamed. Other files beside mailboxes are ignored.
     if away && !map.mailboxes.keys().any(|known| known.starts_with(path)) && !path.is_dir() {
         return Scope::Nothing;
     }
@@ -287,7 +286,7 @@ mod tests {
             assert_eq!(self.watch.follow(all), Watched::All);
         }
 
-        /// What was heard until a message that arrives in another mailbox was.
+        /// Returns the events until one about another mailbox arrives.
         fn heard(&mut self, mark: &str) -> Scope {
             self.marks += 1;
             let (file, mailbox) = (self.marks.to_string(), self.root().join(mark));

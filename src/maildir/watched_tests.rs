@@ -1,5 +1,4 @@
-//! A disk that is watched and fails where it is told to, and what is made on it for many mailboxes
-//! together.
+//! A disk that records operations and fails on request; many mailboxes are changed together.
 
 use super::disk::{About, Create, Disk, Input, Kind, Output, Space};
 use super::kernel::Kernel;
@@ -15,7 +14,7 @@ use std::io;
 use std::path::Path;
 use std::rc::Rc;
 
-/// What is done in this order, and which of it fails.
+/// The operations in order, and the one that fails.
 #[derive(Debug)]
 pub(super) struct Watched {
     pub done: RefCell<Vec<String>>,
@@ -33,7 +32,7 @@ impl Watched {
         }
     }
 
-    /// What was done, without its paths, and repetitions counted.
+    /// Returns the operations without paths, with repetitions counted.
     pub fn told(&self) -> String {
         let mut told: Vec<(String, usize)> = Vec::new();
         for line in self.done.take() {
@@ -76,7 +75,7 @@ impl Disk for Watched {
         Kernel.apart()
     }
 
-    /// What lies below `far` lies on another file system.
+    /// Everything below `far` is on another file system.
     fn about(&self, path: &Path) -> io::Result<About> {
         if (self.fails)(&format!("about {}", path.display())) {
             return Err(io::Error::other("broken"));
@@ -162,7 +161,7 @@ fn run<T>(work: impl Future<Output = T>) -> T {
 }
 
 impl World {
-    /// Creates mailboxes; answers with those that were.
+    /// Creates mailboxes; returns those that were created.
     pub fn create(&mut self, names: &[String]) -> Vec<String> {
         let parsed: Vec<MailboxName> = names.iter().map(|n| name(n)).collect();
         let made = run(self.store.create_mailboxes(&parsed));
@@ -170,8 +169,8 @@ impl World {
         made.map(|(name, _)| name.clone()).collect()
     }
 
-    /// Takes so many messages into each, and publishes them together; answers with how many were,
-    /// by mailbox.
+    /// Delivers this many messages into each mailbox and publishes them together; returns the
+    /// counts.
     fn publish(&mut self, names: &[String], messages: usize) -> Vec<Option<usize>> {
         run(async {
             let mut receivers = Vec::new();
@@ -203,7 +202,7 @@ impl World {
         })
     }
 
-    /// How many files are in a part of a mailbox.
+    /// Counts the files in a part of a mailbox.
     fn files(&self, mailbox: &str, part: &str) -> usize {
         let directory = self.dir.path().join(mailbox).join(part);
         std::fs::read_dir(directory).map_or(0, Iterator::count)
@@ -214,7 +213,7 @@ pub(super) fn name(text: &str) -> MailboxName {
     MailboxName::parse(text).unwrap()
 }
 
-/// What is recorded of a mailbox with these files, which have so many bytes.
+/// The record of a mailbox with files of these sizes.
 pub(super) fn base(mailbox: &str, files: &[(&str, u64)]) -> MailboxBase {
     let pair = |(n, (file, size)): (u32, &(&str, u64))| Pair {
         id: PairId(n.into()),
@@ -266,7 +265,7 @@ fn content_that_is_not_durable_gets_no_name() {
     let mut w = world(|line| line.starts_with("sync ") && line.contains("box00/tmp"));
     w.create(&names(2));
     assert_eq!(w.publish(&names(2), 1), [None, Some(1)]);
-    // Nobody can tell on which file system it lies.
+    // Its file system is unknown.
     let mut w = world(|line| line.starts_with("about") && line.ends_with("box01/tmp"));
     w.create(&names(2));
     assert_eq!(w.publish(&names(2), 4), [Some(4), None]);
@@ -313,7 +312,7 @@ fn of_a_mailbox_that_is_not_sure_to_stay_nothing_is_left() {
         assert_eq!(w.create(&all), ["box00", "box02"]);
         assert!(!w.dir.path().join("box01/cur").exists());
     }
-    // The root: that of none is sure.
+    // The root is not certain for any of them.
     let mut w = world(|line| line.starts_with("sync-all") && line.ends_with("far/a/b/c"));
     let deep = ["far/a/b/c", "far/d/e/f", "far/g/h/i", "near"].map(str::to_owned);
     assert_eq!(w.create(&deep), ["near"]);

@@ -367,7 +367,7 @@ mod tests {
         db.execute(sql, [NAME.as_bytes()]).unwrap();
     }
 
-    /// Whether this UID and file belong to one pair.
+    /// Skips the message with this UID, and a file: of the pair for UID 1, else another.
     fn set_aside(db: &Connection, uid: u32) {
         let file = match uid {
             1 => NAME.as_bytes().to_vec(),
