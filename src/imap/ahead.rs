@@ -1,12 +1,10 @@
-//! Commands that are sent before they are asked for, so that a far-away server works on the next
-//! question while the answer to the last is on its way. Whoever asks does not notice: a command
-//! that is on its way already is not sent again.
+//! Pipelines commands that will be needed next, so that a distant server works on one while the
+//! answer to another is on its way. A command that is under way is not sent again.
 //!
-//! Only questions are sent ahead, never what changes anything. They come in groups, each beginning
-//! with the SELECT of a mailbox; within a group an answer that is not wanted is read and forgotten,
-//! and a question that nobody foresaw ends it all: the rest is read, and the mailbox that the
-//! caller has open is opened again. A server may mix up what it says to two questions about one
-//! mailbox (RFC 9051, 5.5); SELECT keeps them apart, so that each reading has its own.
+//! Only commands that change nothing are pipelined, in groups that begin with SELECT. An unwanted
+//! answer within a group is read and dropped; an unforeseen command drops all that remains and
+//! selects the caller's mailbox again. SELECT separates the answers about one mailbox, which a
+//! server may mix (RFC 9051, 5.5).
 
 use super::command::{Command, Door, Since};
 use super::reply::Reply;
@@ -15,11 +13,10 @@ use super::wire::NoTap;
 use crate::store::StoreError;
 use std::collections::VecDeque;
 
-/// Commands on their way at once. The next ones go out when half of them are answered, so that they
-/// go out together.
+/// Commands under way at once. The next ones are sent together when half of them are answered.
 const WINDOW: usize = 128;
 
-/// What was sent ahead, and what is to be.
+/// Commands that were sent, and those to be sent.
 #[derive(Debug, Default)]
 pub struct Ahead {
     sent: VecDeque<Sent>,
@@ -30,28 +27,28 @@ pub struct Ahead {
 struct Sent {
     tag: String,
     command: Command,
-    /// Cleared when its answer may be older than the question.
+    /// Cleared when the answer may be older than the request.
     fresh: bool,
 }
 
 impl Ahead {
-    /// How many commands are on their way.
+    /// The number of commands under way.
     pub fn sent(&self) -> usize {
         self.sent.len()
     }
 
-    /// Whether the next group opens this mailbox, and nothing of the group before it is wanted.
+    /// Whether the next group selects this mailbox, and the current group is not needed any more.
     pub fn opens(&self, door: &Door) -> bool {
         let next = self.sent.iter().find(|sent| sent.fresh);
         next.is_some_and(|sent| sent.command.opens() == Some(door))
     }
 
-    /// Whether the answer to this command is on its way, and can still be used.
+    /// Whether the answer to this command is under way and usable.
     pub fn expects(&self, command: &Command) -> bool {
         self.find(command).is_some()
     }
 
-    /// Whether this is the tag of a question about the mailbox that is being asked about.
+    /// Whether this is the tag of a command about the current mailbox.
     pub fn is_next(&self, tag: &str) -> bool {
         let mut group = self
             .sent
@@ -60,7 +57,7 @@ impl Ahead {
         group.any(|sent| sent.tag == tag)
     }
 
-    /// Where in the queue this command is, if its answer can still be used.
+    /// Returns the place of this command in the queue, if its answer is usable.
     fn find(&self, command: &Command) -> Option<usize> {
         let usable = |sent: &Sent| sent.fresh && sent.command == *command;
         if command.opens().is_some() {
@@ -75,7 +72,7 @@ impl Ahead {
 }
 
 impl Session {
-    /// Sends commands ahead, in this order, as many as may be on their way at once.
+    /// Sends commands in this order, as many as may be under way.
     pub async fn foresee(&mut self, commands: Vec<Command>) -> Result<(), StoreError> {
         if self.is_single() {
             return Ok(());
@@ -84,7 +81,7 @@ impl Session {
         self.fill().await
     }
 
-    /// Runs commands that change something; what will be asked next is sent right behind them.
+    /// Runs commands that change something, followed at once by the announced ones.
     pub async fn run_then(
         &mut self,
         commands: &[Command],
@@ -123,7 +120,7 @@ impl Session {
         Ok(())
     }
 
-    /// What is left of the group that is being answered is of no use any more: time has passed.
+    /// Drops the remainder of the current group: its answers are too old.
     pub fn pass_over(&mut self) {
         let group = self.ahead.sent.iter_mut();
         for sent in group.take_while(|sent| sent.command.opens().is_none()) {
@@ -131,7 +128,7 @@ impl Session {
         }
     }
 
-    /// The tag of a command that was sent ahead. `None`: it was not, and nothing else is on its
+    /// Returns the tag of a command that was sent; `None`: it was not, and nothing else is under
     /// way any more.
     pub(super) async fn foreseen(
         &mut self,
@@ -151,7 +148,7 @@ impl Session {
         Ok(None)
     }
 
-    /// Reads all that is on its way, and opens the mailbox again that the caller has open.
+    /// Reads all pending answers, and selects the caller's mailbox again.
     async fn return_to(&mut self, wanted: &Command) -> Result<(), StoreError> {
         tracing::debug!(command = %wanted.bytes().escape_ascii(), "not foreseen");
         self.ahead.waiting.clear();
@@ -175,7 +172,7 @@ impl Session {
             Some(_) => Since::CondStore,
             None => Since::Nothing,
         };
-        // Boxed: opening asks in turn, though never again for what was foreseen.
+        // Boxed, as opening sends commands itself, but never announced ones.
         Box::pin(self.select(&open.name, open.access, since)).await?;
         if self.open_mailbox()?.epoch != open.epoch {
             self.selected = None;
@@ -184,7 +181,7 @@ impl Session {
         Ok(())
     }
 
-    /// Reads one answer that nobody wants.
+    /// Reads and drops one answer.
     async fn forget_one(&mut self) -> Result<(), StoreError> {
         let Some(sent) = self.ahead.sent.pop_front() else {
             return Ok(());

@@ -8,7 +8,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
 type Said = Rc<std::cell::RefCell<Vec<String>>>;
 
-/// A server that opens any mailbox, says OK to everything else, and takes down what it is told.
+/// A server that selects any mailbox, answers OK to all else, and records its commands.
 fn session() -> (Session, Said) {
     let (client, server) = tokio::io::duplex(64);
     let said = Said::default();
@@ -60,7 +60,7 @@ fn what_was_sent_ahead_is_not_sent_again() {
         assert!(session.is_idle());
         open(&mut session, "a").await;
         session.run(&search(1)).await.unwrap();
-        // The search in b was for nothing; c was not foreseen, and b is not open any more.
+        // The search in b was not used; c was not announced, and b is not selected any more.
         open(&mut session, "b").await;
         open(&mut session, "c").await;
         assert!(session.is_idle());
@@ -129,7 +129,7 @@ fn thousands_are_sent_while_the_server_waits_to_be_read() {
         }
         assert_eq!(said.borrow().len(), 4000);
         assert!(session.is_idle());
-        // One write that is larger than what either side holds.
+        // One write that exceeds the buffers of both ends.
         let many: Vec<Command> = (1..40).map(search).collect();
         session.run_all(&many).await.unwrap();
         assert_eq!(said.borrow().len(), 4039);

@@ -1,4 +1,4 @@
-//! How much a server may say to one command: in time, in lines that answer nothing, and in memory.
+//! Limits on the answer to one command: time, lines that answer nothing, memory.
 
 use super::reply::Reply;
 use super::session::Answer;
@@ -6,23 +6,23 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Lines that answer nothing, as `* OK still working`.
+/// Lines that answer nothing, such as `* OK still working`.
 const USELESS: usize = 100_000;
-/// Bytes of responses other than FETCH to one command, and FETCH responses to one command.
+/// Bytes of other responses than FETCH, and FETCH responses, to one command.
 const OTHERS: u64 = 64 << 20;
 const FETCHES: u64 = 20_000_000;
 /// Bytes of memory for the answer to one command.
 const MEMORY: usize = 24 << 20;
-/// No line is slower than this, bytes a second.
+/// The slowest accepted line, bytes a second.
 pub const SLOWEST: u64 = 100;
 
-/// What may come before the next end of a command.
+/// The remaining allowance until a command ends.
 #[derive(Debug)]
 pub struct Allowance {
     since: Instant,
-    /// Bytes that had come by then.
+    /// Bytes received by then.
     received: u64,
-    /// Bytes that had come with the last response.
+    /// Bytes received with the last response.
     last: u64,
     useless: usize,
     others: u64,
@@ -30,7 +30,7 @@ pub struct Allowance {
 }
 
 impl Allowance {
-    /// From now on; so many bytes came until now.
+    /// Starts with this count of received bytes.
     pub fn new(received: u64) -> Allowance {
         Allowance {
             since: Instant::now(),
@@ -42,8 +42,8 @@ impl Allowance {
         }
     }
 
-    /// Notes a response, by which so many bytes came. The error says what is too much: lines that
-    /// answer nothing, or more time than `limit` and what the bytes take on the slowest line.
+    /// Counts a response. The error names the exceeded limit: lines that answer nothing, or `limit`
+    /// plus the time of the bytes on the slowest line.
     pub fn take(
         &mut self,
         reply: &Reply,
@@ -76,24 +76,23 @@ impl Allowance {
     }
 }
 
-/// The responses to one command that are kept until its end. FETCH responses that tell of one
-/// message in several lines are put together.
+/// The responses to one command until its end. FETCH responses about one message are merged.
 #[derive(Debug, Default)]
 pub struct Kept {
     all: Vec<Reply>,
-    /// Where the last FETCH response for a message number is.
+    /// The last FETCH response by message number.
     parts: BTreeMap<u32, usize>,
     weight: usize,
 }
 
 impl Kept {
-    /// Keeps one that can answer something. The error says what is too much.
+    /// Stores a response. The error names the exceeded limit.
     pub fn add(&mut self, mut reply: Reply) -> Result<(), &'static str> {
         match &mut reply {
             Reply::Other | Reply::Continue => return Ok(()),
             Reply::Untagged(done) if done.code.is_none() => return Ok(()),
             Reply::Untagged(done) => done.text = String::new(),
-            // Message numbers mean other messages from now on.
+            // Message numbers change their meaning here.
             Reply::Expunge | Reply::Vanished(..) => self.parts.clear(),
             _ => {}
         }
@@ -116,12 +115,12 @@ impl Kept {
         Ok(())
     }
 
-    /// All of them.
+    /// Returns all responses.
     pub fn all(self) -> Vec<Reply> {
         self.all
     }
 
-    /// With how the command ended.
+    /// Adds the completion of the command.
     pub fn with(self, done: super::reply::Completion) -> Answer {
         (self.all, done)
     }

@@ -1,12 +1,11 @@
-//! What the end of a command means for the run.
+//! Maps the completion of a command to an error of the run.
 
 use super::connect::clean;
 use super::patience::asks;
 use super::reply::{Code, Completion, Status};
 use crate::store::StoreError;
 
-/// The answer to a command that must succeed. What NO means for the run depends on its code
-/// (RFC 5530).
+/// Returns the answer of a command that must succeed. The code determines what NO means (RFC 5530).
 pub fn must(done: Completion, doing: &str) -> Result<Completion, StoreError> {
     match done.status {
         Status::Ok => Ok(done),
@@ -18,7 +17,7 @@ pub fn must(done: Completion, doing: &str) -> Result<Completion, StoreError> {
             let text = format!("the server would not {doing}: {code}{}", clean(&done.text));
             Err(match &done.code {
                 Some(Code::Other(name)) if name == "TRYCREATE" => StoreError::Stale(text),
-                // A limit here is one of this mailbox or message.
+                // The limit concerns this mailbox or message.
                 Some(Code::Other(name)) if name == "LIMIT" => StoreError::Mailbox(text),
                 _ => match asks(&text) {
                     Some(wait) => StoreError::Busy { what: text, wait },
@@ -29,7 +28,7 @@ pub fn must(done: Completion, doing: &str) -> Result<Completion, StoreError> {
     }
 }
 
-/// An answer could not be read: the result is unknown.
+/// The answer could not be read: the result is unknown.
 pub fn unknown(what: &str) -> StoreError {
     let shown: String = what.chars().take(60).collect();
     StoreError::Mailbox(format!(
@@ -37,7 +36,7 @@ pub fn unknown(what: &str) -> StoreError {
     ))
 }
 
-/// A wire name for people.
+/// Makes a wire name printable.
 pub fn shown(name: &[u8]) -> String {
     format!("\"{}\"", name.escape_ascii())
 }

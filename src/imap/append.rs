@@ -1,4 +1,4 @@
-//! Taking messages to the server.
+//! Uploads messages.
 
 use super::answer::must;
 use super::command::{Command, LiteralKind};
@@ -13,12 +13,12 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-/// Appends of a session whose answers nobody has taken yet.
+/// APPENDs of a session without a read answer.
 #[derive(Clone, Debug, Default)]
 pub struct Posted(Rc<RefCell<BTreeMap<String, Option<Completion>>>>);
 
 impl Posted {
-    /// How many have not been answered.
+    /// Returns the number of unanswered ones.
     pub fn open(&self) -> usize {
         self.0
             .borrow()
@@ -27,7 +27,7 @@ impl Posted {
             .count()
     }
 
-    /// Notes the end of a command, if it is one of these.
+    /// Records the completion of a command, if it is one of these.
     pub fn note(&self, tag: &str, done: &Completion) -> bool {
         let mut posted = self.0.borrow_mut();
         let waiting = posted.get_mut(tag);
@@ -51,22 +51,21 @@ impl Posted {
     }
 }
 
-/// Takes messages to the server by APPEND, several on their way at once where LITERAL+ allows it,
-/// also by several of these, one after another. A message counts as stored when its own command
-/// was answered with OK.
+/// Uploads messages by APPEND, pipelined where LITERAL+ allows it, also by several receivers in
+/// turn. A message counts as stored when its own command was answered with OK.
 pub struct AppendReceiver {
-    /// Where the session is while no message is under way.
+    /// The session, while no message is being sent.
     slot: Rc<RefCell<Option<Session>>>,
     session: Option<Session>,
-    /// Of that very session: an answer of another is none.
+    /// Of this session only.
     posted: Posted,
     wire: Vec<u8>,
     place: Place,
-    /// Commands sent: tag, the caller's number, bytes.
+    /// Sent commands: tag, the caller's number, bytes.
     sent: Vec<(String, usize, u64)>,
-    /// Whether bytes of a message are wanted; not of one that was refused at its announcement.
+    /// Whether the bytes of the current message are sent; not after its announcement was refused.
     wanted: bool,
-    /// Whether the server lists the mailbox, once that was asked.
+    /// Whether the server lists the mailbox, once checked.
     there: Option<bool>,
 }
 
@@ -215,7 +214,7 @@ impl Receiver for AppendReceiver {
 
     async fn end(&mut self, _: Delivery) -> Result<(), StoreError> {
         if std::mem::take(&mut self.wanted) {
-            // These two bytes are what makes the server store the message (law, 0.4).
+            // These two bytes make the server store the message.
             self.session()?.write(b"\r\n").await?;
         }
         self.put();
@@ -223,8 +222,8 @@ impl Receiver for AppendReceiver {
     }
 
     async fn abandon(&mut self) -> Result<(), StoreError> {
-        // Half a literal cannot be taken back; without its end nothing is stored. What came before
-        // it is answered first, so that it is not in doubt.
+        // An incomplete literal cannot be aborted and stores nothing without its end. Pending
+        // answers are read first, so that their messages are not in doubt.
         if let Some(mut session) = self.session.take() {
             while self.posted.open() > 1 && session.next(&mut NoTap).await.is_ok() {}
         }
@@ -234,7 +233,7 @@ impl Receiver for AppendReceiver {
 
     async fn finish(mut self) -> Result<Vec<(usize, Delivered<Uid>)>, StoreError> {
         let sent = std::mem::take(&mut self.sent);
-        // What was answered before the connection broke is told, whatever came after it.
+        // Answers that arrived before the connection broke count.
         let ended = self.await_all(&sent).await;
         if let Err(error) = &ended
             && !matches!(error, StoreError::Retry(_))

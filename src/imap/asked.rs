@@ -1,24 +1,24 @@
-//! SEARCH as a command: the only place where its text is made.
+//! Encodes SEARCH commands; no other module makes their text.
 
 use super::super::date::day;
 use super::super::search::Key;
 use super::{Command, LiteralKind, quoted};
 use crate::store::StoreError;
 
-/// The largest number that IMAP knows in a search (RFC 9051, 9: number).
+/// The largest number of IMAP (RFC 9051, 9: number).
 const NUMBER: u64 = u32::MAX as u64;
 
-/// A command with literals that the server has to ask for, one after another.
+/// A command with synchronizing literals.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pieces {
-    /// Up to the announcement of the first literal, or all of it.
+    /// The text up to the first literal, or all of it.
     pub first: Command,
-    /// Each literal, with what follows it up to the announcement of the next.
+    /// Each literal with the text up to the next.
     pub rest: Vec<Vec<u8>>,
 }
 
 impl Command {
-    /// UID SEARCH in the open mailbox, or ESEARCH in these (RFC 7377).
+    /// Encodes UID SEARCH in the selected mailbox, or ESEARCH in these (RFC 7377).
     pub fn search(
         key: &Key,
         mailboxes: &[&[u8]],
@@ -57,12 +57,12 @@ impl Command {
     }
 }
 
-/// Whether a text can be sent between quotation marks.
+/// Whether a text can be sent as a quoted string.
 pub fn is_quotable(text: &str) -> bool {
     text.bytes().all(|byte| (b' '..0x7f).contains(&byte))
 }
 
-/// Writes search keys, in pieces where the server has to ask for literals.
+/// Writes search keys, split at synchronizing literals.
 struct Writer {
     kind: LiteralKind,
     pieces: Vec<Vec<u8>>,
@@ -80,7 +80,7 @@ impl Writer {
             let escaped = text.replace('\\', "\\\\").replace('"', "\\\"");
             return self.write(&format!("\"{escaped}\""));
         }
-        // No string of IMAP can hold NUL (RFC 9051, 9: CHAR8).
+        // A string of IMAP cannot contain NUL (RFC 9051, 9: CHAR8).
         let text = text.replace('\0', " ");
         match self.kind {
             LiteralKind::AtOnce => self.write(&format!("{{{}+}}\r\n{text}", text.len())),
@@ -128,7 +128,7 @@ impl Writer {
         }
     }
 
-    /// OR takes two: halves, so that it is not nested deeper than it has to be.
+    /// OR is binary: halves keep the nesting shallow.
     fn any(&mut self, all: &[Key]) {
         match all {
             [] => self.write("NOT ALL"),

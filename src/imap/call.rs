@@ -1,5 +1,5 @@
-//! A connection that is begun before it is needed: while the server says hello and checks the
-//! password, the disk is looked at. Nothing is asked on it before somebody wants to know.
+//! Connects in the background: greeting and login proceed while the disk is listed. No further
+//! command is sent before the caller needs one.
 
 use super::connect::{Server, connect};
 use super::session::{First, Session};
@@ -12,14 +12,14 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What came of it after this time is not used: nobody listened meanwhile, and the server may have
-/// lost patience.
+/// A connection older than this is not used: nobody read from it, and the server may have closed
+/// it.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// A way in, and the capabilities that were announced after login.
+/// A logged-in connection with the capabilities announced after login.
 pub(super) type Entered = (Wire, Option<Vec<String>>);
 
-/// A connection under way.
+/// A connection being made.
 pub(super) struct Call {
     began: Instant,
     fresh: Duration,
@@ -29,9 +29,9 @@ pub(super) struct Call {
 type Entering = Pin<Box<dyn Future<Output = Result<Entered, StoreError>>>>;
 
 impl Call {
-    /// Nothing happens before [`Self::go_on`].
+    /// Makes it; nothing happens before [`Self::go_on`].
     pub fn to(server: Rc<Server>) -> Call {
-        // Half of what `connect` itself waits is for whoever comes for it.
+        // The caller waits for the other half of the time limit of `connect`.
         let fresh = FRESH.min(server.timeout / 2);
         let entering: Entering = Box::pin(async move { connect(&server).await });
         Call {
@@ -41,14 +41,14 @@ impl Call {
         }
     }
 
-    /// Goes on as far as the server has answered, and does not wait for it.
+    /// Continues as far as the server has answered, without waiting.
     pub async fn go_on(&mut self) {
-        // So that the runtime learns what has come.
+        // Lets the runtime poll the sockets.
         tokio::task::yield_now().await;
         let _done_or_not = poll_immediate(&mut self.way).await;
     }
 
-    /// What came of it. `None`: it is too long ago.
+    /// Returns the result. `None`: it is too old.
     pub async fn end(mut self) -> Option<Result<Entered, StoreError>> {
         if self.began.elapsed() > self.fresh {
             return None;
@@ -59,9 +59,8 @@ impl Call {
 }
 
 impl ImapStore {
-    /// Begins to connect, where that is to be done, and goes on with it as far as the server has
-    /// answered, without waiting. Whoever asks something first waits for the rest of it, and is
-    /// told what went wrong.
+    /// Begins or continues to connect as far as the server has answered, without waiting. The first
+    /// command waits for the remainder and returns its error.
     pub async fn call(&mut self) {
         if self.is_connected() {
             return;
@@ -70,7 +69,7 @@ impl ImapStore {
         self.call.get_or_insert_with(new).go_on().await;
     }
 
-    /// A session, and if it is a new one, with this asked for already.
+    /// Returns a session; a new one has these commands sent already.
     pub(super) async fn take_for(&mut self, first: First) -> Result<Session, StoreError> {
         let kept = self.slot.borrow_mut().take();
         match kept {
@@ -82,7 +81,7 @@ impl ImapStore {
         }
     }
 
-    /// What came of a call, if one was made that is not too long ago.
+    /// Returns the result of a background connection that is not too old.
     async fn called(&mut self) -> Option<Result<Entered, StoreError>> {
         self.call.take()?.end().await
     }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
-/// Connections, and what was said on them.
+/// Connections and their commands.
 #[derive(Clone, Default)]
 struct Heard {
     dials: Arc<Mutex<usize>>,
@@ -72,7 +72,7 @@ impl Heard {
         ImapStore::new(server, settings)
     }
 
-    /// A store that has called until the server was told the password, and then some.
+    /// A store that connected until the server received the password, and longer.
     async fn called(&self) -> ImapStore {
         let mut store = self.store();
         while self.said().is_empty() {

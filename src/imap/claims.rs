@@ -1,5 +1,5 @@
-//! What must hold for any bytes that a server may send. The fuzzers ask it of millions of inputs
-//! (`fuzz/`), the tests of the seeds and of random changes to them. Not part of the program.
+//! Properties of the parser for any bytes. The fuzzers (`fuzz/`) check millions of inputs, the
+//! tests the seeds and random changes to them. Not part of the program.
 
 use super::command::{Access, Command, LiteralKind, Since};
 use super::names::{Naming, decode_utf7, encode_utf7};
@@ -21,12 +21,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Stands for the tag of the command that was sent last.
+/// Stands for the tag of the last command.
 const TAG: u8 = b'~';
-/// Ends what the server says at once; the rest comes after the next command.
+/// Ends what the server sends at once; the remainder follows the next command.
 const TURN: u8 = 0x1e;
 
-/// A server that says what it likes.
+/// A server that sends the input.
 #[derive(Debug)]
 struct Parrot {
     turns: VecDeque<Vec<u8>>,
@@ -67,7 +67,7 @@ impl AsyncRead for Parrot {
         _: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        // With nothing more to say it hangs up.
+        // It disconnects at its end.
         let count = self.piece.min(self.says.len()).min(buffer.remaining());
         let said: Vec<u8> = self.says.drain(..count).collect();
         buffer.put_slice(&said);
@@ -101,7 +101,7 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
     runtime.unwrap().block_on(work)
 }
 
-/// Frames are found and read, wherever the stream is split, to the same effect.
+/// Frames are found and parsed equally, however the stream is split.
 pub fn frames(data: &[u8]) {
     let all = |piece: usize| {
         let stream: Box<dyn Stream> = Box::new(Parrot::new(data, b"", piece));
@@ -151,7 +151,7 @@ impl Sink<Uid> for Gone {
     }
 }
 
-/// A whole session with a server that says anything: an error or an answer, never a panic.
+/// A session with any answers ends with a result or an error, never a panic.
 pub fn session(data: &[u8]) {
     let server = Server {
         host: "server".into(),
@@ -220,7 +220,7 @@ pub fn session(data: &[u8]) {
     });
 }
 
-/// Sets of UIDs are what a naive reading says, however large they claim to be.
+/// UID sets equal a naive parse, whatever size they claim.
 pub fn uid_sets(data: &[u8]) {
     if let (Some(a), Some(b)) = (UidList::parse(data), UidList::parse(data)) {
         assert!(a.pairs(&b, 1000).iter().all(|(a, b)| a == b));
@@ -251,7 +251,7 @@ pub fn uid_sets(data: &[u8]) {
     }
 }
 
-/// Dates and response codes are read or refused; a date that was read is written as it was.
+/// Dates and response codes are parsed or refused; a parsed date is written unchanged.
 pub fn codes(data: &[u8]) {
     drop(code::completion(data));
     if let Some(at) = date::parse(data) {
@@ -260,7 +260,7 @@ pub fn codes(data: &[u8]) {
     }
 }
 
-/// A name means one mailbox, and what we would call that mailbox means it again.
+/// A wire name means one mailbox, and its encoding means the same one.
 pub fn names(data: &[u8]) {
     let (kind, wire) = data.split_first().unwrap_or((&0, b""));
     let naming = Naming {
@@ -278,7 +278,7 @@ pub fn names(data: &[u8]) {
     }
 }
 
-/// Whatever goes into a command, it is one command: one line, its strings closed.
+/// Any argument makes one command: one line with closed strings.
 pub fn commands(data: &[u8]) {
     let (one, other) = data.split_at(data.len() / 2);
     let mut flags = Flags::default();

@@ -1,4 +1,4 @@
-//! How commands end: OK, NO or BAD, with a response code in brackets (RFC 9051, 7.1).
+//! Completions of commands: OK, NO or BAD with a response code (RFC 9051, 7.1).
 
 use super::fetched::{flag_names, flags_of};
 use super::reply::{lossy, number, upper, word};
@@ -6,63 +6,63 @@ use super::uid_set::{UidList, UidSet};
 use crate::model::Flags;
 use std::collections::VecDeque;
 
-/// How a command ended.
+/// The completion of a command.
 #[derive(Clone, Debug)]
 pub struct Completion {
     /// OK, NO or BAD.
     pub status: Status,
-    /// In brackets.
+    /// The code in brackets.
     pub code: Option<Code>,
-    /// For people. Untrusted; escaped where it is shown.
+    /// The text for people; untrusted, escaped on output.
     pub text: String,
 }
 
-/// The word a completion begins with.
+/// The status word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// Done.
+    /// OK.
     Ok,
-    /// Not done.
+    /// NO.
     No,
-    /// Not understood.
+    /// BAD.
     Bad,
 }
 
 /// A response code (RFC 9051, 7.1; RFC 4315, 5530, 7162).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Code {
-    /// Of the mailbox that is selected.
+    /// UIDVALIDITY of the selected mailbox.
     UidValidity(u64),
-    /// Of the mailbox that is selected.
+    /// UIDNEXT of the selected mailbox.
     UidNext(u32),
-    /// Of the mailbox that is selected.
+    /// HIGHESTMODSEQ of the selected mailbox.
     HighestModSeq(u64),
-    /// The mailbox has no modification sequences.
+    /// NOMODSEQ.
     NoModSeq,
-    /// What can be stored; `None` in place of a set: any keyword too.
+    /// PERMANENTFLAGS: the flags, and whether new keywords are allowed.
     PermanentFlags(Flags, AnyKeyword),
-    /// The mailbox is selected read-only.
+    /// READ-ONLY.
     ReadOnly,
-    /// The mailbox has no persistent UIDs.
+    /// UIDNOTSTICKY.
     UidNotSticky,
-    /// UIDVALIDITY and UIDs of what was appended.
+    /// APPENDUID: UIDVALIDITY and UIDs.
     AppendUid(u64, UidSet),
-    /// UIDVALIDITY, source and target UIDs of what was copied or moved.
+    /// COPYUID: UIDVALIDITY, source and target UIDs.
     CopyUid(u64, UidList, UidList),
-    /// Messages whose flags somebody else changed.
+    /// MODIFIED: messages that another session changed.
     Modified(UidSet),
-    /// The mailbox selected before is no longer.
+    /// CLOSED.
     Closed,
-    /// Anything else, in upper case.
+    /// Another code, in upper case.
     Other(String),
 }
 
-/// Whether a mailbox takes new keywords (`\*`).
+/// Whether a mailbox accepts new keywords (`\*`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AnyKeyword {
-    /// It does.
+    /// Yes.
     Yes,
-    /// It does not.
+    /// No.
     No,
 }
 
@@ -87,8 +87,8 @@ pub fn completion(rest: &[u8]) -> Option<Completion> {
     })
 }
 
-/// How many bytes the code has before its `]`; a flag in PERMANENTFLAGS may hold one. `None`: it
-/// does not end.
+/// Returns the length of the code before its `]`, which may also occur in a flag of PERMANENTFLAGS.
+/// `None`: it has no end.
 fn code_length(inner: &[u8]) -> Option<usize> {
     let (name, _) = word(inner);
     let list = name.eq_ignore_ascii_case(b"PERMANENTFLAGS");

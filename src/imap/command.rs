@@ -1,6 +1,5 @@
-//! What we say. The only place where command text is made: an encoder that cannot express EXPUNGE
-//! without UIDs, CLOSE, or STORE FLAGS (which would wipe what others set), nor let a name end a
-//! line.
+//! Encodes commands; no other module makes their text. It cannot express EXPUNGE without UIDs,
+//! CLOSE, or STORE FLAGS (which would overwrite changes of others), and a name cannot end a line.
 
 #[path = "asked.rs"]
 mod asked;
@@ -10,19 +9,19 @@ use crate::model::{Flags, Keyword, SystemFlag, Timestamp, UidValidity};
 use crate::store::StoreError;
 pub use asked::{Pieces, is_quotable};
 
-/// A command without its tag and line end.
+/// A command without tag and line end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
     text: Vec<u8>,
     opens: Option<Door>,
 }
 
-/// A mailbox, and how it is opened.
+/// A mailbox and its mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Door {
     /// Its wire name.
     pub name: Vec<u8>,
-    /// Read-only or not.
+    /// Its mode.
     pub access: Access,
 }
 
@@ -31,23 +30,23 @@ pub struct Door {
 pub enum Access {
     /// SELECT.
     ReadWrite,
-    /// EXAMINE; nothing can be changed through it.
+    /// EXAMINE, which permits no change.
     ReadOnly,
 }
 
-/// What to ask of SELECT.
+/// The parameters of SELECT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Since {
-    /// Nothing more.
+    /// None.
     Nothing,
     /// HIGHESTMODSEQ (RFC 7162, 3.1.8).
     CondStore,
-    /// All changes since then (RFC 7162, 3.2.5). One parameter only: some servers refuse two.
+    /// QRESYNC (RFC 7162, 3.2.5). One parameter only: some servers refuse two.
     QResync(UidValidity, u64),
 }
 
 impl Since {
-    /// The same without the past.
+    /// Returns the same without QRESYNC.
     pub fn anew(self) -> Since {
         match self {
             Since::Nothing => Since::Nothing,
@@ -65,21 +64,21 @@ pub enum Set {
     Remove,
 }
 
-/// Whether changes of flags are to be told.
+/// Whether the server reports the changed flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotifyFlags {
-    /// They are.
+    /// Yes.
     Too,
-    /// They are not.
+    /// No (.SILENT).
     Not,
 }
 
-/// How the text of an APPEND follows.
+/// The kind of literal of an APPEND.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LiteralKind {
-    /// After the server said `+`.
+    /// Synchronizing: after `+`.
     Waiting,
-    /// At once (RFC 7888).
+    /// Non-synchronizing (RFC 7888).
     AtOnce,
 }
 
@@ -98,12 +97,12 @@ impl Command {
         Ok(Command { text, opens: None })
     }
 
-    /// The bytes to send.
+    /// Returns the bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.text
     }
 
-    /// The mailbox that it opens.
+    /// Returns the mailbox that it selects.
     pub fn opens(&self) -> Option<&Door> {
         self.opens.as_ref()
     }
@@ -113,7 +112,7 @@ impl Command {
         Command::plain("CAPABILITY")
     }
 
-    /// ID (RFC 2971); NetEase wants it before SELECT.
+    /// ID (RFC 2971); NetEase requires it before SELECT.
     pub fn id() -> Command {
         let version = env!("CARGO_PKG_VERSION");
         Command::plain(format!(
@@ -168,7 +167,7 @@ impl Command {
         Command::plain("UNSELECT")
     }
 
-    /// UID FETCH; the items are ours, never a server's words.
+    /// UID FETCH; the items are constants, never a server's words.
     pub fn fetch(set: &UidSet, items: &'static str) -> Command {
         Command::plain(format!("UID FETCH {set} ({items})"))
     }
@@ -180,29 +179,29 @@ impl Command {
         Command::plain(format!("UID FETCH {set} (UID{pieces})"))
     }
 
-    /// Whether FETCH answers it.
+    /// Whether FETCH responses answer it.
     pub fn fetches(&self) -> bool {
         self.bytes().starts_with(b"UID FETCH ")
     }
 
-    /// UID FETCH of what changed.
+    /// UID FETCH with CHANGEDSINCE.
     pub fn fetch_changed(set: &UidSet, modseq: u64) -> Command {
         Command::plain(format!(
             "UID FETCH {set} (UID FLAGS) (CHANGEDSINCE {modseq})"
         ))
     }
 
-    /// UID SEARCH of all UIDs; compact where the server can (RFC 4731).
+    /// UID SEARCH of all UIDs; as ranges where the server can (RFC 4731).
     pub fn search_all(compact: &[&str]) -> Command {
         Command::plain(format!("UID SEARCH {}ALL", compact.concat()))
     }
 
-    /// UID SEARCH for those of a set that are still there.
+    /// UID SEARCH of those of a set that exist.
     pub fn search_uids(set: &UidSet, compact: &[&str]) -> Command {
         Command::plain(format!("UID SEARCH {}UID {set}", compact.concat()))
     }
 
-    /// UID STORE; only ever a difference.
+    /// UID STORE of a difference.
     pub fn store(set: &UidSet, unchanged_since: Option<u64>, how: Set, flags: &Flags) -> Command {
         let condition = unchanged_since
             .map(|m| format!("(UNCHANGEDSINCE {m}) "))
@@ -217,7 +216,7 @@ impl Command {
         ))
     }
 
-    /// UID EXPUNGE (RFC 4315): just these.
+    /// UID EXPUNGE (RFC 4315).
     pub fn expunge(set: &UidSet) -> Command {
         Command::plain(format!("UID EXPUNGE {set}"))
     }
@@ -232,7 +231,7 @@ impl Command {
         Command::with_name(&format!("UID COPY {set} "), name, "")
     }
 
-    /// APPEND up to the announcement of the literal.
+    /// APPEND up to its literal.
     pub fn append(
         name: &[u8],
         flags: &Flags,
@@ -277,7 +276,7 @@ impl Command {
         Command::with_name("DELETE ", name, "")
     }
 
-    /// NOOP: is anybody there?
+    /// NOOP.
     pub fn noop() -> Command {
         Command::plain("NOOP")
     }
@@ -287,8 +286,8 @@ impl Command {
         Command::plain("IDLE")
     }
 
-    /// NOTIFY SET (RFC 5465): all that happens in the user's own mailboxes. Changes of flags are
-    /// told as STATUS with HIGHESTMODSEQ, so only where there is one.
+    /// NOTIFY SET (RFC 5465) for all events of the personal mailboxes. STATUS with HIGHESTMODSEQ
+    /// reports changes of flags, so only where the server has it.
     pub fn notify_all(flags: NotifyFlags) -> Command {
         let change = match flags {
             NotifyFlags::Too => " FlagChange",
@@ -305,7 +304,7 @@ impl Command {
     }
 }
 
-/// Flags as a list's inside. Keywords are atoms by their type.
+/// Formats the inside of a flag list. Keywords are atoms by their type.
 fn list(flags: &Flags) -> String {
     let system = SystemFlag::ALL
         .iter()

@@ -1,5 +1,5 @@
-//! From nothing to a session: TCP, TLS or STARTTLS, greeting, login, COMPRESS. async-imap does the
-//! talking; what it is shown comes through the [`Gate`].
+//! Connects: TCP, TLS or STARTTLS, greeting, login, COMPRESS. async-imap runs the login behind the
+//! [`Gate`].
 
 use super::gate::Gate;
 use super::hush::Hush;
@@ -22,48 +22,48 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::Error;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-/// Log targets of libraries that print what they send, passwords among it; to be kept silent.
+/// Log targets of libraries that print commands, with passwords; they stay disabled.
 pub const TELLTALES: [&str; 2] = ["async_imap", "imap_proto"];
 
-/// How to reach and enter a server.
+/// The address and login of a server.
 #[derive(Clone)]
 pub struct Server {
-    /// Name or address.
+    /// The host name or address.
     pub host: String,
-    /// Port.
+    /// The port.
     pub port: u16,
-    /// How to get there.
+    /// The transport.
     pub road: Road,
-    /// How the connection is protected.
+    /// The protection.
     pub tls: TlsMode,
-    /// What certificates are checked against.
+    /// The trusted certificates.
     pub trust: Trust,
-    /// Whether plaintext may leave this machine.
+    /// Whether plaintext may be sent beyond loopback.
     pub plaintext: Plaintext,
-    /// Who.
+    /// The user.
     pub user: String,
-    /// How to log in.
+    /// The login mechanism.
     pub auth: Auth,
-    /// Password or access token. Has no Debug; nothing prints it.
+    /// The password or access token. Has no Debug, so that nothing prints it.
     pub secret: Secret,
-    /// How long any answer may take.
+    /// The time limit of any response.
     pub timeout: Duration,
-    /// Whether to ask for COMPRESS=DEFLATE (RFC 4978).
+    /// Whether to use COMPRESS=DEFLATE (RFC 4978).
     pub compress: Compress,
     /// Extensions not to use, in upper case.
     pub disabled: Vec<String>,
-    /// How many commands may be under way at once.
+    /// The number of commands under way.
     pub window: Window,
-    /// What was found of the server; shared by all connections to it.
+    /// The recorded traits of the server, shared by all connections to it.
     pub learned: Arc<Learned>,
 }
 
-/// How many commands may be under way at once.
+/// The number of commands under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Window {
     /// Several.
     Many,
-    /// One; the next waits for its end.
+    /// One; the next waits for its completion.
     One,
 }
 
@@ -71,39 +71,39 @@ pub enum Window {
 #[derive(Clone)]
 pub struct Secret(pub String);
 
-/// How a connection is protected.
+/// The protection of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TlsMode {
     /// TLS from the first byte (RFC 8314).
     Implicit,
     /// STARTTLS; without it there is no login.
     StartTls,
-    /// No TLS.
+    /// None.
     None,
 }
 
-/// Whether plaintext may leave this machine.
+/// Whether plaintext may be sent beyond loopback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plaintext {
-    /// Only to this machine itself.
+    /// No.
     LoopbackOnly,
-    /// Anywhere; the user said so.
+    /// Yes, the user permits it.
     Anywhere,
 }
 
 /// Whether to compress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compress {
-    /// When the server can.
+    /// If the server offers it.
     WhenOffered,
     /// Never.
     Never,
 }
 
-/// How to log in.
+/// The login mechanism.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Auth {
-    /// SASL PLAIN, or LOGIN where that is not offered or refused.
+    /// SASL PLAIN, or LOGIN if PLAIN is not offered or refused.
     Password,
     /// The command LOGIN (RFC 9051, 6.2.3).
     Login,
@@ -113,7 +113,7 @@ pub enum Auth {
     OAuthBearer,
 }
 
-/// Connects and logs in. The capabilities are those announced after login, if they were.
+/// Connects and logs in. Returns the capabilities announced after login, if any.
 pub async fn connect(server: &Server) -> Result<(Wire, Option<Vec<String>>), StoreError> {
     let peer = format!("{}:{}", server.host, server.port);
     let attempt = tokio::time::timeout(server.timeout, enter(server, &peer));
@@ -121,7 +121,7 @@ pub async fn connect(server: &Server) -> Result<(Wire, Option<Vec<String>>), Sto
         let seconds = server.timeout.as_secs();
         let hint = match server.tls {
             TlsMode::Implicit => "",
-            // It waits for the client to begin.
+            // The server waits for the client to begin.
             TlsMode::StartTls | TlsMode::None => {
                 "; if it speaks TLS from the start, as on port 993, leave `tls` out"
             }
@@ -206,7 +206,7 @@ async fn greeted(gate: Gate, tls: TlsMode, peer: &str) -> Result<Client<Gate>, S
     let said = client.get_ref().said.clone();
     match greeting {
         Ok(Some(_)) if said.to_ascii_uppercase().starts_with("PREAUTH") => {
-            // RFC 9051, 11.1: on a connection that is not protected this bypasses STARTTLS.
+            // RFC 9051, 11.1: without TLS this would bypass STARTTLS.
             match tls {
                 TlsMode::StartTls => Err(StoreError::NeedsUser(format!(
                     "{peer} says PREAUTH before TLS; this is an attack or a broken server"
@@ -226,8 +226,8 @@ async fn greeted(gate: Gate, tls: TlsMode, peer: &str) -> Result<Client<Gate>, S
     }
 }
 
-/// RFC 9051, 6.2.1 with the lessons of 2021 (NO STARTTLS): what came before TLS is forgotten, and
-/// bytes that came with the answer abort.
+/// STARTTLS (RFC 9051, 6.2.1): everything before TLS is dropped, and bytes after the answer abort
+/// (the NO STARTTLS attacks of 2021).
 async fn start_tls(
     server: &Server,
     peer: &str,
@@ -268,7 +268,7 @@ async fn log_in(
     let (user, secret) = (&server.user, &server.secret.0);
     let entered = match mechanism {
         "" => client.login(user, secret).await,
-        // RFC 4959: one turn less.
+        // RFC 4959: saves a round trip.
         _ if offers("SASL-IR") => {
             let initial = STANDARD.encode(response(server));
             let initial = format!("{mechanism} {initial}");
@@ -310,7 +310,7 @@ async fn log_in(
     Ok((Box::new(Lent(session)), capabilities))
 }
 
-/// The SASL mechanism; empty: the command LOGIN.
+/// Returns the SASL mechanism; empty: the command LOGIN.
 fn mechanism(
     server: &Server,
     peer: &str,
@@ -331,8 +331,8 @@ fn mechanism(
     })
 }
 
-/// Codes of a refusal that is one of the user or the password, not of the way in (RFC 5530): trying
-/// another way could lock the user out.
+/// Codes of a refusal of the user or password (RFC 5530): another mechanism would not help and
+/// could lock the account.
 const FINAL: [&str; 4] = [
     "[AUTHENTICATIONFAILED]",
     "[AUTHORIZATIONFAILED]",
@@ -340,8 +340,8 @@ const FINAL: [&str; 4] = [
     "[CONTACTADMIN]",
 ];
 
-/// LOGIN where PLAIN was refused: on the same connection, which protects one as it does the other.
-/// Exchange takes the user of a shared mailbox by LOGIN only.
+/// Sends LOGIN after PLAIN was refused, on the same connection, which protects both equally.
+/// Exchange accepts shared mailboxes by LOGIN only.
 async fn by_login(
     server: &Server,
     error: async_imap::error::Error,
@@ -359,15 +359,15 @@ async fn by_login(
             Ok(session)
         }
         Err((error, client)) => Err(match refused(server, &error, client.get_ref()) {
-            // The server had enough of it: its first word holds.
+            // The server closed the connection: its first answer counts.
             StoreError::Retry(_) => first,
             second => second,
         }),
     }
 }
 
-/// The stream within a session of async-imap, which does not give it back; nothing else of the
-/// session is used any more, and its own buffer is empty (see [`Gate`]).
+/// Takes the stream out of async-imap's session, which is not used any more and whose buffer is
+/// empty (see [`Gate`]).
 #[derive(Debug)]
 struct Lent<T: Stream>(async_imap::Session<T>);
 
@@ -399,7 +399,8 @@ impl<T: Stream> AsyncWrite for Lent<T> {
     }
 }
 
-/// Answers the first challenge, and any further one (XOAUTH2 sends its error as one) with nothing.
+/// Answers the first challenge, and further ones with an empty line (XOAUTH2 sends its error as
+/// one).
 struct Once(Option<String>);
 
 impl Authenticator for Once {
@@ -410,7 +411,7 @@ impl Authenticator for Once {
     }
 }
 
-/// What SASL sends to log in.
+/// Returns the SASL response.
 fn response(server: &Server) -> String {
     let (user, secret) = (&server.user, &server.secret.0);
     match server.auth {
@@ -423,7 +424,7 @@ fn response(server: &Server) -> String {
     }
 }
 
-/// What is masked in all that this server says.
+/// Returns the texts to mask in all that this server sends.
 fn hush(server: &Server) -> Hush {
     Hush::of(&server.secret.0, &[response(server)])
 }
@@ -466,7 +467,7 @@ fn refused(server: &Server, error: &async_imap::error::Error, gate: &Gate) -> St
     }
 }
 
-/// What a server said, fit for a terminal.
+/// Makes a server's text printable.
 pub fn clean(text: &str) -> String {
     printable(text).chars().take(300).collect()
 }

@@ -1,10 +1,9 @@
-//! Where a mailbox of the server was left.
+//! The cursor of a mailbox on the server.
 
 use super::reply::MailboxStatus;
 use crate::reconcile::Cursor;
 
-/// Where a mailbox was left: UIDVALIDITY, UIDNEXT, HIGHESTMODSEQ (0: none), EXISTS, and whether all
-/// may be changed there.
+/// UIDVALIDITY, UIDNEXT, HIGHESTMODSEQ (0: none), EXISTS, and whether all changes are permitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RemoteCursor {
     /// UIDVALIDITY.
@@ -13,17 +12,17 @@ pub struct RemoteCursor {
     pub uid_next: u64,
     /// HIGHESTMODSEQ; 0: none.
     pub modseq: u64,
-    /// How many messages.
+    /// The number of messages.
     pub exists: u64,
-    /// Whether it took changes, and could store any flag.
+    /// Whether all changes are permitted, also of new flags.
     pub free: bool,
 }
 
-/// In the text of a cursor: all may be changed there.
+/// In the text: all changes are permitted.
 const FREE: &str = "free";
 
 impl RemoteCursor {
-    /// From its text.
+    /// Parses its text.
     pub fn read(cursor: &Cursor) -> Option<RemoteCursor> {
         let mut words = cursor.0.split(' ');
         let mut next = || words.next().and_then(|n| n.parse::<u64>().ok());
@@ -36,7 +35,7 @@ impl RemoteCursor {
         })
     }
 
-    /// As its text.
+    /// Returns its text.
     pub fn write(self) -> Cursor {
         let RemoteCursor {
             epoch,
@@ -53,7 +52,7 @@ impl RemoteCursor {
         Cursor(format!("{epoch} {uid_next} {modseq} {exists}{free}"))
     }
 
-    /// Whether a STATUS shows that nothing can have changed.
+    /// Whether a STATUS proves that nothing changed.
     pub fn still_holds(&self, status: &MailboxStatus) -> bool {
         self.modseq > 0
             && status.highest_modseq == Some(self.modseq)
@@ -62,8 +61,8 @@ impl RemoteCursor {
             && status.messages == Some(self.exists)
     }
 
-    /// UIDNEXT, where a STATUS shows as many messages more as UIDs were given: most likely these
-    /// are new, and none is gone.
+    /// Returns UIDNEXT if a STATUS shows as many more messages as new UIDs: most likely only new
+    /// messages arrived.
     pub fn grown(&self, status: &MailboxStatus) -> Option<u32> {
         let next = status.uid_next?;
         let given = next.checked_sub(self.uid_next).filter(|given| *given > 0)?;

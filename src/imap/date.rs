@@ -1,7 +1,6 @@
-//! INTERNALDATE (RFC 9051, date-time) to and from seconds since 1970.
+//! Converts INTERNALDATE (RFC 9051, date-time) to and from seconds since 1970.
 //!
-//! The zone is not kept: it does not change which moment is meant, and Maildir has no place for
-//! it. What is sent is UTC.
+//! The zone is dropped, as Maildir cannot store it; UTC is sent.
 
 use crate::model::Timestamp;
 use jiff::civil::{Date, DateTime, date};
@@ -11,11 +10,10 @@ const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 ];
 
-/// The beginning of the year 1, s since 1970.
+/// The start of the year 1, seconds since 1970.
 const FIRST: i64 = -62_135_596_800;
 
-/// Reads `" 1-Feb-2024 10:00:00 +0100"`. `None` for what is no date (`"00-Jan-0000 ..."` exists in
-/// the wild).
+/// Parses `" 1-Feb-2024 10:00:00 +0100"`. `None` if invalid (servers send `"00-Jan-0000 ..."`).
 pub fn parse(text: &[u8]) -> Option<Timestamp> {
     let text = std::str::from_utf8(text).ok()?.trim();
     let mut parts = text.split_ascii_whitespace();
@@ -47,18 +45,18 @@ pub fn parse(text: &[u8]) -> Option<Timestamp> {
     let number: i32 = digits.parse().ok().filter(|_| digits.len() == 4)?;
     let offset = Offset::from_seconds(sign * (number / 100 * 3600 + number % 100 * 60)).ok()?;
     let at = offset.to_timestamp(at).ok()?.as_second();
-    // What lies before the year 1 cannot be written as a date again.
+    // A time before the year 1 could not be written.
     (at >= FIRST).then_some(Timestamp(at))
 }
 
-/// As SEARCH wants it: `1-Feb-2024`.
+/// Formats a date of SEARCH: `1-Feb-2024`.
 pub fn day(day: Date) -> String {
     let month = usize::try_from(day.month() - 1).ok();
     let month = month.and_then(|month| MONTHS.get(month)).unwrap_or(&"Jan");
     format!("{}-{month}-{:04}", day.day(), day.year())
 }
 
-/// As APPEND wants it.
+/// Formats a date-time of APPEND.
 pub fn format(at: Timestamp) -> String {
     let epoch = date(1970, 1, 1).at(0, 0, 0, 0);
     let moment = jiff::Timestamp::from_second(at.0).map(|t| t.to_zoned(TimeZone::UTC).datetime());

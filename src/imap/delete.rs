@@ -1,8 +1,7 @@
-//! A mailbox leaves the server. DELETE takes whatever is in it (RFC 9051, 6.3.5), also what another
-//! device put there since it was last looked at, and there is no condition to put on it. So the
-//! mailbox first gets a name that nobody puts mail into, is looked at under that name, and is
-//! deleted under that name, or gets its own name back. A run that is cut in between leaves that to
-//! the next one ([`leaving::returning`]).
+//! Deletes a mailbox. DELETE destroys all its messages (RFC 9051, 6.3.5), also those that another
+//! client added meanwhile, and cannot be conditional. So the mailbox is renamed to a name that no
+//! client uses, read there, and deleted there or renamed back. After a cut the next run completes
+//! that ([`leaving::returning`]).
 
 use super::answer::{must, shown};
 use super::command::{Access, Command, Since};
@@ -46,7 +45,7 @@ impl ImapStore {
     }
 }
 
-/// Deletes a mailbox by way of its passing name.
+/// Deletes a mailbox under its temporary name.
 async fn delete(
     session: &mut Session,
     base: &MailboxBase,
@@ -74,7 +73,7 @@ async fn delete(
         Err(StoreError::Mailbox(why)) => return Err(stale(base, &why)),
         looked => looked?,
     };
-    // Most servers keep the UIDVALIDITY of one that is renamed.
+    // Most servers keep the UIDVALIDITY of a renamed mailbox.
     let same = match now.epoch == before.epoch {
         true => now.uids.is_subset(&known),
         false => now.uids == before.uids,
@@ -99,7 +98,7 @@ async fn delete(
     Ok(End::Gone)
 }
 
-/// What lies in a mailbox.
+/// The content of a mailbox.
 struct Content {
     epoch: UidValidity,
     uids: BTreeSet<Uid>,
@@ -132,7 +131,7 @@ async fn look(
     Ok(Content { epoch, uids })
 }
 
-/// Where this fails, the next pass tries it again, and says so.
+/// If this fails, the next pass retries and reports it.
 async fn rename_back(
     session: &mut Session,
     (own, passing): (&[u8], &[u8]),

@@ -1,6 +1,6 @@
-//! A FETCH response, item by item. An item that cannot be read costs itself only, and flags are
-//! read in every syntax that servers were seen to send. Responses that tell of one message in
-//! several lines are put together by its message number.
+//! Parses FETCH responses item by item. An invalid item invalidates only itself; flags are parsed
+//! in every syntax that servers were seen to send. Responses about one message are merged by its
+//! number.
 
 use super::reply::upper;
 use super::value::{Reader, Value, atom_length, literal_length};
@@ -8,23 +8,23 @@ use super::wire::{Frame, LITERAL, Literal};
 use crate::model::{Flags, Keyword, SystemFlag, Timestamp, Uid};
 use std::collections::{BTreeMap, VecDeque};
 
-/// So many places are tried at which a list of flags may end.
+/// Places that are tried as the end of a flag list.
 const ENDS: usize = 64;
-/// Keywords of one message; of one with more the flags are unknown.
+/// Keywords of a message; with more its flags are unknown.
 const KEYWORDS: usize = 2000;
-/// Bytes of parts that wait for the lines that complete them.
+/// Bytes of responses that wait for more lines.
 const WAITING: usize = 8 << 20;
 
-/// A FETCH response; `None`: the attribute was not there.
+/// A FETCH response; `None`: the item is absent.
 #[derive(Debug, Default)]
 pub struct Fetched {
-    /// The message number that it was told for.
+    /// The message number.
     pub number: u32,
     /// The UID.
     pub uid: Option<Uid>,
-    /// The flags, `\Recent` and keywords that are no atoms left out.
+    /// The flags, without `\Recent` and invalid keywords.
     pub flags: Option<Flags>,
-    /// Whether FLAGS were there, and cannot be read.
+    /// Whether FLAGS are present but invalid.
     pub hides_flags: bool,
     /// MODSEQ (RFC 7162).
     pub modseq: Option<u64>,
@@ -46,19 +46,19 @@ pub struct Fetched {
     pub object: Option<Vec<u8>>,
 }
 
-/// A body as it came.
+/// The form of a body.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Body {
-    /// It went by as a literal of so many bytes.
+    /// A literal of this many bytes, streamed.
     Streamed(u64),
-    /// It came as a quoted string.
+    /// A quoted string.
     Bytes(Vec<u8>),
     /// NIL.
     Nil,
 }
 
 impl Body {
-    /// Its bytes.
+    /// Returns its bytes.
     pub fn length(&self) -> u64 {
         match self {
             Body::Streamed(length) => *length,
@@ -69,7 +69,7 @@ impl Body {
 }
 
 impl Fetched {
-    /// Takes over all that a later response tells of the same message.
+    /// Adds the items of a later response about the same message.
     pub fn absorb(&mut self, later: Fetched) {
         self.hides_flags |= later.hides_flags;
         self.uid = later.uid.or(self.uid);
@@ -85,7 +85,7 @@ impl Fetched {
         self.object = later.object.or(self.object.take());
     }
 
-    /// Whether neither tells what the other does, as two lines about one message.
+    /// Whether no item is in both, as in two lines about one message.
     pub fn completes(&self, other: &Fetched) -> bool {
         let twice = [
             self.uid.is_some() && other.uid.is_some(),
@@ -101,14 +101,13 @@ impl Fetched {
         self.number == other.number && !twice.contains(&true)
     }
 
-    /// Whether it is a message with its UID and its flags.
+    /// Whether it has UID and flags of a message.
     pub fn is_message(&self) -> bool {
         let flags = self.flags.is_some() || self.hides_flags;
         self.uid.is_some() && self.body.is_some() && flags
     }
 
-    /// Whether it tells all of these items, as far as they are evidence; what cannot be read is
-    /// not told.
+    /// Whether it has all of these items; an invalid one does not count.
     pub fn tells(&self, items: &str) -> bool {
         let asked = |item: &str| items.contains(item);
         let missing = [
@@ -123,7 +122,7 @@ impl Fetched {
         !missing.contains(&true)
     }
 
-    /// About how many bytes of memory it takes.
+    /// Returns its approximate bytes of memory.
     pub fn weight(&self) -> usize {
         let flags = self.flags.as_ref().map_or(0, |flags| {
             flags.keywords().map(|k| k.as_str().len() + 40).sum()
@@ -139,17 +138,17 @@ impl Fetched {
     }
 }
 
-/// What was told of messages in lines that do not tell all yet, by message number.
+/// Incomplete responses by message number.
 #[derive(Debug, Default)]
 pub struct Parts {
     open: BTreeMap<u32, Fetched>,
-    /// Their numbers mean other messages by now.
+    /// Message numbers have changed their meaning.
     moved: Vec<Fetched>,
     weight: usize,
 }
 
 impl Parts {
-    /// The response with what was told before, if that is all; else it waits.
+    /// Merges a response with earlier ones; returns it if it is complete.
     pub fn add(
         &mut self,
         fetched: Fetched,
@@ -169,14 +168,14 @@ impl Parts {
         None
     }
 
-    /// What was told of this message number so far.
+    /// Returns the earlier items of this message number.
     pub fn take(&mut self, number: u32) -> Option<Fetched> {
         let told = self.open.remove(&number)?;
         self.weight = self.weight.saturating_sub(told.weight());
         Some(told)
     }
 
-    /// Waits for more about it, unless too much waits already.
+    /// Stores an incomplete response, within the limit.
     pub fn keep(&mut self, told: Fetched) {
         let weight = told.weight();
         if self.weight + weight <= WAITING {
@@ -185,20 +184,19 @@ impl Parts {
         }
     }
 
-    /// A message left: the numbers above its own mean others now.
+    /// A message was expunged: higher numbers shift.
     pub fn renumber(&mut self) {
         let open = std::mem::take(&mut self.open).into_values();
         self.moved.extend(open.filter(|told| told.uid.is_some()));
     }
 
-    /// What still waits for more.
+    /// Returns the responses that stayed incomplete.
     pub fn rest(self) -> impl Iterator<Item = Fetched> {
         self.moved.into_iter().chain(self.open.into_values())
     }
 }
 
-/// Reads the items of a FETCH response. `None`: it cannot be told where they end, or which message
-/// they are about.
+/// Parses the items of a FETCH response. `None`: their end or their message cannot be determined.
 pub fn fetch(number: u64, rest: &[u8], frame: Frame) -> Option<Fetched> {
     let mut reader = Reader::new(rest.trim_ascii(), frame);
     reader.rest = reader.rest.strip_prefix(b"(")?;
@@ -213,7 +211,7 @@ pub fn fetch(number: u64, rest: &[u8], frame: Frame) -> Option<Fetched> {
         }
         match reader.value(1)? {
             Value::Atom(name) if is_item(&name) => item(&mut fetched, &name, &mut reader)?,
-            // The rest of a value that has more words than it should.
+            // The remainder of a value with too many words.
             _ => {}
         }
     }
@@ -258,7 +256,7 @@ fn item(fetched: &mut Fetched, name: &[u8], reader: &mut Reader<'_>) -> Option<(
         name if name.starts_with("BODY[HEADER.FIELDS") => fetched.message_id = bytes(),
         name if name.starts_with("BODY[]<") => {
             let offset = name.trim_start_matches("BODY[]<").trim_end_matches('>');
-            // Some servers repeat the length that was asked for.
+            // Some servers repeat the requested length.
             let offset = offset.split('.').next().unwrap_or_default();
             let bytes = match &value {
                 Value::Nil => &[][..],
@@ -302,14 +300,14 @@ fn begins_item(text: &[u8]) -> bool {
 enum Told {
     /// These names.
     Names(Vec<Vec<u8>>),
-    /// NIL, or nothing at all.
+    /// NIL or nothing.
     Nothing,
-    /// It cannot be told where it ends.
+    /// Its end cannot be determined.
     Endless,
 }
 
-/// Reads the value of FLAGS. A list ends at the first `)` after which items follow to the end: what
-/// servers put into a list need not be balanced.
+/// Parses the value of FLAGS. The list ends at the first `)` that is followed by items up to the
+/// end, as its content need not be balanced.
 fn told_flags(reader: &mut Reader<'_>) -> Told {
     reader.rest = reader.rest.trim_ascii_start();
     let Some(inside) = reader.rest.strip_prefix(b"(") else {
@@ -326,7 +324,7 @@ fn told_flags(reader: &mut Reader<'_>) -> Told {
     Told::Endless
 }
 
-/// Flags without parentheses around them, or in one string.
+/// Parses flags without parentheses, or in one string.
 fn bare_flags(reader: &mut Reader<'_>) -> Told {
     let mut names = Vec::new();
     loop {
@@ -349,8 +347,7 @@ fn bare_flags(reader: &mut Reader<'_>) -> Told {
     }
 }
 
-/// Whether the text is ` ITEM value ... )` with nothing after it. Values may have more words than
-/// they should; the first word is an item.
+/// Whether the text is ` ITEM value ... )`. Values may have extra words; the first word is an item.
 fn items_follow(text: &[u8]) -> bool {
     let mut rest = text.trim_ascii_start();
     if !rest.starts_with(b")") && !begins_item(rest) {
@@ -368,7 +365,7 @@ fn items_follow(text: &[u8]) -> bool {
     }
 }
 
-/// The text after the value that it begins with.
+/// Returns the text after its first value.
 fn skip_value(text: &[u8]) -> Option<&[u8]> {
     match text.first()? {
         b'"' => skip_quoted(text),
@@ -410,8 +407,8 @@ fn skip_quoted(text: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// The names in a list of flags: atoms, quoted strings and literals. Parentheses around names are
-/// passed over; those within a name belong to it. A backslash begins a name.
+/// Returns the names in a flag list: atoms, quoted strings and literals. Parentheses around names
+/// are skipped, those within a name belong to it. A backslash begins a name.
 pub(super) fn flag_names(list: &[u8], literals: &mut VecDeque<Literal>) -> Vec<Vec<u8>> {
     let (mut names, mut rest, mut depth) = (Vec::new(), list, 0_usize);
     loop {
@@ -450,7 +447,7 @@ pub(super) fn flag_names(list: &[u8], literals: &mut VecDeque<Literal>) -> Vec<V
     }
 }
 
-/// How many bytes a quoted name has with its quotes; `None`: the quote belongs to a name.
+/// Returns the length of a quoted name; `None`: the quote belongs to a name.
 fn quoted_length(text: &[u8]) -> Option<usize> {
     let end = text.len() - skip_quoted(text)?.len();
     let after = text.get(end);
@@ -458,7 +455,7 @@ fn quoted_length(text: &[u8]) -> Option<usize> {
     ends.then_some(end)
 }
 
-/// Without quotes, and with one backslash for two.
+/// Removes quotes, and makes two backslashes one.
 fn unquoted(name: &[u8]) -> Vec<u8> {
     let inner = name.strip_prefix(b"\"").unwrap_or(name);
     let inner = inner.strip_suffix(b"\"").unwrap_or(inner);
@@ -471,7 +468,7 @@ fn unquoted(name: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// How many bytes a name has, at least one. `inner`: a `)` that the name did not open ends it.
+/// Returns the length of a name, at least 1. `inner`: an unmatched `)` ends it.
 fn name_length(text: &[u8], inner: bool) -> usize {
     let mut open = 0_usize;
     for (at, byte) in text.iter().enumerate().skip(1) {
@@ -486,8 +483,8 @@ fn name_length(text: &[u8], inner: bool) -> usize {
     text.len()
 }
 
-/// The flags that these names mean. `\Recent`, flags of extensions and names that cannot be sent
-/// back are left alone on the server.
+/// Returns the flags of these names. `\Recent`, flags of extensions and names that cannot be sent
+/// are not touched on the server.
 pub(super) fn flags_of(names: &[Vec<u8>]) -> Flags {
     let (mut bits, mut keywords) = (0, Vec::new());
     for name in names {

@@ -15,7 +15,7 @@ fn read(line: &[u8], literals: &[&[u8]]) -> Fetched {
     }
 }
 
-/// Flags as servers were seen to send them, and what is made of them.
+/// Flags as servers were seen to send them, and the parsed result.
 const ODD: &[(&[u8], &str)] = &[
     (b"", ""),
     (b"\\Seen", "\\Seen"),

@@ -1,5 +1,4 @@
-//! Which mailboxes the server has and what they hold, for a person who looks at them: a connection
-//! that changes nothing.
+//! Lists mailboxes and their counts for display, on a connection that changes nothing.
 
 use super::answer::must;
 use super::command::Command;
@@ -31,9 +30,9 @@ pub struct Folder {
     pub name: MailboxName,
     /// Its special use in lower case: `\trash`.
     pub special_use: Option<String>,
-    /// Whether it can hold messages.
+    /// Whether it can contain messages.
     pub selectable: bool,
-    /// MESSAGES; `None`: not told.
+    /// MESSAGES; `None`: unknown.
     pub messages: Option<u64>,
     /// UNSEEN.
     pub unseen: Option<u64>,
@@ -43,16 +42,16 @@ pub struct Folder {
     pub epoch: Option<UidValidity>,
 }
 
-/// Whether STATUS is asked of every mailbox.
+/// Whether STATUS is requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Census {
     /// Yes.
     Taken,
-    /// No: only the names.
+    /// No, only names.
     Left,
 }
 
-/// A connection that looks at mailboxes.
+/// A connection that lists mailboxes.
 pub struct Visit {
     session: Session,
     names: WireNames,
@@ -66,7 +65,7 @@ impl Visit {
         Ok(Visit { session, names })
     }
 
-    /// The mailboxes of the server, by name.
+    /// Returns the mailboxes of the server by name.
     pub async fn folders(&mut self, census: Census) -> Result<Vec<Folder>, StoreError> {
         let (listings, mut statuses) = self.list(census).await?;
         let told = listings.iter().map(|listing| listing.name.as_slice());
@@ -109,7 +108,7 @@ impl Visit {
             let (replies, done) = self.session.run(&list).await?;
             answer = (replies, Some(done));
         }
-        // A server that announces the options and refuses them is asked without.
+        // A server that refuses the options it announces is asked without.
         if answer
             .1
             .as_ref()
@@ -132,7 +131,7 @@ impl Visit {
         Ok((listings, statuses))
     }
 
-    /// STATUS of each mailbox; one that is refused is left out.
+    /// Requests STATUS of each mailbox; omits those that are refused.
     async fn statuses(
         &mut self,
         listings: &[Listing],
@@ -153,13 +152,12 @@ impl Visit {
         Ok(statuses)
     }
 
-    /// What the server offers for searching.
+    /// Returns the search extensions of the server.
     pub fn search_offers(&self) -> Offers {
         self.session.search_offers()
     }
 
-    /// Searches mailboxes; [`Self::folders`] comes before. Nothing is changed, and no message
-    /// becomes `\Seen`.
+    /// Searches mailboxes after [`Self::folders`]. Changes nothing, and sets no `\Seen`.
     pub async fn search(&mut self, asked: &[(MailboxName, Key)]) -> Result<Searched, StoreError> {
         let mut questions = Vec::new();
         for (mailbox, key) in asked {
@@ -174,7 +172,7 @@ impl Visit {
         self.session.search_all(&questions).await
     }
 
-    /// The same connection, to read messages; [`Self::folders`] comes before.
+    /// Returns the same connection for reading messages, after [`Self::folders`].
     pub fn into_reader(self) -> Result<Reader, StoreError> {
         let capabilities = self.session.capabilities().clone();
         let (stream, peer, timeout, hush) = self.session.into_stream()?;
@@ -186,7 +184,7 @@ impl Visit {
         ))
     }
 
-    /// Ends the connection.
+    /// Logs out.
     pub async fn end(self) {
         self.session.log_out().await;
     }

@@ -1,7 +1,6 @@
-//! The stream that async-imap sees while it sets a session up: one line a read, so that nothing is
-//! ever left in its buffer when we take over; only lines it needs, reduced to their status word,
-//! so that no text a server adds can upset its parser. Opened afterwards, it passes bytes as they
-//! are.
+//! Filters the stream of async-imap during login: one line a read, so that its buffer is empty
+//! afterwards, and only needed lines, reduced to their status, so that no text of a server can
+//! break its parser. After login it passes bytes unchanged.
 
 use super::hush::Hush;
 use super::wire::Stream;
@@ -9,25 +8,25 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Nothing a server says before login is longer than this.
+/// Longest line before login, bytes.
 const LIMIT: usize = 64 << 10;
 
-/// A connection on which a session is being set up.
+/// A connection during login.
 #[derive(Debug)]
 pub struct Gate {
     inner: Box<dyn Stream>,
     read: Vec<u8>,
     given: Vec<u8>,
     open: bool,
-    /// The capabilities last announced, in upper case; `None`: none were.
+    /// The last announced capabilities in upper case; `None`: none.
     pub capabilities: Option<Vec<String>>,
-    /// The last status line as the server sent it, without its tag.
+    /// The last status line without its tag.
     pub said: String,
     hush: Hush,
 }
 
 impl Gate {
-    /// Around a new connection; this is masked in what the server says.
+    /// Wraps a new connection; `hush` is masked in the server's texts.
     pub fn new(inner: Box<dyn Stream>, hush: Hush) -> Gate {
         Gate {
             inner,
@@ -40,17 +39,17 @@ impl Gate {
         }
     }
 
-    /// From now on bytes pass as they are.
+    /// Passes bytes unchanged from now on.
     pub fn open(&mut self) {
         self.open = true;
     }
 
-    /// The connection, and bytes that came beyond the last line.
+    /// Returns the connection and the bytes after the last line.
     pub fn into_parts(self) -> (Box<dyn Stream>, Vec<u8>) {
         (self.inner, self.read)
     }
 
-    /// What is made of a line for async-imap; `None`: it need not see it.
+    /// Returns a line for async-imap; `None`: it is dropped.
     fn reduce(&mut self, line: &[u8]) -> Result<Option<Vec<u8>>, std::io::Error> {
         let text = String::from_utf8_lossy(line).trim_end().to_owned();
         // Empty lines answer nothing.
@@ -62,8 +61,8 @@ impl Gate {
                 "the server sent a literal before login",
             ));
         }
-        // Whatever it says, it invites to send the response: some servers have words where RFC 9051
-        // wants base64, and the error of XOAUTH2 is answered with nothing.
+        // Any continuation request invites the response: some servers send words where RFC 9051
+        // demands base64, and the error of XOAUTH2 is answered with an empty line.
         if text.starts_with('+') {
             return Ok(Some(b"+ \r\n".to_vec()));
         }

@@ -1,24 +1,24 @@
-//! What a server says, without the secret that was sent to it: servers and proxies repeat a command
-//! in their refusal, as it was or decoded from base64.
+//! Masks the secret in a server's text: servers and proxies repeat a refused command, also decoded
+//! from base64.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
-/// Stands in the place of the secret.
+/// Replaces the secret.
 const MASK: &str = "***";
-/// More of a text than this is never shown.
+/// Most bytes of a text that are shown.
 const LONGEST: usize = 16 << 10;
-/// A shorter form is masked only where it is a word of its own.
+/// A shorter form is masked only as a separate word.
 const DISTINCT: usize = 6;
-/// So much of the beginning of a form is masked, too: servers cut what they repeat.
+/// Length of a form's prefix that is masked, too, as servers truncate.
 const BEGINNING: usize = 8;
 
-/// The forms in which a secret may come back.
+/// The forms in which a server may return a secret.
 #[derive(Clone, Default)]
 pub struct Hush {
     /// In lower case.
     plain: Vec<String>,
-    /// Pieces of base64 text in which the secret lies, in lower case.
+    /// Pieces of base64 text that contain the secret, in lower case.
     coded: Vec<String>,
 }
 
@@ -29,7 +29,7 @@ impl std::fmt::Debug for Hush {
 }
 
 impl Hush {
-    /// Of a secret, and of the answers to challenges that were made with it.
+    /// Makes the forms of a secret and of the responses made with it.
     pub fn of(secret: &str, responses: &[String]) -> Hush {
         if secret.is_empty() {
             return Hush::default();
@@ -53,19 +53,19 @@ impl Hush {
         let mut coded = coded;
         plain.extend(words);
         for forms in [&mut plain, &mut coded] {
-            // The longest first: one may hold another.
+            // Longest first, as one may contain another.
             forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
             forms.dedup();
         }
         Hush { plain, coded }
     }
 
-    /// The text without the secret, and no longer than what may be shown.
+    /// Returns the text without the secret, truncated to the limit.
     pub fn mask(&self, text: &str) -> String {
         let mut ends = (0..=LONGEST.min(text.len())).rev();
         let end = ends.find(|at| text.is_char_boundary(*at));
         let text = text.get(..end.unwrap_or(0)).unwrap_or_default();
-        // Of the same length, byte for byte.
+        // Equal length, byte for byte.
         let lower = text.to_ascii_lowercase();
         let mut shown = String::with_capacity(text.len());
         let mut at = 0;
@@ -84,19 +84,19 @@ impl Hush {
         shown
     }
 
-    /// Where the secret ends that begins here.
+    /// Returns the end of the secret that begins here.
     fn found(&self, text: &str, at: usize) -> Option<usize> {
         let ends = |forms: &[String]| forms.iter().find_map(|form| match_at(text, at, form));
         if let Some(end) = ends(&self.plain) {
             return Some(end);
         }
-        // The rest of the base64 text belongs to it.
+        // The remainder of the base64 text belongs to it.
         let end = self.coded.iter().find_map(|form| beginning(text, at, form));
         end.map(|end| end + length(text.get(end..).unwrap_or_default(), is_coded))
     }
 }
 
-/// Where the form ends, if it lies here, or its beginning, where a server cut it.
+/// Returns the end of the form, or of its truncated prefix, that begins here.
 fn match_at(text: &str, at: usize, form: &str) -> Option<usize> {
     let end = beginning(text, at, form)?;
     let before = text.get(..at).and_then(|before| before.chars().next_back());
@@ -106,7 +106,7 @@ fn match_at(text: &str, at: usize, form: &str) -> Option<usize> {
     (form.len() >= DISTINCT || alone).then_some(end)
 }
 
-/// How far the text goes on like the form: to its end, or far enough to give it away.
+/// Returns the length of the match, if it is complete or long enough to reveal the secret.
 fn beginning(text: &str, at: usize, form: &str) -> Option<usize> {
     let rest = text.get(at..)?;
     let same = rest.bytes().zip(form.bytes()).take_while(|(a, b)| a == b);
@@ -129,7 +129,7 @@ fn is_coded(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=' | '-' | '_')
 }
 
-/// The letters of base64 that say nothing but the secret, when so many bytes come before it.
+/// Returns the base64 letters that depend on the secret only, if this many bytes precede it.
 fn piece(secret: &str, before: usize) -> String {
     let bytes = [vec![0; before], secret.as_bytes().to_vec()].concat();
     let text = STANDARD_NO_PAD.encode(&bytes);
@@ -203,7 +203,7 @@ mod tests {
         ] {
             assert_eq!(hush().mask(said), said);
         }
-        // A short one is a word, or it is not meant.
+        // A short one is a word, or is not masked.
         let short = Hush::of("pass", &[]);
         assert_eq!(
             short.mask("wrong password, passes"),

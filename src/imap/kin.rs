@@ -1,4 +1,4 @@
-//! What messages are called wherever they lie on the server.
+//! Ids of messages on the server.
 
 use super::command::Command;
 use super::cursor::RemoteCursor;
@@ -10,13 +10,13 @@ use crate::model::{Kin, Uid};
 use crate::store::StoreError;
 use std::collections::BTreeMap;
 
-/// What so many new messages are called is asked for with the look; of more it is asked later.
+/// For this many new messages ids are requested with the snapshot, for more of them later.
 const FEW: usize = 1000;
 
-/// How a server names messages, wherever they lie.
+/// The kind of message ids of a server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Objects {
-    /// Not at all.
+    /// None.
     #[default]
     None,
     /// EMAILID (RFC 8474).
@@ -26,7 +26,7 @@ pub enum Objects {
 }
 
 impl Objects {
-    /// What this server does.
+    /// Returns the kind of this server.
     pub fn of(session: &Session) -> Objects {
         if session.can("X-GM-EXT-1") {
             Objects::Gmail
@@ -58,7 +58,7 @@ impl Objects {
     }
 }
 
-/// What asking for that will say; see [`super::ahead`].
+/// Returns the request for ids; see [`super::ahead`].
 pub fn foreseen(session: &Session, ids: &[Uid]) -> Vec<Command> {
     let items = Objects::of(session).items();
     let pieces = UidSet::from_uids(ids).pieces();
@@ -66,15 +66,15 @@ pub fn foreseen(session: &Session, ids: &[Uid]) -> Vec<Command> {
     pieces.iter().map(fetch).collect()
 }
 
-/// What messages of the mailbox that is open are called wherever they lie.
+/// Returns the ids of messages in the selected mailbox.
 pub async fn kin(session: &mut Session, ids: &[Uid]) -> Result<Vec<(Uid, Kin)>, StoreError> {
     let objects = Objects::of(session);
     let told = ask(session, ids, objects.items()).await?;
     Ok(told.iter().filter_map(|one| objects.kin(one)).collect())
 }
 
-/// The UIDs that were given since the mailbox was left, to others than those that are known by now:
-/// most likely those of the new messages in it.
+/// Returns the UIDs assigned since the checkpoint, without those known by now: most likely those of
+/// the new messages.
 pub fn given(left: RemoteCursor, known: Option<(Uid, Uid)>, next: Option<u32>) -> Vec<Uid> {
     let above = known.map_or(1, |(_, last)| u64::from(last.get()) + 1);
     let first = u32::try_from(left.uid_next.max(above)).unwrap_or(u32::MAX);
@@ -85,8 +85,8 @@ pub fn given(left: RemoteCursor, known: Option<(Uid, Uid)>, next: Option<u32>) -
     }
 }
 
-/// What these are called wherever they lie, if that was asked ahead: where nothing else had to be,
-/// as a server may mix up its answers to two questions.
+/// Returns the ids of these messages if they were pipelined alone, as a server may mix the answers
+/// to two requests.
 pub async fn with_look(
     session: &mut Session,
     uids: &[Uid],
@@ -98,11 +98,11 @@ pub async fn with_look(
     let objects = Objects::of(session);
     let told = match ask_once(session, uids, objects.items()).await {
         Ok(told) => told,
-        // It is asked again when it is needed.
+        // They are requested again when needed.
         Err(error) if error.is_local_to_mailbox() => return Ok(BTreeMap::new()),
         Err(error) => return Err(error),
     };
-    // One without a size is yet to be measured.
+    // A message without a size is measured later.
     let measured = told.iter().filter(|one| one.size != Some(0));
     Ok(measured.filter_map(|one| objects.kin(one)).collect())
 }

@@ -1,13 +1,13 @@
-//! What a server was found to do otherwise than it announces. All connections of an account share
-//! it, and the caller remembers it.
+//! Traits of a server that differ from its capabilities. All connections of an account share them,
+//! and the caller stores them.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// One such thing.
+/// A trait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Trait {
-    /// Answers get mixed up where several commands are under way (imapproxy with a select cache).
+    /// Pipelined answers get mixed up (imapproxy with a select cache).
     OneAtATime = 1,
     /// AUTHENTICATE PLAIN is refused where LOGIN works (shared mailboxes of Exchange).
     LoginOnly = 2,
@@ -16,10 +16,10 @@ pub enum Trait {
 }
 
 impl Trait {
-    /// All of them.
+    /// All traits.
     pub const ALL: [Trait; 3] = [Trait::OneAtATime, Trait::LoginOnly, Trait::NoMove];
 
-    /// As it is remembered.
+    /// Returns its stored name.
     pub fn name(self) -> &'static str {
         match self {
             Trait::OneAtATime => "one-at-a-time",
@@ -29,12 +29,12 @@ impl Trait {
     }
 }
 
-/// A set of them.
+/// A set of traits.
 #[derive(Debug, Default)]
 pub struct Learned(AtomicU8);
 
 impl Learned {
-    /// Notes it.
+    /// Adds one.
     pub fn set(&self, found: Trait) {
         let before = self.0.fetch_or(found as u8, Ordering::Relaxed);
         if before & found as u8 == 0 {
@@ -42,18 +42,18 @@ impl Learned {
         }
     }
 
-    /// Whether it was found.
+    /// Whether it is set.
     pub fn has(&self, found: Trait) -> bool {
         self.0.load(Ordering::Relaxed) & found as u8 != 0
     }
 
-    /// The names of all that were found.
+    /// Returns the names of all that are set.
     pub fn names(&self) -> Vec<&'static str> {
         let found = Trait::ALL.into_iter().filter(|one| self.has(*one));
         found.map(Trait::name).collect()
     }
 
-    /// Takes over what was remembered; names that mean nothing here are passed over.
+    /// Sets stored traits; skips unknown names.
     pub fn recall<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
         for name in names {
             let known = Trait::ALL.into_iter().find(|one| one.name() == name);

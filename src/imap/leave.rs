@@ -1,5 +1,5 @@
-//! Messages leave the mailbox that is open: by UID EXPUNGE, or into the trash. What is gone is what
-//! a search shows to be gone.
+//! Removes messages from the selected mailbox: UID EXPUNGE, or a move to the trash. A UID SEARCH
+//! proves what is gone.
 
 use super::answer::{must, shown};
 use super::command::{Command, Set};
@@ -14,18 +14,18 @@ use crate::model::{Flags, SystemFlag, Uid};
 use crate::store::{Removal, Removed, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Messages that are to leave the mailbox that is open.
+/// Messages to remove from the selected mailbox.
 pub(super) struct Leaving {
     pub uids: BTreeSet<Uid>,
-    /// Only those that have not changed since.
+    /// Those that did not change since the plan.
     pub modseq: Option<u64>,
-    /// Whether EXPUNGE may be sent along with the STORE: not where one that the STORE passes over
-    /// was marked before.
+    /// Whether EXPUNGE may be pipelined with the STORE: not if a message that the STORE skips was
+    /// marked before.
     pub together: bool,
 }
 
 impl Leaving {
-    /// Those of a set, and the others.
+    /// Splits by membership in a set.
     pub fn split(self, set: &BTreeSet<Uid>) -> (Leaving, Leaving) {
         let (inside, outside) = self.uids.into_iter().partition(|uid| set.contains(uid));
         let (modseq, together) = (self.modseq, self.together);
@@ -38,14 +38,14 @@ impl Leaving {
     }
 }
 
-/// The question about flags that precedes a removal.
+/// Returns the request for flags that precedes a removal.
 pub(super) fn flags_of(uids: &[Uid]) -> Vec<Command> {
     let pieces = UidSet::from_uids(uids).pieces();
     let fetch = |piece: &UidSet| Command::fetch(piece, "UID FLAGS");
     pieces.iter().map(fetch).collect()
 }
 
-/// Those of the messages that nobody has come to want since the plan.
+/// Returns the messages whose flags show no interest since the plan.
 pub(super) async fn unchanged(
     session: &mut Session,
     removals: &[Removal<Uid>],
@@ -63,7 +63,7 @@ pub(super) async fn unchanged(
             }
         }
     }
-    // One that is gone already is found out by asking after the removal.
+    // A message that is gone is found by the search after the removal.
     let same = |removal: &&Removal<Uid>| {
         now.get(&removal.id)
             .is_none_or(|flags| removal.still_holds(flags))
@@ -76,7 +76,7 @@ pub(super) async fn unchanged(
     })
 }
 
-/// Answers with what left, and with what is ours by then if that was so far.
+/// Returns the outcomes, and our own changes if they are proven.
 pub(super) async fn expunge(
     session: &mut Session,
     leaving: Leaving,
@@ -91,7 +91,7 @@ pub(super) async fn expunge(
     let deleted = Flags::of(&[SystemFlag::Deleted]);
     let mark = |set: &UidSet| Command::store(set, modseq, Set::Add, &deleted);
     let marks: Vec<Command> = UidSet::from_uids(&uids).pieces().iter().map(mark).collect();
-    // Without UIDPLUS only a plain EXPUNGE is left, which takes what others marked as well.
+    // Without UIDPLUS only plain EXPUNGE exists, which removes messages that others marked.
     if !session.can("UIDPLUS") {
         let refused = refused(session.run_then(&marks, after).await?)?;
         let marked = uids.into_iter().filter(|uid| !refused.contains(*uid));
@@ -116,7 +116,7 @@ pub(super) async fn expunge(
         ours = ours.and_then(|ours| ours.and_expunge(marks, uids.len(), &done));
         if let Err(error) = must(done, "expunge messages") {
             if together {
-                // Not what the STORE passed over: a mark on it is somebody else's.
+                // Not those that the STORE skipped: another client marked them.
                 let ours = left.into_iter().filter(|uid| !refused.contains(*uid));
                 unmark(session, &ours.collect()).await;
             }
@@ -128,8 +128,8 @@ pub(super) async fn expunge(
     Ok((gone, ours))
 }
 
-/// Takes our own marks back where the server would not expunge: left there, they would look like
-/// the user's, and travel with a message that is moved before the next try.
+/// Clears our own marks if the server refuses to expunge: they would look like the user's, and
+/// travel with a move.
 async fn unmark(session: &mut Session, uids: &BTreeSet<Uid>) {
     let deleted = Flags::of(&[SystemFlag::Deleted]);
     let unmark = |set: &UidSet| Command::store(set, None, Set::Remove, &deleted);
@@ -143,7 +143,7 @@ async fn unmark(session: &mut Session, uids: &BTreeSet<Uid>) {
     }
 }
 
-/// What a STORE passed over because it was changed meanwhile.
+/// Messages that a STORE skipped, as they changed meanwhile.
 fn refused(answers: Vec<Answer>) -> Result<UidSet, StoreError> {
     let mut refused = UidSet::default();
     for (_, done) in answers {
@@ -152,9 +152,9 @@ fn refused(answers: Vec<Answer>) -> Result<UidSet, StoreError> {
     Ok(refused)
 }
 
-/// Runs commands that change messages, and asks which of them are still there: OK alone proves
-/// nothing (law, 1.6.6). The mailbox is opened anew in between, so that both can be sent in one go:
-/// Dovecot answers a search that follows an EXPUNGE or STORE before it.
+/// Runs commands that change messages and asks which still exist: OK alone proves nothing (docs:
+/// rule 1.6.6). SELECT in between allows to pipeline both: Dovecot answers a search that follows an
+/// EXPUNGE or STORE before it.
 pub(super) async fn ask_after(
     session: &mut Session,
     commands: &[Command],
@@ -213,7 +213,7 @@ async fn copy_to_trash(
     after: Vec<Command>,
 ) -> Result<Vec<(Uid, Removed)>, StoreError> {
     let pieces = UidSet::from_uids(&uids).pieces();
-    // RFC 4549, 5.1: never \Deleted before the copy is proven.
+    // RFC 4549, 5.1: no \Deleted before the copy is proven.
     let mut copied = BTreeSet::new();
     for set in &pieces {
         let (_, done) = session.run(&Command::copy_to(set, trash)?).await?;
@@ -243,7 +243,7 @@ async fn copy_to_trash(
     Ok(gone.into_iter().map(trashed).collect())
 }
 
-/// What UNCHANGEDSINCE kept from being changed.
+/// Returns the messages that UNCHANGEDSINCE protected.
 pub(super) fn modified(done: Completion) -> UidSet {
     match done.code {
         Some(Code::Modified(set)) => set,

@@ -1,4 +1,4 @@
-//! Which mailboxes the server has, and which of them cannot have changed.
+//! Lists mailboxes, and those that cannot have changed.
 
 use super::answer::must;
 use super::command::Command;
@@ -21,8 +21,8 @@ impl ImapStore {
     ) -> Result<Vec<Listed>, StoreError> {
         let asked = self.list_once(session, left).await;
         match asked {
-            // An identity that is not believed is not missed: UIDVALIDITY and the messages tell
-            // mailboxes apart as well.
+            // An untrusted MAILBOXID is not missed: UIDVALIDITY and messages distinguish mailboxes,
+            // too.
             Err(StoreError::Mailbox(what)) if session.mailbox_ids => {
                 tracing::warn!(%what, "asking again, without MAILBOXID");
                 session.mailbox_ids = false;
@@ -52,7 +52,7 @@ impl ImapStore {
             }
         }
         if modseq && !with_status {
-            // Without CONDSTORE a STATUS cannot tell that flags stayed, so it is not asked.
+            // Without CONDSTORE a STATUS cannot prove unchanged flags.
             let open = listings.iter().filter(|listing| is_mailbox(listing));
             let commands: Result<Vec<_>, _> = open
                 .map(|listing| Command::status(&listing.name, items(session)))
@@ -107,7 +107,7 @@ impl ImapStore {
                 let what = format!("two mailboxes of the server would both be called {name}");
                 presence = Presence::Unknown(what);
             }
-            // Gmail drops a label on EXPUNGE; only what is in the trash is deleted there.
+            // Gmail removes a label on EXPUNGE; only messages in the trash are deleted.
             let gmail = self.objects.get() == Objects::Gmail;
             let wanted = self.settings.trash.as_deref();
             let wanted = wanted.or(gmail.then_some("\\Trash"));
@@ -134,8 +134,8 @@ impl ImapStore {
                     .find(|a| is_special_use(a) && !tells_flags(&listing))
                     .cloned(),
                 identity: status.and_then(identity),
-                // Without it no two names are taken for one mailbox. Where MAILBOXIDs are wild
-                // UIDVALIDITY is the second of creation, and equal ones say nothing.
+                // Without MAILBOXID no two names count as one mailbox. On servers with invalid
+                // MAILBOXIDs UIDVALIDITY is the second of creation, and equal ones prove nothing.
                 census: status.filter(|_| !wild).and_then(census),
             };
             names.insert(name.clone(), listing.name);
@@ -148,7 +148,7 @@ impl ImapStore {
     }
 }
 
-/// Special uses of views (RFC 6154, 8457).
+/// Special uses of virtual mailboxes (RFC 6154, 8457).
 const VIEWS: [&str; 3] = ["\\all", "\\flagged", "\\important"];
 
 /// Flags of messages that are no attributes of mailboxes.
@@ -183,7 +183,7 @@ fn without_name(listing: &Listing) -> Option<Listed> {
     })
 }
 
-/// What is asked of a new session before its answers to anything else are known.
+/// The request of a new session before its other answers are known.
 pub fn foreseen(session: &Session) -> Result<Vec<Command>, StoreError> {
     Ok(vec![command(session)])
 }
@@ -210,8 +210,8 @@ fn items(session: &Session) -> &'static str {
     }
 }
 
-/// STATUS says nothing reliable about the mailbox that is open (RFC 9051, 6.3.11), so it is closed
-/// first where it can be without expunging. A server may answer LIST before what precedes it.
+/// STATUS is unreliable for the selected mailbox (RFC 9051, 6.3.11), so it is closed first where
+/// that needs no EXPUNGE. A server may answer LIST before the preceding command.
 async fn list_all(session: &mut Session) -> Result<Answer, StoreError> {
     let list = command(session);
     if session.selected.is_none() || !session.can("UNSELECT") {
@@ -223,7 +223,7 @@ async fn list_all(session: &mut Session) -> Result<Answer, StoreError> {
     answers.pop().ok_or_else(lost)
 }
 
-/// RFC 8474, 4 and 7: of letters, digits, `_` and `-`, and of one mailbox only.
+/// RFC 8474, 4 and 7: letters, digits, `_` and `-`, unique.
 fn believable<'a>(statuses: impl Iterator<Item = &'a MailboxStatus>) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let mut seen = BTreeSet::new();
@@ -245,7 +245,7 @@ fn identity(status: &MailboxStatus) -> Option<Identity> {
         let text = format!("id {id}");
         return Some(Identity { text, proves: true });
     }
-    // 0 is what servers give that know none: it is the same for all (H05).
+    // Servers without UIDVALIDITY send 0 for all mailboxes (H05).
     let validity = status.uid_validity.filter(|validity| *validity > 0)?;
     let text = format!("uidvalidity {validity}");
     Some(Identity {

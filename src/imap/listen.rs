@@ -1,8 +1,7 @@
-//! Listening to what a server says by itself, on a connection that does nothing else: NOTIFY
-//! (RFC 5465) for all mailboxes at once, or IDLE (RFC 2177) on one. What is heard only says where
-//! to look; it is never taken for a fact.
+//! Receives notifications on a connection of its own: NOTIFY (RFC 5465) for all mailboxes, or IDLE
+//! (RFC 2177) on one. A notification names mailboxes to read and is never taken for a fact.
 //!
-//! Does not know when to try again, nor who wants to know.
+//! The caller decides about retries.
 
 use super::command::{Access, Command, NotifyFlags, Since};
 use super::connect::Server;
@@ -15,32 +14,32 @@ use crate::store::StoreError;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What to listen to.
+/// The mailboxes to watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ear {
-    /// All mailboxes; where the server has no NOTIFY, INBOX.
+    /// All; without NOTIFY only INBOX.
     All,
     /// One mailbox.
     One(MailboxName),
 }
 
-/// What was heard.
+/// An event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
-    /// Something happened there.
+    /// These mailboxes may have changed.
     Stir(Scope),
-    /// Nothing that matters, for as long as was asked.
+    /// Nothing within the time.
     Nothing,
-    /// The server ends IDLE each time it begins: it has to be asked.
+    /// The server ends each IDLE at once: it has to be polled.
     Deaf,
 }
 
-/// IDLE that ends sooner is begun again later each time,
+/// The delay after an IDLE that ended early; it grows each time,
 const SOON: Duration = Duration::from_secs(10);
-/// and after so many times in a row not at all.
+/// and after this many in a row IDLE is given up.
 const SOON_AT_MOST: u32 = 5;
 
-/// What a mailbox counts while it is listened to.
+/// The counters of a mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
     epoch: u64,
@@ -49,30 +48,29 @@ pub struct Standing {
     exists: u32,
 }
 
-/// A connection that listens.
+/// A connection that receives notifications.
 #[derive(Debug)]
 pub struct Listener {
     session: Session,
-    /// What is heard of.
+    /// The watched mailboxes.
     covers: Scope,
-    /// What an unnamed change is about.
+    /// The mailboxes of a notification without a name.
     open: Option<MailboxName>,
     idling: bool,
-    /// When IDLE is to be renewed.
+    /// The time of the next renewal of IDLE.
     renew_at: Instant,
     renew: Duration,
-    /// When IDLE was begun, and how often in a row it ended soon.
+    /// The start of IDLE, and the number of early ends in a row.
     began: Instant,
     soon: u32,
-    /// Heard while IDLE was begun, and not told yet.
+    /// Notifications that arrived while IDLE was begun.
     heard: Scope,
 }
 
 impl Listener {
-    /// Connects and begins to listen; from when this returns, nothing that happens is missed. IDLE
-    /// is begun anew after `renew`: servers end sessions that seem dead (RFC 2177: 30 minutes), and
-    /// a connection that died silently is noticed then at the latest. `None`: the server cannot
-    /// tell by itself.
+    /// Connects and begins to watch; nothing after the return is missed. IDLE is renewed after
+    /// `renew`: servers close idle sessions (RFC 2177: 30 minutes), and a dead connection is
+    /// noticed by then. `None`: the server has no notifications.
     pub async fn open(
         server: &Server,
         ear: &Ear,
@@ -112,7 +110,7 @@ impl Listener {
         Ok(Some(listener))
     }
 
-    /// What the mailbox counts that is listened to; `None`: it is all of them.
+    /// Returns the counters of the watched mailbox; `None`: all are watched.
     pub fn standing(&self) -> Option<Standing> {
         let open = self.session.selected.as_ref()?;
         Some(Standing {
@@ -123,7 +121,7 @@ impl Listener {
         })
     }
 
-    /// The mailboxes that are heard of.
+    /// Returns the watched mailboxes.
     pub fn covers(&self) -> &Scope {
         &self.covers
     }
@@ -138,7 +136,7 @@ impl Listener {
         Ok(())
     }
 
-    /// Asks for everything. `false`: the server would not.
+    /// Sends NOTIFY. `false`: the server refused.
     async fn notify(&mut self) -> Result<bool, StoreError> {
         let flags = match tier(&self.session) {
             Tier::Plain => NotifyFlags::Not,
@@ -169,7 +167,7 @@ impl Listener {
         Ok(())
     }
 
-    /// `false`: the server does not IDLE, or ended it at once.
+    /// Begins IDLE. `false`: the server refused or ended it at once.
     async fn begin(&mut self) -> Result<bool, StoreError> {
         self.began = Instant::now();
         self.renew_at = self.began + self.renew;
@@ -184,8 +182,8 @@ impl Listener {
         Ok(true)
     }
 
-    /// Begins IDLE again that the server ended by itself, after a pause if that was soon. `false`:
-    /// it ends each time.
+    /// Begins IDLE again after the server ended it, with a delay if that was early. `false`: it
+    /// ends each time.
     async fn begin_again(&mut self) -> Result<bool, StoreError> {
         loop {
             self.idling = false;
@@ -205,8 +203,8 @@ impl Listener {
         }
     }
 
-    /// Listens, at most for so long. Errors mean that the connection is of no more use. Not
-    /// cancel safe: what was half heard is lost, so the connection is to be closed then.
+    /// Waits for an event, at most this long. After an error the connection is unusable. Not cancel
+    /// safe: close the connection then.
     pub async fn hear(&mut self, within: Duration) -> Result<Heard, StoreError> {
         let until = Instant::now() + within;
         loop {
@@ -233,7 +231,7 @@ impl Listener {
                 continue;
             };
             let stir = self.scope_of(&reply);
-            // The server ended IDLE by itself; some do so at random.
+            // The server ended IDLE; some do so at random.
             if matches!(reply, Reply::Tagged(..)) && !self.begin_again().await? {
                 return Ok(Heard::Deaf);
             }
@@ -246,7 +244,7 @@ impl Listener {
         }
     }
 
-    /// DONE and IDLE again, or a NOOP; answers with what was said on the way.
+    /// Renews IDLE, or sends NOOP; returns the responses on the way.
     async fn renew(&mut self) -> Result<Scope, StoreError> {
         let said = match self.idling {
             true => self.session.done().await?,
@@ -261,7 +259,7 @@ impl Listener {
         Ok(scope)
     }
 
-    /// NOTIFICATIONOVERFLOW (RFC 5465, 5.8): the server has switched NOTIFY off.
+    /// NOTIFICATIONOVERFLOW (RFC 5465, 5.8): the server disabled NOTIFY.
     async fn renew_notify(&mut self) -> Result<(), StoreError> {
         if self.idling {
             self.session.done().await?;
@@ -290,7 +288,7 @@ impl Listener {
         }
     }
 
-    /// Ends the session, and waits until it counts no more, at most for a second.
+    /// Logs out and waits at most a second until the connection is closed.
     pub async fn leave(mut self) {
         let polite = async {
             if self.idling && self.session.done().await.is_err() {
@@ -302,7 +300,7 @@ impl Listener {
         tracing::trace!(polite = ended.is_ok(), "gave way");
     }
 
-    /// Ends the session politely, in no more than a second.
+    /// Logs out within at most a second.
     pub async fn close(mut self) {
         let polite = async {
             if self.idling && self.session.done().await.is_err() {

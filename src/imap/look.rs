@@ -1,6 +1,6 @@
-//! Looking into a mailbox of the server, in three tiers. A delta is believed only as far as it
-//! adds up: what vanished is asked for by UID, and known - vanished + new must be EXISTS. Where it
-//! does not add up, the tier below decides (law, 1.6).
+//! Snapshots of mailboxes, in three tiers. A delta is used only if it adds up: vanished messages
+//! are verified by UID, and known - vanished + new must equal EXISTS. Otherwise the tier below
+//! decides.
 
 use super::answer::{must, shown, unknown};
 use super::command::{Access, Command, Since};
@@ -18,17 +18,17 @@ use crate::reconcile::{Coverage, Cursor, FlagMask, Look};
 use crate::store::{Ask, Depth, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A listing is begun again when messages leave while it runs; so often.
+/// Restarts of a listing during which messages are expunged.
 const TRIES: usize = 3;
 
-/// So many FETCH responses more than messages are taken.
+/// Most FETCH responses beyond the number of messages.
 const SPARE: usize = 50_000;
 
-/// A UID that is named in a STORE or EXPUNGE could be another message's by then (law, H05).
+/// A UID of a later STORE or EXPUNGE could mean another message (H05).
 const UNSTABLE: &str = "the server gives its messages no lasting UIDs (UIDVALIDITY 0 or \
                         UIDNOTSTICKY), so nothing is changed there; it is only copied from";
 
-/// Looks into a mailbox.
+/// Reads a mailbox.
 pub async fn look(
     session: &mut Session,
     name: &[u8],
@@ -90,16 +90,16 @@ pub async fn look(
     Ok(look)
 }
 
-/// What may be changed there.
+/// Returns the permitted changes.
 fn note_rights(look: &mut Look<Uid>, open: &Selected, access: Access) {
-    // A mailbox that we opened read-only names no PERMANENTFLAGS; that says nothing about it.
+    // EXAMINE returns no PERMANENTFLAGS, which says nothing.
     let mask = match access {
         Access::ReadWrite => open.mask(),
         Access::ReadOnly => FlagMask::All,
     };
     (look.sees, look.stores) = (mask.clone(), mask);
-    // EXAMINE is our own wish (a dry run, pulling only) and says nothing about the mailbox; the
-    // plan of a dry run is the plan of a run.
+    // EXAMINE is our own choice (dry run, pull) and says nothing about the mailbox; the plan of a
+    // dry run equals the plan of a run.
     look.writable = access == Access::ReadOnly || !open.read_only;
     if open.unstable {
         look.writable = false;
@@ -107,7 +107,7 @@ fn note_rights(look: &mut Look<Uid>, open: &Selected, access: Access) {
     }
 }
 
-/// What the highest messages that were known are called, and the new ones, if that was asked ahead.
+/// Returns the ids of the highest known messages and of new ones, if they were pipelined.
 async fn called(
     session: &mut Session,
     left: RemoteCursor,
@@ -118,7 +118,7 @@ async fn called(
     kin::with_look(session, &[&last[..], &given].concat()).await
 }
 
-/// Where the mailbox was left, if changes since then are enough.
+/// Returns the cursor, if changes since then suffice.
 fn left(epoch: Option<UidValidity>, cursor: Option<&Cursor>, depth: Depth) -> Option<RemoteCursor> {
     let cursor = cursor.and_then(RemoteCursor::read);
     cursor
@@ -133,8 +133,8 @@ fn since(session: &Session, left: Option<RemoteCursor>) -> Since {
     }
 }
 
-/// What a look will most likely ask; see [`super::ahead`]. `grown`: UIDNEXT of a mailbox that has
-/// only new messages since it was left.
+/// Returns the likely requests of a snapshot; see [`super::ahead`]. `grown`: UIDNEXT of a mailbox
+/// with only new messages.
 pub fn foreseen(
     session: &Session,
     name: &[u8],
@@ -151,7 +151,7 @@ pub fn foreseen(
             let uids = [&of.last[..], &given].concat();
             commands.extend(kin::foreseen(session, &uids));
         }
-        // One question only: Dovecot works on two at once, and ends the second first.
+        // One request only: Dovecot works on two at once and completes the second first.
         (Since::QResync(..), _) => commands.extend(still_known(session, of.uids)),
         (Since::CondStore, Some(left)) => commands.extend(changes(session, left)),
         (Since::CondStore | Since::Nothing, _) => commands.push(all_flags()),
@@ -159,7 +159,7 @@ pub fn foreseen(
     Ok(commands)
 }
 
-/// Asks which of the messages that were known are still there, all in one.
+/// Asks which known messages still exist, in one request.
 fn still_known(session: &Session, known: Option<(Uid, Uid)>) -> Option<Command> {
     let (first, last) = known?;
     let range = UidSet::from_ranges([(first.get(), last.get())]);
@@ -178,7 +178,7 @@ fn all_flags() -> Command {
     Command::fetch(&UidSet::from_ranges([(1, u32::MAX)]), "UID FLAGS")
 }
 
-/// QRESYNC: what SELECT told of the past. `false`: it does not add up.
+/// QRESYNC: the delta of SELECT. `false`: it does not add up.
 async fn by_past(
     session: &mut Session,
     past: Past,
@@ -209,7 +209,7 @@ async fn by_past(
         tracing::debug!("QRESYNC does not add up; listing everything");
         return Ok(false);
     }
-    // In one question that could be asked before it was known which are gone.
+    // One request, which can be sent before it is known which messages are gone.
     let asked = still_known(session, span(known)).filter(|_| !gone.is_empty());
     if !found(session, asked.as_slice(), &gone).await?.is_empty() {
         tracing::warn!("the server reported messages as vanished that it still has");
@@ -220,7 +220,7 @@ async fn by_past(
     Ok(true)
 }
 
-/// Which of these the server still has; asked for, not deduced.
+/// Returns those that the server still has, verified by search.
 pub async fn still_there(
     session: &mut Session,
     uids: &BTreeSet<Uid>,
@@ -229,7 +229,7 @@ pub async fn still_there(
     found(session, &searches, uids).await
 }
 
-/// The questions for that.
+/// Returns the requests for that.
 pub fn searches(session: &Session, uids: &BTreeSet<Uid>) -> Vec<Command> {
     let pieces = UidSet::from_uids(uids).pieces();
     let compact = session.compact();
@@ -237,7 +237,7 @@ pub fn searches(session: &Session, uids: &BTreeSet<Uid>) -> Vec<Command> {
     pieces.iter().map(search).collect()
 }
 
-/// Which of these are in the answers to a search.
+/// Returns those that are in the answers to a search.
 async fn found(
     session: &mut Session,
     commands: &[Command],
@@ -255,7 +255,7 @@ async fn found(
     Ok(there)
 }
 
-/// CONDSTORE: changed flags, and the list of all UIDs.
+/// CONDSTORE: changed flags, and all UIDs.
 async fn by_changes(
     session: &mut Session,
     left: RemoteCursor,
@@ -273,10 +273,10 @@ async fn by_changes(
         must(done, "list changes")?;
         for reply in replies {
             match reply {
-                // What is said beside another answer is newer than this look: the next shows it.
+                // Unsolicited responses are newer than this snapshot: the next one shows them.
                 Reply::Fetch(f) if command.fetches() => {
                     if let (Some(uid), flags) = (f.uid, f.flags) {
-                        // Without a MODSEQ it is no answer to that (RFC 7162, 3.1.4.1).
+                        // Without MODSEQ it does not answer this request (RFC 7162, 3.1.4.1).
                         stamped &= f.modseq.is_some() && flags.is_some();
                         changed.insert(uid, flags);
                     }
@@ -296,7 +296,7 @@ async fn by_changes(
     }
     for uid in uids {
         let flags = changed.remove(&uid).flatten();
-        // A new message without flags: the answers do not belong together.
+        // A new message without flags: the answers are inconsistent.
         if flags.is_none() && !known.contains(&uid) {
             return Ok(false);
         }
@@ -306,9 +306,9 @@ async fn by_changes(
     Ok(true)
 }
 
-/// All UIDs with all flags; the number must be EXISTS as SELECT told it: a count that was reckoned
-/// down by what the server said since proves nothing (Cyrus says VANISHED for all of a mailbox
-/// that another session deletes; law, 0.2).
+/// Reads all UIDs and flags; their number must equal EXISTS of SELECT. A count reduced by
+/// unsolicited responses proves nothing (Cyrus sends VANISHED for all messages of a mailbox that
+/// another session deletes).
 async fn everything(
     session: &mut Session,
     (name, access, since): (&[u8], Access, Since),
@@ -343,12 +343,12 @@ async fn list_once(
     known: &BTreeSet<Uid>,
 ) -> Result<Option<BTreeMap<Uid, Option<Flags>>>, StoreError> {
     if session.open_mailbox()?.exists == 0 {
-        // Nothing was in it before, or it is asked for in another way whether nothing is (H30).
+        // It was empty before, or another request verifies that it is empty now (H30).
         let empty = known.is_empty() || finds_nothing(session).await?;
         return Ok(empty.then(BTreeMap::new));
     }
-    // As a list first: a map made of one at once takes little more than half the memory of one that
-    // has grown.
+    // Collect first: a map made at once takes little more than half the memory of one that has
+    // grown.
     let (mut seen, mut parts) = (Vec::new(), Parts::default());
     let tag = session.send(&all_flags()).await?;
     let mut unreadable: Option<String> = None;
@@ -361,7 +361,7 @@ async fn list_once(
                 }
                 must(done, "list its messages")?;
             }
-            // Without a UID it answers no question of ours (H08).
+            // Without a UID it answers no request of ours (H08).
             Reply::Fetch(f) => {
                 let told = parts.add(*f, whole);
                 seen.extend(told.and_then(|f| Some((f.uid?, f.flags))));
@@ -379,7 +379,7 @@ async fn list_once(
         return Err(unknown(&what));
     }
     let mut seen: BTreeMap<Uid, Option<Flags>> = seen.into_iter().collect();
-    // A message whose flags are not told, or cannot be read, keeps those that it had.
+    // A message without valid flags keeps its known ones.
     for uid in parts.rest().filter_map(|f| f.uid) {
         seen.entry(uid).or_insert(None);
     }

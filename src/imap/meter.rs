@@ -1,6 +1,6 @@
-//! The stream beneath a session of async-imap that reads messages: on a connection that is logged
-//! in already. async-imap makes a session only by a login, so the first line that it sends is
-//! answered here and not sent. The bytes that come are counted, and limited for each command.
+//! The stream below async-imap's session that reads messages, on a logged-in connection. async-imap
+//! makes a session only by a login, so its first line is answered here and not sent. Received bytes
+//! are counted, and limited for each command.
 
 use super::wire::Stream;
 use std::io;
@@ -8,30 +8,30 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A connection that is logged in.
+/// A logged-in connection.
 #[derive(Debug)]
 pub struct Meter {
     inner: Box<dyn Stream>,
     login: Login,
-    /// Bytes that came.
+    /// Received bytes.
     received: u64,
-    /// Bytes that may come in all.
+    /// The limit of received bytes.
     limit: u64,
 }
 
-/// How far the login of async-imap has come.
+/// The state of async-imap's login.
 #[derive(Debug)]
 enum Login {
     /// Its line, as far as it was sent.
     Awaited(Vec<u8>),
-    /// What it is answered.
+    /// The answer to it.
     Answered(Vec<u8>),
-    /// It is over.
+    /// It is complete.
     Past,
 }
 
 impl Meter {
-    /// Around a connection that is logged in.
+    /// Wraps a logged-in connection.
     pub fn around(inner: Box<dyn Stream>) -> Meter {
         Meter {
             inner,
@@ -41,12 +41,12 @@ impl Meter {
         }
     }
 
-    /// From now on so many bytes may come.
+    /// Permits this many further bytes.
     pub fn allow(&mut self, bytes: u64) {
         self.limit = self.received.saturating_add(bytes);
     }
 
-    /// Bytes that came so far.
+    /// Returns the received bytes.
     pub fn received(&self) -> u64 {
         self.received
     }

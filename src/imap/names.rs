@@ -1,8 +1,8 @@
-//! Mailbox names on the wire: modified UTF-7 (RFC 3501, 5.1.3) or UTF-8 (RFC 6855), split by the
-//! server's delimiter, below the personal namespace (RFC 2342).
+//! Encodes and decodes mailbox names: modified UTF-7 (RFC 3501, 5.1.3) or UTF-8 (RFC 6855), split
+//! by the server's delimiter, below the personal namespace (RFC 2342).
 //!
-//! The wire name stays the identity towards the server; what is decoded here is for people and for
-//! paths. A name that does not decode is kept as it is.
+//! The wire name is the identity towards the server; decoded names are for people and paths. A name
+//! that does not decode is kept unchanged.
 
 use crate::model::MailboxName;
 use base64::Engine;
@@ -17,20 +17,20 @@ const SIXTY_FOUR: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::RequireNone),
 );
 
-/// How an account's mailbox names are made.
+/// The naming rules of a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Naming {
-    /// Between components; `None`: the server has no hierarchy.
+    /// The delimiter; `None`: no hierarchy.
     pub delimiter: Option<u8>,
-    /// What all personal mailboxes but INBOX begin with, as `INBOX.`.
+    /// The prefix of all personal mailboxes but INBOX, such as `INBOX.`.
     pub prefix: Vec<u8>,
-    /// Names are UTF-8 instead of modified UTF-7.
+    /// Whether names are UTF-8 instead of modified UTF-7.
     pub utf8: bool,
 }
 
 impl Naming {
-    /// Corrects `utf8` by the names that a listing has: after ENABLE UTF8=ACCEPT a name in modified
-    /// UTF-7, and none in UTF-8, shows that the server did not do it.
+    /// Corrects `utf8` by the listed names: after ENABLE UTF8=ACCEPT a name in modified UTF-7, and
+    /// none in UTF-8, shows that the server did not comply.
     pub fn check<'a>(&mut self, mut names: impl Iterator<Item = &'a [u8]> + Clone) {
         let shifted = |name: &[u8]| {
             name.contains(&b'&') && decode_utf7(name).is_some_and(|text| !text.is_ascii())
@@ -41,7 +41,7 @@ impl Naming {
         }
     }
 
-    /// What a wire name means. `None`: a name that cannot be a mailbox (an empty component).
+    /// Decodes a wire name. `None`: it has an empty component.
     pub fn decode(&self, wire: &[u8]) -> Option<MailboxName> {
         let stripped = wire
             .strip_prefix(self.prefix.as_slice())
@@ -56,7 +56,7 @@ impl Naming {
             }
         };
         match stripped {
-            // `INBOX.INBOX` below the prefix `INBOX.` is another mailbox than INBOX (F23).
+            // `INBOX.INBOX` with the prefix `INBOX.` is not INBOX (F23).
             Some(rest) if !self.prefix.is_empty() => {
                 let inner = MailboxName::new(components(rest))?;
                 match inner.is_inbox() {
@@ -68,7 +68,7 @@ impl Naming {
         }
     }
 
-    /// The wire name for a mailbox that the server does not have yet.
+    /// Encodes the name of a mailbox that the server does not have yet.
     pub fn encode(&self, name: &MailboxName) -> Result<Vec<u8>, String> {
         if name.is_inbox() {
             return Ok(b"INBOX".to_vec());
@@ -107,7 +107,7 @@ impl Naming {
     }
 }
 
-/// Modified UTF-7 of a text.
+/// Encodes modified UTF-7.
 pub fn encode_utf7(text: &str) -> Vec<u8> {
     let mut out = Vec::new();
     let mut shifted: Vec<u8> = Vec::new();
@@ -136,8 +136,8 @@ pub fn encode_utf7(text: &str) -> Vec<u8> {
     out
 }
 
-/// The text of modified UTF-7; `None` unless encoding the result gives the same bytes, so that a
-/// name is never mistaken for another.
+/// Decodes modified UTF-7; `None` unless encoding restores the same bytes, so that names stay
+/// unique.
 pub fn decode_utf7(wire: &[u8]) -> Option<String> {
     let mut text = String::new();
     let mut rest = wire;
@@ -186,7 +186,7 @@ mod tests {
             assert_eq!(encode_utf7(text), wire.as_bytes());
             assert_eq!(decode_utf7(wire.as_bytes()).as_deref(), Some(text));
         }
-        // Malformed, or not the one way to write it.
+        // Invalid, or not the canonical form.
         for bad in ["&!!!-", "&AGE-", "&", "&AP", "&2D0-", "&APw-&APw-"] {
             assert_eq!(decode_utf7(bad.as_bytes()), None, "{bad}");
         }

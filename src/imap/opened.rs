@@ -1,4 +1,4 @@
-//! The mailbox that is open.
+//! The selected mailbox.
 
 use super::answer::{must, shown};
 use super::command::{Access, Command, Door, Since};
@@ -9,60 +9,60 @@ use crate::model::{Flags, UidValidity};
 use crate::reconcile::FlagMask;
 use crate::store::StoreError;
 
-/// An open mailbox.
+/// A selected mailbox.
 #[derive(Clone, Debug)]
 pub struct Selected {
     /// Its wire name.
     pub name: Vec<u8>,
-    /// How it was opened.
+    /// Its mode.
     pub access: Access,
     /// UIDVALIDITY.
     pub epoch: UidValidity,
-    /// UIDNEXT, if told.
+    /// UIDNEXT, if known.
     pub uid_next: Option<u32>,
     /// HIGHESTMODSEQ, if it has one.
     pub modseq: Option<u64>,
-    /// How many messages it holds now.
+    /// The current number of messages.
     pub exists: u32,
-    /// Whether it refuses changes.
+    /// Whether it is read-only.
     pub read_only: bool,
-    /// Whether its UIDs may come to mean other messages unnoticed: UIDNOTSTICKY (RFC 4315, 3), or a
-    /// UIDVALIDITY of 0, which no mailbox may have (RFC 9051, 9: nz-number).
+    /// Whether its UIDs may change their meaning: UIDNOTSTICKY (RFC 4315, 3), or the invalid
+    /// UIDVALIDITY 0 (RFC 9051, 9: nz-number).
     pub unstable: bool,
-    /// What can be stored, if told.
+    /// PERMANENTFLAGS, if known.
     pub permanent: Option<(Flags, AnyKeyword)>,
-    /// Messages that left since it was opened or last listed.
+    /// Messages expunged since SELECT or the last listing.
     pub expunged: u32,
-    /// UIDs that left since then, where the server says so.
+    /// UIDs that vanished since then, if the server reports them.
     pub vanished: UidSet,
 }
 
-/// What SELECT with QRESYNC told of the past.
+/// The delta of SELECT with QRESYNC.
 #[derive(Debug, Default)]
 pub struct Past {
-    /// Messages that left.
+    /// Vanished messages.
     pub vanished: UidSet,
-    /// Messages whose flags changed, and new ones.
+    /// Messages with changed flags, and new ones.
     pub changed: Vec<Fetched>,
 }
 
 impl Selected {
-    /// As a command names it.
+    /// Returns it as a command's argument.
     pub fn door(&self) -> Door {
         let (name, access) = (self.name.clone(), self.access);
         Door { name, access }
     }
 
-    /// The flags that can be stored in it.
+    /// Returns the flags that it can store.
     pub fn mask(&self) -> FlagMask {
         match &self.permanent {
-            // Not told: all can be stored (RFC 9051, 7.1).
+            // Unknown: all (RFC 9051, 7.1).
             None | Some((_, AnyKeyword::Yes)) => FlagMask::All,
             Some((flags, AnyKeyword::No)) => FlagMask::Only(flags.clone()),
         }
     }
 
-    /// Whether all may be changed in it: any flag, and the UIDs hold.
+    /// Whether all changes are permitted: any flag, and stable UIDs.
     pub fn is_free(&self) -> bool {
         let writable = self.access == Access::ReadWrite && !self.read_only && !self.unstable;
         writable && self.mask() == FlagMask::All
@@ -70,7 +70,7 @@ impl Selected {
 }
 
 impl Session {
-    /// Opens a mailbox.
+    /// Selects a mailbox.
     pub async fn select(
         &mut self,
         name: &[u8],
@@ -111,7 +111,7 @@ impl Session {
                     Code::NoModSeq => open.modseq = None,
                     Code::UidNotSticky => open.unstable = true,
                     Code::PermanentFlags(flags, any) => open.permanent = Some((flags, any)),
-                    // What was said until now was about the mailbox that was open before.
+                    // Earlier responses are about the previous mailbox.
                     Code::Closed => past = Past::default(),
                     _ => {}
                 },
@@ -131,7 +131,7 @@ impl Session {
         Ok(past)
     }
 
-    /// The mailbox that is open.
+    /// Returns the selected mailbox.
     pub fn open_mailbox(&self) -> Result<&Selected, StoreError> {
         self.selected
             .as_ref()

@@ -1,12 +1,10 @@
-//! That nothing but our own changes happened in a mailbox since it was looked at: then nobody has
-//! to look there again to see what became of them.
+//! Proves by consecutive MODSEQs that only this client changed a mailbox, so that it need not be
+//! read again.
 //!
-//! Each STORE gets a mod-sequence that no other STORE on the mailbox gets, from whatever connection
-//! it comes, and higher than all before (RFC 7162, 3.1). So if our own changes were given each one
-//! from HIGHESTMODSEQ as of the look on, none was left for somebody else's. An EXPUNGE takes one,
-//! too, where QRESYNC has to tell later what left since when. New messages, and such that go, show
-//! in what STATUS counts. Where a server gives its numbers otherwise, with gaps, it is only looked
-//! at again.
+//! Each STORE gets a MODSEQ that no other STORE in the mailbox gets, and that is higher than all
+//! before (RFC 7162, 3.1). If our changes got each one from HIGHESTMODSEQ of the snapshot on, no
+//! other client changed flags. An EXPUNGE takes one, too, where QRESYNC reports it later. New and
+//! expunged messages show in the counters of STATUS. A server with gaps is read again.
 
 use super::cursor::RemoteCursor;
 use super::reply::{Code, Completion, Reply};
@@ -16,20 +14,20 @@ use crate::model::{FlagChange, Flags, MailboxName, Uid};
 use crate::reconcile::Cursor;
 use std::collections::BTreeSet;
 
-/// Changes of ours that are all that happened.
+/// Our own changes, proven to be the only ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ours {
-    /// HIGHESTMODSEQ as of the look.
+    /// HIGHESTMODSEQ of the snapshot.
     pub since: u64,
-    /// HIGHESTMODSEQ after them.
+    /// HIGHESTMODSEQ after the changes.
     pub upto: u64,
-    /// How many messages they removed.
+    /// The number of removed messages.
     pub gone: u64,
 }
 
 impl Ours {
-    /// These changes of flags, too, if they are all that happened since, and each of these messages
-    /// was changed.
+    /// Adds these changes of flags, if they are the only ones since and cover each of these
+    /// messages.
     pub fn and_flags(self, asked: &BTreeSet<Uid>, answers: &[Answer]) -> Option<Ours> {
         let (mut given, mut changed) = (BTreeSet::new(), BTreeSet::new());
         for reply in answers.iter().flat_map(|(replies, _)| replies) {
@@ -38,7 +36,7 @@ impl Ours {
                 Reply::Exists(_) | Reply::Expunge | Reply::Vanished(..) => return None,
                 _ => continue,
             };
-            // Flags are told of changes that somebody else made (RFC 9051, 6.4.6, on .SILENT).
+            // Untagged flags report a change of another client (RFC 9051, 6.4.6, on .SILENT).
             let ours = told.flags.is_none();
             let (Some(uid), Some(modseq), true) = (told.uid, told.modseq, ours) else {
                 return None;
@@ -51,9 +49,8 @@ impl Ours {
         (gapless && changed == *asked).then_some(Ours { upto, ..self })
     }
 
-    /// So many messages that this EXPUNGE removed, too, after so many STOREs that marked them. A
-    /// server need not tell the mod-sequences of what goes at once, but each of these commands took
-    /// one at least.
+    /// Adds the removal of this many messages by this EXPUNGE, after this many STOREs. A server
+    /// need not report their MODSEQs at once, but each command took at least one.
     pub fn and_expunge(self, marks: usize, gone: usize, done: &Completion) -> Option<Ours> {
         let upto = self.upto + marks as u64 + 1;
         let gone = self.gone + gone as u64;
@@ -62,8 +59,7 @@ impl Ours {
     }
 }
 
-/// Whether the mailbox surely can store all of this: a keyword that it does not know yet may be one
-/// too many for it.
+/// Whether the mailbox certainly can store this: a new keyword may exceed its limit.
 pub(super) fn knows_all<'a>(
     permanent: Option<&Flags>,
     mut changes: impl Iterator<Item = &'a FlagChange>,
@@ -85,7 +81,7 @@ impl ImapStore {
         Some(left.write())
     }
 
-    /// What is proven so far. `None`: nobody looked, or the server tells no mod-sequences.
+    /// Returns the proof so far. `None`: the mailbox was not read, or has no MODSEQs.
     pub(super) fn ours(&self, mailbox: &MailboxName) -> Option<Ours> {
         let since = *self.looked.get(mailbox)?;
         let (upto, gone) = (since, 0);
@@ -125,7 +121,7 @@ mod tests {
             text: String::new(),
         };
         let asked = asked.iter().map(|n| uid(*n)).collect();
-        // Over two commands.
+        // In two commands.
         let mut replies = replies.into_iter();
         let first = replies.next().into_iter().collect();
         let answers = [(first, done.clone()), (replies.collect(), done)];

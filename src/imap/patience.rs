@@ -1,16 +1,15 @@
-//! Servers that ask for patience: by a response code, or in words. What they ask for is obeyed;
-//! clients that keep hammering are locked out.
+//! Detects throttling, by response code or text. The requested delay is obeyed, as servers lock out
+//! clients that keep retrying.
 
 use crate::store::StoreError;
 use std::time::Duration;
 
-/// Response codes that mean "not now" for the whole account: RFC 5530, RFC 9051, and `THROTTLED`
-/// of Yahoo and Gmail.
+/// Codes that delay the whole account: RFC 5530, RFC 9051, and `THROTTLED` of Yahoo and Gmail.
 const CODES: [&str; 3] = ["THROTTLED", "UNAVAILABLE", "LIMIT"];
 
-/// Words that mean it without a code: Exchange Online ("Request is throttled. Suggested Backoff
-/// Time: 299961 milliseconds"), Dovecot ("Maximum number of connections from user+IP exceeded"),
-/// Gmail ("Too many simultaneous connections", "Account exceeded command or bandwidth limits").
+/// Texts without a code: Exchange Online ("Request is throttled. Suggested Backoff Time: 299961
+/// milliseconds"), Dovecot ("Maximum number of connections from user+IP exceeded"), Gmail ("Too
+/// many simultaneous connections", "Account exceeded command or bandwidth limits").
 const WORDS: [&str; 5] = [
     "throttled",
     "maximum number of connections",
@@ -19,10 +18,10 @@ const WORDS: [&str; 5] = [
     "bandwidth limits",
 ];
 
-/// No server means more than this.
+/// The longest delay that is believed.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// An error that ends a session or a login, as what the server's words make of it.
+/// Classifies the error that ended a session or login by its text.
 pub fn patience(error: StoreError, said: &str) -> StoreError {
     match asks(said) {
         Some(wait) => StoreError::Busy {
@@ -33,7 +32,7 @@ pub fn patience(error: StoreError, said: &str) -> StoreError {
     }
 }
 
-/// Whether the words ask for patience, and for how long.
+/// Whether the text asks for a delay, and which.
 pub fn asks(said: &str) -> Option<Option<Duration>> {
     let lower = said.to_ascii_lowercase();
     let code = CODES

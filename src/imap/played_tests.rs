@@ -1,4 +1,4 @@
-//! For tests: a session with a server that answers as it is told.
+//! Test support: a session with a scripted server.
 
 use super::session::Session;
 use super::wire::Wire;
@@ -7,10 +7,10 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 
-/// What the server was told, without tags.
+/// The received commands, without tags.
 pub type Said = Rc<RefCell<Vec<String>>>;
 
-/// A server that says what `answer` makes of tag and command; nothing holds it back.
+/// A server that answers as `answer` says, at once.
 pub fn session(mut answer: impl FnMut(&str, &str) -> String + 'static) -> (Session, Said) {
     let (client, server) = tokio::io::duplex(1 << 16);
     let said = Said::default();
@@ -34,12 +34,12 @@ pub fn session(mut answer: impl FnMut(&str, &str) -> String + 'static) -> (Sessi
     (Session::over(wire), said)
 }
 
-/// Runs a test on a clock that does not wait.
+/// Runs a test on a paused clock.
 pub fn run(test: impl Future<Output = ()>) {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.enable_time().start_paused(true).build().unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, test);
 }
 
-/// A mailbox that opens.
+/// A mailbox that can be selected.
 pub const OPENS: &str = "* 3 EXISTS\r\n* OK [UIDVALIDITY 7] x\r\n* OK [UIDNEXT 9] x\r\n";

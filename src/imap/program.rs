@@ -1,9 +1,9 @@
-//! Which program the server says it is (RFC 2971). Asked only where the program is known to be
-//! wrong in what it announces.
+//! The program of the server (RFC 2971). Used only where a program is known to announce wrong
+//! capabilities.
 
 use super::value::Value;
 
-/// What ID answered; empty where nothing was said.
+/// The answer of ID; empty if none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Program {
     /// Its name.
@@ -13,7 +13,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// From pairs of field and value.
+    /// Parses pairs of field and value.
     pub fn read(values: &[Value]) -> Program {
         let Some(Value::List(pairs)) = values.first() else {
             return Program::default();
@@ -32,7 +32,7 @@ impl Program {
         }
     }
 
-    /// Whether its MAILBOXID in STATUS is wild: Cyrus 3.6 answers with memory that it has freed.
+    /// Whether its MAILBOXIDs in STATUS are invalid: Cyrus 3.6 answers with freed memory.
     pub fn gives_wild_ids(&self) -> bool {
         let minor = self.version.strip_prefix("3.").and_then(|rest| {
             let end = rest.find(|c: char| !c.is_ascii_digit());

@@ -1,5 +1,5 @@
-//! Reading messages from the server: bodies stream from the wire into the sink. A message is ended
-//! only when the answer named its UID and its flags, and every byte came.
+//! Downloads messages: bodies stream from the wire into the sink. A message is complete only if the
+//! response has its UID, its flags and every byte.
 
 use super::answer::{must, unknown};
 use super::command::Command;
@@ -13,7 +13,7 @@ use crate::model::{Fingerprint, Flags, Kin, Uid};
 use crate::store::{About, Sink, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is asked for with a body.
+/// The items requested with a body.
 fn items(objects: Objects) -> &'static str {
     match objects {
         Objects::None => "UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[]",
@@ -22,7 +22,7 @@ fn items(objects: Objects) -> &'static str {
     }
 }
 
-/// What reading these messages will ask; see [`super::ahead`].
+/// Returns the requests for these messages; see [`super::ahead`].
 pub fn foreseen(session: &Session, ids: &[Uid]) -> Vec<Command> {
     let items = items(Objects::of(session));
     let pieces = UidSet::from_uids(ids).pieces();
@@ -30,7 +30,7 @@ pub fn foreseen(session: &Session, ids: &[Uid]) -> Vec<Command> {
     pieces.iter().map(fetch).collect()
 }
 
-/// Reads messages of the mailbox that is open.
+/// Reads messages of the selected mailbox.
 pub async fn read<S: Sink<Uid>>(
     session: &mut Session,
     ids: &[Uid],
@@ -40,8 +40,8 @@ pub async fn read<S: Sink<Uid>>(
     for piece in UidSet::from_uids(ids).pieces() {
         match fetch(session, &piece, &mut asked, sink).await? {
             Refusal::None => {}
-            // One bad message can make a server refuse the whole command (row 46), or answer what
-            // cannot be read: one by one.
+            // One bad message can make a server refuse the command (row 46) or send an invalid
+            // response: read them one by one.
             Refusal::Text(_) => {
                 let left: Vec<Uid> = asked
                     .iter()
@@ -137,7 +137,7 @@ async fn fetch<S: Sink<Uid>>(
     }
 }
 
-/// A response with what was told before of the same message.
+/// Merges a response with earlier ones about the same message.
 fn with_parts(fetched: Fetched, held: &mut Option<Fetched>, parts: &mut Parts) -> Fetched {
     let held = held.take_if(|held| held.number == fetched.number);
     match held.or_else(|| parts.take(fetched.number)) {
@@ -149,10 +149,10 @@ fn with_parts(fetched: Fetched, held: &mut Option<Fetched>, parts: &mut Parts) -
     }
 }
 
-/// Why a message is asked for once more, by itself.
+/// Why a message is requested again, separately.
 const APART: &str = "the server sent its text without saying which message it is";
 
-/// Ends one message, if it is one that was asked for and all of it is there.
+/// Ends a message that was requested and is complete.
 async fn take<S: Sink<Uid>>(
     fetched: Fetched,
     asked: &mut BTreeSet<Uid>,
@@ -169,7 +169,7 @@ async fn take<S: Sink<Uid>>(
         ..
     } = fetched;
     let begun = matches!(body, Some(Body::Streamed(_)));
-    // Flags that cannot be read are told by a later look; until then the message has none.
+    // Invalid flags are read by a later snapshot; until then the message has none.
     let flags = flags.or(hides_flags.then(Flags::default));
     let wanted = uid.filter(|uid| asked.contains(uid));
     let (Some(uid), Some(body)) = (wanted, body) else {
@@ -180,7 +180,7 @@ async fn take<S: Sink<Uid>>(
     let stored = size.filter(|size| *size > 0).unwrap_or(length);
     let problem = match (&body, &flags) {
         (_, None) => Some("the server did not tell its flags".to_owned()),
-        // RFC 2180, 4.1.3: the answer for a message that another session expunged; and H52.
+        // RFC 2180, 4.1.3: the message was expunged by another session; and H52.
         (Body::Nil, _) => Some("the server gave no body".to_owned()),
         (Body::Streamed(0), _) => Some(format!("the server gave an empty body for {stored} bytes")),
         (Body::Bytes(bytes), _) if bytes.is_empty() => {
@@ -211,11 +211,11 @@ async fn take<S: Sink<Uid>>(
 
 struct ToSink<'a, S> {
     sink: &'a mut S,
-    /// Whether a body came with the response that is being read.
+    /// Whether the current response has a body.
     begun: bool,
-    /// A message whose body is in the sink, and of which the rest is yet to be told.
+    /// A message whose body is in the sink and whose other items are missing.
     held: Option<Fetched>,
-    /// Whether another body came before that.
+    /// Whether another body precedes it.
     lost: bool,
 }
 
@@ -229,7 +229,7 @@ impl<'a, S: Sink<Uid>> ToSink<'a, S> {
         }
     }
 
-    /// Gives up the body that is in the sink.
+    /// Drops the body in the sink.
     async fn abandon(&mut self) -> Result<(), StoreError> {
         let held = self.held.take().is_some();
         match std::mem::take(&mut self.begun) || held {
@@ -252,7 +252,7 @@ impl<S: Sink<Uid>> Tap for ToSink<'_, S> {
     }
 }
 
-/// Cheap evidence: sizes first, and heads only of those whose size is looked for.
+/// Reads cheap evidence: sizes first, then the headers of matching sizes.
 pub async fn fingerprints(
     session: &mut Session,
     ids: &[Uid],
@@ -287,7 +287,7 @@ pub(super) async fn ask(
     Ok(all)
 }
 
-/// The same, with the sizes that the server gives.
+/// The same with the server's sizes.
 pub(super) async fn ask_once(
     session: &mut Session,
     ids: &[Uid],
@@ -325,14 +325,14 @@ pub(super) async fn ask_once(
     Ok(all.by_uid.into_values().collect())
 }
 
-/// What was told of messages, one for each UID, within a budget.
+/// Responses by UID, within a memory limit.
 struct Described {
     by_uid: BTreeMap<Uid, Fetched>,
     left: usize,
 }
 
 impl Described {
-    /// For so many messages.
+    /// Makes one for this many messages.
     fn new(messages: usize) -> Described {
         Described {
             by_uid: BTreeMap::new(),
@@ -340,7 +340,7 @@ impl Described {
         }
     }
 
-    /// `false`: that is more than the budget.
+    /// Adds one; `false`: the limit is exceeded.
     fn take(&mut self, told: Fetched) -> bool {
         let Some(uid) = told.uid else { return true };
         let weight = told.weight();
@@ -350,7 +350,7 @@ impl Described {
         left.is_some()
     }
 
-    /// One that does not tell all that was asked for, where nothing else tells more.
+    /// Returns incomplete responses that nothing else completes.
     fn add_part(&mut self, told: Fetched) {
         if told.uid.is_some_and(|uid| !self.by_uid.contains_key(&uid)) {
             self.take(told);
@@ -358,11 +358,11 @@ impl Described {
     }
 }
 
-/// Bytes of memory for what is told of one message.
+/// Returns the bytes of memory of a response.
 const EACH: usize = 12 << 10;
 
-/// Some servers give 0 for the size of a message that they have not loaded themselves (Proton
-/// Bridge, imapsync #163). Evidence rests on sizes, so these are read to learn theirs.
+/// Some servers report size 0 for messages that they have not loaded (Proton Bridge, imapsync
+/// #163). Evidence needs sizes, so these messages are read.
 async fn measure(session: &mut Session, all: &mut [Fetched]) -> Result<(), StoreError> {
     let unsized_ = all.iter().filter(|fetched| fetched.size == Some(0));
     let unsized_: BTreeSet<Uid> = unsized_.filter_map(|fetched| fetched.uid).collect();

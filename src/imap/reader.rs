@@ -1,6 +1,6 @@
-//! Reads messages for a person who looks at them: EXAMINE, FETCH of headers and BODYSTRUCTURE, and
-//! BODY.PEEK of single parts. Nothing here sets a flag. async-imap does the talking; an answer that
-//! it cannot read ends the connection, and its result is unknown.
+//! Reads messages for display: EXAMINE, FETCH of headers and BODYSTRUCTURE, BODY.PEEK of parts. No
+//! command sets a flag. async-imap parses; an answer that it cannot parse ends the connection, and
+//! its result is unknown.
 
 use super::command::{Access, Command, Since};
 use super::connect::clean;
@@ -18,34 +18,34 @@ use async_imap::imap_proto::{
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// Messages asked for at once.
+/// Messages in one request.
 const WINDOW: usize = 200;
-/// Bytes that may come for each message of a listing.
+/// Most bytes for each message of a listing.
 const FOR_EACH: u64 = 128 << 10;
-/// Bytes of a part asked for at once.
+/// Bytes of a part in one request.
 const PIECE: u64 = 256 << 10;
-/// Bytes that a server may send beside what was asked for.
+/// Most bytes beside the requested ones.
 const BESIDE: u64 = 1 << 20;
 
 /// The header fields of a listing.
 const FIELDS: &str = "DATE FROM TO SUBJECT MESSAGE-ID CONTENT-TYPE CONTENT-DISPOSITION";
 
-/// Why something could not be read.
+/// Why a read failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The server sent something that cannot be read; the connection is over.
+    /// The answer is invalid; the connection is closed.
     #[error("the server's answer cannot be read: {0}")]
     Unreadable(String),
-    /// The server said NO or BAD.
+    /// The server answered NO or BAD.
     #[error("the server refused: {0}")]
     Refused(String),
-    /// Anything else.
+    /// Another error.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
 
 impl ReadError {
-    /// The same as an error of a store.
+    /// Converts it to a store error.
     pub fn of_store(self) -> StoreError {
         match self {
             ReadError::Store(error) => error,
@@ -56,12 +56,12 @@ impl ReadError {
 
 type Result<T> = std::result::Result<T, ReadError>;
 
-/// A message as the server tells it.
+/// A message of a listing.
 #[derive(Clone, Debug, Default)]
 pub struct Envelope {
     /// UID.
     pub uid: Option<Uid>,
-    /// FLAGS; `None`: not told.
+    /// FLAGS; `None`: unknown.
     pub flags: Option<Flags>,
     /// INTERNALDATE.
     pub at: Option<Timestamp>,
@@ -73,36 +73,36 @@ pub struct Envelope {
     pub parts: Option<Vec<(Part, Parameters)>>,
 }
 
-/// What is asked of messages.
+/// The requested items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Items {
     /// UID, FLAGS and INTERNALDATE.
     Marks,
-    /// All that a listing shows.
+    /// All items of a listing.
     Row,
-    /// The same without BODYSTRUCTURE, for servers of which that cannot be read.
+    /// The same without BODYSTRUCTURE, for servers where that is invalid.
     PlainRow,
     /// BODYSTRUCTURE.
     Structure,
 }
 
-/// Which messages of a mailbox.
+/// The requested messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Range {
     /// All.
     All,
-    /// The last so many.
+    /// The last ones, this many.
     Last(u32),
 }
 
-/// A mailbox that is open for reading.
+/// A mailbox opened for reading.
 #[derive(Clone, Debug)]
 pub struct Examined {
     /// Its name.
     pub name: MailboxName,
-    /// UIDVALIDITY, if it is told.
+    /// UIDVALIDITY, if known.
     pub epoch: Option<UidValidity>,
-    /// How many messages it holds.
+    /// The number of messages.
     pub exists: u32,
 }
 
@@ -137,12 +137,12 @@ impl Reader {
         }
     }
 
-    /// Whether the server announces it.
+    /// Whether the server announces a capability.
     pub fn can(&self, name: &str) -> bool {
         self.capabilities.contains(name)
     }
 
-    /// Bytes that came while messages were read.
+    /// Returns the bytes received for messages.
     pub fn received(&self) -> u64 {
         self.session
             .as_ref()
@@ -181,7 +181,7 @@ impl Reader {
         Ok(examined)
     }
 
-    /// What the server tells of these messages of the open mailbox, in no order.
+    /// Returns items of these messages of the open mailbox, in no order.
     pub async fn fetch_range(&mut self, range: Range, items: Items) -> Result<Vec<Envelope>> {
         let exists = self.open.as_ref().map_or(0, |open| open.exists);
         let first = match range {
@@ -203,7 +203,7 @@ impl Reader {
         Ok(all)
     }
 
-    /// The same of messages with these UIDs.
+    /// Returns items of messages with these UIDs.
     pub async fn fetch_uids(&mut self, uids: &[Uid], items: Items) -> Result<Vec<Envelope>> {
         let mut all = Vec::new();
         for window in uids.chunks(WINDOW) {
@@ -244,7 +244,7 @@ impl Reader {
             .await
     }
 
-    /// The header of a message; `None`: it is gone.
+    /// Returns the header of a message; `None`: it was expunged.
     pub async fn header(&mut self, uid: Uid) -> Result<Option<Vec<u8>>> {
         let mut bytes = None;
         let command = format!("UID FETCH {} (UID BODY.PEEK[HEADER])", uid.get());
@@ -258,7 +258,7 @@ impl Reader {
         Ok(bytes)
     }
 
-    /// A section of a message that holds header fields of a part; `None`: the server has none.
+    /// Returns a section with header fields of a part; `None`: it does not exist.
     pub async fn part_header(&mut self, uid: Uid, section: &str) -> Result<Option<Vec<u8>>> {
         let mut bytes = None;
         let command = format!("UID FETCH {} (UID BODY.PEEK[{section}])", uid.get());
@@ -278,8 +278,8 @@ impl Reader {
         Ok(bytes.filter(|bytes| !bytes.is_empty()))
     }
 
-    /// Gives the bytes of a section of a message one piece after another: `1.2`, or nothing for
-    /// all of it. Answers how many these were; `None`: the server has no such section.
+    /// Passes the bytes of a section on: `1.2`, or empty for the whole message. Returns their
+    /// number; `None`: the section does not exist.
     pub async fn section(
         &mut self,
         uid: Uid,
@@ -298,7 +298,7 @@ impl Reader {
                     piece = body(values, uid).or(piece.take());
                 }
             };
-            // A server that knows no pieces sends all of it.
+            // A server without partial FETCH sends all of it.
             let limit = if at == 0 { WHOLE } else { PIECE + BESIDE };
             self.run(&command, limit, note).await?;
             let Some((index, bytes)) = piece else {
@@ -316,7 +316,7 @@ impl Reader {
         }
     }
 
-    /// Runs a command; shows each response before its end.
+    /// Runs a command and shows each response.
     async fn run(
         &mut self,
         command: &str,
@@ -389,7 +389,7 @@ impl Reader {
         }
     }
 
-    /// Ends the connection; the answer is not waited for.
+    /// Logs out without waiting for the answer.
     pub async fn end(mut self) {
         if let Some(session) = &mut self.session {
             let logout = tokio::time::timeout(self.timeout, session.run_command("LOGOUT")).await;
@@ -398,10 +398,10 @@ impl Reader {
     }
 }
 
-/// Bytes of a message of which no pieces can be had, at the most.
+/// Most bytes of a message without partial FETCH.
 const WHOLE: u64 = 64 << 20;
 
-/// An error of async-imap: of its parser, or of the connection.
+/// Maps an error of async-imap.
 fn broken(error: &std::io::Error, lost: impl Fn(&str) -> StoreError) -> ReadError {
     let text = error.to_string();
     match text.split_once("during parsing of") {
@@ -430,7 +430,7 @@ fn envelope(values: &[AttributeValue<'_>]) -> Envelope {
     told
 }
 
-/// The offset and the bytes of the section that a FETCH response has.
+/// Returns offset and bytes of the section in a FETCH response.
 fn body(values: &[AttributeValue<'_>], uid: Uid) -> Option<(Option<u32>, Vec<u8>)> {
     let own = values.contains(&AttributeValue::Uid(uid.get()));
     values.iter().filter(|_| own).find_map(|value| match value {

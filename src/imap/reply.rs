@@ -1,7 +1,6 @@
-//! What the server says, read tolerantly from a frame: the responses that the sync needs, the rest
-//! is `Other`. Works on bytes. What cannot be read is `Unreadable` and poisons the command it
-//! belongs to: its result is unknown, never empty. An attribute that is absent is unknown, never
-//! "none".
+//! Parses responses from frames, tolerantly: those that mailtide needs, others are `Other`. Works
+//! on bytes. An invalid response is `Unreadable` and makes the result of its command unknown, never
+//! empty. An absent attribute is unknown, never "none".
 
 use super::code::completion;
 pub use super::code::{AnyKeyword, Code, Completion, Status};
@@ -13,13 +12,13 @@ use super::uid_set::{RANGES, UidSet};
 use super::value::{self, Value};
 use super::wire::Frame;
 
-/// Words of one CAPABILITY or ENABLED; further ones are passed over.
+/// Words of CAPABILITY or ENABLED that are parsed.
 const WORDS: usize = 1000;
 
 /// A response.
 #[derive(Debug)]
 pub enum Reply {
-    /// The end of a command.
+    /// The completion of a command.
     Tagged(String, Completion),
     /// `* OK`, `* NO`, `* BAD`.
     Untagged(Completion),
@@ -31,7 +30,7 @@ pub enum Reply {
     Exists(u32),
     /// `* n EXPUNGE`.
     Expunge,
-    /// `* VANISHED`; `true`: before this session looked (EARLIER).
+    /// `* VANISHED`; `true`: EARLIER.
     Vanished(UidSet, Earlier),
     /// `* n FETCH`.
     Fetch(Box<Fetched>),
@@ -39,7 +38,7 @@ pub enum Reply {
     List(Listing),
     /// `* STATUS`.
     Status(MailboxStatus),
-    /// `* SEARCH` or the ALL of `* ESEARCH`.
+    /// `* SEARCH`, or ALL of `* ESEARCH`.
     Search(UidSet),
     /// `* ESEARCH` of one of several mailboxes (RFC 7377).
     SearchIn(SearchIn),
@@ -47,27 +46,27 @@ pub enum Reply {
     Capability(Vec<String>),
     /// `* ENABLED`.
     Enabled(Vec<String>),
-    /// `* NAMESPACE`: the first personal one, as prefix and delimiter.
+    /// `* NAMESPACE`: prefix and delimiter of the first personal one.
     Namespace(Vec<u8>, Option<u8>),
-    /// What the server says it is.
+    /// `* ID`.
     Id(Program),
-    /// Anything else.
+    /// Another response.
     Other,
-    /// It cannot be read; what it was about, as far as that shows.
+    /// An invalid response, with its kind if that shows.
     Unreadable(String),
 }
 
-/// Whether expunges happened before this session looked.
+/// The time of expunges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Earlier {
-    /// They are the answer to a question about the past.
+    /// Before SELECT: the answer of QRESYNC.
     Yes,
-    /// They happen now.
+    /// Now.
     No,
 }
 
 impl Reply {
-    /// About how many bytes of memory it takes.
+    /// Returns its approximate bytes of memory.
     pub fn weight(&self) -> usize {
         let texts = |all: &[String]| all.iter().map(|text| text.len() + 40).sum::<usize>();
         let more = match self {
@@ -94,7 +93,7 @@ impl Reply {
     }
 }
 
-/// What was found in one of several mailboxes.
+/// The result of a search in one of several mailboxes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SearchIn {
     /// The wire name.
@@ -108,11 +107,11 @@ pub struct SearchIn {
 /// A LIST response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listing {
-    /// In lower case, with the backslash.
+    /// Attributes in lower case, with the backslash.
     pub attributes: Vec<String>,
-    /// Between components.
+    /// The delimiter.
     pub delimiter: Option<u8>,
-    /// The wire name, escapes removed.
+    /// The wire name, unescaped.
     pub name: Vec<u8>,
 }
 
@@ -137,11 +136,11 @@ pub struct MailboxStatus {
     pub mailbox_id: Option<String>,
 }
 
-/// Bytes of a response that cannot be read, of which an error shows some.
+/// Bytes of an invalid response in an error.
 const UNREADABLE: usize = 1000;
 
 impl Reply {
-    /// The same with the secret masked wherever the server speaks to people.
+    /// Masks the secret in the texts of a response.
     pub fn masked(mut self, hush: &Hush) -> Reply {
         match &mut self {
             Reply::Tagged(_, done) | Reply::Untagged(done) => {
@@ -157,7 +156,7 @@ impl Reply {
     }
 }
 
-/// Reads a frame.
+/// Parses a frame.
 pub fn parse(frame: Frame) -> Reply {
     let begin = frame.text.get(..UNREADABLE).unwrap_or(&frame.text);
     let shown = begin.escape_ascii().to_string();
@@ -306,7 +305,7 @@ fn esearch(values: Vec<Value>) -> Option<Reply> {
     }
 }
 
-/// The mailbox that a correlator names: `(TAG "a" MAILBOX "b" UIDVALIDITY 1)`.
+/// Returns the mailbox of a correlator: `(TAG "a" MAILBOX "b" UIDVALIDITY 1)`.
 fn mailbox_of(about: &[Value]) -> Option<SearchIn> {
     let mut found = None;
     let mut epoch = None;

@@ -16,7 +16,7 @@ fn fetched(line: &str) -> Fetched {
     }
 }
 
-/// Traps T5, T6, T26 and the defects that servers are known for.
+/// Traps T5, T6, T26 and known defects of servers.
 #[test]
 fn fetch_is_read_tolerantly_and_never_guessed() {
     let all = fetched(
@@ -149,7 +149,7 @@ fn codes() {
             "a OK [APPENDUID 38505 3955] x",
             Code::AppendUid(38505, UidSet::parse(b"3955").unwrap()),
         ),
-        // Exchange: sets missing.
+        // Exchange: missing sets.
         ("a OK [COPYUID 14  ] x", Code::Other("COPYUID".into())),
         ("a OK [ALERT]\u{e9}", Code::Other("ALERT".into())),
         ("a NO [TRYCREATE] x", Code::Other("TRYCREATE".into())),

@@ -1,5 +1,5 @@
-//! How a server is reached: by TCP, or by something that knows another way. Not what is said on it.
-//! Of several addresses the first that connects is taken (RFC 8305).
+//! The transport to a server: TCP, or a replacement for tests. Of several addresses the first that
+//! connects is used (RFC 8305).
 
 use super::wire::Stream;
 use std::future::poll_fn;
@@ -11,25 +11,25 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::net::TcpStream;
 
-/// An address that has not answered for so long does not keep the next one waiting (RFC 8305, 5).
+/// The delay before the next address is tried in parallel (RFC 8305, 5).
 const NEXT: Duration = Duration::from_millis(250);
 
-/// How a server is reached.
+/// A transport.
 #[derive(Clone)]
 pub enum Road {
-    /// By TCP.
+    /// TCP.
     Tcp,
-    /// By something that knows the way: a server that can be made to fail.
+    /// A replacement, such as a server in memory.
     Other(Arc<dyn Dial>),
 }
 
-/// Gets to a server without TCP. It is taken for this machine itself.
+/// Connects without TCP. Counts as loopback.
 pub trait Dial: Send + Sync {
-    /// A new connection.
+    /// Returns a new connection.
     fn dial(&self) -> io::Result<Box<dyn Stream>>;
 }
 
-/// A connection, and whether it does not leave this machine.
+/// A connection, and whether it is on loopback.
 pub(super) async fn reach(
     road: &Road,
     host: &str,
@@ -50,7 +50,7 @@ pub(super) async fn reach(
     ))
 }
 
-/// The families in turn, that of the first address first, each address once (RFC 8305, 4).
+/// Interleaves the address families, without duplicates (RFC 8305, 4).
 fn in_turn(addresses: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
     let mut all: Vec<SocketAddr> = Vec::new();
     for address in addresses {
@@ -70,8 +70,8 @@ fn in_turn(addresses: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
     }
 }
 
-/// The first connection that comes about. The next address is tried as soon as one has failed, or
-/// has not answered for a while; attempts that are not needed are dropped.
+/// Returns the first connection. The next address is tried after a failure or the delay; other
+/// attempts are dropped.
 async fn first_of<T, C>(
     addresses: Vec<SocketAddr>,
     connect: impl Fn(SocketAddr) -> C,
@@ -121,7 +121,7 @@ where
 }
 
 fn prepare(tcp: &TcpStream) {
-    // Hints: a system that refuses them only notices dead connections later.
+    // Optional: without keepalive a dead connection is noticed later.
     let socket = socket2::SockRef::from(tcp);
     let keepalive = socket2::TcpKeepalive::new()
         .with_time(Duration::from_secs(60))
@@ -147,8 +147,8 @@ mod tests {
         all.iter().map(|text| text.parse().unwrap()).collect()
     }
 
-    /// A network in which addresses that end in 1 answer after 10 ms, in 2 after a second, in 3
-    /// refuse at once, and others never answer.
+    /// A network where addresses that end in 1 answer after 10 ms, in 2 after a second, in 3
+    /// refuse, and others never answer.
     async fn connect(address: SocketAddr) -> io::Result<SocketAddr> {
         let wait = match address.port() % 10 {
             1 => Duration::from_millis(10),

@@ -1,6 +1,5 @@
-//! Searching on the server (RFC 9051, 6.4.4): what is asked as a tree of keys, in all mailboxes
-//! one after another without waiting, or with one command where the server offers that (RFC 7377).
-//! No decision of a sync depends on an answer.
+//! Searches on the server (RFC 9051, 6.4.4): a tree of keys, pipelined over all mailboxes, or in
+//! one command (RFC 7377). No sync decision depends on a result.
 
 use super::answer::must;
 use super::code::{Code, Completion};
@@ -13,29 +12,29 @@ use crate::model::{Keyword, MailboxName, SystemFlag, Uid, UidValidity};
 use crate::store::StoreError;
 use jiff::civil::Date;
 
-/// Of one mailbox so many hits are taken at the most: the newest.
+/// Most results of a mailbox: the newest.
 const HITS: u64 = 100_000;
-/// Mailboxes that are asked before the first answer is waited for.
+/// Mailboxes under way at once.
 const WINDOW: usize = 20;
 /// Mailboxes of one command (RFC 7377).
 const AT_ONCE: usize = 100;
 
-/// What is asked of each message.
+/// A search key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Key {
-    /// All of these; of none: nothing.
+    /// All of these; empty: matches nothing.
     And(Vec<Key>),
-    /// One of these; of none: no message.
+    /// One of these; empty: matches nothing.
     Or(Vec<Key>),
     /// Not this.
     Not(Box<Key>),
-    /// A text in a part of the message; `true`: also what is like it (RFC 6203).
+    /// A text in a part of the message; `true`: fuzzy (RFC 6203).
     Text(In, String, bool),
-    /// In the language of Gmail.
+    /// A query in Gmail's syntax.
     Gmail(String),
-    /// INTERNALDATE, on that day or later.
+    /// INTERNALDATE on that day or later.
     Since(Date),
-    /// INTERNALDATE, before that day.
+    /// INTERNALDATE before that day.
     Before(Date),
     /// RFC822.SIZE above this.
     Larger(u64),
@@ -47,7 +46,7 @@ pub enum Key {
     Keyword(Keyword),
 }
 
-/// Where a text is looked for.
+/// The part of a message to search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum In {
     /// The header From.
@@ -63,7 +62,7 @@ pub enum In {
 }
 
 impl In {
-    /// As SEARCH names it.
+    /// Returns its name in SEARCH.
     pub fn name(self) -> &'static str {
         match self {
             In::From => "FROM",
@@ -76,7 +75,7 @@ impl In {
 }
 
 impl Key {
-    /// Whether its texts can be sent between quotation marks.
+    /// Whether all its texts can be quoted strings.
     fn is_one_piece(&self) -> bool {
         match self {
             Key::And(all) | Key::Or(all) => all.iter().all(Key::is_one_piece),
@@ -86,7 +85,7 @@ impl Key {
         }
     }
 
-    /// Whether all texts in it are ASCII.
+    /// Whether all its texts are ASCII.
     pub fn is_ascii(&self) -> bool {
         match self {
             Key::And(all) | Key::Or(all) => all.iter().all(Key::is_ascii),
@@ -97,16 +96,16 @@ impl Key {
     }
 }
 
-/// What the server offers for searching.
+/// The search extensions of the server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Offers {
-    /// The language of Gmail.
+    /// X-GM-RAW.
     pub gmail: bool,
-    /// What is like a text (RFC 6203).
+    /// FUZZY (RFC 6203).
     pub fuzzy: bool,
 }
 
-/// What was found in a mailbox.
+/// The results in a mailbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hits {
     /// The mailbox.
@@ -122,33 +121,33 @@ pub struct Hits {
 pub struct Unsearched {
     /// The mailbox.
     pub mailbox: MailboxName,
-    /// Whether the server does not know the character set UTF-8.
+    /// Whether the server refuses the charset UTF-8.
     pub charset: bool,
-    /// What the server says.
+    /// The server's text.
     pub why: String,
 }
 
-/// The answers of all mailboxes.
+/// The results of all mailboxes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Searched {
-    /// Where something was found.
+    /// Mailboxes with results.
     pub hits: Vec<Hits>,
-    /// Where the server did not search.
+    /// Mailboxes that were not searched.
     pub failed: Vec<Unsearched>,
 }
 
-/// What is asked in one mailbox.
+/// The search in one mailbox.
 pub(super) struct Question {
     /// The mailbox.
     pub mailbox: MailboxName,
     /// Its wire name.
     pub wire: Vec<u8>,
-    /// The question.
+    /// The key.
     pub key: Key,
 }
 
 impl Session {
-    /// What the server offers for searching.
+    /// Returns the search extensions of the server.
     pub(super) fn search_offers(&self) -> Offers {
         Offers {
             gmail: self.can("X-GM-EXT-1"),
@@ -156,13 +155,13 @@ impl Session {
         }
     }
 
-    /// Searches mailboxes. Nothing is changed, and no message becomes `\Seen`.
+    /// Searches mailboxes. Changes nothing, and sets no `\Seen`.
     pub(super) async fn search_all(
         &mut self,
         questions: &[Question],
     ) -> Result<Searched, StoreError> {
         let searched = self.search_open(questions).await;
-        // Another mailbox may be open now, read-only.
+        // Another mailbox may be open with EXAMINE.
         self.selected = None;
         searched
     }
@@ -215,7 +214,7 @@ impl Session {
         Ok(searched)
     }
 
-    /// EXAMINE of the mailbox, and the question.
+    /// Sends EXAMINE and the search.
     fn ask(&self, one: &Question) -> Result<(Command, Pieces), StoreError> {
         let open = Command::select(&one.wire, Access::ReadOnly, Since::Nothing)?;
         Ok((open, self.question(&[], &one.key)?))
@@ -226,7 +225,7 @@ impl Session {
         Command::search(key, mailboxes, self.compact(), charset, self.literals())
     }
 
-    /// How texts that are not ASCII are sent.
+    /// The encoding of texts that are not ASCII.
     fn literals(&self) -> LiteralKind {
         match self.can("LITERAL+") || self.can("LITERAL-") {
             true => LiteralKind::AtOnce,
@@ -234,7 +233,7 @@ impl Session {
         }
     }
 
-    /// Runs a command, each further piece of which the server has to ask for.
+    /// Runs a command with synchronizing literals.
     async fn run_pieces(&mut self, command: &Pieces) -> Result<Answer, StoreError> {
         let tag = self.send(&command.first).await?;
         for piece in &command.rest {
@@ -251,7 +250,7 @@ impl Session {
         self.answer(&tag).await
     }
 
-    /// Asks in several mailboxes at once; `false`: the server does not do that.
+    /// Searches several mailboxes in one command; `false`: the server cannot.
     async fn search_several(
         &mut self,
         group: &[Question],
@@ -280,10 +279,10 @@ impl Session {
     }
 }
 
-/// An answer; or, of one that cannot be read, what it was.
+/// Returns an answer, or the invalid one.
 type Said = Result<Answer, String>;
 
-/// An answer that cannot be read concerns its mailbox only.
+/// An invalid answer concerns its mailbox only.
 fn said(answer: Result<Answer, StoreError>) -> Result<Said, StoreError> {
     match answer {
         Err(StoreError::Mailbox(why)) => Ok(Err(why)),
@@ -313,7 +312,7 @@ impl Searched {
         });
     }
 
-    /// Takes in how a mailbox was opened, and how it was searched.
+    /// Evaluates the answers of EXAMINE and SEARCH.
     fn take(&mut self, one: &Question, open: Said, found: Said) {
         let name = &one.mailbox;
         let (about, opened) = match open {
@@ -341,7 +340,7 @@ impl Searched {
             Some(Code::Other(code)) => code.starts_with("BADCHARSET"),
             _ => false,
         };
-        // RFC 3501, 6.4.4: NO with or without the code; some say BAD.
+        // RFC 3501, 6.4.4: NO with or without the code; some servers answer BAD.
         let charset = charset || (done.status != Status::Ok && !one.key.is_ascii());
         if let Err(error) = must(done, "search in it") {
             return self.fail(name, charset, error.to_string());
@@ -355,7 +354,7 @@ impl Searched {
         });
         match all {
             Some(uids) => self.add(name, epoch, &uids),
-            // An OK without an answer is none (RFC 9051, 7.3.4 wants one).
+            // An OK without ESEARCH is not a result (RFC 9051, 7.3.4).
             None => self.fail(name, false, "the server gave no answer to SEARCH".into()),
         }
     }

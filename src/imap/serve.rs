@@ -1,4 +1,4 @@
-//! What only a server can tell, and what of it can be foreseen.
+//! [`ImapStore`] as a [`Serve`], with the requests that can be pipelined.
 
 use super::command::Command;
 use super::kin::Objects;
@@ -97,8 +97,8 @@ impl Serve for ImapStore {
 }
 
 impl ImapStore {
-    /// The commands with which these questions will begin. A mailbox that cannot be asked for is
-    /// passed over: whoever asks will learn why.
+    /// Returns the first commands of these requests. A mailbox that cannot be requested is skipped;
+    /// the later request returns its error.
     fn foreseen(&self, session: &Session, next: &[Next<'_>]) -> Result<Vec<Command>, StoreError> {
         let access = self.settings.access;
         let mut commands: Vec<Command> = Vec::new();
@@ -122,7 +122,7 @@ impl ImapStore {
             commands.extend(match question {
                 Next::Read(_, uids) => super::read::foreseen(session, uids),
                 Next::Kin(_, uids) => super::kin::foreseen(session, uids),
-                // Without CONDSTORE nothing but the moment guards what was changed meanwhile.
+                // Without CONDSTORE only the short time protects concurrent changes.
                 Next::Remove(place, uids) => {
                     let mut asked = match self.trash_for(&place.mailbox) {
                         Some(_) => super::kin::foreseen(session, uids),

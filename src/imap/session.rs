@@ -1,5 +1,5 @@
-//! Commands and their answers. A command has succeeded only on its own tag with OK; an answer that
-//! could not be read makes its result unknown.
+//! Runs commands. A command succeeded only by its own tagged OK; an invalid answer makes its result
+//! unknown.
 
 use super::ahead::Ahead;
 use super::allowance::{Allowance, Kept};
@@ -21,68 +21,68 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Commands on their way at once; some servers end sessions that send more.
+/// Commands under way at once; some servers close sessions that send more.
 const WINDOW: usize = 40;
-/// So many times as long as for one response it is waited for the end of a command.
+/// The wait for a completion, in multiples of the wait for a response.
 const PATIENCE: u32 = 10;
-/// Answers that get mixed up within so many commands show that the server takes one at a time.
+/// Mixed-up answers within this many commands show that the server cannot pipeline.
 const FRESH: u32 = 60;
 
-/// A session after login.
+/// A logged-in session.
 #[derive(Debug)]
 pub struct Session {
     pub(super) wire: Wire,
     tags: u32,
-    /// Commands whose end has not been seen.
+    /// The number of commands without completion.
     outstanding: usize,
-    /// Their tags, but of those that were sent ahead or posted.
+    /// Their tags, except of pipelined and posted ones.
     open: Vec<String>,
-    /// Answers to commands of which nobody has asked for them yet.
+    /// Answers that were not requested yet.
     early: BTreeMap<String, Answer>,
-    /// Whether each command waits for the end of the one before it.
+    /// Whether each command waits for the previous completion.
     single: bool,
-    /// What may still come before the next end of a command.
+    /// The remaining allowance until the next completion.
     allowance: Allowance,
-    /// What was found of this server; shared by all connections to it.
+    /// The recorded traits of the server, shared by all connections to it.
     pub(super) learned: Arc<Learned>,
-    /// What was sent before it was asked for.
+    /// Pipelined commands.
     pub(super) ahead: Ahead,
-    /// Messages that were sent, and whose answers are asked for later.
+    /// Sent messages whose answers are read later.
     pub(super) posted: Posted,
     capabilities: BTreeSet<String>,
-    /// Whether the server said that it does QRESYNC in this session.
+    /// Whether QRESYNC is enabled.
     pub qresync: bool,
-    /// How mailbox names are made.
+    /// The naming rules.
     pub naming: Naming,
-    /// Whether STATUS gives a MAILBOXID (RFC 8474) that can be believed.
+    /// Whether STATUS returns a trustworthy MAILBOXID (RFC 8474).
     pub mailbox_ids: bool,
-    /// The mailbox that is open.
+    /// The selected mailbox.
     pub selected: Option<Selected>,
-    /// When the server last said something.
+    /// The time of the last response.
     heard: Instant,
-    /// Since when a command waits for the first word of its answer, with nothing before it.
+    /// Since when a command waits for its first response, with no other before it.
     asked: Option<Instant>,
-    /// The shortest such wait.
+    /// The shortest such wait: the round trip.
     turn: Option<Duration>,
 }
 
-/// What the caller will ask of a new session.
+/// The first requests of the caller in a new session.
 pub type First = fn(&Session) -> Result<Vec<Command>, StoreError>;
 
-/// A connection that is handed on: as [`Session::into_stream`] says.
+/// The parts of a session for another use; see [`Session::into_stream`].
 pub type Entry = (Box<dyn Stream>, String, Duration, Hush);
 
-/// What came before the end of a command.
+/// The responses before a completion.
 pub type Answer = (Vec<Reply>, Completion);
 
 impl Session {
-    /// Connects, logs in, and learns what the server can. What the caller will ask first goes out
-    /// with what we ask ourselves.
+    /// Connects, logs in and reads the capabilities. The caller's first requests are sent with our
+    /// own.
     pub async fn open(server: &Server, first: First) -> Result<Session, StoreError> {
         Session::begin(connect(server).await?, server, first).await
     }
 
-    /// The same, where somebody has connected and logged in already.
+    /// Makes a session of a logged-in connection.
     pub(super) async fn begin(
         (wire, announced): Entered,
         server: &Server,
@@ -94,7 +94,7 @@ impl Session {
         match announced {
             Some(list) => session.learn(list, &server.disabled),
             None => {
-                // RFC 9051, 6.2: what was announced before login may not hold after it.
+                // RFC 9051, 6.2: capabilities may change at login.
                 let (replies, _) = session.run(&Command::capability()).await?;
                 for reply in replies {
                     if let Reply::Capability(list) = reply {
@@ -107,7 +107,7 @@ impl Session {
         Ok(session)
     }
 
-    /// A session of which nothing is known yet.
+    /// Makes a session without any knowledge.
     pub(super) fn over(wire: Wire) -> Session {
         Session {
             wire,
@@ -142,8 +142,8 @@ impl Session {
         }
     }
 
-    /// ID, ENABLE and NAMESPACE in one go. Servers that do not know one of the first two say so,
-    /// and that is that; but a prefix that was not told is not the same as none.
+    /// Sends ID, ENABLE and NAMESPACE together. A server that lacks one of the first two answers
+    /// so; but an unknown prefix is not the same as none.
     async fn introduce(&mut self, first: First) -> Result<(), StoreError> {
         let mut commands = Vec::new();
         self.mailbox_ids = self.can("OBJECTID");
@@ -154,7 +154,7 @@ impl Session {
             .into_iter()
             .filter(|name| self.can(name))
             .collect();
-        // Everything can be said without it, but to a server that takes nothing else (RFC 6855, 6).
+        // Not needed, except for a server that accepts UTF-8 only (RFC 6855, 6).
         if self.can("UTF8=ONLY") {
             enable.push("UTF8=ACCEPT");
         }
@@ -168,7 +168,7 @@ impl Session {
         for command in commands {
             tags.push((self.send(&command).await?, command));
         }
-        // What it will most likely say.
+        // The most likely answer.
         self.qresync = self.can("ENABLE") && self.can("QRESYNC");
         let next = first(self)?;
         self.qresync = false;
@@ -201,35 +201,35 @@ impl Session {
         Ok(())
     }
 
-    /// Whether the server announces it and the user has not switched it off.
+    /// Whether the server announces it and the user did not disable it.
     pub fn can(&self, name: &str) -> bool {
         self.capabilities.contains(name)
     }
 
-    /// MOVE is announced and not done: it is not sent any more.
+    /// Records that MOVE is announced but refused: it is not sent any more.
     pub fn forgo_move(&mut self) {
         self.learned.set(Trait::NoMove);
         self.capabilities.remove("MOVE");
     }
 
-    /// Whether each command waits for the end of the one before it.
+    /// Whether each command waits for the previous completion.
     pub fn is_single(&self) -> bool {
         self.single
     }
 
-    /// With these capabilities.
+    /// Sets the capabilities.
     #[cfg(test)]
     pub(super) fn with(mut self, capabilities: &[&str]) -> Session {
         self.learn(capabilities.iter().map(ToString::to_string).collect(), &[]);
         self
     }
 
-    /// All that the server announces.
+    /// Returns all announced capabilities.
     pub fn capabilities(&self) -> &BTreeSet<String> {
         &self.capabilities
     }
 
-    /// For UID SEARCH: ask for ranges instead of a list of numbers where that is possible.
+    /// Whether UID SEARCH returns ranges.
     pub fn compact(&self) -> &'static [&'static str] {
         if self.can("ESEARCH") {
             &["RETURN (ALL) "]
@@ -238,13 +238,12 @@ impl Session {
         }
     }
 
-    /// Whether nothing is under way but what was sent ahead and what was posted, so that another
-    /// command can be sent.
+    /// Whether only pipelined and posted commands are under way, so that another can be sent.
     pub fn is_idle(&self) -> bool {
         self.outstanding == self.ahead.sent() + self.posted.open()
     }
 
-    /// Sends a command into the buffer, unless it was sent ahead; answers with its tag.
+    /// Buffers a command, unless it was pipelined; returns its tag.
     pub async fn send(&mut self, command: &Command) -> Result<String, StoreError> {
         let tag = match self.foreseen(command).await? {
             Some(tag) => tag,
@@ -254,7 +253,7 @@ impl Session {
         Ok(tag)
     }
 
-    /// Sends a command whose end [`Posted`] notes.
+    /// Buffers a command whose completion [`Posted`] records.
     pub async fn post(&mut self, command: &Command) -> Result<String, StoreError> {
         let tag = self.send(command).await?;
         self.open.pop();
@@ -282,12 +281,12 @@ impl Session {
         Ok(tag)
     }
 
-    /// Sends bytes of a literal into the buffer.
+    /// Buffers bytes of a literal.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         self.wire.write(bytes).await
     }
 
-    /// The next response; sends what is buffered first.
+    /// Returns the next response, after it sent the buffer.
     pub async fn next<T: Tap>(&mut self, tap: &mut T) -> Result<Reply, StoreError> {
         self.wire.flush().await?;
         let reply = parse(self.wire.frame(tap).await?).masked(self.wire.hush());
@@ -337,13 +336,13 @@ impl Session {
         Ok(reply)
     }
 
-    /// Runs one command to its end.
+    /// Runs one command to its completion.
     pub async fn run(&mut self, command: &Command) -> Result<Answer, StoreError> {
         let tag = self.send(command).await?;
         self.answer(&tag).await
     }
 
-    /// Runs commands one after another without waiting for each.
+    /// Pipelines commands.
     pub async fn run_all(&mut self, commands: &[Command]) -> Result<Vec<Answer>, StoreError> {
         let mut answers = Vec::with_capacity(commands.len());
         for window in commands.chunks(WINDOW) {
@@ -358,8 +357,8 @@ impl Session {
         Ok(answers)
     }
 
-    /// The next response while the answer to this command is read; its end, whichever command of
-    /// the window ends first (RFC 9051, 5.5).
+    /// Returns the next response of this command, or its completion; other commands may complete
+    /// first (RFC 9051, 5.5).
     pub async fn next_of<T: Tap>(&mut self, tag: &str, tap: &mut T) -> Result<Reply, StoreError> {
         if let Some((_, done)) = self.early.remove(tag) {
             self.open.retain(|open| open != tag);
@@ -382,8 +381,7 @@ impl Session {
         }
     }
 
-    /// Notes that the server cannot take several commands at once, if it shows that soon after the
-    /// login.
+    /// Records that the server cannot pipeline, if its answers get mixed up soon after login.
     fn mixed_up(&self) {
         if self.tags <= FRESH {
             self.learned.set(Trait::OneAtATime);
@@ -414,7 +412,7 @@ impl Session {
         }
     }
 
-    /// Reads the answers to all commands that are under way.
+    /// Reads the answers to all commands under way.
     async fn end_all(&mut self) -> Result<(), StoreError> {
         let open: Vec<String> = self
             .open
@@ -433,8 +431,8 @@ impl Session {
         Ok(())
     }
 
-    /// Whether the server is there, asked in as short a time as this. A session on which nothing
-    /// passed for a while may be dead without anybody having said so.
+    /// Whether the server answers NOOP within this time. An idle connection may be dead without
+    /// notice.
     pub async fn is_alive(&mut self, within: Duration) -> bool {
         let usual = self.wire.set_timeout(within);
         let answer = self.run(&Command::noop()).await;
@@ -443,18 +441,18 @@ impl Session {
         answer.is_ok_and(|(_, done)| done.status == Status::Ok)
     }
 
-    /// How long the server takes to answer, at least.
+    /// Returns the round trip time, as far as measured.
     pub fn turn(&self) -> Duration {
         self.turn.unwrap_or_default()
     }
 
-    /// Since when nothing has passed.
+    /// Since when the connection is idle.
     pub fn silent_for(&self) -> Duration {
         self.heard.elapsed()
     }
 
-    /// Begins to IDLE; answers with what was said until then. `None`: the server does not, or ended
-    /// it at once.
+    /// Begins IDLE; returns the responses until then. `None`: the server refused or ended it at
+    /// once.
     pub async fn idle(&mut self) -> Result<Option<Vec<Reply>>, StoreError> {
         let tag = self.post(&Command::idle()).await?;
         let mut said = Kept::default();
@@ -471,7 +469,7 @@ impl Session {
         }
     }
 
-    /// Ends IDLE; what was said until then is in the answer.
+    /// Ends IDLE; returns the responses until then.
     pub async fn done(&mut self) -> Result<Vec<Reply>, StoreError> {
         self.wire.write(b"DONE\r\n").await?;
         self.allowance = Allowance::new(self.wire.received());
@@ -488,8 +486,8 @@ impl Session {
         }
     }
 
-    /// What the server says by itself; `None`: nothing within that time. Cancel safe while
-    /// nothing has come.
+    /// Returns an unsolicited response; `None`: none within the time. Cancel safe while nothing has
+    /// arrived.
     pub async fn hear(&mut self, within: Duration) -> Result<Option<Reply>, StoreError> {
         self.allowance = Allowance::new(self.wire.received());
         match self.wire.arrives(within).await? {
@@ -498,7 +496,8 @@ impl Session {
         }
     }
 
-    /// Ends the session, and waits until the server has ended it too: it counts as one no more.
+    /// Logs out and waits until the server closes the connection, so that it does not count any
+    /// more.
     pub async fn leave(mut self) {
         let mut sent = self
             .transmit(&Command::logout())
@@ -509,8 +508,8 @@ impl Session {
         }
     }
 
-    /// The connection, with the name of the server, how long it is waited for, and what is masked;
-    /// an error while an answer is under way.
+    /// Returns the connection with peer name, time limit and masked secret; an error if an answer
+    /// is pending.
     pub fn into_stream(self) -> Result<Entry, StoreError> {
         let idle = self.is_idle() && self.posted.open() == 0;
         match idle.then(|| self.wire.into_stream()).flatten() {
@@ -521,7 +520,7 @@ impl Session {
         }
     }
 
-    /// Ends the session politely. The answer is not waited for: it would say nothing.
+    /// Logs out without waiting for the answer.
     pub async fn log_out(mut self) {
         let sent = self.transmit(&Command::logout()).await;
         if let Err(error) = sent.and(self.wire.close().await) {
@@ -530,7 +529,7 @@ impl Session {
     }
 }
 
-/// Wire names by mailbox.
+/// The wire names of mailboxes.
 pub type WireNames = BTreeMap<crate::model::MailboxName, Vec<u8>>;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The server as a [`Store`]: which mailboxes there are, and a session for each question.
+//! The server as a [`Store`]: mailboxes, and a session for each request.
 
 use super::append::AppendReceiver;
 use super::call::Call;
@@ -20,25 +20,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// How the server is to be used.
+/// How the server is used.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Whether anything may be changed there.
+    /// Whether changes are permitted.
     pub access: Access,
-    /// Connections at once, at the most.
+    /// Most connections at once.
     pub connections: usize,
-    /// When further connections are opened to wait for several answers at once.
+    /// When further connections are opened.
     pub beside: Beside,
-    /// Where deleted messages go: a special use (`\Trash`) or a mailbox; `None`: expunged.
+    /// The target of deletions: a special use (`\Trash`) or a mailbox; `None`: expunge.
     pub trash: Option<String>,
 }
 
-/// When it is worth a connection to wait for several answers at once.
+/// When a further connection is worthwhile.
 #[derive(Clone, Debug)]
 pub struct Beside {
-    /// Not with a server that answers sooner than this.
+    /// Not for a shorter round trip.
     pub near: Duration,
-    /// So many answers one after another: to connect and log in takes about as long.
+    /// Sequential answers that take as long as connect and login.
     pub worth: usize,
 }
 
@@ -49,7 +49,7 @@ impl Default for Beside {
     }
 }
 
-/// A connection that counts against the limit for as long as it is held.
+/// A connection that counts against the limit until it is dropped.
 struct Seat(Rc<Cell<usize>>);
 
 impl Drop for Seat {
@@ -63,33 +63,33 @@ pub struct ImapStore {
     pub(super) server: Rc<Server>,
     pub(super) settings: Settings,
     pub(super) slot: Rc<RefCell<Option<Session>>>,
-    /// A connection that was begun and not used yet.
+    /// A connection begun in the background.
     pub(super) call: Option<Call>,
     pub(super) names: Rc<RefCell<WireNames>>,
     pub(super) trash: Rc<RefCell<Option<MailboxName>>>,
     pub(super) objects: Rc<Cell<Objects>>,
-    /// Whether the server knows MOVE.
+    /// Whether the server has MOVE.
     pub(super) moves: Rc<Cell<bool>>,
-    /// HIGHESTMODSEQ as of the last look, for UNCHANGEDSINCE.
+    /// HIGHESTMODSEQ of the last snapshot, for UNCHANGEDSINCE.
     pub(super) looked: BTreeMap<MailboxName, u64>,
-    /// Mailboxes in which only our own changes happened since the last look.
+    /// Mailboxes with only our own changes since the last snapshot.
     pub(super) ours: Rc<RefCell<BTreeMap<MailboxName, Ours>>>,
-    /// Mailboxes in which something is to be changed by what the listing shows, without a look.
+    /// Mailboxes that are changed by the listing, without a snapshot.
     pub(super) unseen: Rc<RefCell<BTreeSet<MailboxName>>>,
-    /// UIDNEXT as listed, of mailboxes that have only new messages since they were left.
+    /// UIDNEXT by listing of mailboxes with only new messages.
     pub(super) grown: BTreeMap<MailboxName, u32>,
-    /// Keywords that were refused, and that nobody has asked for yet.
+    /// Refused keywords until they are taken.
     pub(super) refused: Vec<RefusedKeyword>,
-    /// What messages were called that are changed next.
+    /// Ids of messages that are changed next.
     pub(super) expected: BTreeMap<MailboxName, Vec<(Uid, Kin)>>,
-    /// To be sent along with the next change.
+    /// Requests to pipeline with the next change.
     pub(super) after: Vec<Command>,
     seats: Rc<Cell<usize>>,
     _seat: Seat,
 }
 
 impl ImapStore {
-    /// Connects with the first question, unless it is told to [`Self::call`] before.
+    /// Connects with the first request, or earlier by [`Self::call`].
     pub fn new(server: Server, settings: Settings) -> ImapStore {
         let seats = Rc::new(Cell::new(1));
         ImapStore {
@@ -113,7 +113,7 @@ impl ImapStore {
         }
     }
 
-    /// Connects, and tells what the server announces, and how its changes are learned.
+    /// Connects; returns the capabilities and the tier.
     pub async fn greet(&mut self) -> Result<(BTreeSet<String>, Tier), StoreError> {
         let session = self.take().await?;
         let answer = (session.capabilities().clone(), tier(&session));
@@ -121,7 +121,7 @@ impl ImapStore {
         Ok(answer)
     }
 
-    /// Uses at most so many connections from now on.
+    /// Sets the number of connections.
     pub fn allow(&mut self, connections: usize) {
         self.settings.connections = connections;
     }
@@ -131,13 +131,13 @@ impl ImapStore {
         self.slot.borrow().is_some()
     }
 
-    /// How changes are learned, once that is known.
+    /// Returns the tier, once known.
     pub fn tier(&self) -> Option<Tier> {
         self.slot.borrow().as_ref().map(tier)
     }
 
-    /// Whether a session that was kept is still good for something: one on which nothing passed
-    /// for longer than `silent` is asked, and let go if it does not answer within `patience`.
+    /// Checks an idle session: after `silent` it must answer NOOP within `patience`, or it is
+    /// dropped.
     pub async fn wake(&mut self, silent: Duration, patience: Duration) {
         let kept = self.slot.borrow_mut().take();
         let Some(mut session) = kept else { return };
@@ -146,7 +146,7 @@ impl ImapStore {
         }
     }
 
-    /// Ends the session.
+    /// Logs out.
     pub async fn close(&mut self) {
         self.call = None;
         let session = self.slot.borrow_mut().take();
@@ -159,7 +159,7 @@ impl ImapStore {
         self.take_for(|_| Ok(Vec::new())).await
     }
 
-    /// A second handle on the server, if there may be another connection.
+    /// Returns a second handle, if another connection is permitted.
     pub(super) fn beside(&mut self) -> Option<ImapStore> {
         if self.seats.get() >= self.settings.connections {
             return None;
@@ -186,13 +186,13 @@ impl ImapStore {
         })
     }
 
-    /// How long the server takes to answer, at least.
+    /// Returns the round trip time, as far as measured.
     pub(super) fn turn(&self) -> Duration {
         let slot = self.slot.borrow();
         slot.as_ref().map_or(Duration::ZERO, Session::turn)
     }
 
-    /// Keeps the session for the next question, unless it was left in the middle of something.
+    /// Keeps the session for the next request, unless an answer is pending.
     pub(super) fn put(&self, session: Session) {
         put_back(&self.slot, session);
     }
@@ -210,7 +210,7 @@ impl ImapStore {
         self.trash.borrow().clone().filter(|trash| trash != mailbox)
     }
 
-    /// Opens a mailbox in the UIDVALIDITY of the plan, if it is not open.
+    /// Selects a mailbox in the UIDVALIDITY of the plan.
     pub(super) async fn open(
         &self,
         session: &mut Session,
@@ -233,7 +233,7 @@ impl ImapStore {
         Ok(())
     }
 
-    /// The mailbox that deleted messages are moved to; an error when it is set and not there.
+    /// Returns the trash mailbox; an error if it is configured and missing.
     pub fn trash_mailbox(&self) -> Result<Option<MailboxName>, StoreError> {
         match (&self.settings.trash, self.trash.borrow().clone()) {
             (None, _) => Ok(None),
@@ -245,7 +245,7 @@ impl ImapStore {
     }
 }
 
-/// Keeps a session, unless it was left in the middle of something.
+/// Keeps a session, unless an answer is pending.
 pub(super) fn put_back(slot: &Rc<RefCell<Option<Session>>>, session: Session) {
     if session.is_idle() {
         *slot.borrow_mut() = Some(session);

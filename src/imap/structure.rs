@@ -1,19 +1,19 @@
-//! BODYSTRUCTURE as a list of parts.
+//! Parses BODYSTRUCTURE into a list of parts.
 
 use crate::model::Part;
 use async_imap::imap_proto::{
     BodyContentCommon, BodyContentSinglePart, BodyStructure, ContentEncoding,
 };
 
-/// Parts within parts; deeper ones are left out.
+/// Deepest nesting that is listed.
 const DEPTH: usize = 50;
-/// Parts of one message; further ones are left out.
+/// Most parts of a message.
 const MOST: usize = 10_000;
 
-/// Parameters of Content-Type and Content-Disposition, as the server tells them.
+/// Parameters of Content-Type and Content-Disposition.
 pub type Parameters = Vec<(String, String)>;
 
-/// All parts, each before those within it, with the parameters that may name its file.
+/// Returns all parts, each before its children, with the parameters that may contain its file name.
 pub fn parts(structure: &BodyStructure<'_>) -> Vec<(Part, Parameters)> {
     let mut all = Vec::new();
     message(structure, "", 0, &mut all);
@@ -22,7 +22,7 @@ pub fn parts(structure: &BodyStructure<'_>) -> Vec<(Part, Parameters)> {
 
 type All = Vec<(Part, Parameters)>;
 
-/// The parts of a message; `above` is the number of the part that holds it.
+/// Adds the parts of a message; `above` is the number of the parent.
 fn message(structure: &BodyStructure<'_>, above: &str, depth: usize, all: &mut All) {
     let number = match structure {
         BodyStructure::Multipart { .. } => String::new(),

@@ -1,4 +1,4 @@
-//! Subscriptions: which mailboxes mail programs show.
+//! Subscriptions: the mailboxes that mail programs show.
 
 use super::answer::{must, shown};
 use super::command::Command;
@@ -7,11 +7,11 @@ use crate::model::MailboxName;
 use crate::store::StoreError;
 
 impl ImapStore {
-    /// Subscribes to a mailbox, or ends that.
+    /// Subscribes to a mailbox or unsubscribes.
     pub async fn subscribe(&mut self, name: &MailboxName, on: bool) -> Result<(), StoreError> {
         let known = self.wire_name(name);
         let mut session = self.take().await?;
-        // One that is gone may still be subscribed to.
+        // A deleted mailbox may still be subscribed.
         let wire = match known {
             Ok(wire) => Ok(wire),
             Err(_) if !on => session.naming.encode(name).map_err(StoreError::Mailbox),

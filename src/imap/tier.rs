@@ -1,20 +1,20 @@
-//! How changes are learned, by what the server can.
+//! The source of changes, by the server's capabilities.
 
 use super::command::Since;
 use super::session::Session;
 
-/// The ways, from the dearest to the cheapest.
+/// The tiers, most expensive first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tier {
     /// All UIDs and flags each time.
     Plain,
-    /// Changed flags, and all UIDs (RFC 7162, CONDSTORE).
+    /// CONDSTORE (RFC 7162): changed flags, and all UIDs.
     CondStore,
-    /// Changed flags and vanished UIDs (RFC 7162, QRESYNC).
+    /// QRESYNC (RFC 7162): changed flags and vanished UIDs.
     QResync,
 }
 
-/// How a mailbox is opened whose past is not asked for.
+/// Returns the parameter of SELECT without QRESYNC.
 pub fn plain(session: &Session) -> Since {
     match tier(session) {
         Tier::Plain => Since::Nothing,
@@ -22,7 +22,7 @@ pub fn plain(session: &Session) -> Since {
     }
 }
 
-/// What this server can, and the user has not switched off.
+/// Returns the tier of this server, without disabled extensions.
 pub fn tier(session: &Session) -> Tier {
     match (session.qresync, session.can("CONDSTORE")) {
         (true, _) => Tier::QResync,

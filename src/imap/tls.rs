@@ -1,5 +1,5 @@
-//! TLS: certificates are always checked, against the system's roots, a CA file, or pins of the
-//! server's key. There is no switch that accepts anything.
+//! TLS: certificates are always verified, by the system's roots, a CA file, or pins of the server's
+//! key. There is no switch that disables it.
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -11,17 +11,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio_rustls::rustls;
 
-/// What a server's certificate is checked against.
+/// The trusted certificates.
 #[derive(Clone, Debug, Default)]
 pub struct Trust {
-    /// A file of certificates (PEM) that may sign, in place of the system's.
+    /// A file of CA certificates (PEM) instead of the system's.
     pub ca_file: Option<PathBuf>,
-    /// SHA-256 of the key (SPKI), any of which must be the server's. With pins, the pins decide
-    /// alone: self-signed certificates of home servers work, and a stolen CA does not help.
+    /// SHA-256 hashes of keys (SPKI), one of which the server must have. Pins decide alone: they
+    /// accept self-signed certificates, and do not depend on a CA.
     pub pins: Vec<[u8; 32]>,
 }
 
-/// Makes the TLS configuration. The error says what is wrong with the files.
+/// Makes the TLS configuration. The error names the invalid file.
 pub fn client_config(trust: &Trust) -> Result<Arc<ClientConfig>, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
@@ -73,7 +73,7 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
-/// The SHA-256 of a certificate's key.
+/// Returns the SHA-256 of a certificate's key.
 pub fn spki_sha256(certificate: &CertificateDer<'_>) -> Option<[u8; 32]> {
     let parsed = webpki::EndEntityCert::try_from(certificate).ok()?;
     Some(Sha256::digest(parsed.subject_public_key_info().as_ref()).into())
@@ -133,7 +133,7 @@ impl ServerCertVerifier for Pinned {
             .supported_schemes()
     }
 }
-/// A certificate in good order, but for another name: what a captive portal shows.
+/// A valid certificate for another name, as of a captive portal.
 pub fn is_for_another(reason: &tokio_rustls::rustls::Error) -> bool {
     use tokio_rustls::rustls::{CertificateError, Error};
     matches!(

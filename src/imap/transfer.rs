@@ -1,5 +1,4 @@
-//! The same message elsewhere on the server: pieces of messages, MOVE and COPY, RENAME. What is
-//! done is what the server confirmed.
+//! Pieces of messages, MOVE, COPY and RENAME on the server. Only confirmed changes count.
 
 use super::answer::{must, shown};
 use super::command::{Access, Command, Since};
@@ -19,7 +18,7 @@ use crate::model::{Excerpt, Flags, MailboxName, SystemFlag, Uid, UidValidity};
 use crate::store::{Place, Removed, StoreError, Transfer};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Pieces of messages of the mailbox that is open.
+/// Returns pieces of messages of the selected mailbox.
 pub async fn excerpts(
     session: &mut Session,
     ids: &[(Uid, Option<u64>)],
@@ -68,10 +67,10 @@ pub async fn excerpts(
     Ok(all.into_iter().collect())
 }
 
-/// Messages whose pieces are asked for by one command.
+/// Messages in one request.
 const AT_ONCE: usize = 2000;
 
-/// From the pieces that were asked for, whatever else came; `None`: one did not, or is too short.
+/// Collects the requested pieces; `None`: one is missing or too short.
 fn excerpt(fetched: &Fetched, size: u64) -> Option<Excerpt> {
     let mut pieces = Vec::new();
     for (at, length) in Excerpt::ranges(size) {
@@ -82,8 +81,8 @@ fn excerpt(fetched: &Fetched, size: u64) -> Option<Excerpt> {
     Some(Excerpt::of_pieces(size, pieces))
 }
 
-/// Excerpts of messages of which the server gave no pieces: from the whole of each. One that is
-/// not as long as the server said is not told.
+/// Reads messages completely if the server returned no pieces. A message of another size than
+/// reported is omitted.
 async fn whole(
     session: &mut Session,
     left: &[(Uid, u64)],
@@ -120,7 +119,7 @@ async fn whole(
     Ok(all)
 }
 
-/// Cuts the pieces of an excerpt out of a body that goes by.
+/// Cuts the pieces of an excerpt out of a streamed body.
 #[derive(Default)]
 struct Cut {
     size: u64,
@@ -177,7 +176,7 @@ impl ImapStore {
                 Transfer::Move => by_copy(&mut session, uids, (&target, to.epoch)).await,
                 Transfer::Copy => {
                     let copied = copied(&mut session, uids, &target, to.epoch).await?;
-                    // Without UIDPLUS the names need not be told; COPY is all or nothing.
+                    // Without UIDPLUS the UIDs may be unknown; COPY is all or nothing.
                     let sure = |uid: &&Uid| !session.can("UIDPLUS") || copied.contains_key(uid);
                     let named = |uid: &Uid| (*uid, copied.get(uid).copied());
                     Ok(uids.iter().filter(sure).map(named).collect())
@@ -205,8 +204,7 @@ impl ImapStore {
             );
             match there {
                 (true, false) => {}
-                // A run was cut after it had renamed, or the name above was renamed with all
-                // below it.
+                // A cut run renamed it, or a parent was renamed with it.
                 (false, true) => return Ok(new),
                 (true, true) => {
                     return Err(StoreError::Stale(format!("{to} is there already")));
@@ -220,7 +218,7 @@ impl ImapStore {
                 let what = format!("{}: renamed, but it is not listed so", shown(&new));
                 return Err(StoreError::Mailbox(what));
             }
-            // Subscriptions do not follow by themselves (RFC 9051, 6.3.6).
+            // Subscriptions do not follow a rename (RFC 9051, 6.3.6).
             session.run(&Command::subscribe(&new)?).await?;
             session.run(&Command::unsubscribe(&old)?).await?;
             Ok(new)
@@ -234,8 +232,8 @@ impl ImapStore {
     }
 }
 
-/// Leaves the mailbox that is open without expunging: one that is open can be neither deleted nor
-/// renamed everywhere (Courier).
+/// Closes the selected mailbox without EXPUNGE: some servers refuse to delete or rename a selected
+/// one (Courier).
 pub(super) async fn leave(session: &mut Session) -> Result<(), StoreError> {
     if session.selected.take().is_none() {
         return Ok(());
@@ -250,15 +248,15 @@ pub(super) async fn leave(session: &mut Session) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// By COPY, and UID EXPUNGE of what is proven to have arrived.
+/// Moves by COPY, and UID EXPUNGE of what certainly arrived.
 async fn by_copy(
     session: &mut Session,
     uids: &BTreeSet<Uid>,
     (target, epoch): (&[u8], Option<UidValidity>),
 ) -> Result<Vec<(Uid, Option<Uid>)>, StoreError> {
     let copied = copied(session, uids, target, epoch).await?;
-    // RFC 4549, 5.1: only what is proven to be there leaves here. Without COPYUID the next look
-    // finds the copies, and what is left here then goes.
+    // RFC 4549, 5.1: only messages that certainly arrived are expunged here. Without COPYUID the
+    // next snapshot finds the copies, and the originals go then.
     let proven: BTreeSet<Uid> = copied.keys().copied().collect();
     if proven.is_empty() || !session.can("UIDPLUS") {
         return Ok(Vec::new());
@@ -292,7 +290,7 @@ async fn moved(
             Status::No | Status::Bad => refused = Some(done),
         }
     }
-    // COPYUID tells what arrived; what is still here has not moved, whatever it says.
+    // COPYUID names arrivals; a message that still exists here was not moved.
     let left = still_there(session, uids).await?;
     pairs.retain(|uid, _| !left.contains(uid));
     let mut pairs: Vec<(Uid, Option<Uid>)> = pairs
@@ -311,9 +309,9 @@ async fn moved(
     Ok(pairs)
 }
 
-/// Whether a server that announces MOVE does not do it, by the answer to one: it does not know the
-/// command, or says NO without a reason to a mailbox where messages may be deleted. Then it is not
-/// sent any more.
+/// Whether the answer shows that a server announces MOVE but lacks it: it does not know the
+/// command, or answers NO without a reason for a mailbox that permits deletion. MOVE is not sent
+/// any more then.
 pub(super) fn lacks_move(session: &mut Session, done: &Completion) -> bool {
     let open = session.selected.as_ref();
     let deletes = |open: &Selected| {
@@ -353,8 +351,7 @@ async fn copied(
     Ok(pairs)
 }
 
-/// COPYUID stands in the end of COPY, and in an untagged OK before the end of MOVE (RFC 6851,
-/// 4.3).
+/// COPYUID is in the completion of COPY, and in an untagged OK before that of MOVE (RFC 6851, 4.3).
 fn note_pairs(
     pairs: &mut BTreeMap<Uid, Uid>,
     replies: Vec<Reply>,

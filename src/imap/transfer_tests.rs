@@ -77,8 +77,8 @@ fn a_message_of_another_length_is_not_told() {
     });
 }
 
-/// A mailbox with the message 7, of which MOVE is refused in these words; what was sent to move it,
-/// and what came of that.
+/// A mailbox with message 7 where MOVE is refused with this text; the commands that were sent, and
+/// the result.
 async fn moved_in_spite_of(
     refusal: &'static str,
     flags: &'static str,
@@ -125,7 +125,7 @@ fn move_that_is_not_done_is_a_copy_and_an_expunge() {
             let (said, moved, learned) = moved_in_spite_of(refusal, all).await;
             assert!(moved && learned, "{refusal}: {said:?}");
         }
-        // A message that may not be deleted, or for which there is no room, is not copied.
+        // A message that may not be deleted, or has no space, is not copied.
         for (refusal, flags) in [
             ("NO [NOPERM] no", all),
             ("NO [OVERQUOTA] full", all),

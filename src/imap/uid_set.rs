@@ -1,10 +1,10 @@
-//! Sets of UIDs as ranges; never expanded on a server's word (a range may span 4 billion).
+//! UID sets as ranges; never expanded, as a range may span 4 billion.
 
 use crate::model::Uid;
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// Ranges of one set; one with more is refused.
+/// Most ranges of a set.
 pub const RANGES: usize = 1 << 20;
 
 /// UIDs as sorted, disjoint, inclusive ranges.
@@ -12,8 +12,7 @@ pub const RANGES: usize = 1 << 20;
 pub struct UidSet(Vec<(u32, u32)>);
 
 impl UidSet {
-    /// From ranges in any order, as servers send them; `9:4` is the same as `4:9` (RFC 9051,
-    /// sequence-set).
+    /// Makes a set of ranges in any order; `9:4` equals `4:9` (RFC 9051, sequence-set).
     pub fn from_ranges(ranges: impl IntoIterator<Item = (u32, u32)>) -> UidSet {
         let mut all: Vec<(u32, u32)> = ranges
             .into_iter()
@@ -30,12 +29,12 @@ impl UidSet {
         UidSet(merged)
     }
 
-    /// From single UIDs.
+    /// Makes a set of UIDs.
     pub fn from_uids<'a>(uids: impl IntoIterator<Item = &'a Uid>) -> UidSet {
         UidSet::from_ranges(uids.into_iter().map(|uid| (uid.get(), uid.get())))
     }
 
-    /// Reads `1:3,7`; `*` counts as the highest number there is. `None`: not a set.
+    /// Parses `1:3,7`; `*` is the highest number. `None`: invalid.
     pub fn parse(text: &[u8]) -> Option<UidSet> {
         if memchr::memchr_iter(b',', text).count() > RANGES {
             return None;
@@ -56,13 +55,13 @@ impl UidSet {
         ranges.map(UidSet::from_ranges)
     }
 
-    /// Whether it holds the UID.
+    /// Whether it contains the UID.
     pub fn contains(&self, uid: Uid) -> bool {
         let at = self.0.partition_point(|(_, high)| *high < uid.get());
         self.0.get(at).is_some_and(|(low, _)| *low <= uid.get())
     }
 
-    /// How many UIDs it holds.
+    /// Returns the number of UIDs.
     #[allow(
         clippy::len_without_is_empty,
         reason = "nothing asks whether a set is empty"
@@ -79,12 +78,12 @@ impl UidSet {
         self.0.len() * size_of::<(u32, u32)>()
     }
 
-    /// Both together.
+    /// Returns the union.
     pub fn union(&self, other: &UidSet) -> UidSet {
         UidSet::from_ranges(self.0.iter().chain(&other.0).copied())
     }
 
-    /// Those that are not in the other; `None`: there are none.
+    /// Returns the difference; `None`: it is empty.
     pub fn without(&self, other: &UidSet) -> Option<UidSet> {
         let mut left = Vec::new();
         for (low, high) in &self.0 {
@@ -105,7 +104,7 @@ impl UidSet {
         (!left.is_empty()).then_some(UidSet(left))
     }
 
-    /// Its UIDs, if there are no more than `most`.
+    /// Returns its UIDs, if there are at most `most`.
     pub fn uids(&self, most: u64) -> Option<BTreeSet<Uid>> {
         if self.len() > most {
             return None;
@@ -118,12 +117,12 @@ impl UidSet {
         )
     }
 
-    /// The lowest.
+    /// Returns the lowest UID.
     pub fn first(&self) -> Option<Uid> {
         self.0.first().and_then(|(low, _)| Uid::new(*low))
     }
 
-    /// In pieces whose text stays short enough for a command line (law, 1.6.8).
+    /// Splits it into sets whose text fits a command line.
     pub fn pieces(&self) -> Vec<UidSet> {
         self.0
             .chunks(180)
@@ -132,13 +131,12 @@ impl UidSet {
     }
 }
 
-/// UIDs in the order in which a server names them: in COPYUID the first of one list became the
-/// first of the other (RFC 4315, 3), and the lists need not be sorted.
+/// UIDs in the server's order: COPYUID pairs two lists, which need not be sorted (RFC 4315, 3).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UidList(Vec<(u32, u32)>);
 
 impl UidList {
-    /// Reads `5,3,10:12`. `None`: not a list.
+    /// Parses `5,3,10:12`. `None`: invalid.
     pub fn parse(text: &[u8]) -> Option<UidList> {
         if memchr::memchr_iter(b',', text).count() > RANGES {
             return None;
@@ -165,8 +163,7 @@ impl UidList {
         self.0.iter().map(one).sum()
     }
 
-    /// Each with its partner in the other list; nothing when their lengths differ, or are more
-    /// than so many.
+    /// Pairs two lists; empty if their lengths differ or exceed the limit.
     pub fn pairs(&self, other: &UidList, most: u64) -> Vec<(Uid, Uid)> {
         if self.len() != other.len() || self.len() > most {
             return Vec::new();

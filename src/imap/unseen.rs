@@ -1,6 +1,5 @@
-//! Mailboxes in which something is changed without a look into them before: the listing showed that
-//! nothing happened there since they were left, and all could be changed there then. Whether that
-//! still holds shows when they are opened; what happens in between, by UNCHANGEDSINCE.
+//! Changes messages without a prior snapshot, by the LIST-STATUS that shows no change since the
+//! checkpoint. SELECT verifies that; UNCHANGEDSINCE catches changes after it.
 
 use super::command::{Command, Door};
 use super::cursor::RemoteCursor;
@@ -28,7 +27,7 @@ impl ImapStore {
         })
     }
 
-    /// Whether all may still be changed in the mailbox that is open, if nobody looked.
+    /// Whether the selected mailbox still permits all changes, if no snapshot was read.
     pub(super) fn must_be_free(
         &self,
         session: &Session,
@@ -41,8 +40,8 @@ impl ImapStore {
         Err(StoreError::Stale(what))
     }
 
-    /// Opens a mailbox in which messages are to be changed, and sees whether those that were to be
-    /// expected are still called so; that is asked along with the opening.
+    /// Selects a mailbox whose messages will be changed, and compares their ids, requested with
+    /// SELECT.
     pub(super) async fn open_expected(
         &mut self,
         session: &mut Session,
@@ -81,7 +80,7 @@ impl ImapStore {
         }
     }
 
-    /// It was looked into, or changed as was planned without that.
+    /// A snapshot was read, or the planned change was made without one.
     pub(super) fn note_seen(&self, mailbox: &MailboxName) {
         self.unseen.borrow_mut().remove(mailbox);
     }

@@ -1,21 +1,21 @@
-//! The values that responses are made of: atoms, numbers, strings, literals, lists.
+//! Parses values: atoms, numbers, strings, literals, lists.
 
 use super::wire::{Frame, LITERAL, Literal};
 use std::collections::VecDeque;
 
-/// Lists within lists; deeper ones are refused.
+/// Deepest nesting of lists.
 const DEPTH: usize = 64;
-/// Values of one response; one with more is refused.
+/// Most values of one response.
 const MOST: usize = 50_000;
 
-/// One value.
+/// A value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
-    /// An atom or a number, as it came.
+    /// An atom or number.
     Atom(Vec<u8>),
-    /// A quoted string or a small literal, unescaped.
+    /// A quoted string or small literal, unescaped.
     Text(Vec<u8>),
-    /// A literal that went by.
+    /// A streamed literal.
     Streamed(u64),
     /// A list.
     List(Vec<Value>),
@@ -24,12 +24,12 @@ pub enum Value {
 }
 
 impl Value {
-    /// As a number.
+    /// Returns it as a number.
     pub fn number(&self) -> Option<u64> {
         std::str::from_utf8(self.bytes()?).ok()?.parse().ok()
     }
 
-    /// As a string.
+    /// Returns it as a string.
     pub fn bytes(&self) -> Option<&[u8]> {
         match self {
             Value::Atom(bytes) | Value::Text(bytes) => Some(bytes),
@@ -37,7 +37,7 @@ impl Value {
         }
     }
 
-    /// What is in a list of one.
+    /// Returns the elements of a list.
     pub fn only(&self) -> Option<&Value> {
         match self {
             Value::List(inner) => inner.as_slice().first().filter(|_| inner.len() == 1),
@@ -46,25 +46,25 @@ impl Value {
     }
 }
 
-/// Reads all values of a text whose literals lie in the frame. `None`: it cannot be read.
+/// Parses all values of a frame. `None`: invalid.
 pub fn all(text: &[u8], frame: Frame) -> Option<Vec<Value>> {
     let mut reader = Reader::new(text, frame);
     let values = reader.sequence(0)?;
     reader.rest.is_empty().then_some(values)
 }
 
-/// Reads values one after another.
+/// A parser of values.
 pub(super) struct Reader<'a> {
-    /// Text that was not read yet.
+    /// The remaining text.
     pub rest: &'a [u8],
-    /// Literals that were not read yet.
+    /// The remaining literals.
     pub literals: VecDeque<Literal>,
-    /// How many values may still come.
+    /// The number of values that may follow.
     left: usize,
 }
 
 impl<'a> Reader<'a> {
-    /// Of a text whose literals lie in the frame.
+    /// Makes a parser of a frame's text and literals.
     pub fn new(text: &'a [u8], frame: Frame) -> Reader<'a> {
         Reader {
             rest: text,
@@ -73,7 +73,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Values up to `)` or the end; neither is taken.
+    /// Parses values up to `)` or the end, which remain.
     fn sequence(&mut self, depth: usize) -> Option<Vec<Value>> {
         let mut values = Vec::new();
         loop {
@@ -86,7 +86,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The value that the text begins with. `depth`: how many lists it lies in.
+    /// Parses the first value. `depth`: the nesting.
     pub fn value(&mut self, depth: usize) -> Option<Value> {
         self.left = self.left.checked_sub(1)?;
         match self.rest.first()? {
@@ -144,7 +144,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// How many bytes of the text announce and mark a literal, as `{5}` does; `None`: there is none.
+/// Returns the length of a literal's announcement, such as `{5}`; `None`: there is none.
 pub(super) fn literal_length(text: &[u8]) -> Option<usize> {
     let inner = text.strip_prefix(b"~").unwrap_or(text).strip_prefix(b"{")?;
     let digits = inner.iter().take_while(|b| b.is_ascii_digit()).count();
@@ -157,8 +157,8 @@ pub(super) fn literal_length(text: &[u8]) -> Option<usize> {
     Some(text.len() - rest.len())
 }
 
-/// How many bytes an atom has: up to a space, a parenthesis or a literal. Spaces and parentheses
-/// within brackets belong to it, as in `BODY[HEADER.FIELDS (SUBJECT)]`.
+/// Returns the length of an atom: up to a space, parenthesis or literal outside of brackets, as in
+/// `BODY[HEADER.FIELDS (SUBJECT)]`.
 pub(super) fn atom_length(text: &[u8]) -> usize {
     let mut end = 0;
     while let Some(byte) = text.get(end) {

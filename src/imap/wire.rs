@@ -1,7 +1,7 @@
-//! The wire: large buffered reads, batched writes, a deadline on everything, and the framer that
-//! finds the end of a response. Bodies stream through a tap and are never held here.
+//! Reads and writes the connection: large buffers, a time limit for everything, and a framer that
+//! finds the end of a response. Bodies stream through a tap and are not buffered.
 //!
-//! Knows lines and literals, and nothing of what they mean.
+//! Knows lines and literals, not their meaning.
 
 use super::allowance::SLOWEST;
 use super::hush::Hush;
@@ -15,64 +15,64 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::Instant;
 
-/// A connection of any make.
+/// A byte stream of any kind.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send + std::fmt::Debug {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send + std::fmt::Debug> Stream for T {}
 
-/// Stands in a frame's text where a literal was, right after its `{n}`.
+/// Stands for a literal in a frame's text, after its `{n}`.
 pub const LITERAL: u8 = 0;
-/// A response without its literals.
+/// Longest response without literals, bytes.
 const LINE_LIMIT: usize = 1 << 20;
-/// The same of one that holds nothing but numbers; long SEARCH and VANISHED lines are real.
+/// The same for one of numbers only; real SEARCH and VANISHED lines are long.
 const NUMBERS_LIMIT: usize = 16 << 20;
-/// A long response grows by so much at once.
+/// Growth of the buffer of a long response.
 const STEP: usize = 1 << 20;
-/// A literal that is not a body.
+/// Longest literal that is not a body.
 const KEPT_LIMIT: u64 = 1 << 20;
-/// Literals of one response that are kept, bytes.
+/// Bytes of literals of one response that are kept.
 const FRAME_LIMIT: u64 = 2 << 20;
-/// Literals of one response, and bytes of those among them that are no bodies.
+/// Literals of one response, and bytes of those that are not bodies.
 const LITERALS: usize = 1000;
 const PASSED_LIMIT: u64 = 5 << 30;
 /// RFC 9051: number, below 4 GiB.
 const LITERAL_LIMIT: u64 = u32::MAX as u64;
-/// Answers held while the server does not read what we send.
+/// Bytes of answers that are buffered while the server does not read.
 const TAKEN_IN: usize = 1 << 20;
-/// Read at once; also the largest chunk a tap sees.
+/// Bytes of one read; also the largest chunk of a tap.
 const CHUNK: usize = 64 << 10;
 
-/// A whole response: its text, with [`LITERAL`] for each literal, and the literals.
+/// A complete response: its text with [`LITERAL`] for each literal, and the literals.
 #[derive(Debug, Default)]
 pub struct Frame {
     /// Without the line end.
     pub text: Vec<u8>,
-    /// In their order.
+    /// In order.
     pub literals: Vec<Literal>,
 }
 
 /// A literal of a response.
 #[derive(Debug)]
 pub enum Literal {
-    /// It is here.
+    /// Its bytes.
     Kept(Vec<u8>),
-    /// It went through the tap, or was too large to keep.
+    /// It was streamed, or was too large.
     Passed(u64),
 }
 
-/// Takes bodies (`BODY[]`) while they come.
+/// Receives bodies (`BODY[]`) as streams.
 #[allow(
     async_fn_in_trait,
     reason = "an account lives on one thread (decision 0003)"
 )]
 pub trait Tap {
-    /// A body of this size begins.
+    /// Begins a body of this size.
     async fn begin(&mut self, size: u64) -> Result<(), StoreError>;
     /// Its next bytes.
     async fn chunk(&mut self, bytes: &[u8]) -> Result<(), StoreError>;
 }
 
-/// For commands that ask for no body: one that comes all the same is let go by.
+/// A tap for commands that request no body; it drops one.
 pub struct NoTap;
 
 impl Tap for NoTap {
@@ -94,9 +94,9 @@ pub struct Wire {
     incoming: BytesMut,
     outgoing: Vec<u8>,
     hush: Hush,
-    /// Bytes that came.
+    /// Received bytes.
     received: u64,
-    /// How long the bytes of this response were waited for, and where it began.
+    /// The wait for the current response, and where it began.
     waited: Duration,
     began: u64,
 }
@@ -118,33 +118,33 @@ impl Wire {
         }
     }
 
-    /// With what is to be masked in all that the server says.
+    /// Sets the secret to mask.
     pub fn hushed(self, hush: Hush) -> Wire {
         Wire { hush, ..self }
     }
 
-    /// The connection, with what else is known of it; `None`: something came that nobody has read.
+    /// Returns the connection with its settings; `None`: unread bytes remain.
     pub fn into_stream(self) -> Option<(Box<dyn Stream>, String, Duration, Hush)> {
         let empty = self.incoming.is_empty() && self.outgoing.is_empty();
         empty.then_some((self.stream, self.peer, self.timeout, self.hush))
     }
 
-    /// What is to be masked in what the server says.
+    /// Returns the secret to mask.
     pub fn hush(&self) -> &Hush {
         &self.hush
     }
 
-    /// Bytes that came so far.
+    /// Returns the number of received bytes.
     pub fn received(&self) -> u64 {
         self.received
     }
 
-    /// How long an answer is waited for.
+    /// Returns the time limit of a response.
     pub fn timeout(&self) -> Duration {
         self.timeout
     }
 
-    /// Puts bytes into the write buffer; sends when it has grown large.
+    /// Buffers bytes; sends a large buffer.
     pub async fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         self.outgoing.extend_from_slice(bytes);
         if self.outgoing.len() >= CHUNK {
@@ -154,8 +154,8 @@ impl Wire {
         }
     }
 
-    /// Sends what is buffered. While the server does not take it, what it says is taken in: it may
-    /// be waiting for just that.
+    /// Sends the buffer. While the server does not read, its responses are read, as it may wait for
+    /// that.
     pub async fn flush(&mut self) -> Result<(), StoreError> {
         if self.outgoing.is_empty() {
             return Ok(());
@@ -191,7 +191,7 @@ impl Wire {
         Ok(())
     }
 
-    /// Sends what is buffered, and that nothing more will come.
+    /// Sends the buffer, and closes the write side.
     pub async fn close(&mut self) -> Result<(), StoreError> {
         self.flush().await?;
         let closed = tokio::time::timeout(self.timeout, self.stream.shutdown()).await;
@@ -199,7 +199,7 @@ impl Wire {
         closed.map_err(|error| self.lost(&error))
     }
 
-    /// The next response; bodies in it go through the tap.
+    /// Returns the next response; its bodies go through the tap.
     pub async fn frame<T: Tap>(&mut self, tap: &mut T) -> Result<Frame, StoreError> {
         let mut frame = Frame::default();
         (self.waited, self.began) = (Duration::ZERO, self.received);
@@ -235,7 +235,7 @@ impl Wire {
             let end = memchr::memchr(b'\n', &self.incoming);
             let mut part = match end {
                 Some(at) => self.incoming.split_to(at + 1),
-                // What may be the first half of a line end waits for the other.
+                // A CR at the end waits for its LF.
                 None => {
                     let half = usize::from(self.incoming.last() == Some(&b'\r'));
                     self.incoming.split_to(self.incoming.len() - half)
@@ -314,8 +314,8 @@ impl Wire {
         }
     }
 
-    /// Sends what is buffered, and waits until the server says something, at most so long.
-    /// `false`: it did not. Cancel safe: nothing is taken from what came.
+    /// Sends the buffer, and waits at most this long for bytes. `false`: none arrived. Cancel safe:
+    /// consumes nothing.
     pub async fn arrives(&mut self, within: Duration) -> Result<bool, StoreError> {
         self.flush().await?;
         if !self.incoming.is_empty() {
@@ -334,12 +334,12 @@ impl Wire {
         }
     }
 
-    /// Waits for answers at most so long from now on; gives back how long it was.
+    /// Sets the time limit; returns the former one.
     pub fn set_timeout(&mut self, timeout: Duration) -> Duration {
         std::mem::replace(&mut self.timeout, timeout)
     }
 
-    /// An error about this connection.
+    /// Makes an error of this connection.
     pub fn broken(&self, what: &str) -> StoreError {
         StoreError::Retry(format!("{} {what}", self.peer))
     }
@@ -357,7 +357,7 @@ impl Wire {
     }
 }
 
-/// How many bytes a response that begins so may have, without its literals.
+/// Returns the byte limit of a response by its start, without literals.
 fn limit(text: &[u8]) -> usize {
     let begin = text.get(..text.len().min(24)).unwrap_or(text);
     let begin = begin.to_ascii_uppercase();
@@ -368,7 +368,7 @@ fn limit(text: &[u8]) -> usize {
     }
 }
 
-/// The size a line announces at its end: `{n}`, `{n+}`.
+/// Returns the size that a line announces at its end: `{n}`, `{n+}`.
 fn literal_size(text: &[u8]) -> Result<Option<u64>, StoreError> {
     let Some(inner) = text.strip_suffix(b"}") else {
         return Ok(None);
@@ -484,7 +484,7 @@ mod tests {
                 assert!(error.to_string().contains("absurd literal"), "{error}");
             });
         }
-        // Not a literal at all.
+        // Not a literal.
         block_on(async {
             let frame = wire(b"* OK {-1}\r\n", 3).frame(&mut NoTap).await.unwrap();
             assert_eq!(frame.text, b"* OK {-1}");

@@ -1,5 +1,4 @@
-//! Changing things on the server: STORE, MOVE and UID EXPUNGE, CREATE. What is done is what the
-//! server confirmed, not what it was asked for.
+//! Changes messages and mailboxes: STORE, MOVE, UID EXPUNGE, CREATE. Only confirmed changes count.
 
 use super::answer::{must, shown};
 use super::command::{Command, Set};
@@ -52,7 +51,7 @@ impl ImapStore {
             }
             let ours = ours.filter(|_| refused == UidSet::default());
             self.keep_ours(&place.mailbox, ours);
-            // OK says nothing of messages that are not there any more (RFC 9051, 6.4.9).
+            // OK says nothing about expunged messages (RFC 9051, 6.4.9).
             let open = |uid: &&Uid| !set.contains(uid) && !refused.contains(**uid);
             let open: BTreeSet<Uid> = asked.iter().filter(open).copied().collect();
             if modseq.is_some() && !open.is_empty() {
@@ -142,7 +141,7 @@ impl ImapStore {
                 let what = format!("{}: created, but the server does not list it", shown(&wire));
                 return Err(StoreError::Mailbox(what));
             }
-            // So that other programs show it; a server that refuses keeps the mailbox all the same.
+            // For other programs; a server that refuses still has the mailbox.
             session.run(&Command::subscribe(&wire)?).await?;
             Ok(wire)
         }
@@ -165,8 +164,8 @@ impl ImapStore {
             if done.status != Status::Bad {
                 return Ok(done.status == Status::No);
             }
-            // Some servers call a name that is not there invalid: then not the command, which they
-            // understand for another name (hoodiecrow).
+            // Some servers answer BAD for a missing name; others for a command that they confuse
+            // (hoodiecrow).
             let (_, done) = session.run(&Command::status(b"INBOX", "MESSAGES")?).await?;
             Ok(done.status == Status::Ok)
         }
@@ -176,12 +175,12 @@ impl ImapStore {
     }
 }
 
-/// What is to be sent.
+/// Returns the commands to send.
 fn orders<'e>(groups: &BTreeMap<&'e FlagChange, Vec<Uid>>, modseq: Option<u64>) -> Vec<Order<'e>> {
     let mut orders = Vec::new();
     for (change, uids) in groups {
         for set in UidSet::from_uids(uids).pieces() {
-            // The first STORE raises the MODSEQ, so only it can be made conditional.
+            // Only the first STORE can be conditional, as it raises the MODSEQ.
             let mut condition = modseq;
             for (how, flags) in [(Set::Add, &change.add), (Set::Remove, &change.remove)] {
                 if !flags.is_empty() {
@@ -198,7 +197,7 @@ fn orders<'e>(groups: &BTreeMap<&'e FlagChange, Vec<Uid>>, modseq: Option<u64>) 
     orders
 }
 
-/// A STORE.
+/// Encodes a STORE.
 struct Order<'e> {
     set: UidSet,
     condition: Option<u64>,
@@ -211,8 +210,8 @@ impl Order<'_> {
         Command::store(&self.set, self.condition, self.how, self.flags)
     }
 
-    /// Whether the server said no to a STORE of which it may take a part: it has several flags, or
-    /// a keyword, and the answer is not one that any STORE would get just now.
+    /// Whether the server may accept a part of the refused STORE: it has several flags or a
+    /// keyword, and the answer does not concern any STORE.
     fn may_be_split(&self, done: &Completion) -> bool {
         let flags = self.flags;
         let keyword = flags.keywords().next().is_some();
@@ -226,7 +225,7 @@ impl Order<'_> {
         refused && !passing && !busy
     }
 
-    /// Sends each flag on its own. Answers with what the server passed over.
+    /// Sends each flag separately. Returns the messages that the server skipped.
     async fn split(
         &self,
         session: &mut Session,
@@ -263,10 +262,10 @@ impl Order<'_> {
     }
 }
 
-/// A keyword, and what the server said to it.
+/// A keyword and the server's text.
 type Refusal = (Keyword, String);
 
-/// Codes of answers that say nothing of the flags (RFC 5530).
+/// Codes that say nothing about the flags (RFC 5530).
 const PASSING: [&str; 7] = [
     "UNAVAILABLE",
     "INUSE",
@@ -277,7 +276,7 @@ const PASSING: [&str; 7] = [
     "CONTACTADMIN",
 ];
 
-/// Each flag on its own, system flags first.
+/// Returns each flag separately, system flags first.
 fn singles(flags: &Flags) -> Vec<Flags> {
     let system = SystemFlag::ALL.into_iter().filter(|flag| flags.has(*flag));
     let system = system.map(|flag| Flags::of(&[flag]));
@@ -285,8 +284,8 @@ fn singles(flags: &Flags) -> Vec<Flags> {
     system.chain(keywords).collect()
 }
 
-/// The messages of which it is told that they were changed. A STORE that has a condition tells it
-/// of each, .SILENT or not (RFC 7162, 3.1.3); flags are told of what somebody else changed.
+/// Returns the messages confirmed as changed. A conditional STORE reports each, with .SILENT, too
+/// (RFC 7162, 3.1.3); untagged flags report changes of others.
 fn stamped(answers: &[Answer]) -> BTreeSet<Uid> {
     let replies = answers.iter().flat_map(|(replies, _)| replies);
     let told = replies.filter_map(|reply| match reply {
@@ -296,7 +295,7 @@ fn stamped(answers: &[Answer]) -> BTreeSet<Uid> {
     told.collect()
 }
 
-/// Whether the server lists the name as a mailbox.
+/// Whether the server lists the mailbox.
 pub(super) async fn list_one(session: &mut Session, wire: &[u8]) -> Result<bool, StoreError> {
     let (replies, done) = session.run(&Command::list_one(wire)?).await?;
     must(done, "list a mailbox")?;
