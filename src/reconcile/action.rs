@@ -1,26 +1,26 @@
-//! What can be done with a message. Each action carries what was seen, and the stores refuse when
-//! that no longer holds.
+//! Actions on messages. Each action carries what the plan saw, and the stores return `Stale` when
+//! that changed.
 //!
-//! A first run plans one for every message there is, so what a copy does not need is boxed.
+//! A first run plans an action for each message, so rarely used fields are boxed.
 
 use crate::model::{
     AnyId, Aside, ContentHash, FlagChange, Flags, Kin, MailboxName, MaildirId, PairId, Side, Uid,
 };
 use std::fmt;
 
-/// A pair as actions name it.
+/// A pair in an action.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PairRef {
     /// Its row.
     pub id: PairId,
-    /// On the server.
+    /// Its UID.
     pub uid: Uid,
-    /// On disk.
+    /// Its file.
     pub file: MaildirId,
 }
 
 impl PairRef {
-    /// Its name on one side.
+    /// Returns its id on one side.
     pub fn on(&self, side: Side) -> AnyId {
         match side {
             Side::Remote => AnyId::Remote(self.uid),
@@ -29,121 +29,120 @@ impl PairRef {
     }
 }
 
-/// One thing to do with one message.
+/// An action on a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Take both for one message.
+    /// Record two messages as a pair.
     Link(Box<Link>),
     /// Copy to the other side.
     Copy {
-        /// Where it is.
+        /// The message.
         from: AnyId,
-        /// The flags it has.
+        /// Its flags.
         flags: Flags,
-        /// The pair that the copy completes again.
+        /// The pair that the copy completes.
         replaces: Option<PairId>,
-        /// Why.
+        /// The reason.
         why: CopyWhy,
     },
-    /// Bring both sides and the base to the merged flags.
+    /// Set the merged flags on both sides and in the base.
     Flags(Box<Merge>),
-    /// Take away the `\Deleted` that a deletion of ours left on the server when it was cut, since
-    /// the message is not to be deleted any more. The next pass decides what else there is to do.
+    /// Clear the `\Deleted` that a cut deletion of ours left on the server, as the message is not
+    /// to be deleted any more. The next pass decides about the message.
     Unmark {
         /// The message.
         pair: PairRef,
-        /// The flags that the base goes on to hold.
+        /// The flags of the base.
         agreed: Flags,
     },
-    /// Delete on one side what the other no longer has.
+    /// Delete a message on one side that the other lacks.
     Delete {
-        /// Where.
+        /// The side.
         on: Side,
         /// The message.
         pair: PairRef,
-        /// The flags it had there; see [`crate::reconcile::three_way::shows_interest`].
+        /// Its flags there; see [`crate::reconcile::three_way::shows_interest`].
         saw: Option<Flags>,
-        /// Why.
+        /// The reason.
         why: DeleteWhy,
     },
-    /// Forget a pair that neither side has.
+    /// Remove a pair that neither side has.
     Forget {
         /// The message.
         pair: PairRef,
     },
-    /// Forget a pair, and leave what one side still has alone.
+    /// Remove a pair and skip the message that one side has.
     Detach {
         /// The message.
         pair: PairRef,
-        /// What remains.
+        /// The skipped message.
         aside: Box<Aside>,
     },
-    /// Give an edited file a name of its own, so that it is a new message; the original comes
-    /// again from the server. Done before anything is copied.
+    /// Rename an edited file, so that it is a new message; the original is downloaded again.
+    /// Precedes all copies.
     Split {
         /// The edited message.
         pair: PairRef,
     },
-    /// Put a broken file into quarantine; the good copy then comes from the server.
+    /// Put a broken file into quarantine; the message is downloaded again.
     Discard {
         /// The broken message.
         pair: PairRef,
     },
-    /// Move the message on one side to where the other has it.
+    /// Move the message on one side to its place on the other.
     Move(Box<Move>),
-    /// Both sides have the message here by now, under other names.
+    /// Record new ids of a message that both sides have here.
     Rekey(Box<Rekey>),
     /// Copy a message within one side, because the other has a copy here.
     Duplicate(Box<Duplicate>),
-    /// Take a message out of quarantine, because it turned up here on the server.
+    /// Restore a message from quarantine, because it reappeared on the server.
     Recall(Box<Recall>),
-    /// Remember a message that is not copied.
+    /// Record a message that is not copied.
     SetAside(Box<Aside>),
-    /// Forget a message that was set aside and is gone.
+    /// Remove the record of a skipped message that is gone.
     Unaside(AnyId),
 }
 
-/// Two that are one message.
+/// Two equal messages that become a pair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
-    /// On the server.
+    /// The UID.
     pub uid: Uid,
-    /// On disk.
+    /// The file.
     pub file: MaildirId,
-    /// What both shall have.
+    /// The flags of both.
     pub flags: Flags,
-    /// What the server lacks.
+    /// The change on the server.
     pub remote: FlagChange,
-    /// What the disk lacks.
+    /// The change on disk.
     pub local: FlagChange,
-    /// The pair that this completes again.
+    /// The pair that this completes.
     pub replaces: Option<PairId>,
 }
 
-/// Flags that differ. Both changes may be empty: then both sides agree already, and only the base
-/// learns it.
+/// A change of flags. Both sides may agree already, and only the base changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Merge {
     /// The message.
     pub pair: PairRef,
-    /// What the base will hold.
+    /// The flags of the base.
     pub merged: Flags,
-    /// What to change on the server.
+    /// The change on the server.
     pub remote: FlagChange,
-    /// What to change on disk.
+    /// The change on disk.
     pub local: FlagChange,
 }
 
-/// The names that a message has by now, on both sides.
+/// The new ids of a message on both sides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rekey {
     /// The message.
     pub pair: PairRef,
-    /// On the server.
+    /// The UID.
     pub uid: Uid,
-    /// On disk.
+    /// The file.
     pub file: MaildirId,
-    /// Bytes of that file, if it is another than before.
+    /// Bytes of that file, if it is another one.
     pub size: Option<u64>,
 }
 
@@ -152,55 +151,55 @@ pub struct Rekey {
 pub struct Move {
     /// The message.
     pub pair: PairRef,
-    /// Where it lies now on the side that follows.
+    /// Its mailbox on the side that follows.
     pub from: MailboxName,
-    /// Its name there.
+    /// Its id there.
     pub id: AnyId,
-    /// Its name on the other side, in the mailbox in which it ends.
+    /// Its id on the other side, in the target.
     pub partner: AnyId,
-    /// Its name in that mailbox on the side that follows, when a copy has arrived there already;
-    /// then it only has to leave.
+    /// Its id in the target on the side that follows, if a copy arrived there already; then only
+    /// the original is removed.
     pub arrived: Option<AnyId>,
-    /// Bytes of the file in that mailbox, if it is another than before.
+    /// Bytes of the file in the target, if it is another one.
     pub size: Option<u64>,
 }
 
 /// A copy within one side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Duplicate {
-    /// Where the original lies.
+    /// The mailbox of the original.
     pub from: MailboxName,
-    /// Its name there.
+    /// The id of the original.
     pub id: AnyId,
     /// The copy on the other side.
     pub partner: AnyId,
-    /// On disk: the flags of the copy. On the server: those that the original has, and the copy
-    /// will have.
+    /// On disk: the flags of the copy. On the server: the flags of the original, which the copy
+    /// gets.
     pub flags: Flags,
     /// Its content.
     pub hash: ContentHash,
     /// Bytes on disk.
     pub size: u64,
-    /// What the server calls it, if that is known.
+    /// Its id on the server, if known.
     pub kin: Option<Kin>,
 }
 
-/// A message that comes back from quarantine.
+/// A message to restore from quarantine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recall {
-    /// On the server.
+    /// The UID.
     pub uid: Uid,
-    /// Where it lies.
+    /// Its path in quarantine.
     pub path: Vec<u8>,
     /// Its content.
     pub hash: ContentHash,
-    /// What the server calls it, if that is known.
+    /// Its id on the server, if known.
     pub kin: Option<Kin>,
     /// The flags last agreed on.
     pub agreed: Flags,
-    /// The flags it had here.
+    /// The flags of its file.
     pub here: Flags,
-    /// The flags it has there.
+    /// Its flags on the server.
     pub there: Flags,
 }
 
@@ -209,32 +208,32 @@ pub struct Recall {
 pub enum CopyWhy {
     /// It is new.
     New,
-    /// It was deleted across, but is wanted here (rows 9, 14).
+    /// It was deleted on the other side, but a flag shows interest (rows 9, 14).
     Wanted,
-    /// It was moved here, and deleted across (rows 16, 21, 29, 35).
+    /// It was moved here, and deleted on the other side (rows 16, 21, 29, 35).
     Moved,
     /// It was refused before (row 46).
     Retry,
-    /// The copy across is broken or edited (rows 26, 32).
+    /// The copy on the other side is broken or edited (rows 26, 32).
     Restore,
-    /// It lost its UID with the mailbox's UIDVALIDITY (1.5); held until the user says so.
+    /// It lost its UID by a UIDVALIDITY change (1.5); held until approved.
     Unmatched,
-    /// The server said that it stored it, and never listed it.
+    /// The server accepted it and never listed it.
     Unlisted,
 }
 
 /// Why a message is deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeleteWhy {
-    /// It was deleted across.
+    /// It was deleted on the other side.
     DeletedAcross,
-    /// It is broken here and gone across (row 28).
+    /// It is broken on disk and deleted on the server (row 28).
     Broken,
 }
 
 impl Action {
-    /// The side on which this takes something away from the user, if it does. Setting `\Deleted`
-    /// counts: other programs expunge what carries it (H36).
+    /// Returns the side on which this removes a message of the user. Setting `\Deleted` counts:
+    /// other programs expunge such messages (H36).
     pub fn destroys_on(&self) -> Option<Side> {
         match self {
             Action::Delete { on, .. } => Some(*on),
@@ -244,7 +243,7 @@ impl Action {
         }
     }
 
-    /// The pair whose message this takes away, see [`Action::destroys_on`].
+    /// Returns the pair whose message this removes; see [`Action::destroys_on`].
     pub fn destroyed(&self) -> Option<&PairRef> {
         match self {
             Action::Delete { pair, .. } => Some(pair),
@@ -253,7 +252,7 @@ impl Action {
         }
     }
 
-    /// Whether carrying it out changes a side, and is not only bookkeeping.
+    /// Whether it changes a side, not only the base.
     pub fn changes_a_side(&self) -> bool {
         match self {
             Action::Flags(set) => !set.remote.is_empty() || !set.local.is_empty(),
@@ -361,7 +360,7 @@ mod tests {
         }))
     }
 
-    /// There may be one for each of a million messages.
+    /// There may be a million of these.
     #[test]
     fn an_action_is_small() {
         assert!(size_of::<Action>() <= 64, "{}", size_of::<Action>());

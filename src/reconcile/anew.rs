@@ -1,6 +1,6 @@
-//! Mailboxes whose directory is another than the one that was recorded: put back from an old copy,
-//! made anew, or on a file system that is mounted there by now. What such a directory lacks nobody
-//! deleted, so it is matched anew with the server, as after a lost state.
+//! Mailboxes whose directory is not the recorded one: restored from a copy, created anew, or on
+//! another file system. Messages that it lacks were not deleted, so the mailbox is matched with the
+//! server as after a lost state.
 
 use super::look::{Coverage, Listed, Look, Presence};
 use super::outcome::Outcome;
@@ -8,8 +8,8 @@ use super::renames::Home;
 use crate::model::{Flags, MailboxBase, MailboxName, MaildirId, PairId, Side, SystemFlag, Uid};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Mailboxes of which the directory is another by now, with what it is called. Where a directory
-/// has only another name, and where numbers of directories do not last, none is.
+/// Returns such mailboxes with their new identity. A renamed directory is none, nor is any where
+/// identities do not last.
 pub fn others(homes: &[Home], local: &[Listed]) -> BTreeMap<MailboxName, String> {
     let identity = |one: &Listed| match (&one.presence, &one.identity) {
         (Presence::Mailbox, Some(identity)) => Some(identity.clone()),
@@ -36,26 +36,26 @@ pub fn others(homes: &[Home], local: &[Listed]) -> BTreeMap<MailboxName, String>
         .collect()
 }
 
-/// A mailbox that is matched anew.
+/// A mailbox to match again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rematch {
-    /// What the base learns first: messages that the directory lacks are dropped, so that they come
-    /// again from the server, and flags are those from which both sides go on.
+    /// The changes of the base: messages that the directory lacks are dropped and downloaded again,
+    /// and flags are set so that the merge equals a first match.
     pub outcomes: Vec<Outcome>,
-    /// Whether all of the mailbox is matched with that.
+    /// Whether these cover the whole mailbox.
     pub whole: bool,
 }
 
 impl Rematch {
-    /// How many messages the directory lacks.
+    /// Returns the number of messages that the directory lacks.
     pub fn lost(&self) -> usize {
         let dropped = |outcome: &&Outcome| matches!(outcome, Outcome::Dropped { .. });
         self.outcomes.iter().filter(dropped).count()
     }
 }
 
-/// Takes the pairs out of the base that the directory lacks, unless they were moved elsewhere, and
-/// makes flags of the others meet as if for the first time.
+/// Removes pairs that the directory lacks from the base, unless they were moved, and sets the flags
+/// of the others for a merge without a base.
 pub fn match_anew(
     base: &mut MailboxBase,
     (remote, local): (&Look<Uid>, &Look<MaildirId>),
@@ -66,7 +66,7 @@ pub fn match_anew(
         ..Rematch::default()
     };
     base.pairs.retain(|pair| {
-        // A deletion that was begun goes on; what is gone on both sides is forgotten anyway.
+        // A deletion in progress continues; a pair that both sides lack is dropped anyway.
         let ours = pair.tombstone == Some(Side::Remote) || remote.shows_gone(&pair.uid);
         let lost = local.shows_gone(&pair.file) && !ours;
         rematch.whole &= !(lost && moved.contains(&pair.id));
@@ -90,7 +90,7 @@ pub fn match_anew(
     rematch
 }
 
-/// The flags from which a three-way merge of both ends with those of a first meeting.
+/// Returns base flags for which a three-way merge equals a first match.
 pub fn meeting_point(there: &Flags, here: &Flags) -> Flags {
     let deleted = Flags::of(&[SystemFlag::Deleted]);
     let either = there.union(here).intersection(&deleted);
@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(rematch, Rematch::default(), "not all of it was seen");
     }
 
-    /// All 2^3 states of one flag come to what a first meeting would.
+    /// All 2^3 states of one flag end as in a first match.
     #[test]
     fn flags_meet_as_if_for_the_first_time() {
         for flag in [SystemFlag::Seen, SystemFlag::Deleted] {

@@ -1,18 +1,17 @@
-//! Which of several equal messages is which: each is used once, those first that evidence brings
-//! together.
+//! Assigns equal messages to pairs: each is used once, those with evidence first.
 
 use super::pool::{Pool, Wanted};
 use super::sighting::{Known, Sighting};
 use crate::model::{Flags, Id, MailboxName, MaildirId, PairId, SystemFlag, Uid};
 use std::collections::BTreeMap;
 
-/// New messages by the pair that they are now.
+/// New messages by pair.
 pub(super) type Assigned<I> = BTreeMap<PairId, Sighting<I>>;
 
-/// The new message that evidence brings together with a pair.
+/// A new message that evidence connects with a pair.
 pub(super) type Prefer<'a, I> = &'a dyn for<'k> Fn(&'k Known) -> Wanted<'k, I>;
 
-/// Where a message can be copied from.
+/// A source for a copy.
 pub(super) struct Source {
     pub uid: Option<(MailboxName, Uid)>,
     pub file: Option<(MailboxName, MaildirId)>,
@@ -20,8 +19,8 @@ pub(super) struct Source {
     pub size: u64,
 }
 
-/// Gives pairs that lost a message one of the new ones: those first that are still wanted across,
-/// and within them those that a preference brings together. What is given leaves the list.
+/// Assigns new messages to pairs that lost theirs: first to those that the other side has, and
+/// among them by preference. Assigned messages leave the list.
 pub(super) fn assign<I: Id>(
     known: &[&Known],
     new: &mut Pool<I>,

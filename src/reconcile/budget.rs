@@ -1,4 +1,4 @@
-//! Deletions of the last day, as far as the limits of the guard count them.
+//! The deletions of the last day, as the limits of the guard count them.
 
 use crate::model::{MailboxName, Side, Uid, UidValidity};
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,22 +6,22 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Whether the user approved a deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Consent {
-    /// Nobody was asked: it counts against the limits.
+    /// No: it counts against the limits.
     Unasked,
-    /// The user approved it: it counts against no limit.
+    /// Yes: it does not count.
     Approved,
 }
 
-/// Messages of a mailbox that one run deleted on one side, or was about to.
+/// Messages of a mailbox that a run deleted on one side, or was about to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge {
-    /// Where.
+    /// The side.
     pub side: Side,
-    /// In which mailbox.
+    /// The mailbox.
     pub mailbox: MailboxName,
     /// The UIDVALIDITY of the UIDs.
     pub epoch: Option<UidValidity>,
-    /// Messages that the mailbox held before.
+    /// The number of messages before.
     pub held: usize,
     /// Whether the mailbox itself was deleted.
     pub whole: bool,
@@ -37,16 +37,16 @@ pub struct Budget {
     places: BTreeMap<(Side, MailboxName), Spent>,
 }
 
-/// A message or mailbox of one UIDVALIDITY.
+/// A message or mailbox with its UIDVALIDITY.
 type Key<T> = (Option<UidValidity>, T);
 
 #[derive(Clone, Debug, Default)]
 struct Spent {
-    /// Messages that the mailbox held before the first charge of the day.
+    /// The number of messages before the first charge of the day.
     held: usize,
     unasked: BTreeSet<Key<Uid>>,
     approved: BTreeSet<Key<Uid>>,
-    /// Deleted mailboxes of this name, and whether the user approved that.
+    /// Deleted mailboxes of this name, and whether that was approved.
     deleted: BTreeMap<Option<UidValidity>, Consent>,
 }
 
@@ -76,13 +76,13 @@ impl Budget {
         self.places.get(&(side, mailbox.clone()))
     }
 
-    /// Whether this message is charged already: its deletion was begun by a run that was cut.
+    /// Whether the message is charged already, by a cut run.
     pub fn has(&self, side: Side, mailbox: &MailboxName, message: Key<Uid>) -> bool {
         self.spent(side, mailbox)
             .is_some_and(|s| s.unasked.contains(&message) || s.approved.contains(&message))
     }
 
-    /// Whether this mailbox is charged already.
+    /// Whether the mailbox is charged already.
     pub fn has_mailbox(
         &self,
         side: Side,
@@ -93,23 +93,24 @@ impl Budget {
             .is_some_and(|spent| spent.deleted.contains_key(&epoch))
     }
 
-    /// Messages of a mailbox deleted unasked.
+    /// Returns the unapproved deletions in a mailbox.
     pub fn messages(&self, side: Side, mailbox: &MailboxName) -> usize {
         self.spent(side, mailbox).map_or(0, |s| s.unasked.len())
     }
 
-    /// Messages that a mailbox held before the first deletion of the day; `None`: there was none.
+    /// Returns the messages of a mailbox before the first deletion of the day; `None`: there was
+    /// none.
     pub fn held(&self, side: Side, mailbox: &MailboxName) -> Option<usize> {
         self.spent(side, mailbox).map(|spent| spent.held)
     }
 
-    /// Messages of the account deleted unasked.
+    /// Returns the unapproved deletions in the account.
     pub fn in_account(&self, side: Side) -> usize {
         let places = self.places.iter().filter(|((on, _), _)| *on == side);
         places.map(|(_, spent)| spent.unasked.len()).sum()
     }
 
-    /// Mailboxes deleted unasked.
+    /// Returns the unapproved deletions of mailboxes.
     pub fn mailboxes(&self, side: Side) -> usize {
         let places = self.places.iter().filter(|((on, _), _)| *on == side);
         let deleted = places.flat_map(|(_, spent)| spent.deleted.values());

@@ -1,4 +1,4 @@
-//! Copies of messages that stayed, and messages that come back. Part of the table of moves.
+//! Copies of messages that stayed, and messages that reappear. A part of the table of moves.
 
 use super::action::{Action, Duplicate, Recall};
 use super::assign::{Source, marked};
@@ -8,7 +8,7 @@ use super::sighting::Kept;
 use crate::model::{Id, Side};
 
 impl Table<'_> {
-    /// What is left are copies of messages that stayed, or messages that come back.
+    /// The remaining sightings are copies of messages that stayed, or messages that reappear.
     pub(super) fn copies(&mut self, sources: &[Source], mut group: Group<'_>) {
         group.uids.retain(|v| !marked(&v.flags));
         group.files.retain(|g| !marked(&g.flags));

@@ -1,30 +1,28 @@
-//! Moves on the server that were cut, and whose files lie where they had been moved to. Part of the
-//! table of moves.
+//! Moves on the server that were cut, whose files are in the target. A part of the table of moves.
 
 use super::moves::{Group, Table};
 use super::seen::name;
 use super::sighting::Sighting;
 use crate::model::{Id, MailboxName, MaildirId, PairId, Uid};
 
-/// A move on the server that was cut.
+/// A cut move on the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CutMove {
-    /// The message as the base knows it.
+    /// The pair.
     pub pair: PairId,
-    /// From where the server was to take it.
+    /// The source.
     pub from: (MailboxName, Uid),
-    /// Where its file lies, and what it is called.
+    /// The target and its file.
     pub to: (MailboxName, MaildirId),
-    /// The highest UID that was there before.
+    /// The highest UID of the target before.
     pub above: u32,
-    /// Whether the server may yet carry it out.
+    /// Whether the server may still execute it.
     pub may_come: bool,
 }
 
 impl Table<'_> {
-    /// Moves on the server that were cut between copy and expunge, or before it is known whether
-    /// there is a copy. Where the original is the one that the base knows, that shows by itself
-    /// once the copy is there.
+    /// Resolves moves that were cut between COPY and EXPUNGE, or whose copy is not known. Where the
+    /// original is the pair's message, a visible copy decides.
     pub(super) fn finish(&mut self, group: &mut Group<'_>) {
         let cuts = group
             .known

@@ -1,6 +1,6 @@
-//! The keywords of a file that another program put into a mailbox. Its letters may have been
-//! written for the mailbox that it came from, where they mean other keywords, or for the mailbox
-//! that it lies in now. A keyword is added or removed only where both readings agree.
+//! The keywords of a file that another program put into a mailbox. Its letters follow the table of
+//! the mailbox that it came from or of the one that it is in. A keyword changes only if both
+//! readings agree.
 
 use crate::model::{Flags, Keyword, Letters};
 use std::collections::BTreeSet;
@@ -10,37 +10,36 @@ use std::collections::BTreeSet;
 pub struct Filed<'a> {
     /// The letters.
     pub letters: &'a BTreeSet<u8>,
-    /// The table of the mailbox that the file lies in.
+    /// The table of its mailbox.
     pub here: &'a Letters,
-    /// Whether the last of its letters may be missing: it has as many as some mail readers write
-    /// at the most.
+    /// Whether its last letters may be missing: it has as many as some mail readers write at most.
     pub cut: bool,
 }
 
-/// The known message that has the content of a new file.
+/// The pair with the content of a new file.
 #[derive(Clone, Copy, Debug)]
 pub struct Original<'a> {
     /// The flags last agreed on.
     pub agreed: &'a Flags,
-    /// The table of its mailbox; `None`: the mailbox is not there any more.
+    /// The table of its mailbox; `None`: the mailbox no longer exists.
     pub table: Option<&'a Letters>,
-    /// Whether the file has kept its base name.
+    /// Whether the file kept its base name.
     pub same_name: bool,
-    /// Whether its own file is gone: the new one was filed, and is no further copy.
+    /// Whether its own file is gone, so that the new one was moved, not copied.
     pub gone: bool,
 }
 
-/// The keywords of a file, `$Forwarded` left out (it is the letter `P` in every mailbox).
+/// The keywords of a file without `$Forwarded`, which is the letter `P` in every mailbox.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
     /// Its keywords.
     pub keywords: Flags,
-    /// Keywords of which it cannot be told whether a letter means them.
+    /// Keywords that the letters may or may not mean.
     pub unclear: Flags,
 }
 
 impl Reading {
-    /// Keywords of which there is no doubt.
+    /// Makes keywords without doubt.
     pub fn sure(keywords: Flags) -> Reading {
         let unclear = Flags::default();
         Reading { keywords, unclear }
@@ -48,35 +47,35 @@ impl Reading {
 }
 
 impl Original<'_> {
-    /// The keywords last agreed on.
+    /// Returns the keywords last agreed on.
     fn keywords(&self) -> Flags {
         keywords(self.agreed)
     }
 
-    /// Whether the file carries the letters that the original had: nobody changed its keywords.
+    /// Whether the file has the letters of the original: no keyword changed.
     pub fn has_letters(&self, letters: &BTreeSet<u8>) -> bool {
         let own = self.table.map(|table| table.of(&self.keywords()));
         own.is_some_and(|own| own == *letters)
     }
 
-    /// Whether a mail reader may have written this name of the file, without all of its letters.
+    /// Whether a mail reader may have written this name without all letters.
     fn may_have_become(&self, filed: &Filed<'_>) -> bool {
         let own = self.table.map(|table| table.of(&self.keywords()));
         let short = filed.cut && own.is_some_and(|own| is_cut_short(filed.letters, &own));
-        // One that leaves unknown letters out when it copies did not remove keywords.
+        // A program that omits unknown letters in a copy removes no keyword.
         let without = self.gone && !self.same_name && filed.letters.is_empty();
         short || without
     }
 }
 
-/// Whether letters are those that come first of all that a file had.
+/// Whether letters are the first of those that a file had.
 pub fn is_cut_short(letters: &BTreeSet<u8>, all: &BTreeSet<u8>) -> bool {
     let mut missing = all.difference(letters).peekable();
     missing.peek().is_some() && missing.all(|letter| letters.last() < Some(letter))
 }
 
 impl Filed<'_> {
-    /// The keywords of a file that was recognised.
+    /// Returns the keywords of a file with a known content.
     pub fn keywords_of(&self, original: &Original<'_>) -> Reading {
         let agreed = original.keywords();
         let translated = self.here.writes(&agreed) && self.here.of(&agreed) == *self.letters;
@@ -112,8 +111,8 @@ impl Filed<'_> {
         Reading { keywords, unclear }
     }
 
-    /// The keywords of a file whose original lies, or lay, in the same mailbox. Keywords that have
-    /// no letter in the table are not in the name of any file.
+    /// Returns the keywords of a file whose original is or was in the same mailbox. Keywords
+    /// without a letter are in no file name.
     pub fn keywords_in(&self, original: &Original<'_>) -> Reading {
         let agreed = original.keywords();
         if original.may_have_become(self) {
@@ -124,8 +123,8 @@ impl Filed<'_> {
         Reading::sure(self.here.read(self.letters).union(&nameless))
     }
 
-    /// The keywords of a file that nothing is known of: by the table of its mailbox, and where that
-    /// lacks a letter, by what all `tables` of the account that have it agree on.
+    /// Returns the keywords of an unknown file: by the table of its mailbox, and for a letter
+    /// without entry, by what all `tables` of the account with that letter agree on.
     pub fn keywords_alone(&self, tables: &[Letters]) -> Flags {
         let mut keywords = self.here.read(self.letters);
         for letter in self
@@ -143,8 +142,8 @@ impl Filed<'_> {
         keywords
     }
 
-    /// Whether the letters say just what the server says, read with the table of another mailbox:
-    /// then they were written for that one.
+    /// Whether the letters equal the server's keywords by the table of another mailbox: then they
+    /// follow that one.
     pub fn repeats(&self, there: &Flags, tables: &[Letters]) -> bool {
         let says = |table: &Letters| {
             let read = table.read(self.letters);
@@ -154,7 +153,7 @@ impl Filed<'_> {
     }
 }
 
-/// The keywords of these flags, `$Forwarded` left out.
+/// Returns the keywords of these flags without `$Forwarded`.
 pub fn keywords(flags: &Flags) -> Flags {
     let all = flags.keywords().cloned();
     Flags::from_parts(0, all.filter(|keyword| *keyword != Keyword::forwarded()))
@@ -168,7 +167,7 @@ mod tests {
         Flags::from_parts(0, text.split_whitespace().filter_map(Keyword::new))
     }
 
-    /// A table written as `a=work c=todo`.
+    /// Parses a table such as `a=work c=todo`.
     fn table(text: &str) -> Letters {
         let mut table = Letters::default();
         for entry in text.split_whitespace() {

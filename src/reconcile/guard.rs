@@ -1,10 +1,9 @@
-//! What has to wait for the user's word. Looks at a whole plan after planning and before the
-//! first operation, and takes out what destroys too much; the rest goes on.
+//! Holds changes for the user's approval. Checks a complete plan before its first operation and
+//! removes what destroys too much; the remainder is executed.
 //!
-//! A held part is named by its content: approving it lets exactly that run, nothing else. What is
-//! approved counts against no limit, and what is not approved counts with all that was deleted
-//! unasked within a day ([`Budget`]). A deletion whose content lies elsewhere on that side takes
-//! nothing away, so it does not count.
+//! The id of a held change is made from its content, so an approval permits exactly that change.
+//! Approved changes count against no limit; others count with all unapproved deletions of the last
+//! day ([`Budget`]). A deletion whose content exists elsewhere on that side does not count.
 
 use super::action::{Action, CopyWhy};
 use super::budget::{Budget, Consent};
@@ -17,77 +16,77 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use super::held::{Held, HeldKind};
 
-/// A mailbox as the base has it.
+/// A mailbox of the base.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Before {
-    /// Messages that it holds.
+    /// The number of its messages.
     pub messages: usize,
     /// The UIDVALIDITY of their UIDs.
     pub epoch: Option<UidValidity>,
 }
 
-/// What the base knows of all mail of the account.
+/// The counts of the account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AccountBefore {
-    /// Messages that both sides had.
+    /// Pairs.
     pub messages: usize,
-    /// Of these, the messages that the server surely has still.
+    /// Pairs that the server certainly still has.
     pub there: usize,
 }
 
-/// What the guard goes by besides the plan.
+/// The inputs of the guard besides the plan.
 #[derive(Clone, Debug)]
 pub struct Context<'a> {
-    /// How much may be deleted unasked.
+    /// The limits.
     pub limits: Limits,
-    /// How many mailboxes are known.
+    /// The number of mailboxes.
     pub mailboxes: usize,
-    /// The mailboxes of which the plan may destroy something.
+    /// The mailboxes in which the plan may destroy messages.
     pub before: &'a BTreeMap<MailboxName, Before>,
     /// The account; `None`: it was not counted, as the plan is small.
     pub account: Option<AccountBefore>,
-    /// What was deleted within a day.
+    /// The deletions of the last day.
     pub budget: &'a Budget,
-    /// Pairs whose content lies in another mailbox, too.
+    /// Pairs whose content is in another mailbox, too.
     pub elsewhere: &'a BTreeSet<PairId>,
-    /// How many of the messages of mailboxes that are to be deleted lie in others, too.
+    /// By mailbox to be deleted, its messages that are in others, too.
     pub spared: &'a BTreeMap<MailboxName, usize>,
-    /// What the user approved, by id.
+    /// Approved ids.
     pub approved: &'a BTreeSet<String>,
-    /// What the user rejected, by id.
+    /// Rejected ids.
     pub rejected: &'a BTreeSet<String>,
-    /// The settings of which a change can make things look deleted (G6).
+    /// The settings whose change can look like deletions (G6).
     pub config: &'a str,
     /// Whether they changed since the last run.
     pub config_changed: bool,
-    /// Whether a run before this one held uploads.
+    /// Whether an earlier run held uploads.
     pub held_uploads: bool,
 }
 
-/// What may go on, and what waits.
+/// The result of the guard.
 #[derive(Clone, Debug, Default)]
 pub struct Verdict {
-    /// What may be carried out.
+    /// The plan to execute.
     pub plan: Plan,
-    /// What waits.
+    /// The held changes.
     pub held: Vec<Held>,
-    /// Approvals that this plan uses up.
+    /// The approvals that this plan uses.
     pub used: Vec<String>,
-    /// Of these, those that hold until all is done that was approved.
+    /// Those of them that stay valid until all approved changes are done.
     pub lasting: BTreeSet<String>,
-    /// Whether the user approved what the plan still destroys: messages by pair. Those that count
-    /// nowhere are not in it.
+    /// Whether the user approved the deletions of this plan, by pair; without those that do not
+    /// count.
     pub messages: BTreeMap<PairId, Consent>,
-    /// The same of mailboxes.
+    /// The same by mailbox.
     pub mailboxes: BTreeMap<MailboxName, Consent>,
-    /// Mailboxes that are not created on the server, as the uploads to them wait.
+    /// Mailboxes that are not created on the server, as their uploads are held.
     pub uncreated: BTreeSet<MailboxName>,
-    /// Mailboxes in which the plan was turned round: they are to be looked at as a whole, for what
-    /// comes back is nothing new on the side that has it.
+    /// Mailboxes with reverted actions: they are read completely, as restored messages are not new
+    /// on the side that has them.
     pub turned: BTreeSet<MailboxName>,
 }
 
-/// Takes out of the plan what has to wait.
+/// Removes what has to be held from a plan.
 pub fn check(plan: Plan, context: &Context<'_>) -> Verdict {
     let mut guard = Guard {
         context,
@@ -133,7 +132,7 @@ impl Guard<'_> {
         }
     }
 
-    /// Whether a run that was cut began to delete this mailbox.
+    /// Whether a cut run began to delete this mailbox.
     fn is_begun(&self, action: &MailboxAction, side: Side) -> bool {
         let (name, budget) = (action.name(), self.context.budget);
         let epoch = self.before(name).epoch;
@@ -148,7 +147,7 @@ impl Guard<'_> {
             .unwrap_or_default()
     }
 
-    /// Holds those that hold, or held, many messages, one by one.
+    /// Holds deletions of mailboxes with many messages, one by one.
     fn hold_full(&mut self, side: Side, deletions: Vec<MailboxAction>) {
         for action in deletions {
             match &action {
@@ -165,13 +164,13 @@ impl Guard<'_> {
         }
     }
 
-    /// Of the messages of a mailbox, those that lie nowhere else.
+    /// Returns the number of messages of a mailbox that are nowhere else.
     fn destroys(&self, mailbox: &MailboxName, messages: usize) -> usize {
         let spared = self.context.spared.get(mailbox).copied().unwrap_or(0);
         messages.saturating_sub(spared)
     }
 
-    /// Whether the deletion of the last messages empties a mailbox that held many.
+    /// Whether the deletion of the last messages empties a mailbox that had many.
     fn empties(&self, side: Side, mailbox: &MailboxName, last: usize) -> bool {
         let budget = self.context.budget;
         let many = |messages| messages > self.context.limits.empty;
@@ -253,7 +252,7 @@ impl Guard<'_> {
         }
     }
 
-    /// Leaves out those whose deletion was begun by a run that was cut.
+    /// Excludes deletions that a cut run began.
     fn not_begun(
         &self,
         mailbox: &MailboxName,
@@ -267,8 +266,8 @@ impl Guard<'_> {
         new.map(|(pair, _)| pair).collect()
     }
 
-    /// Messages that the plan takes away for good from a side, but for those that an earlier run
-    /// began to delete.
+    /// Returns the messages that the plan removes from a side, without deletions that a cut run
+    /// began.
     fn counted(&self, mailbox: &MailboxName, plan: &MailboxPlan, side: Side) -> BTreeSet<PairId> {
         let destroyed = plan
             .actions
@@ -283,7 +282,7 @@ impl Guard<'_> {
         )
     }
 
-    /// The same in all mailboxes.
+    /// Returns the same for all mailboxes.
     fn counted_in_account(&self, side: Side) -> BTreeSet<PairId> {
         let plans = self.verdict.plan.messages.iter();
         plans
@@ -291,8 +290,8 @@ impl Guard<'_> {
             .collect()
     }
 
-    /// Whether the message goes, and its content stays on that side. A mark takes it away from
-    /// nowhere else.
+    /// Whether a removed message has its content elsewhere on that side. A mark removes only the
+    /// marked message.
     fn lies_elsewhere(&self, action: &Action) -> bool {
         matches!(action, Action::Delete { .. }) && self.context.elsewhere.contains(&pair_of(action))
     }
@@ -319,7 +318,7 @@ impl Guard<'_> {
             let unmatched = CopyWhy::Unmatched;
             matches!(a, Action::Copy { why, .. } if *why == unmatched)
         };
-        // To hold takes a look at the plans of all mailboxes.
+        // Holding one changes the sums of all mailboxes.
         let plans = self.verdict.plan.messages.iter();
         let concerned = plans.filter(|(_, plan)| plan.actions.iter().any(waits));
         let names: Vec<MailboxName> = concerned.map(|(name, _)| name.clone()).collect();
@@ -328,7 +327,7 @@ impl Guard<'_> {
         }
     }
 
-    /// The limit of the account counts all of the day that was neither held nor approved.
+    /// The account's limit counts all deletions of the day that were neither held nor approved.
     fn account(&mut self) {
         for side in [Side::Remote, Side::Local] {
             let mut counted = self.counted_in_account(side);
@@ -355,7 +354,7 @@ impl Guard<'_> {
         }
     }
 
-    /// Mailboxes with messages that the plan deletes unasked, and how many messages.
+    /// Returns the mailboxes with unapproved deletions in the plan, and their number.
     fn unasked_mailboxes(&self, side: Side) -> Vec<(MailboxName, usize)> {
         let deletions = self.verdict.plan.mailboxes.iter();
         let deletions = deletions.filter_map(|action| match action {
@@ -379,7 +378,7 @@ impl Guard<'_> {
         sum > limits.account || sum > limits.count && self.context.account.is_some_and(most)
     }
 
-    /// What goes on, and was not asked for, counts from now on.
+    /// Charges the deletions that are executed without approval.
     fn note_unasked(&mut self, side: Side) {
         for pair in self.counted_in_account(side) {
             let entry = self.verdict.messages.entry(pair);
@@ -387,7 +386,7 @@ impl Guard<'_> {
         }
     }
 
-    /// An account's mail goes to a server that knows none of it.
+    /// Holds the upload of an account's mail to a server that has none of it.
     fn uploads(&mut self) {
         let uploads = |a: &Action| {
             let unmatched = CopyWhy::Unmatched;
@@ -404,7 +403,7 @@ impl Guard<'_> {
         }
         let known = self.context.account.unwrap_or_default();
         let common = known.there + linked;
-        // A server that has what the base says is the one that it was.
+        // A server that has the messages of the base is the same one.
         let sure = known.there > 0 && known.there * 2 >= known.messages;
         let sure = sure && !self.context.held_uploads;
         if count <= self.context.limits.upload || common * 10 > count || sure {
@@ -444,7 +443,7 @@ impl Guard<'_> {
         }
     }
 
-    /// Takes the actions that `which` chooses out of the plan of a mailbox (or of all), unless the
+    /// Removes the actions that `which` selects from the plan of a mailbox (or of all), unless the
     /// user approved exactly these.
     fn hold(
         &mut self,
@@ -499,7 +498,7 @@ impl Guard<'_> {
         }
     }
 
-    /// What the user said of this, if anything. Uploads cannot be undone, so they go on to wait.
+    /// Returns the user's verdict on a change. Uploads cannot be reverted, so they stay held.
     fn word(&mut self, held: Held) -> Word {
         if self.context.rejected.contains(&held.id) && !held.kind.uploads() {
             self.verdict.used.push(held.id);
@@ -514,19 +513,19 @@ impl Guard<'_> {
     }
 }
 
-/// The pair that an action destroys; of one that destroys nothing, no pair there is.
+/// Returns the pair that an action destroys; for others an id that no pair has.
 fn pair_of(action: &Action) -> PairId {
     action.destroyed().map_or(PairId(-1), |pair| pair.id)
 }
 
-/// The user's word.
+/// The user's verdict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Word {
-    /// Not given yet.
+    /// None yet.
     Wait,
-    /// It may run.
+    /// Approved.
     Yes,
-    /// It shall not.
+    /// Rejected.
     No,
 }
 

@@ -1,4 +1,4 @@
-//! Where the limits are, exactly.
+//! The exact limits.
 
 use super::*;
 use crate::model::{MaildirId, PairId, Uid};
@@ -10,12 +10,12 @@ fn mb(n: usize) -> MailboxName {
     MailboxName::parse(&format!("m{n:03}")).unwrap()
 }
 
-/// The pair of a message of a mailbox.
+/// Makes the pair of a message of a mailbox.
 fn pair_id(mailbox: usize, n: usize) -> PairId {
     PairId((mailbox * 1_000_000 + n) as i64)
 }
 
-/// So many messages of a mailbox go on the server.
+/// A plan that deletes this many messages of a mailbox on the server.
 fn deletions(mailbox: usize, count: usize) -> MailboxPlan {
     let delete = |n: usize| Action::Delete {
         on: Side::Remote,
@@ -33,7 +33,7 @@ fn deletions(mailbox: usize, count: usize) -> MailboxPlan {
     }
 }
 
-/// What the guard goes by in a test, besides the plan.
+/// The inputs of the guard in a test.
 struct Facts {
     before: BTreeMap<MailboxName, Before>,
     account: Option<AccountBefore>,
@@ -46,7 +46,7 @@ struct Facts {
 }
 
 impl Facts {
-    /// Each mailbox holds so many messages.
+    /// Each mailbox has this many messages.
     fn of(known: &[usize]) -> Facts {
         let before = known.iter().enumerate().map(|(n, messages)| {
             let (messages, epoch) = (*messages, None);
@@ -83,7 +83,7 @@ impl Facts {
     }
 }
 
-/// UIDs of a mailbox that held so many were deleted on the server, earlier in the day.
+/// Charges for UIDs of a mailbox with this many messages, deleted on the server earlier in the day.
 fn charge(mailbox: usize, held: usize, uids: std::ops::Range<u32>) -> Charge {
     Charge {
         side: Side::Remote,
@@ -96,8 +96,8 @@ fn charge(mailbox: usize, held: usize, uids: std::ops::Range<u32>) -> Charge {
     }
 }
 
-/// What is held of a plan, where each mailbox held so many messages; earlier in the day so many
-/// were deleted on the server in another.
+/// Returns what is held of a plan, where each mailbox had this many messages, and this many were
+/// deleted in another one earlier in the day.
 fn held(plan: Plan, known: &[usize], already: usize) -> Vec<Held> {
     let mut facts = Facts::of(known);
     let gone = 1_000_000..1_000_000 + already as u32;
@@ -105,7 +105,7 @@ fn held(plan: Plan, known: &[usize], already: usize) -> Vec<Held> {
     facts.check(plan).held
 }
 
-/// So many mailboxes of few messages go.
+/// A plan that deletes this many small mailboxes.
 fn mailboxes(count: usize, messages: usize) -> Plan {
     let delete = |n| MailboxAction::Delete {
         on: Side::Remote,
@@ -308,7 +308,7 @@ fn deletions_of_what_lies_elsewhere_are_never_held() {
     assert_eq!(facts.check(mailboxes(1, 300)).held, []);
 }
 
-/// So many uploads, and so many messages that both sides have.
+/// A plan with this many uploads, in an account with this many pairs.
 fn meeting(uploads: usize, links: usize) -> Plan {
     use crate::model::{Flags, Id};
     use crate::reconcile::action::Link;

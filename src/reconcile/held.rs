@@ -1,28 +1,28 @@
-//! A part of a plan that waits for the user's word, and why.
+//! A held change and its kind.
 
 use crate::model::{MailboxName, Side};
 
-/// Why something is held.
+/// Why a change is held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum HeldKind {
-    /// Too many deletions in one mailbox.
+    /// Too many deletions in a mailbox.
     MassDeletion,
     /// Too many deletions in the account.
     MassDeletionAccount,
-    /// A mailbox that held messages would be empty or gone.
+    /// A mailbox with messages would be empty or deleted.
     Emptied,
     /// Too many mailboxes are gone at once.
     Mailboxes,
     /// The configuration changed since the last run, and this would delete.
     Configuration,
-    /// Messages that lost their UIDs, and that the server does not have.
+    /// Messages lost their UIDs, and the server does not have them.
     Unmatched,
-    /// An account's mail would be uploaded to a server that knows none of it.
+    /// An account's mail would be uploaded to a server that has none of it.
     MassUpload,
 }
 
 impl HeldKind {
-    /// All of them.
+    /// All kinds.
     const ALL: [HeldKind; 7] = [
         HeldKind::MassDeletion,
         HeldKind::MassDeletionAccount,
@@ -33,17 +33,17 @@ impl HeldKind {
         HeldKind::MassUpload,
     ];
 
-    /// The kind of this name.
+    /// Returns the kind of this name.
     pub fn named(name: &str) -> Option<HeldKind> {
         HeldKind::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// Whether it would upload, not delete: then `reject` has nothing to bring back.
+    /// Whether it would upload: then `reject` has nothing to restore.
     pub fn uploads(self) -> bool {
         matches!(self, HeldKind::Unmatched | HeldKind::MassUpload)
     }
 
-    /// Why it is held, for people.
+    /// Returns the reason for people.
     pub fn cause(self) -> &'static str {
         match self {
             HeldKind::MassDeletion => {
@@ -67,7 +67,7 @@ impl HeldKind {
         }
     }
 
-    /// As in `--json` and the database.
+    /// Returns the name in JSON and in the database.
     pub fn name(self) -> &'static str {
         match self {
             HeldKind::MassDeletion => "mass-deletion",
@@ -81,21 +81,21 @@ impl HeldKind {
     }
 }
 
-/// A part of a plan that waits.
+/// A held change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
-    /// Names it, and exactly it.
+    /// Its id, made from its content.
     pub id: String,
-    /// Why it waits.
+    /// Its kind.
     pub kind: HeldKind,
-    /// Where it would act.
+    /// The side that it would change.
     pub side: Side,
-    /// In which mailbox; `None`: in several.
+    /// The mailbox; `None`: several.
     pub mailbox: Option<MailboxName>,
-    /// How many messages, those in mailboxes that would be deleted included.
+    /// The number of messages, including those in mailboxes that would be deleted.
     pub count: usize,
-    /// How many mailboxes would be deleted.
+    /// The number of mailboxes that would be deleted.
     pub mailboxes: usize,
-    /// What it would do, a line each.
+    /// What it would do, one line each.
     pub lines: Vec<String>,
 }

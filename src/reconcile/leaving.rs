@@ -1,5 +1,5 @@
-//! A mailbox that is deleted on the server has another name meanwhile, so that nothing arrives in
-//! it; where a run was cut before it was gone, it gets its own name back.
+//! The temporary names of mailboxes that are being deleted on the server, so that no mail arrives
+//! in them. After a cut they get their names back.
 
 use super::look::{Listed, Presence};
 use super::mailbox_action::MailboxAction;
@@ -7,11 +7,10 @@ use super::policy::Policy;
 use crate::model::{MailboxName, Side};
 use std::collections::BTreeSet;
 
-/// How the last part of a name begins, before a number and what it was, while a mailbox is deleted
-/// on the server.
+/// The start of the last component of a temporary name; a number and the original follow.
 const LEAVING: &str = "mailtide-deleting-";
 
-/// What a mailbox is called while it is deleted on the server: a name that nobody puts mail into.
+/// Returns the temporary name of a mailbox, which no client uses.
 pub fn passing_name(name: &MailboxName, number: u32) -> Option<MailboxName> {
     let mut parts = own(name)
         .unwrap_or_else(|| name.clone())
@@ -40,8 +39,8 @@ pub fn own(name: &MailboxName) -> Option<MailboxName> {
     (own != *name).then_some(own)
 }
 
-/// Mailboxes of the server that get their names back before anything else: a run was cut between
-/// giving them another and deleting them.
+/// Returns the mailboxes of the server to rename back first: a cut run had renamed them for
+/// deletion.
 pub fn returning(
     remote: &[Listed],
     refused: &BTreeSet<MailboxName>,
@@ -72,7 +71,7 @@ pub fn returning(
     .collect()
 }
 
-/// Whether a rename gives a mailbox the name back that it had before it was to be deleted.
+/// Whether a rename restores the name of a mailbox that was to be deleted.
 pub fn is_returning(from: &MailboxName, to: &MailboxName) -> bool {
     own(from).as_ref() == Some(to)
 }
@@ -103,7 +102,7 @@ mod tests {
         let passing = |name: &str, n| passing_name(&mb(name), n).unwrap().to_string();
         assert_eq!(passing("A", 1), "mailtide-deleting-1-A");
         assert_eq!(passing("A/B-c", 12), "A/mailtide-deleting-12-B-c");
-        // One that kept its passing name gets another, not a longer one.
+        // A mailbox that kept its temporary name gets another, not a longer one.
         assert_eq!(
             passing("A/mailtide-deleting-1-B", 2),
             "A/mailtide-deleting-2-B"

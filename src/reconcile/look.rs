@@ -1,156 +1,149 @@
-//! What a side looks like: the answer to "look there". Values only; the rooms `imap` and
-//! `maildir` make them.
+//! Snapshots of a side, as values; `imap` and `maildir` make them.
 
 use super::filed::is_cut_short;
 use crate::model::{Flags, Kin, Letters, MailboxName, Origin, UidValidity};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A place to go on looking from. Its text is made and read by the store that gave it; nobody
-/// else looks inside.
+/// The cursor of a side. Only the store that made its text interprets it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cursor(pub String);
 
-/// A mailbox as the cheap look at a whole side shows it.
+/// A mailbox in the listing of a side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
     /// Its name.
     pub name: MailboxName,
-    /// What is there.
+    /// Its kind.
     pub presence: Presence,
-    /// A view on messages that live elsewhere (`\All`, `\Flagged`, `\Important`): left out unless
-    /// the user names it.
+    /// A virtual mailbox (`\All`, `\Flagged`, `\Important`), excluded unless the configuration
+    /// names it.
     pub view: bool,
-    /// Whether something changed since the cursor that the mailbox was last left with.
+    /// Whether it changed since its last cursor.
     pub news: News,
-    /// Special use (RFC 6154), as `\Trash`.
+    /// Its special use (RFC 6154), such as `\Trash`.
     pub special_use: Option<String>,
-    /// What the side calls the mailbox whatever its name, if that is known.
+    /// Its identity, if known.
     pub identity: Option<Identity>,
-    /// What it counts, if that is told and there is mail in it.
+    /// Its counters, if known and not empty.
     pub census: Option<Census>,
 }
 
-/// What the cheap look tells of changes in a mailbox.
+/// Whether the listing shows a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
-    /// Nothing can have changed.
+    /// It certainly did not change.
     None,
-    /// Something changed, or it cannot be told from there.
+    /// It changed, or the listing cannot tell.
     Some,
-    /// This side never tells without a closer look (no MODSEQ).
+    /// This side cannot tell by a listing (no MODSEQ).
     Untold,
 }
 
-/// What a server counts of a mailbox.
+/// The counters of a mailbox on a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Census {
-    /// All of it as text: equal texts of two names suggest that they are one mailbox.
+    /// All counters as text: equal texts of two names suggest one mailbox.
     pub text: String,
     /// UIDNEXT.
     pub next: u32,
 }
 
-/// What a side calls a mailbox whatever its name: it stays when the mailbox is renamed.
+/// The identity of a mailbox, which a rename keeps.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Identity {
-    /// As text.
+    /// Its text.
     pub text: String,
-    /// Whether no other mailbox can have it (MAILBOXID); a UIDVALIDITY or the number of a
-    /// directory only suggests.
+    /// Whether it is unique (MAILBOXID); a UIDVALIDITY or an inode is only evidence.
     pub proves: bool,
 }
 
-/// What there is under a mailbox name.
+/// The kind of a listed name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Presence {
     /// A mailbox with messages.
     Mailbox,
-    /// A name that only holds other names (`\Noselect`, a plain directory).
+    /// A name with children only (`\Noselect`, a plain directory).
     Container,
-    /// Something that cannot be told: half a Maildir, a name that cannot be mapped.
+    /// Unknown: half a Maildir, an invalid name.
     Unknown(String),
-    /// Something that cannot be looked into, nor can what lies below it: a symbolic link, a file, a
-    /// directory that cannot be read.
+    /// Unreadable, with everything below it: a symbolic link, a file, an unreadable directory.
     Closed(String),
-    /// The directory of a mailbox that was there, without its parts: its file system may not be
-    /// mounted.
+    /// The directory of a former mailbox, without its parts: its file system may not be mounted.
     Vacant(String),
 }
 
-/// A look into one mailbox.
+/// A snapshot of a mailbox.
 #[derive(Clone, Debug)]
 pub struct Look<I: Ord> {
-    /// The UIDVALIDITY it was made in; `None` on disk.
+    /// Its UIDVALIDITY; `None` on disk.
     pub epoch: Option<UidValidity>,
-    /// Whether the UIDs known from before mean nothing here any more, although the UIDVALIDITY is
-    /// the same: UIDNEXT went back (F17).
+    /// Whether known UIDs are invalid although the UIDVALIDITY is equal: UIDNEXT decreased (F17).
     pub renumbered: bool,
-    /// Whether HIGHESTMODSEQ went back within the UIDVALIDITY: the server may have been put back
-    /// from a backup, or only have lost an index.
+    /// Whether HIGHESTMODSEQ decreased within the UIDVALIDITY: the server may have been restored,
+    /// or lost an index.
     pub rewound: bool,
-    /// UIDNEXT, if it is told; nothing on disk.
+    /// UIDNEXT, if known; `None` on disk.
     pub next: Option<u32>,
-    /// How far the look reaches.
+    /// Its coverage.
     pub coverage: Coverage<I>,
-    /// The messages seen; `None`: there, with flags as they were.
+    /// The messages; `None`: present with unchanged flags.
     pub seen: BTreeMap<I, Option<Flags>>,
-    /// Messages whose content is empty or cannot be read.
+    /// Messages with empty or unreadable content.
     pub broken: BTreeSet<I>,
-    /// Messages whose content was edited in place.
+    /// Messages that were edited in place.
     pub edited: BTreeSet<I>,
-    /// Known files that were touched since their content was last known: whether they were edited
-    /// shows their content.
+    /// Known files that were touched; their content tells whether they were edited.
     pub touched: BTreeSet<I>,
-    /// Messages in whose place something else stands (a link, a directory, a pipe): whether they
-    /// are there is unknown.
+    /// Messages in whose place another object is (a link, directory, FIFO): their presence is
+    /// unknown.
     pub obscured: BTreeSet<I>,
-    /// Sizes of new messages as stored, bytes; where they are not told for nothing, none.
+    /// Sizes of new messages as stored, bytes, if known without cost.
     pub sizes: BTreeMap<I, u64>,
-    /// Where files of ours came from, by their names.
+    /// The origins of downloaded files by their names.
     pub origins: BTreeMap<I, Origin>,
-    /// The keywords that letters in the names of files stand for; none on the server.
+    /// The keyword letters; empty on the server.
     pub letters: Letters,
-    /// The letters of those new files that carry any.
+    /// The letters of new files that have any.
     pub carried: BTreeMap<I, BTreeSet<u8>>,
-    /// Known files with letters that mean nothing: a keyword that they lack may be one of these.
+    /// Known files with letters without a meaning, which may stand for a keyword that they lack.
     pub vague: BTreeSet<I>,
-    /// Files with as many letters as some mail readers write at the most: the last of their
-    /// letters may be missing.
+    /// Files with as many letters as some mail readers write at most: further ones may be missing.
     pub cut: BTreeSet<I>,
-    /// What new messages are called wherever they lie, where that came with the look.
+    /// Ids of new messages, if they came with the snapshot.
     pub kin: BTreeMap<I, Kin>,
-    /// What some messages that were known are called now, where that came with the look.
+    /// Ids of known messages, if they came with the snapshot.
     pub known: BTreeMap<I, Kin>,
-    /// Flags whose absence means something here.
+    /// Flags whose absence is meaningful here.
     pub sees: FlagMask,
     /// Flags that can be stored here.
     pub stores: FlagMask,
-    /// Whether changes are allowed at all (`false`: READ-ONLY).
+    /// Whether changes are permitted (`false`: READ-ONLY).
     pub writable: bool,
-    /// Why not, where the user would not expect it.
+    /// The reason, if the user would not expect it.
     pub why_frozen: Option<&'static str>,
-    /// Where to go on from, once all of this has been acted on.
+    /// The cursor, valid after all of this was executed.
     pub cursor: Cursor,
-    /// What the user should be told: files that were passed over, answers that did not add up.
+    /// Notes for the user: skipped files, inconsistent answers.
     pub remarks: Vec<String>,
 }
 
-/// How far a look reaches.
+/// The coverage of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Coverage<I: Ord> {
-    /// What was not seen is not there: an authoritative listing.
+    /// Complete: a message that was not seen is absent.
     Complete,
-    /// What was not seen is as it was, but for these, whose absence was confirmed.
+    /// Changes only: a message that was not seen is unchanged, except for these, whose absence was
+    /// verified.
     Delta {
-        /// No longer there.
+        /// Absent messages.
         gone: BTreeSet<I>,
     },
-    /// What was not seen is unknown.
+    /// Partial: a message that was not seen is unknown.
     Partial,
 }
 
 impl<I: Ord> Look<I> {
-    /// A look that found nothing changed since the cursor.
+    /// Makes the snapshot of an unchanged mailbox.
     pub fn unchanged(epoch: Option<UidValidity>, cursor: Cursor) -> Look<I> {
         Look {
             epoch,
@@ -182,7 +175,7 @@ impl<I: Ord> Look<I> {
         }
     }
 
-    /// A complete look at a mailbox that holds nothing (one that is about to be created).
+    /// Makes a complete snapshot of an empty mailbox that is about to be created.
     pub fn empty() -> Look<I> {
         let cursor = Cursor::default();
         Look {
@@ -191,7 +184,7 @@ impl<I: Ord> Look<I> {
         }
     }
 
-    /// Whether a message that was there is now surely not.
+    /// Whether a known message is certainly absent.
     pub fn shows_gone(&self, id: &I) -> bool {
         match &self.coverage {
             _ if self.obscured.contains(id) => false,
@@ -201,12 +194,12 @@ impl<I: Ord> Look<I> {
         }
     }
 
-    /// Whether a message that was there surely still is, whole and with these flags.
+    /// Whether a known message is certainly present, intact and with these flags.
     pub fn shows_as(&self, id: &I, flags: &Flags) -> bool {
         self.is_silent_on(id, |seen| seen == flags)
     }
 
-    /// Whether nothing happened to a message that was there, whatever its flags were.
+    /// Whether a known message is unchanged, whatever its flags were.
     pub fn leaves_as_is(&self, id: &I) -> bool {
         self.is_silent_on(id, |_| false)
     }
@@ -220,39 +213,38 @@ impl<I: Ord> Look<I> {
         there && !self.broken.contains(id) && !self.edited.contains(id)
     }
 
-    /// Whether the letters of keywords that were agreed on may have been cut from the name of a
-    /// file that shows these flags.
+    /// Whether the letters of agreed keywords may be missing in a file name that shows these flags.
     pub fn may_lack(&self, id: &I, flags: &Flags, agreed: &Flags) -> bool {
         let (now, own) = (self.letters.of(flags), self.letters.of(agreed));
         self.cut.contains(id) && is_cut_short(&now, &own)
     }
 
-    /// Whether nothing happened to any message, and none is new.
+    /// Whether no message changed and none is new.
     pub fn is_empty_delta(&self) -> bool {
         let none = matches!(&self.coverage, Coverage::Delta { gone } if gone.is_empty());
         none && self.seen.is_empty() && self.broken.is_empty() && self.edited.is_empty()
     }
 
-    /// Whether a message that was there may or may not be.
+    /// Whether the presence of a known message is unknown.
     pub fn leaves_open(&self, id: &I) -> bool {
         let open = self.coverage == Coverage::Partial || self.obscured.contains(id);
         open && !self.seen.contains_key(id)
     }
 }
 
-/// A set of flags a side can hold.
+/// A set of flags that a side can store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FlagMask {
-    /// Any.
+    /// All.
     All,
     /// These.
     Only(Flags),
-    /// Any but these.
+    /// All but these.
     Except(Flags),
 }
 
 impl FlagMask {
-    /// Those of the flags that are in the mask.
+    /// Returns the flags in the mask.
     pub fn keep(&self, flags: &Flags) -> Flags {
         match self {
             FlagMask::All => flags.clone(),
@@ -261,7 +253,7 @@ impl FlagMask {
         }
     }
 
-    /// Those of the flags that are not.
+    /// Returns the flags outside the mask.
     pub fn hide(&self, flags: &Flags) -> Flags {
         match self {
             FlagMask::All => Flags::default(),
@@ -270,7 +262,7 @@ impl FlagMask {
         }
     }
 
-    /// The mask without these.
+    /// Returns the mask without these.
     pub fn without(&self, flags: &Flags) -> FlagMask {
         match self {
             _ if flags.is_empty() => self.clone(),

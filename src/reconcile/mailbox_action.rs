@@ -1,54 +1,53 @@
-//! What can be done with a mailbox as a whole.
+//! Actions on mailboxes.
 
 use super::anew::Rematch;
 use crate::model::{MailboxName, Side};
 use std::fmt;
 
-/// One thing to do with a whole mailbox.
+/// An action on a mailbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MailboxAction {
-    /// Begin to keep it in step; both have it.
+    /// Add it to the base; both sides have it.
     Adopt(MailboxName),
     /// Create it on one side.
     Create {
-        /// Where.
+        /// The side.
         on: Side,
-        /// What.
+        /// The mailbox.
         name: MailboxName,
-        /// Whether the base forgets its messages, because they died with the mailbox there.
+        /// Whether the base drops its messages, because they were deleted with the mailbox there.
         forget: Forget,
     },
     /// Delete it on one side.
     Delete {
-        /// Where.
+        /// The side.
         on: Side,
-        /// What.
+        /// The mailbox.
         name: MailboxName,
-        /// How many messages go with it: all that lie in it, but for what was moved out of it on
-        /// the other side.
+        /// The number of its messages, without those that were moved out of it on the other side.
         messages: usize,
     },
-    /// Match it anew: its directory is another than the one that was recorded.
+    /// Match it again: its directory is not the recorded one.
     Rematch {
-        /// What.
+        /// The mailbox.
         name: MailboxName,
-        /// What the base learns of it.
+        /// The changes of the base.
         rematch: Rematch,
-        /// What its directory is called by now.
+        /// The identity of its directory.
         identity: String,
     },
-    /// Neither side has it: drop its rows.
+    /// Remove it from the base; neither side has it.
     Forget(MailboxName),
-    /// Give it another name on one side.
+    /// Rename it on one side.
     Rename {
-        /// Where.
+        /// The side.
         on: Side,
         /// Its name there.
         from: MailboxName,
-        /// Its name then.
+        /// Its new name.
         to: MailboxName,
     },
-    /// Both sides call it otherwise by now.
+    /// Record its new name, which both sides have.
     Follow {
         /// Its name in the base.
         from: MailboxName,
@@ -58,7 +57,7 @@ pub enum MailboxAction {
 }
 
 impl MailboxAction {
-    /// Messages that go with a mailbox that is deleted.
+    /// Returns the number of messages that are deleted with a mailbox.
     pub fn messages(&self) -> usize {
         match self {
             MailboxAction::Delete { messages, .. } => *messages,
@@ -66,7 +65,7 @@ impl MailboxAction {
         }
     }
 
-    /// The mailbox; of one that gets another name, that name.
+    /// Returns the mailbox; of a rename, the new name.
     pub fn name(&self) -> &MailboxName {
         match self {
             MailboxAction::Adopt(name)
@@ -80,12 +79,12 @@ impl MailboxAction {
     }
 }
 
-/// What creating a mailbox anew means for the messages that the base knows of it.
+/// The effect of creating a mailbox anew on its messages in the base.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forget {
-    /// There are none.
+    /// It has none.
     Nothing,
-    /// They are to be copied again.
+    /// They are copied again.
     Messages,
 }
 

@@ -1,5 +1,5 @@
-//! The table of mailboxes: for each combination of base, server and disk, what is done with the
-//! mailbox as a whole. The row names are those of `docs/sync.md`.
+//! The table of mailboxes: the action for each combination of base, server and disk. `docs/sync.md`
+//! has the row names.
 
 use super::look::{Coverage, Listed, Look, Presence};
 use super::mailbox_action::MailboxAction;
@@ -8,45 +8,45 @@ use super::policy::Policy;
 use crate::model::{Aside, MailboxBase, MailboxName, MaildirId, Side, SystemFlag, Uid};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is known of the mailboxes of an account.
+/// The inputs about the mailboxes of an account.
 #[derive(Debug)]
 pub struct Case<'a> {
-    /// Those that were kept in step before.
+    /// The mailboxes of the base.
     pub base: &'a BTreeSet<MailboxName>,
-    /// As the server lists them; complete.
+    /// The complete listing of the server.
     pub remote: &'a [Listed],
-    /// As the disk lists them; complete.
+    /// The complete listing of the disk.
     pub local: &'a [Listed],
-    /// What the user wants.
+    /// The policy.
     pub policy: &'a Policy,
 }
 
-/// What is to be done with one mailbox.
+/// The decision about a mailbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Both sides have it and the base knows it.
+    /// Both sides and the base have it.
     Live(MailboxName),
-    /// Both sides have it and the base does not know it (F3).
+    /// Both sides have it, the base does not (F3).
     Adopt(MailboxName),
-    /// One side lacks it, and it is created there (F1, F2).
+    /// One side lacks it and gets it (F1, F2).
     Create(Side, MailboxName),
-    /// It was there and is no longer: deleted across, if nothing unknown lies in it (F4-F7).
+    /// It is gone on one side: deleted on the other if that has only known messages (F4-F7).
     Missing(Side, MailboxName),
-    /// It was there and is no longer, and by the user's settings (or for INBOX) it comes back.
+    /// It is gone, and the settings (or INBOX) require that it comes back.
     Recreate(Side, MailboxName),
-    /// It was there and is no longer, and by the user's settings it stays on the other side only.
+    /// It is gone, and the settings keep it on the other side only.
     Keep(Side, MailboxName),
     /// Neither side has it (F8).
     Forget(MailboxName),
-    /// Nothing may be done: left alone.
+    /// The settings permit no action.
     Leave(MailboxName),
-    /// A side cannot tell what is there: left alone, for this reason. Messages that vanished from
-    /// other mailboxes on these sides may lie in it.
+    /// A side cannot read it, for this reason. Messages that vanished from other mailboxes of these
+    /// sides may be in it.
     Unseen(MailboxName, String, &'static [Side]),
 }
 
 impl Step {
-    /// The mailbox.
+    /// Returns the mailbox.
     pub fn name(&self) -> &MailboxName {
         match self {
             Step::Live(name)
@@ -67,23 +67,23 @@ impl Step {
     }
 }
 
-/// Why nothing at all may be done in an account.
+/// Why an account must not be changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Halt {
-    /// F19: a server that lists nothing is in trouble.
+    /// F19: the server lists no mailbox, which indicates a failure.
     #[error(
         "the server lists no INBOX ({listed} mailboxes in all), although {known} mailboxes are \
          kept in step; nothing was changed. If the server was replaced, check host and user"
     )]
     NoInbox {
-        /// How many it lists.
+        /// The number of listed mailboxes.
         listed: usize,
-        /// How many the base knows.
+        /// The number of mailboxes in the base.
         known: usize,
     },
 }
 
-/// Decides about all mailboxes that the policy chooses.
+/// Decides about all selected mailboxes.
 pub fn decide(case: &Case<'_>) -> Result<Vec<Step>, Halt> {
     let remote: BTreeMap<&MailboxName, &Listed> =
         case.remote.iter().map(|l| (&l.name, l)).collect();
@@ -154,7 +154,7 @@ fn one(
     })
 }
 
-/// The reason for which nothing below a name can be looked into, if a name above is such.
+/// Returns the reason if a parent of a name is unreadable.
 fn closed_above<'a>(
     name: &MailboxName,
     local: &BTreeMap<&MailboxName, &'a Listed>,
@@ -197,19 +197,19 @@ fn gone(policy: &Policy, from: Side, name: MailboxName) -> Step {
     }
 }
 
-/// What becomes of a mailbox that is gone on one side.
+/// The decision about a mailbox that is gone on one side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Missing {
-    /// It is deleted on the other side (F4, F6).
+    /// Delete it on the other side (F4, F6).
     Goes(MailboxAction),
-    /// It is created again, as messages lie in it that the base does not pair (F5, F7).
+    /// Create it again, as it has messages that are not pairs (F5, F7).
     Returns,
-    /// The same, but nothing may be changed where it is gone: it stays where it is.
+    /// The same, but the side where it is gone must not be changed.
     Stays,
 }
 
-/// F4 and F5: the mailbox is gone from disk. It is deleted on the server when every message there
-/// is one of a pair, and comes back otherwise.
+/// F4 and F5: the mailbox is gone on disk. It is deleted on the server if all its messages are
+/// halves of pairs, and otherwise created again.
 pub fn gone_from_disk(policy: &Policy, base: &MailboxBase, remote: &Look<Uid>) -> Missing {
     let known = Known::disposable(base);
     let same = base.epoch == remote.epoch && !remote.renumbered;
@@ -224,7 +224,7 @@ pub fn gone_from_disk(policy: &Policy, base: &MailboxBase, remote: &Look<Uid>) -
     verdict(policy, Side::Local, (base, remote.seen.len()), whole)
 }
 
-/// F6 and F7: the mailbox is gone from the server. A file that was edited is no half of a pair.
+/// F6 and F7: the mailbox is gone on the server. An edited file is not half of a pair.
 pub fn gone_from_server(policy: &Policy, base: &MailboxBase, local: &Look<MaildirId>) -> Missing {
     let known = Known::disposable(base);
     let lone = |file: &MaildirId| !known.file(file) || local.edited.contains(file);
@@ -232,7 +232,7 @@ pub fn gone_from_server(policy: &Policy, base: &MailboxBase, local: &Look<Maildi
     verdict(policy, Side::Remote, (base, local.seen.len()), whole)
 }
 
-/// Whether a message is shown without a `\Deleted`.
+/// Whether a message is present without `\Deleted`.
 fn is_unmarked(remote: &Look<Uid>, uid: &Uid) -> bool {
     let flags = remote.seen.get(uid).and_then(Option::as_ref);
     flags.is_some_and(|flags| !flags.has(SystemFlag::Deleted))

@@ -46,7 +46,7 @@ fn what_is_set_aside_holds_its_mailbox() {
         let base = base(&[(uid.clone(), reason)]);
         let goes = gone_from_disk(&policy, &base, &there(&[1, 2])) != Missing::Returns;
         assert_eq!(goes, reason == AsideReason::MarkedByUs, "{reason:?}");
-        // It is gone there.
+        // It is gone on the server.
         let missing = gone_from_disk(&policy, &base, &there(&[1]));
         let action = MailboxAction::Delete {
             on: Side::Remote,

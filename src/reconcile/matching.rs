@@ -1,34 +1,33 @@
-//! Which two are the same message, when the base does not say: first meeting, a run that was cut,
-//! UIDVALIDITY changed. A multiset match: k here and m there make min(k, m) pairs, never fewer
-//! messages (law, rows 40-43).
+//! Finds equal messages without a base: at a first match, after a cut, after a UIDVALIDITY change.
+//! A multiset match: k messages on one side and m on the other make min(k, m) pairs (rows 40-43).
 
 use crate::model::{Fingerprint, MaildirId, Uid};
 use std::collections::BTreeMap;
 
-/// A message on disk that looks for its like.
+/// A file to match.
 #[derive(Clone, Debug)]
 pub struct Seeker<K> {
     /// The file.
     pub file: MaildirId,
-    /// What it is compared by.
+    /// The evidence.
     pub key: K,
-    /// The UID that its own name claims.
+    /// The UID in its name.
     pub hint: Option<Uid>,
     /// If it was sent there, the highest UID that was there before.
     pub above: Option<u32>,
 }
 
-/// The outcome of a match.
+/// The result of a match.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Matches {
-    /// Pairs found.
+    /// Pairs.
     pub links: Vec<(Uid, MaildirId)>,
-    /// Groups of equal evidence with several on one side: to be told apart by content.
+    /// Groups of equal evidence with several members on a side: their content decides.
     pub unclear: Vec<(Vec<Uid>, Vec<MaildirId>)>,
 }
 
-/// Matches by evidence that is strong, but no proof: linked is what its own name claims, and what
-/// is unique on both sides and carries a delivery trace; the rest is unclear.
+/// Matches by strong evidence that is no proof: the UID in a file name, or unique evidence with a
+/// trace field; the remainder is ambiguous.
 pub fn by_evidence(remote: Vec<(Uid, Fingerprint)>, local: Vec<Seeker<Fingerprint>>) -> Matches {
     let mut matches = Matches::default();
     for (key, (uids, seekers)) in groups(remote, local) {

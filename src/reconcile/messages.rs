@@ -1,7 +1,8 @@
-//! The table of one mailbox: for each combination of what base, server and disk hold of a
-//! message, what is done. The row numbers are those of `docs/sync.md`.
+//! The table of messages: the action for each combination of base, server and disk. `docs/sync.md`
+//! has the row numbers.
 //!
-//! Absence is deletion only where a look shows it ([`Look::shows_gone`]); unknown holds.
+//! Absence is deletion only if a snapshot proves it ([`Look::shows_gone`]); otherwise it is
+//! unknown.
 
 use super::action::{Action, CopyWhy, DeleteWhy, Link, Merge};
 use super::look::Look;
@@ -23,32 +24,32 @@ const IN_DOUBT: &str = "its upload was cut; waiting to see whether it arrived";
 
 const NOT_LISTED: &str = "the server said that it stored it, and does not list it";
 
-/// All that is known of one mailbox.
+/// The inputs about a mailbox.
 #[derive(Debug)]
 pub struct Case<'a> {
-    /// What both agreed on.
+    /// The base.
     pub base: &'a MailboxBase,
-    /// What the server holds.
+    /// The snapshot of the server.
     pub remote: &'a Look<Uid>,
-    /// What the disk holds.
+    /// The snapshot of the disk.
     pub local: &'a Look<MaildirId>,
-    /// New messages that are one and the same (see [`super::matching`]).
+    /// New messages that are equal (see [`super::matching`]).
     pub links: &'a [(Uid, MaildirId)],
-    /// Files whose upload was cut and may yet appear on the server.
+    /// Files of cut uploads that may still appear on the server.
     pub in_doubt: &'a BTreeSet<MaildirId>,
-    /// Files that we began to upload: a message that is linked with one of them is ours.
+    /// Files whose upload began: a linked message is our own.
     pub uploads: &'a BTreeSet<MaildirId>,
-    /// Uploads that the server said it stored.
+    /// Uploads that the server accepted.
     pub unlisted: &'a Unlisted,
-    /// What was settled for the whole account (see [`super::moves`]).
+    /// Decisions for the whole account (see [`super::moves`]).
     pub settled: &'a Settled<'a>,
-    /// What the user wants.
+    /// The policy.
     pub policy: &'a Policy,
-    /// Seconds since 1970.
+    /// The time, seconds since 1970.
     pub now: i64,
 }
 
-/// Decides what is done in the mailbox.
+/// Decides about the messages of the mailbox.
 pub fn decide(case: &Case<'_>) -> MailboxPlan {
     let mut table = Table {
         case,
@@ -62,7 +63,7 @@ pub fn decide(case: &Case<'_>) -> MailboxPlan {
     }
     table.asides();
     table.new_messages();
-    // Of a first run there are as many as messages, and all are kept until they are done.
+    // A first run has as many as messages, all kept until they are executed.
     table.plan.actions.shrink_to_fit();
     table.plan
 }
@@ -76,7 +77,7 @@ struct Table<'a> {
 impl Table<'_> {
     fn pair(&mut self, pair: &Pair) {
         if let Some((uid, file)) = self.links.with_one_of(pair) {
-            // A run was cut after it had put the message back and before it recorded that.
+            // A cut run restored the message and did not record it.
             return self.link(uid, &file, Some(pair));
         }
         if is_as_agreed(pair, self.case.remote, self.case.local) {
@@ -85,7 +86,7 @@ impl Table<'_> {
         let remote = see(self.case.remote, &pair.uid, &pair.flags);
         let local = see(self.case.local, &pair.file, &pair.flags);
         match (local, remote) {
-            // Rows 5, 11, 17, 23-25, 30, 36: what is not known is not acted on.
+            // Rows 5, 11, 17, 23-25, 30, 36: no action on an unknown message.
             (Seen::Unknown, _) | (_, Seen::Unknown) => {}
             (local, Seen::Here(remote)) if left_marked(pair, &local, &remote) => {
                 if self.follows(Side::Remote) {
@@ -124,7 +125,7 @@ impl Table<'_> {
             (Seen::Edited(_), Seen::Here(remote)) => self.split(pair, Some(remote)),
             (Seen::Edited(_), Seen::Gone) => self.split(pair, None),
             (Seen::Edited(local), Seen::Broken) => self.flags(pair, &pair.flags, &local),
-            // A look at the server never finds an edited message: content is fixed per UID.
+            // A snapshot of the server has no edited message: the content of a UID never changes.
             (_, Seen::Edited(_)) => {}
         }
     }
@@ -147,7 +148,7 @@ impl Table<'_> {
             },
         );
         let changed = out.merged != pair.flags || !out.remote.is_empty() || !out.local.is_empty();
-        // A tombstone on a message that both have belongs to a deletion that did not come about.
+        // A tombstone on a message that both sides have is of a deletion that did not happen.
         if changed || pair.tombstone.is_some() {
             let (merged, remote, local) = (out.merged, out.remote, out.local);
             let pair = name(pair);
@@ -188,7 +189,7 @@ impl Table<'_> {
         }
     }
 
-    /// An upload that no listing has shown: that it is absent there is nobody's deletion.
+    /// An upload that was never listed: its absence is not a deletion.
     fn not_listed(&mut self, pair: &Pair, local: Flags, next: Next) {
         let kept = AnyId::Local(pair.file.clone());
         match next {
@@ -210,7 +211,7 @@ impl Table<'_> {
                 self.copy(kept, remote, Some(pair), CopyWhy::Wanted);
             }
         } else if !self.case.policy.flows_to(Side::Remote) || !self.case.remote.writable {
-            // Nothing may change there; the pair stays, so that it is not downloaded again.
+            // No change is permitted; the pair stays, so that it is not downloaded again.
         } else if self.case.policy.deletes_on(Side::Remote) {
             self.delete(Side::Remote, pair, remote);
         } else {
@@ -218,7 +219,7 @@ impl Table<'_> {
         }
     }
 
-    /// Rows 26 and 27: the broken file goes to quarantine, then the good copy comes.
+    /// Rows 26 and 27: the broken file goes to quarantine, then the message is downloaded.
     fn restore(&mut self, pair: &Pair, remote: Flags) {
         if self.follows(Side::Local) {
             self.note(pair.file.clone(), "broken here: downloaded again");
@@ -234,7 +235,7 @@ impl Table<'_> {
         }
     }
 
-    /// Rows 32 to 34: an edited file is a new message (content is fixed per file name).
+    /// Rows 32 to 34: an edited file is a new message (the content of a file name never changes).
     fn split(&mut self, pair: &Pair, remote: Option<Flags>) {
         if !self.follows(Side::Local) {
             return;
@@ -252,7 +253,7 @@ impl Table<'_> {
         }
     }
 
-    /// Rows 45 and 46: messages that were set aside.
+    /// Rows 45 and 46: skipped messages.
     fn asides(&mut self) {
         for aside in &self.case.base.aside {
             let (gone, flags) = match &aside.id {
@@ -288,7 +289,7 @@ impl Table<'_> {
         }
     }
 
-    /// Rows 38 to 45: messages that the base does not know.
+    /// Rows 38 to 45: unknown messages.
     fn new_messages(&mut self) {
         let case = self.case;
         let known = Known::of(case.base);
@@ -299,7 +300,7 @@ impl Table<'_> {
             .filter(|(uid, _)| !known.uid(uid) && !case.settled.uids.contains(uid))
         {
             match self.links.file_of(uid) {
-                // A link with a message that the base knows is dealt with there.
+                // A link with a known message is decided there.
                 Some(file) if known.file(file) => {}
                 Some(file) => self.link(*uid, file, None),
                 None => self.new_remote(*uid, flags.clone().unwrap_or_default()),
@@ -317,12 +318,12 @@ impl Table<'_> {
         }
     }
 
-    /// Row 40; with a pair: its flags are the base of the merge.
+    /// Row 40; with a pair its flags are the base of the merge.
     fn link(&mut self, uid: Uid, file: &MaildirId, pair: Option<&Pair>) {
         let case = self.case;
         let before = pair.map(|pair| pair.flags.clone()).unwrap_or_default();
-        // A look that found no change in a mailbox names nothing in it; what was set aside keeps
-        // the flags that it had, and where nothing is known a side has no wish of its own.
+        // A snapshot without changes omits messages; a skipped message keeps its flags, and a side
+        // without knowledge has no change.
         let aside = |id: &AnyId| {
             let found = case.base.aside.iter().find(|aside| aside.id == *id);
             found.map(|aside| aside.flags.clone())
@@ -342,7 +343,7 @@ impl Table<'_> {
         let met = first_meeting(&there, &here);
         let out = match pair {
             Some(pair) if !case.unlisted.is_new(pair) => merge(&before, &remote, &local),
-            // What is there is what we sent: nobody's wish but ours.
+            // The message is as we sent it: no change of another client.
             _ if case.uploads.contains(file) => merge(&there, &remote, &local),
             _ => agree(&met, &remote, &local),
         };
@@ -441,7 +442,7 @@ impl Table<'_> {
     }
 }
 
-/// A file that the server took without effect.
+/// A file whose upload had no effect.
 fn unlisted(id: AnyId, flags: Flags) -> Aside {
     Aside {
         attempts: 2,

@@ -1,4 +1,4 @@
-//! What the base does not know, and what was set aside.
+//! Unknown and skipped messages.
 
 use super::*;
 
@@ -53,7 +53,7 @@ fn new_messages_are_copied_unless_they_are_marked_broken_or_in_doubt() {
         (&aside.id, aside.reason),
         (&uid(2).any(), AsideReason::MarkedDeleted)
     );
-    // One way.
+    // One direction.
     let mut w = world();
     w.there(2, &[]);
     w.here("n", &[]);
@@ -65,7 +65,7 @@ fn new_messages_are_copied_unless_they_are_marked_broken_or_in_doubt() {
     assert_eq!(w.decided(), "");
 }
 
-/// The flags of the link that is decided on, and what changes there and here.
+/// Returns the flags of the decided link, and the changes on both sides.
 fn linked(w: &World) -> (Flags, String, String) {
     let plan = w.plan();
     let [Action::Link(link)] = &plan.actions[..] else {
@@ -87,7 +87,7 @@ fn new_messages_that_are_one_are_linked_and_their_flags_united() {
         (remote.as_str(), local.as_str()),
         (r"+(\Seen)", r"+(\Flagged)")
     );
-    // What was sent is as it was when it was sent: what is otherwise by now is a wish.
+    // The message is as it was sent: a difference is a change of a client.
     w.uploads.insert(file("n"));
     let (all, remote, local) = linked(&w);
     assert_eq!(all, flags(&[SEEN]));
@@ -110,7 +110,7 @@ fn a_link_with_what_was_set_aside_has_the_flags_that_were_known() {
         (remote.as_str(), local.as_str()),
         ("no change", r"+(\Seen)")
     );
-    // Nothing is known of one half: it is taken to be as the other.
+    // One half is unknown: it counts as equal to the other.
     w.base.aside.clear();
     w.remote.seen.insert(uid(9), None);
     w.here("n", &[FLAGGED]);

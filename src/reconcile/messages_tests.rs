@@ -1,4 +1,4 @@
-//! Single rows of the table, by what is decided and not by what comes of it.
+//! Single rows of the table, by their decision.
 
 #[path = "messages_new_tests.rs"]
 mod new;
@@ -8,7 +8,7 @@ use crate::model::{Aside, Canonical, Keyword, MailboxKey, MailboxName, PairId};
 use crate::reconcile::look::{Coverage, Cursor, FlagMask};
 use crate::reconcile::policy::{Direction, Travel};
 
-/// A mailbox that holds one message, UID 1 and the file `f1`, with `\Seen`, as both agreed.
+/// A mailbox with one message, UID 1 and file `f1`, with `\Seen` on both sides.
 struct World {
     base: MailboxBase,
     remote: Look<Uid>,
@@ -85,7 +85,7 @@ impl World {
         })
     }
 
-    /// What is done.
+    /// Returns the decision.
     fn decided(&self) -> String {
         let lines: Vec<String> = self.plan().actions.iter().map(Action::to_string).collect();
         lines.join("; ").replace("file ", "")
@@ -150,8 +150,8 @@ fn what_one_side_lacks_is_given_to_it() {
     assert_eq!(w.decided(), r"flags of UID 1 f1: local +(\Flagged)");
 }
 
-/// Where a side does not know a keyword (its list of them was lost, say), that it lacks it is no
-/// opinion; where it can have it, it is given back.
+/// A side that lost its list of keywords has no opinion on a missing keyword; where it can store
+/// it, it gets it back.
 #[test]
 fn what_a_side_cannot_tell_of_is_given_back_to_it() {
     let mut w = world();
@@ -181,7 +181,7 @@ fn our_own_mark_is_taken_away_only_where_the_server_may_be_changed() {
     assert!(w.decided().starts_with("unmark UID 1"), "{}", w.decided());
     w.remote.writable = false;
     assert_eq!(w.decided(), "");
-    // A mark of somebody else's is a flag as others are.
+    // A mark of another client is a flag like others.
     let mut w = world();
     w.there(1, &[SEEN, DELETED]);
     assert_eq!(w.decided(), r"flags of UID 1 f1: local +(\Deleted)");
@@ -296,7 +296,7 @@ fn an_edited_file_is_a_message_of_its_own() {
     );
     w.one_way(Direction::Push);
     assert_eq!((w.decided().as_str(), w.noted().as_str()), ("", ""));
-    // The body there cannot be had: only flags.
+    // The body is not readable: only flags.
     let mut w = world();
     w.here("f1", &[SEEN, FLAGGED]);
     w.local.edited.insert(file("f1"));

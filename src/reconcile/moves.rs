@@ -1,10 +1,9 @@
-//! The same message in another place: what vanished in one mailbox and appeared in another was
-//! moved, and what appeared beside the original was copied. Account-wide; comes before the tables
-//! of the mailboxes, which then pass over what was settled here. The row numbers are those of
-//! `docs/sync.md`.
+//! Moves and copies: a message that vanished in one mailbox and appeared in another was moved, one
+//! that appeared beside the original was copied. Decided for the whole account before the tables of
+//! mailboxes, which skip these messages. `docs/sync.md` has the row numbers.
 //!
-//! Goes by content only: that two messages are the same has been shown before
-//! (`engine::elsewhere`). Of several equal ones each is used once, so none is ever lost.
+//! Decides by content only, which `engine::elsewhere` verified. Each of several equal messages is
+//! used once, so none is lost.
 
 use super::action::{Action, Move, PairRef, Rekey};
 use super::assign::{Prefer, Source, assign, marked};
@@ -17,7 +16,7 @@ use super::sighting::{Kept, Known, Sighting, Whereabouts};
 use crate::model::{AnyId, ContentHash, Flags, Id, MailboxName, MaildirId, PairId, Side, Uid};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// All that is known of messages that may have been moved or copied.
+/// The inputs about messages that may have been moved or copied.
 #[derive(Debug)]
 pub struct Case<'a> {
     /// Pairs with the content of a sighting.
@@ -28,15 +27,15 @@ pub struct Case<'a> {
     pub files: Vec<Sighting<MaildirId>>,
     /// Messages in quarantine.
     pub kept: Vec<Kept>,
-    /// Moves on the server that were cut.
+    /// Cut moves on the server.
     pub cut: &'a [CutMove],
-    /// Mailboxes that the server lets nobody change.
+    /// Mailboxes that are read-only on the server.
     pub frozen: &'a BTreeSet<MailboxName>,
-    /// What the user wants.
+    /// The policy.
     pub policy: &'a Policy,
 }
 
-/// Decides what was moved and what was copied.
+/// Decides about moves and copies.
 pub fn decide(case: Case<'_>) -> Moves {
     let Case {
         known,
@@ -83,15 +82,15 @@ pub(super) struct Group<'a> {
     pub uids: Pool<Uid>,
     pub files: Pool<MaildirId>,
     pub kept: VecDeque<Kept>,
-    /// Whether the server has lost one of which it is not known where it went.
+    /// Whether the server lost one without a known target.
     pub lost_there: bool,
-    /// Whether the disk has.
+    /// Whether the disk lost one.
     pub lost_here: bool,
 }
 
 pub(super) struct Table<'a> {
     pub policy: &'a Policy,
-    /// Moves that were cut, by the pair that was to be moved.
+    /// Cut moves by pair.
     pub cut: BTreeMap<PairId, Vec<&'a CutMove>>,
     pub frozen: &'a BTreeSet<MailboxName>,
     pub out: Moves,
@@ -127,8 +126,8 @@ impl Table<'_> {
         self.copies(&sources, group);
     }
 
-    /// Messages that both sides have in one place by now. First of all: where several are equal,
-    /// and a server does not tell what it calls what we moved, they would be moved round and round.
+    /// Decides about messages that both sides have in one place. First: where several are equal and
+    /// a server has no message ids, they would be moved in circles.
     fn meet(&mut self, group: &mut Group<'_>) -> Vec<Source> {
         let mut sources = Vec::new();
         let both =
@@ -165,8 +164,7 @@ impl Table<'_> {
         sources
     }
 
-    /// What is done with one pair; what is not used of the sightings goes back to the group.
-    /// Answers with where the message can be copied from.
+    /// Decides about one pair; unused sightings return to the group. Returns a source for copies.
     fn pair(
         &mut self,
         known: &Known,
@@ -190,7 +188,7 @@ impl Table<'_> {
             (_, None, _, None) => {}
             // Row 22: moved on both sides.
             (_, Some(v), _, Some(g)) => self.both(known, v, g),
-            // Rows 23 and 25: one half is not known.
+            // Rows 23 and 25: one half is unknown.
             (Whereabouts::Unknown, None, _, Some(g)) => {
                 self.out.pairs.insert(pair.id);
                 self.out.files.insert((g.mailbox, g.id));
@@ -203,7 +201,7 @@ impl Table<'_> {
             (Whereabouts::Here, None, _, Some(g)) => self.follow_there(known, pair, g, group),
             // Rows 4 and 10.
             (_, Some(v), Whereabouts::Here, None) => self.follow_here(known, pair, v, group),
-            // Rows 16, 21, 29, 35: what was moved is new where it is.
+            // Rows 16, 21, 29, 35: the moved message is new in its place.
             (_, v, _, g) => {
                 source.file = None;
                 v.into_iter().for_each(|v| group.uids.push(v));
@@ -213,16 +211,16 @@ impl Table<'_> {
         source
     }
 
-    /// Moved on both sides, to different places (see [`Self::meet`]).
+    /// Decides about a pair that was moved to different places (see [`Self::meet`]).
     fn both(&mut self, known: &Known, v: Sighting<Uid>, g: Sighting<MaildirId>) {
         let pair = name(&known.pair);
-        // One that only got another UID was not moved there.
+        // A message with a new UID only was not moved.
         let stays = v.mailbox == known.mailbox && self.may_leave_there(&v.mailbox, &g.mailbox);
         if stays {
             let size = (None, g.size);
             self.travel(pair, (v.mailbox, v.id.any()), (g.mailbox, g.id.any()), size);
         } else if self.policy.deletes_on(Side::Local) {
-            // The server decides where it ends.
+            // The server's place counts.
             let size = (None, g.size);
             self.travel(pair, (g.mailbox, g.id.any()), (v.mailbox, v.id.any()), size);
         } else if self.may_leave_there(&v.mailbox, &g.mailbox) {
@@ -239,7 +237,7 @@ impl Table<'_> {
         group: &mut Group<'_>,
     ) {
         if g.mailbox == known.mailbox {
-            // The mail reader gave it another name.
+            // The mail reader renamed the file.
             let v = Sighting {
                 mailbox: known.mailbox.clone(),
                 id: pair.uid,
@@ -251,11 +249,11 @@ impl Table<'_> {
             return self.rekey(pair, v, g);
         }
         if !self.may_leave_there(&known.mailbox, &g.mailbox) {
-            // Where nothing leaves, what was moved is new where it is.
+            // Where nothing may be removed, the moved message is new in its place.
             if !self.may_leave_there(&known.mailbox, &known.mailbox) {
                 return group.files.push(g);
             }
-            // It cannot follow: who took it for deleted here would leave it nowhere on the server.
+            // It cannot follow: as a deletion it would be nowhere on the server.
             self.out.pairs.insert(pair.id);
             self.out.files.insert((g.mailbox.clone(), g.id.clone()));
             let home = known.mailbox.clone();
@@ -298,7 +296,7 @@ impl Table<'_> {
         self.travel(pair, from, (v.mailbox, v.id.any()), arrived);
     }
 
-    /// Both sides have it in the same place by now.
+    /// Records the place that both sides have.
     fn rekey(&mut self, pair: PairRef, v: Sighting<Uid>, g: Sighting<MaildirId>) {
         self.out.pairs.insert(pair.id);
         self.out.uids.insert((v.mailbox.clone(), v.id));
@@ -313,7 +311,7 @@ impl Table<'_> {
         self.act(v.mailbox, Action::Rekey(new.into()));
     }
 
-    /// Moves the message on one side to where the other has it.
+    /// Moves the message on one side to its place on the other.
     pub(super) fn travel(
         &mut self,
         pair: PairRef,

@@ -1,4 +1,4 @@
-//! Which of several equal messages is which.
+//! Assignment of equal messages.
 
 use super::*;
 use crate::model::{Canonical, Kin, Pair, PairId, SystemFlag};
@@ -13,7 +13,7 @@ fn kin(number: u32) -> Option<Kin> {
     Some(Kin::object(&number.to_be_bytes()))
 }
 
-/// Pair `n` in a mailbox, with the UID `n` and the file `f<n>`.
+/// Pair `n` in a mailbox, with UID `n` and file `f<n>`.
 fn known(n: u32, place: &str, remote: Whereabouts, local: Whereabouts) -> Known {
     Known {
         mailbox: mailbox(place),
@@ -83,7 +83,7 @@ fn moves_after(
     })
 }
 
-/// What is done, a line each: the mailbox and the action.
+/// Returns the decisions, one line each: mailbox and action.
 fn lines(moves: &Moves) -> Vec<String> {
     let all = moves.actions.iter();
     let all = all.flat_map(|(name, actions)| actions.iter().map(move |a| (name, a)));
@@ -248,28 +248,28 @@ fn what_is_new_beside_what_a_side_lost_is_named() {
     let named = |id: AnyId| [(mailbox("B"), id)].into();
     let new_there = |pairs: &[Known]| lost(pairs, vec![uid.clone()], Vec::new());
     let new_here = |pairs: &[Known]| lost(pairs, Vec::new(), vec![file.clone()]);
-    // Gone on both sides: moved on one of them, and who knows on the other.
+    // Gone on both sides: moved on one, unknown on the other.
     let two = [known(1, "A", Gone, Gone), known(2, "A", Gone, Gone)];
     for gone in [&two[..1], &two] {
         assert_eq!(new_there(gone), named(uid.id.any()));
         assert_eq!(new_here(gone), named(file.id.any()));
     }
-    // Deleted on one side, and copied or new on the other.
+    // Deleted on one side, copied or new on the other.
     assert_eq!(new_there(&[known(1, "A", Here, Gone)]), named(uid.id.any()));
     assert_eq!(
         new_here(&[known(1, "A", Gone, Broken)]),
         named(file.id.any())
     );
-    // What was damaged is where it was.
+    // A damaged message stays in its place.
     assert_eq!(new_there(&[known(1, "A", Gone, Broken)]), BTreeSet::new());
     assert_eq!(new_here(&[known(1, "A", Broken, Here)]), BTreeSet::new());
-    // What was found is not lost.
+    // A found message is not lost.
     let found = [known(1, "A", Here, Gone)];
     let files = vec![here("C", "f1")];
     assert_eq!(lost(&found, vec![uid.clone()], files), BTreeSet::new());
 }
 
-/// A move of pair 1 from A, where the server calls it `uid` now, to B, where it gave 5 before.
+/// A move of pair 1 from A, where its UID is `uid` now, to B with UIDs above 5.
 fn cut(uid: u32, may_come: bool) -> [CutMove; 1] {
     [CutMove {
         pair: PairId(1),
@@ -287,7 +287,7 @@ fn uid(place: &str, n: u32) -> Sighting<Uid> {
 #[test]
 fn what_is_left_of_a_move_goes_once_the_copy_is_there() {
     let (policy, files) = (Policy::default(), || vec![here("B", "f1")]);
-    // Another of the same content, of which copies would be made.
+    // Another one of the same content, which would be copied.
     let pairs = [known(1, "A", Gone, Gone), known(2, "C", Here, Here)];
     let after = |cut: &[CutMove], uids| moves_after(cut, &policy, &pairs, (uids, files()));
     for may_come in [true, false] {
@@ -299,10 +299,10 @@ fn what_is_left_of_a_move_goes_once_the_copy_is_there() {
             [(mailbox("A"), 8), (mailbox("B"), 6)].map(named).into()
         );
     }
-    // Of others it is not known that they were made of each other.
+    // The others need not be copies of each other.
     let out = after(&cut(7, false), vec![uid("A", 8), uid("B", 6)]);
     assert!(lines(&out)[0].starts_with("A: copy"), "{:?}", lines(&out));
-    // The policy lets nothing leave.
+    // The policy permits no removal.
     let keeps = Policy {
         delete: Travel::Local,
         ..Policy::default()
@@ -336,24 +336,24 @@ fn what_the_server_may_yet_move_waits() {
     let out = after(true, renamed(), vec![uid("A", 8)]);
     assert!(waiting(&out));
     assert_eq!(out.uids, [named((mailbox("A"), 8))].into());
-    // Beside another of the same content what is new elsewhere is a copy of that, and it is not.
+    // Beside an equal message a new one elsewhere would be its copy, and is not.
     let pairs = [renamed(), known(2, "C", Here, Here)];
     let both = (vec![uid("A", 8), uid("D", 9)], files());
     let out = moves_after(&cut(8, true), &policy, &pairs, both);
     assert_eq!(lines(&out).len(), 1, "{:?}", lines(&out));
     assert!(lines(&out)[0].starts_with("D: copy"), "{:?}", lines(&out));
-    // What was there before is not what comes of it, nor what lies elsewhere.
+    // A message that existed before is not the result, nor is one elsewhere.
     let before = after(true, known(1, "A", Here, Gone), vec![uid("B", 5)]);
     assert!(before.pairs.contains(&PairId(1)) && !before.astray.is_empty());
     let elsewhere = after(true, known(1, "A", Here, Gone), vec![uid("C", 6)]);
     assert!(!elsewhere.astray.is_empty());
-    // It is there, or too much time went by.
+    // It arrived, or too much time passed.
     let arrived = after(true, known(1, "A", Here, Gone), vec![uid("B", 6)]);
     let want = ["B: 1 is move UID 1 here from A on remote (it arrived as UID 6)"];
     assert_eq!(lines(&arrived), want);
     let late = after(false, known(1, "A", Here, Gone), Vec::new());
     assert_eq!(lines(&late), ["B: 1 is move UID 1 here from A on remote"]);
-    // Its file lies elsewhere, or under another name, or it is another message.
+    // Its file is elsewhere or renamed, or it is another message.
     for (n, place, name) in [(1, "C", "f1"), (1, "B", "f2"), (2, "B", "f1")] {
         let pair = known(n, "A", Here, Gone);
         let files = vec![here(place, name)];

@@ -1,51 +1,50 @@
-//! What really happened and is durable. The base changes through these only, never through
-//! intentions.
+//! Outcomes: durable results. The base changes by outcomes only, never by intentions.
 
 use crate::model::{AnyId, Aside, ContentHash, Flags, Kin, MaildirId, PairId, Side, Stamp, Uid};
 
-/// One thing that the base has to learn.
+/// A change of the base.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Both sides have the message.
     Paired {
-        /// On the server.
+        /// The UID.
         uid: Uid,
-        /// On disk.
+        /// The file.
         file: MaildirId,
-        /// What both agreed on.
+        /// The flags agreed on.
         flags: Flags,
-        /// Its canonical content.
+        /// The hash of its content.
         hash: ContentHash,
         /// Bytes on disk.
         size: u64,
-        /// The file when its content was known; `None`: not known.
+        /// The stamp of the file when its content was known; `None`: unknown.
         stamp: Option<Stamp>,
-        /// What its copies on the server have in common, if that is known.
+        /// The id on the server, if known.
         kin: Option<Kin>,
-        /// The pair that this takes the place of.
+        /// The pair that this replaces.
         replaces: Option<PairId>,
     },
-    /// The pair of this message was found by cheap evidence: its contents are yet to be compared.
+    /// The pair was linked by cheap evidence: its contents have to be compared.
     Unproven {
-        /// On the server.
+        /// The UID.
         uid: Uid,
     },
-    /// The server told the UID of a message that was sent to it, and has not listed it yet.
+    /// The server returned the UID of an upload and has not listed it yet.
     Unlisted {
         /// The UID, of a pair.
         uid: Uid,
         /// The file.
         file: MaildirId,
-        /// The highest UID that was there before.
+        /// The highest UID before.
         above: u32,
-        /// How often it said so.
+        /// The number of OK responses.
         tries: u32,
     },
-    /// A listing shows the message of a file that was sent.
+    /// A listing shows an uploaded message.
     Listed(MaildirId),
     /// The same, and flags that it lacked were set.
     Corrected(MaildirId),
-    /// What a message that was sent is called, as a number.
+    /// The number of an uploaded message.
     Called {
         /// The UID, of a pair.
         uid: Uid,
@@ -54,32 +53,32 @@ pub enum Outcome {
         /// A number made of its Message-ID, if it has one.
         name: Option<i64>,
     },
-    /// Both sides hold these flags, as far as they can.
+    /// Both sides have these flags, as far as they can.
     Agreed {
         /// The message.
         pair: PairId,
         /// The flags.
         flags: Flags,
     },
-    /// Neither side has the message any longer.
+    /// Neither side has the message.
     Dropped {
         /// The message.
         pair: PairId,
     },
-    /// We are about to take the message away from that side.
+    /// We are about to remove the message from that side.
     Tombstone {
         /// The message.
         pair: PairId,
-        /// Where.
+        /// The side.
         side: Side,
     },
-    /// One side has it, and that is left alone. Drops the pair, if there was one.
+    /// One side has it and it is skipped. Removes the pair, if there was one.
     Alone {
         /// The message.
         pair: Option<PairId>,
-        /// What remains.
+        /// The skipped message.
         aside: Aside,
     },
-    /// A message that was set aside is gone.
+    /// A skipped message is gone.
     Unaside(AnyId),
 }

@@ -1,22 +1,22 @@
-//! What is to be done. A plan is advice made from what was seen; it is never stored.
+//! The plan of a pass; never stored.
 
 use super::action::Action;
 use super::mailbox_action::MailboxAction;
 use crate::model::{AnyId, MailboxBase, MailboxName, PairId};
 use std::collections::BTreeSet;
 
-/// What is to be done in one mailbox.
+/// The plan of a mailbox.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MailboxPlan {
-    /// In the order of the table; carried out in the order of [`Plan`].
+    /// Actions in the order of the table; executed in the order of [`Plan`].
     pub actions: Vec<Action>,
-    /// What the user should know.
+    /// Notes for the user.
     pub notes: Vec<Note>,
 }
 
 impl MailboxPlan {
-    /// An empty one. Where nothing is known there will be an action for each of these messages, and
-    /// a list that has grown takes half as much again.
+    /// Makes an empty plan with capacity: a first run has an action for each message, and a list
+    /// that grows takes half as much memory again.
     pub fn with_room(base: &MailboxBase, messages: usize) -> MailboxPlan {
         let first = base.pairs.is_empty() && base.others.is_empty();
         let room = if first { messages } else { 0 };
@@ -27,27 +27,27 @@ impl MailboxPlan {
     }
 }
 
-/// Something the user should know about a message that was treated in an unusual way.
+/// A note about an unusual decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
     /// The message.
     pub id: AnyId,
-    /// What happened.
+    /// The text.
     pub text: &'static str,
 }
 
-/// What is to be done in an account. Mailboxes are created first and deleted last; within a
-/// mailbox copies come first, then flags, then deletions.
+/// The plan of an account. Mailboxes are created first and deleted last; within a mailbox copies
+/// come first, then flags, then deletions.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
-    /// Whole mailboxes.
+    /// Actions on mailboxes.
     pub mailboxes: Vec<MailboxAction>,
-    /// Messages, by mailbox.
+    /// Actions on messages, by mailbox.
     pub messages: Vec<(MailboxName, MailboxPlan)>,
 }
 
 impl Plan {
-    /// The mailboxes in which messages are to be destroyed, or that are to be deleted, on either
+    /// Returns the mailboxes in which the plan removes messages, or that it deletes, on either
     /// side.
     pub fn doomed(&self) -> BTreeSet<MailboxName> {
         let dooms = |plan: &MailboxPlan| plan.actions.iter().any(|a| a.destroys_on().is_some());
@@ -60,7 +60,7 @@ impl Plan {
         doomed.cloned().collect()
     }
 
-    /// The pairs whose message is to be destroyed, on either side.
+    /// Returns the pairs whose message the plan removes, on either side.
     pub fn destroyed(&self) -> BTreeSet<PairId> {
         let actions = self.messages.iter().flat_map(|(_, plan)| &plan.actions);
         let pairs = actions.filter_map(Action::destroyed);

@@ -1,30 +1,30 @@
-//! What the user wants of one account, as values.
+//! The policy of an account, as values.
 
 use crate::model::{MailboxName, Side};
 
-/// Which way changes travel.
+/// The direction of changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Direction {
-    /// Both ways.
+    /// Both.
     #[default]
     Both,
-    /// From the server to the disk only.
+    /// Server to disk.
     Pull,
-    /// From the disk to the server only.
+    /// Disk to server.
     Push,
 }
 
-/// To which side deletions travel.
+/// The sides on which deletions are carried out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Travel {
-    /// To both.
+    /// Both.
     #[default]
     Both,
-    /// Only to the disk: what is deleted on the server is deleted here.
+    /// The disk: deletions on the server are carried out here.
     Local,
-    /// Only to the server: what is deleted here is deleted there.
+    /// The server: deletions on disk are carried out there.
     Remote,
-    /// Nowhere.
+    /// None.
     None,
 }
 
@@ -39,18 +39,18 @@ impl Travel {
     }
 }
 
-/// How much may be deleted within a day, and uploaded, without asking; see [`super::guard`].
+/// The limits of deletions within a day, and of uploads; see [`super::guard`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Messages of a mailbox; held only when `percent` is passed too.
+    /// Messages of a mailbox; applies only if `percent` is exceeded, too.
     pub count: usize,
-    /// Percent of a mailbox; held only when `count` is passed too.
+    /// Percent of a mailbox; applies only if `count` is exceeded, too.
     pub percent: usize,
-    /// Messages of the whole account in one direction.
+    /// Messages of the account on one side.
     pub account: usize,
-    /// A mailbox that held more than this is never emptied unasked.
+    /// A mailbox with more messages than this is never emptied without approval.
     pub empty: usize,
-    /// Messages that are uploaded unasked to a server that knows none of them.
+    /// Messages that are uploaded without approval to a server that has none of them.
     pub upload: usize,
 }
 
@@ -66,23 +66,23 @@ impl Default for Limits {
     }
 }
 
-/// All that decisions depend on besides the three trees.
+/// The settings that decisions depend on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// Which way changes travel.
+    /// The direction of changes.
     pub direction: Direction,
-    /// To which side deletions of messages travel.
+    /// The sides on which deletions of messages are carried out.
     pub delete: Travel,
-    /// To which side deletions of mailboxes travel.
+    /// The sides on which deletions of mailboxes are carried out.
     pub delete_mailboxes: Travel,
-    /// Patterns that choose mailboxes; `!` in front excludes.
+    /// Patterns that select mailboxes; `!` excludes.
     pub mailboxes: Vec<String>,
-    /// How much may be deleted unasked.
+    /// The limits.
     pub limits: Limits,
 }
 
 impl Policy {
-    /// Whether changes may travel to this side.
+    /// Whether changes may be made on this side.
     pub fn flows_to(&self, side: Side) -> bool {
         match self.direction {
             Direction::Both => true,
@@ -91,18 +91,18 @@ impl Policy {
         }
     }
 
-    /// Whether deletions of messages may travel to this side.
+    /// Whether messages may be deleted on this side.
     pub fn deletes_on(&self, side: Side) -> bool {
         self.flows_to(side) && self.delete.reaches(side)
     }
 
-    /// Whether deletions of mailboxes may travel to this side.
+    /// Whether mailboxes may be deleted on this side.
     pub fn deletes_mailboxes_on(&self, side: Side) -> bool {
         self.flows_to(side) && self.delete_mailboxes.reaches(side)
     }
 
-    /// Whether the mailbox is chosen by the patterns: one without `!` matches (or there is none
-    /// such), and none with `!` does.
+    /// Whether the patterns select the mailbox: one without `!` matches (or there is none), and
+    /// none with `!` does.
     pub fn chooses(&self, name: &MailboxName) -> bool {
         let text = name.to_string();
         let (out, into): (Vec<&String>, Vec<&String>) =
@@ -119,14 +119,14 @@ impl Policy {
     }
 }
 
-/// Whether a LIST pattern (RFC 9051, 6.3.9) matches: `*` is anything, `%` anything but `/`.
-/// INBOX is matched in any case. Takes no longer than the product of both lengths.
+/// Whether a LIST pattern (RFC 9051, 6.3.9) matches: `*` is anything, `%` anything but `/`. INBOX
+/// matches in any case. Takes at most the product of both lengths.
 pub fn matches(pattern: &str, name: &str) -> bool {
     if name == "INBOX" && pattern.eq_ignore_ascii_case("INBOX") {
         return true;
     }
     let pattern = pattern.as_bytes();
-    // Where in the pattern the name read so far may stand.
+    // Positions in the pattern that the prefix read so far can have.
     let mut at = vec![false; pattern.len() + 1];
     if let Some(first) = at.first_mut() {
         *first = true;

@@ -1,21 +1,21 @@
-//! New messages of one content, each taken once. Work grows with what is taken, however many are
+//! New messages of one content, each used once. The work depends on those used, not on how many are
 //! equal.
 
 use super::sighting::Sighting;
 use crate::model::{Id, Kin, MailboxName};
 use std::collections::{BTreeMap, VecDeque};
 
-/// So few messages are looked at one by one.
+/// Up to this many messages are searched one by one.
 const FEW: usize = 8;
 
-/// Which message is taken: the first that is this.
+/// The message to take: the first that matches.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Wanted<'a, I> {
-    /// One of this name, wherever it is.
+    /// One with this id, anywhere.
     Named(&'a I),
     /// One in this mailbox.
     In(&'a MailboxName),
-    /// One in this mailbox, or that the server calls the same message.
+    /// One in this mailbox, or with the same id on the server.
     Akin(&'a MailboxName, Option<Kin>),
     /// Any.
     Any,
@@ -34,7 +34,7 @@ impl<I: Id> Wanted<'_, I> {
     }
 }
 
-/// Places of messages in the order in which they came; those that were taken leave it later.
+/// Indexes of messages in order; taken ones are removed lazily.
 type Queue = VecDeque<usize>;
 
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl<I: Id> Index<I> {
     }
 }
 
-/// The first place whose message was not taken.
+/// Returns the first index whose message was not taken.
 fn first<I>(items: &[Option<Sighting<I>>], queue: Option<&mut Queue>) -> Option<usize> {
     let queue = queue?;
     while let Some(at) = queue.front() {
@@ -88,7 +88,7 @@ fn first<I>(items: &[Option<Sighting<I>>], queue: Option<&mut Queue>) -> Option<
 #[derive(Debug)]
 pub(super) struct Pool<I> {
     items: Vec<Option<Sighting<I>>>,
-    /// Made when there are more than a few.
+    /// The indexes, made for more than a few messages.
     index: Option<Index<I>>,
 }
 
@@ -109,13 +109,13 @@ impl<I: Id> Pool<I> {
         self.items.push(Some(new));
     }
 
-    /// Takes out the first that is wanted; `None`: there is none.
+    /// Takes the first match; `None`: there is none.
     pub fn take(&mut self, wanted: &Wanted<'_, I>) -> Option<Sighting<I>> {
         let at = self.first(wanted)?;
         self.items.get_mut(at)?.take()
     }
 
-    /// Whether one is wanted.
+    /// Whether there is a match.
     pub fn has(&mut self, wanted: &Wanted<'_, I>) -> bool {
         self.first(wanted).is_some()
     }
@@ -139,8 +139,8 @@ impl<I: Id> Pool<I> {
         }
     }
 
-    /// Takes out the first after `from` that `fits`, and moves `from` to it: for conditions that,
-    /// where they once do not hold, never will.
+    /// Takes the first match after `from`, and advances `from`: for conditions that never hold
+    /// again once they do not.
     pub fn take_after(
         &mut self,
         from: &mut usize,
@@ -155,7 +155,7 @@ impl<I: Id> Pool<I> {
         None
     }
 
-    /// Those of this name.
+    /// Returns those with this id.
     pub fn take_named(
         &mut self,
         id: &I,
@@ -180,7 +180,7 @@ impl<I: Id> Pool<I> {
         self.items.iter().flatten()
     }
 
-    /// Drops those that are not to be kept.
+    /// Removes those that `keep` refuses.
     pub fn retain(&mut self, mut keep: impl FnMut(&Sighting<I>) -> bool) {
         for slot in &mut self.items {
             if slot.as_ref().is_some_and(|new| !keep(new)) {
@@ -189,7 +189,7 @@ impl<I: Id> Pool<I> {
         }
     }
 
-    /// All that were not taken, in the order in which they came.
+    /// Returns all that were not taken, in order.
     pub fn drain(&mut self) -> impl Iterator<Item = Sighting<I>> + use<I> {
         self.index = None;
         std::mem::take(&mut self.items).into_iter().flatten()

@@ -1,14 +1,13 @@
-//! What becomes of a held part of a plan when the user says no: what is gone on one side is brought
-//! back there from the other, instead of going on both.
+//! Reverts a rejected change: the missing messages are restored from the other side.
 
 use super::action::Action;
 use super::mailbox_action::MailboxAction;
 use crate::model::{FlagChange, Flags, SystemFlag};
 
-/// The action that undoes what led to this one.
+/// Returns the action that reverts this one.
 pub fn instead(action: Action) -> Action {
     match action {
-        // Without the pair it is a new message on the side that has it, and is copied.
+        // Without the pair the message is new on the side that has it, and is copied.
         Action::Delete { pair, .. } => Action::Forget { pair },
         Action::Flags(mut set) => {
             let there = take_deleted(&mut set.remote);
@@ -26,7 +25,7 @@ pub fn instead(action: Action) -> Action {
     }
 }
 
-/// The same for a whole mailbox: nothing is remembered of it, so that it is new where it is.
+/// Returns the same for a mailbox: the base forgets it, so that it is new on the side that has it.
 pub fn mailbox_instead(action: MailboxAction) -> MailboxAction {
     match action {
         MailboxAction::Delete { name, .. } => MailboxAction::Forget(name),

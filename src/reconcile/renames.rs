@@ -1,9 +1,8 @@
-//! Mailboxes with another name: what one side renamed is renamed on the other, without touching a
-//! message. Where both did, the server's name wins (F9-F13); where a name is in the way, or
-//! mailboxes below have to stay where they are, nothing is renamed, and the messages move one by
-//! one.
+//! Renames of mailboxes: a rename on one side is repeated on the other without touching messages.
+//! If both sides renamed, the server's name wins (F9-F13). If a name is taken, or mailboxes below
+//! have to stay, the messages are moved instead.
 //!
-//! INBOX is never renamed: to a server that means moving its messages (RFC 9051, 6.3.6).
+//! INBOX is never renamed: a server would move its messages (RFC 9051, 6.3.6).
 
 use super::look::{Listed, Presence};
 use super::mailbox_action::MailboxAction;
@@ -11,24 +10,24 @@ use super::policy::Policy;
 use crate::model::{MailboxKey, MailboxName, Side};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// How a name begins that a mailbox has only while names are exchanged.
+/// The prefix of temporary names while names are exchanged.
 const PASSING: &str = "mailtide-renaming-";
 
-/// A mailbox of the base, and what each side calls it whatever its name.
+/// A mailbox of the base with its identities.
 #[derive(Clone, Debug)]
 pub struct Home {
     /// Its row.
     pub key: MailboxKey,
     /// Its name.
     pub name: MailboxName,
-    /// See [`super::Identity`].
+    /// Its identity on the server; see [`super::Identity`].
     pub remote: Option<String>,
-    /// See [`super::Identity`].
+    /// Its identity on disk; see [`super::Identity`].
     pub local: Option<String>,
 }
 
 impl Home {
-    /// What a side calls it whatever its name.
+    /// Returns its identity on a side.
     pub fn identity(&self, side: Side) -> Option<&String> {
         match side {
             Side::Remote => self.remote.as_ref(),
@@ -37,19 +36,18 @@ impl Home {
     }
 }
 
-/// A mailbox that a side seems to list under another name.
+/// A mailbox that seems to have another name on a side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Suspect {
     /// Its name in the base.
     pub name: MailboxName,
     /// Its name there.
     pub now: MailboxName,
-    /// Whether that is sure.
+    /// Whether that is certain.
     pub proved: bool,
 }
 
-/// Mailboxes that a side seems to list under another name. An identity that several share says
-/// nothing.
+/// Returns mailboxes that seem renamed on a side. An identity that several share is ignored.
 pub fn suspects(side: Side, homes: &[Home], listed: &[Listed]) -> Vec<Suspect> {
     let mut known: BTreeMap<&str, Vec<&MailboxName>> = BTreeMap::new();
     for home in homes {
@@ -83,8 +81,8 @@ pub fn suspects(side: Side, homes: &[Home], listed: &[Listed]) -> Vec<Suspect> {
     all
 }
 
-/// Listings in which the directory of a mailbox whose parts lie under another name is a plain
-/// directory: the mailbox was renamed, and its file system is there.
+/// Returns the listing in which a directory without its parts, which another name has, is a plain
+/// directory: the mailbox was renamed, not unmounted.
 pub fn without_shells(homes: &[Home], mut local: Vec<Listed>) -> Vec<Listed> {
     let text = |one: &Listed| one.identity.as_ref().map(|identity| identity.text.clone());
     let mailboxes = local.iter().filter(|one| one.presence == Presence::Mailbox);
@@ -103,22 +101,22 @@ pub fn without_shells(homes: &[Home], mut local: Vec<Listed>) -> Vec<Listed> {
     local
 }
 
-/// What is known of the names of an account.
+/// The inputs about names.
 #[derive(Debug)]
 pub struct Case<'a> {
     /// The mailboxes of the base.
     pub base: &'a BTreeSet<MailboxName>,
-    /// Those with another name on the server, and that name.
+    /// Those with a new name on the server.
     pub remote: &'a BTreeMap<MailboxName, MailboxName>,
-    /// Those with another name on disk, and that name.
+    /// Those with a new name on disk.
     pub local: &'a BTreeMap<MailboxName, MailboxName>,
     /// All names on the server.
     pub remote_names: &'a BTreeSet<MailboxName>,
     /// All names on disk.
     pub local_names: &'a BTreeSet<MailboxName>,
-    /// Mailboxes of the base that a side refused to rename.
+    /// Mailboxes that a side refused to rename.
     pub refused: &'a BTreeSet<MailboxName>,
-    /// What the user wants.
+    /// The policy.
     pub policy: &'a Policy,
 }
 
@@ -130,7 +128,7 @@ impl Case<'_> {
         }
     }
 
-    /// What a side calls a mailbox of the base by now, if it has it.
+    /// Returns the current name of a mailbox on a side, if it has it.
     fn now(&self, side: Side, name: &MailboxName) -> Option<MailboxName> {
         let renamed = match side {
             Side::Remote => self.remote,
@@ -142,7 +140,7 @@ impl Case<'_> {
     }
 }
 
-/// A mailbox of the base with its names now and then.
+/// A mailbox with its former and final names.
 #[derive(Clone, Debug)]
 struct Change {
     remote: MailboxName,
@@ -159,7 +157,7 @@ impl Change {
     }
 }
 
-/// What is renamed on which side, in this order; then what is called so on both.
+/// Returns the renames in order, and the names that both sides have then.
 pub fn decide(case: &Case<'_>) -> Vec<MailboxAction> {
     let mut changes: BTreeMap<MailboxName, Change> = case
         .base
@@ -198,8 +196,8 @@ fn change(case: &Case<'_>, name: &MailboxName) -> Option<Change> {
     (!same && may && case.policy.chooses(&to)).then_some(Change { remote, local, to })
 }
 
-/// Puts the renames of a side in an order in which no name is in the way, and no mailbox comes
-/// along with another to where it is not wanted. The error is the mailbox that stands in the way.
+/// Orders the renames of a side so that no name is taken, and no mailbox is moved along with its
+/// parent to a wrong name. The error is the mailbox in the way.
 fn order(
     case: &Case<'_>,
     side: Side,
@@ -231,11 +229,11 @@ fn order(
 struct Order<'a> {
     side: Side,
     changes: &'a BTreeMap<MailboxName, Change>,
-    /// The names that the side has by then.
+    /// The names of the side at this point.
     taken: BTreeSet<MailboxName>,
-    /// What the mailboxes of the base are called by then.
+    /// The current names of the mailboxes.
     now: BTreeMap<MailboxName, MailboxName>,
-    /// Mailboxes of the base that have another name than they should.
+    /// Mailboxes without their final name.
     pending: Vec<MailboxName>,
     actions: &'a mut Vec<MailboxAction>,
 }
@@ -247,7 +245,7 @@ impl Order<'_> {
         } else if let Some((name, passing)) = self.room() {
             self.rename(&name, passing);
         } else if let Some(name) = self.free(|_| true) {
-            // What lies below stays there: not all stores mind (Maildir++).
+            // Mailboxes below it stay, which some stores refuse (Maildir++).
             self.finish(&name);
         } else {
             let first = self.pending.first().cloned();
@@ -256,7 +254,7 @@ impl Order<'_> {
         Ok(())
     }
 
-    /// A mailbox that can get its name now.
+    /// Returns a mailbox that can get its final name now.
     fn free(&self, may: impl Fn(&MailboxName) -> bool) -> Option<MailboxName> {
         let free = |to: &MailboxName| !self.is_taken(to) && !self.leads_away(to) && may(to);
         let fits = |name: &&MailboxName| {
@@ -266,14 +264,13 @@ impl Order<'_> {
         self.pending.iter().find(fits).cloned()
     }
 
-    /// Where all names that are wanted are taken, or go away: which mailbox makes room, if that
-    /// helps, and what it is called in passing.
+    /// If all final names are taken, returns a mailbox to rename temporarily, with that name.
     fn room(&self) -> Option<(MailboxName, MailboxName)> {
         let alone = |name: &&MailboxName| {
             let now = self.now.get(*name).filter(|now| !is_passing(now));
             now.is_some_and(|now| !self.taken.iter().any(|n| n.below(now).is_some()))
         };
-        // It has the name that is wanted, or lies below that.
+        // It has the wanted name, or is below it.
         let leaves = |to: &MailboxName| {
             let mut pending = self.pending_names();
             pending.any(|now| now == to || now.below(to).is_some())
@@ -299,25 +296,25 @@ impl Order<'_> {
         self.taken.contains(name)
     }
 
-    /// What mailboxes that are to get another name are called.
+    /// Returns the final names.
     fn pending_names(&self) -> impl Iterator<Item = &MailboxName> {
         self.pending.iter().filter_map(|name| self.now.get(name))
     }
 
-    /// Whether nothing lies below a name, and none above it is yet to be given: few stores give a
-    /// name that has others below it.
+    /// Whether a name has no mailboxes below it, and no parent that is still to be renamed: few
+    /// stores accept others.
     fn is_clear(&self, name: &MailboxName) -> bool {
         let mut wanted = self.pending.iter().filter_map(|name| self.wanted(name));
         wanted.all(|upper| name.below(upper).is_none())
             && !self.taken.iter().any(|taken| taken.below(name).is_some())
     }
 
-    /// Whether a name lies below one that goes away: what has it then would come along.
+    /// Whether a name is below one that will be renamed: its mailbox would move along.
     fn leads_away(&self, name: &MailboxName) -> bool {
         self.pending_names().any(|now| name.below(now).is_some())
     }
 
-    /// Mailboxes of the base below this one, the upper first, and the rest of their names.
+    /// Returns the mailboxes below this one, parents first, with the remainder of their names.
     fn below(&self, name: &MailboxName) -> Vec<(&MailboxName, &[String])> {
         let Some(above) = self.now.get(name) else {
             return Vec::new();
@@ -329,7 +326,7 @@ impl Order<'_> {
         all
     }
 
-    /// Whether the mailboxes of the base that lie below go where they are wanted, and may.
+    /// Whether the mailboxes below may move along to their final names.
     fn follow(&self, name: &MailboxName, to: &MailboxName) -> bool {
         let mut below = self.below(name).into_iter();
         below.all(|(name, rest)| {
@@ -338,8 +335,7 @@ impl Order<'_> {
         })
     }
 
-    /// Gives a mailbox the name that is wanted, and those below. They come along with it, or not:
-    /// in a Maildir++ nothing lies within anything.
+    /// Renames a mailbox with those below it, except in Maildir++, where names are independent.
     fn finish(&mut self, name: &MailboxName) {
         let below = self.below(name).into_iter();
         let all: Vec<MailboxName> = below.map(|(name, _)| name.clone()).collect();
@@ -362,7 +358,7 @@ impl Order<'_> {
     }
 }
 
-/// Whether a mailbox has this name only while names are exchanged.
+/// Whether a name is temporary.
 pub fn is_passing(name: &MailboxName) -> bool {
     let last = name.components().last();
     last.is_some_and(|last| last.starts_with(PASSING))

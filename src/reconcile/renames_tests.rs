@@ -1,4 +1,4 @@
-//! In which order names are given, and where mailboxes end.
+//! The order of renames, and the final names.
 
 use super::*;
 
@@ -14,7 +14,7 @@ fn map(pairs: &[(&str, &str)]) -> BTreeMap<MailboxName, MailboxName> {
     pairs.iter().map(|(a, b)| (mb(a), mb(b))).collect()
 }
 
-/// Decides where the base has these names, and the sides have these changes.
+/// Decides with these names in the base and these changes on the sides.
 fn decided(base: &str, remote: &[(&str, &str)], local: &[(&str, &str)]) -> String {
     let base = names(base);
     let (remote, local) = (map(remote), map(local));
@@ -73,7 +73,7 @@ fn names_are_exchanged() {
                 rename mailbox mailtide-renaming-1 to B on local; \
                 note that mailbox A is called B; note that mailbox B is called A";
     assert_eq!(swapped, want);
-    // A run was cut in the middle of it.
+    // A run was cut in the middle.
     let passing = "mailtide-renaming-1";
     let cut = decided("INBOX A B", &[("A", "B"), ("B", "A")], &[("A", passing)]);
     let want = "rename mailbox B to A on local; \
@@ -130,11 +130,11 @@ fn only_what_stands_in_the_way_of_another_makes_room() {
     assert_eq!(decided("INBOX 1 A B", &there, &[]), want);
 }
 
-/// The mailboxes of a side, by the names that they had in the base.
+/// The mailboxes of a side by their names in the base.
 #[derive(Clone, Debug)]
 struct Tree {
     now: BTreeMap<MailboxName, MailboxName>,
-    /// Whether what lies below comes along, as servers and directories have it, or not (Maildir++).
+    /// Whether mailboxes below move along, as on servers and in directories, or not (Maildir++).
     carries: bool,
 }
 
@@ -163,7 +163,7 @@ impl Tree {
         }
     }
 
-    /// As users do it, where the names allow it.
+    /// Renames as a user does, where the names permit it.
     fn rename_by_user(&mut self, from: &MailboxName, to: &MailboxName) {
         let in_the_way = |now: &MailboxName| now == to || now.below(to).is_some();
         let taken = self.now.values().any(in_the_way);
@@ -172,8 +172,8 @@ impl Tree {
         }
     }
 
-    /// As the stores do it: a name that was given already with that above it is no error; one that
-    /// has others below it is taken, as a directory is that is not empty.
+    /// Renames as a store does: a name that a parent's rename gave is no error; a name with
+    /// mailboxes below it is taken.
     fn rename_by_store(&mut self, from: &MailboxName, to: &MailboxName) -> bool {
         let (old, new) = (self.has(from), self.has(to));
         if old && !new {
@@ -187,7 +187,7 @@ impl Tree {
     }
 }
 
-/// Carries it out; what a side refused is the error.
+/// Executes the renames; the error is a refused one.
 fn carry_out(actions: &[MailboxAction], sides: &mut [Tree; 2]) -> Result<(), (usize, MailboxName)> {
     for action in actions {
         match action {
@@ -204,7 +204,7 @@ fn carry_out(actions: &[MailboxAction], sides: &mut [Tree; 2]) -> Result<(), (us
     Ok(())
 }
 
-/// What is called otherwise by then, and how.
+/// Returns the mailboxes with other names than wanted.
 fn follows(actions: &[MailboxAction]) -> BTreeMap<MailboxName, MailboxName> {
     let follow = actions.iter().filter_map(|action| match action {
         MailboxAction::Follow { from, to } => Some((from.clone(), to.clone())),
@@ -247,8 +247,8 @@ fn mailboxes_end_where_they_were_renamed_to() {
         let told: Vec<String> = actions.iter().map(ToString::to_string).collect();
         let wanted = follows(&actions);
         if let Err((at, to)) = carry_out(&actions, &mut sides) {
-            // What lies below that name now shall lie below it in the end, too: there is no
-            // order for that, and messages are moved instead.
+            // A mailbox that is below that name now stays below it: no order satisfies that, and
+            // messages are moved.
             let mut all = before[at].now.iter();
             let stays = |(name, now): (&MailboxName, &MailboxName)| {
                 let end = wanted.get(name).unwrap_or(now);

@@ -1,25 +1,24 @@
-//! Whether a mailbox is just what was recorded of it.
+//! Whether a mailbox is as recorded.
 
 use super::look::{Coverage, Look};
 use crate::model::{Flags, Id, MailboxBase, MaildirId, Pair, Uid};
 use std::collections::HashMap;
 use std::hash::Hash;
 
-/// Whether a look at the disk shows what the base says, and nothing else. Where it does, nothing
-/// happened there beside what we did ourselves.
+/// Whether a snapshot of the disk equals the base, so that only our own changes happened.
 pub fn agrees(base: &MailboxBase, look: &Look<MaildirId>) -> bool {
-    // Of the others it is not known here what their files are called: nothing happened to them.
+    // The files of the others are not loaded: they are unchanged.
     shows(base, |pair| &pair.file, (0, |_: &MaildirId| false), look)
 }
 
-/// The same of a look at the server. Then the plan of the mailbox is empty if the disk agrees, too.
+/// The same for a snapshot of the server. Then the plan of the mailbox is empty if the disk agrees.
 pub fn agrees_there(base: &MailboxBase, look: &Look<Uid>) -> bool {
     let same = look.epoch == base.epoch && !look.renumbered && look.why_frozen.is_none();
     let others = (base.others.len(), |uid: &Uid| base.others.contains(uid));
     same && shows(base, |pair| &pair.uid, others, look)
 }
 
-/// So many more messages than the pairs are known to be as agreed on: these.
+/// The number of messages beyond the pairs that are unchanged.
 fn shows<I: Id + Hash>(
     base: &MailboxBase,
     id: fn(&Pair) -> &I,
@@ -36,7 +35,7 @@ fn shows<I: Id + Hash>(
         pairs.get(id).map_or_else(|| others(id), as_agreed)
     };
     let whole = match &look.coverage {
-        // All that is seen is known, so this many are all.
+        // All seen messages are known, so these are all.
         Coverage::Complete => pairs.len() + more == look.seen.len(),
         Coverage::Delta { gone } => !pairs.keys().any(|id| gone.contains(*id)),
         Coverage::Partial => false,

@@ -1,34 +1,33 @@
-//! How long what was deleted is kept. The clock of a machine may be wrong or jump, so age is
-//! counted in days that were seen: a day counts once, and no sooner than a day can have passed.
+//! The age of deleted messages. Wall clocks may be wrong or jump, so the age is counted in days
+//! with a run: a day counts once, and not before a day can have passed.
 
 use std::collections::BTreeMap;
 
-/// On one boot of the machine the next day does not count before so many seconds have passed: a
-/// day, with some tolerance for runs that are a little early.
+/// The time on one boot before the next day counts, seconds: a day, with tolerance for early runs.
 const DAY: i64 = 20 * 3600;
 
-/// A moment as the machine tells it.
+/// A time of the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moment {
-    /// The date by the clock, days since 1970.
+    /// The date by the wall clock, days since 1970.
     pub date: i64,
-    /// Which boot of the machine it is; empty: not known.
+    /// The id of the boot; empty: unknown.
     pub boot: String,
-    /// Seconds since that boot, sleep included; no clock that anybody sets.
+    /// Seconds since boot with sleep; cannot be set.
     pub uptime: i64,
 }
 
-/// What is remembered of the days.
+/// The recorded days.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Days {
-    /// How many days were seen.
+    /// The number of days.
     pub count: i64,
-    /// The moment at which the last of them was.
+    /// The time of the last of them.
     pub last: Option<Moment>,
 }
 
 impl Days {
-    /// Whether this moment is in a day that was not seen yet; `known`: its date was seen before.
+    /// Whether a new day begins; `known`: its date was recorded before.
     pub fn is_new(&self, now: &Moment, known: bool) -> bool {
         let Some(last) = &self.last else {
             return true;
@@ -39,9 +38,8 @@ impl Days {
     }
 }
 
-/// The day count since when each directory of the quarantine is known to be as old as it is. One
-/// that was not known counts as old as there are younger ones: each stands for a day. The directory
-/// of today may have got something new.
+/// Returns the day count at which each directory of the quarantine was new. An unknown one counts a
+/// day for each younger one. Today's directory may have new content.
 pub fn ages(
     known: &BTreeMap<String, i64>,
     there: &[String],
@@ -63,7 +61,7 @@ pub fn ages(
     younger.map(since).collect()
 }
 
-/// The directories that were kept for more than so many days.
+/// Returns the directories older than this many days.
 pub fn over(ages: &BTreeMap<String, i64>, count: i64, days: u32) -> Vec<String> {
     let old = |since: i64| count - since > i64::from(days);
     let over = ages.iter().filter(|(_, since)| old(**since));
@@ -82,7 +80,7 @@ mod tests {
         }
     }
 
-    /// Plays moments; answers with the day count after each.
+    /// Plays times; returns the day count after each.
     fn counts(moments: &[Moment]) -> Vec<i64> {
         let (mut days, mut seen) = (Days::default(), std::collections::BTreeSet::new());
         let mut all = Vec::new();
@@ -107,7 +105,7 @@ mod tests {
         assert_eq!(counts(&jumps), [1; 6], "the clock jumps, nothing ages");
         let stuck: Vec<_> = (0..9).map(|n| at(0, "a", n * 24)).collect();
         assert_eq!(counts(&stuck), [1; 9]);
-        // A machine without a clock of its own: 1970, until the network tells.
+        // A machine without a hardware clock: 1970 until the network sets it.
         let mut boots = Vec::new();
         for n in 0..9 {
             let boot = n.to_string();
@@ -124,17 +122,17 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         let there = names(&["1982-01-01", "2026-11-01", "2026-11-02"]);
-        // Nothing is known of them: each stands for a day.
+        // Unknown directories: each counts a day.
         let first = ages(&BTreeMap::new(), &there, "2026-11-02", 7);
         let since: Vec<i64> = first.values().copied().collect();
         assert_eq!(since, [5, 6, 7]);
         assert_eq!(over(&first, 8, 1), names(&["1982-01-01", "2026-11-01"]));
         assert!(over(&first, 8, 3).is_empty() && over(&first, 37, 30).len() == 2);
-        // What comes into a directory of an old date is new.
+        // New content in a directory of an old date.
         let again = ages(&first, &there, "1982-01-01", 40);
         assert_eq!(again["1982-01-01"], 40);
         assert_eq!(over(&again, 40, 30), names(&["2026-11-01", "2026-11-02"]));
-        // A state that was put back from an older copy knows days that are to come.
+        // A state restored from a copy knows future days.
         let ahead = BTreeMap::from([("2026-11-02".to_owned(), 99)]);
         assert_eq!(ages(&ahead, &there, "x", 7)["2026-11-02"], 7);
         assert!(over(&ages(&BTreeMap::new(), &[], "x", 7), 7, 0).is_empty());

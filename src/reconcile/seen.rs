@@ -1,4 +1,4 @@
-//! How the two sides see one message of the base, as the table of `messages` asks for it.
+//! The state of a pair on each side, for the table of `messages`.
 
 use super::action::{Action, PairRef};
 use super::look::Look;
@@ -9,7 +9,7 @@ use crate::model::{
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashSet};
 
-/// How a side sees one message of the base.
+/// The state of a pair on a side.
 pub(super) enum Seen {
     Here(Flags),
     Gone,
@@ -18,7 +18,7 @@ pub(super) enum Seen {
     Edited(Flags),
 }
 
-/// Which messages the base knows, by either name. Made only when it is asked, and only once.
+/// The known messages of a mailbox by id; built once, when needed.
 #[derive(Debug)]
 pub struct Known<'a> {
     base: &'a MailboxBase,
@@ -28,12 +28,12 @@ pub struct Known<'a> {
 }
 
 impl<'a> Known<'a> {
-    /// Of one mailbox: its pairs and what was set aside.
+    /// Of a mailbox: its pairs and skipped messages.
     pub fn of(base: &'a MailboxBase) -> Known<'a> {
         Known::with(base, |_| true)
     }
 
-    /// Of one mailbox: what its deletion may take, pairs and what we marked ourselves.
+    /// Of a mailbox: messages that its deletion may delete, pairs and those that we marked.
     pub fn disposable(base: &'a MailboxBase) -> Known<'a> {
         Known::with(base, Aside::is_disposable)
     }
@@ -47,7 +47,7 @@ impl<'a> Known<'a> {
         }
     }
 
-    /// Whether it knows a message on the server.
+    /// Whether it contains a UID.
     pub fn uid(&self, uid: &Uid) -> bool {
         let all = || {
             let aside = self.base.aside.iter().filter(|aside| (self.alone)(aside));
@@ -60,7 +60,7 @@ impl<'a> Known<'a> {
         self.uids.get_or_init(all).contains(uid) || self.base.others.contains(uid)
     }
 
-    /// Whether it knows a message on disk.
+    /// Whether it contains a file.
     pub fn file(&self, file: &MaildirId) -> bool {
         let all = || {
             let aside = self.base.aside.iter().filter(|aside| (self.alone)(aside));
@@ -79,7 +79,7 @@ impl<'a> Known<'a> {
     }
 }
 
-/// New messages that are one and the same, by either name.
+/// Links by either id.
 pub(super) struct Links<'a> {
     by_uid: BTreeMap<&'a Uid, &'a MaildirId>,
     by_file: BTreeMap<&'a MaildirId, &'a Uid>,
@@ -93,17 +93,17 @@ impl<'a> Links<'a> {
         }
     }
 
-    /// The file that a message on the server is.
+    /// Returns the file of a message on the server.
     pub fn file_of(&self, uid: &Uid) -> Option<&'a MaildirId> {
         self.by_uid.get(uid).copied()
     }
 
-    /// The message on the server that a file is.
+    /// Returns the message of a file.
     pub fn uid_of(&self, file: &MaildirId) -> Option<Uid> {
         self.by_file.get(file).map(|uid| **uid)
     }
 
-    /// The link of a message.
+    /// Returns the link of a message.
     pub fn with(&self, id: &AnyId) -> Option<(Uid, MaildirId)> {
         match id {
             AnyId::Remote(uid) => Some((*uid, self.file_of(uid)?.clone())),
@@ -111,7 +111,7 @@ impl<'a> Links<'a> {
         }
     }
 
-    /// A link that gives a pair a new name on one side.
+    /// Returns a link that gives a pair a new id on one side.
     pub fn with_one_of(&self, pair: &Pair) -> Option<(Uid, MaildirId)> {
         if self.by_uid.is_empty() {
             return None;
@@ -121,7 +121,7 @@ impl<'a> Links<'a> {
     }
 }
 
-/// Row 1 of nearly all messages, nearly always: nothing happened.
+/// Row 1, nearly always: nothing changed.
 pub(super) fn is_as_agreed(pair: &Pair, remote: &Look<Uid>, local: &Look<MaildirId>) -> bool {
     pair.tombstone.is_none()
         && remote.shows_as(&pair.uid, &pair.flags)
@@ -175,20 +175,20 @@ pub(super) fn opinion<'a, I: Ord>(
     }
 }
 
-/// Whether the `\Deleted` that a message carries there is the mark of a deletion of ours that was
-/// cut before its EXPUNGE. Where the message is not deleted after all, it is nobody's wish.
+/// Whether the `\Deleted` of a message is the mark of a cut deletion of ours. If the message is not
+/// deleted after all, it is no client's change.
 pub(super) fn marked_by_us(pair: &Pair, there: &Flags) -> bool {
     let deleted = SystemFlag::Deleted;
     pair.tombstone == Some(Side::Remote) && there.has(deleted) && !pair.flags.has(deleted)
 }
 
-/// Whether such a mark is on a message that is not to be deleted any more.
+/// Whether a message that is not to be deleted has such a mark.
 pub(super) fn left_marked(pair: &Pair, here: &Seen, there: &Flags) -> bool {
     let again = matches!(here, Seen::Gone) && !shows_interest(&pair.flags, there);
     !again && marked_by_us(pair, there)
 }
 
-/// Takes that mark away.
+/// Clears that mark.
 pub(super) fn unmark(pair: &Pair) -> Action {
     Action::Unmark {
         pair: name(pair),

@@ -1,4 +1,4 @@
-//! What was settled for the whole account, for the tables of the mailboxes to pass over.
+//! Decisions for the whole account, which the tables of mailboxes skip.
 
 use super::action::{Action, Duplicate};
 use super::cut_moves::CutMove;
@@ -6,55 +6,52 @@ use crate::model::{AnyId, ContentHash, MailboxName, MaildirId, PairId, Uid};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What was settled.
+/// These decisions.
 #[derive(Clone, Debug, Default)]
 pub struct Moves {
-    /// What is to be done, by the mailbox in which it ends.
+    /// The actions, by target mailbox.
     pub actions: BTreeMap<MailboxName, Vec<Action>>,
-    /// New messages on both sides that are one and the same.
+    /// Equal new messages of both sides.
     pub links: BTreeMap<MailboxName, Vec<(Uid, MaildirId)>>,
-    /// Pairs that the tables pass over.
+    /// Pairs that the tables skip.
     pub pairs: BTreeSet<PairId>,
-    /// New messages that they pass over.
+    /// New messages on the server that they skip.
     pub uids: BTreeSet<(MailboxName, Uid)>,
-    /// New messages that they pass over.
+    /// New messages on disk that they skip.
     pub files: BTreeSet<(MailboxName, MaildirId)>,
-    /// New messages that can be copied on disk once another has come: those that are not here
-    /// already are passed over, too.
+    /// New messages that can be copied on disk after another arrived; skipped until then.
     pub waiting: BTreeSet<(MailboxName, Uid)>,
-    /// Copies that appeared here: where a new message on the server is the same, they are linked;
-    /// else they are copied there, too.
+    /// Copies on disk: linked if a new message on the server is equal, otherwise copied there.
     pub copies: BTreeMap<MailboxName, Vec<Duplicate>>,
-    /// Files that lie in this mailbox and may have been uploaded from another one, or be moved to
-    /// this one on the server yet.
+    /// Files in this mailbox that may have been uploaded from another one, or may still be moved
+    /// here on the server.
     pub astray: BTreeMap<MaildirId, MailboxName>,
-    /// Moves on the server that were cut, and whose files are where they had been moved to.
+    /// Cut moves on the server whose files are in the target.
     pub cut: Vec<CutMove>,
-    /// Files that were moved from the first mailbox to the second, where the server lets nobody
-    /// change anything: there they stay where they are.
+    /// Files that were moved from the first mailbox to the second, which is read-only on the
+    /// server: the message stays in the first.
     pub stuck: Vec<(MailboxName, MailboxName, MaildirId)>,
-    /// New messages of which the other side has lost one of the same content: had it moved them
-    /// meanwhile, it would show them by now.
+    /// New messages whose content was deleted on the other side and did not reappear there.
     pub lost: BTreeSet<(MailboxName, AnyId)>,
-    /// Contents of which nothing is decided now.
+    /// Contents that are deferred.
     pub waits: BTreeSet<ContentHash>,
 }
 
-/// What was settled of one mailbox, for its table to pass over.
+/// The decisions about one mailbox, which its table skips.
 #[derive(Clone, Debug, Default)]
 pub struct Settled<'a> {
-    /// Pairs, of all mailboxes.
+    /// Pairs of all mailboxes.
     pub pairs: Cow<'a, BTreeSet<PairId>>,
-    /// New messages.
+    /// New messages on the server.
     pub uids: BTreeSet<Uid>,
-    /// New messages.
+    /// New messages on disk.
     pub files: BTreeSet<MaildirId>,
-    /// New messages of which the other side has lost one of the same content.
+    /// New messages whose content the other side lost.
     pub lost: BTreeSet<AnyId>,
 }
 
 impl Moves {
-    /// Passes over what others have settled, too.
+    /// Adds decisions.
     pub fn pass_over(&mut self, others: Moves) {
         self.pairs.extend(others.pairs);
         self.uids.extend(others.uids);
@@ -62,7 +59,7 @@ impl Moves {
         self.astray.extend(others.astray);
     }
 
-    /// What concerns the table of one mailbox.
+    /// Returns the decisions about one mailbox.
     pub fn settled(&self, name: &MailboxName) -> Settled<'_> {
         Settled {
             pairs: Cow::Borrowed(&self.pairs),
@@ -73,7 +70,7 @@ impl Moves {
     }
 }
 
-/// The messages of one mailbox, of those of all; `least` is the first that there can be.
+/// Returns the messages of one mailbox; `least` is the lowest id.
 fn of_mailbox<I: Ord + Clone>(
     all: &BTreeSet<(MailboxName, I)>,
     name: &MailboxName,
@@ -85,9 +82,9 @@ fn of_mailbox<I: Ord + Clone>(
 }
 
 impl Settled<'_> {
-    /// What is left when links were found: messages that can be copied here once another has come
-    /// wait for that, what is a copy here is copied there, and what could not be looked at is
-    /// passed over. Answers with these copies, and whether messages wait.
+    /// Resolves the remainder after links: a message that can be copied here later waits, a copy
+    /// here is copied there, and deferred ones are skipped. Returns these copies, and whether
+    /// messages wait.
     pub fn rest(
         &mut self,
         name: &MailboxName,

@@ -1,11 +1,11 @@
-//! What is known of messages that may have been moved or copied.
+//! Messages that may have been moved or copied.
 
 use crate::model::{ContentHash, Flags, Kin, MailboxName, Pair};
 
-/// A pair, and how each side sees it where the base has it.
+/// A pair with its presence on each side.
 #[derive(Clone, Debug)]
 pub struct Known {
-    /// Where.
+    /// Its mailbox.
     pub mailbox: MailboxName,
     /// The pair.
     pub pair: Pair,
@@ -17,35 +17,35 @@ pub struct Known {
     pub flags: Flags,
 }
 
-/// Whether a message is where the base has it.
+/// The presence of a message in its recorded place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Whereabouts {
-    /// It is.
+    /// Present.
     Here,
-    /// Surely not.
+    /// Certainly absent.
     Gone,
-    /// That is not known.
+    /// Unknown.
     Unknown,
-    /// It is, with other content.
+    /// Present with another content.
     Edited,
-    /// It is, but nobody can read it.
+    /// Present but unreadable.
     Broken,
 }
 
-/// A new message that has the content of some pair.
+/// A new message with the content of a pair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sighting<I> {
-    /// Where.
+    /// Its mailbox.
     pub mailbox: MailboxName,
-    /// Its name there.
+    /// Its id there.
     pub id: I,
-    /// The content that it surely has.
+    /// Its verified content.
     pub hash: ContentHash,
-    /// What the server calls it everywhere, where that is known.
+    /// Its id on the server, if known.
     pub kin: Option<Kin>,
     /// Its flags.
     pub flags: Flags,
-    /// Bytes of the file, of one on disk.
+    /// Bytes of its file, if on disk.
     pub size: Option<u64>,
 }
 
@@ -54,8 +54,8 @@ pub struct Sighting<I> {
 pub struct Kept {
     /// Its content.
     pub hash: ContentHash,
-    /// The flags last agreed on, and those it had here.
+    /// The flags last agreed on, and those of its file.
     pub flags: (Flags, Flags),
-    /// Where it lies.
+    /// Its path.
     pub path: Vec<u8>,
 }

@@ -1,26 +1,26 @@
-//! The three-way merge of flags. A flag is a boolean with a base, so two sides that both changed
-//! it hold the same value: there is no conflict to resolve.
+//! Three-way merge of flags. A flag is a boolean with a base, so two sides that both changed it
+//! agree: there are no conflicts.
 
 use super::look::FlagMask;
 use crate::model::{FlagChange, Flags, SystemFlag};
 
-/// What is known of one side's flags.
+/// The flags of a side.
 #[derive(Clone, Copy, Debug)]
 pub struct Opinion<'a> {
     /// As seen.
     pub flags: &'a Flags,
-    /// The flags whose absence means something; on others the side has no opinion.
+    /// Flags whose absence is meaningful; the side has no opinion on others.
     pub sees: &'a FlagMask,
-    /// The flags it can store.
+    /// Flags that it can store.
     pub stores: &'a FlagMask,
     /// Whether it may be changed.
     pub follows: bool,
-    /// Whether a keyword that is not seen may be there all the same.
+    /// Whether an unseen keyword may be present.
     pub vague: bool,
 }
 
 impl Opinion<'_> {
-    /// What the side changed since the base.
+    /// Returns the change of the side since the base.
     fn since(&self, base: &Flags) -> FlagChange {
         let mut held = self.flags.union(&self.sees.hide(base));
         if self.vague {
@@ -29,7 +29,7 @@ impl Opinion<'_> {
         FlagChange::between(base, &held)
     }
 
-    /// What to change so that the side holds `goal`, as far as it can.
+    /// Returns the change that makes the side have `goal`, as far as it can.
     fn toward(&self, goal: &Flags) -> FlagChange {
         let storable = self.stores.keep(goal);
         FlagChange {
@@ -39,18 +39,18 @@ impl Opinion<'_> {
     }
 }
 
-/// The outcome of a merge.
+/// The result of a merge.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Merge {
-    /// What the base holds from now on.
+    /// The flags of the base.
     pub merged: Flags,
-    /// What to change on the server.
+    /// The change on the server.
     pub remote: FlagChange,
-    /// What to change on disk.
+    /// The change on disk.
     pub local: FlagChange,
 }
 
-/// Merges what both sides made of the base.
+/// Merges the changes of both sides.
 pub fn merge(base: &Flags, remote: &Opinion<'_>, local: &Opinion<'_>) -> Merge {
     let (from_remote, from_local) = (remote.since(base), local.since(base));
     match (remote.follows, local.follows) {
@@ -63,8 +63,8 @@ pub fn merge(base: &Flags, remote: &Opinion<'_>, local: &Opinion<'_>) -> Merge {
                 local,
             }
         }
-        // One way: the follower takes what the leader changed and keeps what is its own; the base
-        // moves with the leader, so that the follower's own changes stay known as such.
+        // One direction: the follower takes changes of the leader and keeps its own; the base
+        // follows the leader, so that the follower's changes stay known.
         (false, true) => one_way(base, &from_remote, local, |merged, local| Merge {
             merged,
             local,
@@ -92,8 +92,8 @@ fn one_way(
     make(led.apply(base), follower.toward(&goal))
 }
 
-/// Brings both sides to the same flags, where there is no base. One that may not be changed keeps
-/// what it has: the base holds what it shows, or the next merge took the difference for its wish.
+/// Makes the flags of both sides equal without a base. A read-only side keeps its flags, and the
+/// base has them, or the next merge would take the difference for a change.
 pub fn agree(goal: &Flags, remote: &Opinion<'_>, local: &Opinion<'_>) -> Merge {
     let toward = |side: &Opinion<'_>| match side.follows {
         true => side.toward(goal),
@@ -113,8 +113,7 @@ pub fn agree(goal: &Flags, remote: &Opinion<'_>, local: &Opinion<'_>) -> Merge {
     }
 }
 
-/// The flags of two messages that meet for the first time: the union, for want of a base; but
-/// `\Deleted` only when both carry it.
+/// Returns the flags of a first match: the union, but `\Deleted` only if both have it.
 pub fn first_meeting(remote: &Flags, local: &Flags) -> Flags {
     let both = remote.intersection(local);
     let union = remote.union(local);
@@ -125,8 +124,8 @@ pub fn first_meeting(remote: &Flags, local: &Flags) -> Flags {
     }
 }
 
-/// Whether what happened to the flags since the base shows that somebody wants the message:
-/// flagged, undeleted, or given a keyword (law, 1.3 "interest").
+/// Whether a change of flags since the base shows interest in the message: flagged, undeleted, or a
+/// new keyword.
 pub fn shows_interest(base: &Flags, now: &Flags) -> bool {
     let change = FlagChange::between(base, now);
     change.add.has(SystemFlag::Flagged)
@@ -174,13 +173,13 @@ mod tests {
             let again = merge(&met.merged, &remote, &local);
             let quiet = again.remote.is_empty() && again.local.is_empty();
             assert!(quiet && again.merged == met.merged, "{again:?}");
-            // Once both may change, nothing is taken away.
+            // Once both may be changed, nothing is removed.
             let (remote, local) = (side(&there, true), side(&here, true));
             assert_eq!(merge(&met.merged, &remote, &local).merged, goal);
         }
     }
 
-    /// All 2^3 states of one flag: the merge is exact and never a conflict.
+    /// All 2^3 states of one flag: the merge is exact.
     #[test]
     fn one_flag_all_states() {
         let (on, off) = (Flags::of(&[SystemFlag::Seen]), Flags::default());
@@ -232,7 +231,7 @@ mod tests {
         );
     }
 
-    /// Where letters in the name mean nothing, a keyword that is not seen was not removed.
+    /// If letters in the name have no meaning, an unseen keyword was not removed.
     #[test]
     fn a_vague_side_removes_no_keyword_and_gets_it_again() {
         let mut base = Flags::of(&[SystemFlag::Seen]);

@@ -1,5 +1,5 @@
-//! Uploads that the server said it stored, until a listing of their mailbox shows them: an upload
-//! is done when the server lists it, with its flags. Absence of one that was never listed is no
+//! Uploads that the server accepted, until a listing shows them: an upload is complete when the
+//! server lists it with its flags. The absence of a message that was never listed is not a
 //! deletion.
 
 use super::look::{Coverage, FlagMask, Look};
@@ -7,22 +7,22 @@ use super::outcome::Outcome;
 use crate::model::{Flags, MaildirId, Pair, SystemFlag, Uid};
 use std::collections::BTreeMap;
 
-/// So many uploads of a message without effect are enough.
+/// The uploads without effect after which a message is skipped.
 const TRIES: u32 = 2;
 
-/// What is done with a message that the server said it stored, and does not list.
+/// The next step for an accepted message that is not listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// It was sent by this run: the next one sends it once more.
+    /// This run uploaded it: the next run uploads it again.
     Wait,
-    /// It is sent once more.
+    /// Upload it again.
     Again,
-    /// It is set aside.
+    /// Skip it.
     SetAside,
 }
 
 impl Next {
-    /// After so many uploads, of which the last was made by this run or not.
+    /// Returns the step after this many uploads; `now`: this run made the last.
     pub fn after(tries: u32, now: bool) -> Next {
         match (tries >= TRIES, now) {
             (true, _) => Next::SetAside,
@@ -32,42 +32,42 @@ impl Next {
     }
 }
 
-/// An upload of which the server told the UID, which is one of a pair.
+/// An accepted upload with a UID, which is a pair.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
     /// The file.
     pub file: MaildirId,
-    /// Whether a listing showed it, without flags that were set since.
+    /// Whether a listing showed it without flags that were set since.
     pub corrected: bool,
-    /// What is done when it is not listed.
+    /// The step if it is not listed.
     pub next: Next,
 }
 
-/// What is known of such uploads in a mailbox.
+/// The accepted uploads of a mailbox.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unlisted {
     /// Those with a UID.
     pub told: BTreeMap<Uid, Told>,
-    /// Files of which the server told no UID, and that are not found in it.
+    /// Files without a returned UID that the mailbox does not show.
     pub untold: BTreeMap<MaildirId, Next>,
 }
 
 impl Unlisted {
-    /// What is done with a pair whose message the server does not show, if it never did.
+    /// Returns the step for a pair whose message was never listed.
     pub fn never_listed(&self, pair: &Pair) -> Option<Next> {
         let told = self.told.get(&pair.uid)?;
         (told.file == pair.file && !told.corrected).then_some(told.next)
     }
 
-    /// Whether flags that a message lacks are no wish of anybody: the first listing of an upload
-    /// shows what the server made of the flags that were sent with it.
+    /// Whether missing flags are no client's change: the first listing of an upload shows how the
+    /// server stored its flags.
     pub fn is_new(&self, pair: &Pair) -> bool {
         let told = self.told.get(&pair.uid);
         told.is_some_and(|told| told.file == pair.file)
     }
 
-    /// What the base learns of a look: those that it shows are done, unless flags are missing that
-    /// the server can store. Those are set once; what is missing after that follows the server.
+    /// Returns the changes of the base by a snapshot: listed uploads are complete, unless they lack
+    /// flags that the server can store. Those are set once; later the server's flags count.
     pub fn outcomes(&self, pairs: &BTreeMap<Uid, &Pair>, look: &Look<Uid>) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
         for (uid, told) in &self.told {
@@ -88,15 +88,15 @@ impl Unlisted {
         outcomes
     }
 
-    /// Whether a look at changes does not show a message, nor that it is gone: only a listing of
-    /// all of them tells.
+    /// Whether an incremental snapshot shows neither a message nor its absence: only a complete one
+    /// tells.
     pub fn leaves_open(&self, look: &Look<Uid>) -> bool {
         let changes = matches!(look.coverage, Coverage::Delta { .. });
         let open = |uid: &Uid| !look.seen.contains_key(uid) && !look.shows_gone(uid);
         changes && self.told.keys().any(open)
     }
 
-    /// The flags of an upload that its message lacks, although the server can store them.
+    /// Returns the flags of an upload that its message lacks although the server can store them.
     pub fn missing(&self, pair: &Pair, shown: &Flags, look: &Look<Uid>) -> Flags {
         let wanted = look
             .stores
@@ -104,8 +104,8 @@ impl Unlisted {
         wanted.difference(shown)
     }
 
-    /// The flags that the server's look tells of an upload that is listed for the first time: not
-    /// those that were sent with it. `None`: of this pair it tells all that it sees.
+    /// Returns the flags that the first listing of an upload shows, without those that were sent.
+    /// `None`: the snapshot is complete for this pair.
     pub fn sees(&self, pair: &Pair, look: &Look<Uid>) -> Option<FlagMask> {
         let corrected = self.told.get(&pair.uid).is_some_and(|told| told.corrected);
         (self.is_new(pair) && !corrected).then(|| look.sees.without(&pair.flags))

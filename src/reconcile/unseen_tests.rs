@@ -1,4 +1,4 @@
-//! Mailboxes of which a side cannot tell what is there.
+//! Mailboxes that a side cannot read.
 
 use super::super::look::News;
 use super::*;
@@ -20,7 +20,7 @@ fn listed(all: &[(&str, Presence)]) -> Vec<Listed> {
     all.iter().map(one).collect()
 }
 
-/// What is done with A/B, which the base may know.
+/// Returns the decision about A/B, which the base may contain.
 fn step(known: bool, remote: Option<Presence>, local: &[(&str, Presence)]) -> Option<Step> {
     let base = known.then(|| mb("A/B")).into_iter().collect();
     let there = remote.map(|presence| ("A/B", presence));
