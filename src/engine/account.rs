@@ -1,6 +1,6 @@
-//! One cycle of one account: passes of look, decide, do, record until nothing is left to do.
+//! A cycle of one account: passes until nothing remains to be done.
 //!
-//! Does not know what the sides are; both come as stores ([`crate::store`]).
+//! Both sides come as stores ([`crate::store`]).
 
 use super::out_of_sight::await_sight;
 use super::report::{Ended, Observer, Report, Severity, Stop, Trouble};
@@ -14,82 +14,80 @@ use crate::store::{Keep, Serve, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// A pass that changed something is followed by another, which takes in what changed meanwhile;
-/// after so many the cycle ends all the same, and the next one goes on.
+/// Most passes of a cycle. A pass that changed something is followed by another, which reads the
+/// changes made meanwhile.
 const PASSES: usize = 6;
 
-/// Passes one after another that were to change something and did not.
+/// Most consecutive passes without an effect that was planned.
 const IDLE_PASSES: usize = 2;
 
-/// Time and chance, as the engine sees them.
+/// The clock and the random numbers of the engine.
 pub struct World {
     /// Seconds since 1970.
     pub now: Box<dyn Fn() -> i64>,
-    /// Any number.
+    /// A random number.
     pub random: Box<dyn Fn() -> u32>,
 }
 
-/// How far a cycle looks.
+/// The mailboxes that a cycle reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Reach {
-    /// Into all mailboxes that changed, and those whose compare message by message is due.
+    /// All mailboxes that changed, and those whose full comparison is due.
     #[default]
     Due,
-    /// Into mailboxes that changed; on a server that tells nothing without a closer look, into
-    /// these only.
+    /// Mailboxes that changed; on a server without change information only these.
     Woken(Scope),
-    /// Into every mailbox that was not compared message by message since then (seconds since 1970).
+    /// Every mailbox that was not compared message by message since then (seconds since 1970).
     Everything(i64),
 }
 
-/// How a cycle is to run.
+/// The parameters of a cycle.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Plan only; nothing is written anywhere.
+    /// Plan only, write nothing.
     pub dry_run: bool,
     /// Only mailboxes that match one of these patterns; empty: all.
     pub only: Vec<String>,
-    /// How far to look.
+    /// The mailboxes to read.
     pub reach: Reach,
-    /// The settings that decide which mailbox is which, as one text (guard G6).
+    /// The settings that identify mailboxes, as one text (guard G6).
     pub config: String,
-    /// How long a cut upload may still appear on the server, seconds.
+    /// The time that a cut upload may take to appear on the server, seconds.
     pub grace: i64,
 }
 
-/// An account with both of its sides.
+/// An account with both sides.
 pub struct Account<'a, R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> {
     /// The server.
     pub remote: &'a mut R,
     /// The disk.
     pub local: &'a mut L,
-    /// What both last agreed on.
+    /// The state.
     pub state: &'a mut State,
-    /// What the user wants.
+    /// The policy.
     pub policy: Policy,
-    /// How to run.
+    /// The parameters.
     pub options: Options,
-    /// Time and chance.
+    /// The clock and the random numbers.
     pub world: World,
-    /// Who watches.
+    /// Receives progress.
     pub observer: &'a dyn Observer,
-    /// Set when the user wants to stop.
+    /// The user's request to stop.
     pub stop: Stop,
 }
 
-/// What a pass came to.
+/// The result of a pass.
 pub(super) struct Passed {
-    /// Whether a side was to be changed, so that another look is due.
+    /// Whether a side was to be changed, so that another pass is needed.
     changed: bool,
-    /// Whether cut uploads may yet appear.
+    /// Whether cut uploads may still appear.
     in_doubt: bool,
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// Brings both sides in step. Whatever happens, the report tells what was done.
+    /// Synchronizes both sides. The report tells what was done, also after an error.
     ///
-    /// Not cancel safe in the sense that progress is lost, but safe in the sense that nothing
-    /// else is: a cycle that is dropped anywhere and run again ends where an uncut one ends.
+    /// Safe to be dropped: a cycle that is dropped anywhere and run again ends like an uncut one.
     pub async fn sync(&mut self) -> Report {
         let mut report = Report::default();
         self.state.begin_run((self.world.now)());
@@ -126,7 +124,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     async fn passes(&mut self, report: &mut Report) -> Result<(), Ended> {
         report.long_unseen = self.long_unseen()?;
         let (mut pass, mut idle, mut doubtful) = (0, 0, 0);
-        // Uploads of this run may be in doubt for as long as those of the last.
+        // Uploads of this run may be unresolved as long as those of the last.
         let patience = self.options.grace.saturating_mul(2).saturating_add(10);
         while pass < PASSES {
             report.unsettled.clear();
@@ -148,7 +146,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     report.trouble(None, &StoreError::Mailbox(what.into()));
                     return Ok(());
                 }
-                // Nothing else is left to wait for: look again until the doubt is over.
+                // Only unresolved uploads remain: read again until they are resolved.
                 tokio::time::sleep(Duration::from_secs(1)).await;
             } else if passed.changed && idle > IDLE_PASSES {
                 report
@@ -168,7 +166,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
-    /// Messages that were refused, by this run or an earlier one, are named until they are taken.
+    /// Reports messages that were refused by this or an earlier run.
     fn name_refused(&self, report: &mut Report) -> Result<(), Ended> {
         for (name, aside) in self.state.refused()? {
             if self.concerns(&name) {
@@ -241,7 +239,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let begun = works.len();
         let works = self.execute(verdict.plan, works, report).await?;
         let smooth = works.len() == begun && report.errors.len() == troubles;
-        // A file that got other letters is looked at once more.
+        // A file with new letters is read again.
         let changed = changed || works.values().any(|work| !work.relabels.is_empty());
         let rests = changed && settles && self.rests(works, (&listed, smooth), began).await?;
         Ok(Passed {
@@ -264,8 +262,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(account.is_some_and(|account| account.config != self.options.config))
     }
 
-    /// All passes of the run are guarded by what was known when it began. What failed for some
-    /// messages shows nothing deleted; what could not be seen may.
+    /// All passes of a run use the guard's inputs of its start. A failure of single messages does
+    /// not make others look deleted; an unreadable mailbox may.
     fn remember_config(&mut self, report: &Report) -> Result<(), Ended> {
         let anew = Side::BOTH.iter().any(|side| report.hides_anew(*side));
         let seen = !anew && report.unsettled.is_subset(&report.long_unseen);
@@ -290,7 +288,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
     }
 
-    /// Whether the run is about this mailbox.
+    /// Whether the run covers this mailbox.
     pub(super) fn concerns(&self, name: &MailboxName) -> bool {
         let only = &self.options.only;
         only.is_empty() || chosen(only, &name.to_string())

@@ -1,5 +1,5 @@
-//! One mailbox that the server lists under two names is kept in step under one: mail that is moved
-//! from one to the other would chase itself (F31).
+//! A mailbox that the server lists under two names is synced under one: otherwise each move between
+//! them would be repeated (F31).
 
 use super::account::Account;
 use super::evidence::kin_there;
@@ -9,11 +9,11 @@ use crate::reconcile::Listed;
 use crate::store::{Keep, Place, Serve};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// So many of the last messages show that two names are one mailbox.
+/// The number of last messages that prove one mailbox under two names.
 const WITNESSES: u32 = 16;
 
-/// Identities that prove nothing and that mailboxes with other counts, or with no messages, have,
-/// too: some servers call all mailboxes the same, and a mailbox copied whole has equal UIDs there.
+/// Returns identities that prove nothing, as mailboxes with other counters or without messages
+/// share them: some servers give all mailboxes the same, and a copied mailbox may have equal UIDs.
 fn common_identities<'a>(remote: &[&'a Listed]) -> BTreeSet<&'a str> {
     let mut counts: BTreeMap<&str, BTreeSet<Option<&str>>> = BTreeMap::new();
     for listed in remote {
@@ -27,7 +27,7 @@ fn common_identities<'a>(remote: &[&'a Listed]) -> BTreeSet<&'a str> {
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// Names that are only other names of mailboxes, among those that are kept in step.
+    /// Returns names that are aliases of synced mailboxes.
     pub(super) async fn aliases<'b>(
         &mut self,
         remote: impl Iterator<Item = &'b Listed>,
@@ -73,7 +73,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     match same {
                         Some(true) => {}
                         Some(false) => continue,
-                        // A copy that turned out to be one would stay for ever.
+                        // A copy that was taken for an alias would stay unsynced.
                         None => {
                             report.hide(&other.name, &Side::BOTH);
                             aliases.insert(other.name.clone());
@@ -91,7 +91,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(aliases)
     }
 
-    /// What the last messages of a mailbox are; `None`: it would not say, which is reported.
+    /// Returns the last messages of a mailbox; `None`: it is unreadable, which is reported.
     async fn last(
         &mut self,
         listed: &Listed,

@@ -1,7 +1,6 @@
-//! What came whole is published and recorded, that of several mailboxes together: content, name,
-//! row, in that order (law, 2.1). Each of these steps waits for the disk, so a few big ones are
-//! much cheaper than many small ones; and what came a moment ago is lost when the run is cut, so
-//! they are not put off for long.
+//! Commits downloads, those of several mailboxes together: content, name, row, in this order. Each
+//! step waits for the disk, so few large batches are faster; a batch does not wait long, because a
+//! cut run loses it.
 
 use super::copy::{Wanted, change, refusal, refused};
 use super::report::{Ended, Event, Observer, Report};
@@ -17,19 +16,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// So many messages are not waited for any longer.
+/// A batch of this many messages is committed at once.
 const MANY: usize = 4000;
 
-/// What came is published after so long, whatever comes.
+/// The longest time before a batch is committed.
 const LAG: Duration = Duration::from_secs(1);
 
-/// Messages of one mailbox to be downloaded together.
+/// Messages of one mailbox to download together.
 #[derive(Debug)]
 pub(super) struct DownloadJob {
     pub place: Place,
     pub key: MailboxKey,
     pub tag: u32,
-    /// Whether what comes is new mail.
+    /// Whether they are new mail.
     pub known: bool,
     pub wanted: BTreeMap<Uid, Wanted>,
 }
@@ -39,7 +38,7 @@ impl DownloadJob {
         self.wanted.keys().copied().collect()
     }
 
-    /// Counts what comes, if it is new to the user.
+    /// Counts a message, if it is new mail.
     fn announce(&self, report: &mut Report, flags: &Flags, replaces: Option<PairId>) {
         if self.known && replaces.is_none() {
             report.arrived(&self.place.mailbox, flags);
@@ -47,7 +46,7 @@ impl DownloadJob {
     }
 }
 
-/// A message that came whole.
+/// A complete message.
 #[derive(Clone, Debug)]
 pub(super) struct Whole {
     pub uid: Uid,
@@ -56,28 +55,28 @@ pub(super) struct Whole {
     pub kin: Option<Kin>,
 }
 
-/// What came of a job.
+/// The result of a job.
 pub(super) struct Arrived<C> {
-    /// Holds the messages.
+    /// The receiver of the messages.
     pub receiver: C,
     pub job: DownloadJob,
-    /// By the tags that the receiver knows them by.
+    /// Messages by the receiver's tags.
     pub got: Vec<Whole>,
-    /// Messages that lie here already.
+    /// Messages that the disk has already.
     pub met: Vec<Met>,
-    /// What could not be had, and why.
+    /// Messages that could not be downloaded, with the error.
     pub failed: Vec<(Uid, String)>,
 }
 
-/// What waits to be published.
+/// Results that wait for the commit.
 pub(super) struct Arrivals<C> {
     waiting: Vec<Arrived<C>>,
-    /// When what waited was last published.
+    /// The time of the last commit.
     since: Instant,
 }
 
-/// What came of a job: messages, those that lie here already, and those that could not be had, with
-/// the reason.
+/// The result of a job: messages, those that the disk has already, and those that could not be
+/// downloaded, with the error.
 struct Came {
     got: Vec<Whole>,
     met: Vec<Met>,
@@ -106,34 +105,34 @@ impl<C> Arrivals<C> {
     }
 }
 
-/// Where what comes is published and recorded.
+/// Commits downloads.
 pub(super) struct Desk<'a, L: Keep<Id = MaildirId>> {
     pub local: tokio::sync::Mutex<&'a mut L>,
     pub state: RefCell<&'a mut State>,
     pub report: RefCell<&'a mut Report>,
     pub arrivals: RefCell<Arrivals<L::Receiver>>,
-    /// Mailboxes where something was left undone.
+    /// Mailboxes with failures.
     pub unsound: RefCell<BTreeSet<MailboxName>>,
-    /// Whether a message came since this was asked last.
+    /// Whether a message arrived since the last query.
     pub came: Cell<bool>,
-    /// New files, of which what comes may be the same.
+    /// New files, which may equal a download.
     pub twins: RefCell<AllTwins>,
     pub observer: &'a dyn Observer,
     pub now: &'a dyn Fn() -> i64,
 }
 
 impl<L: Keep<Id = MaildirId>> Desk<'_, L> {
-    /// To be published with others.
+    /// Adds a result to the batch.
     pub fn take_in(&self, arrived: Arrived<L::Receiver>) {
         self.arrivals.borrow_mut().waiting.push(arrived);
     }
 
-    /// Whether it is time to publish.
+    /// Whether a commit is due.
     pub fn is_due(&self) -> bool {
         self.arrivals.borrow().are_due()
     }
 
-    /// Publishes and records what waits, as long as it is polled; answers when that fails.
+    /// Commits batches while it is polled; returns the first error.
     pub async fn settle_now_and_then(&self) -> Ended {
         loop {
             tokio::time::sleep(LAG).await;
@@ -145,7 +144,7 @@ impl<L: Keep<Id = MaildirId>> Desk<'_, L> {
         }
     }
 
-    /// Publishes and records what waits.
+    /// Commits the batch.
     pub async fn settle(&self) -> Result<(), Ended> {
         let waiting = self.arrivals.borrow_mut().take();
         if waiting.is_empty() {
@@ -176,13 +175,13 @@ impl<L: Keep<Id = MaildirId>> Desk<'_, L> {
         Ok(end?)
     }
 
-    /// A failure that concerns one mailbox.
+    /// Reports a failure of one mailbox.
     pub fn pass_over(&self, mailbox: &MailboxName, error: &StoreError) {
         self.report.borrow_mut().trouble(Some(mailbox), error);
         self.unsound.borrow_mut().insert(mailbox.clone());
     }
 
-    /// What is to be recorded of a job.
+    /// Returns the rows of a job.
     fn done(
         &self,
         job: &DownloadJob,
@@ -194,7 +193,7 @@ impl<L: Keep<Id = MaildirId>> Desk<'_, L> {
         let published = published?;
         report.linked += came.met.len();
         for one in came.met {
-            // Flags of both sides meet in the next pass.
+            // The next pass merges the flags of both sides.
             self.unsound.borrow_mut().insert(job.place.mailbox.clone());
             changes.push(one.change(&job.place));
             outcomes.extend(one.outcomes());

@@ -1,5 +1,5 @@
-//! Mailboxes that are as they were recorded need no plan, and what was seen of them is not kept: a
-//! large account that is compared message by message is never in memory as a whole.
+//! Mailboxes that are as recorded need no plan, and their snapshots are dropped: a full comparison
+//! of a large account never has all of it in memory.
 
 use super::account::Account;
 use super::breaks::FEW;
@@ -15,8 +15,8 @@ use crate::state::Left;
 use crate::store::{Depth, Keep, Place, Serve, StoreError};
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// A mailbox that changed on disk, compared with what was recorded of it: of its pairs only
-    /// those are read to which something happened. `None`: it has to be looked at as a whole.
+    /// Compares a mailbox that changed on disk with its record, and loads only the pairs that
+    /// changed. `None`: it has to be read completely.
     pub(super) async fn compared_here(
         &mut self,
         name: &MailboxName,
@@ -67,14 +67,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }))
     }
 
-    /// Whether a mailbox was changed on disk only by what was recorded of it, as by our own last
-    /// run, and nothing happened on the server: then that is all there is to know.
+    /// Whether the only local changes are our own, already recorded, and the server reports no
+    /// change.
     pub(super) fn is_only_touched(
         &mut self,
         here: &Asked,
         overview: &Overview,
     ) -> Result<bool, Ended> {
-        // One that is not read has not changed on disk, so it is the server that calls for a look.
+        // A mailbox that was not scanned did not change on disk, so the server requires the read.
         let agrees = |base: &MailboxBase| agrees(base, &here.local);
         let same = here.depth == Depth::Changes
             && here.action.is_none()
@@ -88,9 +88,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(same)
     }
 
-    /// A mailbox in which only files that are known changed, and nothing on the server: that need
-    /// not be looked into before their messages are changed there. What a new file is can be told
-    /// only from a look after the disk: its message may have arrived there just before it.
+    /// Whether only known files changed, and nothing on the server: then their messages are changed
+    /// there without a prior read. New files need a read after the scan, as their messages may have
+    /// arrived there just before.
     pub(super) fn as_listed(&mut self, mut here: Asked, overview: &Overview) -> Asked {
         let disk = &here.local;
         let plain = here.depth == Depth::Changes
@@ -105,7 +105,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         here
     }
 
-    /// Looks into these on the server, too. Those that are as they were recorded need no more.
+    /// Reads these on the server, too, and excludes those that are as recorded.
     pub(super) async fn look_at_server(
         &mut self,
         asked: Vec<Asked>,
@@ -114,14 +114,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     ) -> Result<Vec<Looked>, Ended> {
         let (mut looks, mut left, mut checks) = (Vec::new(), Vec::new(), Vec::new());
         let moved = self.config_changed()?;
-        // What was done in this run passed over this connection, too.
+        // Commands of this run passed this connection, too.
         let (mut broken, mut witness) = (Vec::new(), report.changes() > 0);
         for here in asked {
             self.check_stop()?;
             let (name, sides) = (here.name().clone(), here.sides_with_news());
             self.observer.event(Event::Looking(&name));
             let settled = overview.is_settled(here.outline.key);
-            // What is done without a look is checked when it is done.
+            // A change without a prior read is verified when it is made.
             let looked_at = here.there.is_none();
             let looked = self.look_there(here, settled).await;
             let looked = match looked {
@@ -150,7 +150,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
         }
         for (name, sides, error) in broken {
-            // Where no other mailbox could be looked into, it is the connection.
+            // If no other mailbox could be read, the connection failed.
             let what = format!("the connection breaks when it is looked into: {error}");
             let error = match witness {
                 true => StoreError::Mailbox(what),
@@ -174,8 +174,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(looks)
     }
 
-    /// A mailbox that was compared message by message and is on both sides as it was recorded needs
-    /// no plan: where it is left then.
+    /// Returns the checkpoint of a mailbox that was compared message by message and is as recorded
+    /// on both sides.
     fn is_as_recorded(&mut self, (action, scene): &Looked, overview: &Overview) -> Option<Left> {
         let base = &scene.base;
         let same = scene.full

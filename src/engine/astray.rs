@@ -1,7 +1,6 @@
-//! An upload that was cut, and whose file somebody has moved to another mailbox since. If it
-//! arrived, the message on the server is that file's, in the mailbox where it was: they become a
-//! pair, and the next pass sees a move. Otherwise the file would be uploaded again, and the message
-//! be there twice.
+//! Resolves cut uploads whose file was moved to another mailbox since. If the message arrived, it
+//! becomes a pair with that file, and the next pass sees a move. Otherwise the file would be
+//! uploaded again, and the message doubled.
 
 use super::account::Account;
 use super::evidence::read_there;
@@ -20,28 +19,28 @@ use crate::state::{Change, Upload};
 use crate::store::{Keep, Serve};
 use std::collections::BTreeMap;
 
-/// Where a file lay when its upload was cut, and where it lies now.
+/// The place of a file when its upload was cut, and its place now.
 struct Stray<'a> {
     upload: Upload,
     was: &'a Scene,
     now: &'a Scene,
 }
 
-/// What became of such an upload.
+/// The resolution of such an upload.
 enum Became {
-    /// This message, and the pair that it makes with its file.
+    /// The message arrived; the pair that it makes with its file.
     Message(Uid, Outcome),
-    /// Nothing that is there yet.
+    /// The message has not arrived.
     Nothing,
-    /// Its file is where it lay no more.
+    /// The file was moved again since the scan.
     Lost,
-    /// One side would not say.
+    /// A side could not be read.
     Untold,
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// Uploads whose file lies elsewhere by now: those that arrived are recorded, and those of
-    /// which it is not known yet wait. `None`: where a file lies is to be looked for once more.
+    /// Records uploads that arrived, and defers those that are not resolved. `None`: the places of
+    /// files have to be read again.
     pub(super) async fn find_astray(
         &mut self,
         scenes: &Scenes,
@@ -79,7 +78,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
             let was = looked.get(&key).copied();
             let now = homes.get(&upload.file).and_then(|name| scenes.get(*name));
-            // A copy of the same name is no move.
+            // A copy with the same name is not a move.
             let stays = was.is_some_and(|was| files.lies_in(was, &upload.file));
             let (Some(was), Some(now)) = (was, now) else {
                 let new = was.is_some_and(|was| files.is_new(was, &upload.file));
@@ -104,8 +103,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(Some(moves))
     }
 
-    /// Whether it is to be looked once more, for a file was seen in two mailboxes and lies no more
-    /// where it was: it was moved after the one had been looked at, and before the other was.
+    /// Whether a file that was seen in two mailboxes is gone from the first: it was moved between
+    /// the two scans, so the pass starts again.
     async fn went_on(
         &mut self,
         open: &[(MailboxKey, Upload)],
@@ -138,13 +137,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             return Ok(true);
         }
         if is_out_of_patience(report) {
-            // The next run sees where it lies.
+            // The next run sees its place.
             lost.iter().for_each(|name| wait_for_sight(name, report));
         }
         Ok(false)
     }
 
-    /// Answers with whether its file went on since it was looked at.
+    /// Returns whether its file moved since the scan.
     async fn settle_stray(
         &mut self,
         stray: &Stray<'_>,
@@ -173,7 +172,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     flags: None,
                 };
                 self.state.apply(was.base.key, &[outcome], &[change])?;
-                // Where neither side changes any more, a look would take the file to be there.
+                // If neither side changes any more, another read would find the file unchanged.
                 self.state.look_anew(was.base.key)?;
             }
         } else if matches!(became, Became::Untold) {
@@ -187,7 +186,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(lost)
     }
 
-    /// What the upload became.
+    /// Resolves one upload.
     async fn became(
         &mut self,
         stray: &Stray<'_>,
@@ -228,7 +227,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let outcome = Outcome::Paired {
                 uid: *uid,
                 file: upload.file.clone(),
-                // What only one side has was set since.
+                // Flags of one side only were set since.
                 flags: there
                     .unwrap_or_default()
                     .intersection(&here.unwrap_or_default()),
@@ -243,9 +242,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 }
 
-/// One of the two mailboxes of an upload was not looked into: if it could not be, then a message
-/// that is new in the other may be the upload, or its file. The file `is_new` where it was; that
-/// mailbox is `unseen`.
+/// Defers decisions if one of the two mailboxes of an upload was not read: a new message in the
+/// other may be the upload or its file. The file `is_new` in its former place; that mailbox is
+/// `unseen`.
 fn await_file(
     (is_new, unseen): (bool, bool),
     (was, now): (Option<&Scene>, Option<&Scene>),
@@ -260,7 +259,7 @@ fn await_file(
     }
 }
 
-/// The mailboxes that were looked at and that the base knows, by their rows.
+/// Returns the mailboxes of the base that were read, by row.
 fn by_key(scenes: &Scenes) -> BTreeMap<MailboxKey, &Scene> {
     let known = scenes.values().filter(|scene| scene.base.key.0 != 0);
     known.map(|scene| (scene.base.key, scene)).collect()

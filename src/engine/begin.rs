@@ -1,4 +1,4 @@
-//! Mailboxes are forgotten, adopted and created, before there can be anything in them.
+//! Drops, adds and creates mailboxes before their messages are copied.
 
 use super::account::Account;
 use super::report::{Ended, Report};
@@ -11,8 +11,8 @@ use crate::state::Change;
 use crate::store::{Ask, Depth, Keep, Serve};
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// Does this with mailboxes; those that fail are in the works no longer. Those on disk are
-    /// made all together, and what is remembered of them is, too: a first run has hundreds.
+    /// Executes an action for mailboxes and removes those that failed. Mailboxes on disk are
+    /// created and recorded together, as a first run has hundreds.
     pub(super) async fn begin_mailboxes(
         &mut self,
         actions: Vec<MailboxAction>,
@@ -58,8 +58,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         self.remember_mailboxes(&known, works)
     }
 
-    /// What the directory of a mailbox lacks is forgotten, and that it is another is remembered
-    /// last: a run that is cut in between finds it again.
+    /// Drops the messages that a directory lacks, and records its identity last: a cut run finds
+    /// the difference again.
     fn match_anew(
         &mut self,
         name: &MailboxName,
@@ -85,7 +85,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
-    /// Creates mailboxes on disk; answers with those that are to be remembered.
+    /// Creates mailboxes on disk; returns those to record.
     async fn create_here(
         &mut self,
         here: &[(MailboxName, Forget)],
@@ -135,8 +135,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         self.learn_new_mailbox(name, works).await
     }
 
-    /// Forgotten before the creation: a run cut after that would see a mailbox without the
-    /// messages that the base knows, and take that for deletions.
+    /// Dropped before the creation: a cut run would otherwise find the known messages missing and
+    /// delete them.
     fn forget_first(
         &mut self,
         name: &MailboxName,
@@ -167,7 +167,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
-    /// Tells history what became of a mailbox.
+    /// Records a change of a mailbox in the history.
     pub(super) fn mailbox_history(
         &mut self,
         name: &MailboxName,
@@ -178,7 +178,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(self.state.apply(MailboxKey(0), &[], &[change])?)
     }
 
-    /// The UIDVALIDITY of a mailbox that was created a moment ago.
+    /// Returns the UIDVALIDITY of a mailbox that was just created.
     async fn learn_new_mailbox(
         &mut self,
         name: &MailboxName,
@@ -194,7 +194,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         };
         let look = self.remote.look(&ask).await?;
         if !look.seen.is_empty() {
-            // It was there after all, with mail in it: plan again.
+            // It existed already, with messages: plan again.
             works.remove(name);
             return Ok(());
         }
@@ -205,7 +205,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 }
 
-/// A line of history that tells of a mailbox.
+/// Makes a history row of a mailbox.
 pub(super) fn line(name: &MailboxName, side: Side, what: &'static str) -> Change {
     Change {
         mailbox: name.clone(),

@@ -1,6 +1,6 @@
-//! Messages at which the connection breaks. Each is asked for by itself, after all others; one at
-//! which the connection breaks again is set aside, so that it stops nothing else. Where the
-//! connection breaks at one message after another, it is not a message that breaks it.
+//! Messages at which the connection breaks. Each is requested separately, after all others; one at
+//! which it breaks again is skipped, so that it stops nothing else. If the connection breaks at one
+//! message after another, no message is the cause.
 
 use super::arrivals::{Arrived, Desk, DownloadJob};
 use super::download::{Portion, Shared, download_batch};
@@ -10,23 +10,23 @@ use crate::store::{Keep, Serve, StoreError};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
-/// Breaks one after another, with no message between them, that end a run.
+/// Consecutive breaks without a message in between that end a run.
 pub(super) const IN_SUCCESSION: usize = 6;
 
-/// So many messages may break the connection where no other message came in the run.
+/// Breaks that are accepted if no other message arrived in the run.
 pub(super) const FEW: usize = 2;
 
-/// The connection broke while messages were under way.
+/// A break while messages were transferred.
 #[derive(Clone, Debug)]
 pub(super) struct Break {
-    /// The messages that were not answered.
+    /// The messages without an answer.
     pub left: BTreeSet<Uid>,
-    /// How it broke.
+    /// The error.
     pub error: StoreError,
 }
 
 impl Break {
-    /// The connection broke when these messages of a job had been answered.
+    /// A break after these messages of a job were answered.
     pub fn at(job: &DownloadJob, answered: BTreeSet<Uid>, error: &StoreError) -> Break {
         let left = job.wanted.keys().filter(|uid| !answered.contains(uid));
         Break {
@@ -38,16 +38,16 @@ impl Break {
 
 /// The breaks of a download.
 pub(super) struct Breaks<'a> {
-    /// The messages that were under way; asked for after all others.
+    /// The messages without an answer, requested after all others.
     later: RefCell<Vec<Portion<'a>>>,
-    /// Breaks since the last message that came.
+    /// Breaks since the last message.
     in_succession: Cell<usize>,
-    /// Whether a message came in this download.
+    /// Whether a message arrived in this download.
     witness: Cell<bool>,
 }
 
 impl<'a> Breaks<'a> {
-    /// None yet in this run; at these messages the connection broke before.
+    /// Starts with the messages at which the connection broke in earlier runs.
     pub fn of(later: Vec<Portion<'a>>) -> Breaks<'a> {
         Breaks {
             later: RefCell::new(later),
@@ -56,7 +56,7 @@ impl<'a> Breaks<'a> {
         }
     }
 
-    /// Notes how a portion was answered. An error when the connection breaks at everything.
+    /// Records the answer to a portion. `Err` if the connection breaks at everything.
     pub fn note<L: Keep<Id = MaildirId>>(
         &self,
         desk: &Desk<'_, L>,
@@ -69,7 +69,7 @@ impl<'a> Breaks<'a> {
         Ok(())
     }
 
-    /// The same; answers with the messages that were not answered, durably noted.
+    /// The same; returns the messages without an answer, recorded in the state.
     fn record<L: Keep<Id = MaildirId>>(
         &self,
         desk: &Desk<'_, L>,
@@ -97,14 +97,14 @@ impl<'a> Breaks<'a> {
     }
 }
 
-/// A message at which the connection broke when nothing else was asked for.
+/// A message at which the connection broke although nothing else was requested.
 struct Culprit<'a> {
     portion: Portion<'a>,
     error: StoreError,
 }
 
-/// Asks for the messages at which the connection broke, ever fewer together, and sets aside those
-/// at which it broke again.
+/// Requests the messages at which the connection broke in ever smaller groups, and skips those at
+/// which it breaks again.
 pub(super) async fn ask_singly<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
     remote: &mut R,
     shared: &Shared<'_, L>,
@@ -115,7 +115,7 @@ pub(super) async fn ask_singly<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
     if open.is_empty() {
         return Ok(());
     }
-    // The culprits of which it is shown that other messages pass, and the others.
+    // The causes, after other messages passed, and the remaining messages.
     let (mut proven, mut culprits) = (Vec::new(), Vec::new());
     let ended = ask_narrowed(remote, shared, open, (&mut proven, &mut culprits)).await;
     let (again, first): (Vec<_>, Vec<_>) = culprits

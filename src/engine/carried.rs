@@ -1,8 +1,9 @@
-//! An upload that was cut, and whose message another device has moved to another mailbox since.
+//! Resolves cut uploads whose message another client moved to another mailbox since.
 //!
-//! That it arrived shows in UIDs that went by and are not there, and in a new message elsewhere
-//! that has its content. File and message become a pair under one of these UIDs, and the next pass
-//! sees a move. Otherwise the file would be uploaded again, and the message be there twice.
+//! Evidence that the APPEND succeeded: UIDNEXT advanced past UIDs that do not exist, and another
+//! mailbox has a new message with the same content. File and message become a pair under such a
+//! UID, and the next pass sees a move. Otherwise the file would be uploaded again, and the message
+//! doubled.
 
 use super::account::Account;
 use super::evidence::{kin_there, prints_there, read_there};
@@ -22,23 +23,23 @@ use crate::store::{Keep, Place, Serve};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-/// An upload that may have arrived and left.
+/// An upload that may have arrived and been moved.
 struct Doubt<'a> {
     upload: &'a Upload,
-    /// Where it was sent to.
+    /// Its target.
     home: Place,
-    /// That mailbox, if it could be looked into.
+    /// The snapshot of the target; `None`: it could not be read.
     scene: Option<&'a Scene>,
     hash: ContentHash,
-    /// As stored, bytes.
+    /// Bytes as stored.
     size: u64,
-    /// On the wire, bytes: also with a final line end that the server added.
+    /// Bytes on the wire, also with a final line end that the server added.
     sizes: [u64; 4],
-    /// UIDs above the highest that was there before, given since and not there.
+    /// UIDs above the highest one before it that were assigned since and do not exist.
     went_by: Rc<[Uid]>,
 }
 
-/// UIDs that went by, found once for the uploads that were begun together.
+/// Such UIDs, found once for uploads that began together.
 #[derive(Default)]
 struct WentBy(BTreeMap<(MailboxKey, u32), Rc<[Uid]>>);
 
@@ -51,19 +52,18 @@ impl WentBy {
     }
 }
 
-/// More UIDs than uploads are in doubt at once; a server may claim that 4 billion went by.
+/// Most UIDs to consider: a server may claim that 4 billion were assigned.
 const ENOUGH: usize = 1000;
 
-/// While a file in doubt cannot be read, what is new on the server waits for so long, seconds: it
-/// may be what became of the upload.
+/// The time that new messages on the server wait for an unreadable file of an unresolved upload,
+/// which they may equal, seconds.
 const PATIENCE: i64 = 3600;
 
 /// New messages on the server, by content and mailbox.
 type Places = BTreeMap<ContentHash, BTreeMap<MailboxName, Vec<Uid>>>;
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// Uploads whose message lies in another mailbox by now are recorded, and those of which that
-    /// is not known yet wait.
+    /// Records uploads whose message is in another mailbox, and defers unresolved ones.
     pub(super) async fn find_carried(
         &mut self,
         open: &[(MailboxKey, Upload)],
@@ -112,8 +112,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
-    /// Uploads whose file is where it was, and in whose mailbox UIDs went by since; or of which
-    /// that cannot be told.
+    /// Returns uploads whose file is in its place, and whose target has assigned UIDs since or is
+    /// unknown.
     async fn doubts<'a>(
         &mut self,
         open: &'a [(MailboxKey, Upload)],
@@ -182,7 +182,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(doubts)
     }
 
-    /// New messages on the server of these sizes.
+    /// Returns the new messages on the server of these sizes.
     async fn there(
         &mut self,
         sizes: &BTreeSet<u64>,
@@ -218,8 +218,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(all)
     }
 
-    /// Takes out what is new on both sides in one mailbox, which is one message; and answers with
-    /// how many there are of it.
+    /// Removes messages that are new on both sides in one mailbox, which are equal; returns the
+    /// number of others.
     async fn leave_met(
         &mut self,
         sizes: &BTreeSet<u64>,
@@ -238,7 +238,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             };
             let (place, files) = (scene.place(), scene.new_files());
             if files.is_empty() {
-                // It may yet have to be made here.
+                // It may still have to be created locally.
                 continue;
             }
             let prints = self.local.fingerprints(&place, &files, Some(sizes)).await;
@@ -262,8 +262,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(met)
     }
 
-    /// Takes out as many as pairs of the same content may have become; and all, where such a pair
-    /// is where it was: they may be copies of it.
+    /// Removes as many as pairs of the same content may have become; all, if such a pair is in its
+    /// place, as they may be copies of it.
     fn leave_claimed(
         &self,
         doubts: &[Doubt<'_>],
@@ -280,14 +280,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let moved = doubts.iter().filter_map(|doubt| doubt.upload.moved);
         let moved: BTreeSet<PairId> = moved.map(|source| source.pair).collect();
         let relatives = self.state.pairs_by_content(&contents)?.into_iter();
-        // What the server was to move is not what it became.
+        // A message that the server was to move is not the result of an upload.
         for relative in relatives.filter(|relative| !moved.contains(&relative.pair.id)) {
             let (hash, uid) = (relative.pair.hash, relative.pair.uid);
             let stays = names
                 .get(&relative.mailbox)
                 .is_some_and(|name| match scenes.get(name) {
                     Some(scene) => whereabouts(&scene.remote, &uid) == Whereabouts::Here,
-                    // Where it cannot be looked for, nobody knows what came of it.
+                    // Where it cannot be looked for, the result is unknown.
                     None => true,
                 });
             for uids in free
@@ -305,7 +305,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
-    /// Takes out what the server was to move: it is not what that became.
+    /// Removes the messages that the server was to move.
     fn leave_originals(&self, doubts: &[Doubt<'_>], free: &mut Places) -> Result<(), Ended> {
         let names = self.state.mailboxes()?;
         let sources = doubts.iter().filter_map(|doubt| doubt.upload.moved);
@@ -345,7 +345,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let kin = kin.into_iter().next().map(|(_, kin): (Uid, Kin)| kin);
         let buried = self.state.buried(&kin.into_iter().collect())?;
         if buried.iter().any(|buried| buried.hash == doubt.hash) {
-            // It was deleted here because it was gone there, and comes out of quarantine.
+            // It was deleted locally after it was gone on the server, and is restored from
+            // quarantine.
             return Ok(());
         }
         let uids = [(name.clone(), uid), (place.clone(), now)];
@@ -366,7 +367,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let outcome = Outcome::Paired {
             uid,
             file: file.clone(),
-            // What only one side has was set since.
+            // Flags of one side only were set since.
             flags: held(there).intersection(&held(here)),
             hash: doubt.hash,
             size: doubt.size,
@@ -386,7 +387,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let moved: Vec<Moved> = renamed.into_iter().map(|(_, moved)| moved).collect();
         let pair = Some((scene.base.key, &outcome));
         self.state.move_and_pair(&moved, pair, &[change])?;
-        // Where neither side changes any more, a look would take the message to be there.
+        // If neither side changes any more, another read would find the message unchanged.
         Ok(self.state.look_anew(scene.base.key)?)
     }
 }
@@ -395,7 +396,7 @@ fn held(flags: Option<Flags>) -> Flags {
     flags.unwrap_or_default()
 }
 
-/// What the server was to move waits, and all of its content.
+/// Defers moves of the server and all of their content.
 fn wait_with(doubt: &Doubt<'_>, moves: &mut Moves) {
     if let Some(source) = doubt.upload.moved {
         moves.pairs.insert(source.pair);
@@ -403,7 +404,7 @@ fn wait_with(doubt: &Doubt<'_>, moves: &mut Moves) {
     }
 }
 
-/// What is new on the server is looked at later.
+/// Defers new messages on the server.
 fn wait_for_all(scenes: &Scenes, report: &mut Report) {
     for (name, scene) in scenes {
         if !scene.new_uids().is_empty() {
@@ -412,15 +413,15 @@ fn wait_for_all(scenes: &Scenes, report: &mut Report) {
     }
 }
 
-/// Whether a UID above this one, of so many that went by, may have been that of the message of an
-/// upload. So many uploads to this mailbox are in doubt.
+/// Whether one of the UIDs above this one may have been the message of an upload; `uploads` are
+/// unresolved in this mailbox.
 fn may_have_left(went_by: usize, above: u32, sent: usize) -> bool {
-    // Nothing was there before, or the UIDs began anew since: then most that went by say nothing.
+    // The mailbox was empty, or its UIDs began anew: most of the assigned UIDs prove nothing.
     let few = above > 0 || went_by <= sent;
     went_by > 0 && few
 }
 
-/// UIDs that were given since the upload began, and that are not there.
+/// Returns UIDs that were assigned since the upload began and do not exist.
 fn went_by(scene: &Scene, above: u32) -> Vec<Uid> {
     let known = scene.pairs().map(|pair| pair.uid);
     let there = scene.remote.seen.keys().copied().chain(known);

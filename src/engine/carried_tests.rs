@@ -1,10 +1,10 @@
-//! When an upload may have arrived and left.
+//! Evidence that an upload arrived and was moved.
 
 use super::super::plain::*;
 use super::*;
 use crate::reconcile::MailboxAction;
 
-/// A mailbox with the pairs 1 and 2 and a new file, as it is shown after UIDs went by.
+/// A mailbox with the pairs 1 and 2 and a new file, after UIDs were assigned.
 fn home(next: u32) -> Scene {
     let mut scene = scene("A", &[1, 2]);
     scene.local.seen.insert(file(9), None);
@@ -19,7 +19,7 @@ fn what_went_by_was_given_since_and_is_not_there() {
     scene.base.pairs.push(pair(7));
     assert_eq!(went_by(&scene, 2), [3, 4, 6, 8].map(uid));
     assert_eq!(went_by(&scene, 5), [6, 8].map(uid));
-    // Those of pairs went by, too, if the mailbox had none before.
+    // The UIDs of pairs count, too, if the mailbox was empty before.
     assert_eq!(went_by(&scene, 0), [3, 4, 6, 8].map(uid));
     assert!(went_by(&scene, 8).is_empty());
     assert!(went_by(&scene, u32::MAX).is_empty());
@@ -53,7 +53,7 @@ fn an_upload_may_have_left_while_its_file_is_there_and_a_uid_went_by() {
     assert!(!is_there(gone), "so is the mailbox");
 }
 
-/// In a mailbox that was empty, or began anew, most UIDs that went by are others'.
+/// In a mailbox that was empty or began anew most assigned UIDs belong to others.
 #[test]
 fn where_nothing_was_before_no_more_may_go_by_than_were_sent() {
     assert!(left(&home(5), 0, 2));

@@ -1,6 +1,6 @@
-//! Pairs of a first meeting that were made by cheap evidence (size, header, pieces) are compared by
-//! content after a run, some with each. Messages with different contents are two: the pair takes
-//! the content of the server's, so that the file counts as edited and both are kept.
+//! Compares pairs that were linked by cheap evidence (size, header, pieces) by content after a run,
+//! some each time. Different contents are two messages: the pair gets the server's content, so that
+//! the file counts as edited and both are kept.
 
 use super::account::Account;
 use super::evidence::read_there;
@@ -10,20 +10,19 @@ use crate::model::{Id, MailboxKey, MailboxName, MaildirId, Pair, Side, Uid};
 use crate::state::{Change, Compared};
 use crate::store::{Keep, Place, Serve};
 
-/// Messages that are compared after a run.
+/// Most messages to compare after a run.
 const MESSAGES: usize = 100;
-/// Their bytes, with at least one message.
+/// Most bytes of them, with at least one message.
 const BYTES: u64 = 8 << 20;
 
-/// How much may still be compared after this run.
+/// The remaining allowance of a run.
 struct Allowance {
     messages: usize,
     bytes: u64,
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// Compares some of the pairs whose contents were not compared yet. Whether one of them is two
-    /// messages.
+    /// Compares some of these pairs. Returns whether one of them is two messages.
     pub(super) async fn confirm_links(&mut self, report: &mut Report) -> Result<bool, Ended> {
         let (mut left, mut wrong) = (Allowance::whole(), false);
         let unproven = self.state.unproven_mailboxes()?;
@@ -92,7 +91,7 @@ impl Allowance {
         }
     }
 
-    /// Leaves those that are still allowed, which uses them up.
+    /// Returns the messages within the allowance, and reduces it.
     fn take_from(&mut self, pairs: &mut Vec<Pair>) {
         let fits = |pair: &Pair| {
             let first = self.messages == MESSAGES;

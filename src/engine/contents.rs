@@ -1,37 +1,37 @@
-//! What messages hold, compared in several ways: where it has to be told whether two are one.
+//! The contents of messages, in several forms for comparison.
 
 use crate::model::{Canonical, ContentHash, Heading, Id, Lenient, MaildirId, Stamp, Uid};
 use crate::reconcile::matching::{Seeker, by_content};
 use crate::store::{About, Sink, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What a message holds.
+/// The content of a message.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Content {
-    /// Its canonical content.
+    /// The hash of its normalized content.
     pub hash: ContentHash,
-    /// The same without what servers are known to alter.
+    /// The hash without bytes that servers are known to alter.
     pub lenient: ContentHash,
     /// A number made of its Message-ID, if it has one.
     pub name: Option<i64>,
-    /// What it is called as an upload.
+    /// Its number as an upload.
     pub called: i64,
     /// Bytes on the wire.
     pub wire: u64,
     /// Bytes as stored.
     pub stored: u64,
-    /// Of its file.
+    /// The stamp of its file.
     pub stamp: Option<Stamp>,
 }
 
 impl Content {
-    /// Whether it is what a server made of an upload that was called so.
+    /// Whether a server may have made it of an upload with this number.
     pub fn is_called(&self, name: Option<i64>) -> bool {
         name.is_some() && (name == self.name || name == Some(number(&self.lenient)))
     }
 }
 
-/// What an upload is called: a number made of its Message-ID, or of its content where it has none.
+/// Returns the number of an upload: made of its Message-ID, or of its content without one.
 pub(super) struct Naming {
     pub heading: Heading,
     lenient: Option<Lenient>,
@@ -49,7 +49,7 @@ impl Default for Naming {
 impl Naming {
     pub fn update(&mut self, bytes: &[u8]) {
         self.heading.update(bytes);
-        // Nearly all have a Message-ID, and need no more.
+        // Nearly all have a Message-ID and need no hash.
         let named = self.heading.is_over() && self.heading.name().is_some();
         self.lenient = self.lenient.take().filter(|_| !named);
         if let Some(lenient) = &mut self.lenient {
@@ -68,7 +68,7 @@ fn number(hash: &ContentHash) -> i64 {
     i64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
-/// Takes in what messages hold, and keeps nothing else.
+/// A sink that computes contents and stores nothing else.
 #[derive(Default)]
 pub(super) struct Measure {
     canonical: Canonical,
@@ -99,11 +99,11 @@ impl Measure {
     }
 }
 
-/// The contents of messages that were read.
+/// The contents by id.
 pub(super) struct Contents<I: Id> {
     current: Measure,
     pub all: BTreeMap<I, Content>,
-    /// Those that are there, and of which the side would not say more.
+    /// Messages that exist but could not be read.
     pub failed: BTreeSet<I>,
 }
 
@@ -145,12 +145,11 @@ impl<I: Id> Sink<I> for Contents<I> {
     }
 }
 
-/// A file that was sent, and the highest UID that was there before. `None`: it is no message of
-/// which the server may have changed more than is known of servers.
+/// An uploaded file, and the highest UID before it. `None`: a message that servers do not rebuild.
 pub(super) type Above = Option<u32>;
 
-/// What files that were sent became: first by content, then without what servers are known to
-/// alter, then by Message-ID, UID and about the size, for servers that rebuild messages.
+/// Matches uploaded files with messages: by content, then without bytes that servers are known to
+/// alter, then by Message-ID, UID and approximate size, for servers that rebuild messages.
 pub(super) fn match_sent(
     there: &BTreeMap<Uid, Content>,
     here: &BTreeMap<MaildirId, Content>,
@@ -196,8 +195,8 @@ pub(super) fn match_sent(
     links
 }
 
-/// Whether a message of one size may have been rebuilt to the other: header lines were added, a
-/// part was encoded otherwise.
+/// Whether a message of one size may have been rebuilt to the other: added header lines, or another
+/// transfer encoding.
 fn is_about(one: u64, other: u64) -> bool {
     const LINES: u64 = 16 << 10;
     let (small, large) = (one.min(other), one.max(other));

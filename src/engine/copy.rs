@@ -1,4 +1,4 @@
-//! What copying needs in both directions: what is wanted, and what is made of a refusal.
+//! Common parts of both copy directions: the request, and the refusal.
 
 use super::work::Work;
 use crate::model::{AnyId, Aside, AsideReason, Flags, PairId, Side};
@@ -6,7 +6,7 @@ use crate::reconcile::Action;
 use crate::state::Change;
 use crate::store::Place;
 
-/// Why and for what a message is copied.
+/// The reason and the pair of a copy.
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {
     pub flags: Flags,
@@ -14,7 +14,7 @@ pub(super) struct Wanted {
     pub attempts: u32,
 }
 
-/// What is copied by this, if it copies.
+/// Returns the copy that this action requests.
 pub(super) fn wanted<'a>(work: &Work, action: &'a Action) -> Option<(&'a AnyId, Wanted)> {
     let Action::Copy {
         from,
@@ -52,8 +52,7 @@ pub(super) fn change(
     }
 }
 
-/// A refused message is tried again after one hour, two, four, eight, sixteen, and then daily (row
-/// 46).
+/// Returns the time of the next attempt: after 1, 2, 4, 8, 16 hours, then daily (row 46).
 pub(super) fn refused(id: AnyId, want: &Wanted, why: String, now: i64) -> Aside {
     let wait = 3600_i64 << want.attempts.min(5);
     Aside {

@@ -1,10 +1,10 @@
-//! Moves on the server of which it is not known whether they were done, because the run was cut:
-//! noted beforehand as uploads are, for they are uploads without a body.
+//! Resolves cut moves on the server. They are recorded beforehand like uploads, as they are uploads
+//! without a body.
 //!
-//! A server without MOVE copies and expunges (RFC 6851, 1). If it copied, and the answer was lost,
-//! the message lies in two mailboxes there. Where the file lies in the new one, that shows, and the
-//! original goes. Where the file went on, what was copied becomes its pair in the new mailbox, and
-//! the next pass sees a move, or that it was deleted; the original goes as one without a file.
+//! A server without MOVE copies and expunges (RFC 6851, 1). If the answer to COPY was lost, the
+//! message may be in two mailboxes. If the file is in the target, the original is removed. If the
+//! file moved on, the copy becomes its pair in the target, and the next pass sees a move or a
+//! deletion; the original goes as a message without a file.
 
 use super::account::Account;
 use super::evidence::read_there;
@@ -22,26 +22,25 @@ use crate::state::{Change, Moved, Relative, Source, Upload};
 use crate::store::{Keep, Serve};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A move that was cut.
+/// A cut move.
 struct Cut<'a> {
     upload: &'a Upload,
     source: Source,
-    /// The message as the base knows it.
+    /// The pair.
     relative: Relative,
-    /// Where it was.
+    /// The source.
     home: &'a MailboxName,
-    /// Where it was to go.
+    /// The target.
     target: &'a Scene,
-    /// Whether it is still where the server was to take it from. `None`: that cannot be told now.
+    /// Whether the original still is in the source. `None`: unknown.
     original: Option<bool>,
 }
 
-/// New messages of the mailboxes that cut moves went to: they are read once, however many moves are
-/// in doubt.
+/// New messages of the targets of cut moves: read once for all moves.
 #[derive(Default)]
 struct Arrived(BTreeMap<MailboxName, Contents>);
 
-/// New messages of a mailbox of the server.
+/// New messages of a mailbox on the server.
 #[derive(Default)]
 struct Contents {
     /// Those above this UID were read; `None`: none was.
@@ -50,8 +49,8 @@ struct Contents {
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// Moves that were cut and whose file is no longer where it had been moved to: what was done
-    /// of them is recorded. Those whose file is there are noted for the table of moves.
+    /// Records cut moves whose file is not in the target any more. Those whose file is there are
+    /// left to the table of moves.
     pub(super) async fn find_cut_moves(
         &mut self,
         open: &[(MailboxKey, Upload)],
@@ -106,7 +105,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
-    /// Its file went on, or is gone.
+    /// Resolves a move whose file moved on or is gone.
     async fn settle_cut_move(
         &mut self,
         cut: &Cut<'_>,
@@ -124,7 +123,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             [false, false] => self.copied_there(cut, arrived, moves, report).await?,
             _ => None,
         };
-        // What is still where it was taken from.
+        // Originals that still are in the source.
         let arrived = match (arrived, cut.original) {
             (Some(Some(uid)), Some(original)) => Some(Some((uid, original))),
             (Some(None), _) => Some(None),
@@ -156,7 +155,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
-    /// What the message became where it was to go. `None`: that cannot be told now.
+    /// Returns the message in the target. `None`: unknown.
     async fn copied_there(
         &mut self,
         cut: &Cut<'_>,
@@ -188,8 +187,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(Some(alike.and_then(|uids| uids.iter().find(free).copied())))
     }
 
-    /// What arrived becomes the message that was moved; or beside an original that is still there,
-    /// a copy of it, and the original loses its file to it.
+    /// Records the arrived message as the moved one; or as a copy, if the original still exists,
+    /// which then loses its file.
     fn record_copied(&mut self, cut: &Cut<'_>, uid: Uid, original: bool) -> Result<(), Ended> {
         if self.options.dry_run {
             return Ok(());
@@ -219,7 +218,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let outcome = Outcome::Paired {
                 uid,
                 file,
-                // What only one side has was set since.
+                // Flags of one side only were set since.
                 flags: there.unwrap_or_default().intersection(&pair.flags),
                 hash: pair.hash,
                 size: pair.size,
@@ -232,14 +231,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             self.state
                 .move_and_pair(renamed.as_slice(), beside, &[change])?;
         }
-        // Where neither side changes any more, a look would take both to be there.
+        // If neither side changes any more, another read would find both unchanged.
         self.state.look_anew(base.key)?;
         self.state.look_anew(cut.relative.mailbox)?;
         Ok(())
     }
 
-    /// What was to be moved, and from where, if it is there still, under another UID than the base
-    /// has. `None`: that cannot be told now.
+    /// Returns the original and its place, if it exists under another UID than in the base. `None`:
+    /// unknown.
     pub(super) fn renamed_there(
         &self,
         moved: Option<Source>,
@@ -262,15 +261,15 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(left.map(moved))
     }
 
-    /// Whether the server may yet carry out what it was told.
+    /// Whether the server may still execute the command.
     fn may_come(&self, upload: &Upload) -> bool {
         let fresh = (self.world.now)() - upload.at < self.options.grace;
-        // A move in one step finds nothing to move when it has been done before.
+        // An atomic move finds nothing if it was made before.
         fresh && !self.remote.moves_at_once()
     }
 }
 
-/// What was to be moved, if the server had given it another UID in its mailbox before.
+/// Returns the original if the server gave it another UID in its mailbox.
 fn renamed(source: &Source, relative: &Relative) -> Option<Moved> {
     let renamed = source.uid != relative.pair.uid && source.mailbox == relative.mailbox;
     renamed.then_some(Moved {
@@ -282,7 +281,7 @@ fn renamed(source: &Source, relative: &Relative) -> Option<Moved> {
     })
 }
 
-/// Whether a message is still where the server was to take it from.
+/// Whether a message still is in the source.
 fn is_there(
     from: Option<&MailboxName>,
     source: &Source,
@@ -298,7 +297,7 @@ fn is_there(
         None if report.is_hidden(name) => None,
         // Nothing changed there.
         None => Some(known),
-        // A look tells of each that the base does not know, unless it did not see all.
+        // A complete snapshot contains each unknown message.
         Some(scene) if !known && !scene.remote.leaves_open(&source.uid) => {
             Some(scene.remote.seen.contains_key(&source.uid))
         }
@@ -361,7 +360,7 @@ mod tests {
         let mut hidden = Report::default();
         hidden.hide(&a, &Side::BOTH);
         assert_eq!(asked(1, &none, &hidden), None);
-        // It was looked into.
+        // It was read.
         let (whole, part) = (Coverage::Complete, Coverage::Partial);
         assert_eq!(
             asked(1, &told(&[1], &[1], whole.clone()), &quiet),
@@ -372,7 +371,7 @@ mod tests {
             Some(false)
         );
         assert_eq!(asked(1, &told(&[1], &[], part), &quiet), None);
-        // Under another UID than the base knows.
+        // Under another UID than in the base.
         assert_eq!(
             asked(2, &told(&[1], &[2], whole.clone()), &quiet),
             Some(true)

@@ -1,21 +1,21 @@
-//! What a plan deletes on a side, in batches.
+//! The deletions of a plan on one side, in batches.
 
 use super::work::{Work, Works};
 use crate::model::{Flags, MailboxName, Side};
 use crate::reconcile::Action;
 use crate::reconcile::action::{DeleteWhy, PairRef};
 
-/// Deletions recorded together.
+/// Deletions that are recorded together.
 const BATCH: usize = 1000;
 
-/// A message that is to go on one side.
+/// A message to delete on one side.
 pub(super) struct Doomed {
     pub pair: PairRef,
     pub saw: Option<Flags>,
     pub why: DeleteWhy,
 }
 
-/// What a plan deletes on a side.
+/// The deletions of a plan on one side.
 fn doomed(work: &Work, side: Side) -> Vec<Doomed> {
     let doomed = |action: &Action| match action {
         Action::Delete { on, pair, saw, why } if *on == side => Some(Doomed {
@@ -28,10 +28,10 @@ fn doomed(work: &Work, side: Side) -> Vec<Doomed> {
     work.plan.actions.iter().filter_map(doomed).collect()
 }
 
-/// What goes together, mailbox by mailbox; none is in it twice.
+/// A batch by mailbox; each mailbox is in it once.
 pub(super) type Batch = Vec<(MailboxName, Vec<Doomed>)>;
 
-/// All that goes on a side, in batches of about [`BATCH`] messages.
+/// Returns all deletions on a side in batches of about [`BATCH`] messages.
 pub(super) fn batches(works: &Works, side: Side) -> Vec<Batch> {
     let (mut all, mut batch, mut count) = (Vec::new(), Batch::new(), 0);
     for (name, work) in works {

@@ -1,6 +1,5 @@
-//! Copying mail to disk, over as many connections as there are. What came is published and recorded
-//! by [`super::arrivals`]; messages at which the connection breaks are asked for again by
-//! [`super::breaks`].
+//! Downloads messages over all connections. [`super::arrivals`] commits them; [`super::breaks`]
+//! requests messages again at which the connection breaks.
 
 use super::account::Account;
 use super::arrivals::{Arrived, Desk, DownloadJob, Whole};
@@ -18,24 +17,24 @@ use crate::store::{About, Delivery, Keep, Next, Receiver, Serve, Sink, StoreErro
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, VecDeque};
 
-/// Messages of one mailbox that are asked for together.
+/// Messages of one mailbox in one request.
 const DOWN_BATCH: usize = 500;
 
-/// Messages that the server is asked for before those it sends are all here.
+/// Messages requested before earlier ones have arrived.
 const AHEAD: usize = 1000;
 
-/// Messages that are worth a further connection.
+/// Messages that justify a further connection.
 const LOAD: usize = 500;
 
-/// Downloads of one mailbox that nobody has begun, as places in its plan: a first run has all that
-/// there is to download in these.
+/// Downloads of one mailbox that were not requested yet, as indexes into its plan: a first run has
+/// everything in these.
 pub(super) struct Portion<'a> {
     work: &'a Work,
     at: Vec<u32>,
 }
 
 impl<'a> Portion<'a> {
-    /// The downloads of a mailbox, newest first, in batches.
+    /// The downloads of a mailbox in batches, newest first.
     pub fn of(work: &'a Work) -> Vec<Portion<'a>> {
         let uid = |(at, action): (u32, &Action)| match action {
             Action::Copy {
@@ -53,17 +52,17 @@ impl<'a> Portion<'a> {
         all.chunks(DOWN_BATCH).map(portion).collect()
     }
 
-    /// Where they are.
+    /// Returns the mailbox.
     pub fn mailbox(&self) -> &MailboxName {
         &self.work.base.name
     }
 
-    /// How many messages it has.
+    /// Returns the number of messages.
     pub fn count(&self) -> usize {
         self.at.len()
     }
 
-    /// Those of its messages that are wanted, and the others.
+    /// Splits into the wanted messages and the others.
     pub fn partition(self, wants: impl Fn(Uid) -> bool) -> (Portion<'a>, Portion<'a>) {
         let work = self.work;
         let uid = |at: &u32| match work.plan.actions.get(*at as usize) {
@@ -81,7 +80,7 @@ impl<'a> Portion<'a> {
         (part(wanted), part(others))
     }
 
-    /// The message that a server answers first, and the others in two halves; none is empty.
+    /// Splits off the message that a server answers first, and halves the others; no part is empty.
     pub fn narrowed(self) -> Vec<Portion<'a>> {
         // Newest first.
         let (work, mut at) = (self.work, self.at);
@@ -93,13 +92,13 @@ impl<'a> Portion<'a> {
         parts.into_iter().map(part).collect()
     }
 
-    /// Whether all of it was set aside before.
+    /// Whether all of it was skipped before.
     pub fn was_set_aside(&self) -> bool {
         let mut all = self.begin().wanted.into_values();
         all.all(|wanted| wanted.attempts > 0)
     }
 
-    /// The messages as a job.
+    /// Returns the messages as a job.
     pub fn begin(&self) -> DownloadJob {
         let work = self.work;
         let action = |at: &u32| work.plan.actions.get(*at as usize);
@@ -121,7 +120,7 @@ impl<'a> Portion<'a> {
     }
 }
 
-/// What the lanes of a download share. One thread runs them all, in turns.
+/// The state shared by the connections of a download, on one thread.
 pub(super) struct Shared<'a, L: Keep<Id = MaildirId>> {
     pub desk: Desk<'a, L>,
     portions: RefCell<VecDeque<Portion<'a>>>,
@@ -130,8 +129,7 @@ pub(super) struct Shared<'a, L: Keep<Id = MaildirId>> {
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// Downloads, over as many connections as there are; answers with the mailboxes where
-    /// something was left undone.
+    /// Downloads over all connections; returns the mailboxes with failures.
     pub(super) async fn download(
         &mut self,
         portions: Vec<Portion<'_>>,
@@ -168,15 +166,15 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             ended
         };
         let (ended, waited) = beside(lanes, now_and_then).await;
-        // What came whole is kept, whatever ended it.
+        // Complete messages are committed also after an error.
         let settled = shared.desk.settle().await;
         ended.and(waited).and(settled)?;
         Ok(shared.desk.unsound.into_inner())
     }
 }
 
-/// The portions without the messages at which the connection broke before, and these: first those
-/// at which it broke least often.
+/// Returns the portions without messages at which the connection broke before, and these, those
+/// with the fewest breaks first.
 fn without<'a>(
     portions: Vec<Portion<'a>>,
     suspects: &Suspects,
@@ -204,8 +202,7 @@ fn without<'a>(
     (now, later)
 }
 
-/// Runs something to its end, and something else beside it for as long as that takes, or until it
-/// ends in an error.
+/// Runs the first future to its end and the second beside it, until the second fails.
 async fn beside(
     main: impl Future<Output = Result<(), Ended>>,
     other: impl Future<Output = Ended>,
@@ -270,7 +267,7 @@ async fn lane<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
     }
 }
 
-/// Asks for messages; answers with the break, if the connection broke before all were answered.
+/// Requests messages; returns the break, if the connection broke before all were answered.
 pub(super) async fn download_batch<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
     remote: &mut R,
     desk: &Desk<'_, L>,
@@ -317,8 +314,8 @@ pub(super) async fn download_batch<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
         desk.came.set(true);
     }
     desk.report.borrow_mut().bytes_down += bytes;
-    // What came whole is kept, even when the connection broke after it; the others are asked for
-    // again, or set aside.
+    // Complete messages are committed also after a break; the others are requested again or
+    // skipped.
     if let Some(broke) = &broke {
         job.wanted.retain(|uid, _| !broke.left.contains(uid));
     }
@@ -335,24 +332,24 @@ pub(super) async fn download_batch<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
     }
 }
 
-/// Takes what the server sends to the disk, and hashes it on the way.
+/// Writes downloads to the disk and hashes them.
 struct Down<'a, C: Receiver<Id = MaildirId>> {
     receiver: C,
     job: &'a DownloadJob,
     observer: &'a dyn Observer,
     got: Vec<Whole>,
-    /// Those that lie here already.
+    /// Messages that the disk has already.
     met: Vec<Met>,
     failed: Vec<(Uid, String)>,
     hash: Canonical,
     heading: Heading,
     twins: &'a RefCell<AllTwins>,
-    /// What the message holds, where it may lie here already.
+    /// The content, if the disk may have the message already.
     measure: Option<Measure>,
-    /// Whether the server names messages itself, so that an envelope is of no use.
+    /// Whether the server has message ids, so that the envelope is not needed.
     named: bool,
     bytes: u64,
-    /// Whether the disk ended it, and not the server.
+    /// Whether the disk ended it, not the server.
     disk_failed: bool,
 }
 
@@ -364,7 +361,7 @@ impl<C: Receiver<Id = MaildirId>> Down<'_, C> {
 }
 
 impl<C: Receiver<Id = MaildirId>> Down<'_, C> {
-    /// The file that a new message is, if it lies here already.
+    /// Returns the file that equals a download.
     fn take_twin(&mut self, about: &About<Uid>, kin: Option<Kin>) -> Option<Met> {
         let content = self.measure.take()?.finish(about.stored);
         let new = self.job.wanted.get(&about.id)?.replaces.is_none();
@@ -398,7 +395,7 @@ impl<C: Receiver<Id = MaildirId>> Sink<Uid> for Down<'_, C> {
 
     async fn end(&mut self, about: About<Uid>) -> Result<(), StoreError> {
         if !self.job.wanted.contains_key(&about.id) {
-            // The answer to another question (H08); it must not become a file.
+            // The answer to another request (H08); it must not become a file.
             return self.abandon().await;
         }
         let (tag, flags) = (self.got.len(), about.flags.clone());

@@ -14,11 +14,11 @@ use crate::reconcile::{Action, FlagMask, Outcome};
 use crate::store::{Delivery, Keep, Place, Serve, Shift, StoreError, Transfer};
 use std::collections::BTreeMap;
 
-/// A copy that is to be made there: of which message, and the file that is it here.
+/// A copy to make on the server: its source, and the file that it becomes a pair with.
 type Copied<'a> = (Uid, MaildirId, &'a Duplicate);
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// Copies within one side, and what comes back from quarantine.
+    /// Copies within one side, and restores.
     pub(super) async fn duplicate_mail(
         &mut self,
         works: &mut Works,
@@ -77,7 +77,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 by_file.entry(file.clone()).or_default().push((*uid, copy));
             }
         }
-        // One after another: a file may be copied twice into the same mailbox.
+        // One after another: a file may be copied twice into one mailbox.
         while !by_file.is_empty() {
             let mut round: BTreeMap<MaildirId, (Uid, &Duplicate)> = BTreeMap::new();
             by_file.retain(|file, wanted| {
@@ -138,7 +138,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 by_uid.entry(*uid).or_default().push((file.clone(), copy));
             }
         }
-        // One after another: a message may be copied twice into the same mailbox.
+        // One after another: a message may be copied twice into one mailbox.
         let (mut broke, mut breaks) = (None, 0);
         while !by_uid.is_empty() {
             let mut round: Vec<Copied<'_>> = Vec::new();
@@ -147,7 +147,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 !wanted.is_empty()
             });
             match self.copy_there((&source, work), round, report).await {
-                // What was copied is found by a look; the rest is uploaded then.
+                // A snapshot finds the copies; the others are uploaded then.
                 Err(Ended::Store(error @ StoreError::Retry(_))) => {
                     breaks += 1;
                     if breaks >= IN_SUCCESSION || !self.remote.connect().await {
@@ -200,7 +200,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         if let Err(error) = &done
             && error.is_local_to_mailbox()
         {
-            // The server said NO: nothing was copied.
+            // The server answered NO: nothing was copied.
             self.state.end_uploads(key, &files)?;
         }
         let done: BTreeMap<Uid, Option<Uid>> = done?.into_iter().collect();
@@ -214,7 +214,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     report.copied_remote += 1;
                     outcomes.extend(unlisted(*uid, file, copy, work.top));
                 }
-                // Copied, but as what? The next pass finds it.
+                // Copied under an unknown UID; the next pass finds it.
                 Some(None) => {}
                 None => over.push(file),
             }
@@ -263,7 +263,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         if let Some((file, size)) = back {
             let why = format!("moved there to {to}; taken out of quarantine");
             let change = work.change(Side::Local, "recalled", file.any(), why);
-            // The base is what the server has; what was changed here goes there next.
+            // The base gets the server's flags; local changes are sent next.
             let outcome = Outcome::Paired {
                 uid: recall.uid,
                 file,

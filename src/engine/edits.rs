@@ -1,5 +1,5 @@
-//! Which files were edited in place. A full look shows the files that were touched since their
-//! content was last known; their content shows whether they are still the messages of their pairs.
+//! Finds files that were edited in place: a full scan shows touched files, and their content
+//! decides.
 
 use super::account::Account;
 use super::rematch::HashSink;
@@ -9,13 +9,13 @@ use crate::reconcile::Look;
 use crate::store::{Ask, Keep, Place, Serve};
 use std::collections::BTreeSet;
 
-/// Files that are read before the result is recorded.
+/// Files read before the results are recorded.
 const PORTION: usize = 1000;
 
-/// The contents of some files that were touched.
+/// The contents of touched files.
 #[derive(Default)]
 struct Contents {
-    /// Files with the content of their pairs, and their weights by now.
+    /// Files with the content of their pairs, and their current size and stamp.
     same: Vec<(PairId, Weight)>,
     /// Files with another content.
     edited: Vec<MaildirId>,
@@ -24,7 +24,7 @@ struct Contents {
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// A look at a mailbox on disk in which only files with another content count as edited.
+    /// Returns a snapshot of the disk in which only files with another content count as edited.
     pub(super) async fn look_on_disk(&mut self, ask: &Ask<'_>) -> Result<Look<MaildirId>, Ended> {
         let mut look = self.local.look(ask).await?;
         let (base, place) = (ask.base, place_of(ask));
@@ -36,7 +36,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let contents = self.contents(&place, pairs).await?;
             let unread = contents.unread.into_iter();
             let (resized, unknown): (Vec<_>, Vec<_>) = unread.partition(|f| edited.contains(f));
-            // Another size is all that is known of them, and enough.
+            // Another size is sufficient proof.
             look.edited
                 .extend(contents.edited.into_iter().chain(resized));
             let remark = |file| {
@@ -50,7 +50,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(look)
     }
 
-    /// Whether all these files, which were touched, have the content of their pairs.
+    /// Whether all these touched files have the content of their pairs.
     pub(super) async fn are_unedited(
         &mut self,
         (key, place): (MailboxKey, &Place),
@@ -69,8 +69,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(true)
     }
 
-    /// Reads the files of some pairs, and records those that have the content of their pairs as
-    /// they are now. A file that is gone by now is in none of the lists.
+    /// Reads the files of pairs, and records the stamps of those with the content of their pairs. A
+    /// file that is gone is in no list.
     async fn contents(&mut self, place: &Place, pairs: &[&Pair]) -> Result<Contents, Ended> {
         self.check_stop()?;
         let files: Vec<MaildirId> = pairs.iter().map(|pair| pair.file.clone()).collect();

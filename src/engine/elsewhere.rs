@@ -1,6 +1,6 @@
-//! Showing that a new message is one that is known from elsewhere: on disk by content, on the
-//! server by its own id or by the envelope, confirmed by pieces of it or, where that is not
-//! unique, by content. What cannot be shown is new.
+//! Finds out whether a new message is a known one from another mailbox: on disk by content, on the
+//! server by id or envelope, confirmed by pieces or, if ambiguous, by content. A message without
+//! proof is new.
 
 use super::account::Account;
 use super::evidence::kin_there;
@@ -23,24 +23,24 @@ use crate::state::{Buried, Relative};
 use crate::store::{Keep, Next, Place, Serve, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// New messages on the server with what they are called everywhere.
+/// New messages on the server with their ids.
 pub(super) struct NewUid {
     pub mailbox: MailboxName,
     pub uid: Uid,
     pub kin: Kin,
 }
 
-/// What new messages may be the same as.
+/// Candidates that new messages may equal.
 #[derive(Default)]
 pub(super) struct Candidates {
     pub pairs: BTreeMap<PairId, (MailboxName, Relative)>,
     pub buried: BTreeMap<Kin, Vec<Buried>>,
-    /// Files with letters that were read.
+    /// Files with recorded letters.
     pub noted: NotedFiles,
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// What was moved and copied since the base, in the whole account, besides what is settled.
+    /// Decides about moves and copies in the whole account, beyond those already decided.
     pub(super) async fn find_moves(
         &mut self,
         (scenes, (astray, noted)): (&mut Scenes, (Moves, NotedFiles)),
@@ -72,7 +72,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         candidates.take_buried(self.state.buried(&kin)?);
         let looks = (&*scenes, &files[..]);
         let sighted = self.sight_uids(new, looks, &candidates, report).await?;
-        // What waits for what it may be could be what is new here beside it.
+        // A deferred message may equal another new local file, so exclude that file as well.
         leave_out(scenes, report);
         let scenes = &*scenes;
         files.retain(|file| scenes.contains_key(&file.mailbox));
@@ -110,7 +110,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(moves)
     }
 
-    /// New files with the content of a pair, and their flags as their letters are to be read.
+    /// Returns new files with the content of a pair, and their keywords.
     async fn read_files(
         &mut self,
         (scenes, overview): (&mut Scenes, &Overview),
@@ -132,7 +132,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(files)
     }
 
-    /// What new messages on the server are called everywhere.
+    /// Returns the ids of new messages on the server.
     async fn new_uids(
         &mut self,
         scenes: &Scenes,
@@ -171,7 +171,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(all)
     }
 
-    /// New messages whose content is that of a pair, or of one in quarantine; and the others.
+    /// Returns new messages with the content of a pair or a quarantined message, and the others.
     async fn sight_uids(
         &mut self,
         new: Vec<NewUid>,
@@ -197,7 +197,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 pieces.push(Likely { there, uid, here });
                 asked.push((new, hash));
             } else if unseen.contains(&hash) || report.hides(Side::Local) {
-                // It cannot be compared now, and what is new beside it may be the same.
+                // It cannot be compared now, and another new message may be equal.
                 report.hide(&new.mailbox, &[Side::Remote]);
                 waits.insert(hash);
                 proven.push((new, hash));
@@ -209,8 +209,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let Compared { fit, untold, .. } = &probed;
         let (of, drafts, mut open) = (asked.len(), candidates.drafts(), Vec::new());
         for (at, (new, hash)) in asked.into_iter().enumerate() {
-            // Perhaps it was moved, or nothing but its UID is new: its file is not to be taken for
-            // deleted there.
+            // It may have been moved, or only its UID is new: its file does not count as deleted.
             let fits = fit.contains(&at);
             let waiting = untold.contains(&at) || !fits && out_of_sight.contains(&hash);
             if waiting {
@@ -219,7 +218,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 report.hide(&new.mailbox, &[Side::Remote]);
                 waits.insert(hash);
             }
-            // It went elsewhere on disk since that was looked at: the next pass sees where to.
+            // It was moved on disk since the scan: the next pass sees its place.
             let left = probed.vanished.contains(&at);
             waits.extend(left.then_some(hash));
             let draft = is_draft(&new, scenes) || drafts.contains(&hash);
@@ -243,8 +242,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         })
     }
 
-    /// Messages that are new in several mailboxes: one of them is fetched, the others wait until
-    /// they can be copied on disk. Only where the server says which are the same.
+    /// Messages that are new in several mailboxes: one is downloaded, the others wait for a local
+    /// copy. Only if the server has message ids.
     fn twins(&self, scenes: &Scenes, strangers: Vec<NewUid>) -> BTreeSet<(MailboxName, Uid)> {
         if !self.policy.flows_to(Side::Local) {
             return BTreeSet::new();
@@ -261,7 +260,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 group.push((new.mailbox, new.uid));
             }
         }
-        // Two of one id in one mailbox may be copies; or ids are not what they should be (pymap).
+        // Equal ids in one mailbox are copies, or the ids are not unique (pymap).
         let twice = |group: &Vec<(MailboxName, Uid)>| {
             let names: BTreeSet<&MailboxName> = group.iter().map(|(name, _)| name).collect();
             names.len() < group.len()
@@ -277,21 +276,20 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 }
 
-/// New messages on the server, by what they are called.
+/// Candidates of new messages on the server, by id.
 #[derive(Default)]
 struct Sorted {
-    /// Like nothing that is known.
+    /// None.
     strangers: Vec<NewUid>,
-    /// Surely as this.
+    /// This one certainly.
     proven: Vec<(NewUid, ContentHash)>,
-    /// As this, and it may be something else.
+    /// This one, or an unknown message.
     likely: Vec<(NewUid, ContentHash)>,
-    /// As several.
+    /// Several.
     unclear: Vec<NewUid>,
 }
 
-/// Messages of the server in mailboxes where others of their ids lie are read: ids of some servers
-/// are not unique.
+/// Reads messages in mailboxes that have several of one id: ids of some servers are not unique.
 fn sort_out(
     new: Vec<NewUid>,
     hashes: &BTreeMap<Kin, BTreeSet<ContentHash>>,
@@ -316,17 +314,17 @@ fn sort_out(
 
 /// New messages on the server.
 struct Sighted {
-    /// Those with a content that is known.
+    /// Those with a known content.
     uids: Vec<Sighting<Uid>>,
     /// The others.
     strangers: Vec<NewUid>,
-    /// Contents of which it could not be told now.
+    /// Contents without a decision.
     waits: BTreeSet<ContentHash>,
-    /// Those that are called like a message of which the file is gone, and may be it.
+    /// Those with the id of a message whose file is gone, which they may be.
     lost: Vec<(MailboxName, AnyId)>,
 }
 
-/// Whether a new message is flagged as a draft.
+/// Whether a new message is a draft.
 fn is_draft(new: &NewUid, scenes: &Scenes) -> bool {
     let seen = scenes.get(&new.mailbox).map(|scene| &scene.remote.seen);
     let flags = seen.and_then(|seen| seen.get(&new.uid)?.as_ref());
@@ -334,13 +332,13 @@ fn is_draft(new: &NewUid, scenes: &Scenes) -> bool {
 }
 
 impl Candidates {
-    /// The contents of pairs.
+    /// Returns the contents of pairs.
     fn contents(&self) -> BTreeSet<ContentHash> {
         let pairs = self.pairs.values();
         pairs.map(|(_, relative)| relative.pair.hash).collect()
     }
 
-    /// What pairs are called, and where they lie: those that are still there.
+    /// Returns ids and places of existing pairs.
     fn homes<'a>(&'a self, scenes: &Scenes) -> BTreeSet<(Kin, &'a MailboxName)> {
         let stays = |(name, relative): &&(MailboxName, Relative)| {
             let scene = scenes.get(name);
@@ -352,7 +350,7 @@ impl Candidates {
             .collect()
     }
 
-    /// The contents of drafts.
+    /// Returns the contents of drafts.
     fn drafts(&self) -> BTreeSet<ContentHash> {
         let pairs = self.pairs.values().map(|(_, relative)| &relative.pair);
         let pairs = pairs.map(|pair| (pair.hash, &pair.flags));
@@ -362,7 +360,7 @@ impl Candidates {
         drafts.map(|(hash, _)| hash).collect()
     }
 
-    /// The contents of what the server calls so.
+    /// Returns the contents of messages with this id.
     fn hashes(&self) -> BTreeMap<Kin, BTreeSet<ContentHash>> {
         let mut hashes: BTreeMap<Kin, BTreeSet<ContentHash>> = BTreeMap::new();
         for (_, relative) in self.pairs.values() {
@@ -383,7 +381,7 @@ impl Candidates {
         }
     }
 
-    /// What can be taken out of quarantine.
+    /// Returns the quarantined messages that can be restored.
     fn kept(self) -> Vec<Kept> {
         let kept = self.buried.into_values().flatten().map(|b| Kept {
             hash: b.hash,
@@ -417,7 +415,7 @@ fn sighting(scenes: &Scenes, new: NewUid, hash: ContentHash) -> Sighting<Uid> {
     }
 }
 
-/// Contents of which it cannot be told whether they are still here.
+/// Returns contents whose local presence is unknown.
 fn unseen(scenes: &Scenes, candidates: &Candidates) -> BTreeSet<ContentHash> {
     let unseen = candidates.pairs.values().filter(|(name, relative)| {
         let scene = scenes.get(name);
@@ -427,8 +425,8 @@ fn unseen(scenes: &Scenes, candidates: &Candidates) -> BTreeSet<ContentHash> {
     unseen.map(|(_, relative)| relative.pair.hash).collect()
 }
 
-/// The pairs that may have been moved or copied, and how each side sees them. A mailbox that was
-/// not looked at because nothing can have changed in it holds what the base says.
+/// Returns the pairs that may have been moved or copied, with their presence on each side. A
+/// mailbox that was not read because it cannot have changed is as in the base.
 pub(super) fn known(
     scenes: &Scenes,
     overview: &Overview,

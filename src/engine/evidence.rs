@@ -1,5 +1,5 @@
-//! Reading messages of the server for what they hold, not to copy them. One at which the connection
-//! breaks each time counts as one whose body cannot be had, so that it stops nothing else.
+//! Reads messages on the server for comparison. One at which the connection breaks each time counts
+//! as unreadable, so that it stops nothing else.
 
 use super::narrow::narrowed;
 use crate::model::{Excerpt, Fingerprint, Kin, Uid};
@@ -7,8 +7,8 @@ use crate::store::{About, Place, Serve, Sink, StoreError};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
-/// Reads messages; answers with those at which the connection breaks. The sink is told of each as
-/// of one that failed.
+/// Reads messages; returns those at which the connection breaks. The sink receives each of them as
+/// failed.
 pub(super) async fn read_there<R: Serve<Id = Uid>, S: Sink<Uid>>(
     remote: &mut R,
     place: &Place,
@@ -31,7 +31,7 @@ pub(super) async fn read_there<R: Serve<Id = Uid>, S: Sink<Uid>>(
             true => Ok(()),
             false => remote.read(place, &left, &mut answered).await,
         };
-        // What the sink does not take is no break, and ends the reading.
+        // An error of the sink is not a break, and ends the read.
         let done = match &answered.failed {
             Some(error) => Err(StoreError::Stale(error.to_string())),
             None => read,
@@ -57,11 +57,11 @@ pub(super) async fn read_there<R: Serve<Id = Uid>, S: Sink<Uid>>(
     Ok(broken)
 }
 
-/// Notes which messages were answered.
+/// Records which messages were answered.
 struct Answered<'a, S> {
     sink: &'a mut S,
     uids: BTreeSet<Uid>,
-    /// Why the sink did not take something.
+    /// The error of the sink.
     failed: Option<StoreError>,
 }
 
@@ -103,8 +103,8 @@ impl<S: Sink<Uid>> Sink<Uid> for Answered<'_, S> {
     }
 }
 
-/// Asks about messages. Those at which the connection breaks each time are left out, as those that
-/// are gone are.
+/// Requests evidence about messages. Those at which the connection breaks each time are omitted,
+/// like those that are gone.
 pub(super) async fn told_there<'a, R: Serve<Id = Uid>, I: Copy, T>(
     remote: &mut R,
     about: &'a [I],
@@ -128,7 +128,7 @@ pub(super) async fn told_there<'a, R: Serve<Id = Uid>, I: Copy, T>(
     Ok(all.into_inner())
 }
 
-/// What messages are called wherever they lie; see [`told_there`].
+/// Returns the ids of messages; see [`told_there`].
 pub(super) async fn kin_there<R: Serve<Id = Uid>>(
     remote: &mut R,
     place: &Place,
@@ -138,7 +138,7 @@ pub(super) async fn kin_there<R: Serve<Id = Uid>>(
     told_there(remote, uids, |uid| *uid, ask).await
 }
 
-/// Cheap evidence about messages, of those that have it; see [`told_there`].
+/// Returns the cheap evidence of those messages that have it; see [`told_there`].
 pub(super) async fn prints_there<R: Serve<Id = Uid>>(
     remote: &mut R,
     place: &Place,
@@ -148,7 +148,7 @@ pub(super) async fn prints_there<R: Serve<Id = Uid>>(
     told_there(remote, uids, |uid| *uid, ask).await
 }
 
-/// Pieces of messages, see [`crate::store::Store::excerpts`] and [`told_there`].
+/// Returns pieces of messages, see [`crate::store::Store::excerpts`] and [`told_there`].
 pub(super) async fn excerpts_there<R: Serve<Id = Uid>>(
     remote: &mut R,
     place: &Place,

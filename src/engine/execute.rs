@@ -1,6 +1,6 @@
-//! Doing and recording. Order: mailboxes are created, mail is copied, flags are set, deletions
-//! come last, then mailboxes are deleted, then cursors move. What failed in one mailbox leaves its
-//! cursors where they were, so that the next look shows it again.
+//! Executes a plan and records the outcomes. Order: create mailboxes, copy messages, set flags,
+//! delete messages, delete mailboxes, advance cursors. After a failure the cursors of that mailbox
+//! stay, so that the next snapshot shows it again.
 
 use super::account::Account;
 use super::download::Portion;
@@ -72,7 +72,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(works)
     }
 
-    /// Reports a failure that concerns one mailbox, and passes on one that concerns all.
+    /// Reports a failure of one mailbox, and returns one that concerns all.
     pub(super) fn tolerate(
         &self,
         name: &MailboxName,
@@ -82,7 +82,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         match done {
             Ok(()) => Ok(Ok(())),
             Err(Ended::Store(error)) if error.is_local_to_mailbox() => {
-                // What went stale is simply looked at again by the next pass.
+                // After `Stale` the next pass reads again.
                 if !matches!(error, StoreError::Stale(_) | StoreError::Renumbered(_)) {
                     report.trouble(Some(name), &error);
                 }
@@ -142,8 +142,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
-    /// Edited files get names of their own, broken ones go to quarantine. The tombstone says that
-    /// it was not the user who took the message away.
+    /// Renames edited files and puts broken ones into quarantine. A tombstone records that the user
+    /// did not remove the message.
     async fn clear_the_way(&mut self, work: &mut Work) -> Result<(), Ended> {
         let (place, key) = (work.place(), work.base.key);
         for action in &work.plan.actions {
@@ -183,7 +183,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             .iter()
             .any(|one| matches!(one, Outcome::Corrected(_)))
         {
-            // The next look tells all flags.
+            // The next snapshot has all flags.
             self.state.look_anew(work.base.key)?;
             work.complete = false;
         }
@@ -220,14 +220,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         self.note_own_keywords(work)
     }
 
-    /// Cursors move only past what has been acted on.
+    /// Advances cursors only past executed changes.
     fn left(&self, work: &Work) -> Option<Left> {
         let remote = self.remote.left_by_us(&work.base.name, &work.remote_cursor);
         let cursors = [
             (Side::Remote, remote.as_ref().unwrap_or(&work.remote_cursor)),
             (Side::Local, &work.local_cursor),
         ];
-        // A mailbox that was created a moment ago has not been looked at on that side.
+        // A mailbox that was just created was not read on that side yet.
         let cursors = cursors
             .into_iter()
             .filter(|(_, cursor)| **cursor != Cursor::default());

@@ -1,4 +1,4 @@
-//! Setting flags, on both sides of a message, and taking two messages for one.
+//! Sets flags on both sides, and records links.
 
 use super::account::Account;
 use super::contents::{Content, Contents};
@@ -12,17 +12,17 @@ use crate::state::{Change, Done, FlagsMade};
 use crate::store::{FlagEdit, Keep, Serve};
 use std::collections::BTreeSet;
 
-/// A message by both names, what to change on both sides, and what both hold then.
+/// A message with the changes on both sides and the final flags.
 type Edit = (Uid, MaildirId, FlagChange, FlagChange, Flags);
 
-/// Flags that are to be set on a message that both sides have.
+/// Flags to set on a message that both sides have.
 pub(super) struct Setting<'a> {
     pub pair: &'a PairRef,
-    /// What the base holds then.
+    /// The flags of the base afterwards.
     pub merged: &'a Flags,
     pub remote: FlagChange,
     pub local: FlagChange,
-    /// Whether there may be more to do with the message, once it is done.
+    /// Whether more may remain to be done with the message.
     pub first: bool,
 }
 
@@ -50,12 +50,12 @@ impl Setting<'_> {
         }
     }
 
-    /// Whether all that is to be done is done on the server, and recorded with it.
+    /// Whether all changes are on the server, and are recorded with it.
     pub fn is_there_only(&self) -> bool {
         self.local.is_empty() && !self.remote.is_empty()
     }
 
-    /// Records that both sides hold the flags.
+    /// Records the flags that both sides have.
     pub fn record(&self, work: &Work, done: &mut Done) {
         done.outcomes.push(Outcome::Agreed {
             pair: self.pair.id,
@@ -78,21 +78,21 @@ impl Setting<'_> {
     }
 }
 
-/// Flags that were set and are not recorded yet: those of several mailboxes are made durable and
-/// recorded together.
+/// Changes that were made and not recorded yet: those of several mailboxes are synced and recorded
+/// together.
 #[derive(Default)]
 pub(super) struct Agreed {
     done: Vec<(MailboxName, Done)>,
     messages: usize,
-    /// Mailboxes in which it could not be made durable.
+    /// Mailboxes whose sync failed.
     failed: Vec<MailboxName>,
 }
 
-/// So many messages at the most are recorded together.
+/// Most messages that are recorded together.
 const TOGETHER: usize = 1000;
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// Sets all flags, and takes messages for one.
+    /// Sets all flags, and records links.
     pub(super) async fn flag_mail(
         &mut self,
         works: &mut Works,
@@ -100,7 +100,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     ) -> Result<(), Ended> {
         let mut agreed = Agreed::default();
         let flagged = self.flag_all(works, &mut agreed, report).await;
-        // What was done is recorded, whatever ended it.
+        // Executed changes are recorded also after an error.
         let recorded = self.agree(&mut agreed, report).await;
         for name in agreed.failed {
             if let Some(work) = works.get_mut(&name) {
@@ -156,7 +156,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         };
         match self.tolerate(name, settled, report)? {
             Ok(()) => self.state.record(&done)?,
-            // The next pass tries the sync again before it agrees on anything.
+            // The next pass retries the sync before it records anything.
             Err(_) => agreed.failed.extend(names),
         }
         Ok(())
@@ -184,7 +184,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         self.local.hold_syncs();
         let local = self.edit_here(work, &edits, report).await?;
         let holds = |s: &&Setting<'_>| s.local.is_empty() || local.contains(&s.pair.file);
-        // A look does not go on from here while there is more to see.
+        // The cursor does not advance while changes remain.
         let sound = settings.iter().all(|s| !s.first && set(&s) && holds(&s));
         let mut done = Done::of(work.base.key);
         let open = settings.iter().filter(|s| !s.is_there_only());
@@ -197,7 +197,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
-    /// Edits flags on both sides; answers with the messages for which all that was wanted holds.
+    /// Changes flags on both sides; returns the messages for which all changes hold.
     async fn edit(
         &mut self,
         work: &Work,
@@ -253,8 +253,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(done.into_iter().collect())
     }
 
-    /// Rows 40 and 42: flags first, the pair after them; the other way round a cut in between
-    /// would make the base say more than both sides hold.
+    /// Rows 40 and 42: flags first, then the pair; otherwise a cut in between would record flags
+    /// that a side lacks.
     async fn link(&mut self, work: &mut Work, report: &mut Report) -> Result<(), Ended> {
         let mut wanted: Vec<Edit> = Vec::new();
         for action in &work.plan.actions {
@@ -303,7 +303,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             if work.uploads.sent.contains(&link.file) {
                 outcomes.extend(sent(link, content));
                 if !link.remote.is_empty() {
-                    // The next look tells whether the server keeps these flags.
+                    // The next snapshot shows whether the server keeps these flags.
                     self.state.look_anew(work.base.key)?;
                     work.complete = false;
                 }
@@ -315,8 +315,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 }
 
-/// What else the base learns of an upload that was found on the server: what it was called; and
-/// that flags were set that it lacked, if any.
+/// Returns further rows for an upload that was found on the server: its number, and whether missing
+/// flags were set.
 fn sent(link: &Link, content: &Content) -> Vec<Outcome> {
     let (uid, file) = (link.uid, link.file.clone());
     let mut outcomes = vec![Outcome::Called {
@@ -336,12 +336,12 @@ fn sent(link: &Link, content: &Content) -> Vec<Outcome> {
     outcomes
 }
 
-/// The flags that a file has now, most likely.
+/// Returns the likely current flags of a file.
 fn likely(merged: &Flags, change: &FlagChange) -> Flags {
     merged.difference(&change.add).union(&change.remove)
 }
 
-/// Whether messages are to be taken for one.
+/// Whether messages are to be linked.
 fn links(work: &Work) -> bool {
     let link = |action: &Action| matches!(action, Action::Link(_));
     work.plan.actions.iter().any(link)

@@ -1,5 +1,5 @@
-//! Setting flags on the server. Each mailbox costs a turn, so that a far-away server is asked over
-//! several connections.
+//! Sets flags on the server. Each mailbox costs a round trip, so a distant server gets several
+//! connections.
 
 use super::account::Account;
 use super::flags::Setting;
@@ -16,30 +16,30 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What a server holds is recorded after this time at the latest, with all else that is there to be
-/// recorded: until then a change back by somebody else could not be told from no change.
+/// The longest time before set flags are recorded, with all other pending rows: until then a change
+/// back by another client could not be told from no change.
 const LAG: Duration = Duration::from_millis(100);
 
-/// What became of the flags that were to be set on the server.
+/// The result of setting flags on the server.
 #[derive(Default)]
 pub(super) struct There {
     set: BTreeMap<MailboxName, BTreeSet<Uid>>,
-    /// Mailboxes where that failed.
+    /// Mailboxes with failures.
     pub failed: BTreeSet<MailboxName>,
 }
 
 impl There {
-    /// Whether the server holds the flags of this message.
+    /// Whether the server has the flags of this message.
     pub fn has(&self, work: &Work, setting: &Setting<'_>) -> bool {
         let set = self.set.get(&work.base.name);
         set.is_some_and(|set| set.contains(&setting.pair.uid))
     }
 }
 
-/// What the STOREs of one mailbox came to.
+/// The result of the STOREs of one mailbox.
 struct StoreResult {
     name: MailboxName,
-    /// The messages whose flags the server holds.
+    /// The messages whose flags the server has.
     result: Result<BTreeSet<Uid>, StoreError>,
     refused: Vec<RefusedKeyword>,
 }
@@ -50,9 +50,9 @@ struct Job<'w> {
     place: Place,
     settings: Vec<Setting<'w>>,
     edits: Vec<FlagEdit<Uid>>,
-    /// What some of them were called.
+    /// Ids of some messages.
     expected: Vec<(Uid, Kin)>,
-    /// These.
+    /// The updates.
     sample: Vec<Uid>,
 }
 
@@ -77,7 +77,7 @@ impl<'w> Job<'w> {
         })
     }
 
-    /// The messages that are asked for before: some, and all that would be marked as deleted.
+    /// Returns the messages to verify before: some, and all that would be marked `\Deleted`.
     fn to_ask(&self) -> BTreeSet<Uid> {
         let uids: BTreeSet<Uid> = self.edits.iter().map(|edit| edit.id).collect();
         let marks = |edit: &&FlagEdit<Uid>| edit.change.add.has(SystemFlag::Deleted);
@@ -86,7 +86,7 @@ impl<'w> Job<'w> {
         some.into_iter().chain(marked).collect()
     }
 
-    /// What is recorded when these are set.
+    /// Returns the rows for these messages.
     fn done(&self, set: &BTreeSet<Uid>) -> Done {
         let mut done = Done::of(self.work.base.key);
         let settings = self.settings.iter().filter(|s| set.contains(&s.pair.uid));
@@ -97,8 +97,8 @@ impl<'w> Job<'w> {
     }
 }
 
-/// Sets the flags of a mailbox; answers with the messages whose flags the server holds, and those
-/// at which the connection breaks.
+/// Sets the flags of a mailbox; returns the messages whose flags the server has, and those at which
+/// the connection breaks.
 async fn set_narrowed<R: Serve<Id = Uid>>(
     remote: &mut R,
     job: &Job<'_>,
@@ -121,7 +121,7 @@ async fn set_narrowed<R: Serve<Id = Uid>>(
     Ok((set.into_inner(), culprits))
 }
 
-/// What is to be recorded soon.
+/// Rows to record soon.
 struct Soon<'s> {
     state: &'s mut State,
     open: Vec<Done>,
@@ -146,7 +146,7 @@ impl Soon<'_> {
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// Sets all flags on the server, and records what needs nothing else.
+    /// Sets all flags on the server, and records those that need nothing else.
     pub(super) async fn flags_there(
         &mut self,
         works: &Works,
@@ -186,7 +186,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 }
             };
             let refused = remote.take_refused();
-            // Before the flags are agreed on: then what is missing there was refused.
+            // Before the flags are recorded: flags missing after that were refused.
             for one in &refused {
                 let state = &mut *soon.borrow_mut();
                 state
@@ -205,7 +205,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             Ok(())
         };
         let ended = spread(&mut *self.remote, jobs, work).await;
-        // What was done is recorded, whatever ended it.
+        // Executed changes are recorded also after an error.
         let recorded = soon.into_inner().record();
         let there = self.gather(works, results.into_inner(), report)?;
         recorded.and(ended)?;

@@ -1,9 +1,6 @@
-//! Changes that came while the mailboxes were looked at, one after another.
-//!
-//! Messages that moved while the mailboxes were looked at, one after another: seen in the one
-//! before they left it and in the other when they had arrived, they look like copies. Whoever then
-//! copies has the message twice. So it is asked once more whether the original is still there; if
-//! not, nothing is decided until the next pass sees it gone.
+//! Detects changes during the snapshots of mailboxes, which are taken one after another. A message
+//! that moved between two snapshots appears in both and looks like a copy. So the original is
+//! verified once more; if it is gone, the decision is deferred to the next pass.
 
 use super::account::Account;
 use super::evidence::kin_there;
@@ -19,13 +16,13 @@ use crate::reconcile::{Action, Cursor, Listed, MailboxAction, News, Plan, Presen
 use crate::store::{Keep, Place, Serve};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// So many passes wait for a disk that does not come to rest.
+/// Most passes that wait for a disk that keeps changing.
 const PATIENCE: usize = 3;
 
-/// What is new in the account with the content of something known.
+/// New messages of the account with a known content.
 pub(super) type Sightings<'a> = (&'a [Sighting<Uid>], &'a [Sighting<MaildirId>]);
 
-/// The mailboxes in which a side has new messages of each content.
+/// By content, the mailboxes with new messages on a side.
 pub(super) struct Contents<'a>(HashMap<ContentHash, BTreeSet<&'a MailboxName>>);
 
 impl<'a> Contents<'a> {
@@ -51,9 +48,9 @@ impl<'a> Contents<'a> {
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// What vanished from one mailbox may have arrived in another that had been looked at before:
-    /// as long as a side has changed since it was looked at, nothing is done on the other that
-    /// could not be taken back. The next pass sees where it went.
+    /// Removes irreversible actions on a side while the other has changed since its snapshot: a
+    /// vanished message may have arrived in a mailbox that was read before. The next pass sees its
+    /// place.
     pub(super) async fn await_rest(
         &mut self,
         plan: &mut Plan,
@@ -97,10 +94,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
-    /// The files of these uploads in doubt are where they were no more, and nowhere else: they may
-    /// have arrived in a mailbox that had been looked at before. As long as the disk has changed
-    /// since, no upload is forgotten, nor what it became downloaded beside its file: the next pass
-    /// sees where that went, or where something hides, the next run.
+    /// Keeps the intents of uploads whose files vanished after the scan, and skips downloads of the
+    /// same content: the files may have moved into a mailbox that was scanned earlier. The next
+    /// pass, or the next run, sees their place.
     pub(super) async fn await_files(
         &mut self,
         lost: &[MailboxName],
@@ -125,8 +121,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(waits)
     }
 
-    /// Whether a side has changed since it was looked at, and was left like this. One that never
-    /// tells is looked at twice.
+    /// Whether a side changed since its snapshot. A side without change information is read twice.
     async fn moved_on<'a>(
         &mut self,
         side: Side,
@@ -153,7 +148,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(listed.iter().any(moved))
     }
 
-    /// The contents of which an original that was seen is there no longer.
+    /// Returns the contents of originals that no longer exist.
     pub(super) async fn in_flux(
         &mut self,
         scenes: &Scenes,
@@ -183,7 +178,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         for (name, mut asked) in there {
             let ids: Vec<Uid> = asked.keys().copied().collect();
-            // Where it cannot be asked, the mailbox says why when it is worked on.
+            // If it cannot be asked, the mailbox reports the error later.
             let told = passable(kin_there(&mut *self.remote, &place(name), &ids).await)?;
             for (uid, _) in told.unwrap_or_default() {
                 asked.remove(&uid);
@@ -208,7 +203,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 }
 
-/// Whether this run waits no longer for a disk that does not come to rest.
+/// Whether this run stops waiting for a disk that keeps changing.
 pub(super) fn is_out_of_patience(report: &Report) -> bool {
     report.restless >= PATIENCE
 }
@@ -219,7 +214,7 @@ type All<'a> = (
     &'a mut Vec<Sighting<MaildirId>>,
 );
 
-/// Takes out what is on its way, and has it passed over until the next pass.
+/// Removes actions on messages that are being moved, and skips these until the next pass.
 pub(super) fn set_aside(
     flux: &BTreeSet<ContentHash>,
     (known, uids, files): All<'_>,
@@ -251,8 +246,8 @@ pub(super) fn set_aside(
     waits
 }
 
-/// The contents of which an original may or may not be where it was, because its mailbox kept
-/// changing while it was looked at, or could not be looked into.
+/// Returns the contents of originals whose presence is unknown, because their mailbox kept changing
+/// or was unreadable.
 fn unclear(
     scenes: &Scenes,
     known: &[Known],
@@ -325,7 +320,7 @@ mod tests {
         assert!(is_unclear(here(), &[], &equal_here));
         assert!(!is_unclear(there(), &other_there, &equal_here));
         assert!(!is_unclear(here(), &equal_there, &other_here));
-        // Nobody meant to look into that one.
+        // That mailbox was not to be read.
         let elsewhere = known("A", unknown, unknown);
         assert!(!is_unclear(elsewhere, &equal_there, &equal_here));
     }

@@ -1,4 +1,4 @@
-//! What the guard is told of the account, and what it leaves of a plan counts from then on.
+//! Calls the guard with the counts of the account, and charges executed deletions.
 
 use super::account::Account;
 use super::report::{Ended, Report};
@@ -10,7 +10,7 @@ use crate::reconcile::{Action, MailboxAction, Plan};
 use crate::store::{Keep, Serve};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A verdict, and what it goes by.
+/// A verdict with its inputs.
 pub(super) struct Guarded {
     pub verdict: Verdict,
     budget: Budget,
@@ -18,16 +18,16 @@ pub(super) struct Guarded {
     keys: BTreeMap<MailboxName, MailboxKey>,
 }
 
-/// Messages that lie in another mailbox, too.
+/// Messages that are in another mailbox, too.
 #[derive(Default)]
 struct Elsewhere {
     pairs: BTreeSet<PairId>,
-    /// In mailboxes that are to be deleted, how many.
+    /// Their number by mailbox to be deleted.
     spared: BTreeMap<MailboxName, usize>,
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// Takes out of the plan what has to wait for the user's word.
+    /// Removes changes that wait for approval from the plan.
     pub(super) fn guard(&self, plan: Plan, report: &Report) -> Result<Guarded, Ended> {
         let keys = self.state.mailboxes()?;
         let doomed = plan.doomed();
@@ -72,7 +72,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         })
     }
 
-    /// Whether the plan comes so close to a limit that what it destroys is to be looked at closely.
+    /// Whether the plan comes close to a limit, so that its deletions are examined.
     fn is_close(
         &self,
         plan: &Plan,
@@ -88,7 +88,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         most > limits.count || full.any(|held| held > limits.empty && held <= count)
     }
 
-    /// Which of the messages that the plan destroys lie in another mailbox, too, where they stay.
+    /// Returns the messages to delete that stay in another mailbox.
     fn lies_elsewhere(
         &self,
         plan: &Plan,
@@ -132,7 +132,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(elsewhere)
     }
 
-    /// All mail of the account, where that counts: to count it takes a look at each message.
+    /// Counts the account, if needed: that reads each row.
     fn account_before(
         &self,
         plan: &Plan,
@@ -166,7 +166,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(Some(AccountBefore { messages, there }))
     }
 
-    /// Notes what is about to be deleted, before anything is.
+    /// Charges deletions before they are executed.
     pub(super) fn charge(&mut self, guarded: &Guarded) -> Result<(), Ended> {
         let mut charges = guarded.messages();
         for action in &guarded.verdict.plan.mailboxes {
@@ -200,7 +200,7 @@ impl Guarded {
         }
     }
 
-    /// What of the plan counts, by mailbox; not what is charged already.
+    /// Returns the countable deletions of the plan by mailbox, without those charged already.
     fn messages(&self) -> Vec<Charge> {
         let mut charges = Vec::new();
         for (name, plan) in &self.verdict.plan.messages {
@@ -225,7 +225,7 @@ impl Guarded {
     }
 }
 
-/// The pair whose message is, or will be, gone from a side.
+/// Returns the pair whose message is or will be gone from a side.
 fn leaves(action: &Action) -> Option<PairId> {
     match action {
         Action::Forget { pair } | Action::Detach { pair, .. } => Some(pair.id),

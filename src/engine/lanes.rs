@@ -1,4 +1,4 @@
-//! Work on the server over several connections at once. One thread runs them all, in turns.
+//! Runs work over several connections at once, on one thread.
 
 use super::report::Ended;
 use crate::store::Serve;
@@ -7,8 +7,8 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use tokio::sync::watch;
 
-/// Runs this on the connection that there is, and on others beside it, up to so many in all.
-/// Those that are not open when the first has done are not waited for.
+/// Runs a function on the open connection and on up to `most` in all. Connections that are not open
+/// when the first has finished are not awaited.
 pub(super) async fn side_by_side<R: Serve>(
     remote: &mut R,
     count: usize,
@@ -39,8 +39,8 @@ pub(super) async fn side_by_side<R: Serve>(
     end.and(ends.into_iter().collect())
 }
 
-/// Does jobs that each wait for the server, over as many connections as that is worth; each is told
-/// which will be the next on its connection. The first that fails ends it.
+/// Runs jobs over as many connections as justified; each gets the next job on its connection. The
+/// first error ends all.
 pub(super) async fn spread<R: Serve, J>(
     remote: &mut R,
     jobs: Vec<J>,

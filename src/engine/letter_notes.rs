@@ -1,6 +1,5 @@
-//! Which files are noted with their keywords: new files that a plan makes no half of a pair, files
-//! that are set aside, and those of pairs with other keywords than both sides agreed on, where the
-//! server may not be changed.
+//! Selects files whose keywords are recorded: new files without a pair, skipped files, and files of
+//! pairs whose keywords differ from the base, if the server must not be changed.
 
 use super::scene::{Lettering, Scene};
 use crate::model::{
@@ -11,21 +10,21 @@ use crate::reconcile::{Action, Look, MailboxPlan, Policy};
 use crate::state::{Body, Lettered};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is to be noted of a file.
+/// The keywords to record of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Note {
-    /// The keywords that its letters say.
+    /// The keywords of its letters.
     pub keywords: Flags,
-    /// Its content, if that is known.
+    /// Its content, if known.
     pub body: Option<Body>,
-    /// Whether nothing is done with the file now.
+    /// Whether no action concerns the file now.
     pub stays: bool,
-    /// Whether the state has noted these keywords, without the content.
+    /// Whether the state has these keywords, without the content.
     pub known: bool,
 }
 
 impl Note {
-    /// The row of this file.
+    /// Returns the row of this file.
     pub fn of(self, mailbox: MailboxKey, file: MaildirId) -> Lettered {
         Lettered {
             mailbox,
@@ -36,32 +35,32 @@ impl Note {
     }
 }
 
-/// What is to be noted of the files of a mailbox.
+/// The records about the files of a mailbox.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Notes {
-    /// Files that are no half of a pair.
+    /// Files without a pair.
     pub open: BTreeMap<MaildirId, Note>,
-    /// Files of pairs, to be noted when these are recorded.
+    /// Files of pairs, to record with these.
     pub paired: BTreeMap<MaildirId, Note>,
-    /// Files of which nothing is to be known any more.
+    /// Files whose record is dropped.
     pub gone: Vec<MaildirId>,
 }
 
-/// A mailbox with what is to be done in it.
+/// A mailbox with its plan.
 struct Planned<'a> {
     base: &'a MailboxBase,
     local: &'a Look<MaildirId>,
     plan: &'a MailboxPlan,
-    /// Whether changes of flags go to the server.
+    /// Whether changes of flags are sent to the server.
     follows: bool,
 }
 
-/// What becomes of files.
+/// Files with an action.
 #[derive(Default)]
 struct Ends<'a> {
-    /// Files of which nothing is noted here, as they become halves of pairs.
+    /// Files without a record, as they become halves of pairs.
     paired: BTreeSet<&'a MaildirId>,
-    /// Files that are sent now.
+    /// Files that are being uploaded.
     sent: BTreeSet<&'a MaildirId>,
 }
 
@@ -95,7 +94,7 @@ fn body(pair: &Pair) -> Body {
 }
 
 impl Scene {
-    /// What is to be noted of the letters of its files.
+    /// Returns the records about the letters of files.
     pub fn to_note(&self, plan: &MailboxPlan, policy: &Policy) -> Notes {
         self.lettered.to_note(&Planned {
             base: &self.base,
@@ -107,12 +106,12 @@ impl Scene {
 }
 
 impl Lettering {
-    /// Remembers the content of new files that were read.
+    /// Adds the content of new files that were read.
     pub fn learn(&mut self, file: &MaildirId, hash: ContentHash, size: u64) {
         self.bodies.insert(file.clone(), Body { hash, size });
     }
 
-    /// What is to be noted in a mailbox.
+    /// Returns the records of a mailbox.
     fn to_note(&self, planned: &Planned<'_>) -> Notes {
         let mut notes = Notes {
             gone: self.gone.clone(),
@@ -129,7 +128,7 @@ impl Lettering {
         notes
     }
 
-    /// New files, and what is set aside.
+    /// New and skipped files.
     fn note_open(
         &self,
         planned: &Planned<'_>,
@@ -191,7 +190,7 @@ impl Lettering {
         }
     }
 
-    /// Files of pairs that have keywords of their own.
+    /// Files of pairs with keywords of their own.
     fn note_paired(
         &self,
         planned: &Planned<'_>,

@@ -1,7 +1,6 @@
-//! Files whose letters were read. The name of a file does not tell for which mailbox its letters
-//! were written; so the state notes files that are no half of a pair, and files of pairs that have
-//! keywords of their own, with the keywords that they had. They are read by the table of their
-//! mailbox from then on, and by it, too, where they were moved or copied.
+//! Recorded letters. A file name does not tell which mailbox's table its letters follow, so the
+//! state records files without a pair, and files of pairs with keywords of their own, with their
+//! keywords. From then on they follow the table of their mailbox, also after a move or copy.
 
 use super::account::Account;
 use super::letter_notes::Note;
@@ -17,7 +16,7 @@ use crate::state::{Body, Lettered};
 use crate::store::{Keep, Serve};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The files that the state has noted, with their mailboxes.
+/// The recorded files with their mailboxes.
 #[derive(Debug, Default)]
 pub(super) struct NotedFiles(Vec<(MailboxName, Lettered)>);
 
@@ -27,13 +26,13 @@ impl NotedFiles {
         self.0.is_empty()
     }
 
-    /// Those of which the content is known.
+    /// Returns those with a known content.
     pub fn bodies(&self) -> impl Iterator<Item = (&MailboxName, &Lettered, Body)> {
         let all = self.0.iter();
         all.filter_map(|(name, note)| Some((name, note, note.body?)))
     }
 
-    /// The keywords that are noted of a file.
+    /// Returns the recorded keywords of a file.
     pub fn keywords(&self, mailbox: MailboxKey, file: &MaildirId) -> Option<&Flags> {
         let order =
             |(_, note): &(MailboxName, Lettered)| (note.mailbox, &note.file).cmp(&(mailbox, file));
@@ -43,8 +42,7 @@ impl NotedFiles {
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// Finds the files that the state has noted, and reads the letters of those that were moved
-    /// since, under their names.
+    /// Finds the recorded files, and those that were moved since by their names.
     pub(super) async fn read_noted_letters(
         &mut self,
         scenes: &mut Scenes,
@@ -91,8 +89,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(all)
     }
 
-    /// Reads the letters of files of pairs that were moved away, where the server may not be
-    /// changed, and lie again where they had been, with the letters of where they were meanwhile.
+    /// Maps the letters of files of pairs that were moved away and back, with the letters of the
+    /// other mailbox, if the server must not be changed.
     async fn read_returned(
         &mut self,
         scenes: &mut Scenes,
@@ -129,7 +127,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
-    /// The keywords of a file when its letters were read, if they were.
+    /// Returns the recorded keywords of a file.
     pub(super) fn noted_keywords(
         &self,
         key: MailboxKey,
@@ -140,8 +138,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(found.map(|note| note.keywords))
     }
 
-    /// Notes files that have the letters of their mailbox. Of those that are not sent now, the
-    /// content is read: they are known by it under another name.
+    /// Records files with the letters of their mailbox. The content of those that are not being
+    /// uploaded is read, to find them under another name.
     pub(super) async fn note_letters(
         &mut self,
         works: &mut Works,
@@ -172,7 +170,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     body: note.body.or(read),
                     ..note
                 };
-                // One that could not be read is noted once.
+                // A file that could not be read is recorded once.
                 let again = note.known && note.body.is_none();
                 all.extend((!again).then(|| note.of(work.base.key, file)));
             }
@@ -180,8 +178,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(self.state.note_letters(&all)?)
     }
 
-    /// Notes the keywords that only the files of pairs have, once these are recorded, and forgets
-    /// files that are gone.
+    /// Records keywords that only files of pairs have, after the pairs, and drops files that are
+    /// gone.
     pub(super) fn note_own_keywords(&mut self, work: &mut Work) -> Result<(), Ended> {
         let key = work.base.key;
         self.state.forget_letters(key, &work.letters.gone)?;
@@ -191,7 +189,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 }
 
-/// Whether a file that was noted is surely not where it was.
+/// Whether a recorded file certainly is not in its place.
 fn is_gone(scene: Option<&Scene>, file: &MaildirId, table: &Known) -> bool {
     match scene {
         Some(scene) => scene.local.shows_gone(file),
@@ -199,7 +197,7 @@ fn is_gone(scene: Option<&Scene>, file: &MaildirId, table: &Known) -> bool {
     }
 }
 
-/// The mailboxes in which such files are new.
+/// Returns the mailboxes in which such files are new.
 fn homes(
     scenes: &Scenes,
     moved: &[(&MailboxName, &Lettered)],
@@ -219,7 +217,7 @@ fn homes(
     homes
 }
 
-/// Reads the letters of a file by what was noted of it in another mailbox.
+/// Maps the letters of a file by its record in another mailbox.
 fn read_moved(scene: &mut Scene, file: &MaildirId, original: &Original<'_>, report: &mut Report) {
     let none = BTreeSet::new();
     let filed = Filed {
@@ -238,8 +236,8 @@ fn read_moved(scene: &mut Scene, file: &MaildirId, original: &Original<'_>, repo
 }
 
 impl Scene {
-    /// Takes what is noted of a file in another mailbox, with this table, for the keywords of the
-    /// file of a pair, if it has the letters that it had there.
+    /// Uses the record of a file in another mailbox for the file of a pair, if its letters are
+    /// unchanged.
     fn read_returned(&mut self, note: &Lettered, table: &Letters) {
         let file = &note.file;
         let Some(seen) = self.local.seen.get(file).cloned().flatten() else {

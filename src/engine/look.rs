@@ -1,4 +1,4 @@
-//! Looking into one mailbox, on both sides, to the depth that is called for.
+//! Takes snapshots of one mailbox on both sides, as deep as needed.
 
 use super::account::Account;
 use super::overview::Overview;
@@ -16,32 +16,31 @@ use crate::state::Doubt;
 use crate::store::{Ask, Depth, Keep, Next, Serve, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// From one message in so many on, all of a mailbox are read at once.
+/// From this share of changed messages on (1/N), all of a mailbox is loaded.
 const FEW: usize = 8;
 
-/// A mailbox that was looked at on disk, and is to be looked at on the server.
+/// A mailbox with its snapshot of the disk.
 pub(super) struct Asked {
     pub action: Option<MailboxAction>,
     pub outline: Outline,
-    /// All that is known of it; `None`: not read yet, as nothing changed on disk, or only what was
-    /// recorded.
+    /// The base; `None`: not loaded yet, as the disk did not change, or only as recorded.
     pub base: Option<MailboxBase>,
     pub local: Look<MaildirId>,
-    /// Whether the disk was read and shows just what was recorded.
+    /// Whether the disk was read and is as recorded.
     pub agrees: bool,
-    /// What is known of the server without a look.
+    /// The snapshot of the server by the listing.
     pub there: Option<Look<Uid>>,
-    /// Where the server's side was left.
+    /// The cursor of the server.
     pub cursor: Option<Cursor>,
     pub depth: Depth,
     /// Whether it is compared message by message.
     pub full: bool,
-    /// Whether its UIDs are in doubt.
+    /// Whether its UIDs are suspected.
     pub doubted: Option<Doubt>,
 }
 
 impl Asked {
-    /// One that both sides have, in which changes are looked for.
+    /// A mailbox of both sides that is read for changes.
     pub fn of(outline: Outline, local: Look<MaildirId>, overview: &Overview) -> Asked {
         Asked {
             action: None,
@@ -57,12 +56,12 @@ impl Asked {
         }
     }
 
-    /// What the server will be asked.
+    /// Returns the requests to the server.
     pub fn next(&self) -> Next<'_> {
         Next::Look(&self.outline, self.cursor.as_ref(), self.depth)
     }
 
-    /// Where something may have moved to it: on disk only if it shows new files.
+    /// Whether messages may have been moved into it: on disk only if it has new files.
     pub fn sides_with_news(&self) -> &'static [Side] {
         let known = self.base.as_ref().map(Known::of);
         let known = |file| known.as_ref().is_some_and(|known| known.file(file));
@@ -72,14 +71,14 @@ impl Asked {
         }
     }
 
-    /// The mailbox.
+    /// Returns the mailbox.
     pub fn name(&self) -> &MailboxName {
         &self.outline.name
     }
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// Looks into a mailbox on disk. `None`: what the step asks for comes in another order.
+    /// Reads a mailbox on disk. `None`: this step needs another order.
     pub(super) async fn look_here(
         &mut self,
         step: &Step,
@@ -148,8 +147,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }))
     }
 
-    /// A mailbox in which nothing changed on disk. What is known of its messages is read when the
-    /// server has been asked, while it answers.
+    /// A mailbox that did not change on disk. Its base is loaded while the server answers.
     async fn unchanged_here(
         &mut self,
         name: &MailboxName,
@@ -159,7 +157,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let (Some(key), Some(left)) = (overview.keys.get(name), left) else {
             return Ok(None);
         };
-        // Where an upload is in doubt, its file is looked for whatever the time stamps say.
+        // The file of an unresolved upload is looked for whatever the timestamps are.
         let restless = !overview.certain && overview.restless.contains(key);
         if restless || !overview.still_here.contains(name) || overview.due.contains(key) {
             return Ok(None);
@@ -171,11 +169,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(Some(Asked::of(outline, local, overview)))
     }
 
-    /// Looks into the mailbox on the server, after the disk: what the disk showed can only be
-    /// older, so a message that we ourselves are copying is never missed on both.
+    /// Reads a mailbox on the server, after the disk: so a message that we are copying is never
+    /// missing on both.
     ///
-    /// Of a mailbox that is settled and did not change on disk only the pairs are read to which
-    /// something happened on the server: one new message in a mailbox of 200,000 costs little.
+    /// Of a stable mailbox without a change on disk only changed pairs are loaded: one new message
+    /// in a mailbox of 200,000 costs little.
     pub(super) async fn look_there(
         &mut self,
         asked: Asked,
@@ -200,8 +198,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             None => self.state.base(outline.key)?,
         };
         debug_assert_eq!(base.outline(), outline);
-        // Pushing, the server has flags of its own that the base does not follow, and a look at
-        // changes does not tell: they decide what becomes of a message that is gone here.
+        // With direction push the server has flags of its own, which the base does not follow and
+        // an incremental snapshot omits: they decide about a message deleted on disk.
         let mut gone = base.pairs.iter().map(|pair| local.shows_gone(&pair.file));
         let (there, depth) = match self.policy.direction == Direction::Push && gone.any(|gone| gone)
         {
@@ -236,8 +234,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok((action, scene))
     }
 
-    /// Looks into a mailbox on the server; where the connection breaks, once more, without asking
-    /// what messages are called.
+    /// Reads a mailbox on the server; after a broken connection once more without ids.
     async fn look_twice(&mut self, ask: &Ask<'_>) -> Result<Look<Uid>, StoreError> {
         let looked = self.remote.look(ask).await;
         if !matches!(looked, Err(StoreError::Retry(_))) || !self.remote.connect().await {
@@ -251,7 +248,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         self.remote.look(&ask).await
     }
 
-    /// Reads the pairs to which something happened on the server, of those that were not read.
+    /// Loads the changed pairs that are not loaded yet.
     fn read_touched(&self, base: &mut MailboxBase, remote: &Look<Uid>) -> Result<(), Ended> {
         if base.others.is_empty() {
             return Ok(());
@@ -260,7 +257,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let mut touched: BTreeSet<Uid> = others.filter(|uid| !remote.leaves_as_is(uid)).collect();
         let same = base.epoch == remote.epoch && !remote.renumbered;
         if same && !is_few(&touched, base) {
-            // The flags of all were told, and most will be what they were.
+            // All flags came, and most are as recorded.
             let like = |uid: &Uid, flags: &Flags| remote.shows_as(uid, flags);
             touched = self.state.pairs_unlike(base.key, &touched, like)?;
         }
@@ -271,7 +268,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
-    /// Reads these pairs, of those that were not read; all, where that is less work.
+    /// Loads these pairs; all, if that is cheaper.
     pub(super) fn read(
         &self,
         base: &mut MailboxBase,
@@ -284,7 +281,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
-    /// Looks into a mailbox that is not simply on both sides. `None`: it stays as it is.
+    /// Reads a mailbox that is not on both sides. `None`: it stays unchanged.
     pub(super) async fn look_into(
         &mut self,
         step: &Step,
@@ -316,8 +313,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
     }
 
-    /// A mailbox that comes back on one side. What a policy keeps on the other side only, stays so
-    /// as long as it has its name there.
+    /// A mailbox that comes back on one side. One that the policy keeps on the other side stays
+    /// there under its name.
     async fn recreate(
         &mut self,
         on: Side,
@@ -340,7 +337,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok((Some(MailboxAction::Create { on, name, forget }), scene))
     }
 
-    /// F4 to F7: gone on one side; is there anything across that the base does not pair?
+    /// F4 to F7: gone on one side; checks for messages on the other that are not pairs.
     async fn missing(
         &mut self,
         from: Side,
@@ -370,7 +367,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             Side::Local => mailboxes::gone_from_disk(&self.policy, &base, &remote),
             Side::Remote => mailboxes::gone_from_server(&self.policy, &base, &local),
         };
-        // An upload that was never listed is no message that went with it.
+        // An upload that was never listed was not deleted with it.
         let unlisted = from == Side::Remote && self.state.unlisted()?.contains(&base.key);
         let missing = match missing {
             Missing::Goes(_) if unlisted => Missing::Returns,
@@ -392,7 +389,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(Some((None, scene)))
     }
 
-    /// A mailbox that is to be created on one side: the plan is made against an empty one.
+    /// A mailbox to create on one side: the plan assumes an empty one.
     async fn look_across(&mut self, on: Side, base: MailboxBase) -> Result<Scene, Ended> {
         let ask = Ask {
             base: &base,
@@ -419,7 +416,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(scene)
     }
 
-    /// The UIDVALIDITY of a look: learned, or changed, and then all UIDs are looked for anew.
+    /// Records the UIDVALIDITY of a snapshot; after a change all UIDs are matched again.
     pub(super) async fn settle_epoch(
         &mut self,
         scene: &mut Scene,
@@ -468,7 +465,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 }
 
-/// Says that a mailbox stays where it is though it is gone on the other side.
+/// Notes that a mailbox stays although it is gone on the other side.
 pub(super) fn note_kept(name: &MailboxName, gone_from: Side, report: &mut Report) {
     let on = gone_from.other();
     report.note(format!(
@@ -476,7 +473,7 @@ pub(super) fn note_kept(name: &MailboxName, gone_from: Side, report: &mut Report
     ));
 }
 
-/// Whether these are so few of those that were not read that they are read one by one.
+/// Whether so few pairs are needed that they are loaded one by one.
 pub(super) fn is_few(touched: &BTreeSet<Uid>, base: &MailboxBase) -> bool {
     touched.len() * FEW <= base.others.len()
 }

@@ -1,4 +1,4 @@
-//! Runs one cycle of one account: look, decide, do, record.
+//! Runs a cycle of one account: snapshot, plan, execute, record.
 //!
 //! Reading order: [`account`] (the cycle and its passes), [`survey`] (looking and planning, with
 //! [`overview`], [`rename`], [`alias`], [`look`], [`as_recorded`], [`edits`] and [`scene`]),

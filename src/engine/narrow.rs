@@ -1,17 +1,16 @@
-//! Changes at which the connection breaks: they are sent again in ever smaller parts, until those
-//! are known by themselves at which it breaks each time.
+//! Isolates messages at which the connection breaks: a change is repeated in ever smaller parts.
 
 use super::breaks::{FEW, IN_SUCCESSION};
 use crate::store::{Serve, StoreError};
 
-/// A change at which the connection broke when it was sent by itself.
+/// A single message at which the connection broke.
 pub(super) struct Culprit<'a, T> {
     pub change: &'a T,
     pub error: StoreError,
 }
 
-/// Sends changes, all together; where the connection breaks, in parts. Whatever is sent twice must
-/// do no more than what is sent once. An error when the connection breaks at everything.
+/// Applies a change to all messages; after a break to parts of them. The change must be idempotent.
+/// `Err` if the connection breaks at everything.
 pub(super) async fn narrowed<'a, R: Serve, T>(
     remote: &mut R,
     all: &'a [T],

@@ -1,4 +1,4 @@
-//! New files, and which of them have the content of a message that is known.
+//! Finds new files with the content of a known message.
 
 use super::account::Account;
 use super::elsewhere::Candidates;
@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) type Sent = BTreeMap<(MailboxName, ContentHash), (u32, BTreeSet<MaildirId>)>;
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// New files with the content of a pair: those that have the size of one are read and hashed.
+    /// Returns new files with the content of a pair: those of its size are hashed.
     pub(super) async fn sight_files(
         &mut self,
         (scenes, overview): (&Scenes, &Overview),
@@ -77,7 +77,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(sightings)
     }
 
-    /// New files that have the size of no pair may have it without what a mail reader added.
+    /// Files of other sizes may match without the header lines of mail readers.
     async fn bare_sizes(
         &mut self,
         scenes: &Scenes,
@@ -100,9 +100,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(bare)
     }
 
-    /// Contents of which an upload was cut when it may have been stored already, the highest UID
-    /// that was there before, and the files. What is new there with such a content, above this UID,
-    /// may be that upload; only the table of the mailbox finds out.
+    /// Returns content hashes of interrupted uploads that may have been stored, with the highest
+    /// UID before and the source files. A new message above it with such a content may be that
+    /// upload; the table of messages resolves it.
     pub(super) async fn sent(
         &mut self,
         scenes: &Scenes,
@@ -119,7 +119,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let Some(open) = open.get(&scene.base.key) else {
                 continue;
             };
-            // The mailbox may be gone here, and yet to be made anew.
+            // The mailbox may be missing on disk, and created later.
             let there = open.keys().filter(|file| !scene.local.shows_gone(file));
             let files: Vec<MaildirId> = there.cloned().collect();
             if files.is_empty() {
@@ -139,7 +139,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(sent)
     }
 
-    /// Pairs in mailboxes that this run does not look into whose file is there: they can be copied.
+    /// Returns pairs in mailboxes outside this run whose file exists, as sources for copies.
     pub(super) async fn present(
         &mut self,
         scenes: &Scenes,
@@ -162,7 +162,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 }
 
-/// Takes out what may be an upload that was cut.
+/// Removes messages that may be interrupted uploads.
 pub(super) fn leave_sent(
     (sent, astray): (&Sent, &Moves),
     uids: &mut Vec<Sighting<Uid>>,
@@ -181,8 +181,7 @@ pub(super) fn leave_sent(
     });
 }
 
-/// Files of messages that are new on the server, left behind by a run that was cut before it
-/// recorded what it fetched: no user put them there.
+/// Returns files of new messages on the server that a cut run downloaded and did not record.
 pub(super) fn half_recorded(scene: &Scene) -> BTreeMap<MaildirId, Uid> {
     let new: BTreeSet<Uid> = scene.new_uids().into_iter().collect();
     if new.is_empty() {

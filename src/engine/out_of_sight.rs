@@ -1,7 +1,6 @@
-//! What vanished may lie in a mailbox that cannot be looked into now: the server refuses to open
-//! it, a directory cannot be read. Whoever takes it for deleted deletes or doubles what was moved.
-//! So what rests on its absence waits, and everything else goes on (decision 0018). After a day
-//! deletions go on, too, as their bytes are kept.
+//! Unreadable mailboxes: a message missing from its mailbox may have been moved to one that cannot
+//! be read now. Decisions that depend on its absence are deferred, everything else continues
+//! (decision 0018). After a day deletions continue, as their bytes are kept.
 
 use super::account::Account;
 use super::elsewhere::Candidates;
@@ -16,10 +15,10 @@ use crate::reconcile::{Action, Plan};
 use crate::store::{Keep, Obstacle, Serve, StoreError};
 use std::collections::BTreeSet;
 
-/// So long deletions wait for a mailbox that cannot be looked into, seconds.
+/// The time that deletions wait for an unreadable mailbox, seconds.
 const PATIENCE: i64 = 24 * 3600;
 
-/// What vanished may lie in a mailbox that could not be looked into: then it is not acted on.
+/// Defers actions on missing messages that may be in an unreadable mailbox.
 pub(super) fn await_sight(side: Side, plan: &mut Plan, report: &mut Report) {
     if !report.hides(side) {
         return;
@@ -35,8 +34,8 @@ pub(super) fn await_sight(side: Side, plan: &mut Plan, report: &mut Report) {
     }
 }
 
-/// Takes out what could not be told apart; and then mailboxes that are gone on one side: what was
-/// in them may have moved to what cannot be looked into, so they neither go nor come back.
+/// Removes undecided messages, and then mailboxes that are gone on one side: their messages may
+/// have moved to an unreadable one, so they are neither deleted nor created.
 pub(super) fn leave_out(scenes: &mut Scenes, report: &mut Report) {
     scenes.retain(|name, _| !report.is_hidden(name));
     if report.hidden.is_empty() {
@@ -53,14 +52,13 @@ pub(super) fn leave_out(scenes: &mut Scenes, report: &mut Report) {
     });
 }
 
-/// A mailbox that is gone on one side is left as it is in this pass.
+/// Leaves a mailbox that is gone on one side unchanged in this pass.
 pub(super) fn wait_for_sight(name: &MailboxName, report: &mut Report) {
     report.note_waiting(name);
     report.hide(name, &Side::BOTH);
 }
 
-/// A failure that concerns one mailbox is reported, and the mailbox passed over; what vanished on
-/// these sides may lie in it.
+/// Reports a failure of one mailbox and skips it; missing messages of these sides may be in it.
 pub(super) fn passed_over<T>(
     name: &MailboxName,
     looked: Result<T, impl Into<Ended>>,
@@ -78,8 +76,7 @@ pub(super) fn passed_over<T>(
     }
 }
 
-/// Whether something that the mailbox held may lie where it cannot be seen: then the mailbox is
-/// looked at again.
+/// Whether a message of the mailbox may be in an unreadable one: then the mailbox is read again.
 pub(super) fn may_lie_elsewhere(scene: &Scene, report: &Report) -> bool {
     let mut pairs = scene.base.pairs.iter();
     let gone = |pair: &Pair| {
@@ -89,15 +86,15 @@ pub(super) fn may_lie_elsewhere(scene: &Scene, report: &Report) -> bool {
     pairs.any(gone)
 }
 
-/// Contents of pairs in mailboxes that cannot be looked into: what fits nothing may be those.
+/// Returns contents of pairs in unreadable mailboxes, which unmatched messages may have.
 pub(super) fn hidden_contents(candidates: &Candidates, report: &Report) -> BTreeSet<ContentHash> {
     let pairs = candidates.pairs.values();
     let hidden = pairs.filter(|(name, _)| report.is_hidden(name));
     hidden.map(|(_, relative)| relative.pair.hash).collect()
 }
 
-/// The contents of messages that are gone from one side, nobody knows where to, as not all of it
-/// could be looked into, and that are new on the other.
+/// Returns contents that are missing on one side without a known place, as it could not be read
+/// completely, and new on the other.
 pub(super) fn out_of_sight(
     known: &[Known],
     (uids, files): Sightings<'_>,
@@ -117,32 +114,31 @@ pub(super) fn out_of_sight(
     lost.map(|one| one.pair.hash).collect()
 }
 
-/// Whether something is done because it is gone on this side, and would double a message or cost
-/// work if it was moved: deletions on disk are not among them, for what is moved is taken out of
-/// quarantine.
+/// Whether an action depends on absence on this side and would double a message, or cost a transfer
+/// if it was moved: deletions on disk do not, as moved messages are restored from quarantine.
 pub(super) fn rests_on_absence(action: &Action, side: Side) -> bool {
     match action {
         Action::Delete { on, .. } => (*on, side) == (Side::Remote, Side::Local),
-        // Deleted on one side and wanted on the other, or moved there: it would come back beside
-        // the one that was moved.
+        // Deleted on one side, but wanted or moved on the other: it would come back beside the
+        // moved one.
         Action::Copy { from, why, .. } => {
             let gone = [CopyWhy::Wanted, CopyWhy::Moved].contains(why);
             gone && from.side() != side
         }
-        // What is gone on both sides may have moved to either.
+        // A message missing on both sides may have moved on either.
         Action::Forget { .. } => true,
         _ => false,
     }
 }
 
-/// Whether all bytes are kept of what it takes away: then it does not wait for ever. What was
-/// moved to where it cannot be seen is new there once it can.
+/// Whether all removed bytes are kept: then it does not wait for ever. A moved message is new once
+/// its mailbox is readable.
 pub(super) fn keeps_bytes(action: &Action) -> bool {
     matches!(action, Action::Delete { .. })
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// Mailboxes that could not be looked into for so long that deletions wait for them no longer.
+    /// Returns mailboxes that were unreadable for so long that deletions do not wait.
     pub(super) fn long_unseen(&self) -> Result<BTreeSet<MailboxName>, Ended> {
         let now = (self.world.now)();
         let unseen = self.state.unseen()?.into_iter();
@@ -150,7 +146,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(long.map(|(name, _)| name).collect())
     }
 
-    /// New files that cannot be read, each of which is named: they may be anything that vanished.
+    /// Returns unreadable new files, each of which is reported: they may be any missing message.
     pub(super) fn unreadable_files(&self, scene: &Scene, report: &mut Report) -> Vec<MaildirId> {
         let name = &scene.base.name;
         let mut all = self.local.unreadable(name);
@@ -169,7 +165,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         all.into_iter().map(|one| one.id).collect()
     }
 
-    /// Remembers since when mailboxes cannot be looked into.
+    /// Records since when mailboxes are unreadable.
     pub(super) fn note_unseen(&mut self, works: &Works, report: &Report) -> Result<(), Ended> {
         let hidden = report.hidden.iter().map(|(_, name)| name);
         let dim = works.iter().filter(|(_, work)| work.dim);

@@ -1,4 +1,4 @@
-//! What the cheap look at both sides showed, before any mailbox was looked into.
+//! The listings of both sides, before any mailbox is read.
 
 use super::account::{Account, Reach};
 use super::report::{Ended, Report};
@@ -9,39 +9,39 @@ use crate::state::Doubt;
 use crate::store::{Depth, Keep, Serve};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A mailbox is compared message by message at least this often, seconds: deltas are an
-/// optimisation, the full compare is the guarantee.
+/// The interval of full comparisons, seconds: incremental snapshots are an optimisation, the
+/// comparison is the guarantee.
 const FULL_EVERY: i64 = 24 * 3600;
 
-/// What the cheap look at both sides showed.
+/// The listings of both sides.
 pub(super) struct Overview {
     pub keys: BTreeMap<MailboxName, MailboxKey>,
     pub cursors: [BTreeMap<MailboxName, Cursor>; 2],
     pub quiet: BTreeSet<MailboxName>,
-    /// Mailboxes in which nothing changed on the server.
+    /// Mailboxes without a change on the server.
     pub still: BTreeSet<MailboxName>,
-    /// Mailboxes in which nothing had changed on disk.
+    /// Mailboxes without a change on disk.
     pub still_here: BTreeSet<MailboxName>,
-    /// Mailboxes of which the server tells nothing without a closer look, and that nobody named.
+    /// Mailboxes about which the server's listing tells nothing, outside of this run's request.
     pub left: BTreeSet<MailboxName>,
     pub restless: BTreeSet<MailboxKey>,
-    /// Those with uploads that the server has not listed yet, and that are settled otherwise.
+    /// Mailboxes with uploads that are not listed yet, otherwise stable.
     pub unlisted: BTreeSet<MailboxKey>,
-    /// Those whose UIDs may mean other messages than those they were learned for.
+    /// Mailboxes with suspected UIDs.
     pub doubted: BTreeMap<MailboxKey, Doubt>,
-    /// Those with files of which the letters are noted.
+    /// Mailboxes with recorded letters.
     pub lettered: BTreeSet<MailboxKey>,
-    /// Those that are to be compared message by message.
+    /// Mailboxes to compare message by message.
     pub due: BTreeSet<MailboxKey>,
-    /// Mailboxes of which the directory is another by now, with what it is called.
+    /// Mailboxes whose directory is not the recorded one, with its identity.
     pub others: BTreeMap<MailboxName, String>,
-    /// Whether no upload is in doubt: it may become one of a pair that neither side shows.
+    /// Whether no upload is unresolved: it may become a pair that neither side shows.
     pub certain: bool,
-    /// What the server listed.
+    /// The server's listing.
     pub listed: Vec<Listed>,
 }
 
-/// Those in which nothing changed.
+/// Returns mailboxes without a change.
 pub(super) fn still(list: &[Listed]) -> BTreeSet<MailboxName> {
     list.iter()
         .filter(|listed| listed.news == News::None)
@@ -58,28 +58,28 @@ impl Overview {
         }
     }
 
-    /// The mailboxes by their rows.
+    /// Returns mailboxes by row.
     pub fn names(&self) -> BTreeMap<MailboxKey, &MailboxName> {
         self.keys.iter().map(|(name, key)| (*key, name)).collect()
     }
 
-    /// Whether nothing calls for a look at it on the server.
+    /// Whether nothing requires a read on the server.
     pub fn is_still_there(&self, name: &MailboxName) -> bool {
         let restless = |key: &MailboxKey| self.restless.contains(key);
         self.still.contains(name) && !self.keys.get(name).is_none_or(restless)
     }
 
-    /// Whether what is known of it is all that counts, so that what did not change is not read.
+    /// Whether its base is stable, so that unchanged messages are not loaded.
     pub fn is_settled(&self, key: MailboxKey) -> bool {
         self.certain && (!self.restless.contains(&key) || self.unlisted.contains(&key))
     }
 
-    /// Whether nothing can have changed in it.
+    /// Whether it cannot have changed.
     pub fn is_quiet(&self, name: &MailboxName) -> bool {
         self.quiet.contains(name)
     }
 
-    /// Whether a mailbox is looked into.
+    /// Whether it is read.
     pub fn needs_look(&self, step: &Step) -> bool {
         let Step::Live(name) = step else {
             return true;
@@ -100,8 +100,7 @@ impl Overview {
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// Has those mailboxes read that changed on disk or are to be compared, while the server is
-    /// waited for.
+    /// Begins the scan of changed mailboxes and those to compare, while the server answers.
     pub(super) fn foresee(
         &mut self,
         here: &[Listed],
@@ -118,8 +117,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         self.local.foresee(&next.collect::<Vec<_>>());
     }
 
-    /// When a compare of this run counts as done, seconds since 1970. One that is asked for counts
-    /// as of the second after the order: an earlier run of the same second is none.
+    /// Returns the time of this run's comparisons, seconds since 1970. A requested one counts as of
+    /// the next second, so that an earlier run in the same second does not replace it.
     pub(super) fn time_of_compare(&self) -> i64 {
         let now = (self.world.now)();
         match self.options.reach {
@@ -128,8 +127,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
     }
 
-    /// Which mailboxes are to be compared message by message: also where UIDs are in doubt or a
-    /// file is missing, and all of an account that may be another one by now.
+    /// Returns mailboxes to compare message by message: also those with suspected UIDs or a missing
+    /// file, and all of an account that may be another one.
     pub(super) fn due(
         &self,
         keys: &BTreeMap<MailboxName, MailboxKey>,
@@ -142,7 +141,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let now = (self.world.now)();
         let mut all = self.state.compared_at()?;
         let (doubted, other) = (self.state.doubted()?, self.config_changed()?);
-        // A time to come: the clock was wrong then, or is now; who knows how long ago it is.
+        // A time in the future: a clock was wrong.
         let is_due = |last: i64| match self.options.reach {
             Reach::Due => (now - last).abs() >= FULL_EVERY,
             Reach::Woken(_) => false,

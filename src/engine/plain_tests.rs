@@ -1,4 +1,4 @@
-//! What is decided by plain values here.
+//! Decisions on plain values of this room.
 
 use super::copy::wanted;
 use super::doomed::batches;
@@ -41,7 +41,7 @@ fn sighting<I>(id: I, content: u32) -> Sighting<I> {
     }
 }
 
-/// Gone on one side while not all of that side could be looked into, and new on the other only.
+/// Missing on one side that could not be read completely, and new on the other only.
 #[test]
 fn what_is_out_of_sight_is_gone_from_one_side_and_new_on_the_other() {
     let hidden: [&[Side]; 4] = [&[], &[Side::Remote], &[Side::Local], &Side::BOTH];
@@ -91,7 +91,7 @@ fn a_mailbox_of_which_something_is_gone_is_looked_at_again_while_that_side_is_hi
     assert!(!may_lie_elsewhere(&one, &hiding(Side::Remote)));
 }
 
-/// The pairs of these numbers, in these mailboxes.
+/// Returns the pairs of these numbers, in these mailboxes.
 fn candidates(all: &[(&str, u32)]) -> Candidates {
     let relative = |(name, n): &(&str, u32)| {
         let (mailbox, pair) = (MailboxKey(1), pair(*n));
@@ -104,14 +104,14 @@ fn candidates(all: &[(&str, u32)]) -> Candidates {
     }
 }
 
-/// What was looked into is where it was seen, what cannot be looked into is nowhere, and elsewhere
-/// it is where it was.
+/// A mailbox that was read has what was seen, an unreadable one is unknown, others are as in the
+/// base.
 #[test]
 fn pairs_are_where_they_were_seen_or_where_nothing_changed() {
     let mut seen = scene("seen", &[1, 2]);
     let gone = BTreeSet::from([uid(2)]);
     seen.remote.coverage = Coverage::Delta { gone };
-    // Another mailbox of the name of one that is gone: its pairs are none of it.
+    // Another mailbox with the name of a deleted one: its pairs are not in it.
     let scenes: Scenes = [seen, scene("again", &[])]
         .into_iter()
         .map(|scene| (scene.base.name.clone(), scene))
@@ -148,7 +148,7 @@ fn pairs_are_where_they_were_seen_or_where_nothing_changed() {
     assert_eq!(told, want.into());
 }
 
-/// Where a content lies in several mailboxes, it is read in one that can be read.
+/// A content in several mailboxes is read from a readable one.
 #[test]
 fn what_can_be_seen_is_read_rather_than_what_is_hidden() {
     for all in [["hidden", "seen"], ["seen", "hidden"]] {
@@ -337,7 +337,7 @@ fn each_side_was_left_somewhere_else() {
     assert_eq!(cursor(Side::Local, "B"), None);
 }
 
-/// A file that names a message which is new there was left by a run that was cut.
+/// A file whose name contains the UID of a new message was left by a cut run.
 #[test]
 fn files_of_ours_that_name_what_is_new_there_are_half_recorded() {
     let mut one = scene("A", &[1]);
@@ -356,7 +356,7 @@ fn files_of_ours_that_name_what_is_new_there_are_half_recorded() {
     for n in 7..=9 {
         one.remote.seen.insert(uid(n), None);
     }
-    // 1 is known, 8 names another mailbox, 9 another UIDVALIDITY, 10 is not there.
+    // 1 is known, 8 names another mailbox, 9 another UIDVALIDITY, 10 does not exist.
     assert_eq!(half_recorded(&one), [(file(7), uid(7))].into());
 }
 

@@ -49,7 +49,7 @@ pub(super) fn base(name: &str, pairs: &[u32]) -> MailboxBase {
     }
 }
 
-/// A mailbox with these pairs, in which nothing has changed.
+/// An unchanged mailbox with these pairs.
 pub(super) fn scene(name: &str, pairs: &[u32]) -> Scene {
     Scene {
         base: base(name, pairs),
@@ -64,7 +64,7 @@ pub(super) fn scene(name: &str, pairs: &[u32]) -> Scene {
     }
 }
 
-/// A mailbox in which this is to be done.
+/// A mailbox with this plan.
 pub(super) fn work(name: &str, actions: Vec<Action>) -> Work {
     Work {
         planned: actions.len(),
@@ -118,7 +118,7 @@ pub(super) fn download(n: u32) -> Action {
     }
 }
 
-/// Flags that are to be set, as they are.
+/// Flags to set.
 pub(super) fn merge(n: u32, remote: FlagChange, local: FlagChange) -> Action {
     let (pair, merged) = (pair_ref(n), Flags::default());
     Action::Flags(Box::new(Merge {

@@ -1,4 +1,4 @@
-//! Comparing pieces: whether two messages that look alike are one, without fetching either.
+//! Compares pieces of two messages that seem equal, without a full transfer.
 
 use super::account::Account;
 use super::elsewhere::{Candidates, NewUid};
@@ -13,18 +13,18 @@ use crate::state::Relative;
 use crate::store::{Keep, Next, Place, Serve, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// So many messages whose envelopes fit are compared piece by piece. Of more, so many, evenly
-/// spread: that thousands fit by chance and not one of these shows it does not happen.
+/// Candidates whose pieces are compared; of more, a sample of this many: thousands do not match by
+/// chance without one of the sample.
 const PROBES: usize = 16;
 
-/// Where the bytes of a message can be read here.
+/// A readable local copy of a message.
 #[derive(Clone)]
 pub(super) enum Bytes {
     File(Place, MaildirId),
     Quarantine(Vec<u8>),
 }
 
-/// Where the content of new messages can be read here.
+/// A readable local copy for the content of new messages.
 pub(super) fn sources(
     scenes: &Scenes,
     files: &[Sighting<MaildirId>],
@@ -54,7 +54,7 @@ pub(super) fn sources(
     sources
 }
 
-/// What one mailbox refuses shows nothing about a message, and stops nobody else.
+/// A refusal by one mailbox proves nothing about a message, and stops no other.
 pub(super) fn passable<T>(told: Result<T, StoreError>) -> Result<Option<T>, Ended> {
     match told {
         Ok(told) => Ok(Some(told)),
@@ -66,32 +66,32 @@ pub(super) fn passable<T>(told: Result<T, StoreError>) -> Result<Option<T>, Ende
 /// Messages with their sizes.
 type Sized = Vec<(Uid, Option<u64>)>;
 
-/// A message on the server that may be one that can be read here.
+/// A message on the server that may equal a readable local one.
 pub(super) struct Likely {
     pub there: Place,
     pub uid: Uid,
     pub here: Bytes,
 }
 
-/// What a comparison showed, by the places in the list.
+/// The result of a comparison, by index.
 pub(super) struct Compared {
-    /// These have the same pieces.
+    /// Equal pieces.
     pub fit: BTreeSet<usize>,
-    /// Of these it is not known: one side would not say.
+    /// Unknown: a side could not be read.
     pub untold: BTreeSet<usize>,
-    /// The files of these are no longer where they were seen.
+    /// The files moved since the scan.
     pub vanished: BTreeSet<usize>,
-    /// Bytes on the wire of those that were compared.
+    /// Wire sizes of the compared messages.
     pub sizes: BTreeMap<usize, u64>,
 }
 
-/// Of so few messages all bytes are compared, where they are no larger than this, bytes.
+/// Up to this many messages are compared completely, if they are at most this large, bytes.
 const FEW: usize = 16;
 const SMALL: u64 = 256 << 10;
 
 impl Compared {
-    /// Whether pieces are not enough to say that a message is the one it looks like: of drafts, as
-    /// their versions may differ in one word; and where few are in question.
+    /// Whether pieces are insufficient: for drafts, whose versions may differ in a word, and for
+    /// few messages.
     pub fn is_open(&self, at: usize, of: usize, draft: bool) -> bool {
         match self.sizes.get(&at) {
             Some(size) if Excerpt::is_whole(*size) => false,
@@ -102,8 +102,8 @@ impl Compared {
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// Of messages whose envelopes fit, those (by their place in the list) whose pieces do too. Of
-    /// one that the server lists and cannot deliver, the envelope has to do.
+    /// Returns the indexes of candidates whose pieces are equal. For a message that the server
+    /// cannot deliver the envelope is sufficient.
     pub(super) async fn probe(&mut self, likely: &[Likely]) -> Result<Compared, Ended> {
         let all: BTreeSet<usize> = (0..likely.len()).collect();
         let step = likely.len().div_ceil(PROBES).max(1);
@@ -120,8 +120,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         self.compare(likely, &all, true).await
     }
 
-    /// Of new messages on the server whose pieces are those of a known content, those that have all
-    /// of it, as far as it can be read; and the contents of which it could not be told now.
+    /// Returns new messages on the server whose complete content is a known one, as far as it can
+    /// be read; and contents without a decision.
     pub(super) async fn same_bytes(
         &mut self,
         open: Vec<(NewUid, ContentHash)>,
@@ -160,8 +160,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok((same.collect(), waits))
     }
 
-    /// Of new messages on the server that may be one of several, which they are by their content,
-    /// and the contents of which it could not be told now.
+    /// Returns new messages on the server with several candidates, resolved by content, and
+    /// contents without a decision.
     pub(super) async fn tell_apart(
         &mut self,
         unclear: Vec<NewUid>,
@@ -189,8 +189,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok((told, open))
     }
 
-    /// Which of these have the same pieces here and there; `trusting`: those too of which there are
-    /// none there.
+    /// Returns candidates with equal pieces on both sides; `trusting`: also those without pieces on
+    /// the server.
     pub(super) async fn compare(
         &mut self,
         likely: &[Likely],

@@ -1,6 +1,6 @@
-//! Whether UIDs still mean the messages that they were learned for. A server that was put back from
-//! a backup, or made anew, gives UIDs a second time, and its UIDVALIDITY may be the same. A sample
-//! of pairs is asked what their messages are called; what is called otherwise is read.
+//! Verifies that UIDs still mean the same messages. A restored or recreated server assigns UIDs
+//! again, perhaps under an equal UIDVALIDITY. The ids of a sample of pairs are requested, and
+//! messages with another id are read.
 
 use super::account::Account;
 use super::contents::{Content, Contents};
@@ -18,37 +18,37 @@ use crate::state::{Doubt, Proof};
 use crate::store::{Ask, Depth, Keep, Next, Place, Serve, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Of a mailbox that is compared message by message so many pairs are asked for.
+/// Sampled pairs of a mailbox that is compared message by message.
 const SAMPLE: usize = 16;
 
-/// The highest UIDs that are among them: after a backup it is the last ones that are given again.
+/// The highest UIDs in the sample: these are assigned again after a restore.
 const LAST: usize = 4;
 
-/// So many of those that are called otherwise are read, to show that they are other messages: some
-/// servers tell another date or size of the same message the next time.
+/// Messages with another id that are read as proof, as some servers change date or size of a
+/// message.
 const READ: usize = 4;
 
-/// Pairs of a mailbox that are to be asked for.
+/// The sample of a mailbox.
 pub(super) struct Check {
     key: MailboxKey,
     place: Place,
     proofs: Vec<Proof>,
-    /// These, and new ones of which it is asked as well.
+    /// The sample, and new messages whose ids are requested, too.
     uids: Vec<Uid>,
 }
 
-/// What checks came to.
+/// The result of the checks.
 #[derive(Default)]
 pub(super) struct Proven {
-    /// Mailboxes in which a pair that was asked for is another message by now.
+    /// Mailboxes in which a sampled pair is another message.
     pub others: Vec<(MailboxName, MailboxKey)>,
-    /// Mailboxes of which it is not known.
+    /// Mailboxes without a result.
     pub untold: BTreeSet<MailboxKey>,
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// A look at the server in which UIDs mean what they meant; or a whole look that says that they
-    /// do not.
+    /// Returns a snapshot of the server whose UIDs are valid; or a complete one that says that they
+    /// are not.
     pub(super) async fn checked(
         &mut self,
         base: &MailboxBase,
@@ -79,7 +79,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
     }
 
-    /// Whether the messages of a mailbox are called as before; what is called otherwise is read.
+    /// Whether the ids of messages are unchanged; messages with another id are read.
     async fn all_still_mean(&mut self, place: &Place, base: &MailboxBase) -> Result<bool, Ended> {
         let proofs = self.state.proofs(base.key, base.known_uids())?;
         let uids: Vec<Uid> = proofs.iter().map(|proof| proof.uid).collect();
@@ -94,15 +94,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(same)
     }
 
-    /// What some of these messages of a mailbox were called when they were last looked at.
+    /// Returns the recorded ids of some messages of a mailbox.
     pub(super) fn expected(&self, key: MailboxKey, uids: &[Uid]) -> Result<Vec<(Uid, Kin)>, Ended> {
         let proofs = self.state.proofs(key, uids.iter().copied())?;
         Ok(proofs.into_iter().map(|p| (p.uid, p.kin)).collect())
     }
 
-    /// Those of some messages that are about to leave a mailbox of the server unkept, as they are
-    /// elsewhere, that have the content of their pairs; where the server has no body for one, those
-    /// that it calls as before.
+    /// Returns those messages, about to be removed without a copy as they exist elsewhere, that
+    /// have the content of their pairs; of a message without a body, the id decides.
     pub(super) async fn proven(
         &mut self,
         place: &Place,
@@ -132,8 +131,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(proven)
     }
 
-    /// Whether a message is that of a pair: it has its content, or it is what the server made of
-    /// an upload.
+    /// Whether a message is that of a pair: equal content, or the server's version of an upload.
     fn is_of(&self, content: &Content, (pair, hash): (PairId, ContentHash)) -> Result<bool, Ended> {
         if content.hash == hash {
             return Ok(true);
@@ -142,7 +140,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(content.is_called(sent))
     }
 
-    /// Those of some messages without a body that the server still calls as it did.
+    /// Returns those messages without a body whose id is unchanged.
     async fn named_as_before(&mut self, place: &Place, uids: &[Uid]) -> Result<Vec<Uid>, Ended> {
         let Some(key) = self.state.mailbox_key(&place.mailbox)? else {
             return Ok(Vec::new());
@@ -158,7 +156,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(same.map(|(uid, _)| uid).collect())
     }
 
-    /// The whole look at a mailbox in which UIDs mean other messages.
+    /// Returns the complete snapshot of a mailbox whose UIDs are invalid.
     async fn doubted_look(
         &mut self,
         base: &MailboxBase,
@@ -188,7 +186,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(look)
     }
 
-    /// Both looks at a mailbox in which UIDs mean other messages.
+    /// Returns both snapshots of a mailbox whose UIDs are invalid.
     pub(super) async fn look_renumbered(
         &mut self,
         name: &MailboxName,
@@ -220,9 +218,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         })
     }
 
-    /// The pairs that are to be asked for after a look: one that compared message by message, that
-    /// shows HIGHESTMODSEQ gone back, that may be one at `another` account; and one with which
-    /// nothing of that came, where messages are new or something is to be done by UID.
+    /// Returns the sample after a snapshot: for a full comparison, for a decreased HIGHESTMODSEQ,
+    /// for a possibly different account; otherwise one, if messages are new or UIDs will be used.
     pub(super) fn check_of(&self, scene: &Scene, another: bool) -> Result<Option<Check>, Ended> {
         let (base, look) = (&scene.base, &scene.remote);
         if base.epoch.is_none() || base.epoch != look.epoch || look.renumbered {
@@ -253,7 +250,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }))
     }
 
-    /// Asks for the pairs of these checks. What new messages are called is added to the looks.
+    /// Requests the ids of these samples, and adds those of new messages to the snapshots.
     pub(super) async fn prove(
         &mut self,
         checks: Vec<Check>,
@@ -286,7 +283,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(proven)
     }
 
-    /// What the messages of a check are called, and whether the pairs among them are still those.
+    /// Returns the ids of a sample, and whether its pairs are unchanged.
     async fn ask_for(&mut self, check: &Check) -> Result<(BTreeMap<Uid, Kin>, bool), Ended> {
         let told = kin_there(&mut *self.remote, &check.place, &check.uids).await?;
         let told: BTreeMap<Uid, Kin> = told.into_iter().collect();
@@ -294,8 +291,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok((told, same))
     }
 
-    /// Whether these pairs are still the messages of their UIDs, by what the server calls these
-    /// now; what is called otherwise is read.
+    /// Whether these pairs are still the messages of their UIDs, by id; messages with another id
+    /// are read.
     pub(super) async fn still_mean(
         &mut self,
         place: &Place,
@@ -330,14 +327,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 }
 
-/// Whether a message of a pair is not there any more.
+/// Whether a message of a pair no longer exists.
 fn misses_a_pair(base: &MailboxBase, look: &Look<Uid>) -> bool {
     let pairs = base.pairs.iter().filter(|pair| pair.tombstone.is_none());
     let mut uids = pairs.map(|pair| &pair.uid).chain(&base.others);
     uids.any(|uid| look.shows_gone(uid))
 }
 
-/// The highest of some UIDs, and others evenly spread, in their order.
+/// Returns the highest UIDs, and others evenly spread, in order.
 pub(super) fn sample(known: &[Uid]) -> Vec<Uid> {
     let (first, last) = known.split_at(known.len().saturating_sub(LAST));
     let step = first.len().div_ceil(SAMPLE - LAST).max(1);

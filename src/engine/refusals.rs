@@ -1,5 +1,5 @@
-//! Changes that the server refuses, and those at which the connection breaks: each waits by itself,
-//! is named by each run, and is tried again later.
+//! Changes that the server refuses, or at which the connection breaks: each waits separately, is
+//! reported by each run, and is retried later.
 
 use super::account::Account;
 use super::report::{Ended, Report};
@@ -10,8 +10,8 @@ use crate::store::{Keep, Serve, StoreError};
 use std::collections::BTreeSet;
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// Takes out what was refused and is not to be tried again yet, and forgets refusals of what is
-    /// not to be done any more.
+    /// Removes refused changes whose retry is not due, and drops records of changes that are not
+    /// needed any more.
     pub(super) fn leave_refused(&mut self, plan: &mut Plan, works: &Works) -> Result<(), Ended> {
         let refused = self.state.refused_changes()?;
         if refused.is_empty() {
@@ -38,7 +38,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(self.state.forget_refusals(&over.collect::<Vec<_>>())?)
     }
 
-    /// The server would not change these messages.
+    /// Records refused changes.
     pub(super) fn refuse_changes(
         &mut self,
         pairs: impl Iterator<Item = PairId>,
@@ -51,7 +51,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
-    /// Names all messages of which a change was refused.
+    /// Reports all messages with a refused change.
     pub(super) fn name_refused_changes(&self, report: &mut Report) -> Result<(), Ended> {
         for one in self.state.refused_changes()? {
             if self.concerns(&one.mailbox) {
@@ -66,7 +66,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 }
 
-/// The message that this changes on the server.
+/// Returns the message that this action changes on the server.
 fn changed_there(action: &Action) -> Option<PairId> {
     match action {
         Action::Flags(set) if !set.remote.is_empty() => Some(set.pair.id),

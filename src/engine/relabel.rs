@@ -1,7 +1,6 @@
-//! The letters of keywords in the names of files that other programs filed. A letter means
-//! something in its mailbox only: what the letters of a new file mean is read with the table of the
-//! mailbox that it came from, as far as that is known, and before anything else is done with the
-//! file it gets the letters of the mailbox that it lies in.
+//! Keyword letters of files that other programs moved or copied. A letter has a meaning in its
+//! mailbox only: the letters of a new file follow the table of its source, as far as known, and
+//! before any other action the file gets the letters of its mailbox.
 
 use super::account::Account;
 use super::elsewhere::Candidates;
@@ -19,19 +18,19 @@ use crate::reconcile::{Action, Look};
 use crate::store::{FlagEdit, Keep, Serve};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is known of the letters of a mailbox.
+/// The table of a mailbox, as far as known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Known {
-    /// Its table.
+    /// The table.
     Table(Letters),
-    /// There is no such mailbox any more.
+    /// The mailbox no longer exists.
     NoMailbox,
-    /// That its table cannot be read now.
+    /// The table cannot be read now.
     Unreadable,
 }
 
 impl Known {
-    /// The table, where there is one.
+    /// Returns the table, if there is one.
     pub fn letters(&self) -> Option<&Letters> {
         match self {
             Known::Table(letters) => Some(letters),
@@ -43,20 +42,20 @@ impl Known {
 /// The tables of mailboxes.
 pub(super) type Tables = BTreeMap<MailboxName, Known>;
 
-/// A known message, or a file whose letters were read, that a new file may have been made of.
+/// A known message, or a file with recorded letters, that may be the source of a new file.
 struct Likely<'a> {
     mailbox: &'a MailboxName,
     file: &'a MaildirId,
-    /// The keywords that it had when it was last seen.
+    /// Its recorded keywords.
     keywords: Flags,
     /// Whether its own file is gone.
     gone: bool,
 }
 
-/// Known messages and files by their content.
+/// Sources by content.
 type Origins<'a> = BTreeMap<ContentHash, Vec<Likely<'a>>>;
 
-/// What new files may have been made of.
+/// The possible sources of new files.
 fn origins<'a>(candidates: &'a Candidates, scenes: &Scenes) -> Origins<'a> {
     let noted = &candidates.noted;
     let gone = |mailbox: &MailboxName, file: &MaildirId| {
@@ -89,8 +88,8 @@ fn origins<'a>(candidates: &'a Candidates, scenes: &Scenes) -> Origins<'a> {
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// Reads the letters of new files: of those that have the content of a known message with the
-    /// table of its mailbox.
+    /// Maps the letters of new files: of those with the content of a known message by the table of
+    /// its mailbox.
     pub(super) async fn read_letters(
         &mut self,
         (scenes, files): (&mut Scenes, &mut [Sighting<MaildirId>]),
@@ -112,7 +111,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let known = origins(candidates, scenes);
         let mut tables = Tables::new();
         let uploads = self.state.uploads_in_doubt()?.into_iter();
-        // A file gets the letters of its mailbox before its upload is noted.
+        // A file gets the letters of its mailbox before its upload is recorded.
         let uploads: BTreeSet<_> = uploads.map(|(key, upload)| (key, upload.file)).collect();
         for file in files.iter_mut() {
             if let Some(scene) = scenes.get_mut(&file.mailbox) {
@@ -128,7 +127,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let lettered = |scene: &Scene| scene.local.carried.contains_key(&file.id);
             let named = |one: &Likely<'_>| !one.keywords.is_empty();
             if !scenes.get(&file.mailbox).is_some_and(lettered) && !likely.iter().any(named) {
-                // A letter that it gets later is one of this mailbox.
+                // A letter that it gets later follows this mailbox.
                 if let Some(scene) = scenes.get_mut(&file.mailbox) {
                     scene.lettered.read.insert(file.id.clone());
                 }
@@ -137,7 +136,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             for one in likely {
                 let table = self.table(one.mailbox, &mut tables, report).await?;
                 if table == Known::Unreadable {
-                    // What the letters of the file mean is told by the next run.
+                    // The next run maps the letters of the file.
                     report.hide(&file.mailbox, &Side::BOTH);
                 }
             }
@@ -181,8 +180,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(table)
     }
 
-    /// Reads letters without a meaning of those new files that are not recognised, by the tables of
-    /// all mailboxes.
+    /// Maps letters without a meaning, of new files without a source, by the tables of all
+    /// mailboxes.
     pub(super) async fn read_strange_letters(
         &mut self,
         scenes: &mut Scenes,
@@ -216,9 +215,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
-    /// Where two new messages are one, and the letters of the file say what the server says if they
-    /// are read with the table of another mailbox, they were written for that one. Once the mailbox
-    /// was compared, a new file that is no known message has the letters of its own mailbox.
+    /// If two new messages are equal, and the letters of the file equal the server's keywords by
+    /// the table of another mailbox, they follow that one. After a comparison a new file without a
+    /// source has the letters of its own mailbox.
     pub(super) async fn read_repeated_letters(
         &mut self,
         scene: &mut Scene,
@@ -251,8 +250,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
-    /// Gives new files the letters of the mailbox that they lie in. Of a file that does not get
-    /// them nothing else is done either.
+    /// Gives new files the letters of their mailbox. A file that does not get them has no other
+    /// action.
     pub(super) async fn relabel(
         &mut self,
         works: &mut Works,
@@ -292,8 +291,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
 }
 
 impl Scene {
-    /// Takes these for the keywords of a new file, and notes what to change in its name. Answers
-    /// with its flags.
+    /// Sets the keywords of a new file, and records the change of its name. Returns its flags.
     pub fn read_as(&mut self, file: &MaildirId, keywords: &Flags) -> Flags {
         let none = BTreeSet::new();
         let letters = self.local.carried.get(file).unwrap_or(&none);
@@ -309,7 +307,7 @@ impl Scene {
     }
 }
 
-/// The keywords of a new file, by the message that it was most likely made of.
+/// Returns the keywords of a new file by its most likely source.
 fn read(
     file: &Sighting<MaildirId>,
     local: &Look<MaildirId>,
@@ -357,7 +355,7 @@ fn read(
         keywords: here.read(letters),
         ..Reading::default()
     });
-    // Which of several it was is open: only what holds for all of them is sure.
+    // The source is ambiguous: only what holds for all is certain.
     readings.fold(first, |all, (_, other)| {
         let keywords = all.keywords.intersection(&other.keywords);
         let either = all.keywords.union(&other.keywords);
@@ -369,8 +367,8 @@ fn read(
     })
 }
 
-/// A file of which the letters say something else than what was agreed on, and that may have come
-/// by way of a third mailbox; with the keywords agreed on.
+/// A file whose letters differ from the base and that may have passed a third mailbox; with the
+/// keywords agreed on.
 fn astray<'a>(
     file: &Sighting<MaildirId>,
     scene: &'a Scene,
@@ -387,7 +385,7 @@ fn astray<'a>(
     changed.then_some((Filed { letters, here, cut }, agreed))
 }
 
-/// Takes out what is to be done with these files.
+/// Removes the actions on these files.
 fn leave(work: &mut Work, failed: &BTreeSet<(MailboxName, AnyId)>) {
     let name = &work.base.name;
     let is = |place: &MailboxName, id: &AnyId| failed.contains(&(place.clone(), id.clone()));

@@ -1,6 +1,5 @@
-//! Finding the same message again when the base does not say which is which: first meeting, or
-//! an upload that was cut. Cheap evidence first, content where that is unclear. Nothing here
-//! deletes.
+//! Matches messages without a base: a first match, or a cut upload. Cheap evidence first, content
+//! if that is ambiguous. Deletes nothing.
 
 use super::account::Account;
 use super::contents::{Above, Contents, match_sent};
@@ -22,25 +21,25 @@ use crate::state::Upload;
 use crate::store::{About, Keep, Place, Serve, Sink, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What was found among the new messages of a mailbox.
+/// The matches among the new messages of a mailbox.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub links: Vec<(Uid, MaildirId)>,
     pub in_doubt: BTreeSet<MaildirId>,
-    /// Those of the links that were found by cheap evidence.
+    /// Links by cheap evidence.
     pub unproven: BTreeSet<Uid>,
-    /// Files that we began to upload.
+    /// Files whose upload began.
     pub uploads: BTreeSet<MaildirId>,
-    /// Files that the server said it stored, under no UID that it told, and that are not found in
-    /// it, with how often it said so.
+    /// Accepted uploads without a UID that the mailbox does not show, with the number of OK
+    /// responses.
     pub untold: BTreeMap<MaildirId, u32>,
-    /// Whether files that we began to upload vanished before they could be read. What is new on the
-    /// server may be one of them, and waits until the next pass sees where they went.
+    /// Whether files of uploads vanished before they were read. New messages on the server may
+    /// equal them, and wait until the next pass sees their place.
     pub waits: bool,
 }
 
 impl Found {
-    /// What is done with files that the server said it stored and that are not found there.
+    /// Accepted uploads that the mailbox does not show.
     fn untold(&self, key: MailboxKey, report: &Report) -> BTreeMap<MaildirId, Next> {
         let sent_now = |file: &MaildirId| report.sent.contains(&(key, file.clone()));
         let untold = self.untold.iter();
@@ -88,13 +87,13 @@ impl Clues {
 #[derive(Debug, Default)]
 pub(super) struct Met {
     pub links: Vec<(Uid, MaildirId)>,
-    /// Those of which the contents were not compared.
+    /// Links that were not compared by content.
     pub unproven: BTreeSet<Uid>,
 }
 
 impl Met {
-    /// Those of which the contents were not compared, but for what we sent ourselves: there, the
-    /// evidence is enough.
+    /// Returns links that were not compared by content, except for our own uploads, where the
+    /// evidence is sufficient.
     fn unproven_but_of(&self, uploads: &BTreeSet<MaildirId>) -> BTreeSet<Uid> {
         let sent = self.links.iter().filter(|(_, file)| uploads.contains(file));
         let sent: BTreeSet<Uid> = sent.map(|(uid, _)| *uid).collect();
@@ -102,15 +101,15 @@ impl Met {
     }
 }
 
-/// Files that were sent.
+/// Uploaded files.
 struct Sent {
-    /// Of which it is not known what became of them.
+    /// Unresolved ones.
     open: Vec<Upload>,
-    /// Whose UID, as the server told it, is not listed.
+    /// Those whose UID is not listed.
     missed: BTreeMap<MaildirId, Above>,
 }
 
-/// Messages that are one and the same, and files that vanished before that could be told.
+/// Equal messages, and files that vanished before they were read.
 #[derive(Debug, Default)]
 struct Matched {
     links: Vec<(Uid, MaildirId)>,
@@ -118,7 +117,7 @@ struct Matched {
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// Which of the new messages on both sides are one and the same.
+    /// Matches the new messages of both sides.
     pub(super) async fn find_links(
         &mut self,
         scene: &Scene,
@@ -146,7 +145,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             0 => Vec::new(),
             _ => self.state.open_uploads(base.key)?,
         };
-        // A message that the base knows is uploaded again when it is wanted (row 9).
+        // A known message is uploaded again when it is wanted (row 9).
         let again = open
             .iter()
             .map(|up| &up.file)
@@ -189,8 +188,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(found)
     }
 
-    /// Uploads that a cut run left behind: on the server by now, surely not, or in doubt. Answers
-    /// with those whose file vanished or cannot be seen.
+    /// Resolves uploads of a cut run: stored, not stored, or unresolved. Returns those whose file
+    /// vanished or is unreadable.
     async fn settle_uploads(
         &mut self,
         (place, scene): (&Place, &Scene),
@@ -208,17 +207,17 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let (waiting, settled): (Vec<_>, Vec<_>) = open
             .into_iter()
             .partition(|up| new.contains(&up.file) && !linked.contains(&up.file));
-        // The note on a move that was cut ends when it is done.
+        // The intent of a cut move ends with the move.
         let stays: BTreeSet<MaildirId> = scene.new_files().into_iter().collect();
         let moving = |up: &Upload| up.moved.is_some() && stays.contains(&up.file);
         let orphaned = settled
             .into_iter()
             .filter(|up| !linked.contains(&up.file) && !moving(up))
             .map(|up| up.file);
-        // Something else stands in the place of these: they may come back.
+        // Another object is in the place of these: they may come back.
         let obscured = |file: &MaildirId| scene.local.obscured.contains(file);
         let (hidden, orphaned): (Vec<_>, Vec<_>) = orphaned.partition(obscured);
-        // A file that was not seen may be there.
+        // A file that was not seen may exist.
         let gone = scene.local.coverage != Coverage::Partial;
         if gone && !orphaned.is_empty() && !self.options.dry_run {
             self.state.end_uploads(scene.base.key, &orphaned)?;
@@ -226,7 +225,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         if !hidden.is_empty() {
             return Ok(hidden.into_iter().collect());
         }
-        // Servers may add a final newline, so sizes differ and cheap evidence misses: by content.
+        // Servers may add a final newline, so sizes differ and cheap evidence fails: compare
+        // content.
         let window: Vec<Uid> = uids
             .iter()
             .filter(|uid| !taken.contains(uid))
@@ -235,7 +235,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let mut mine = missed;
         mine.retain(|file, _| !linked.contains(file));
         for upload in &waiting {
-            // Of what was cut, a draft of the same Message-ID may be another version.
+            // Of cut uploads, a draft with the same Message-ID may be another version.
             let sure = upload.taken || !is_draft(&scene.local, &upload.file);
             let above = (upload.committing && sure).then_some(upload.above);
             mine.insert(upload.file.clone(), above);
@@ -249,7 +249,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
             let arrived = met.contains(&upload.file);
             let fresh = now - upload.at < self.options.grace;
-            // However late it is: what was not seen may have arrived.
+            // However late: a message that was not seen may have arrived.
             let unseen = scene.remote.coverage == Coverage::Partial;
             if !arrived && upload.taken && !unseen {
                 found.untold.insert(upload.file, upload.tries);
@@ -261,7 +261,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(vanished)
     }
 
-    /// Messages of a first meeting that are not downloaded.
+    /// Messages of a first match that are not downloaded.
     async fn match_unread(
         &mut self,
         (place, scene): (&Place, &Scene),
@@ -275,8 +275,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
-    /// The messages of a first meeting that will not be downloaded, so that what comes down is not
-    /// compared with the files that are here.
+    /// Returns messages of a first match that are not downloaded, so that downloads are not
+    /// compared with their files.
     fn unread(
         &self,
         scene: &Scene,
@@ -297,8 +297,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(uids.iter().filter(stays).copied().collect())
     }
 
-    /// By header and the first bytes of the text, whatever size the server tells, and then by
-    /// content.
+    /// By header and first bytes of the text, whatever size the server reports, then by content.
     async fn match_heads(
         &mut self,
         place: &Place,
@@ -326,7 +325,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(self.match_sent(place, &uids, &files).await?.links)
     }
 
-    /// Files of pairs that the server said it stored, and whose UID it does not list.
+    /// Returns files of accepted uploads whose UID is not listed.
     fn missed(
         &self,
         scene: &Scene,
@@ -345,7 +344,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(missed.map(|told| (told.file, Some(told.above))).collect())
     }
 
-    /// What files that were sent became, among these messages.
+    /// Matches uploaded files with these messages.
     async fn match_sent(
         &mut self,
         place: &Place,
@@ -365,8 +364,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(Matched { links, vanished })
     }
 
-    /// By cheap evidence; where that is no proof, by pieces, and by content what is not unique or
-    /// is a draft: of those, versions that differ little are many.
+    /// Matches by cheap evidence; without proof by pieces; ambiguous ones and drafts, which have
+    /// similar versions, by content.
     pub(super) async fn match_up(
         &mut self,
         (place, remote, local): (&Place, &Look<Uid>, &Look<MaildirId>),
@@ -444,8 +443,8 @@ fn is_draft<I: Id>(look: &Look<I>, id: &I) -> bool {
     flags.is_none_or(|flags| flags.has(SystemFlag::Draft))
 }
 
-/// UIDs that the base knows without a file of their own, and that a new file claims by its name:
-/// a run was cut after the file was in place and before that was recorded.
+/// Returns UIDs of the base without a file that a new file has in its name: a run was cut between
+/// delivery and record.
 fn half_recorded(
     base: &MailboxBase,
     local: &Look<MaildirId>,
@@ -467,7 +466,7 @@ fn half_recorded(
     all.filter(|uid| claimed.contains(uid)).collect()
 }
 
-/// The UIDs that names of our own files claim, for this mailbox in this UIDVALIDITY.
+/// Returns the UIDs in names of downloaded files, for this mailbox and UIDVALIDITY.
 pub(super) fn hints(base: &MailboxBase, local: &Look<MaildirId>) -> BTreeMap<MaildirId, Uid> {
     let ours = |origin: &Origin| origin.mailbox == base.tag && Some(origin.epoch) == base.epoch;
     let known = Known::of(base);
@@ -478,13 +477,13 @@ pub(super) fn hints(base: &MailboxBase, local: &Look<MaildirId>) -> BTreeMap<Mai
         .collect()
 }
 
-/// Takes the hash (and the stored size) of messages and keeps nothing else.
+/// A sink that computes hash and stored size and stores nothing else.
 pub(super) struct HashSink<I: Id> {
     current: Canonical,
     pub hashes: BTreeMap<I, (ContentHash, u64)>,
-    /// Files as they were before they were read.
+    /// The stamps of the files before they were read.
     pub stamps: BTreeMap<I, Stamp>,
-    /// Those that are there, and of which the side would not say more.
+    /// Messages that exist but could not be read.
     pub failed: BTreeSet<I>,
 }
 

@@ -1,4 +1,4 @@
-//! What is known of messages before their content is asked for.
+//! Knowledge about messages before their content is read.
 
 use super::super::plain::*;
 use super::*;
@@ -18,7 +18,7 @@ fn a_draft_is_what_is_marked_so_or_not_seen() {
     assert!(is_draft(&look, &uid(1)));
 }
 
-/// A mailbox whose new files name these UIDs.
+/// A mailbox whose new files have these UIDs in their names.
 fn named(claims: &[u32]) -> Scene {
     let mut one = scene("A", &[1, 2]);
     one.base.epoch = Some(UidValidity(5));
@@ -35,7 +35,7 @@ fn named(claims: &[u32]) -> Scene {
     one
 }
 
-/// The pair that lost its file, or a message set aside, has it under another name by now.
+/// The pair without a file, or a skipped message, has it under another name.
 #[test]
 fn what_a_new_file_names_and_the_base_has_no_file_of_is_half_recorded() {
     let half = |one: &Scene| {
@@ -62,7 +62,7 @@ fn what_a_new_file_names_and_the_base_has_no_file_of_is_half_recorded() {
     assert!(half(&named(&[])).is_empty());
 }
 
-/// Names of files that the base knows say nothing, nor those of other mailboxes.
+/// Names of known files prove nothing, nor those of other mailboxes.
 #[test]
 fn a_hint_is_the_name_of_a_new_file_of_this_mailbox_in_this_uidvalidity() {
     let mut one = named(&[7, 8, 9]);
@@ -77,7 +77,7 @@ fn a_hint_is_the_name_of_a_new_file_of_this_mailbox_in_this_uidvalidity() {
     assert_eq!(hints(&one.base, &one.local), [(file(107), uid(7))].into());
 }
 
-/// What began and broke off is no part of what comes next.
+/// A message that was dropped is not part of the next one.
 #[tokio::test]
 async fn each_message_is_hashed_by_itself() {
     let about = |n: u32| About {

@@ -1,4 +1,4 @@
-//! Keeping the bytes of what is to leave the server, and deleting mailboxes.
+//! Puts messages into quarantine before they leave the server, and deletes mailboxes.
 
 use super::account::Account;
 use super::begin::line;
@@ -14,14 +14,13 @@ use crate::store::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Messages whose bytes are kept together.
+/// Messages that are put into quarantine together.
 const KEPT_BATCH: usize = 1000;
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// Puts the bytes of messages that are about to leave the server into quarantine; answers with
-    /// those that are safe there, with the names of their files, or that a listing shows to be gone
-    /// anyway. One that the server merely passed over is neither; nor is one with another content
-    /// than the pair's: the UID is another message's by now, and all UIDs are looked for anew.
+    /// Puts the bytes of messages into quarantine before their removal; returns those that are safe
+    /// with their paths, or that a listing proves to be gone. One that the server omitted is
+    /// neither, nor is one with another content than its pair's: then all UIDs are matched again.
     pub(super) async fn keep_bytes(
         &mut self,
         base: &MailboxBase,
@@ -93,8 +92,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             .collect())
     }
 
-    /// Messages at which the connection breaks when their bytes are to be kept: they stay, and are
-    /// read again later.
+    /// Messages at which the connection breaks during that: they stay, and are read again later.
     fn refuse_unread<'u>(
         &mut self,
         base: &MailboxBase,
@@ -106,7 +104,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         self.refuse_changes(pairs.map(|pair| pair.id), why)
     }
 
-    /// Messages that were to leave the server have another content than their pairs.
+    /// Records messages whose content differs from their pairs'.
     fn note_others(
         &mut self,
         base: &MailboxBase,
@@ -126,7 +124,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
-    /// Deletes a mailbox that holds nothing but pairs; their bytes are kept.
+    /// Deletes a mailbox that contains only pairs; their bytes are kept.
     pub(super) async fn delete_mailbox(
         &mut self,
         action: MailboxAction,
@@ -141,7 +139,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let base: MailboxBase = self.state.base(key)?;
         let deleted = self.delete_on(on, &base, report).await;
         if let Err(Ended::Store(StoreError::Stale(why))) = &deleted {
-            // Mail arrived in it, or another mailbox has its name by now: it comes back (F5, F7).
+            // Mail arrived in it, or another mailbox has its name: it comes back (F5, F7).
             tracing::info!(mailbox = %name, why, "a mailbox is not deleted after all");
             self.state.forget_mailbox(key)?;
         }
@@ -183,8 +181,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
-    /// Deletes the messages of a mailbox that has to stay itself; answers with those that are
-    /// gone: without UIDPLUS they are marked.
+    /// Deletes the messages of a mailbox that has to stay; returns those that are gone. Without
+    /// UIDPLUS they are marked.
     async fn empty_there(&mut self, base: &MailboxBase) -> Result<BTreeSet<AnyId>, Ended> {
         let place = Place {
             mailbox: base.name.clone(),
@@ -248,15 +246,15 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 }
 
-/// Takes messages into quarantine that have the content of their pairs.
+/// Delivers messages into quarantine if they have the content of their pairs.
 struct Keeper<C> {
     receiver: C,
-    /// Contents, and of uploads a number made of the Message-ID.
+    /// Contents; of uploads a number made of the Message-ID.
     expected: BTreeMap<Uid, (ContentHash, Option<i64>)>,
     hash: Canonical,
     naming: Naming,
     taken: Vec<Uid>,
-    /// Those that have another content.
+    /// Those with another content.
     others: BTreeSet<Uid>,
     bytes: u64,
 }
@@ -276,7 +274,8 @@ impl<C: Receiver<Id = MaildirId>> Sink<Uid> for Keeper<C> {
 
     async fn end(&mut self, about: About<Uid>) -> Result<(), StoreError> {
         let hash = std::mem::take(&mut self.hash).finish();
-        // One that is no pair is kept as it is, and what the server made of an upload is one.
+        // A message without a pair is kept unchanged, and the server's version of an upload counts
+        // as equal.
         let name = std::mem::take(&mut self.naming).finish();
         let other = |(content, sent): &(ContentHash, Option<i64>)| {
             *content != hash && (sent.is_none() || *sent != name)
@@ -303,7 +302,7 @@ impl<C: Receiver<Id = MaildirId>> Sink<Uid> for Keeper<C> {
     }
 
     async fn fail(&mut self, _: Uid, _: String) -> Result<(), StoreError> {
-        // It is not among what was taken.
+        // It is not among the delivered ones.
         Ok(())
     }
 }

@@ -1,6 +1,5 @@
-//! Deleting on disk. What goes in several mailboxes goes together: one transaction says beforehand
-//! that the absence to come is our own doing, one sync makes it durable, and one transaction drops
-//! the pairs (law, 2.5 and 2.6).
+//! Deletes on disk, in several mailboxes together: one transaction records tombstones, one sync
+//! makes the deletions durable, and one transaction removes the pairs.
 
 use super::account::Account;
 use super::doomed::{Batch, Doomed, batches};
@@ -15,7 +14,7 @@ use crate::store::{Keep, Removal, Removed, Serve};
 use std::collections::BTreeMap;
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// Carries out all deletions on disk.
+    /// Executes all deletions on disk.
     pub(super) async fn delete_here(
         &mut self,
         works: &mut Works,
@@ -72,7 +71,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 }
             }
         }
-        // What was done is recorded, whatever ended it.
+        // Executed deletions are recorded also after an error.
         let settled = self.local.settle().await.map_err(Ended::from);
         let first = batch.iter().map(|(name, _)| name).next();
         let settled = match first {
@@ -80,7 +79,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             None => Ok(()),
         };
         if settled.is_err() {
-            // The next pass tries the sync again, and finds them gone.
+            // The next pass retries the sync, and finds them gone.
             for (name, _) in batch {
                 works
                     .entry(name.clone())
@@ -93,7 +92,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         ended
     }
 
-    /// Keywords agreed on that have no letter in the mailbox, so that no file there shows them.
+    /// Returns agreed keywords without a letter in the mailbox, which no file there shows.
     async fn letterless(&mut self, work: &Work, doomed: &[Doomed]) -> Result<Flags, Ended> {
         let known: BTreeMap<PairId, &Flags> =
             work.base.pairs.iter().map(|p| (p.id, &p.flags)).collect();

@@ -1,7 +1,7 @@
-//! Deleting on the server, the last thing a cycle does. The bytes are kept first; a tombstone says
-//! beforehand that the absence to come is our own doing; the pair goes when the message is gone
-//! (law, 2.5 and 2.6). What goes in several mailboxes is kept, buried and recorded together; and
-//! each mailbox costs a turn, so that a far-away server is asked over several connections.
+//! Deletes on the server, the last step of a cycle. The bytes are put into quarantine first; a
+//! tombstone records that the absence is our own; the pair is removed when the message is gone.
+//! Several mailboxes are processed together, and a distant server gets several connections, as each
+//! mailbox costs a round trip.
 
 use super::account::Account;
 use super::doomed::{Batch, Doomed, batches};
@@ -19,22 +19,22 @@ use crate::store::{Keep, Next, Place, Removal, Removed, Serve, StoreError};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Messages of a mailbox that are to go, and where their bytes are.
+/// Messages of a mailbox to delete, with their place in quarantine.
 struct Going {
     name: MailboxName,
     place: Place,
     doomed: Vec<Doomed>,
     uids: Vec<Uid>,
     kept: BTreeMap<Uid, Option<Vec<u8>>>,
-    /// What they were called, where they are not read before they go: to the trash.
+    /// Ids of those that are not read before: they go to the trash.
     expected: Vec<(Uid, Kin)>,
     removals: Vec<Removal<Uid>>,
 }
 
-/// What became of them.
+/// The outcomes.
 type Gone = (MailboxName, Result<Leaving, StoreError>);
 
-/// What left a mailbox, and at which messages the connection breaks.
+/// The removed messages of a mailbox, and those at which the connection breaks.
 #[derive(Default)]
 struct Leaving {
     removed: Vec<(Uid, Removed)>,
@@ -68,7 +68,7 @@ async fn remove_narrowed<R: Serve<Id = Uid>>(
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// Carries out all deletions on the server; answers with the mailboxes where that failed.
+    /// Executes all deletions on the server; returns the mailboxes with failures.
     pub(super) async fn delete_there(
         &mut self,
         works: &mut Works,
@@ -86,7 +86,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(failed)
     }
 
-    /// Keeps the bytes of a batch, and makes them durable; what cannot be kept stays there.
+    /// Puts the bytes of a batch into quarantine durably; excludes those that could not be.
     async fn keep_all(
         &mut self,
         works: &mut Works,
@@ -125,7 +125,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 going.keep(BTreeMap::new());
                 failed.insert(going.name.clone());
             }
-            // What stays is looked at again by the next run.
+            // The next run reads mailboxes with remaining messages again.
             work.sound &= going.doomed.len() == going.uids.len();
         }
         let settled = self.local.settle().await.map_err(Ended::from);
@@ -181,7 +181,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(self.state.record(&all)?)
     }
 
-    /// Has a batch removed; answers with what became of it, whatever ended it.
+    /// Removes a batch; returns the outcomes, also after an error.
     async fn remove_there(&mut self, going: &[Going]) -> (Vec<Gone>, Result<(), Ended>) {
         let (gone, stop) = (RefCell::new(Vec::new()), &self.stop);
         let jobs: Vec<&Going> = going.iter().collect();
@@ -205,8 +205,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         (gone.into_inner(), ended)
     }
 
-    /// Notes messages that did not go although nothing happened to them: the connection breaks, or
-    /// the server takes no `\\Deleted` in this mailbox.
+    /// Records unchanged messages that were not removed: the connection breaks, or the mailbox does
+    /// not accept `\\Deleted`.
     fn note_kept(&mut self, work: &Work, going: &Going, left: &Leaving) -> Result<(), Ended> {
         for (uid, why) in &left.refused {
             let pairs = going.doomed.iter().filter(|d| d.pair.uid == *uid);
@@ -223,8 +223,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         self.refuse_changes(kept.map(|d| d.pair.id), why)
     }
 
-    /// A message that did not go has other flags than the last look showed, or than the base has:
-    /// where only one side may change, the other has flags of its own. The next look is complete.
+    /// A remaining message has other flags than its snapshot or the base: with one direction the
+    /// other side has flags of its own. The next snapshot is complete.
     fn record_gone(
         &mut self,
         works: &mut Works,
@@ -267,7 +267,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
 }
 
 impl Going {
-    /// Only what was kept goes.
+    /// Removes only messages that are in quarantine.
     fn keep(&mut self, kept: BTreeMap<Uid, Option<Vec<u8>>>) {
         self.doomed.retain(|d| kept.contains_key(&d.pair.uid));
         self.removals
@@ -275,7 +275,7 @@ impl Going {
         self.kept = kept;
     }
 
-    /// What is recorded when this became of the messages.
+    /// Returns the rows for these outcomes.
     fn done(&self, work: &mut Work, removed: &[(Uid, Removed)]) -> Done {
         let removed: BTreeMap<Uid, &Removed> =
             removed.iter().map(|(uid, how)| (*uid, how)).collect();

@@ -1,5 +1,5 @@
-//! Mailboxes that one side calls otherwise by now: found by what it calls them whatever their
-//! names, confirmed by messages in them where that is no proof, and renamed in a pass of their own.
+//! Finds renamed mailboxes by their identities, confirmed by messages if those are no proof, and
+//! renames them in a pass of their own.
 
 use super::account::Account;
 use super::evidence::kin_there;
@@ -15,7 +15,7 @@ use crate::store::{Keep, Place, Serve, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// So many messages show that a mailbox is the one it seems to be.
+/// Messages that confirm a renamed mailbox.
 const WITNESSES: usize = 64;
 
 /// So long a mailbox may have a name in passing while another machine works, seconds.
@@ -24,20 +24,19 @@ const PASSING_SECONDS: i64 = 10;
 /// Mailboxes of which it could not be told whether they have another name, with that name.
 type Untold = BTreeSet<(MailboxName, MailboxName)>;
 
-/// A mailbox that was renamed on a side, from and to.
+/// A rename on a side: from and to.
 type Renamed<'a> = (Side, &'a MailboxName, &'a MailboxName);
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// What is to be renamed before anything else; where that is nothing, what each side calls the
-    /// mailboxes is remembered. Also names that are to be left alone, because it cannot be told now
-    /// what they are.
+    /// Renames mailboxes before anything else; if there is nothing to rename, records identities.
+    /// Also returns names that are deferred because they could not be identified.
     pub(super) async fn find_renames(
         &mut self,
         (remote, local): (&[Listed], &[Listed]),
         report: &mut Report,
     ) -> Result<(Vec<MailboxAction>, BTreeSet<MailboxName>), Ended> {
         let homes = self.state.homes()?;
-        // That both sides seem to call it the same now, as after a run that was cut, is evidence.
+        // Equal new names on both sides, as after a cut run, are evidence.
         let seem = renames::suspects(Side::Remote, &homes, remote);
         let seem_here = renames::suspects(Side::Local, &homes, local);
         let names = |all: &[Suspect]| -> BTreeSet<(MailboxName, MailboxName)> {
@@ -65,7 +64,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             left.extend(here.remove(&name));
             left.extend([name, now]);
         }
-        // Under which of its names should its messages be looked for?
+        // The name that has its messages.
         for name in &report.unnamed {
             if let (Some(one), Some(other)) = (there.get(name), here.get(name))
                 && one != other
@@ -182,7 +181,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(all)
     }
 
-    /// Whether the messages of a mailbox lie under this name on the server, with their UIDs.
+    /// Whether the messages of a mailbox are under this name on the server, with their UIDs.
     async fn vouched_there(
         &mut self,
         base: &MailboxBase,
@@ -202,7 +201,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(!told.is_empty() && fits.all(|fits| fits))
     }
 
-    /// Whether the files of a mailbox lie under this name on disk.
+    /// Whether the files of a mailbox are under this name on disk.
     async fn vouched_here(
         &mut self,
         base: &MailboxBase,
@@ -218,14 +217,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(told.len() * 2 > files.len())
     }
 
-    /// Remembers what each side calls the mailboxes itself, to know them under other names.
+    /// Records the identities of mailboxes, to find them under other names.
     pub(super) fn note_identities(
         &mut self,
         homes: Vec<Home>,
         (remote, local): (&[Listed], &[Listed]),
     ) -> Result<(), Ended> {
         let mut news = Vec::new();
-        // What is in these is matched anew first.
+        // These are matched again first.
         let others = anew::others(&homes, local);
         let (remote, local) = (identities(remote), identities(local));
         for mut home in homes {
@@ -245,8 +244,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
-    /// Renames, and records what both sides call otherwise by now. What a side refuses is not asked
-    /// again in this run: the messages move one by one.
+    /// Executes renames and records them. A refused one is not retried in this run: the messages
+    /// move instead.
     pub(super) async fn rename_mailboxes(
         &mut self,
         actions: &[MailboxAction],
@@ -310,8 +309,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
     }
 
-    /// Where names could not be exchanged, a mailbox must not keep the name that it had in passing:
-    /// it would be taken for a new one. What was renamed without that is recorded by the next pass.
+    /// Reverts temporary names if an exchange failed, as they would look like new mailboxes. The
+    /// next pass records other renames.
     async fn name_back(
         &mut self,
         renamed: Vec<Renamed<'_>>,
@@ -326,7 +325,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         if entered == left.count() {
             return Ok(());
         }
-        // Who refused may have done it all the same; mostly there is nothing to take back.
+        // A refused rename may have happened; usually there is nothing to revert.
         let (on, from, to) = refused;
         match self.rename_on(on, to, from).await {
             Err(error) if !error.is_local_to_mailbox() => return Err(error.into()),
@@ -347,7 +346,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 }
 
-/// The identity that a side gives each mailbox, where it gives one.
+/// Returns the identity of each mailbox on a side.
 fn identities(listed: &[Listed]) -> BTreeMap<&MailboxName, &str> {
     let known = listed.iter().filter_map(|one| {
         let identity = one.identity.as_ref()?;
@@ -356,14 +355,14 @@ fn identities(listed: &[Listed]) -> BTreeMap<&MailboxName, &str> {
     known.collect()
 }
 
-/// Messages of a mailbox, evenly spread.
+/// Returns messages of a mailbox, evenly spread.
 fn witnesses(base: &MailboxBase) -> Vec<&Pair> {
     let step = base.pairs.len().div_ceil(WITNESSES).max(1);
     base.pairs.iter().step_by(step).collect()
 }
 
-/// Which mailboxes of the base a rename that failed is about: those that were to end there, and
-/// where names are exchanged all of them.
+/// Returns the mailboxes that a failed rename concerns: those with this final name; in an exchange
+/// all of them.
 fn concerned(
     actions: &[MailboxAction],
     from: &MailboxName,

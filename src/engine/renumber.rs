@@ -1,6 +1,5 @@
-//! UIDVALIDITY changed, or UIDs began anew: the old pairs look for their new UIDs, by what messages
-//! are called everywhere, confirmed by pieces; by content where that is not unique. Those that find
-//! none are set aside; nothing is deleted (law, 1.5).
+//! Matches pairs with new UIDs after a UIDVALIDITY change: by id, confirmed by pieces; ambiguous
+//! ones by content. Pairs without a match are skipped; nothing is deleted.
 
 use super::account::Account;
 use super::evidence::{kin_there, read_there};
@@ -14,11 +13,11 @@ use crate::reconcile::Look;
 use crate::store::{Keep, Place, Serve, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Both looks at the mailbox.
+/// Both snapshots of the mailbox.
 type Looks<'a> = (&'a Place, &'a Look<Uid>, &'a Look<MaildirId>);
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// Gives the pairs of a mailbox their new UIDs, in one transaction.
+    /// Records the new UIDs of a mailbox's pairs in one transaction.
     pub(super) async fn renumber(
         &mut self,
         base: &mut MailboxBase,
@@ -43,8 +42,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 rekeyed.push((pair.id, *uid));
                 pair.uid = *uid;
                 if local.shows_gone(&pair.file) {
-                    // Row 17: a deletion that is not as old as these UIDs does not reach them. The
-                    // message comes again, unless it is found where it was moved to.
+                    // Row 17: a deletion of the former UIDs does not count. The message comes
+                    // again, unless it was moved.
                     pair.tombstone = Some(Side::Local);
                     gone.push(pair.id);
                 }
@@ -86,7 +85,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let (place, remote, local) = looks;
         let uids: Vec<Uid> = remote.seen.keys().copied().collect();
         let mut found = self.by_kin(looks, &uids, pairs).await?;
-        // A server that was put back from a backup may have other dates: the rest by headers.
+        // A restored server may have other dates: match the others by header.
         let taken: BTreeSet<Uid> = found.values().copied().collect();
         let uids: Vec<Uid> = uids
             .into_iter()
@@ -130,7 +129,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             match (uids.as_slice(), pairs.as_slice()) {
                 ([], _) | (_, []) => {}
                 ([uid], [pair]) if kin.proves() => drop(found.insert(pair.id, *uid)),
-                // Versions of a draft may differ in one word: they are read.
+                // Versions of a draft may differ in a word: they are read.
                 ([uid], [pair])
                     if !local.shows_gone(&pair.file) && !pair.flags.has(SystemFlag::Draft) =>
                 {
@@ -151,11 +150,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 .filter(|(at, _)| fit.contains(at))
                 .map(|(_, one)| one),
         );
-        // What cannot be compared here is fetched: a wrong match would delete a wrong message.
+        // A message that cannot be compared is downloaded: a wrong match would delete a wrong
+        // message.
         for (uids, pairs) in unclear {
             let mut sink = HashSink::default();
             read_there(&mut *self.remote, place, &uids, &mut sink).await?;
-            // Of identical ones the first is the first: servers number in the order they had.
+            // Equal messages are assigned in order, as servers number them.
             let mut by_hash: BTreeMap<_, BTreeSet<Uid>> = BTreeMap::new();
             for (uid, (hash, _)) in sink.hashes {
                 by_hash.entry(hash).or_default().insert(uid);

@@ -1,4 +1,4 @@
-//! What is told about a cycle: counts, what is held, what went wrong, and progress on the way.
+//! The report of a cycle: counts, held changes, errors, and progress.
 
 use crate::model::{Flags, MailboxKey, MailboxName, MaildirId, Side, SystemFlag};
 use crate::reconcile::guard::Held;
@@ -10,18 +10,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Notify;
 
-/// What a cycle did. Counts are of changes really made.
+/// The result of a cycle. Counts are of executed changes.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// Mailboxes in step or looked at.
+    /// Mailboxes that are synchronized or were read.
     pub mailboxes: usize,
-    /// Messages copied to disk.
+    /// Messages downloaded.
     pub downloaded: usize,
-    /// Messages copied to the server.
+    /// Messages uploaded.
     pub uploaded: usize,
-    /// Messages whose flags were changed on disk.
+    /// Messages with flags changed on disk.
     pub flags_local: usize,
-    /// Messages whose flags were changed on the server.
+    /// Messages with flags changed on the server.
     pub flags_remote: usize,
     /// Messages deleted on disk (they are in quarantine).
     pub deleted_local: usize,
@@ -47,50 +47,48 @@ pub struct Report {
     pub mailboxes_deleted_local: usize,
     /// Mailboxes deleted on the server.
     pub mailboxes_deleted_remote: usize,
-    /// Bytes of messages that came.
+    /// Bytes of downloaded messages.
     pub bytes_down: u64,
-    /// Bytes of messages that went.
+    /// Bytes of uploaded messages.
     pub bytes_up: u64,
-    /// Messages found to be the same on both sides without copying.
+    /// Messages linked without a transfer.
     pub linked: usize,
-    /// What waits for the user.
+    /// Held changes.
     pub held: Vec<Held>,
-    /// What went wrong.
+    /// Errors.
     pub errors: Vec<Trouble>,
-    /// What the user should know, though nothing went wrong.
+    /// Notes for the user that are not errors.
     pub notes: Vec<String>,
-    /// The plan, of a dry run.
+    /// Of a dry run, the plan.
     pub plan: Option<Plan>,
-    /// What ended the run before its time, if a side did.
+    /// The error of a side that ended the run.
     pub halted: Option<StoreError>,
-    /// Unread messages that arrived from the server, in mailboxes that were known before.
+    /// Unread messages that were downloaded, in mailboxes that were known before.
     pub arrived: BTreeMap<MailboxName, usize>,
-    /// Mailboxes in which something was changed, and where.
+    /// Mailboxes that were changed, by side.
     pub touched: BTreeSet<(Side, MailboxName)>,
-    /// Mailboxes compared message by message although nothing had changed by the cheap look.
+    /// Mailboxes compared message by message although the listings showed no change.
     pub compared: usize,
-    /// Differences found by that: changes that had been missed. Must be 0.
+    /// Differences that these comparisons found. Must be 0.
     pub drift: usize,
-    /// Mailboxes that the pass under way could not see as a whole.
+    /// Mailboxes that this pass could not read completely.
     pub(crate) unsettled: BTreeSet<MailboxName>,
-    /// Mailboxes that were not looked into, and of which a file is not where it was known: the next
-    /// pass compares them.
+    /// Mailboxes that were not read and lack a file: the next pass compares them.
     pub(crate) incomplete: BTreeSet<MailboxName>,
-    /// Mailboxes that the pass under way could not look into, and on which side: what vanished
-    /// elsewhere may lie there.
+    /// Mailboxes that this pass could not read, by side: missing messages may be in them.
     pub(crate) hidden: BTreeSet<(Side, MailboxName)>,
-    /// Mailboxes that could not be looked into for so long that deletions wait for them no longer.
+    /// Mailboxes unreadable for so long that deletions do not wait.
     pub(crate) long_unseen: BTreeSet<MailboxName>,
-    /// Passes that waited for the disk to come to rest.
+    /// Passes that waited for a disk that kept changing.
     pub(crate) restless: usize,
     /// Mailboxes that a side refused to rename.
     pub(crate) unnamed: BTreeSet<MailboxName>,
-    /// Files that the server said it stored.
+    /// Files of accepted uploads.
     pub(crate) sent: BTreeSet<(MailboxKey, MaildirId)>,
 }
 
 impl Report {
-    /// How many changes were made on either side.
+    /// Returns the number of changes on both sides.
     pub fn changes(&self) -> usize {
         self.downloaded
             + self.uploaded
@@ -110,36 +108,36 @@ impl Report {
             + self.mailboxes_deleted_remote
     }
 
-    /// Whether the account is in step: nothing failed, nothing is held.
+    /// Whether there was no error and no held change.
     pub fn ok(&self) -> bool {
         self.errors.is_empty() && self.held.is_empty()
     }
 
-    /// A mailbox could not be looked into on these sides.
+    /// Records a mailbox that could not be read on these sides.
     pub(crate) fn hide(&mut self, mailbox: &MailboxName, sides: &[Side]) {
         let hidden = sides.iter().map(|side| (*side, mailbox.clone()));
         self.hidden.extend(hidden);
     }
 
-    /// Whether something on this side could not be looked into.
+    /// Whether a mailbox of this side could not be read.
     pub(crate) fn hides(&self, side: Side) -> bool {
         self.hidden.iter().any(|(on, _)| *on == side)
     }
 
-    /// The same, since a short time.
+    /// The same, only recently.
     pub(crate) fn hides_anew(&self, side: Side) -> bool {
         let mut hidden = self.hidden.iter();
         hidden.any(|(on, name)| *on == side && !self.long_unseen.contains(name))
     }
 
-    /// Whether this mailbox could not be looked into.
+    /// Whether this mailbox could not be read.
     pub(crate) fn is_hidden(&self, mailbox: &MailboxName) -> bool {
         Side::BOTH
             .iter()
             .any(|side| self.hidden.contains(&(*side, mailbox.clone())))
     }
 
-    /// Says what waits for mailboxes that could not be looked into.
+    /// Notes decisions that wait for unreadable mailboxes.
     pub(crate) fn note_waiting(&mut self, mailbox: &MailboxName) {
         let hidden: BTreeSet<&MailboxName> = self.hidden.iter().map(|(_, name)| name).collect();
         let names: Vec<String> = hidden.into_iter().map(MailboxName::to_string).collect();
@@ -150,7 +148,7 @@ impl Report {
         ));
     }
 
-    /// Names a keyword that the server refused.
+    /// Reports a keyword that the server refused.
     pub(crate) fn refused_keyword(&mut self, refused: &RefusedKeyword) {
         let RefusedKeyword {
             mailbox,
@@ -178,14 +176,14 @@ impl Report {
         }
     }
 
-    /// Counts a new message that came, if it is unread.
+    /// Counts a downloaded message, if it is unread.
     pub(crate) fn arrived(&mut self, mailbox: &MailboxName, flags: &Flags) {
         if !flags.has(SystemFlag::Seen) {
             *self.arrived.entry(mailbox.clone()).or_default() += 1;
         }
     }
 
-    /// Counts a compare message by message of a mailbox in which nothing seemed to have changed.
+    /// Counts a comparison of a mailbox without a reported change.
     pub(crate) fn compared(&mut self, mailbox: &MailboxName, plan: &MailboxPlan) {
         let missed = plan.actions.iter().filter(|a| a.changes_a_side()).count();
         self.compared += 1;
@@ -204,7 +202,7 @@ impl Report {
     }
 }
 
-/// What a side's failure means for the run.
+/// Classifies an error of a side.
 pub fn severity(error: &StoreError) -> Severity {
     match error {
         StoreError::Retry(_) | StoreError::Busy { .. } => Severity::Temporary,
@@ -217,25 +215,25 @@ pub fn severity(error: &StoreError) -> Severity {
     }
 }
 
-/// Something that went wrong.
+/// An error of a cycle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
-    /// In which mailbox; `None`: in the account.
+    /// The mailbox; `None`: the account.
     pub mailbox: Option<MailboxName>,
-    /// What it means for the run.
+    /// Its effect on the run.
     pub severity: Severity,
     /// What failed, on what, and what to do.
     pub text: String,
 }
 
-/// What a failure means for the run.
+/// The effect of an error on the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// Something could not be synced, the rest was.
+    /// The others were synchronized.
     Partial,
-    /// The network or the server failed for now.
+    /// The network or the server failed.
     Temporary,
-    /// A guard holds the account.
+    /// A guard refused the account.
     Guard,
     /// The user has to change something.
     Configuration,
@@ -244,42 +242,42 @@ pub enum Severity {
 /// Why a cycle ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum Ended {
-    /// A side could not go on.
+    /// A side failed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The state could not be read or written.
+    /// The state failed.
     #[error(transparent)]
     State(#[from] StateError),
-    /// The user asked to stop.
+    /// The user requested it.
     #[error("stopped on request; what was done is recorded, the rest comes with the next run")]
     Stopped,
 }
 
-/// Watches a cycle.
+/// Receives progress.
 pub trait Observer {
-    /// Something happened.
+    /// An event happened.
     fn event(&self, event: Event<'_>);
 }
 
-/// What an observer sees.
+/// Events of a cycle.
 #[derive(Clone, Copy, Debug)]
 pub enum Event<'a> {
-    /// This mailbox is looked into.
+    /// A mailbox is being read.
     Looking(&'a MailboxName),
-    /// So many messages are to be copied, in both directions, so many mailboxes are concerned.
+    /// The number of messages to copy in both directions, and of mailboxes concerned.
     Planned {
         /// Messages to copy.
         messages: usize,
-        /// Mailboxes with something to do.
+        /// Mailboxes with actions.
         mailboxes: usize,
     },
-    /// So many more bytes of messages were copied.
+    /// This many more bytes were copied.
     Bytes(u64),
-    /// So many more messages were copied and are durable.
+    /// This many more messages were copied durably.
     Copied(usize),
 }
 
-/// An observer that looks away.
+/// Ignores all events.
 #[derive(Clone, Copy, Debug)]
 pub struct Silent;
 
@@ -287,7 +285,7 @@ impl Observer for Silent {
     fn event(&self, _: Event<'_>) {}
 }
 
-/// A request to stop at the next batch; clones share it.
+/// A request to stop after the current batch; clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Stop {
     flag: Arc<AtomicBool>,
@@ -295,7 +293,7 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// A request that a signal handler makes by setting the flag. Nobody can wait for it.
+    /// Uses a flag that a signal handler sets. It cannot be waited for.
     pub fn from_flag(flag: Arc<AtomicBool>) -> Stop {
         let notify = Arc::default();
         Stop { flag, notify }
@@ -312,11 +310,11 @@ impl Stop {
         self.flag.load(Ordering::SeqCst)
     }
 
-    /// Waits until it is made. Cancel safe.
+    /// Waits for the request. Cancel safe.
     pub async fn asked(&self) {
         let made = self.notify.notified();
         let mut made = std::pin::pin!(made);
-        // From here on no request is missed.
+        // Registered before the check, so that no request is missed.
         made.as_mut().enable();
         if !self.requested() {
             made.await;

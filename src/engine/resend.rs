@@ -1,6 +1,5 @@
-//! Messages at which the connection broke while they were uploaded. Each is sent by itself, after
-//! all others, when a look has shown that it was not stored; one at which the connection breaks
-//! again is set aside, so that it stops nothing else.
+//! Messages at which the connection broke during upload. Each is sent separately, after all others,
+//! when a snapshot proved that it was not stored; one at which it breaks again is skipped.
 
 use super::account::Account;
 use super::breaks::{FEW, IN_SUCCESSION};
@@ -19,19 +18,19 @@ pub(super) struct Suspect {
 }
 
 impl Suspect {
-    /// Whether the connection broke at it when nothing else was under way: since it was last set
-    /// aside, it was sent once with others at the most.
+    /// Whether the connection broke when nothing else was under way: since it was skipped last, it
+    /// was sent with others once at most.
     fn is_culprit(&self) -> bool {
         self.breaks >= 2 + self.wanted.1.attempts
     }
 }
 
-/// Batches on their way, and what is known of the connection.
+/// Batches under way, and the state of the connection.
 pub(super) struct Way<'j, C> {
     pub open: VecDeque<Posted<'j, C>>,
-    /// Mailboxes where something was left undone.
+    /// Mailboxes with failures.
     pub unsound: BTreeSet<MailboxName>,
-    /// Breaks since the last message that was stored.
+    /// Breaks since the last stored message.
     pub breaks: usize,
 }
 
@@ -46,14 +45,14 @@ impl<C> Default for Way<'_, C> {
 }
 
 impl<C> Way<'_, C> {
-    /// How many messages are on their way.
+    /// Returns the number of messages under way.
     pub fn messages(&self) -> usize {
         self.open.iter().map(|posted| posted.batch.len()).sum()
     }
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// Connects anew, unless the connection broke too often.
+    /// Reconnects, unless the connection broke too often.
     pub(super) async fn go_on_after(
         &mut self,
         error: StoreError,
@@ -66,8 +65,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
     }
 
-    /// Sends the messages at which the connection broke, each by itself. One at which it broke
-    /// then is set aside, when it is known that it was not stored.
+    /// Sends the messages at which the connection broke, each separately. One at which it breaks
+    /// again is skipped once it is known not to be stored.
     pub(super) async fn post_suspects(
         &mut self,
         jobs: &[UploadJob],
@@ -86,7 +85,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             .iter()
             .filter(|(_, one)| one.wanted.1.attempts == 0);
         if report.uploaded == 0 && first.count() > FEW {
-            // Nothing passed: is it the connection?
+            // Nothing passed: the connection may be the cause.
             for (job, suspect) in culprits {
                 self.post_alone(job, suspect, way, report).await?;
             }

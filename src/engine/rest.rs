@@ -1,6 +1,6 @@
-//! Whether a pass that changed only the disk has left the account in step, so that no other has to
-//! look at the server again. What happens there meanwhile is the next run's: its cheap look shows
-//! it. A pass that changed the server is always followed by another, which sees what became of it.
+//! Checkpoints after a pass that changed only the disk, so that no further pass has to read the
+//! server. Changes there meanwhile show in the next listing. A pass that changed the server is
+//! always followed by another.
 
 use super::account::Account;
 use super::report::Ended;
@@ -12,10 +12,10 @@ use crate::reconcile::{Action, Cursor, Listed, MailboxAction};
 use crate::state::Left;
 use crate::store::{Depth, Keep, Serve};
 
-/// What happens during a pass that took longer than this is not left to the next run, seconds.
+/// A longer pass is followed by another, seconds.
 const LONG: i64 = 30;
 
-/// Whether the plan changes the disk alone, and leaves nothing open when it is carried out.
+/// Whether the plan changes only the disk, and completely.
 pub(super) fn leaves_nothing(verdict: &Verdict) -> bool {
     let plain = |action: &MailboxAction| match action {
         MailboxAction::Adopt(_) => true,
@@ -53,16 +53,15 @@ pub(super) fn leaves_nothing(verdict: &Verdict) -> bool {
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// Whether all was done as planned and the disk shows just that, in so short a time that the
-    /// account counts as in step. Mailboxes that are as they were left are remembered as they are,
-    /// whatever came in between in others, so that nobody need read them again.
+    /// After execution, verifies that the disk matches the base within a short time, and saves
+    /// checkpoints of unchanged mailboxes.
     pub(super) async fn rests(
         &mut self,
         works: Works,
         (remote, smooth): (&[Listed], bool),
         began: i64,
     ) -> Result<bool, Ended> {
-        // A mailbox that was created a moment ago is another than the one that had its name.
+        // A mailbox that was just created is not the one that had its name.
         let created = |work: &Work| work.local_cursor == Cursor::default();
         let created = works.values().any(created);
         let mut left = Vec::new();
@@ -80,7 +79,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(true)
     }
 
-    /// Whether all of these are on disk as they were left there, and where those are left that are.
+    /// Verifies these mailboxes; returns the checkpoints of those that match.
     async fn all_rest(&mut self, works: Works, left: &mut Vec<Left>) -> Result<bool, Ended> {
         let mut all = true;
         let done = works.values().filter(|work| work.is_done());
@@ -94,7 +93,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 continue;
             }
             let cursor = known_cursor(&work);
-            // What was changed in this very moment is not waited for: the next run looks there.
+            // A change in this very tick is left to the next run.
             if cursor.is_some() && !self.local.is_at_rest(&work.base.name) {
                 continue;
             }
@@ -103,7 +102,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 all = false;
                 continue;
             };
-            // What was new on one side has now been compared message by message.
+            // A mailbox that was new on one side is compared message by message now.
             let full = work.listed && whole;
             left.push(Left {
                 full_at: full.then(|| self.time_of_compare()),
@@ -113,8 +112,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(all)
     }
 
-    /// Where the disk is left, if it shows just what is recorded of a mailbox now; and whether all
-    /// of it was compared.
+    /// Returns the cursor of the disk, if a mailbox matches its record, and whether it was compared
+    /// completely.
     async fn look_after(
         &mut self,
         work: &Work,
@@ -128,7 +127,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
     }
 
-    /// The same, whatever error there is.
+    /// The same, with any error as `None`.
     async fn shows_just(
         &mut self,
         before: &MailboxBase,
@@ -154,12 +153,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 }
 
-/// Where the disk was left before.
+/// Returns the former cursor of the disk.
 fn known_cursor(work: &Work) -> Option<&Cursor> {
     Some(&work.local_cursor).filter(|cursor| **cursor != Cursor::default())
 }
 
-/// What had not been looked at before is compared as a whole.
+/// A mailbox that was never read is compared completely.
 fn depth_after(cursor: Option<&Cursor>) -> Depth {
     match cursor {
         Some(_) => Depth::Changes,

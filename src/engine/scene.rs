@@ -1,4 +1,4 @@
-//! What is known of one mailbox before anything is decided: the base, and a look at each side.
+//! The base and both snapshots of a mailbox, before decisions.
 
 use crate::model::{FlagChange, Id, MailboxBase, MailboxName, MaildirId, Pair, PairId, Side, Uid};
 use crate::reconcile::messages::Known;
@@ -9,59 +9,59 @@ use crate::state::{Body, Lettered, Relative};
 use crate::store::Place;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A mailbox as it was looked at.
+/// A mailbox with its snapshots.
 pub(super) struct Scene {
-    /// What both agreed on.
+    /// The base.
     pub base: MailboxBase,
-    /// On the server.
+    /// The server.
     pub remote: Look<Uid>,
-    /// On disk.
+    /// The disk.
     pub local: Look<MaildirId>,
     /// Whether it was compared message by message.
     pub full: bool,
-    /// Whether the cheap look had shown no change in it.
+    /// Whether the listings showed no change.
     pub quiet: bool,
-    /// What becomes of the mailbox as a whole.
+    /// The decision about the mailbox.
     pub fate: Fate,
-    /// Pairs that go with a mailbox that is gone on one side and comes back: only whether they were
-    /// moved out of it is asked. They are no part of the base.
+    /// Pairs of a mailbox that is gone on one side and comes back: only their moves matter. They
+    /// are not in the base.
     pub forgotten: Vec<Pair>,
-    /// New files whose letters do not say their keywords here: what to change.
+    /// New files whose letters do not match their keywords: the changes.
     pub relabels: BTreeMap<MaildirId, FlagChange>,
-    /// What is known of the letters of new files.
+    /// The knowledge about letters of new files.
     pub lettered: Lettering,
 }
 
-/// Which new files of a mailbox have letters that are known to be those of its table.
+/// New files whose letters certainly follow the table of their mailbox.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Lettering {
-    /// Files that the state has noted.
+    /// Recorded files.
     pub noted: BTreeMap<MaildirId, Lettered>,
-    /// Files whose letters were compared with those of a known message.
+    /// Files whose letters were compared with a known message.
     pub read: BTreeSet<MaildirId>,
-    /// Files that the state has noted and that are gone.
+    /// Recorded files that are gone.
     pub gone: Vec<MaildirId>,
     /// The content of new files that were read.
     pub bodies: BTreeMap<MaildirId, Body>,
 }
 
 impl Lettering {
-    /// Whether the letters of a file need not be read any more.
+    /// Whether the letters of a file need not be mapped again.
     pub fn knows(&self, file: &MaildirId) -> bool {
         self.noted.contains_key(file) || self.read.contains(file)
     }
 }
 
-/// What becomes of a mailbox.
+/// The future of a mailbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// It stays, and its messages are brought in step.
+    /// It stays, and its messages are synced.
     Stays,
-    /// It goes: only what was moved out of it is looked after.
+    /// It is deleted: only messages that were moved out of it matter.
     Goes(MailboxAction),
 }
 
-/// All mailboxes that were looked at.
+/// All mailboxes that were read.
 pub(super) type Scenes = BTreeMap<MailboxName, Scene>;
 
 impl Scene {
@@ -88,23 +88,23 @@ impl Scene {
         }
     }
 
-    /// The pairs that are or were in it.
+    /// Returns its present and former pairs.
     pub fn pairs(&self) -> impl Iterator<Item = &Pair> {
         self.base.pairs.iter().chain(&self.forgotten)
     }
 
-    /// Whether a pair in it was not read with it, as nothing happened to it.
+    /// Whether a pair was not loaded, as it did not change.
     pub fn leaves_as_is(&self, relative: &Relative) -> bool {
         relative.mailbox == self.base.key && self.base.others.contains(&relative.pair.uid)
     }
 
-    /// Of the pairs that went with the mailbox, those that were moved out of it.
+    /// Returns the pairs that were moved out of it before it was deleted.
     pub fn moved_out(&self, moves: &Moves) -> BTreeSet<PairId> {
         let ids = self.forgotten.iter().map(|pair| pair.id);
         ids.filter(|id| moves.pairs.contains(id)).collect()
     }
 
-    /// Whether it is to be created anew on disk.
+    /// Whether it is to be created on disk.
     pub fn is_gone_here(&self, actions: &[MailboxAction]) -> bool {
         actions.iter().any(|action| {
             matches!(
@@ -114,14 +114,14 @@ impl Scene {
         })
     }
 
-    /// These stay as they are.
+    /// Marks these as unchanged.
     pub fn leave_out(&mut self, kept: &BTreeSet<PairId>) {
         for pair in self.forgotten.iter().filter(|pair| kept.contains(&pair.id)) {
             self.remote.seen.remove(&pair.uid);
         }
     }
 
-    /// Messages on the server that the base does not know.
+    /// Returns unknown messages on the server.
     pub fn new_uids(&self) -> Vec<Uid> {
         let known = Known::of(&self.base);
         let forgotten: BTreeSet<&Uid> = self.forgotten.iter().map(|pair| &pair.uid).collect();
@@ -130,7 +130,7 @@ impl Scene {
         new.copied().collect()
     }
 
-    /// Messages on disk that the base does not know.
+    /// Returns unknown messages on disk.
     pub fn new_files(&self) -> Vec<MaildirId> {
         let known = Known::of(&self.base);
         let forgotten: BTreeSet<&MaildirId> = self.forgotten.iter().map(|p| &p.file).collect();
@@ -140,7 +140,7 @@ impl Scene {
         whole.cloned().collect()
     }
 
-    /// Those of them of which nobody could say how long they are: what they are is not known now.
+    /// Returns new files whose size could not be read. They cannot be identified in this pass.
     pub fn dim_files(&self) -> Vec<MaildirId> {
         let mut dim = Vec::new();
         if self.local.coverage == Coverage::Partial {
@@ -151,14 +151,14 @@ impl Scene {
     }
 }
 
-/// The files of the mailboxes that were looked at, to be found by name.
+/// The files of the mailboxes that were read, by name.
 pub(super) struct Files<'a> {
     new: BTreeMap<&'a MailboxName, BTreeSet<MaildirId>>,
     paired: BTreeMap<&'a MailboxName, BTreeSet<&'a MaildirId>>,
 }
 
 impl<'a> Files<'a> {
-    /// Of all these mailboxes.
+    /// Makes the index of these mailboxes.
     pub fn of(scenes: &'a Scenes) -> Files<'a> {
         let new = |scene: &Scene| scene.new_files().into_iter().collect();
         let paired = |scene: &'a Scene| scene.pairs().map(|pair| &pair.file).collect();
@@ -169,26 +169,26 @@ impl<'a> Files<'a> {
         }
     }
 
-    /// Whether a mailbox has a file that the base does not know.
+    /// Whether a mailbox has a new file of this name.
     pub fn is_new(&self, scene: &Scene, file: &MaildirId) -> bool {
         let new = self.new.get(&scene.base.name);
         new.is_some_and(|new| new.contains(file))
     }
 
-    /// Whether a file is new in a mailbox, or that of a pair in it.
+    /// Whether a mailbox has a file of this name, new or of a pair.
     pub fn lies_in(&self, scene: &Scene, file: &MaildirId) -> bool {
         let paired = self.paired.get(&scene.base.name);
         self.is_new(scene, file) || paired.is_some_and(|paired| paired.contains(file))
     }
 
-    /// Whether a mailbox stays and has a file that the base does not know.
+    /// Whether a mailbox that stays has a new file of this name.
     pub fn stays_new(&self, scene: &Scene, file: &MaildirId) -> bool {
         scene.fate == Fate::Stays && self.is_new(scene, file)
     }
 }
 
-/// Whether all that was moved out of mailboxes that are to be created anew went to others that are:
-/// then each would wait for the other.
+/// Whether all messages moved out of mailboxes to create went to others of them: then each would
+/// wait for the other.
 pub(super) fn wait_for_each_other(scenes: &Scenes, moves: &Moves) -> bool {
     let waiting = scenes
         .iter()
@@ -198,7 +198,7 @@ pub(super) fn wait_for_each_other(scenes: &Scenes, moves: &Moves) -> bool {
     !waiting.is_empty() && ends.all(|(to, _)| waiting.contains(to))
 }
 
-/// Whether a message is where the base has it.
+/// Returns the presence of a message in its recorded place.
 pub(super) fn whereabouts<I: Id>(look: &Look<I>, id: &I) -> Whereabouts {
     if look.shows_gone(id) {
         Whereabouts::Gone
@@ -213,7 +213,7 @@ pub(super) fn whereabouts<I: Id>(look: &Look<I>, id: &I) -> Whereabouts {
     }
 }
 
-/// Mailboxes whose cursors stay where they are until what moved in or out of them is recorded.
+/// Returns mailboxes whose cursors stay until moves in or out of them are recorded.
 pub(super) fn touched(moves: &Moves, scenes: &Scenes) -> BTreeSet<MailboxName> {
     let places = moves.uids.iter().map(|(name, _)| name.clone());
     let places = places.chain(moves.files.iter().map(|(name, _)| name.clone()));
@@ -253,7 +253,7 @@ mod tests {
         }
     }
 
-    /// A mailbox that comes back, and the pairs that went with it.
+    /// A mailbox that comes back, and its former pairs.
     fn scene(name: &str, forgotten: &[u32]) -> (MailboxName, Scene) {
         let base = MailboxBase {
             key: MailboxKey(1),
@@ -278,7 +278,7 @@ mod tests {
         (mb(name), scene)
     }
 
-    /// Pairs that were moved, and where something is to be done.
+    /// Pairs that were moved, with actions to do.
     fn moves(pairs: &[u32], ends: &[(&str, usize)]) -> Moves {
         let forget = |n: u32| Action::Unaside(Uid::new(n).unwrap().any());
         let end = |(name, count): &(&str, usize)| (mb(name), (1..=*count as u32).map(forget));
@@ -317,8 +317,8 @@ mod tests {
         let (_, mut one) = scene("A", &[]);
         assert_eq!(whereabouts(&one.remote, &uid), Whereabouts::Here);
         assert_eq!(whereabouts(&one.local, &file), Whereabouts::Here);
-        // Content is fixed per UID: only a file is edited, and a body that the server does not give
-        // is no message that is gone.
+        // The content of a UID never changes: only a file is edited, and an unreadable body is not
+        // a missing message.
         one.remote.edited.insert(uid);
         one.remote.broken.insert(uid);
         assert_eq!(whereabouts(&one.remote, &uid), Whereabouts::Here);

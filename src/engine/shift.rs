@@ -1,7 +1,7 @@
-//! Moving within one side, where the other side did so: no body passes the wire. What is
-//! recorded is where messages really are; a run that was cut finds them there again by the same
-//! evidence. Moves on the server are noted beforehand all the same, as uploads are: where the
-//! message or its file goes on before the next run, that evidence is gone (`cut_moves`).
+//! Moves within one side, where the other side moved: no body is transferred. Records the actual
+//! places; a cut run finds messages by the same evidence. Moves on the server are recorded
+//! beforehand like uploads, as that evidence is lost if message or file move again before the next
+//! run (`cut_moves`).
 
 use super::account::Account;
 use super::breaks::IN_SUCCESSION;
@@ -19,13 +19,13 @@ use crate::store::{Keep, Place, Removal, Removed, Serve, Shift, StoreError, Tran
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Messages recorded together.
+/// Messages that are recorded together.
 pub(super) const BATCH: usize = 5000;
 
-/// Messages that were moved, by their old and, where these are told, new UIDs.
+/// Moved messages by former and, if known, new UID.
 type Transferred = Vec<(Uid, Option<Uid>)>;
 
-/// From where to where.
+/// Source and target.
 pub(super) type Route = (Side, MailboxName, MailboxName);
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
@@ -66,8 +66,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
-    /// Moves on the server. Where a move is a copy first, those at which the connection broke are
-    /// sent by themselves, when a look has shown that they were not made.
+    /// Moves on the server. If a move is a COPY first, messages at which the connection broke are
+    /// sent separately, when a snapshot proved that they were not copied.
     async fn move_parts(
         &mut self,
         works: &Works,
@@ -136,7 +136,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
-    /// The mailbox in the UIDVALIDITY that the base knows.
+    /// Returns the mailbox with its recorded UIDVALIDITY.
     pub(super) fn place(&self, works: &Works, name: &MailboxName) -> Result<Place, Ended> {
         if let Some(work) = works.get(name) {
             return Ok(work.place());
@@ -149,7 +149,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(Place { mailbox, epoch })
     }
 
-    /// Both sides have these messages in the same place by now.
+    /// Records messages that both sides have in one place.
     fn note_names(&mut self, works: &Works, to: &MailboxName) -> Result<(), Ended> {
         let Some(work) = works.get(to) else {
             return Ok(());
@@ -201,7 +201,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 arrived.extend(leaving.remove(&file));
             }
         }
-        // One that is gone keeps its name in the base until that is settled.
+        // One that is gone keeps its id in the base until that is decided.
         let mut shifts: Vec<Shift<MaildirId>> = Vec::new();
         for (file, (one, _)) in &names {
             let known = self.state.pair(one.pair.id)?;
@@ -338,14 +338,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         if let Err(error) = &done
             && error.is_local_to_mailbox()
         {
-            // The server said NO: what it did before stays, and nothing will come late.
+            // The server answered NO: earlier parts stay, and nothing happens later.
             self.state.begin_moves(key, &notes, work.top, 0)?;
         }
         Ok(done?)
     }
 
-    /// Moves messages; those at which the connection breaks are refused. Where a move is a copy
-    /// first, it is not sent again.
+    /// Moves messages; those at which the connection breaks are refused. A COPY is not sent again.
     async fn transfer_narrowed(
         &mut self,
         (source, place): (&Place, &Place),
@@ -383,8 +382,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(Ok(done.into_inner()))
     }
 
-    /// What a server that cannot expunge single messages keeps of a move, marked `\Deleted`, is
-    /// not taken for a message that is new.
+    /// Records originals that stay marked `\Deleted` on a server that cannot expunge single
+    /// messages, so that they are not new.
     fn leave_marked(&mut self, from: &MailboxName, marked: BTreeSet<Uid>) -> Result<(), Ended> {
         if marked.is_empty() {
             return Ok(());
@@ -400,7 +399,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
-    /// Learns what messages are called everywhere on the server, where that is not known yet.
+    /// Records ids of messages on the server, if unknown.
     pub(super) async fn learn_kin(&mut self, works: &Works) -> Result<(), Ended> {
         let names = self.state.mailboxes()?.into_iter();
         let names: BTreeMap<_, _> = names.map(|(name, key)| (key, name)).collect();

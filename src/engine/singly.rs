@@ -1,19 +1,19 @@
-//! Copies and moves on the server that may have been made when the connection breaks: they are not
-//! sent again before a look has shown that they were not. Then each is sent by itself, after all
-//! others; one at which the connection breaks again waits, so that it stops nothing else.
+//! The order of COPY and MOVE commands after a break: a message is sent again only when a snapshot
+//! proved that it was not copied; then separately, after all others. One at which the connection
+//! breaks again waits.
 
 use super::breaks::FEW;
 
-/// Messages in the order in which they are sent.
+/// Messages in the order of sending.
 pub(super) struct Parts<T> {
-    /// Those at which the connection did not break, and after them each at which it did.
+    /// Those without a break, then each with one.
     pub parts: Vec<Vec<T>>,
-    /// Those at which it broke when they were sent by themselves: they are not sent.
+    /// Those at which it broke when sent separately: not sent.
     pub culprits: Vec<T>,
 }
 
-/// The order for messages at which the connection broke `breaks` times, and that were set aside
-/// `attempts` times for it; `passed`: others came through in this run.
+/// Orders messages at which the connection broke `breaks` times, and that were skipped `attempts`
+/// times; `passed`: others passed in this run.
 pub(super) fn parts<T>(
     all: Vec<T>,
     breaks: impl Fn(&T) -> u32,
@@ -26,7 +26,7 @@ pub(super) fn parts<T>(
     let (mut culprits, mut alone): (Vec<T>, Vec<T>) = alone.into_iter().partition(is_culprit);
     let first = culprits.iter().filter(|one| attempts(one) == 0).count();
     if !passed && first > FEW {
-        // Is it the connection?
+        // The connection may be the cause.
         alone.append(&mut culprits);
     }
     let mut parts = vec![together];

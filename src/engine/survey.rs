@@ -1,5 +1,5 @@
-//! Looking and planning: which mailboxes there are, what is in those that changed, and what is to
-//! be done. Changes neither side; the state only where a UIDVALIDITY changed.
+//! Takes snapshots and plans. Changes neither side; changes the state only after a UIDVALIDITY
+//! change.
 
 use super::account::{Account, Reach};
 use super::look::note_kept;
@@ -24,18 +24,18 @@ use crate::state::Doubt;
 use crate::store::{Keep, Next, Serve, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Where the look at everything leads.
+/// The result of the listings.
 enum Overlook {
-    /// First mailboxes are renamed, and then it is looked again.
+    /// Mailboxes are renamed first, then everything is read again.
     Renames(Vec<MailboxAction>),
-    /// To a closer look at these.
+    /// These mailboxes have to be read.
     Clear(Box<Overview>, Vec<Step>),
 }
 
 pub(super) type Looked = (Option<MailboxAction>, Scene);
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// Looks at everything cheaply, then into what changed, and plans.
+    /// Lists both sides, reads changed mailboxes, and plans.
     pub(super) async fn survey(&mut self, report: &mut Report) -> Result<Survey, Ended> {
         let (mut overview, steps) = match self.overview(report).await? {
             Overlook::Clear(overview, steps) => (overview, steps),
@@ -63,8 +63,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         })
     }
 
-    /// Looks into what changed: first on disk, then on the server, which is told beforehand what it
-    /// will be asked.
+    /// Reads changed mailboxes: the disk first, then the server, whose requests are announced.
     async fn scenes(
         &mut self,
         steps: Vec<Step>,
@@ -153,7 +152,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(settled.map(|()| (action, scene)))
     }
 
-    /// Plans mailbox by mailbox what was not settled for the whole account.
+    /// Plans each mailbox without the messages decided for the whole account.
     async fn plan(
         &mut self,
         scenes: Scenes,
@@ -173,12 +172,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
             let kept = scene.moved_out(moves);
             if !kept.is_empty() {
-                // On the server it is the one that it was, and the UIDs hold.
+                // The server's mailbox is the same, and its UIDs are valid.
                 if crosswise && scene.is_gone_here(&actions) {
                     scene.leave_out(&kept);
                 } else {
-                    // First what was moved out of it, by what the base knows; then it is created
-                    // anew.
+                    // First messages that were moved out of it, by the base; then it is created
+                    // again.
                     actions.retain(|action| !creates(action, &name));
                     continue;
                 }
@@ -188,7 +187,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 .and_then(|identity| rematch(&mut scene, identity, moves, report));
             let planned = self.plan_messages(scene, moves, report).await;
             if let Some(mut work) = passed_over(&name, planned, &Side::BOTH, report)? {
-                // What comes to a mailbox that was put back is its past.
+                // Messages that come to a restored mailbox are old.
                 work.known &= rematch.is_none();
                 actions.extend(rematch);
                 work.complete &= !touched.contains(&name);
@@ -199,7 +198,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok((actions, works))
     }
 
-    /// The listing of the disk.
+    /// Returns the listing of the disk.
     async fn listed_here(
         &mut self,
         left: &BTreeMap<MailboxName, Cursor>,
@@ -283,8 +282,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(Overlook::Clear(Box::new(overview), steps))
     }
 
-    /// Mailboxes that need a look although nothing moved; and those of them that need it only as
-    /// uploads are not listed yet.
+    /// Returns mailboxes that need a read without a reported change; and those among them that only
+    /// wait for listed uploads.
     fn restless(
         &self,
         doubted: &BTreeMap<MailboxKey, Doubt>,
@@ -297,7 +296,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok((restless, unlisted))
     }
 
-    /// What was found on the server for new files, and what is known of uploads.
+    /// Returns the matches of new files, and the accepted uploads.
     async fn find_uploads(
         &mut self,
         scene: &Scene,
@@ -316,8 +315,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok((found, unlisted, waits))
     }
 
-    /// What is done in a mailbox. That what was not read of it does not count is proved where that
-    /// may cost something.
+    /// Plans a mailbox. In debug builds, proves that messages that were not loaded do not matter,
+    /// where that is cheap.
     fn decide(&self, case: &messages::Case<'_>) -> Result<MailboxPlan, Ended> {
         let plan = messages::decide(case);
         if cfg!(debug_assertions) && !case.base.others.is_empty() {
@@ -373,7 +372,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let uploads = Uploads::of(looked, found.links, found.uploads, &plan);
         let letters = scene.to_note(&plan, &self.policy);
         let (base, remote) = (scene.base, scene.remote);
-        // Until it was compared as a whole, what comes is its past.
+        // Until it was compared completely, new messages are old ones.
         let known = base.key != MailboxKey(0) && self.state.full_at(base.key)? > 0;
         Ok(Work {
             letters,
@@ -388,7 +387,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             unproven: found.unproven,
             relabels: scene.relabels,
             dim: !dim.is_empty(),
-            // Where it cannot be seen, waiting does not end the doubt.
+            // If it cannot be read, waiting does not resolve it.
             in_doubt: !found.in_doubt.is_empty() && remote.coverage != Coverage::Partial,
             complete,
             full: scene.full,
@@ -400,7 +399,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 }
 
-/// Passes on what the looks at a mailbox are to tell the user.
+/// Passes the notes of snapshots to the report.
 fn tell(scene: &Scene, report: &mut Report) {
     let (name, remote, local) = (&scene.base.name, &scene.remote, &scene.local);
     for remark in remote.remarks.iter().chain(&local.remarks) {
@@ -411,13 +410,13 @@ fn tell(scene: &Scene, report: &mut Report) {
     }
 }
 
-/// Whether a mailbox is looked at again: what was passed over is named by every run, and what
-/// cannot be had is asked for again.
+/// Whether a mailbox is read again: skipped objects are reported by each run, and unreadable ones
+/// retried.
 fn has_remarks(remote: &Look<Uid>, local: &Look<MaildirId>) -> bool {
     !remote.remarks.is_empty() || !local.remarks.is_empty() || !remote.broken.is_empty()
 }
 
-/// Passes on what a plan is to tell the user.
+/// Passes the notes of a plan to the report.
 fn tell_plan(scene: &Scene, plan: &MailboxPlan, report: &mut Report) {
     let name = &scene.base.name;
     if scene.quiet {
@@ -428,7 +427,7 @@ fn tell_plan(scene: &Scene, plan: &MailboxPlan, report: &mut Report) {
     }
 }
 
-/// The highest UID that the mailbox surely gave.
+/// Returns the highest UID that the mailbox certainly assigned.
 fn top(base: &MailboxBase, remote: &Look<Uid>) -> u32 {
     let known = base.pairs.iter().map(|pair| pair.uid);
     let known = known.chain(base.others.last().copied());
@@ -437,8 +436,8 @@ fn top(base: &MailboxBase, remote: &Look<Uid>) -> u32 {
     all.chain(given).max().unwrap_or(0)
 }
 
-/// A mailbox of which the directory is another than before is matched anew. While something on disk
-/// is hidden that waits: what the directory lacks may have moved there.
+/// Matches a mailbox whose directory is not the recorded one again. Waits while a mailbox on disk
+/// is unreadable, as missing messages may have moved there.
 fn rematch(
     scene: &mut Scene,
     identity: &str,

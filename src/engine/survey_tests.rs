@@ -1,4 +1,4 @@
-//! What a survey goes by.
+//! Inputs of a plan.
 
 use super::super::plain::{base, mb, pair, uid};
 use super::*;
@@ -53,7 +53,7 @@ fn what_moved_in_or_out_of_a_mailbox_keeps_its_cursors_where_they_are() {
     moves.uids.insert((mb("D"), uid(9)));
     moves.files.insert((mb("E"), MaildirId::new("g")));
     assert_eq!(touched(&moves), ["B", "D", "E"], "what is new");
-    // The mailbox that it leaves may have been looked at by another run.
+    // Another run may have read the mailbox that it leaves.
     let pair = PairRef {
         id: PairId(7),
         uid: uid(7),

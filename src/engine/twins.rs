@@ -1,7 +1,6 @@
-//! Messages that come down and lie here already. Before anything is uploaded into a mailbox, what
-//! comes from there is compared with it: sizes and headers that a server tells may be wrong, and
-//! then equal messages do not meet. One whose content lies here becomes a pair with that file, and
-//! is not stored a second time.
+//! Downloads that the disk has already. Before an upload into a mailbox, downloads from it are
+//! compared with its new files, as sizes and headers of a server may be wrong, so that equal
+//! messages were not matched. An equal one becomes a pair with that file, and is not stored again.
 
 use super::account::Account;
 use super::contents::{Content, Contents};
@@ -15,7 +14,7 @@ use crate::state::Change;
 use crate::store::{Keep, Place, Serve};
 use std::collections::BTreeMap;
 
-/// New files of a mailbox by what they hold.
+/// The new files of a mailbox by content.
 #[derive(Default)]
 pub(super) struct Twins {
     files: BTreeMap<MaildirId, (Content, Flags)>,
@@ -26,16 +25,16 @@ pub(super) struct Twins {
 /// The new files of several mailboxes.
 pub(super) type AllTwins = BTreeMap<MailboxName, Twins>;
 
-/// A message that came, and the file that it is.
+/// A downloaded message with its file.
 #[derive(Clone, Debug)]
 pub(super) struct Met {
     pub uid: Uid,
     pub file: MaildirId,
     content: Content,
-    /// The flags from which both go on.
+    /// The flags of the base.
     flags: Flags,
     kin: Option<Kin>,
-    /// Whether the server has altered it.
+    /// Whether the server altered it.
     altered: bool,
 }
 
@@ -52,7 +51,7 @@ impl Twins {
         twins
     }
 
-    /// Takes the file that has the content of a message: each is taken once.
+    /// Takes a file with the content of a message; each is taken once.
     pub fn take(
         &mut self,
         uid: Uid,
@@ -77,7 +76,7 @@ impl Twins {
 }
 
 impl Met {
-    /// What history tells.
+    /// Returns the history row.
     pub fn change(&self, place: &Place) -> Change {
         let linked = change(place, Side::Local, self.file.any(), &self.uid);
         Change {
@@ -87,7 +86,7 @@ impl Met {
         }
     }
 
-    /// What the base learns.
+    /// Returns the changes of the base.
     pub fn outcomes(self) -> Vec<Outcome> {
         let (uid, file) = (self.uid, self.file);
         let called = Outcome::Called {
@@ -111,8 +110,8 @@ impl Met {
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// The new files of those mailboxes into which messages are to come. Where they cannot be read,
-    /// nothing is uploaded.
+    /// Reads the new files of mailboxes with downloads. If they cannot be read, nothing is
+    /// uploaded.
     pub(super) async fn new_files(&mut self, works: &mut Works) -> Result<AllTwins, Ended> {
         let mut all = AllTwins::new();
         for (name, work) in works {
@@ -140,7 +139,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 }
 
-/// Whether new messages are to come into a mailbox.
+/// Whether a mailbox has downloads.
 fn downloads(work: &Work) -> bool {
     let new = |action: &Action| match action {
         Action::Copy { from, replaces, .. } => {

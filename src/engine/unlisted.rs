@@ -1,5 +1,4 @@
-//! Uploads that the server said it stored: what is done with those that no listing shows, and what
-//! the base learns of those that one does.
+//! Accepted uploads: actions for those that no listing shows, and records of those that one shows.
 
 use super::account::Account;
 use super::copy::Wanted;
@@ -17,8 +16,8 @@ use crate::store::{Ask, Delivered, Depth, Keep, Place, Serve, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// A look that tells whether uploads are listed: where changes do not show one, nor that it is
-    /// gone, all messages are listed.
+    /// Returns a snapshot that shows whether uploads are listed: if changes show neither one nor
+    /// its absence, all messages are listed.
     pub(super) async fn with_uploads(
         &mut self,
         ask: &Ask<'_>,
@@ -81,8 +80,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 }
 
-/// Says which uploads wait for the next run, as the server does not list them; answers with
-/// whether there are any.
+/// Reports uploads that wait for the next run, as the server does not list them; returns whether
+/// there are any.
 pub(super) fn tell_waiting(scene: &Scene, unlisted: &Unlisted, report: &mut Report) -> bool {
     let (base, remote, local) = (&scene.base, &scene.remote, &scene.local);
     let told = unlisted.told.iter().filter(|(uid, told)| {
@@ -106,8 +105,8 @@ pub(super) fn tell_waiting(scene: &Scene, unlisted: &Unlisted, report: &mut Repo
     waits
 }
 
-/// What the base learns of a listing of uploads. Flags that they lack count as set only where that
-/// was planned and done.
+/// Returns the changes of the base by a listing of uploads. Missing flags count as set only after
+/// that was planned and done.
 fn learned(scene: &Scene, unlisted: &Unlisted, actions: &[Action]) -> Vec<Outcome> {
     if unlisted.told.is_empty() {
         return Vec::new();
@@ -126,7 +125,7 @@ fn learned(scene: &Scene, unlisted: &Unlisted, actions: &[Action]) -> Vec<Outcom
     outcomes
 }
 
-/// The new files of a mailbox, and those that were set aside unmatched, that no link finds on the
+/// Returns new files of a mailbox, and those skipped as unmatched, that no link finds on the
 /// server, with their flags.
 fn strangers(
     scene: &Scene,
@@ -163,14 +162,14 @@ pub(super) fn is_unmatched(aside: &Aside) -> bool {
     )
 }
 
-/// What is known of uploads and new files of a mailbox.
+/// The uploads and new files of a mailbox.
 #[derive(Debug, Default)]
 pub(super) struct Uploads {
-    /// What the look shows of uploads that the server had not listed before.
+    /// Uploads that this snapshot lists first.
     listed_now: Vec<Outcome>,
-    /// New files that nothing on the server was found to be, with their flags.
+    /// New files without a match on the server, with their flags.
     pub strangers: BTreeMap<MaildirId, Flags>,
-    /// Files that were sent and that links of the plan find on the server.
+    /// Uploaded files that links of the plan find on the server.
     pub sent: BTreeSet<MaildirId>,
 }
 
@@ -190,15 +189,14 @@ impl Uploads {
 }
 
 impl Work {
-    /// What is to be recorded of uploads: whether flags were set is known only where nothing
-    /// failed.
+    /// Returns rows about uploads: whether flags were set is known only without failures.
     pub fn learned(&self) -> impl Iterator<Item = Outcome> + '_ {
         let done = |outcome: &&Outcome| self.sound || !matches!(outcome, Outcome::Corrected(_));
         self.uploads.listed_now.iter().filter(done).cloned()
     }
 }
 
-/// A message that was sent.
+/// An uploaded message.
 #[derive(Clone, Debug)]
 pub(super) struct Sent {
     pub file: MaildirId,
@@ -211,7 +209,7 @@ pub(super) struct Sent {
 }
 
 impl Sent {
-    /// A pair that is to be listed yet.
+    /// A pair that was not listed yet.
     pub fn paired(self, uid: Uid, want: &Wanted, (above, tries): (u32, u32)) -> [Outcome; 3] {
         let file = self.file;
         [
@@ -240,7 +238,7 @@ impl Sent {
     }
 }
 
-/// A file that the server took for another message of the same mailbox.
+/// A file that the server identified with another message of the same mailbox.
 pub(super) fn twin(file: MaildirId, uid: Uid, want: &Wanted) -> Outcome {
     let aside = Aside {
         id: file.any(),

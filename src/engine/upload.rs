@@ -1,6 +1,5 @@
-//! Copying mail to the server: the one step that must not be repeated blindly. It is noted before
-//! the first byte is sent, noted again before the last one, and recorded after the answer (law,
-//! 2.2).
+//! Uploads messages: the only step that must not be repeated blindly. An intent is recorded before
+//! the first byte, updated before the last one, and resolved after the answer.
 
 use super::account::Account;
 use super::contents::Naming;
@@ -17,31 +16,31 @@ use crate::state::{State, Suspects};
 use crate::store::{About, Delivered, Delivery, Keep, Place, Receiver, Serve, Sink, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Uploads that are noted and recorded together.
+/// Uploads that are recorded together.
 const UP_BATCH: usize = 100;
 
-/// Uploads whose outcome may be unknown at once; so many are on their way to a far-away server.
+/// Uploads with an unknown result at once; this many are under way to a distant server.
 const IN_DOUBT: usize = 500;
 
-/// Messages of one mailbox to be uploaded.
+/// Messages of one mailbox to upload.
 #[derive(Debug)]
 pub(super) struct UploadJob {
     pub place: Place,
     pub key: MailboxKey,
     wanted: Vec<(MaildirId, Wanted)>,
-    /// Those at which the connection broke before, and how often.
+    /// Messages at which the connection broke before, and how often.
     pub suspects: Vec<Suspect>,
     stores: crate::reconcile::FlagMask,
     top: u32,
 }
 
 impl UploadJob {
-    /// Its messages at which the connection broke before.
+    /// Returns its messages at which the connection broke before.
     pub fn each_suspect(&self) -> impl Iterator<Item = (&UploadJob, &Suspect)> {
         self.suspects.iter().map(move |suspect| (self, suspect))
     }
 
-    /// The uploads of a mailbox, if there are any.
+    /// Returns the uploads of a mailbox, if any.
     pub fn of(work: &Work, suspects: &Suspects) -> Option<UploadJob> {
         let upload = |action| match wanted(work, action)? {
             (AnyId::Local(file), wanted) => Some((file.clone(), wanted)),
@@ -73,9 +72,9 @@ impl UploadJob {
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// Uploads new files, one mailbox after another; a batch is on its way while those before it
-    /// are answered. Answers with the mailboxes where something was left undone: refused for now,
-    /// or stored under an unknown UID.
+    /// Uploads new files, one mailbox after another; batches are sent while earlier ones are
+    /// answered. Returns the mailboxes with failures: refused for now, or stored under an unknown
+    /// UID.
     pub(super) async fn upload(
         &mut self,
         jobs: Vec<UploadJob>,
@@ -83,7 +82,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     ) -> Result<BTreeSet<MailboxName>, Ended> {
         let mut way = Way::default();
         let sent = self.post(&jobs, &mut way, report).await;
-        // What was sent is recorded, whatever ended it.
+        // Sent messages are recorded also after an error.
         let taken = self.take_until(0, &mut way, report).await;
         sent.and(taken)?;
         self.post_suspects(&jobs, &mut way, report).await?;
@@ -124,8 +123,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
-    /// Records what became of the batches that are under way, until there are no more messages than
-    /// this. An error when the connection broke and there is no other, or others broke as well.
+    /// Records the results of batches until at most this many messages are under way. `Err` if the
+    /// connection broke and there is no other, or others broke as well.
     async fn take_until(
         &mut self,
         messages: usize,
@@ -154,7 +153,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         batch: &'j [(MaildirId, Wanted)],
         report: &mut Report,
     ) -> Result<Posted<'j, R::Receiver>, Ended> {
-        // Under the name of a file that is gone another may have been downloaded meanwhile.
+        // Another message may have been downloaded under the name of a file that is gone.
         let mut files = Vec::with_capacity(batch.len());
         for (file, want) in batch {
             if want.replaces.is_some() || !self.state.has_file(job.key, file)? {
@@ -207,8 +206,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         })
     }
 
-    /// Records what became of a batch. `Retry` when the connection broke before all was answered;
-    /// what was under way is noted then.
+    /// Records the result of a batch. `Retry` if the connection broke before all was answered;
+    /// messages under way are recorded then.
     pub(super) async fn take_answers(
         &mut self,
         posted: Posted<'_, R::Receiver>,
@@ -242,8 +241,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
-    /// Uploads messages without their keywords, of which the server may refuse one. The keywords
-    /// follow by STORE, with the next pass.
+    /// Uploads messages without their keywords, one of which the server may refuse. The next pass
+    /// sends them by STORE.
     async fn upload_bare(
         &mut self,
         job: &UploadJob,
@@ -274,7 +273,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(())
     }
 
-    /// Messages that were refused, set aside.
+    /// Skips refused messages.
     fn refusals(
         &self,
         job: &UploadJob,
@@ -361,8 +360,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         self.observer.event(Event::Copied(done));
         self.state.take_uploads(job.key, &taken)?;
         self.state.apply(job.key, &outcomes, &changes)?;
-        // What was neither stored nor refused was no longer there to be sent. Uploads of other
-        // runs that are still in doubt are none of this batch.
+        // A message neither stored nor refused no longer exists. Unresolved uploads of other runs
+        // are not in this batch.
         let over: Vec<MaildirId> = batch
             .iter()
             .map(|(file, _)| file.clone())
@@ -373,21 +372,21 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 }
 
-/// A batch on its way.
+/// A batch under way.
 pub(super) struct Posted<'j, C> {
     job: &'j UploadJob,
     pub batch: &'j [(MaildirId, Wanted)],
     receiver: C,
     sent: Vec<Sent>,
     failed: Vec<(MaildirId, String)>,
-    /// The message of which not all was sent.
+    /// The message that was not sent completely.
     begun: Option<MaildirId>,
-    /// How the connection broke, if it did.
+    /// The error of the connection, if it broke.
     broke: Option<StoreError>,
 }
 
 impl<'j, C: Receiver<Id = Uid>> Posted<'j, C> {
-    /// The messages of the batch that were not reached when the connection broke.
+    /// Returns the messages that were not sent when the connection broke.
     fn after(&self) -> &'j [(MaildirId, Wanted)] {
         if self.broke.is_none() {
             return &[];
@@ -403,7 +402,7 @@ impl<'j, C: Receiver<Id = Uid>> Posted<'j, C> {
         self.batch.get(next..).unwrap_or_default()
     }
 
-    /// What became of the batch, and how the connection broke, if it did before all was answered.
+    /// Returns the results, and the error if the connection broke before all was answered.
     async fn answers(self) -> Result<(Answers, Option<StoreError>), StoreError> {
         let Posted { sent, broke, .. } = self;
         let (mut delivered, error) = match self.receiver.finish().await {
@@ -432,11 +431,11 @@ impl<'j, C: Receiver<Id = Uid>> Posted<'j, C> {
     }
 }
 
-/// What became of a batch that was sent.
+/// The result of a batch.
 pub(super) struct Answers {
     pub sent: Vec<Sent>,
     pub failed: Vec<(MaildirId, String)>,
-    /// The message of which not all was sent.
+    /// The message that was not sent completely.
     pub begun: Option<MaildirId>,
     pub delivered: Vec<(usize, Delivered<Uid>)>,
 }
@@ -447,7 +446,7 @@ impl Answers {
         all.any(|(_, outcome)| matches!(outcome, Delivered::Stored { .. }))
     }
 
-    /// The messages that were under way when the connection broke.
+    /// Returns the messages that were under way when the connection broke.
     fn unanswered(&self) -> Vec<AnyId> {
         let lost = |(tag, outcome): &(usize, Delivered<Uid>)| match outcome {
             Delivered::Unanswered(_) => self.sent.get(*tag).map(|sent| sent.file.any()),
@@ -457,7 +456,7 @@ impl Answers {
         lost.chain(self.begun.iter().map(Id::any)).collect()
     }
 
-    /// Takes out messages with keywords that were refused: they are wanted without them.
+    /// Removes messages with refused keywords, to send them without these.
     fn take_tagged(
         &mut self,
         job: &UploadJob,
@@ -486,7 +485,7 @@ impl Answers {
     }
 }
 
-/// Takes files to the server, and notes in the state when they may be stored there.
+/// Sends files, and updates their intents when they may be stored.
 struct Up<'a, C: Receiver<Id = Uid>> {
     receiver: C,
     job: &'a UploadJob,
@@ -497,13 +496,13 @@ struct Up<'a, C: Receiver<Id = Uid>> {
     marked: bool,
     sent: Vec<Sent>,
     failed: Vec<(MaildirId, String)>,
-    /// The message of which not all was sent.
+    /// The message that was not sent completely.
     begun: Option<MaildirId>,
     hash: Canonical,
     naming: Naming,
-    /// Bytes of the message that has begun, on the wire.
+    /// Wire bytes of the current message.
     size: u64,
-    /// Whether the server names messages itself, so that an envelope is of no use.
+    /// Whether the server has message ids, so that the envelope is not needed.
     named: bool,
     bytes: u64,
 }

@@ -1,5 +1,5 @@
-//! Looks whether the pairs still say what is on both sides, reading every file here and asking the
-//! server what each message is. What does not hold is forgotten, and matched anew by the next sync.
+//! Verifies pairs against both sides by reading each file and the ids of the server. Wrong pairs
+//! are dropped and matched again by the next sync.
 
 use super::account::Account;
 use super::rematch::HashSink;
@@ -10,26 +10,26 @@ use crate::state::Left;
 use crate::store::{Ask, Depth, Keep, Place, Serve};
 use std::collections::BTreeMap;
 
-/// What was found.
+/// The result.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verified {
-    /// Pairs in all.
+    /// All pairs.
     pub pairs: usize,
-    /// Of which both halves are what they were.
+    /// Pairs with both halves intact.
     pub sound: usize,
-    /// Of which a half is gone: the next sync decides about these.
+    /// Pairs with a missing half, about which the next sync decides.
     pub gone: usize,
-    /// Of which the halves are not one message (any more): forgotten.
+    /// Pairs whose halves differ: dropped.
     pub forgotten: usize,
-    /// What could not be looked at.
+    /// Unreadable mailboxes and messages.
     pub notes: Vec<String>,
 }
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
-    /// Looks at all pairs of the account.
+    /// Verifies all pairs of the account.
     ///
     /// # Errors
-    /// When a side or the state fails as a whole.
+    /// If a side or the state fails as a whole.
     pub async fn verify(&mut self) -> Result<Verified, Ended> {
         let mut found = Verified::default();
         self.remote.list(&BTreeMap::new()).await?;

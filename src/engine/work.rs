@@ -1,4 +1,4 @@
-//! A mailbox in the works: what is known of it, and what is to be done and recorded.
+//! The execution state of a mailbox.
 
 use super::letter_notes::Notes;
 use super::unlisted::Uploads;
@@ -8,51 +8,51 @@ use crate::state::Change;
 use crate::store::Place;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// See the module's head.
+/// A mailbox with its plan.
 #[derive(Debug)]
 pub(super) struct Work {
-    /// What is to be done; taken out for the guard and given back by it.
+    /// The plan; the guard takes it and returns it.
     pub plan: MailboxPlan,
-    /// How many actions were planned before the guard.
+    /// The number of planned actions before the guard.
     pub planned: usize,
-    /// What is known.
+    /// The base.
     pub base: MailboxBase,
-    /// Where the looks ended.
+    /// The cursor of the server.
     pub remote_cursor: Cursor,
-    /// Where the looks ended.
+    /// The cursor of the disk.
     pub local_cursor: Cursor,
-    /// The highest UID that was seen.
+    /// The highest seen UID.
     pub top: u32,
-    /// The flags the server can store.
+    /// The flags that the server can store.
     pub stores: FlagMask,
-    /// Whether the mailbox was in step before, so that what comes is new.
+    /// Whether the mailbox was synchronized before, so that downloads are new mail.
     pub known: bool,
-    /// Pairs that stay when the mailbox is created anew, because their message was moved out of it.
+    /// Pairs that survive the creation of the mailbox, as their message was moved out of it.
     pub kept: BTreeSet<PairId>,
-    /// Messages that were found to be those of files by cheap evidence.
+    /// Links by cheap evidence.
     pub unproven: BTreeSet<Uid>,
-    /// New files whose letters do not say their keywords here: what to change.
+    /// New files whose letters do not match their keywords: the changes.
     pub relabels: BTreeMap<MaildirId, FlagChange>,
-    /// What is to be noted of the letters of files.
+    /// The letters to record.
     pub letters: Notes,
-    /// Whether there are new files of which it cannot be told what they are.
+    /// Whether new files could not be identified.
     pub dim: bool,
-    /// Whether an upload may yet appear.
+    /// Whether an upload may still appear.
     pub in_doubt: bool,
-    /// Whether both looks were complete.
+    /// Whether both snapshots were complete.
     pub complete: bool,
     /// Whether the mailbox was compared message by message.
     pub full: bool,
     /// Whether all messages on the server were listed.
     pub listed: bool,
-    /// Cleared when something could not be done.
+    /// Cleared after a failure.
     pub sound: bool,
-    /// What is known of its uploads and new files.
+    /// Its uploads and new files.
     pub uploads: Uploads,
 }
 
 impl Work {
-    /// The mailbox in the UIDVALIDITY of the plan.
+    /// Returns the mailbox with the UIDVALIDITY of the plan.
     pub fn place(&self) -> Place {
         Place {
             mailbox: self.base.name.clone(),
@@ -60,7 +60,7 @@ impl Work {
         }
     }
 
-    /// Where the look at this side ended.
+    /// Returns the cursor of this side.
     pub fn cursor(&self, side: Side) -> &Cursor {
         match side {
             Side::Remote => &self.remote_cursor,
@@ -74,7 +74,7 @@ impl Work {
         self.sound && self.complete && whole && !self.in_doubt
     }
 
-    /// A line of history.
+    /// Makes a history row.
     pub fn change(&self, side: Side, what: &'static str, id: AnyId, why: String) -> Change {
         Change {
             mailbox: self.base.name.clone(),
@@ -91,20 +91,20 @@ impl Work {
 /// All of them.
 pub(super) type Works = BTreeMap<MailboxName, Work>;
 
-/// What a survey came to.
+/// The result of planning.
 pub(super) struct Survey {
-    /// What is to be done with mailboxes.
+    /// Actions on mailboxes.
     pub mailboxes: Vec<MailboxAction>,
-    /// What is to be done in them.
+    /// Actions on messages.
     pub works: Works,
-    /// What the server listed.
+    /// The server's listing.
     pub listed: Vec<Listed>,
-    /// Whether all was looked at: only then it is known what is gone, and what waits for a word.
+    /// Whether everything was read: only then absence and held changes are certain.
     pub whole: bool,
 }
 
 impl Survey {
-    /// These first; then it is looked again.
+    /// Executes these first, then reads again.
     pub fn first(mailboxes: Vec<MailboxAction>) -> Self {
         Self {
             mailboxes,
