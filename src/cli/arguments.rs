@@ -67,7 +67,7 @@ pub enum Command {
     Undo(Undo),
     /// List the changes of past runs with side and reason
     History(History),
-    /// Show the mailboxes, here and on the server
+    /// List the mailboxes on disk and on the server
     Mailboxes(super::looking::Mailboxes),
     /// List the messages of a mailbox, the newest first
     List(super::looking::List),
@@ -75,9 +75,9 @@ pub enum Command {
     Show(super::looking::Show),
     /// Print or save one part of a message
     Part(super::looking::Part),
-    /// Find messages, here and on the server
+    /// Search messages on disk and on the server
     Search(super::looking::Search),
-    /// Bring the search index up to the files
+    /// Update the search index
     Index(Named),
     /// Set and clear flags of messages: flag MESSAGE +seen -flagged +work
     Flag(super::organising::Flag),
@@ -85,11 +85,11 @@ pub enum Command {
     Move(super::organising::Refile),
     /// Copy messages to another mailbox
     Copy(super::organising::Refile),
-    /// Delete messages; their bytes are kept
+    /// Delete messages; their bytes are kept in the trash or in quarantine
     Delete(super::organising::Delete),
-    /// Make a file a message of a mailbox
+    /// Add a file as a message to a mailbox
     Append(super::organising::Append),
-    /// Make, rename, delete and subscribe to mailboxes
+    /// Create, rename, delete and subscribe to mailboxes
     Mailbox(super::organising::Mailbox),
     /// Convert the configuration of mbsync or OfflineIMAP
     Import(Import),
@@ -251,8 +251,8 @@ pub struct Import {
 /// A program whose configuration can be converted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Program {
-    /// mbsync's
+    /// mbsync
     Mbsyncrc,
-    /// OfflineIMAP's
+    /// OfflineIMAP
     Offlineimaprc,
 }

@@ -1,17 +1,17 @@
-//! Arguments of the commands that look at mail.
+//! Arguments of the commands that read mail.
 
 use crate::browse::Sides;
 use clap::{ArgGroup, Args};
 use std::path::PathBuf;
 
-/// Which sides are asked.
+/// The sides to read.
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("sides").args(["server", "local"])))]
 pub struct Asked {
-    /// Ask only the server
+    /// Read the server only
     #[arg(long)]
     pub server: bool,
-    /// Look only at what is here
+    /// Read the disk only
     #[arg(long)]
     pub local: bool,
     /// Print JSON
@@ -23,7 +23,7 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// The sides that are asked.
+    /// Returns the sides to read.
     pub fn sides(&self) -> Sides {
         match (self.server, self.local) {
             (true, _) => Sides::There,
@@ -39,7 +39,7 @@ pub struct Mailboxes {
     /// Accounts [default: all]
     #[arg(value_name = "ACCOUNT")]
     pub accounts: Vec<String>,
-    /// How to look
+    /// Sides and output
     #[command(flatten)]
     pub asked: Asked,
 }
@@ -53,16 +53,17 @@ pub struct List {
     /// The account, where there are several
     #[arg(long, value_name = "ACCOUNT")]
     pub account: Option<String>,
-    /// Only messages that arrived since then: 2026-11-23, "2026-11-23 14:00", or so long ago: 2h
+    /// Only messages that arrived since a date, a time, or an age: 2026-11-23,
+    /// "2026-11-23 14:00", 2h
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
     /// Only unread messages
     #[arg(long)]
     pub unread: bool,
-    /// Only the newest so many
+    /// Number of messages, newest first
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
-    /// How to look
+    /// Sides and output
     #[command(flatten)]
     pub asked: Asked,
 }
@@ -80,10 +81,10 @@ pub struct Show {
     /// Print its parts, with the numbers that `part` takes
     #[arg(long)]
     pub structure: bool,
-    /// Print all of it as it is
+    /// Print the unchanged message
     #[arg(long, conflicts_with = "json")]
     pub raw: bool,
-    /// How to look
+    /// Sides and output
     #[command(flatten)]
     pub asked: Asked,
 }
@@ -103,7 +104,7 @@ pub struct Part {
     /// Overwrite the file
     #[arg(long, requires = "save")]
     pub force: bool,
-    /// How to look
+    /// Sides and output
     #[command(flatten)]
     pub asked: Asked,
 }
@@ -111,22 +112,22 @@ pub struct Part {
 /// `search`
 #[derive(Debug, Args)]
 pub struct Search {
-    /// What is looked for, as: from:bob subject:"annual report" since:2024-05 -is:read
+    /// The query, such as: from:bob subject:"annual report" since:2024-05 -is:read
     #[arg(value_name = "QUERY", required = true)]
     pub query: Vec<String>,
     /// Only in this account; may be given several times
     #[arg(long, value_name = "ACCOUNT")]
     pub account: Vec<String>,
-    /// Print the paths of files here, one a line
+    /// Print the paths of local files, one a line
     #[arg(long, conflicts_with = "json")]
     pub files: bool,
-    /// The server looks for what is like the words, too (RFC 6203)
+    /// Fuzzy search on the server (RFC 6203)
     #[arg(long, conflicts_with = "local")]
     pub fuzzy: bool,
-    /// The newest so many [default: 100; all with --files and --json]
+    /// Number of messages, newest first [default: 100; all with --files and --json]
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
-    /// How to look
+    /// Sides and output
     #[command(flatten)]
     pub asked: Asked,
 }

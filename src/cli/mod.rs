@@ -1,4 +1,4 @@
-//! Talks to people.
+//! The command line interface.
 //!
 //! Reading order: [`arguments`], [`log`] with [`outside`] (texts in it), the commands [`sync`],
 //! [`check`], [`import`], [`adopt`], [`repair`], [`undo`], [`history`], [`watch`], [`show`]
@@ -80,18 +80,18 @@ pub mod status {
     use crate::state::StateError;
     use crate::store::StoreError;
 
-    /// In step.
+    /// Success.
     pub const OK: u8 = 0;
-    /// Something could not be synced; the rest was.
+    /// Some mailboxes or messages failed, the others are synced.
     pub const PARTIAL: u8 = 1;
-    /// Usage or configuration.
+    /// Usage or configuration error.
     pub const USAGE: u8 = 2;
-    /// A guard holds something until the user decides, or the Maildir is another's.
+    /// A change waits for approval, or the Maildir belongs to another account.
     pub const HELD: u8 = 3;
-    /// The network or the server failed for now.
+    /// The network or the server failed; retry later.
     pub const TEMPORARY: u8 = 75;
 
-    /// That of a command which failed so.
+    /// Returns the exit status of a failed command.
     pub fn of(error: &anyhow::Error) -> u8 {
         let own = match error.downcast_ref() {
             Some(OpenError::Store(own)) => Some(own),
