@@ -112,7 +112,7 @@ fn nothing_is_lost_doubled_or_deleted_whatever_fails() {
 /// breaks the connection. `MAILTIDE_ODD=N` sets the number of seeds.
 #[test]
 fn odd_servers_neither_lose_nor_double_mail() {
-    let seeds = number("MAILTIDE_ODD", 500);
+    let seeds = number("MAILTIDE_ODD", 75);
     let only = std::env::var("MAILTIDE_ODD_SEED").ok();
     let only: Option<u64> = only.and_then(|n| n.parse().ok());
     let (first, count) = only.map_or((1, seeds), |seed| (seed, 1));

@@ -316,6 +316,11 @@ impl Stage {
         }
         for all in there.values_mut().chain(here.values_mut()) {
             all.retain(|(shown, _)| !self.spares(shown));
+            if self.profile.habit == Habit::Forgets {
+                all.iter_mut()
+                    .for_each(|(_, flags)| drop(flags.take("\\Draft")));
+                all.sort();
+            }
         }
         if there != here {
             self.broken(&format!("P3: there {there:?}, here {here:?}"));
