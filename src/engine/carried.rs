@@ -345,8 +345,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let kin = kin.into_iter().next().map(|(_, kin): (Uid, Kin)| kin);
         let buried = self.state.buried(&kin.into_iter().collect())?;
         if buried.iter().any(|buried| buried.hash == doubt.hash) {
-            // It was deleted locally after it was gone on the server, and is restored from
-            // quarantine.
+            // Deleted locally after it was gone on the server: it comes back from quarantine.
             return Ok(());
         }
         let uids = [(name.clone(), uid), (place.clone(), now)];
