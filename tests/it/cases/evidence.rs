@@ -53,7 +53,9 @@ fn uid_of(w: &TwoSides, n: usize) -> Uid {
 
 /// What happens before the runs, by name; afterwards each message is on both sides, but those that
 /// were deleted, and those of which there are copies.
-fn scenes() -> Vec<(&'static str, fn() -> TwoSides)> {
+type Scene = (&'static str, fn() -> TwoSides);
+
+fn scenes() -> Vec<Scene> {
     vec![
         ("first meeting", || first_meeting(&Flags::default())),
         ("new UIDVALIDITY", || {
