@@ -84,7 +84,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let present = self.present(scenes, overview, &candidates).await?;
         let mut known = known(scenes, overview, (&candidates, &present), report);
         let seen = (&uids[..], &files[..]);
-        let mut flux = self.in_flux(scenes, &known, seen, report).await?;
+        let mut flux = self.in_flux(scenes, &mut known, seen, report).await?;
         flux.extend(sighted.waits);
         flux.extend(astray.waits.iter().copied());
         let waits = set_aside(&flux, (&mut known, &mut uids, &mut files), report);

@@ -7,7 +7,7 @@ use super::evidence::kin_there;
 use super::out_of_sight::{keeps_bytes, out_of_sight, rests_on_absence, wait_for_sight};
 use super::probe::passable;
 use super::report::{Ended, Report};
-use super::scene::{Fate, Scenes};
+use super::scene::{Fate, Scene, Scenes};
 use super::work::{Work, Works};
 use crate::model::{ContentHash, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::settled::Moves;
@@ -148,11 +148,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         Ok(listed.iter().any(moved))
     }
 
-    /// Returns the contents of originals that no longer exist.
+    /// Returns the contents of originals that no longer exist. An original that was gone before
+    /// the last look at its mailbox becomes gone.
     pub(super) async fn in_flux(
         &mut self,
         scenes: &Scenes,
-        known: &[Known],
+        known: &mut [Known],
         (uids, files): Sightings<'_>,
         report: &mut Report,
     ) -> Result<BTreeSet<ContentHash>, Ended> {
@@ -185,21 +186,35 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
             flux.extend(asked.into_values());
         }
-        for one in known.iter().filter(|k| k.local == Whereabouts::Here) {
+        let seen = known.iter_mut().filter(|k| k.local == Whereabouts::Here);
+        for one in seen {
             let hash = one.pair.hash;
             if !new_here.has_outside(&hash, &one.mailbox) {
                 continue;
             }
             let ids = [(one.pair.file.clone(), None)];
             let told = self.local.excerpts(&place(&one.mailbox), &ids).await;
-            if passable(told)?.is_none_or(|told| told.is_empty()) {
-                flux.insert(hash);
-                let unread = !scenes.contains_key(&one.mailbox);
-                let name = unread.then(|| one.mailbox.clone());
-                report.incomplete.extend(name);
+            match passable(told)? {
+                Some(told) if !told.is_empty() => {}
+                Some(_) if self.may_lack_files(scenes.get(&one.mailbox)) => {
+                    one.local = Whereabouts::Gone;
+                }
+                _ => {
+                    flux.insert(hash);
+                    let unread = !scenes.contains_key(&one.mailbox);
+                    let name = unread.then(|| one.mailbox.clone());
+                    report.incomplete.extend(name);
+                }
             }
         }
         Ok(flux)
+    }
+
+    /// Whether pairs of a mailbox may have lost their files long ago, as that does not go to the
+    /// server.
+    fn may_lack_files(&self, scene: Option<&Scene>) -> bool {
+        let frozen = scene.is_some_and(|scene| !scene.remote.writable);
+        frozen || !self.policy.flows_to(Side::Remote)
     }
 }
 

@@ -561,3 +561,24 @@ fn letters_that_mutt_cuts_off_remove_no_keyword() {
         w.sync_idle();
     }
 }
+
+/// With `pull` a pair stays when its file is filed. Where the disk has not changed since, a look
+/// shows it as it was recorded.
+#[test]
+fn a_file_that_was_filed_long_ago_is_not_waited_for() {
+    for by_server in [true, false] {
+        let mut w = more_tables();
+        w.policy.direction = Direction::Pull;
+        let file = copied(&mut w, "B");
+        w.sync_ok();
+        w.local.copy(&mb("B"), &file, &mb("C"));
+        if by_server {
+            let uid = w.remote.ids(&mb("A"))[1];
+            w.remote
+                .edit(&mb("A"), &uid, |f| f.insert(SystemFlag::Seen));
+        }
+        w.sync_ok();
+        assert_eq!(here(&w, "C", BODY), ["work"], "{by_server}");
+        w.sync_idle();
+    }
+}

@@ -95,6 +95,7 @@ impl Session {
         let mut w = TwoSides::new();
         let mut chance = Chance::new(seed ^ 0x1e77e5);
         w.remote.inner.borrow_mut().deltas = !chance.one_in(4);
+        // A Maildir that changed is listed as a whole.
         w.local.inner.borrow_mut().deltas = false;
         w.remote.inner.borrow_mut().tells = !chance.one_in(4);
         w.policy = settings(&mut chance);
