@@ -213,16 +213,17 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let fits = fit.contains(&at);
             let waiting = untold.contains(&at) || !fits && out_of_sight.contains(&hash);
             if waiting {
-                let what = "a message that may have been moved cannot be compared now; it waits";
-                report.trouble(Some(&new.mailbox), &StoreError::Mailbox(what.into()));
-                report.hide(&new.mailbox, &[Side::Remote]);
+                await_compare(&new.mailbox, report);
                 waits.insert(hash);
             }
-            // It was moved on disk since the scan: the next pass sees its place.
+            // It was moved since the scan, or long ago, where that stays on the disk.
             let left = probed.vanished.contains(&at);
-            waits.extend(left.then_some(hash));
+            let long_ago = left && !self.policy.flows_to(Side::Remote);
+            waits.extend((left && !long_ago).then_some(hash));
             let draft = is_draft(&new, scenes) || drafts.contains(&hash);
-            if waiting || left || fits && !probed.is_open(at, of, draft) {
+            if long_ago {
+                lost.push((new.mailbox, new.uid.any()));
+            } else if waiting || left || fits && !probed.is_open(at, of, draft) {
                 proven.push((new, hash));
             } else if fits {
                 open.push((new, hash));
@@ -274,6 +275,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         });
         waiting.collect()
     }
+}
+
+/// A new message that may have been moved is not told from others in this run.
+fn await_compare(mailbox: &MailboxName, report: &mut Report) {
+    let what = "a message that may have been moved cannot be compared now; it waits";
+    report.trouble(Some(mailbox), &StoreError::Mailbox(what.into()));
+    report.hide(mailbox, &[Side::Remote]);
 }
 
 /// Candidates of new messages on the server, by id.

@@ -159,6 +159,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         };
         // The file of an unresolved upload is looked for whatever the timestamps are.
         let restless = !overview.certain && overview.restless.contains(key);
+        // Where nothing follows to the server, files of pairs may be gone for long.
+        let restless = restless || !self.policy.flows_to(Side::Remote);
         if restless || !overview.still_here.contains(name) || overview.due.contains(key) {
             return Ok(None);
         }
