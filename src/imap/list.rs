@@ -158,13 +158,13 @@ const FLAGS: [&str; 3] = ["\\seen", "\\answered", "\\deleted"];
 /// use.
 fn tells_flags(listing: &Listing) -> bool {
     let has = |flag: &&str| listing.attributes.iter().any(|a| a == flag);
-    FLAGS.iter().any(|flag| has(flag))
+    FLAGS.iter().any(has)
 }
 
 /// Whether a mailbox shows messages that lie elsewhere.
 fn is_view(name: &MailboxName, listing: &Listing) -> bool {
     let has = |use_: &&str| listing.attributes.iter().any(|a| a == use_);
-    !name.is_inbox() && !tells_flags(listing) && VIEWS.iter().any(|use_| has(use_))
+    !name.is_inbox() && !tells_flags(listing) && VIEWS.iter().any(has)
 }
 
 /// A mailbox whose name has an empty part, so that it cannot be kept on disk.

@@ -2,10 +2,10 @@
 //!
 //! Contract of every implementation (`tests/it/contract.rs` checks it):
 //! * An error is never reported as absence. A side that could not read something returns `Err`, or
-//! a look with partial coverage.
+//!   a look with partial coverage.
 //! * A message becomes visible only when it is complete and durable, under a name that was free.
 //! * A change names the state that the plan saw; if it no longer holds, the store leaves the
-//! message unchanged and does not report success.
+//!   message unchanged and does not report success.
 //! * Only the named messages are removed.
 //!
 //! Futures are not `Send`: an account lives on one thread (decision 0003).
