@@ -2,8 +2,8 @@
 //!
 //! Reading order: [`id`] (names of messages), [`row`] (a line of a listing), [`local`] (the
 //! Maildir, and what the state knows of it), [`server`] (the server, over a connection of its own),
-//! [`listing`] and [`mailboxes`] (both sides joined), [`message`] (one message, or a part of it),
-//! [`found`] (what a search finds), [`mod@target`] (a message that is to be changed by others).
+//! [`listing`] and [`mod@mailboxes`] (both sides joined), [`message`] (one message, or a part of
+//! it), [`found`] (what a search finds), [`mod@target`] (a message that is to be changed by others).
 //!
 //! Nothing here writes: no lock is taken, the state is read beside those who write it, and the
 //! server is asked with EXAMINE and BODY.PEEK only.

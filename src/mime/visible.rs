@@ -16,7 +16,7 @@ pub fn line(text: &str) -> String {
 }
 
 /// The text as lines that end in `\n`; a tab is spaces up to the next multiple of eight, everything
-/// else as for [`line`].
+/// else as for [`line()`].
 pub fn lines(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for one in text.lines() {

@@ -1,4 +1,4 @@
-//! What is looked for: a query as a tree, and how it is written. [`super::parse`] reads it.
+//! What is looked for: a query as a tree, and how it is written. [`super::parse()`] reads it.
 //!
 //! ```text
 //! from:bob subject:"annual report" (is:unread or is:flagged) -in:Spam since:2024-05
