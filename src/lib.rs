@@ -5,7 +5,7 @@
 //!
 //! A cycle scans both sides, decides against the base (the state that both sides last agreed on),
 //! executes the decisions, and records the outcomes. The decision is a pure function of plain
-//! values; all I/O is outside it. `docs/architecture.md` has the map and the invariants.
+//! values; all I/O is outside it. `docs/internals/architecture.md` has the map and the invariants.
 //!
 //! The rooms in reading order:
 //!
