@@ -3,7 +3,7 @@
 //! Reading order: [`id`] (names of messages), [`row`] (a line of a listing), [`local`] (the
 //! Maildir, and what the state knows of it), [`server`] (the server, over a connection of its own),
 //! [`listing`] and [`mod@mailboxes`] (both sides joined), [`message`] (one message, or a part of
-//! it), [`found`] (what a search finds), [`mod@target`] (a message that is to be changed by others).
+//! it), [`found`] (the results of a search), [`mod@target`] (a message that others will change).
 //!
 //! Nothing here writes: no lock is taken, the state is read beside those who write it, and the
 //! server is asked with EXAMINE and BODY.PEEK only.

@@ -294,14 +294,14 @@ fn what_lies_where_the_socket_is_to_be_stays() {
         assert_eq!(std::fs::read(&notes).unwrap(), b"years of notes");
     };
     std::fs::hard_link(&notes, &at).unwrap();
-    refused("no socket");
+    refused("is not a socket");
     std::fs::remove_file(&at).unwrap();
     symlink(&notes, &at).unwrap();
-    refused("no socket");
+    refused("is not a socket");
     assert!(at.symlink_metadata().unwrap().is_symlink());
     std::fs::remove_file(&at).unwrap();
     std::fs::create_dir(&at).unwrap();
-    refused("no socket");
+    refused("is not a socket");
     std::fs::remove_dir(&at).unwrap();
     // A socket that a watcher left behind is replaced.
     drop(std::os::unix::net::UnixListener::bind(&at).unwrap());
