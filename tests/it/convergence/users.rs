@@ -276,7 +276,7 @@ impl Users {
             side.delete(name, id);
             copy
         };
-        self.note_filed((name, to), &new);
+        self.note_filed(to, &new);
     }
 
     fn copy<I: MemoryId>(&mut self, side: &Memory<I>, name: &MailboxName, id: &I) {
@@ -287,13 +287,13 @@ impl Users {
         }
         let copy = side.copy(name, id, &to);
         side.edit(&to, &copy, |f| *f = f.clone().without(SystemFlag::Deleted));
-        self.note_filed((name, to), &copy);
+        self.note_filed(to, &copy);
     }
 
-    /// Notes a file that came from another mailbox: a letter that it gets now may be one of the
-    /// old mailbox or of the new one.
-    fn note_filed<I: MemoryId>(&mut self, (from, to): (&MailboxName, MailboxName), id: &I) {
-        if I::SIDE == Side::Local && to != *from {
+    /// Notes a file with a new name or mailbox: a letter that it gets now may be one of the old
+    /// mailbox or of the new one, and letters that it loses a mail reader may have left out.
+    fn note_filed<I: MemoryId>(&mut self, to: MailboxName, id: &I) {
+        if I::SIDE == Side::Local {
             self.filed.insert((to, id.any()));
         }
     }
