@@ -17,6 +17,7 @@ for program in mutt neomutt notmuch; do
     command -v "$program" >/dev/null || missing+=("$program")
 done
 command -v offlineimap >/dev/null || missing+=(offlineimap3)
+command -v mu >/dev/null || missing+=(maildir-utils)
 command -v script >/dev/null || missing+=(bsdutils)
 # For what happens to the machine: units, a bus, networks.
 command -v systemd-analyze >/dev/null || missing+=(systemd)
@@ -34,7 +35,7 @@ if [ ${#missing[@]} -gt 0 ]; then
             apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
     elif command -v dnf >/dev/null; then
         "${as_root[@]}" dnf install -y -q gcc dovecot openssl isync mutt neomutt notmuch \
-            offlineimap util-linux-script systemd dbus-daemon iproute
+            offlineimap maildir-utils util-linux-script systemd dbus-daemon iproute
     else
         echo "no apt-get and no dnf: please install ${missing[*]}" >&2
         exit 1

@@ -62,7 +62,10 @@ for server in "$@"; do
     fi
     # Kills and a life with the watcher, too, on the servers that many people have.
     case $server in
-    cyrus | courier) tests=(anywhere:: crash:: any_server everybody_at_work) ;;
+    cyrus | courier)
+        tests=(anywhere:: crash:: any_server everybody_at_work looking:: organising::)
+        ;;
+    pymap | wildduck) tests=(anywhere:: looking:: organising::) ;;
     *) tests=(anywhere::) ;;
     esac
     MAILTIDE_SERVER=$server MAILTIDE_SKIPPED=$work/skipped \

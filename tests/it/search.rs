@@ -1,5 +1,5 @@
 //! Searching, by the program as a person uses it: here, on real and scripted servers, beside
-//! notmuch, and with an index that is cut.
+//! notmuch and mu, and with an index that is cut.
 
 use crate::support::dovecot::{Dovecot, FULL, PLAIN};
 use crate::support::server::*;
@@ -245,20 +245,10 @@ fn what_notmuch_finds_is_found() {
         "lun*",
         "since:2024-02-02",
     ];
-    let outside = offline("search_with = \"notmuch\"");
-    let config = std::fs::read_to_string(outside.config()).unwrap();
-    let maildir = |home: &Home| format!("{}/Mail", home.dir.path().display());
-    outside.write_config(&config.replace(&maildir(&outside), &maildir(&home)));
+    let outside = searching_with(&home, "notmuch");
     let asks = |query: &str| {
-        let out = outside
-            .mailtide()
-            .args(["search", "--local", "--files", query])
-            .env("NOTMUCH_CONFIG", home.dir.path().join("notmuch-config"))
-            .output()
-            .unwrap();
-        assert!(out.status.success(), "{query}: {out:?}");
-        let text = String::from_utf8(out.stdout).unwrap();
-        text.lines().map(str::to_owned).collect::<BTreeSet<_>>()
+        let config = home.dir.path().join("notmuch-config");
+        asked(&outside, query, "NOTMUCH_CONFIG", &config)
     };
     for index in [false, true] {
         if index {
@@ -282,6 +272,77 @@ fn what_notmuch_finds_is_found() {
         );
         assert_eq!(asks(query), theirs, "{query}: by notmuch itself");
     }
+}
+
+/// A home that searches the Maildir of another with a program.
+fn searching_with(other: &Home, program: &str) -> Home {
+    let home = offline(&format!("search_with = \"{program}\""));
+    let config = std::fs::read_to_string(home.config()).unwrap();
+    let maildir = |home: &Home| format!("{}/Mail", home.dir.path().display());
+    home.write_config(&config.replace(&maildir(&home), &maildir(other)));
+    home
+}
+
+/// The files that a search prints, with a variable for the program it asks.
+fn asked(home: &Home, query: &str, variable: &str, value: &Path) -> BTreeSet<String> {
+    let out = home
+        .mailtide()
+        .args(["search", "--local", "--files", query])
+        .env(variable, value)
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "{query}: {out:?}");
+    let text = String::from_utf8(out.stdout).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn what_mu_finds_is_found() {
+    let home = offline("");
+    fill(&home, 150);
+    let place = home.dir.path().join("mu");
+    let mu = |arguments: &[&str]| {
+        let out = Command::new("mu")
+            .args(arguments)
+            .env("MUHOME", &place)
+            .stdin(Stdio::null())
+            .output()
+            .expect("mu: tests/install.sh installs it");
+        assert!(out.status.success(), "{arguments:?}: {out:?}");
+    };
+    mu(&[
+        "init",
+        "--quiet",
+        "--maildir",
+        home.mail().to_str().unwrap(),
+    ]);
+    mu(&["index", "--quiet"]);
+    let outside = searching_with(&home, "mu");
+    for query in [
+        "amber",
+        "subject:birch",
+        "from:cobalt",
+        "body:delta",
+        "to:kelp",
+        "\"ember flint\"",
+        "subject:\"grove harbor\"",
+        "amber birch",
+        "amber or birch",
+        "amber not birch",
+        "(indigo or jasper) not (kelp or from:lunar)",
+        "subject:lun*",
+        "is:read amber",
+        "is:unread",
+        "larger:200 amber",
+        "in:Work amber",
+        "nothinghasthisword",
+    ] {
+        let theirs = asked(&outside, query, "MUHOME", &place);
+        assert_eq!(theirs, files(&home, query), "{query}");
+    }
+    let out = outside.run(&["search", "--local", "\"a b\"*"]);
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(2), "{said}");
 }
 
 #[test]

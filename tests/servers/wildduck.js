@@ -48,7 +48,12 @@ class Notifier extends EventEmitter {
 }
 
 const quiet = { info() {}, debug() {}, error() {}, warn() {}, trace() {}, fatal() {} };
-const server = new IMAPServer({ logger: quiet, disableSTARTTLS: true, id: { name: 'imap-core' } });
+const server = new IMAPServer({
+    logger: quiet,
+    disableSTARTTLS: true,
+    maxMessage: 64 << 20,
+    id: { name: 'imap-core' }
+});
 server.notifier = new Notifier();
 server.notifier.setMaxListeners(0);
 server.on('error', error => console.error(error));

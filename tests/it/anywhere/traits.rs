@@ -62,6 +62,15 @@ fn gives_pieces(phone: &mut Phone) -> bool {
     said.matches("line of text").count() == 3
 }
 
+fn tells_file_names(phone: &mut Phone) -> bool {
+    phone.on("CREATE", &["Named"]);
+    phone.append("Named", "", DATE, &crate::looking::picture(100));
+    phone.on("SELECT", &["Named"]);
+    let said = phone.run("UID FETCH 1:* (UID BODYSTRUCTURE)").concat();
+    let said = String::from_utf8(said).unwrap().to_ascii_lowercase();
+    said.contains("(\"attachment\" (\"filename\" \"cat.png\"))")
+}
+
 fn has(server: &Server, need: Need) -> bool {
     let phone = &mut server.phone("u1");
     match need {
@@ -84,6 +93,7 @@ fn has(server: &Server, need: Need) -> bool {
         Need::Names => keeps_names(phone),
         Need::Nesting => keeps_nesting(phone),
         Need::Pieces => gives_pieces(phone),
+        Need::FileNames => tells_file_names(phone),
     }
 }
 

@@ -28,6 +28,8 @@ pub enum Need {
     Nesting,
     /// A piece of each of several messages by one command.
     Pieces,
+    /// Content-Disposition with its parameters in BODYSTRUCTURE.
+    FileNames,
 }
 
 impl Need {
@@ -43,6 +45,7 @@ impl Need {
         Need::Names,
         Need::Nesting,
         Need::Pieces,
+        Need::FileNames,
     ];
 
     /// What a server without it lacks, in the table that tests/servers.sh prints.
@@ -59,6 +62,7 @@ impl Need {
             Need::Names => "names outside ASCII",
             Need::Nesting => "mailboxes below mailboxes with mail",
             Need::Pieces => "pieces of several messages",
+            Need::FileNames => "file names in BODYSTRUCTURE",
         }
     }
 }
@@ -93,10 +97,19 @@ pub const SERVERS: &[Traits] = &[
         "courier",
         &[Need::Users, Need::Login, Need::LoneCr, Need::OpenEnd],
     ),
-    server("pymap", &[Need::Users, Need::Keywords, Need::NoHeader]),
+    // Content-Disposition is one string in BODYSTRUCTURE.
+    server(
+        "pymap",
+        &[Need::Users, Need::Keywords, Need::NoHeader, Need::FileNames],
+    ),
     server(
         "pymap-maildir",
-        &[Need::Keywords, Need::LoneCr, Need::NoHeader],
+        &[
+            Need::Keywords,
+            Need::LoneCr,
+            Need::NoHeader,
+            Need::FileNames,
+        ],
     ),
     Traits {
         name: "mailutils",
