@@ -1,15 +1,15 @@
 //! Properties of the parser for any bytes. The fuzzers (`fuzz/`) check millions of inputs, the
 //! tests the seeds and random changes to them. Not part of the program.
 
-use super::command::{Access, Command, LiteralKind, Since};
-use super::names::{Naming, decode_utf7, encode_utf7};
-use super::road::{Dial, Road};
-use super::uid_set::{UidList, UidSet};
-use super::wire::{NoTap, Stream, Wire};
 use super::{
     Auth, Beside, Compress, ImapStore, Plaintext, Secret, Server, Settings, TlsMode, Trust, Window,
 };
-use super::{code, date, reply};
+use crate::imap::net::transport::{Dial, Road};
+use crate::imap::protocol::command::{Access, Command, LiteralKind, Since};
+use crate::imap::protocol::names::{Naming, decode_utf7, encode_utf7};
+use crate::imap::protocol::uid_set::{UidList, UidSet};
+use crate::imap::protocol::wire::{NoTap, Stream, Wire};
+use crate::imap::protocol::{code, date, reply};
 use crate::model::{Flags, Keyword, MailboxBase, MailboxKey, Uid};
 use crate::reconcile::Cursor;
 use crate::store::{About, Ask, Depth, Place, Serve, Sink, Store, StoreError};
@@ -294,7 +294,7 @@ pub fn commands(data: &[u8]) {
         Ok(Command::store(
             &set,
             Some(1),
-            super::command::Set::Add,
+            crate::imap::protocol::command::Set::Add,
             &flags,
         )),
     ];

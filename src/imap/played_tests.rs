@@ -1,7 +1,7 @@
 //! Test support: a session with a scripted server.
 
-use super::session::Session;
-use super::wire::Wire;
+use crate::imap::protocol::wire::Wire;
+use crate::imap::session::Session;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;

@@ -1,11 +1,11 @@
 //! Properties of file names and messages with any bytes. The fuzzers (`fuzz/`) check millions of
 //! inputs, the tests the seeds and random changes to them. Not part of the program.
 
-use super::file_name;
-use super::kernel::Kernel;
-use super::keywords::{Common, FILE, Keywords};
-use super::layout::Layout;
-use super::line_ends::{Dropped, ToDisk, ToWire};
+use crate::maildir::format::file_name;
+use crate::maildir::format::keywords::{Common, FILE, Keywords};
+use crate::maildir::format::layout::Layout;
+use crate::maildir::format::line_ends::{Dropped, ToDisk, ToWire};
+use crate::maildir::fs::real::Kernel;
 use crate::model::*;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;

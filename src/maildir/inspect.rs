@@ -2,8 +2,8 @@
 //! `maildir` crate lists an unreadable directory as empty, so its result decides nothing), and
 //! reads keyword letters, for searches.
 
-use super::kernel::Kernel;
-use super::keywords::Keywords;
+use crate::maildir::format::keywords::Keywords;
+use crate::maildir::fs::real::Kernel;
 use crate::model::Letters;
 use std::path::Path;
 

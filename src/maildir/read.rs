@@ -1,9 +1,9 @@
 //! Reads files. Links and special files are never opened; a file that changes while it is read is
 //! given up.
 
-use super::disk::{About as Meta, Disk, Input};
-use super::line_ends::ToWire;
-use super::scan::tells;
+use crate::maildir::format::line_ends::ToWire;
+use crate::maildir::fs::{About as Meta, Disk, Input};
+use crate::maildir::scan::tells;
 use crate::model::{Bare, Excerpt, Fingerprint, MaildirId, Stamp, Timestamp};
 use crate::store::{About, Sink, StoreError};
 use std::io;

@@ -1,20 +1,20 @@
 //! The Maildir as a [`Store`].
 
-use super::ahead::Ahead;
-use super::change::failed;
-use super::deliver::{MaildirReceiver, Target, There, sweep};
-use super::disk::Disk;
-use super::durable::Held;
-use super::file_name;
-use super::kernel::Kernel;
-use super::keywords::{Common, Keywords};
-use super::layout::Layout;
-use super::marker::{Claim, Opened, Root};
-use super::owner::Owner;
-use super::quarantine::Quarantine;
-use super::read::Message;
-use super::scan::{Entry, PASSES, Scan, Times, info, pass_over, scan};
-use super::unsure::Unsure;
+use crate::maildir::format::file_name;
+use crate::maildir::format::keywords::{Common, Keywords};
+use crate::maildir::format::layout::Layout;
+use crate::maildir::format::marker::{Claim, Opened, Root};
+use crate::maildir::format::owner::Owner;
+use crate::maildir::fs::Disk;
+use crate::maildir::fs::dirty::Unsure;
+use crate::maildir::fs::fsync::Held;
+use crate::maildir::fs::real::Kernel;
+use crate::maildir::quarantine::Quarantine;
+use crate::maildir::read::Message;
+use crate::maildir::scan::prefetch::Ahead;
+use crate::maildir::scan::{Entry, PASSES, Scan, Times, info, pass_over, scan};
+use crate::maildir::write::deliver::{MaildirReceiver, Target, There, sweep};
+use crate::maildir::write::flags::failed;
 use crate::model::{Excerpt, Fingerprint, MailboxBase, MailboxName, MaildirId};
 use crate::reconcile::{Cursor, Listed, Look};
 use crate::store::{

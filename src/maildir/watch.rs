@@ -5,8 +5,8 @@
 //! An event names mailboxes to scan, nothing else. Changes on an unmounted disk or by another
 //! machine cause none; the schedule finds them.
 
-use super::keywords::FILE as KEYWORDS;
-use super::layout::Layout;
+use crate::maildir::format::keywords::FILE as KEYWORDS;
+use crate::maildir::format::layout::Layout;
 use crate::model::{MailboxName, Scope};
 use crate::store::StoreError;
 use notify::event::{ModifyKind, RenameMode};

@@ -1,9 +1,9 @@
 //! A disk that records operations and fails on request; many mailboxes are changed together.
 
-use super::disk::{About, Create, Disk, Input, Kind, Output, Space};
-use super::kernel::Kernel;
-use super::store::MaildirStore;
 use super::{Claim, Layout};
+use crate::maildir::fs::real::Kernel;
+use crate::maildir::fs::{About, Create, Disk, Input, Kind, Output, Space};
+use crate::maildir::store::MaildirStore;
 use crate::model::{Canonical, Flags, MailboxBase, MailboxKey, MailboxName, MaildirId};
 use crate::model::{Pair, PairId, Uid};
 use crate::store::{Delivery, Keep, Place, Receiver, Store};

@@ -1,89 +1,37 @@
 //! Remembers the base: what both sides of an account last agreed on, in one SQLite database.
 //!
-//! Reading order: [`migrate`] (the schema and how a database gets to it), [`base`] (mailboxes,
-//! pairs, cursors), [`sketch`] (those in short), [`seats`]
-//! (UIDs by file), [`mailboxes`] (how they come and go), [`names`]
-//! (of files, in fewer bytes), [`homes`] (names of mailboxes), [`outcome`] (how pairs change),
-//! [`left`] (where the sides were left), [`kindred`] (the same message elsewhere), [`keywords`]
-//! (that the server refused), [`lettered`] (files of which the letters were read), [`proof`]
-//! (whether UIDs mean what they meant), [`suspects`] (at which messages the connection broke),
-//! [`refusals`] (changes that the server refuses), [`intents`] (uploads under way), [`unlisted`]
-//! (those that the server took), [`held`] (what waits for the user), [`history`], [`charges`]
-//! (deletions of a day), [`unseen`] (what cannot be looked into), [`lock`] (one process per
-//! account), [`drive`] (where it lies), [`private`] (files that only the user can read), [`days`]
-//! (how long what was deleted is kept).
+//! Reading order: [`db`] (the file, its schema and locks), [`pairs`] (the base: pairs, how they
+//! change, how they are found), [`mailboxes`] (their names, checkpoints, the proof of their UIDs),
+//! [`runs`] (history, intents, held changes, limits).
 //!
 //! Calls block; an account lives on a thread of its own (decision 0003). Every public method that
 //! writes is one transaction.
 
-mod migrate;
+mod db;
 
-mod base;
-
-mod sketch;
-
-mod seats;
+mod pairs;
 
 mod mailboxes;
 
-mod names;
+mod runs;
 
-mod homes;
-
-mod outcome;
-
-mod learned;
-
-mod left;
-
-mod kindred;
-
-mod keywords;
-
-mod lettered;
-
-mod proof;
-
-mod suspects;
-
-mod refusals;
-
-mod intents;
-
-mod unlisted;
-
-mod held;
-
-mod history;
-
-mod charges;
-
-mod unseen;
-
-mod lock;
-
-mod drive;
-
-mod private;
-
-mod days;
-
-pub use base::Memory;
-pub use drive::network_drive;
-pub use held::HeldRow;
-pub use history::{Change, FlagsMade, HistoryRow, Remains, RunRow};
-pub use intents::{Source, Upload};
-pub use kindred::{Buried, Equal, Relative};
-pub use left::Left;
-pub use lettered::{Body, Lettered};
-pub use lock::Lock;
-pub use outcome::{Done, Moved};
-pub use proof::{Compared, Doubt, Proof};
-pub use refusals::RefusedChange;
-pub use suspects::Suspects;
-pub use unlisted::Told;
+pub use db::filesystem_check::network_drive;
+pub use db::lock::Lock;
+pub use mailboxes::checkpoint::Left;
+pub use mailboxes::uid_proof::{Compared, Doubt, Proof};
+pub use pairs::base::Memory;
+pub use pairs::identity_index::{Buried, Equal, Relative};
+pub use pairs::letters::{Body, Lettered};
+pub use pairs::outcome::{Done, Moved};
+pub use pairs::refused_changes::RefusedChange;
+pub use runs::accepted_uploads::Told;
+pub use runs::held::HeldRow;
+pub use runs::history::{Change, FlagsMade, HistoryRow, Remains, RunRow};
+pub use runs::intents::{Source, Upload};
+pub use runs::suspects::Suspects;
 
 use crate::model::{MailboxName, Side};
+use db::{migrate, private_files};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::collections::BTreeSet;
@@ -199,7 +147,7 @@ impl State {
     /// Opens the database; creates it if it does not exist.
     pub fn open(path: &Path) -> Result<State, StateError> {
         let unclean = path.with_extension("db-wal").exists();
-        private::file(path)?;
+        private_files::file(path)?;
         let db = Connection::open(path).map_err(doing("open it"))?;
         restrict(path)?;
         let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
@@ -244,7 +192,7 @@ impl State {
         let leftover = wal.metadata().is_ok_and(|meta| meta.len() > 0);
         let db = if leftover {
             // SQLite would have to write to read the journal of a cut run, so read a copy.
-            let copy = private::Copy::of(path, &wal)?;
+            let copy = private_files::Copy::of(path, &wal)?;
             let from = Connection::open(copy.database()).map_err(doing("open a copy"))?;
             let mut memory = Connection::open_in_memory().map_err(doing("open a copy"))?;
             copy_into(&from, &mut memory)?;

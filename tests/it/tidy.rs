@@ -93,7 +93,7 @@ const CONFINED: &[(&str, &[&str])] = &[
 ];
 
 /// The files of `maildir` that may call the file system; the others have it as a parameter.
-const ON_DISK: &[&str] = &["kernel.rs", "watch.rs", "inspect.rs"];
+const ON_DISK: &[&str] = &["real.rs", "watch.rs", "inspect.rs"];
 
 /// The files that may make JSON: of what leaves the program, and of what is asked of the watcher.
 const MAY_ENCODE: &[&str] = &["src/daemon/json.rs", "src/daemon/control/protocol.rs"];

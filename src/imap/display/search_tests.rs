@@ -1,0 +1,72 @@
+use super::*;
+use crate::imap::protocol::command::{Command, LiteralKind};
+use crate::model::Keyword;
+use jiff::civil::date;
+
+fn show(key: &Key, mailboxes: &[&[u8]], charset: bool, kind: LiteralKind) -> Vec<String> {
+    let pieces = Command::search(key, mailboxes, &["RETURN (ALL) "], charset, kind).unwrap();
+    let first = pieces.first.bytes().to_vec();
+    let all = std::iter::once(first).chain(pieces.rest);
+    all.map(|piece| String::from_utf8(piece).unwrap()).collect()
+}
+
+fn text(part: In, text: &str) -> Key {
+    Key::Text(part, text.to_owned(), false)
+}
+
+#[test]
+fn search_as_the_rfc_writes_it() {
+    let key = Key::And(vec![
+        Key::Or(vec![
+            text(In::From, "a\"b\\"),
+            text(In::Body, "x"),
+            text(In::Cc, "y"),
+        ]),
+        Key::Not(Box::new(Key::And(vec![
+            Key::Flag(SystemFlag::Seen, false),
+            Key::Keyword(Keyword::new("$Work").unwrap()),
+        ]))),
+        Key::Since(date(2024, 2, 1)),
+        Key::Larger(u64::MAX),
+    ]);
+    assert_eq!(
+        show(&key, &[], false, LiteralKind::Waiting),
+        [
+            "UID SEARCH RETURN (ALL) (OR FROM \"a\\\"b\\\\\" OR BODY \"x\" CC \"y\" NOT (UNSEEN \
+          KEYWORD $Work) SINCE 1-Feb-2024 LARGER 4294967295)"
+        ]
+    );
+    assert_eq!(
+        show(&Key::And(Vec::new()), &[], false, LiteralKind::Waiting),
+        ["UID SEARCH RETURN (ALL) ALL"]
+    );
+    assert_eq!(
+        show(
+            &Key::Or(Vec::new()),
+            &[b"A", b"B \"c"],
+            false,
+            LiteralKind::Waiting
+        ),
+        ["ESEARCH IN (mailboxes (\"A\" \"B \\\"c\")) RETURN (ALL) NOT ALL"]
+    );
+}
+
+#[test]
+fn texts_that_are_not_ascii_are_literals() {
+    let key = Key::Or(vec![
+        text(In::Subject, "é"),
+        Key::Text(In::Body, "a\r\nb".into(), true),
+    ]);
+    assert_eq!(
+        show(&key, &[], true, LiteralKind::AtOnce),
+        ["UID SEARCH RETURN (ALL) CHARSET UTF-8 OR SUBJECT {2+}\r\né FUZZY BODY {4+}\r\na\r\nb"]
+    );
+    assert_eq!(
+        show(&key, &[], true, LiteralKind::Waiting),
+        [
+            "UID SEARCH RETURN (ALL) CHARSET UTF-8 OR SUBJECT {2}",
+            "é FUZZY BODY {4}",
+            "a\r\nb"
+        ]
+    );
+}

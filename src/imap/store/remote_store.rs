@@ -1,0 +1,146 @@
+//! [`ImapStore`] as a [`Serve`], with the requests that can be pipelined.
+
+use crate::imap::protocol::command::Command;
+use crate::imap::session::Session;
+use crate::imap::session::sync_capability::{Tier, plain, tier};
+use crate::imap::store::ImapStore;
+use crate::imap::store::expunge::flags_of;
+use crate::imap::store::message_id::Objects;
+use crate::model::{Kin, MailboxName, Outline, Uid};
+use crate::reconcile::{Cursor, Look};
+use crate::store::{Next, Place, RefusedKeyword, Serve, StoreError};
+
+impl Serve for ImapStore {
+    fn names_messages(&self) -> bool {
+        self.objects.get() != Objects::None
+    }
+
+    fn moves_at_once(&self) -> bool {
+        self.moves.get()
+    }
+
+    async fn foresee(&mut self, next: &[Next<'_>]) -> Result<(), StoreError> {
+        let mut session = self.take().await?;
+        let done = async {
+            let commands = self.foreseen(&session, next)?;
+            session.foresee(commands).await
+        }
+        .await;
+        self.put(session);
+        done
+    }
+
+    async fn afterwards(&mut self, next: &[Next<'_>]) -> Result<(), StoreError> {
+        let session = self.take().await?;
+        let commands = self.foreseen(&session, next);
+        self.put(session);
+        self.after = commands?;
+        Ok(())
+    }
+
+    fn presume(&mut self, place: &Place, known: Vec<(Uid, Kin)>) {
+        self.expected.insert(place.mailbox.clone(), known);
+    }
+
+    fn as_listed(&mut self, of: &Outline, left: &Cursor) -> Option<Look<Uid>> {
+        self.left_as_listed(of, left)
+    }
+
+    fn left_by_us(&self, mailbox: &MailboxName, left: &Cursor) -> Option<Cursor> {
+        self.cursor_after_us(mailbox, left)
+    }
+
+    fn take_refused(&mut self) -> Vec<RefusedKeyword> {
+        std::mem::take(&mut self.refused)
+    }
+
+    fn lanes(&self, changes: usize) -> usize {
+        let beside = &self.settings.beside;
+        match self.turn() >= beside.near {
+            true => changes
+                .div_ceil(beside.worth.max(1))
+                .min(self.settings.connections),
+            false => 1,
+        }
+    }
+
+    fn fork(&mut self) -> Option<ImapStore> {
+        self.beside()
+    }
+
+    async fn connect(&mut self) -> bool {
+        match self.take().await {
+            Ok(session) => {
+                self.put(session);
+                true
+            }
+            Err(error) => {
+                tracing::info!(%error, "no further connection; going on with those there are");
+                false
+            }
+        }
+    }
+
+    async fn disconnect(&mut self) {
+        self.close().await;
+    }
+
+    async fn kin(&mut self, place: &Place, ids: &[Uid]) -> Result<Vec<(Uid, Kin)>, StoreError> {
+        let mut session = self.take().await?;
+        let kin = match self.open(&mut session, place).await {
+            Ok(()) => crate::imap::store::message_id::kin(&mut session, ids).await,
+            Err(error) => Err(error),
+        };
+        self.put(session);
+        kin
+    }
+}
+
+impl ImapStore {
+    /// Returns the first commands of these requests. A mailbox that cannot be requested is skipped;
+    /// the later request returns its error.
+    fn foreseen(&self, session: &Session, next: &[Next<'_>]) -> Result<Vec<Command>, StoreError> {
+        let access = self.settings.access;
+        let mut commands: Vec<Command> = Vec::new();
+        for question in next {
+            let mailbox = match question {
+                Next::Look(of, ..) => &of.name,
+                Next::Flags(place, _)
+                | Next::Read(place, _)
+                | Next::Kin(place, _)
+                | Next::Remove(place, _) => &place.mailbox,
+            };
+            let Ok(name) = self.wire_name(mailbox) else {
+                continue;
+            };
+            if let Next::Look(of, cursor, depth) = question {
+                let (ask, grown) = ((*of, *cursor, *depth), self.grown.get(&of.name).copied());
+                commands.extend(crate::imap::store::snapshot::foreseen(
+                    session, &name, access, ask, grown,
+                )?);
+                continue;
+            }
+            commands.push(Command::select(&name, access, plain(session))?);
+            commands.extend(match question {
+                Next::Read(_, uids) => crate::imap::store::fetch::foreseen(session, uids),
+                Next::Kin(_, uids) => crate::imap::store::message_id::foreseen(session, uids),
+                // Without CONDSTORE only the short time protects concurrent changes.
+                Next::Remove(place, uids) => {
+                    let mut asked = match self.trash_for(&place.mailbox) {
+                        Some(_) => crate::imap::store::message_id::foreseen(session, uids),
+                        None => Vec::new(),
+                    };
+                    if tier(session) != Tier::Plain {
+                        asked.extend(flags_of(uids));
+                    }
+                    asked
+                }
+                Next::Flags(place, uids) if self.unseen.borrow().contains(&place.mailbox) => {
+                    crate::imap::store::message_id::foreseen(session, uids)
+                }
+                Next::Flags(..) | Next::Look(..) => Vec::new(),
+            });
+        }
+        Ok(commands)
+    }
+}
