@@ -38,8 +38,7 @@ impl Key {
 
     /// That of a file.
     pub fn of_file(file: &MaildirId) -> Key {
-        let hash = blake3::hash(file.as_bytes()).to_hex();
-        Key::File(hash.chars().take(10).collect())
+        Key::File(file.digest())
     }
 
     /// Whether it may mean a UID of this UIDVALIDITY.

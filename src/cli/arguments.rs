@@ -189,8 +189,8 @@ pub struct Undo {
     /// Accounts [default: all]
     #[arg(value_name = "ACCOUNT")]
     pub accounts: Vec<String>,
-    /// The run with this number [default: the last run with a deletion or flag change that
-    /// --mailbox and --message select]
+    /// The run with this number [default: the last run with a deletion, a move or a change of
+    /// flags that --mailbox and --message select]
     #[arg(long, value_name = "ID", conflicts_with = "since")]
     pub run: Option<i64>,
     /// All runs since a date, a time, or an age: 2026-11-23, "2026-11-23 14:00", 2h
@@ -199,7 +199,8 @@ pub struct Undo {
     /// Only in mailboxes that match (`*` anything, `%` all but `/`); may be given several times
     #[arg(long, value_name = "PATTERN")]
     pub mailbox: Vec<String>,
-    /// Only this message: its UID or file name as `history` prints it
+    /// Only this message: an id as `list` prints it, a Message-ID in < and >, or a UID or file
+    /// name as `history` prints it
     #[arg(long, value_name = "MESSAGE")]
     pub message: Option<String>,
     /// Only list the last runs

@@ -3,22 +3,31 @@
 use super::arguments::{Arguments, Undo};
 use super::print::{self, say, say_object};
 use super::status;
+use crate::browse::{Key, MessageId};
 use crate::config;
-use crate::daemon::undo::{RunSelection, UndoPlan, UndoSelection, UndoStep, done_text, plan};
+use crate::daemon::undo::{
+    RunSelection, SelectedMessage, UndoPlan, UndoSelection, UndoStep, done_text, plan,
+};
 use crate::daemon::{
     self, AskError, CycleRequest, Keyring, Opened, Request, RunSummary, Writes, ask, count,
 };
 use crate::engine::{Silent, Stop};
-use crate::state::RunRow;
+use crate::state::{RunRow, State};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use std::rc::Rc;
 use std::time::Instant;
 
-/// RunSelection the command; answers with the exit status.
+/// Runs the command; answers with the exit status.
 pub fn run(arguments: &Arguments, command: &Undo) -> Result<u8> {
     let config = daemon::load(arguments.config.as_deref())?;
-    let accounts = daemon::chosen(&config, &command.accounts)?;
+    let mut accounts = daemon::chosen(&config, &command.accounts)?;
+    if let Some(id) = command.message.as_deref().and_then(MessageId::parse) {
+        accounts.retain(|account| account.name == id.account);
+        if accounts.is_empty() {
+            bail!("{id} is a message of another account; see mailtide list");
+        }
+    }
     if command.run.is_some() && accounts.len() > 1 {
         bail!("each account numbers its own runs: say which account, as in: mailtide undo NAME");
     }
@@ -54,6 +63,54 @@ pub(super) fn time(text: &str) -> Result<i64> {
     bail!("\"{text}\" is no time; write 2026-11-23, \"2026-11-23 14:00\" or a span such as 2h")
 }
 
+/// Reads what is to be undone.
+fn selection(command: &Undo, since: Option<i64>, state: &State) -> Result<UndoSelection> {
+    let runs = match (command.run, since) {
+        (Some(run), _) => RunSelection::Run(run),
+        (None, Some(at)) => RunSelection::Since(at),
+        (None, None) => RunSelection::Last,
+    };
+    let message = command.message.as_deref();
+    Ok(UndoSelection {
+        runs,
+        mailboxes: command.mailbox.clone(),
+        message: message.map(|text| selected(text, state)).transpose()?,
+    })
+}
+
+/// Reads the name of a message: an id as `list` prints it, a Message-ID in `<` and `>`, or a UID or
+/// file as `history` prints it. Err: the id was made before the server renumbered the mailbox.
+fn selected(text: &str, state: &State) -> Result<SelectedMessage> {
+    if text.starts_with('<') && text.ends_with('>') {
+        return Ok(SelectedMessage::MessageId(text.to_owned()));
+    }
+    let Some(id) = MessageId::parse(text) else {
+        return Ok(SelectedMessage::Named(text.to_owned()));
+    };
+    let mailbox = id.mailbox.to_string();
+    Ok(match &id.key {
+        Key::File(digest) => SelectedMessage::File {
+            mailbox,
+            digest: digest.clone(),
+        },
+        Key::Uid(uid, _) => {
+            let key = state.mailbox_key(&id.mailbox)?;
+            let epoch = key.map(|key| state.epoch(key)).transpose()?.flatten();
+            if epoch.is_some_and(|epoch| !id.key.fits(epoch)) {
+                bail!(
+                    "{id} names no message now: the server has numbered {mailbox} anew; name it \
+                     by its Message-ID, or as mailtide history prints it"
+                );
+            }
+            SelectedMessage::Uid {
+                mailbox,
+                uid: uid.get(),
+                epoch: epoch.map(|epoch| epoch.0),
+            }
+        }
+    })
+}
+
 async fn one(
     config: &config::Config,
     account: config::Account,
@@ -63,28 +120,19 @@ async fn one(
     let name = account.name.clone();
     let keyring = Rc::new(Keyring::new(account));
     // Beside a watcher, too: whether state and Maildir are of one age is not asked, as it may write
-    // the one and then the other just now. UndoSelection is done asks.
+    // the one and then the other just now. Carrying it out asks.
     let state_dir = config.state_dir_of(&name);
     let mut opened = Opened::new(keyring.clone(), state_dir, Writes::None, 1)?;
     if command.list {
         list(&name, &opened.state.runs(20)?, command.json)?;
         return Ok(status::OK);
     }
-    let runs = match (command.run, since) {
-        (Some(run), _) => RunSelection::Run(run),
-        (None, Some(at)) => RunSelection::Since(at),
-        (None, None) => RunSelection::Last,
-    };
-    let mut what = UndoSelection {
-        runs,
-        mailboxes: command.mailbox.clone(),
-        message: command.message.clone(),
-    };
+    let mut what = selection(command, since, &opened.state)?;
     opened.enter()?; // a Maildir that is not there has nothing in quarantine
     let plan = plan(&what, &opened.state, &opened.local)?;
     drop(opened);
     if let Some(run) = plan.run {
-        // UndoSelection was shown is what is done.
+        // The selection that was shown is the one that is carried out.
         what.runs = RunSelection::Run(run);
     }
     let possible = |step: &&UndoStep| !matches!(step, UndoStep::Cannot { .. });
@@ -201,6 +249,8 @@ fn list(name: &str, runs: &[RunRow], json: bool) -> Result<()> {
                 "mailboxes_deleted": run.mailboxes,
                 "flags": run.flags,
                 "restored": run.restored,
+                "moved": run.moved,
+                "mailboxes_renamed": run.renamed,
                 "undo": run.undo,
             }))?,
         }
@@ -221,6 +271,12 @@ fn shown(run: &RunRow) -> String {
     );
     if run.mailboxes > 0 {
         text = format!("{text}, {} deleted", count_of(run.mailboxes, "mailboxes"));
+    }
+    if run.moved > 0 {
+        text = format!("{text}, {} moved", run.moved);
+    }
+    if run.renamed > 0 {
+        text = format!("{text}, {} renamed", count_of(run.renamed, "mailboxes"));
     }
     if run.undo {
         text = format!(
@@ -251,6 +307,8 @@ fn show(name: &str, plan: &UndoPlan) {
                 file,
                 change,
             } => format!("{mailbox}: {file}: {change}"),
+            UndoStep::Move { mailbox, file, to } => format!("{mailbox}: {file}: move back to {to}"),
+            UndoStep::Rename { mailbox, to } => format!("{mailbox}: rename back to {to}"),
             UndoStep::Cannot { what } => format!("cannot: {what}"),
         };
         say(format!("{name}: {line}"));
@@ -285,6 +343,17 @@ fn object(name: &str, plan: &UndoPlan, told: Option<&RunSummary>) -> Value {
             "mailbox": mailbox.to_string(),
             "file": file.as_bytes().escape_ascii().to_string(),
             "change": change.to_string(),
+        }),
+        UndoStep::Move { mailbox, file, to } => json!({
+            "do": "move",
+            "mailbox": mailbox.to_string(),
+            "file": file.as_bytes().escape_ascii().to_string(),
+            "to": to.to_string(),
+        }),
+        UndoStep::Rename { mailbox, to } => json!({
+            "do": "rename",
+            "mailbox": mailbox.to_string(),
+            "to": to.to_string(),
         }),
         UndoStep::Cannot { what } => json!({ "do": "cannot", "what": what }),
     };

@@ -170,6 +170,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     ),
                     kept: None,
                     flags: None,
+                    trail: None,
                 };
                 self.state.apply(was.base.key, &[outcome], &[change])?;
                 // If neither side changes any more, another read would find the file unchanged.

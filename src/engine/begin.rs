@@ -215,5 +215,6 @@ pub(super) fn line(name: &MailboxName, side: Side, what: &'static str) -> Change
         why: String::new(),
         kept: None,
         flags: None,
+        trail: None,
     }
 }

@@ -6,6 +6,7 @@
 //! doubled.
 
 use super::account::Account;
+use super::begin::line;
 use super::evidence::{kin_there, prints_there, read_there};
 use super::out_of_sight::passed_over;
 use super::out_of_sight::wait_for_sight;
@@ -375,13 +376,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             replaces: None,
         };
         let change = Change {
-            mailbox: name.clone(),
-            side: Side::Remote,
-            what: "new",
             message: Some(uid.any()),
             why: format!("from {file}, whose upload was cut; it was moved there to {place} since"),
-            kept: None,
-            flags: None,
+            ..line(name, Side::Remote, "new")
         };
         let moved: Vec<Moved> = renamed.into_iter().map(|(_, moved)| moved).collect();
         let pair = Some((scene.base.key, &outcome));

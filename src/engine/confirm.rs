@@ -117,6 +117,7 @@ fn unlinked(name: &MailboxName, pair: &Pair) -> Change {
         why: format!("{} has another content; both are kept", pair.uid),
         kept: None,
         flags: None,
+        trail: None,
     }
 }
 

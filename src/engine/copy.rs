@@ -49,6 +49,7 @@ pub(super) fn change(
         why: format!("from {from}"),
         kept: None,
         flags: None,
+        trail: None,
     }
 }
 

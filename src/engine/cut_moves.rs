@@ -18,7 +18,7 @@ use crate::reconcile::cut_moves::CutMove;
 use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::Whereabouts;
 use crate::reconcile::{Coverage, Outcome};
-use crate::state::{Change, Moved, Relative, Source, Upload};
+use crate::state::{Change, Moved, Relative, Source, Trail, Upload};
 use crate::store::{Keep, Serve};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -203,6 +203,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             why: format!("from {}; the run that moved it there was cut", cut.home),
             kept: None,
             flags: None,
+            trail: (!original).then(|| Trail::from(cut.home).of_pair(pair.id)),
         };
         if !original {
             let moved = Moved {

@@ -230,6 +230,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 message: Some(uid.any()),
                 why: "with its mailbox".into(),
                 flags: None,
+                trail: None,
                 kept: kept.map(|file| {
                     Remains {
                         file,

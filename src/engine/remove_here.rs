@@ -9,7 +9,7 @@ use crate::model::{Flags, Id, MaildirId, PairId, Side, Uid};
 use crate::reconcile::Outcome;
 use crate::reconcile::action::DeleteWhy;
 use crate::reconcile::filed::keywords;
-use crate::state::{Buried, Done, Remains};
+use crate::state::{Buried, Done, Remains, Trail};
 use crate::store::{Keep, Removal, Removed, Serve};
 use std::collections::BTreeMap;
 
@@ -158,6 +158,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                         .unwrap_or_default(),
                 });
             }
+            change.trail = Some(Trail {
+                uid: Some(pair.uid),
+                hash: known.get(&pair.id).map(|pair| pair.hash),
+                ..Trail::default().of_pair(pair.id)
+            });
             done.changes.push(change);
             done.outcomes.push(Outcome::Dropped { pair: pair.id });
         }

@@ -14,7 +14,7 @@ use crate::model::{
     Uid,
 };
 use crate::reconcile::Outcome;
-use crate::state::{Done, Doubt, Remains};
+use crate::state::{Done, Doubt, Remains, Trail};
 use crate::store::{Keep, Next, Place, Removal, Removed, Serve, StoreError};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -312,6 +312,10 @@ impl Going {
             change.kept = file.map(|file| Remains {
                 file,
                 flags: flags.unwrap_or_default(),
+            });
+            change.trail = Some(Trail {
+                hash: known.get(&pair.id).map(|pair| pair.hash),
+                ..Trail::default().of_pair(pair.id)
             });
             done.changes.push(change);
         }

@@ -10,7 +10,7 @@ use crate::reconcile::budget::Budget;
 use crate::reconcile::leaving;
 use crate::reconcile::renames::{self, Home, Suspect};
 use crate::reconcile::{Cursor, Listed, MailboxAction, Presence};
-use crate::state::Change;
+use crate::state::{Change, Trail};
 use crate::store::{Keep, Place, Serve, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -281,6 +281,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                         why: format!("from {from}"),
                         kept: None,
                         flags: None,
+                        trail: Some(Trail::from(from)),
                     });
                 }
                 MailboxAction::Follow { .. } => {}

@@ -14,7 +14,7 @@ use super::work::{Work, Works};
 use crate::model::{AnyId, Flags, Id, MailboxName, MaildirId, PairId, Side, Uid};
 use crate::reconcile::action::Move;
 use crate::reconcile::{Action, Outcome};
-use crate::state::{Change, Doubt, Moved, Source};
+use crate::state::{Change, Doubt, Moved, Source, Trail};
 use crate::store::{Keep, Place, Removal, Removed, Serve, Shift, StoreError, Transfer};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -229,7 +229,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 size: one.size,
             };
             let why = format!("from {from}, as {uid} was moved there");
-            (moved, work.change(Side::Local, "moved", file.any(), why))
+            let trail = Some(Trail::from(from).of_pair(one.pair.id));
+            let change = work.change(Side::Local, "moved", file.any(), why);
+            (moved, Change { trail, ..change })
         };
         let (moved, changes): (Vec<Moved>, Vec<Change>) = arrived.iter().map(note).unzip();
         report.moved_local += moved.len();
@@ -295,7 +297,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 size: one.size,
             };
             let why = format!("from {from}, as {file} was moved here");
-            (moved, work.change(Side::Remote, "moved", uid.any(), why))
+            let trail = Some(Trail::from(from).of_pair(one.pair.id));
+            let change = work.change(Side::Remote, "moved", uid.any(), why);
+            (moved, Change { trail, ..change })
         };
         let (moved, changes): (Vec<Moved>, Vec<Change>) = arrived.iter().map(note).unzip();
         report.moved_remote += moved.len();

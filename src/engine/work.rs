@@ -84,6 +84,7 @@ impl Work {
             why,
             kept: None,
             flags: None,
+            trail: None,
         }
     }
 }

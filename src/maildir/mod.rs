@@ -35,7 +35,7 @@ mod display;
 pub mod claims;
 
 pub use display::{Beginning, Counted, Glance, beginning, named_time, pieces};
-pub use format::file_name::{flags, split};
+pub use format::file_name::{flags, origin, split};
 pub use format::layout::Layout;
 pub use format::marker::{Claim, Opened, Root, lock_path};
 pub use format::owner::{Marker, Owner};

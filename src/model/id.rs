@@ -66,6 +66,12 @@ impl MaildirId {
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
+
+    /// Returns the ten hexadecimal digits by which users name the file.
+    pub fn digest(&self) -> String {
+        let hash = blake3::hash(&self.0).to_hex();
+        hash.chars().take(10).collect()
+    }
 }
 
 impl fmt::Debug for MaildirId {

@@ -29,6 +29,7 @@ pub use runs::held::HeldRow;
 pub use runs::history::{Change, FlagsMade, HistoryRow, Remains, RunRow};
 pub use runs::intents::{Source, Upload};
 pub use runs::suspects::Suspects;
+pub use runs::trail::Trail;
 
 use crate::model::{MailboxName, Side};
 use db::{migrate, private_files};

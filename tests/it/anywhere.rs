@@ -9,6 +9,7 @@ mod safety;
 mod takeover;
 mod traits;
 mod undo;
+mod undo_moves;
 
 use crate::support::server::*;
 use std::path::{Path, PathBuf};

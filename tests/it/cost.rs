@@ -361,6 +361,7 @@ fn what_is_remembered_of_a_message_is_small() {
                     why: format!("from {uid}"),
                     kept: None,
                     flags: None,
+                    trail: None,
                 });
             }
             state.record(&[done]).unwrap();

@@ -17,7 +17,7 @@ use crate::model::{
     SystemFlag, Uid, UidValidity,
 };
 use crate::reconcile::{Direction, Policy};
-use crate::state::{Change, FlagsMade, Remains, State};
+use crate::state::{Change, FlagsMade, Remains, State, Trail};
 use crate::store::{
     Delivery, End, FlagEdit, Keep, Place, Removal, Removed, Shift, Store, StoreError, Transfer,
 };
@@ -216,7 +216,8 @@ impl<'a> Arranger<'a> {
             id: new.unwrap_or_else(|| seat.id.clone()),
             epoch: None,
         };
-        self.note(&there, what, why, |_| {});
+        let trail = Some(Trail::from(&seat.mailbox)).filter(|_| how == Transfer::Move);
+        self.note(&there, what, why, |row| row.trail = trail);
         Ok(format!("{verb} {to}"))
     }
 
@@ -234,7 +235,13 @@ impl<'a> Arranger<'a> {
                 });
                 let kept = kept.ok_or_else(|| seat.gone())?;
                 let why = by_user(uid);
-                self.note(seat, "deleted", why, |row| row.kept = Some(remains(kept)));
+                self.note(seat, "deleted", why, |row| {
+                    row.kept = Some(remains(kept));
+                    row.trail = Some(Trail {
+                        uid,
+                        ..Trail::default()
+                    });
+                });
                 Ok("deleted, kept in quarantine".to_owned())
             }
             AnyId::Remote(uid) => self.delete_there(seat, *uid).await,
@@ -341,7 +348,11 @@ impl<'a> Arranger<'a> {
             }
         };
         let why = format!("by the user, from {from}");
-        self.note_mailbox(to, side, "mailbox-renamed", &why);
+        self.changes.push(Change {
+            why,
+            trail: Some(Trail::from(from)),
+            ..change(to, side, "mailbox-renamed")
+        });
         Ok(format!("its name is {to} now"))
     }
 
@@ -518,6 +529,7 @@ fn change(mailbox: &MailboxName, side: Side, what: &'static str) -> Change {
         why: String::new(),
         kept: None,
         flags: None,
+        trail: None,
     }
 }
 

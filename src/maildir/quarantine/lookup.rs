@@ -35,6 +35,15 @@ impl MaildirStore {
         }
     }
 
+    /// Returns at most this many bytes of a message in quarantine; `None`: it does not exist.
+    pub fn kept_beginning(&self, path: &[u8], most: usize) -> io::Result<Option<Vec<u8>>> {
+        match crate::maildir::display::beginning(&self.quarantine.path(path), most) {
+            Ok(read) => Ok(Some(read.bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Returns all single messages by file name, for history rows of older versions.
     pub fn all_kept(&self) -> io::Result<BTreeMap<Vec<u8>, Kept>> {
         let mut all = BTreeMap::new();

@@ -234,6 +234,18 @@ const STEPS: &[Step] = &[
 ",
         |_| Ok(()),
     ),
+    (
+        "
+    CREATE TABLE trail (
+        id     INTEGER PRIMARY KEY REFERENCES history (id),
+        source TEXT,
+        uid    INTEGER,
+        pair   INTEGER,
+        hash   BLOB
+    ) STRICT;
+",
+        |_| Ok(()),
+    ),
 ];
 
 /// The version of [`SCHEMA`].

@@ -247,6 +247,18 @@ CREATE TABLE flag_change (
     removed_keywords TEXT NOT NULL
 ) STRICT;
 
+-- Where the message of a line of history was before, and which pair it was.
+CREATE TABLE trail (
+    id     INTEGER PRIMARY KEY REFERENCES history (id),
+    -- Of a move, the mailbox that the message left; of a rename, the name before.
+    source TEXT,
+    -- The UID of the message, where the line names its file.
+    uid    INTEGER,
+    -- The pair and its content, as in `flag_change`.
+    pair   INTEGER,
+    hash   BLOB
+) STRICT;
+
 -- Messages that a run deleted, or was about to: the limits of the guard count those of a day.
 CREATE TABLE charge (
     id       INTEGER PRIMARY KEY,

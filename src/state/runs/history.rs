@@ -1,5 +1,6 @@
 //! The history of all changes.
 
+use super::trail::{self, COLUMNS as TRAIL, Trail};
 use crate::model::{
     AnyId, ContentHash, FlagChange, Flags, Keyword, MailboxName, MaildirId, PairId, Side,
     SystemFlag,
@@ -7,7 +8,7 @@ use crate::model::{
 use crate::state::pairs::base::{flags_from, keyword_text, side_from, side_number};
 use crate::state::pairs::name_codec::Names;
 use crate::state::{State, StateError, doing};
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 
 /// A change that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub struct Change {
     pub kept: Option<Remains>,
     /// Of a change of flags, the change.
     pub flags: Option<FlagsMade>,
+    /// Where the message was before, and its pair; `None`: not recorded.
+    pub trail: Option<Trail>,
 }
 
 /// A change of the flags of a message.
@@ -82,6 +85,8 @@ pub struct HistoryRow {
     pub kept: Option<Remains>,
     /// Of a change of flags, the change.
     pub flags: Option<FlagsMade>,
+    /// Where the message was before, and its pair; `None`: not recorded.
+    pub trail: Option<Trail>,
     /// Whether the run was an undo.
     pub undo: bool,
 }
@@ -89,10 +94,17 @@ pub struct HistoryRow {
 impl HistoryRow {
     /// Whether it can be undone.
     pub fn is_undoable(&self) -> bool {
-        matches!(
-            self.what.as_str(),
-            "deleted" | "mailbox-deleted" | "flags" | "restored"
-        )
+        match self.what.as_str() {
+            "deleted" | "mailbox-deleted" | "flags" | "restored" => true,
+            "moved" | "mailbox-renamed" => self.source().is_some(),
+            _ => false,
+        }
+    }
+
+    /// Returns the mailbox from which the message was moved, or the mailbox's name before; `None`:
+    /// another change, or an older row.
+    pub fn source(&self) -> Option<&MailboxName> {
+        self.trail.as_ref()?.source.as_ref()
     }
 }
 
@@ -111,6 +123,10 @@ pub struct RunRow {
     pub flags: i64,
     /// The number of restored messages.
     pub restored: i64,
+    /// The number of moved messages.
+    pub moved: i64,
+    /// The number of renamed mailboxes.
+    pub renamed: i64,
     /// The number of all changes.
     pub changes: i64,
     /// Whether it was an undo.
@@ -118,11 +134,13 @@ pub struct RunRow {
 }
 
 /// The columns that [`history_row`] reads.
-const COLUMNS: &str = "run.at, mailbox, side, what, message, why, kept, keywords, run, pair, hash,
-                       added, added_keywords, removed, removed_keywords, run.undo";
+const COLUMNS: &str = "run.at, mailbox, side, what, message, why, kept, keywords, run,
+                       flag_change.pair, flag_change.hash, added, added_keywords, removed,
+                       removed_keywords, run.undo";
 
 /// The joins for these columns.
-const BESIDE: &str = "LEFT JOIN flag_change ON flag_change.id = history.id";
+const BESIDE: &str = "LEFT JOIN flag_change ON flag_change.id = history.id
+                      LEFT JOIN trail ON trail.id = history.id";
 
 impl State {
     /// Logs changes, and inserts their rows.
@@ -163,7 +181,7 @@ impl State {
     ) -> Result<Vec<HistoryRow>, StateError> {
         let what = doing("read the history");
         let sql = format!(
-            "SELECT {COLUMNS} FROM history JOIN run ON run.id = history.run {BESIDE}
+            "SELECT {COLUMNS}, {TRAIL} FROM history JOIN run ON run.id = history.run {BESIDE}
              WHERE run.at >= ?1 ORDER BY history.id DESC"
         );
         let mut query = self.db.prepare_cached(&sql).map_err(&what)?;
@@ -179,7 +197,7 @@ impl State {
     pub fn changes_of(&self, run: i64) -> Result<Vec<HistoryRow>, StateError> {
         let what = doing("read the history");
         let sql = format!(
-            "SELECT {COLUMNS} FROM run JOIN history ON history.run = run.id {BESIDE}
+            "SELECT {COLUMNS}, {TRAIL} FROM run JOIN history ON history.run = run.id {BESIDE}
              WHERE run.id = ?1 AND history.id >= run.first
                AND history.id < coalesce((SELECT min(first) FROM run WHERE id > ?1 AND first > 0),
                                          9223372036854775807)
@@ -230,47 +248,6 @@ impl State {
         found.map_err(doing("read the history"))
     }
 
-    /// Returns the current place of the message of a change of flags.
-    pub fn flagged(
-        &self,
-        row: &HistoryRow,
-    ) -> Result<Option<(MailboxName, MaildirId)>, StateError> {
-        let Some(made) = &row.flags else {
-            return Ok(None);
-        };
-        let names = Names::of(&self.db);
-        let read = |row: &Row<'_>| {
-            let (mailbox, file) = (row.get::<_, String>(0)?, row.get_ref(1)?.as_blob()?);
-            Ok((MailboxName::parse(&mailbox), names.unpack(file)?))
-        };
-        let columns = "SELECT mailbox.name, pair.file FROM pair
-                       JOIN mailbox ON mailbox.id = pair.mailbox";
-        let find = || match (made.pair, row.side) {
-            (Some(pair), _) => {
-                let sql = format!("{columns} WHERE pair.id = ?1 AND pair.hash = ?2");
-                let hash = made.hash.map(|hash| hash.0);
-                let mut query = self.db.prepare_cached(&sql)?;
-                query.query_row(params![pair.0, hash], read).optional()
-            }
-            (None, Side::Remote) => {
-                let sql = format!("{columns} WHERE mailbox.name = ?1 AND pair.uid = ?2");
-                let uid = row.message.parse::<u32>().unwrap_or(0);
-                let mut query = self.db.prepare_cached(&sql)?;
-                query.query_row(params![row.mailbox, uid], read).optional()
-            }
-            (None, Side::Local) => {
-                let Some(file) = names.known(&row.file)? else {
-                    return Ok(None);
-                };
-                let sql = format!("{columns} WHERE mailbox.name = ?1 AND pair.file = ?2");
-                let mut query = self.db.prepare_cached(&sql)?;
-                query.query_row(params![row.mailbox, file], read).optional()
-            }
-        };
-        let found = find().map_err(doing("look for a message"))?;
-        Ok(found.and_then(|(mailbox, file)| Some((mailbox?, file))))
-    }
-
     /// Marks the run as an undo that started at this time.
     pub fn begin_undo(&mut self, now: i64) {
         self.end_run();
@@ -286,7 +263,8 @@ impl State {
         let what = doing("record what was taken back");
         let run = self.run_row()?;
         let tx = self.db.transaction().map_err(&what)?;
-        write(&tx, &Names::of(&tx), run, changes).map_err(&what)?;
+        let named = trail::with_pairs(&tx, changes).map_err(&what)?;
+        write(&tx, &Names::of(&tx), run, &named).map_err(&what)?;
         for path in back {
             let sql = "DELETE FROM buried WHERE path = ?1";
             let mut delete = tx.prepare_cached(sql).map_err(&what)?;
@@ -304,7 +282,9 @@ impl State {
                    SELECT last.id, last.at, count(*) FILTER (WHERE what = 'deleted'),
                           count(*) FILTER (WHERE what = 'mailbox-deleted'),
                           count(*) FILTER (WHERE what = 'flags'),
-                          count(*) FILTER (WHERE what = 'restored'), count(*), last.undo
+                          count(*) FILTER (WHERE what = 'restored'), count(*), last.undo,
+                          count(*) FILTER (WHERE what = 'moved'),
+                          count(*) FILTER (WHERE what = 'mailbox-renamed')
                    FROM history JOIN last ON last.id = history.run
                    WHERE history.id >= (SELECT min(first) FROM last)
                    GROUP BY last.id ORDER BY last.id DESC";
@@ -319,6 +299,8 @@ impl State {
                 restored: row.get(5)?,
                 changes: row.get(6)?,
                 undo: row.get(7)?,
+                moved: row.get(8)?,
+                renamed: row.get(9)?,
             })
         };
         let rows = query.query_map([most], read).map_err(&what)?;
@@ -354,6 +336,7 @@ fn history_row(row: &Row<'_>, names: &Names<'_>) -> Result<HistoryRow, rusqlite:
             change,
         }),
         undo: row.get(15)?,
+        trail: trail::read(row, 16)?,
     })
 }
 
@@ -386,8 +369,12 @@ pub(in crate::state) fn write(
             kept.map(|kept| &kept.file),
             keywords.filter(|text| !text.is_empty()),
         ])?;
+        let id = db.last_insert_rowid();
         if let Some(made) = &change.flags {
-            write_flags(db, db.last_insert_rowid(), made.pair, &made.change)?;
+            write_flags(db, id, made.pair, &made.change)?;
+        }
+        if let Some(trail) = &change.trail {
+            trail::write(db, id, trail)?;
         }
     }
     Ok(())

@@ -31,6 +31,7 @@ fn change(what: &'static str, mailbox: &str) -> Change {
         why: String::new(),
         kept: None,
         flags: None,
+        trail: None,
     }
 }
 
@@ -95,7 +96,7 @@ fn flags_are_found_by_the_pair_wherever_it_lies() {
     let run = note(&mut state, 1, &[row]);
     let rows = state.changes_of(run).unwrap();
     assert_eq!(rows[0].flags.as_ref().unwrap().change, made);
-    let found = state.flagged(&rows[0]).unwrap().unwrap();
+    let found = state.place_of(&rows[0]).unwrap().unwrap();
     assert_eq!(found.1, MaildirId::new("7.x"));
     // Another message that got the number of the pair is not selected.
     state.apply(key, &[Outcome::Dropped { pair }], &[]).unwrap();
@@ -105,7 +106,7 @@ fn flags_are_found_by_the_pair_wherever_it_lies() {
         pair,
         "the number comes again"
     );
-    assert_eq!(state.flagged(&rows[0]).unwrap(), None);
+    assert_eq!(state.place_of(&rows[0]).unwrap(), None);
 }
 
 #[test]

@@ -8,3 +8,4 @@ pub mod intents;
 mod retention;
 mod server_traits;
 pub mod suspects;
+pub mod trail;

@@ -6,7 +6,7 @@ use crate::support::line::{Line, Way};
 
 const DATE: &str = "17-Jul-2024 02:44:25 +0200";
 
-fn undo(home: &Home, arguments: &[&str]) -> String {
+pub fn undo(home: &Home, arguments: &[&str]) -> String {
     let out = home.run(&[&["undo"], arguments].concat());
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
     let error = String::from_utf8_lossy(&out.stderr).into_owned();
@@ -81,7 +81,7 @@ fn mailboxes_that_were_deleted_come_back() {
 }
 
 /// The subjects in a mailbox on disk, in order.
-fn subjects(home: &Home, mailbox: &str) -> Vec<usize> {
+pub fn subjects(home: &Home, mailbox: &str) -> Vec<usize> {
     let view = read_maildir(&home.mail());
     let number = |seen: &Seen| {
         let text = String::from_utf8_lossy(&seen.body).into_owned();
@@ -101,7 +101,7 @@ fn subjects(home: &Home, mailbox: &str) -> Vec<usize> {
 }
 
 /// The number of the last run.
-fn last_run(home: &Home) -> String {
+pub fn last_run(home: &Home) -> String {
     let list = undo(home, &["--list", "--json"]);
     let newest: serde_json::Value = serde_json::from_str(list.lines().next().unwrap()).unwrap();
     newest["run"].to_string()

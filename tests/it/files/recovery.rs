@@ -100,6 +100,7 @@ fn a_run_that_changed_something_counts_as_cut_until_the_disk_holds_it() {
         .to_string(),
         kept: None,
         flags: None,
+        trail: None,
     };
     state.apply(key, &[], &[change]).unwrap();
     assert!(state.was_cut().unwrap());
