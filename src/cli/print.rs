@@ -74,7 +74,7 @@ pub fn flow(flow: &MailboxFlow) -> String {
 
 /// The line that says what changed.
 pub fn summary(run: &RunSummary) -> String {
-    let (name, mailboxes) = (&run.account, count(run.mailboxes, "mailboxes"));
+    let (name, mailboxes) = (&run.account, count(run.counts.mailboxes, "mailboxes"));
     format!("{name}: {} ({mailboxes}, {:.1} s)", run.what(), run.seconds)
 }
 

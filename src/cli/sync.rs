@@ -112,8 +112,8 @@ fn show(arguments: &Arguments, command: &Sync, runs: &[RunSummary]) -> Result<()
             print::say(format!(
                 "{}: verified {} without a reported change: {}",
                 run.account,
-                count(run.compared, "mailboxes"),
-                count(run.drift, "missed changes")
+                count(run.counts.compared, "mailboxes"),
+                count(run.counts.drift, "missed changes")
             ));
         }
     }

@@ -144,7 +144,7 @@ impl Opened {
         if self.writes == Writes::Allowed {
             if let Err(error) = open::record_generation(&mut self.state, &self.local) {
                 // The report is returned although this failed.
-                report.trouble(None, &StoreError::Retry(error.to_string()));
+                report.add_error(&StoreError::Retry(error.to_string()));
             }
             if clean {
                 self.purge(&mut report);

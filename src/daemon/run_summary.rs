@@ -1,100 +1,49 @@
 //! The summary of a cycle: plain values that are printed and sent over the control socket.
 
-use crate::engine::{Report, Severity};
+use crate::engine::{Counts, Report, Severity};
 use crate::reconcile::guard::{self, HeldKind};
 use serde::{Deserialize, Serialize};
 
-macro_rules! told {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// The summary of a cycle of one account; the object of `sync --json`.
-        #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-        pub struct RunSummary {
-            /// The account.
-            pub account: String,
-            /// Whether there was no error and no held change.
-            pub ok: bool,
-            /// The number of changes on both sides.
-            pub changes: usize,
-            $($(#[$doc])* pub $name: usize,)*
-            /// Bytes of downloaded messages.
-            pub bytes_down: u64,
-            /// Bytes of uploaded messages.
-            pub bytes_up: u64,
-            /// The duration.
-            pub seconds: f64,
-            /// The held changes.
-            pub held: Vec<HeldChange>,
-            /// The errors.
-            pub errors: Vec<RunError>,
-            /// Notes for the user that are not errors.
-            pub notes: Vec<String>,
-            /// Of a dry run, the plan.
-            #[serde(default, skip_serializing_if = "Option::is_none")]
-            pub plan: Option<Vec<String>>,
-        }
-
-        impl RunSummary {
-            /// Summarizes a report of a cycle that took this many seconds.
-            pub fn of(account: &str, report: &Report, seconds: f64) -> RunSummary {
-                RunSummary {
-                    account: account.to_owned(),
-                    ok: report.ok(),
-                    changes: report.changes(),
-                    $($name: report.$name,)*
-                    bytes_down: report.bytes_down,
-                    bytes_up: report.bytes_up,
-                    seconds: (seconds * 1000.0).round() / 1000.0,
-                    held: report.held.iter().map(HeldChange::of).collect(),
-                    errors: report.errors.iter().map(RunError::of).collect(),
-                    notes: report.notes.clone(),
-                    plan: plan(report),
-                }
-            }
-        }
-    };
+/// The summary of a cycle of one account; the object of `sync --json`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct RunSummary {
+    /// The account.
+    pub account: String,
+    /// Whether there was no error and no held change.
+    pub ok: bool,
+    /// The number of changes on both sides.
+    pub changes: usize,
+    /// The changes by kind.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// The duration.
+    pub seconds: f64,
+    /// The held changes.
+    pub held: Vec<HeldChange>,
+    /// The errors.
+    pub errors: Vec<RunError>,
+    /// Notes for the user that are not errors.
+    pub notes: Vec<String>,
+    /// Of a dry run, the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Vec<String>>,
 }
 
-told! {
-    /// Mailboxes that are synchronized or were read.
-    mailboxes,
-    /// Messages downloaded.
-    downloaded,
-    /// Messages uploaded.
-    uploaded,
-    /// Messages found on both sides without a transfer.
-    linked,
-    /// Messages whose flags changed on disk.
-    flags_local,
-    /// Messages whose flags changed on the server.
-    flags_remote,
-    /// Messages deleted on disk.
-    deleted_local,
-    /// Messages deleted on the server.
-    deleted_remote,
-    /// Messages moved on disk.
-    moved_local,
-    /// Messages moved on the server.
-    moved_remote,
-    /// Messages copied within the disk.
-    copied_local,
-    /// Messages copied within the server.
-    copied_remote,
-    /// Mailboxes created on disk.
-    mailboxes_created_local,
-    /// Mailboxes created on the server.
-    mailboxes_created_remote,
-    /// Mailboxes renamed on disk.
-    mailboxes_renamed_local,
-    /// Mailboxes renamed on the server.
-    mailboxes_renamed_remote,
-    /// Mailboxes deleted on disk.
-    mailboxes_deleted_local,
-    /// Mailboxes deleted on the server.
-    mailboxes_deleted_remote,
-    /// Mailboxes compared message by message although neither side reported a change.
-    compared,
-    /// Differences that the comparison found.
-    drift,
+impl RunSummary {
+    /// Summarizes a report of a cycle that took this many seconds.
+    pub fn of(account: &str, report: &Report, seconds: f64) -> RunSummary {
+        RunSummary {
+            account: account.to_owned(),
+            ok: report.ok(),
+            changes: report.changes(),
+            counts: report.counts.clone(),
+            seconds: (seconds * 1000.0).round() / 1000.0,
+            held: report.held.iter().map(HeldChange::of).collect(),
+            errors: report.errors.iter().map(RunError::of).collect(),
+            notes: report.notes.clone(),
+            plan: plan(report),
+        }
+    }
 }
 
 fn plan(report: &Report) -> Option<Vec<String>> {
@@ -112,30 +61,39 @@ impl RunSummary {
     pub fn what(&self) -> String {
         let r = self;
         let counts = [
-            (r.downloaded, "downloaded"),
-            (r.uploaded, "uploaded"),
-            (r.linked, "found on both sides"),
-            (r.flags_local, "flags changed locally"),
-            (r.flags_remote, "flags changed on the server"),
-            (r.moved_local, "moved locally"),
-            (r.moved_remote, "moved on the server"),
-            (r.copied_local, "copied locally"),
-            (r.copied_remote, "copied on the server"),
-            (r.deleted_local, "deleted locally"),
-            (r.deleted_remote, "deleted on the server"),
-            (r.mailboxes_created_local, "mailboxes created locally"),
+            (r.counts.downloaded, "downloaded"),
+            (r.counts.uploaded, "uploaded"),
+            (r.counts.linked, "found on both sides"),
+            (r.counts.flags_local, "flags changed locally"),
+            (r.counts.flags_remote, "flags changed on the server"),
+            (r.counts.moved_local, "moved locally"),
+            (r.counts.moved_remote, "moved on the server"),
+            (r.counts.copied_local, "copied locally"),
+            (r.counts.copied_remote, "copied on the server"),
+            (r.counts.deleted_local, "deleted locally"),
+            (r.counts.deleted_remote, "deleted on the server"),
             (
-                r.mailboxes_created_remote,
+                r.counts.mailboxes_created_local,
+                "mailboxes created locally",
+            ),
+            (
+                r.counts.mailboxes_created_remote,
                 "mailboxes created on the server",
             ),
-            (r.mailboxes_renamed_local, "mailboxes renamed locally"),
             (
-                r.mailboxes_renamed_remote,
+                r.counts.mailboxes_renamed_local,
+                "mailboxes renamed locally",
+            ),
+            (
+                r.counts.mailboxes_renamed_remote,
                 "mailboxes renamed on the server",
             ),
-            (r.mailboxes_deleted_local, "mailboxes deleted locally"),
             (
-                r.mailboxes_deleted_remote,
+                r.counts.mailboxes_deleted_local,
+                "mailboxes deleted locally",
+            ),
+            (
+                r.counts.mailboxes_deleted_remote,
                 "mailboxes deleted on the server",
             ),
         ];

@@ -3,7 +3,9 @@
 //! Both sides come as stores ([`crate::store`]).
 
 use super::out_of_sight::await_sight;
-use super::report::{Ended, Observer, Report, Severity, Stop, Trouble};
+use super::pass_limits::{NextPass, PassLimits, PassOutcome};
+use super::pass_state::PassState;
+use super::report::{Ended, Observer, Report, Stop};
 use super::rest::leaves_nothing;
 use super::work::{Survey, Work};
 use crate::model::{MailboxName, MaildirId, Scope, Side, Uid};
@@ -12,14 +14,6 @@ use crate::reconcile::{Action, Plan, Policy};
 use crate::state::{HeldRow, Memory, State};
 use crate::store::{Keep, Serve, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
-
-/// Most passes of a cycle. A pass that changed something is followed by another, which reads the
-/// changes made meanwhile.
-const PASSES: usize = 6;
-
-/// Most consecutive passes without an effect that was planned.
-const IDLE_PASSES: usize = 2;
 
 /// The clock and the random numbers of the engine.
 pub struct World {
@@ -76,146 +70,95 @@ pub struct Account<'a, R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> {
     pub stop: Stop,
 }
 
-/// The result of a pass.
-pub(super) struct Passed {
-    /// Whether a side was to be changed, so that another pass is needed.
-    changed: bool,
-    /// Whether cut uploads may still appear.
-    in_doubt: bool,
-}
-
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// Synchronizes both sides. The report tells what was done, also after an error.
     ///
     /// Safe to be dropped: a cycle that is dropped anywhere and run again ends like an uncut one.
     pub async fn sync(&mut self) -> Report {
-        let mut report = Report::default();
+        let mut pass = PassState::default();
         self.state.begin_run((self.world.now)());
-        let passes = self.passes_and_confirm(&mut report).await;
-        let kept = passes.and_then(|()| self.remember_config(&report));
-        match kept.and_then(|()| self.name_refused(&mut report)) {
-            Ok(()) => {}
-            Err(Ended::Store(error)) => {
-                report.trouble(None, &error);
-                report.halted = Some(error);
-            }
-            Err(ended @ (Ended::State(_) | Ended::Stopped)) => {
-                let severity = Severity::Partial;
-                let text = ended.to_string();
-                report.errors.push(Trouble {
-                    mailbox: None,
-                    severity,
-                    text,
-                });
-            }
-        }
-        report.touched = self.state.end_run();
-        report
+        let passes = self.passes_and_confirm(&mut pass).await;
+        let kept = passes.and_then(|()| self.remember_config(&pass));
+        let ended = kept.and_then(|()| self.name_refused(&mut pass));
+        let touched = self.state.end_run();
+        pass.into_report(ended, touched)
     }
 
-    async fn passes_and_confirm(&mut self, report: &mut Report) -> Result<(), Ended> {
-        self.passes(report).await?;
-        match !self.options.dry_run && self.confirm_links(report).await? {
-            true => self.passes(report).await,
+    async fn passes_and_confirm(&mut self, pass: &mut PassState) -> Result<(), Ended> {
+        self.passes(pass).await?;
+        match !self.options.dry_run && self.confirm_links(pass).await? {
+            true => self.passes(pass).await,
             false => Ok(()),
         }
     }
 
-    async fn passes(&mut self, report: &mut Report) -> Result<(), Ended> {
-        report.long_unseen = self.long_unseen()?;
-        let (mut pass, mut idle, mut doubtful) = (0, 0, 0);
-        // Uploads of this run may be unresolved as long as those of the last.
-        let patience = self.options.grace.saturating_mul(2).saturating_add(10);
-        while pass < PASSES {
-            report.unsettled.clear();
-            report.hidden.clear();
-            let before = report.changes() + report.linked;
-            let passed = self.pass(report).await?;
-            idle = match report.changes() + report.linked == before {
-                true => idle + usize::from(!passed.in_doubt),
-                false => 0,
-            };
-            if self.options.dry_run {
-                return Ok(());
-            }
-            if passed.in_doubt {
-                doubtful += 1;
-                if doubtful > patience {
-                    let what = "uploads are still in doubt: the server neither lists them nor \
-                                says that it has none; the next run goes on";
-                    report.trouble(None, &StoreError::Mailbox(what.into()));
+    async fn passes(&mut self, pass: &mut PassState) -> Result<(), Ended> {
+        pass.long_unseen = self.long_unseen()?;
+        let mut limits = PassLimits::new(self.options.grace);
+        loop {
+            pass.begin_pass();
+            let before = pass.counts.progress();
+            let outcome = self.pass(pass).await?;
+            let had_effect = pass.counts.progress() != before;
+            match limits.after(outcome, had_effect) {
+                NextPass::End => return Ok(()),
+                NextPass::Now => {}
+                NextPass::After(time) => tokio::time::sleep(time).await,
+                NextPass::GiveUp(why) => {
+                    pass.give_up(why);
                     return Ok(());
                 }
-                // Only unresolved uploads remain: read again until they are resolved.
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            } else if passed.changed && idle > IDLE_PASSES {
-                report
-                    .note("what is left to do could not be done; the next run tries again".into());
-                return Ok(());
-            } else if passed.changed || !report.unsettled.is_empty() && report.hidden.is_empty() {
-                pass += 1;
-            } else {
-                return Ok(());
             }
         }
-        for name in report.unsettled.clone() {
-            let what = format!("{name} kept changing while it was looked at; deletions in it wait");
-            report.trouble(Some(&name), &StoreError::Mailbox(what));
-        }
-        report.note("the mailboxes kept changing; the next run goes on".into());
-        Ok(())
     }
 
     /// Reports messages that were refused by this or an earlier run.
-    fn name_refused(&self, report: &mut Report) -> Result<(), Ended> {
+    fn name_refused(&self, pass: &mut PassState) -> Result<(), Ended> {
         for (name, aside) in self.state.refused()? {
             if self.concerns(&name) {
-                report.trouble(
+                pass.trouble(
                     Some(&name),
                     &StoreError::Mailbox(super::copy::refusal(&aside)),
                 );
             }
         }
-        self.name_refused_changes(report)
+        self.name_refused_changes(pass)
     }
 
-    async fn pass(&mut self, report: &mut Report) -> Result<Passed, Ended> {
+    async fn pass(&mut self, pass: &mut PassState) -> Result<PassOutcome, Ended> {
         self.check_stop()?;
-        let (began, troubles) = ((self.world.now)(), report.errors.len());
+        let began = (self.world.now)();
         let Survey {
             mailboxes,
             mut works,
             listed,
             whole,
-        } = self.survey(report).await?;
+        } = self.survey(pass).await?;
         let plan = Plan {
             mailboxes,
             messages: take_plans(&mut works),
         };
-        let mut guarded = self.guard(plan, report)?;
+        let mut guarded = self.guard(plan, pass)?;
         let verdict = &mut guarded.verdict;
         let settles = leaves_nothing(verdict);
         if whole {
-            report.held = std::mem::take(&mut verdict.held);
+            pass.held = std::mem::take(&mut verdict.held);
         }
         for side in Side::BOTH {
-            await_sight(side, &mut verdict.plan, report);
+            await_sight(side, &mut verdict.plan, pass);
         }
         if !self.options.dry_run {
             self.leave_refused(&mut verdict.plan, &works)?;
         }
         if self.options.dry_run {
-            report.plan = Some(guarded.verdict.plan);
-            return Ok(Passed {
-                changed: false,
-                in_doubt: false,
-            });
+            pass.plan = Some(guarded.verdict.plan);
+            return Ok(PassOutcome::Done);
         }
-        self.await_rest(&mut verdict.plan, &works, report).await?;
+        self.await_rest(&mut verdict.plan, &works, pass).await?;
         let in_doubt = works.values().any(|work| work.in_doubt);
         if whole {
-            self.note_unseen(&works, report)?;
-            self.note_held(report, &verdict.lasting)?;
+            self.note_unseen(&works, pass)?;
+            self.note_held(pass, &verdict.lasting)?;
         }
         for name in &verdict.uncreated {
             works.remove(name);
@@ -237,23 +180,25 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             || !verdict.plan.mailboxes.is_empty()
             || messages.into_iter().any(Action::changes_a_side);
         let begun = works.len();
-        let works = self.execute(verdict.plan, works, report).await?;
-        let smooth = works.len() == begun && report.errors.len() == troubles;
+        let works = self.execute(verdict.plan, works, pass).await?;
+        let smooth = works.len() == begun && !pass.failed;
         // A file with new letters is read again.
         let changed = changed || works.values().any(|work| !work.relabels.is_empty());
         let rests = changed && settles && self.rests(works, (&listed, smooth), began).await?;
-        Ok(Passed {
-            changed: changed && !rests,
-            in_doubt,
+        Ok(match in_doubt {
+            true => PassOutcome::UploadsInDoubt,
+            false if changed && !rests => PassOutcome::Changed,
+            false if pass.can_retry() => PassOutcome::Deferred,
+            false => PassOutcome::Done,
         })
     }
 
-    fn note_held(&mut self, report: &Report, lasting: &BTreeSet<String>) -> Result<(), Ended> {
+    fn note_held(&mut self, pass: &PassState, lasting: &BTreeSet<String>) -> Result<(), Ended> {
         let only = self.options.only.clone();
         let elsewhere = |mailbox: &str| !only.is_empty() && !chosen(&only, mailbox);
         let now = (self.world.now)();
         let keeps = |row: &HeldRow| elsewhere(&row.mailbox) || lasting.contains(&row.id);
-        self.state.set_held(&report.held, now, keeps)?;
+        self.state.set_held(&pass.held, now, keeps)?;
         Ok(())
     }
 
@@ -264,10 +209,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
 
     /// All passes of a run use the guard's inputs of its start. A failure of single messages does
     /// not make others look deleted; an unreadable mailbox may.
-    fn remember_config(&mut self, report: &Report) -> Result<(), Ended> {
-        let anew = Side::BOTH.iter().any(|side| report.hides_anew(*side));
-        let seen = !anew && report.unsettled.is_subset(&report.long_unseen);
-        let whole = seen && report.held.is_empty();
+    fn remember_config(&mut self, pass: &PassState) -> Result<(), Ended> {
+        let anew = Side::BOTH.iter().any(|side| pass.hides_anew(*side));
+        let retried = pass.deferred.retried();
+        let seen = !anew && retried.iter().all(|name| pass.long_unseen.contains(name));
+        let whole = seen && pass.held.is_empty();
         let whole = whole && self.options.only.is_empty() && !self.options.dry_run;
         if whole
             && self.config_changed()?

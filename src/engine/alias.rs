@@ -3,7 +3,8 @@
 
 use super::account::Account;
 use super::evidence::kin_there;
-use super::report::{Ended, Report};
+use super::pass_state::PassState;
+use super::report::Ended;
 use crate::model::{Kin, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::Listed;
 use crate::store::{Keep, Place, Serve};
@@ -32,7 +33,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         remote: impl Iterator<Item = &'b Listed>,
         base: &BTreeSet<MailboxName>,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<BTreeSet<MailboxName>, Ended> {
         let remote: Vec<&Listed> = remote.collect();
         let common = common_identities(&remote);
@@ -64,10 +65,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     .as_ref()
                     .is_some_and(|identity| identity.proves);
                 if !proved {
-                    let own = self.last(first, report).await?;
+                    let own = self.last(first, pass).await?;
                     let same = match &own {
                         Some(own) if own.is_empty() => Some(false),
-                        Some(own) => self.last(other, report).await?.map(|last| last == *own),
+                        Some(own) => self.last(other, pass).await?.map(|last| last == *own),
                         None => None,
                     };
                     match same {
@@ -75,14 +76,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                         Some(false) => continue,
                         // A copy that was taken for an alias would stay unsynced.
                         None => {
-                            report.hide(&other.name, &Side::BOTH);
+                            pass.hide(&other.name, &Side::BOTH);
                             aliases.insert(other.name.clone());
                             continue;
                         }
                     }
                 }
                 let (name, alias) = (&first.name, &other.name);
-                report.note(format!(
+                pass.note(format!(
                     "{alias} is {name} under another name on the server; only {name} is synced"
                 ));
                 aliases.insert(alias.clone());
@@ -95,7 +96,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     async fn last(
         &mut self,
         listed: &Listed,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<Option<Vec<(Uid, Kin)>>, Ended> {
         let Some(census) = &listed.census else {
             return Ok(None);
@@ -109,7 +110,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 Ok(Some(kin))
             }
             Err(error) if error.is_local_to_mailbox() => {
-                report.trouble(Some(&listed.name), &error);
+                pass.trouble(Some(&listed.name), &error);
                 Ok(None)
             }
             Err(error) => Err(error.into()),

@@ -3,7 +3,8 @@
 //! cut run loses it.
 
 use super::copy::{Wanted, change, refusal, refused};
-use super::report::{Ended, Event, Observer, Report};
+use super::pass_state::PassState;
+use super::report::{Ended, Event, Observer};
 use super::twins::{AllTwins, Met};
 use crate::model::{
     ContentHash, Flags, Id, Kin, MailboxKey, MailboxName, MaildirId, PairId, Side, Uid,
@@ -39,9 +40,9 @@ impl DownloadJob {
     }
 
     /// Counts a message, if it is new mail.
-    fn announce(&self, report: &mut Report, flags: &Flags, replaces: Option<PairId>) {
+    fn announce(&self, pass: &mut PassState, flags: &Flags, replaces: Option<PairId>) {
         if self.known && replaces.is_none() {
-            report.arrived(&self.place.mailbox, flags);
+            pass.arrived(&self.place.mailbox, flags);
         }
     }
 }
@@ -109,7 +110,7 @@ impl<C> Arrivals<C> {
 pub(super) struct Desk<'a, L: Keep<Id = MaildirId>> {
     pub local: tokio::sync::Mutex<&'a mut L>,
     pub state: RefCell<&'a mut State>,
-    pub report: RefCell<&'a mut Report>,
+    pub pass: RefCell<&'a mut PassState>,
     pub arrivals: RefCell<Arrivals<L::Receiver>>,
     /// Mailboxes with failures.
     pub unsound: RefCell<BTreeSet<MailboxName>>,
@@ -177,7 +178,7 @@ impl<L: Keep<Id = MaildirId>> Desk<'_, L> {
 
     /// Reports a failure of one mailbox.
     pub fn pass_over(&self, mailbox: &MailboxName, error: &StoreError) {
-        self.report.borrow_mut().trouble(Some(mailbox), error);
+        self.pass.borrow_mut().trouble(Some(mailbox), error);
         self.unsound.borrow_mut().insert(mailbox.clone());
     }
 
@@ -188,10 +189,10 @@ impl<L: Keep<Id = MaildirId>> Desk<'_, L> {
         mut came: Came,
         published: Published<MaildirId>,
     ) -> Result<Done, StoreError> {
-        let mut report = self.report.borrow_mut();
+        let mut pass = self.pass.borrow_mut();
         let (mut outcomes, mut changes) = (Vec::new(), Vec::new());
         let published = published?;
-        report.linked += came.met.len();
+        pass.counts.linked += came.met.len();
         for one in came.met {
             // The next pass merges the flags of both sides.
             self.unsound.borrow_mut().insert(job.place.mailbox.clone());
@@ -211,7 +212,7 @@ impl<L: Keep<Id = MaildirId>> Desk<'_, L> {
                     stamp,
                 } => {
                     let flags = std::mem::take(&mut whole.flags);
-                    job.announce(&mut report, &flags, replaces);
+                    job.announce(&mut pass, &flags, replaces);
                     changes.push(change(&job.place, Side::Local, file.any(), &uid));
                     outcomes.push(Outcome::Paired {
                         uid,
@@ -223,7 +224,7 @@ impl<L: Keep<Id = MaildirId>> Desk<'_, L> {
                         kin,
                         replaces,
                     });
-                    report.downloaded += 1;
+                    pass.counts.downloaded += 1;
                 }
                 Delivered::Stored { id: None, .. } => {
                     let what = "the Maildir did not name a file it stored".to_owned();
@@ -239,7 +240,7 @@ impl<L: Keep<Id = MaildirId>> Desk<'_, L> {
             };
             let aside = refused(uid.any(), want, why, (self.now)());
             let told = StoreError::Mailbox(refusal(&aside));
-            report.trouble(Some(&job.place.mailbox), &told);
+            pass.trouble(Some(&job.place.mailbox), &told);
             if want.replaces.is_none() {
                 outcomes.push(Outcome::Alone { pair: None, aside });
             }

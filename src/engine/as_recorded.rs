@@ -6,7 +6,8 @@ use super::breaks::FEW;
 use super::look::Asked;
 use super::out_of_sight::passed_over;
 use super::overview::Overview;
-use super::report::{Ended, Event, Report};
+use super::pass_state::PassState;
+use super::report::{Ended, Event};
 use super::survey::Looked;
 use crate::model::{MailboxBase, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::rest::{agrees, agrees_there};
@@ -110,12 +111,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         asked: Vec<Asked>,
         overview: &Overview,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<Vec<Looked>, Ended> {
         let (mut looks, mut left, mut checks) = (Vec::new(), Vec::new(), Vec::new());
         let moved = self.config_changed()?;
         // Commands of this run passed this connection, too.
-        let (mut broken, mut witness) = (Vec::new(), report.changes() > 0);
+        let (mut broken, mut witness) = (Vec::new(), pass.counts.changes() > 0);
         for here in asked {
             self.check_stop()?;
             let (name, sides) = (here.name().clone(), here.sides_with_news());
@@ -134,7 +135,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 looked => looked,
             };
             witness |= looked_at && looked.is_ok();
-            let Some(look) = passed_over(&name, looked, sides, report)? else {
+            let Some(look) = passed_over(&name, looked, sides, pass)? else {
                 continue;
             };
             if looked_at {
@@ -146,7 +147,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             };
             left.push(as_recorded);
             if overview.is_quiet(&name) {
-                report.compared(&name, &MailboxPlan::default());
+                pass.compared(&name, &MailboxPlan::default());
             }
         }
         for (name, sides, error) in broken {
@@ -156,16 +157,16 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 true => StoreError::Mailbox(what),
                 false => error,
             };
-            let _passed: Option<()> = passed_over(&name, Err(error), sides, report)?;
+            let _passed: Option<()> = passed_over(&name, Err(error), sides, pass)?;
         }
-        let proven = self.prove(checks, &mut looks, report).await?;
+        let proven = self.prove(checks, &mut looks, pass).await?;
         left.retain(|one: &Left| !proven.untold.contains(&one.key));
         looks.retain(|(_, scene)| !proven.untold.contains(&scene.base.key));
         for (name, key) in proven.others {
             left.retain(|one: &Left| one.key != key);
             looks.retain(|(_, scene)| scene.base.key != key);
             let looked = self.look_renumbered(&name, overview).await;
-            let scene = passed_over(&name, looked, &Side::BOTH, report)?;
+            let scene = passed_over(&name, looked, &Side::BOTH, pass)?;
             looks.extend(scene.map(|scene| (None, scene)));
         }
         if !self.options.dry_run {

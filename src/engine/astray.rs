@@ -7,8 +7,9 @@ use super::evidence::read_there;
 use super::flux::is_out_of_patience;
 use super::out_of_sight::passed_over;
 use super::out_of_sight::wait_for_sight;
+use super::pass_state::{PassState, Reason};
 use super::rematch::HashSink;
-use super::report::{Ended, Report};
+use super::report::Ended;
 use super::scene::{Fate, Files, Scene, Scenes, whereabouts};
 use crate::model::{Id, MailboxKey, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::Outcome;
@@ -44,7 +45,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     pub(super) async fn find_astray(
         &mut self,
         scenes: &Scenes,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<Option<Moves>, Ended> {
         let mut moves = Moves::default();
         let mut open = self.state.uploads_in_doubt()?;
@@ -62,10 +63,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             .flat_map(|(name, scene)| scene.new_files().into_iter().map(move |f| (f, name)))
             .collect();
         let files = Files::of(scenes);
-        if self.went_on(&open, (scenes, &files), report).await? {
+        if self.went_on(&open, (scenes, &files), pass).await? {
             return Ok(None);
         }
-        self.find_cut_moves(&open, (scenes, &files), &mut moves, report)
+        self.find_cut_moves(&open, (scenes, &files), &mut moves, pass)
             .await?;
         let known = self.state.mailboxes()?.into_iter();
         let known: BTreeMap<MailboxKey, MailboxName> =
@@ -82,23 +83,23 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let stays = was.is_some_and(|was| files.lies_in(was, &upload.file));
             let (Some(was), Some(now)) = (was, now) else {
                 let new = was.is_some_and(|was| files.is_new(was, &upload.file));
-                let unseen = known.get(&key).is_some_and(|name| report.is_hidden(name));
-                await_file((new, unseen), (was, now), report);
+                let unseen = known.get(&key).is_some_and(|name| pass.is_hidden(name));
+                await_file((new, unseen), (was, now), pass);
                 let gone = was.filter(|was| !stays && was.fate == Fate::Stays);
                 lost.extend(gone.map(|was| was.base.name.clone()));
                 continue;
             };
             if !stays && was.base.name != now.base.name && was.fate == Fate::Stays {
                 let stray = Stray { upload, was, now };
-                if self.settle_stray(&stray, &mut moves, report).await? {
+                if self.settle_stray(&stray, &mut moves, pass).await? {
                     lost.push(was.base.name.clone());
                 }
             }
         }
-        if self.await_files(&lost, scenes, report).await? {
+        if self.await_files(&lost, scenes, pass).await? {
             return Ok(None);
         }
-        self.find_carried(&open, (scenes, &files), &mut moves, report)
+        self.find_carried(&open, (scenes, &files), &mut moves, pass)
             .await?;
         Ok(Some(moves))
     }
@@ -109,7 +110,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         open: &[(MailboxKey, Upload)],
         (scenes, files): (&Scenes, &Files<'_>),
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<bool, Ended> {
         let shows = |scene: &Scene, file: &MaildirId| {
             let absent = [Whereabouts::Gone, Whereabouts::Unknown];
@@ -128,17 +129,17 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             };
             let ids = [(file.clone(), None)];
             let told = self.local.excerpts(&was.place(), &ids).await;
-            let told = passed_over(name, told, &Side::BOTH, report)?;
+            let told = passed_over(name, told, &Side::BOTH, pass)?;
             if told.is_some_and(|told| told.is_empty()) {
                 lost.extend([name.clone(), other.base.name.clone()]);
             }
         }
-        if self.await_files(&lost, scenes, report).await? {
+        if self.await_files(&lost, scenes, pass).await? {
             return Ok(true);
         }
-        if is_out_of_patience(report) {
+        if is_out_of_patience(pass) {
             // The next run sees its place.
-            lost.iter().for_each(|name| wait_for_sight(name, report));
+            lost.iter().for_each(|name| wait_for_sight(name, pass));
         }
         Ok(false)
     }
@@ -148,17 +149,17 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         stray: &Stray<'_>,
         moves: &mut Moves,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<bool, Ended> {
         let Stray { upload, was, now } = stray;
         let file = &upload.file;
         let (name, place) = (&was.base.name, &now.base.name);
-        let became = self.became(stray, moves, report).await?;
+        let became = self.became(stray, moves, pass).await?;
         let lost = matches!(became, Became::Lost);
         if let Became::Message(uid, outcome) = became {
             moves.uids.insert((name.clone(), uid));
             moves.files.insert((place.clone(), file.clone()));
-            report.unsettled.extend([name.clone(), place.clone()]);
+            pass.defer_all([name, place], Reason::InterruptedUpload);
             if !self.options.dry_run {
                 let change = Change {
                     mailbox: name.clone(),
@@ -177,8 +178,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 self.state.look_anew(was.base.key)?;
             }
         } else if matches!(became, Became::Untold) {
-            report.hide(name, &Side::BOTH);
-            report.hide(place, &Side::BOTH);
+            pass.hide(name, &Side::BOTH);
+            pass.hide(place, &Side::BOTH);
         } else if matches!(became, Became::Nothing)
             && (self.world.now)() - upload.at < self.options.grace
         {
@@ -192,7 +193,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         stray: &Stray<'_>,
         moves: &Moves,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<Became, Ended> {
         let Stray { upload, was, now } = stray;
         let mut uids = was.new_uids();
@@ -206,9 +207,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let files = [upload.file.clone()];
         let (mut there, mut here) = (HashSink::default(), HashSink::default());
         let read = self.local.read(&now.place(), &files, &mut here).await;
-        let told_here = passed_over(&now.base.name, read, &Side::BOTH, report)?.is_some();
+        let told_here = passed_over(&now.base.name, read, &Side::BOTH, pass)?.is_some();
         let read = read_there(&mut *self.remote, &was.place(), &uids, &mut there).await;
-        let told_there = passed_over(&was.base.name, read, &Side::BOTH, report)?.is_some();
+        let told_there = passed_over(&was.base.name, read, &Side::BOTH, pass)?.is_some();
         if !told_here || !told_there {
             return Ok(Became::Untold);
         }
@@ -249,13 +250,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
 fn await_file(
     (is_new, unseen): (bool, bool),
     (was, now): (Option<&Scene>, Option<&Scene>),
-    report: &mut Report,
+    pass: &mut PassState,
 ) {
     match (was, now) {
-        (Some(was), None) if report.hides(Side::Local) && !is_new => {
-            wait_for_sight(&was.base.name, report);
+        (Some(was), None) if pass.hides(Side::Local) && !is_new => {
+            wait_for_sight(&was.base.name, pass);
         }
-        (None, Some(now)) if unseen => wait_for_sight(&now.base.name, report),
+        (None, Some(now)) if unseen => wait_for_sight(&now.base.name, pass),
         _ => {}
     }
 }

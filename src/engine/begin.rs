@@ -1,7 +1,8 @@
 //! Drops, adds and creates mailboxes before their messages are copied.
 
 use super::account::Account;
-use super::report::{Ended, Report};
+use super::pass_state::PassState;
+use super::report::Ended;
 use super::work::Works;
 use crate::model::{MailboxKey, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::MailboxAction;
@@ -17,7 +18,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         actions: Vec<MailboxAction>,
         works: &mut Works,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
         let (mut here, mut known) = (Vec::new(), Vec::new());
         for action in actions {
@@ -31,7 +32,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 MailboxAction::Adopt(_) => known.push(name),
                 MailboxAction::Rematch {
                     rematch, identity, ..
-                } => self.match_anew(&name, (rematch, identity), works, report)?,
+                } => self.match_anew(&name, (rematch, identity), works, pass)?,
                 MailboxAction::Create {
                     on: Side::Local,
                     forget,
@@ -42,8 +43,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     forget,
                     ..
                 } => {
-                    let done = self.create_there(&name, forget, works, report).await;
-                    if let Err(error) = self.tolerate(&name, done, report)? {
+                    let done = self.create_there(&name, forget, works, pass).await;
+                    if let Err(error) = self.tolerate(&name, done, pass)? {
                         works.remove(&name);
                         tracing::debug!(mailbox = %name, %error, "left for the next run");
                     }
@@ -54,7 +55,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
         }
         here.retain(|(name, _)| works.contains_key(name));
-        known.extend(self.create_here(&here, works, report).await?);
+        known.extend(self.create_here(&here, works, pass).await?);
         self.remember_mailboxes(&known, works)
     }
 
@@ -65,13 +66,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         name: &MailboxName,
         (rematch, identity): (Rematch, String),
         works: &Works,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
         let Some(key) = works.get(name).map(|work| work.base.key) else {
             return Ok(());
         };
         if rematch.lost() > 0 {
-            report.note(format!(
+            pass.note(format!(
                 "{name}: its directory is another than before (put back from a copy, mounted?); \
                  it is matched anew, and {} messages that it lacks come again from the server",
                 rematch.lost()
@@ -90,21 +91,21 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         here: &[(MailboxName, Forget)],
         works: &mut Works,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<Vec<MailboxName>, Ended> {
         for (name, forget) in here {
-            self.forget_first(name, (Side::Local, *forget), works, report)?;
+            self.forget_first(name, (Side::Local, *forget), works, pass)?;
         }
         let names: Vec<MailboxName> = here.iter().map(|(name, _)| name.clone()).collect();
         let made = self.local.create_mailboxes(&names).await;
         let (mut known, mut changes) = (Vec::new(), Vec::new());
         for ((name, forget), made) in here.iter().zip(made) {
-            if let Err(error) = self.tolerate(name, made.map_err(Ended::from), report)? {
+            if let Err(error) = self.tolerate(name, made.map_err(Ended::from), pass)? {
                 works.remove(name);
                 tracing::debug!(mailbox = %name, %error, "left for the next run");
                 continue;
             }
-            report.mailboxes_created_local += 1;
+            pass.counts.mailboxes_created_local += 1;
             changes.push(line(name, Side::Local, "mailbox-created"));
             if *forget == Forget::Nothing {
                 known.push(name.clone());
@@ -120,17 +121,17 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         name: &MailboxName,
         forget: Forget,
         works: &mut Works,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
         if !works.contains_key(name) {
             return Ok(());
         }
-        self.forget_first(name, (Side::Remote, forget), works, report)?;
+        self.forget_first(name, (Side::Remote, forget), works, pass)?;
         self.remote.create_mailbox(name).await?;
         if forget == Forget::Nothing {
             self.remember_mailboxes(std::slice::from_ref(name), works)?;
         }
-        report.mailboxes_created_remote += 1;
+        pass.counts.mailboxes_created_remote += 1;
         self.mailbox_history(name, Side::Remote, "mailbox-created")?;
         self.learn_new_mailbox(name, works).await
     }
@@ -142,13 +143,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         name: &MailboxName,
         (on, forget): (Side, Forget),
         works: &Works,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
         if let (Forget::Messages, Some(work)) = (forget, works.get(name)) {
             let base = &work.base;
             self.state
                 .forget_messages(base.key, &work.kept, &base.aside)?;
-            report.note(format!(
+            pass.note(format!(
                 "mailbox {name} was gone on {on} and is created there again"
             ));
         }

@@ -123,7 +123,7 @@ pub(super) async fn ask_singly<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
         .partition(|culprit| culprit.portion.was_set_aside());
     proven.extend(again);
     let few = first.len() <= FEW;
-    let came = shared.desk.report.borrow().downloaded > 0;
+    let came = shared.desk.pass.borrow().counts.downloaded > 0;
     if (came || shared.breaks.witness.get()) && (few || ended.is_ok()) || few && ended.is_ok() {
         proven.extend(first);
         set_aside(&shared.desk, proven).await?;

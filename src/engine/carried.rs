@@ -10,8 +10,9 @@ use super::begin::line;
 use super::evidence::{kin_there, prints_there, read_there};
 use super::out_of_sight::passed_over;
 use super::out_of_sight::wait_for_sight;
+use super::pass_state::{PassState, Reason};
 use super::rematch::HashSink;
-use super::report::{Ended, Report};
+use super::report::Ended;
 use super::scene::{Fate, Files, Scene, Scenes, whereabouts};
 use crate::model::{
     ContentHash, Flags, Id, Kin, MailboxKey, MailboxName, MaildirId, PairId, Side, SystemFlag, Uid,
@@ -70,15 +71,15 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         open: &[(MailboxKey, Upload)],
         (scenes, files): (&Scenes, &Files<'_>),
         moves: &mut Moves,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
-        let doubts = self.doubts(open, (scenes, files), report).await?;
+        let doubts = self.doubts(open, (scenes, files), pass).await?;
         if doubts.is_empty() {
             return Ok(());
         }
         let sizes = doubts.iter().flat_map(|doubt| doubt.sizes).collect();
-        let mut free = self.there(&sizes, scenes, moves, report).await?;
-        let mut met = self.leave_met(&sizes, &mut free, scenes, report).await?;
+        let mut free = self.there(&sizes, scenes, moves, pass).await?;
+        let mut met = self.leave_met(&sizes, &mut free, scenes, pass).await?;
         self.leave_claimed(&doubts, &mut free, scenes)?;
         self.leave_originals(&doubts, &mut free)?;
         for doubt in doubts {
@@ -92,20 +93,20 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let alike = free.get_mut(&doubt.hash).into_iter().flatten();
             let mut others = alike.filter(|(place, uids)| *place != name && !uids.is_empty());
             let found = others.next();
-            let scene = doubt.scene.filter(|_| !report.is_hidden(name));
+            let scene = doubt.scene.filter(|_| !pass.is_hidden(name));
             match (scene, found) {
                 (Some(scene), Some((place, uids))) => {
                     let found = (place.clone(), uids.remove(0));
                     let place = (scene, found, scenes);
-                    self.record_carried(&doubt, place, moves, report).await?;
+                    self.record_carried(&doubt, place, moves, pass).await?;
                 }
-                (Some(_), None) if report.hides(Side::Remote) => {
+                (Some(_), None) if pass.hides(Side::Remote) => {
                     wait_with(&doubt, moves);
-                    wait_for_sight(name, report);
+                    wait_for_sight(name, pass);
                 }
                 (None, Some((place, _))) => {
                     wait_with(&doubt, moves);
-                    wait_for_sight(place, report);
+                    wait_for_sight(place, pass);
                 }
                 _ => {}
             }
@@ -119,7 +120,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         open: &'a [(MailboxKey, Upload)],
         (scenes, here): (&'a Scenes, &Files<'_>),
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<Vec<Doubt<'a>>, Ended> {
         let names = self.state.mailboxes()?.into_iter();
         let names: BTreeMap<MailboxKey, MailboxName> =
@@ -141,7 +142,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 continue;
             };
             let (scene, went_by) = match scenes.get(name) {
-                None if report.is_hidden(name) => (None, Rc::default()),
+                None if pass.is_hidden(name) => (None, Rc::default()),
                 None => continue,
                 Some(scene) if scene.remote.coverage == Coverage::Partial => (None, Rc::default()),
                 Some(scene) => match left(scene, key, upload) {
@@ -156,12 +157,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let mut sink = HashSink::default();
             let files = std::slice::from_ref(&upload.file);
             let prints = self.local.fingerprints(&home, files, None).await;
-            let prints = passed_over(name, prints, &Side::BOTH, report)?;
+            let prints = passed_over(name, prints, &Side::BOTH, pass)?;
             let read = self.local.read(&home, files, &mut sink).await;
-            let read = passed_over(name, read, &Side::BOTH, report)?;
+            let read = passed_over(name, read, &Side::BOTH, pass)?;
             if read.is_none() || prints.is_none() {
                 if (self.world.now)() - upload.at < PATIENCE {
-                    wait_for_all(scenes, report);
+                    wait_for_all(scenes, pass);
                 }
                 continue;
             }
@@ -189,7 +190,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         sizes: &BTreeSet<u64>,
         scenes: &Scenes,
         moves: &Moves,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<Places, Ended> {
         let mut all = Places::new();
         for (name, scene) in scenes.iter().filter(|(_, s)| s.fate == Fate::Stays) {
@@ -204,12 +205,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
             let place = scene.place();
             let prints = prints_there(&mut *self.remote, &place, (&uids, Some(sizes))).await;
-            let prints = passed_over(name, prints, &Side::BOTH, report)?;
+            let prints = passed_over(name, prints, &Side::BOTH, pass)?;
             let alike: Vec<Uid> = prints.into_iter().flatten().map(|(uid, _)| uid).collect();
             if !alike.is_empty() {
                 let mut sink = HashSink::default();
                 let read = read_there(&mut *self.remote, &place, &alike, &mut sink).await;
-                passed_over(name, read, &Side::BOTH, report)?;
+                passed_over(name, read, &Side::BOTH, pass)?;
                 for (uid, (hash, _)) in sink.hashes {
                     let places: &mut BTreeMap<_, Vec<Uid>> = all.entry(hash).or_default();
                     places.entry(name.clone()).or_default().push(uid);
@@ -226,7 +227,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         sizes: &BTreeSet<u64>,
         free: &mut Places,
         scenes: &Scenes,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<BTreeMap<(ContentHash, MailboxName), usize>, Ended> {
         let mut met = BTreeMap::new();
         let names: BTreeSet<MailboxName> = free
@@ -243,19 +244,19 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 continue;
             }
             let prints = self.local.fingerprints(&place, &files, Some(sizes)).await;
-            let prints = passed_over(&name, prints, &Side::BOTH, report)?;
+            let prints = passed_over(&name, prints, &Side::BOTH, pass)?;
             let prints = prints.into_iter().flatten();
             let alike: Vec<MaildirId> = prints.map(|(file, _)| file).collect();
             let mut sink = HashSink::default();
             let read = self.local.read(&place, &alike, &mut sink).await;
-            passed_over(&name, read, &Side::BOTH, report)?;
+            passed_over(&name, read, &Side::BOTH, pass)?;
             for (hash, _) in sink.hashes.into_values() {
                 let alike = free.get_mut(&hash).and_then(|places| places.get_mut(&name));
                 if alike.and_then(Vec::pop).is_some() {
                     *met.entry((hash, name.clone())).or_default() += 1;
                 }
             }
-            if report.is_hidden(&name) {
+            if pass.is_hidden(&name) {
                 free.values_mut()
                     .for_each(|places| drop(places.remove(&name)));
             }
@@ -325,7 +326,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         doubt: &Doubt<'_>,
         (scene, (place, now), scenes): (&Scene, (MailboxName, Uid), &Scenes),
         moves: &mut Moves,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
         let (name, file) = (&doubt.home.mailbox, &doubt.upload.file);
         let free = |uid: &Uid| !moves.uids.contains(&(name.clone(), *uid));
@@ -333,14 +334,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let (Some(uid), Some(target)) = (uid, scenes.get(&place)) else {
             return Ok(());
         };
-        let Some(renamed) = self.renamed_there(doubt.upload.moved, scenes, report)? else {
+        let Some(renamed) = self.renamed_there(doubt.upload.moved, scenes, pass)? else {
             wait_with(doubt, moves);
-            wait_for_sight(name, report);
+            wait_for_sight(name, pass);
             return Ok(());
         };
         let kin = kin_there(&mut *self.remote, &target.place(), &[now]).await;
-        let Some(kin) = passed_over(&place, kin, &Side::BOTH, report)? else {
-            wait_for_sight(name, report);
+        let Some(kin) = passed_over(&place, kin, &Side::BOTH, pass)? else {
+            wait_for_sight(name, pass);
             return Ok(());
         };
         let kin = kin.into_iter().next().map(|(_, kin): (Uid, Kin)| kin);
@@ -358,7 +359,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 .iter()
                 .map(|(from, moved)| (from.clone(), moved.uid)),
         );
-        report.unsettled.extend([name.clone(), place.clone()]);
+        pass.defer_all([&name, &place], Reason::InterruptedUpload);
         if self.options.dry_run {
             return Ok(());
         }
@@ -401,10 +402,10 @@ fn wait_with(doubt: &Doubt<'_>, moves: &mut Moves) {
 }
 
 /// Defers new messages on the server.
-fn wait_for_all(scenes: &Scenes, report: &mut Report) {
+fn wait_for_all(scenes: &Scenes, pass: &mut PassState) {
     for (name, scene) in scenes {
         if !scene.new_uids().is_empty() {
-            wait_for_sight(name, report);
+            wait_for_sight(name, pass);
         }
     }
 }

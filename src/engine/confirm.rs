@@ -4,8 +4,9 @@
 
 use super::account::Account;
 use super::evidence::read_there;
+use super::pass_state::PassState;
 use super::rematch::HashSink;
-use super::report::{Ended, Report};
+use super::report::Ended;
 use crate::model::{Id, MailboxKey, MailboxName, MaildirId, Pair, Side, Uid};
 use crate::state::{Change, Compared};
 use crate::store::{Keep, Place, Serve};
@@ -23,7 +24,7 @@ struct Allowance {
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// Compares some of these pairs. Returns whether one of them is two messages.
-    pub(super) async fn confirm_links(&mut self, report: &mut Report) -> Result<bool, Ended> {
+    pub(super) async fn confirm_links(&mut self, pass: &mut PassState) -> Result<bool, Ended> {
         let (mut left, mut wrong) = (Allowance::whole(), false);
         let unproven = self.state.unproven_mailboxes()?;
         if unproven.is_empty() {
@@ -36,7 +37,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             self.check_stop()?;
             let mut pairs = self.state.unproven(key, left.messages)?;
             left.take_from(&mut pairs);
-            match self.confirm(&name, key, &pairs, report).await {
+            match self.confirm(&name, key, &pairs, pass).await {
                 Err(Ended::Store(error)) if error.is_local_to_mailbox() => {
                     tracing::debug!(mailbox = %name, %error, "contents are compared later");
                 }
@@ -51,7 +52,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         name: &MailboxName,
         key: MailboxKey,
         pairs: &[Pair],
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<bool, Ended> {
         let place = Place {
             mailbox: name.clone(),
@@ -73,7 +74,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     pair.uid, pair.file
                 );
                 tracing::warn!("{what}");
-                report.note(what);
+                pass.note(what);
                 changes.push(unlinked(name, pair));
             }
             compared.push((pair.id, told));

@@ -10,8 +10,9 @@ use super::account::Account;
 use super::evidence::read_there;
 use super::out_of_sight::passed_over;
 use super::out_of_sight::wait_for_sight;
+use super::pass_state::{PassState, Reason};
 use super::rematch::HashSink;
-use super::report::{Ended, Report};
+use super::report::Ended;
 use super::scene::{Files, Scene, Scenes, whereabouts};
 use crate::model::{ContentHash, Id, MailboxKey, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::cut_moves::CutMove;
@@ -56,7 +57,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         open: &[(MailboxKey, Upload)],
         (scenes, files): (&Scenes, &Files<'_>),
         moves: &mut Moves,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
         let keys = self.state.mailboxes()?;
         let names: BTreeMap<MailboxKey, &MailboxName> =
@@ -74,9 +75,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let Some(home) = name_of(relative.mailbox) else {
                 continue;
             };
-            let Some(target) = scenes.get(name).filter(|_| !report.is_hidden(name)) else {
-                if report.is_hidden(name) {
-                    wait_for_sight(home, report);
+            let Some(target) = scenes.get(name).filter(|_| !pass.is_hidden(name)) else {
+                if pass.is_hidden(name) {
+                    wait_for_sight(home, pass);
                     moves.waits.insert(relative.pair.hash);
                 }
                 continue;
@@ -84,13 +85,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let cut = Cut {
                 upload,
                 source,
-                original: is_there(name_of(source.mailbox), &source, &relative, scenes, report),
+                original: is_there(name_of(source.mailbox), &source, &relative, scenes, pass),
                 relative,
                 home,
                 target,
             };
             if !files.stays_new(target, &upload.file) {
-                self.settle_cut_move(&cut, &mut arrived, moves, report)
+                self.settle_cut_move(&cut, &mut arrived, moves, pass)
                     .await?;
             } else if let Some(from) = name_of(source.mailbox) {
                 moves.cut.push(CutMove {
@@ -111,7 +112,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         cut: &Cut<'_>,
         arrived: &mut Arrived,
         moves: &mut Moves,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
         let name = &cut.target.base.name;
         let (there, here) = (&cut.target.remote, &cut.target.local);
@@ -120,7 +121,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             here.coverage == Coverage::Partial,
         ];
         let arrived = match partial {
-            [false, false] => self.copied_there(cut, arrived, moves, report).await?,
+            [false, false] => self.copied_there(cut, arrived, moves, pass).await?,
             _ => None,
         };
         // Originals that still are in the source.
@@ -136,7 +137,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 moves.waits.insert(pair.hash);
                 moves.uids.insert((name.clone(), uid));
                 moves.uids.insert((cut.home.clone(), cut.source.uid));
-                report.unsettled.extend([name.clone(), cut.home.clone()]);
+                pass.defer_all([name, &cut.home], Reason::InterruptedMove);
                 self.record_copied(cut, uid, original)?;
             }
             Some(None) if self.may_come(cut.upload) => {
@@ -148,8 +149,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             Some(None) => {}
             None => {
                 moves.waits.insert(pair.hash);
-                wait_for_sight(name, report);
-                wait_for_sight(cut.home, report);
+                wait_for_sight(name, pass);
+                wait_for_sight(cut.home, pass);
             }
         }
         Ok(())
@@ -161,7 +162,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         cut: &Cut<'_>,
         arrived: &mut Arrived,
         moves: &Moves,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<Option<Option<Uid>>, Ended> {
         let (name, above) = (&cut.target.base.name, cut.upload.above);
         let known = arrived.0.entry(name.clone()).or_default();
@@ -173,7 +174,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             if !uids.is_empty() {
                 let place = cut.target.place();
                 let read = read_there(&mut *self.remote, &place, &uids, &mut sink).await;
-                if passed_over(name, read, &Side::BOTH, report)?.is_none() {
+                if passed_over(name, read, &Side::BOTH, pass)?.is_none() {
                     return Ok(None);
                 }
             }
@@ -244,7 +245,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &self,
         moved: Option<Source>,
         scenes: &Scenes,
-        report: &Report,
+        pass: &PassState,
     ) -> Result<Option<Option<(MailboxName, Moved)>>, Ended> {
         let Some(source) = moved else {
             return Ok(Some(None));
@@ -254,7 +255,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let (Some((from, _)), Some(relative)) = (from, self.state.pair(source.pair)?) else {
             return Ok(Some(None));
         };
-        let left = is_there(Some(from), &source, &relative, scenes, report);
+        let left = is_there(Some(from), &source, &relative, scenes, pass);
         let moved = |left: bool| {
             let moved = renamed(&source, &relative).filter(|_| left)?;
             Some((from.clone(), moved))
@@ -288,14 +289,14 @@ fn is_there(
     source: &Source,
     relative: &Relative,
     scenes: &Scenes,
-    report: &Report,
+    pass: &PassState,
 ) -> Option<bool> {
     let Some(name) = from else {
         return Some(false);
     };
     let known = relative.pair.uid == source.uid && relative.mailbox == source.mailbox;
     match scenes.get(name) {
-        None if report.is_hidden(name) => None,
+        None if pass.is_hidden(name) => None,
         // Nothing changed there.
         None => Some(known),
         // A complete snapshot contains each unknown message.
@@ -341,9 +342,9 @@ mod tests {
 
     #[test]
     fn what_is_left_of_a_move_is_asked_for_where_it_was_taken_from() {
-        let (a, none, quiet) = (mb("A"), Scenes::new(), Report::default());
-        let asked = |n, scenes: &Scenes, report: &Report| {
-            is_there(Some(&a), &source(n), &relative(1), scenes, report)
+        let (a, none, quiet) = (mb("A"), Scenes::new(), PassState::default());
+        let asked = |n, scenes: &Scenes, pass: &PassState| {
+            is_there(Some(&a), &source(n), &relative(1), scenes, pass)
         };
         assert_eq!(
             is_there(None, &source(1), &relative(1), &none, &quiet),
@@ -358,7 +359,7 @@ mod tests {
             Some(false),
             "taken from a mailbox that is not its own"
         );
-        let mut hidden = Report::default();
+        let mut hidden = PassState::default();
         hidden.hide(&a, &Side::BOTH);
         assert_eq!(asked(1, &none, &hidden), None);
         // It was read.

@@ -7,7 +7,8 @@ use super::breaks::{Break, Breaks, ask_singly};
 use super::contents::Measure;
 use super::copy::wanted;
 use super::lanes::side_by_side;
-use super::report::{Ended, Event, Observer, Report};
+use super::pass_state::PassState;
+use super::report::{Ended, Event, Observer};
 use super::twins::{AllTwins, Met};
 use super::work::Work;
 use crate::model::{AnyId, Canonical, Heading, Kin, MailboxName, MaildirId, Origin, Uid};
@@ -134,7 +135,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         portions: Vec<Portion<'_>>,
         twins: AllTwins,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<BTreeSet<MailboxName>, Ended> {
         let (portions, later) = without(portions, &self.state.suspects()?);
         let messages: usize = portions.iter().map(Portion::count).sum();
@@ -143,7 +144,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             desk: Desk {
                 local: tokio::sync::Mutex::new(&mut *self.local),
                 state: RefCell::new(self.state),
-                report: RefCell::new(report),
+                pass: RefCell::new(pass),
                 arrivals: RefCell::default(),
                 unsound: RefCell::default(),
                 came: Cell::default(),
@@ -313,7 +314,7 @@ pub(super) async fn download_batch<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
     if !got.is_empty() {
         desk.came.set(true);
     }
-    desk.report.borrow_mut().bytes_down += bytes;
+    desk.pass.borrow_mut().counts.bytes_down += bytes;
     // Complete messages are committed also after a break; the others are requested again or
     // skipped.
     if let Some(broke) = &broke {

@@ -4,7 +4,8 @@
 
 use super::account::Account;
 use super::breaks::IN_SUCCESSION;
-use super::report::{Ended, Report};
+use super::pass_state::PassState;
+use super::report::Ended;
 use super::shift::{BATCH, Route};
 use super::work::{Work, Works};
 use crate::model::{AnyId, Flags, Id, MailboxName, MaildirId, Origin, Side, Uid};
@@ -22,7 +23,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     pub(super) async fn duplicate_mail(
         &mut self,
         works: &mut Works,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
         let mut routes: BTreeMap<Route, Vec<Duplicate>> = BTreeMap::new();
         let mut recalls: Vec<(MailboxName, Recall)> = Vec::new();
@@ -42,21 +43,15 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             for batch in copies.chunks(BATCH) {
                 self.check_stop()?;
                 let done = match side {
-                    Side::Local => {
-                        self.duplicate_here(works, (&from, &to), batch, report)
-                            .await
-                    }
-                    Side::Remote => {
-                        self.duplicate_there(works, (&from, &to), batch, report)
-                            .await
-                    }
+                    Side::Local => self.duplicate_here(works, (&from, &to), batch, pass).await,
+                    Side::Remote => self.duplicate_there(works, (&from, &to), batch, pass).await,
                 };
-                self.settle(&to, done, works, report)?;
+                self.settle(&to, done, works, pass)?;
             }
         }
         for (to, recall) in recalls {
-            let done = self.recall(works, &to, &recall, report).await;
-            self.settle(&to, done, works, report)?;
+            let done = self.recall(works, &to, &recall, pass).await;
+            self.settle(&to, done, works, pass)?;
         }
         Ok(())
     }
@@ -65,7 +60,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         works: &Works,
         (from, to): (&MailboxName, &MailboxName),
         copies: &[Duplicate],
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
         let source = self.place(works, from)?;
         let Some(work) = works.get(to) else {
@@ -115,7 +110,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 changes.push(work.change(Side::Local, "copied", file.any(), why));
                 outcomes.push(paired(*uid, file, copy));
             }
-            report.copied_local += outcomes.len();
+            pass.counts.copied_local += outcomes.len();
             self.state.apply(work.base.key, &outcomes, &changes)?;
         }
         Ok(())
@@ -126,7 +121,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         works: &Works,
         (from, to): (&MailboxName, &MailboxName),
         copies: &[Duplicate],
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
         let source = self.place(works, from)?;
         let Some(work) = works.get(to) else {
@@ -146,7 +141,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 round.extend(wanted.pop().map(|(file, copy)| (*uid, file, copy)));
                 !wanted.is_empty()
             });
-            match self.copy_there((&source, work), round, report).await {
+            match self.copy_there((&source, work), round, pass).await {
                 // A snapshot finds the copies; the others are uploaded then.
                 Err(Ended::Store(error @ StoreError::Retry(_))) => {
                     breaks += 1;
@@ -173,7 +168,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         (source, work): (&Place, &Work),
         part: Vec<Copied<'_>>,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
         let (key, from) = (work.base.key, &source.mailbox);
         let round = part
@@ -210,8 +205,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 Some(Some(uid)) => {
                     let why = format!("copied from {from}, as {file} was here");
                     changes.push(work.change(Side::Remote, "copied", uid.any(), why));
-                    report.sent.insert((key, file.clone()));
-                    report.copied_remote += 1;
+                    pass.uploaded.insert((key, file.clone()));
+                    pass.counts.copied_remote += 1;
                     outcomes.extend(unlisted(*uid, file, copy, work.top));
                 }
                 // Copied under an unknown UID; the next pass finds it.
@@ -229,7 +224,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         works: &Works,
         to: &MailboxName,
         recall: &Recall,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
         let Some(work) = works.get(to) else {
             return Ok(());
@@ -274,7 +269,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 kin: recall.kin,
                 replaces: None,
             };
-            report.moved_local += 1;
+            pass.counts.moved_local += 1;
             self.state.apply(work.base.key, &[outcome], &[change])?;
         }
         self.state.unbury(std::slice::from_ref(&recall.path))?;

@@ -10,8 +10,9 @@ use super::on_disk::{half_recorded, leave_sent};
 use super::out_of_sight::passed_over;
 use super::out_of_sight::{hidden_contents, leave_out};
 use super::overview::Overview;
+use super::pass_state::PassState;
 use super::probe::{Compared, Likely, sources};
-use super::report::{Ended, Report};
+use super::report::Ended;
 use super::scene::{Fate, Scenes, whereabouts};
 use crate::model::{
     AnyId, ContentHash, Id, Kin, MailboxName, MaildirId, PairId, Side, SystemFlag, Uid,
@@ -45,12 +46,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         (scenes, (astray, noted)): (&mut Scenes, (Moves, NotedFiles)),
         overview: &Overview,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<Moves, Ended> {
         let knows = self.state.knows_messages()?;
         if !knows && noted.is_empty() && !self.remote.names_messages() {
             self.read_strange_letters(scenes, &[]).await?;
-            leave_out(scenes, report);
+            leave_out(scenes, pass);
             return Ok(astray);
         }
         let mut candidates = Candidates {
@@ -59,11 +60,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         };
         let any = knows || !candidates.noted.is_empty();
         let place = (&mut *scenes, overview);
-        let files = self.read_files(place, any, &mut candidates, report);
+        let files = self.read_files(place, any, &mut candidates, pass);
         let mut files = files.await?;
-        let mut new = self.new_uids(scenes, report).await?;
-        let sent = self.sent(scenes, report).await?;
-        leave_out(scenes, report);
+        let mut new = self.new_uids(scenes, pass).await?;
+        let sent = self.sent(scenes, pass).await?;
+        leave_out(scenes, pass);
         files.retain(|file| scenes.contains_key(&file.mailbox));
         new.retain(|new| scenes.contains_key(&new.mailbox));
         let kin: BTreeSet<Kin> = new.iter().map(|new| new.kin).collect();
@@ -71,9 +72,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         candidates.take(relatives, overview);
         candidates.take_buried(self.state.buried(&kin)?);
         let looks = (&*scenes, &files[..]);
-        let sighted = self.sight_uids(new, looks, &candidates, report).await?;
+        let sighted = self.sight_uids(new, looks, &candidates, pass).await?;
         // A deferred message may equal another new local file, so exclude that file as well.
-        leave_out(scenes, report);
+        leave_out(scenes, pass);
         let scenes = &*scenes;
         files.retain(|file| scenes.contains_key(&file.mailbox));
         let (mut uids, mut strangers) = (sighted.uids, sighted.strangers);
@@ -82,12 +83,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         leave_sent((&sent, &astray), &mut uids, &mut files);
         let twins = self.twins(scenes, strangers);
         let present = self.present(scenes, overview, &candidates).await?;
-        let mut known = known(scenes, overview, (&candidates, &present), report);
+        let mut known = known(scenes, overview, (&candidates, &present), pass);
         let seen = (&uids[..], &files[..]);
-        let mut flux = self.in_flux(scenes, &mut known, seen, report).await?;
+        let mut flux = self.in_flux(scenes, &mut known, seen, pass).await?;
         flux.extend(sighted.waits);
         flux.extend(astray.waits.iter().copied());
-        let waits = set_aside(&flux, (&mut known, &mut uids, &mut files), report);
+        let waits = set_aside(&flux, (&mut known, &mut uids, &mut files), pass);
         let frozen = scenes.iter().filter(|(_, scene)| !scene.remote.writable);
         let frozen = frozen.map(|(name, _)| name.clone());
         let mut moves = moves::decide(moves::Case {
@@ -101,7 +102,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         });
         for (from, to, file) in &moves.stuck {
             let what = "was moved here, where the server is read-only";
-            report.note(format!("{to}: {file} {what}: there it stays in {from}"));
+            pass.note(format!("{to}: {file} {what}: there it stays in {from}"));
         }
         moves.waiting = twins;
         moves.lost.extend(sighted.lost);
@@ -116,17 +117,17 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         (scenes, overview): (&mut Scenes, &Overview),
         known: bool,
         candidates: &mut Candidates,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<Vec<Sighting<MaildirId>>, Ended> {
         let mut files = match known {
             true => {
                 let place = (&*scenes, overview);
-                self.sight_files(place, candidates, report).await?
+                self.sight_files(place, candidates, pass).await?
             }
             false => Vec::new(),
         };
         let looks = (&mut *scenes, &mut files[..]);
-        self.read_letters(looks, candidates, report).await?;
+        self.read_letters(looks, candidates, pass).await?;
         let paired = candidates.contents();
         files.retain(|file| paired.contains(&file.hash));
         Ok(files)
@@ -136,7 +137,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     async fn new_uids(
         &mut self,
         scenes: &Scenes,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<Vec<NewUid>, Ended> {
         let mut asked: Vec<(&MailboxName, Place, Vec<Uid>)> = Vec::new();
         let mut all = Vec::new();
@@ -157,7 +158,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         self.remote.foresee(&next.collect::<Vec<_>>()).await?;
         for (name, place, uids) in asked {
             let kin = kin_there(&mut *self.remote, &place, &uids).await;
-            let Some(kin) = passed_over(name, kin, &Side::BOTH, report)? else {
+            let Some(kin) = passed_over(name, kin, &Side::BOTH, pass)? else {
                 continue;
             };
             let mailbox = name.clone();
@@ -177,7 +178,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         new: Vec<NewUid>,
         (scenes, files): (&Scenes, &[Sighting<MaildirId>]),
         candidates: &Candidates,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<Sighted, Ended> {
         let hashes = candidates.hashes();
         let Sorted {
@@ -186,19 +187,19 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             likely,
             unclear,
         } = sort_out(new, &hashes, &candidates.homes(scenes));
-        let sources = sources(scenes, files, candidates, report);
+        let sources = sources(scenes, files, candidates, pass);
         let (mut asked, mut pieces, mut lost) = (Vec::new(), Vec::new(), Vec::new());
         let mut waits = BTreeSet::new();
         let unseen = unseen(scenes, candidates);
-        let out_of_sight = hidden_contents(candidates, report);
+        let out_of_sight = hidden_contents(candidates, pass);
         for (new, hash) in likely {
             if let (Some(here), Some(scene)) = (sources.get(&hash), scenes.get(&new.mailbox)) {
                 let (there, uid, here) = (scene.place(), new.uid, here.clone());
                 pieces.push(Likely { there, uid, here });
                 asked.push((new, hash));
-            } else if unseen.contains(&hash) || report.hides(Side::Local) {
+            } else if unseen.contains(&hash) || pass.hides(Side::Local) {
                 // It cannot be compared now, and another new message may be equal.
-                report.hide(&new.mailbox, &[Side::Remote]);
+                pass.hide(&new.mailbox, &[Side::Remote]);
                 waits.insert(hash);
                 proven.push((new, hash));
             } else {
@@ -213,7 +214,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let fits = fit.contains(&at);
             let waiting = untold.contains(&at) || !fits && out_of_sight.contains(&hash);
             if waiting {
-                await_compare(&new.mailbox, report);
+                await_compare(&new.mailbox, pass);
                 waits.insert(hash);
             }
             // It was moved since the scan, or long ago, where that stays on the disk.
@@ -229,8 +230,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 open.push((new, hash));
             }
         }
-        let (same, untold) = self.same_bytes(open, scenes, report).await?;
-        let (told, open) = self.tell_apart(unclear, scenes, &hashes, report).await?;
+        let (same, untold) = self.same_bytes(open, scenes, pass).await?;
+        let (told, open) = self.tell_apart(unclear, scenes, &hashes, pass).await?;
         proven.extend(same.into_iter().chain(told));
         waits.extend(untold.into_iter().chain(open));
         let sighting = |(new, hash)| sighting(scenes, new, hash);
@@ -278,10 +279,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
 }
 
 /// A new message that may have been moved is not told from others in this run.
-fn await_compare(mailbox: &MailboxName, report: &mut Report) {
+fn await_compare(mailbox: &MailboxName, pass: &mut PassState) {
     let what = "a message that may have been moved cannot be compared now; it waits";
-    report.trouble(Some(mailbox), &StoreError::Mailbox(what.into()));
-    report.hide(mailbox, &[Side::Remote]);
+    pass.trouble(Some(mailbox), &StoreError::Mailbox(what.into()));
+    pass.hide(mailbox, &[Side::Remote]);
 }
 
 /// Candidates of new messages on the server, by id.
@@ -439,7 +440,7 @@ pub(super) fn known(
     scenes: &Scenes,
     overview: &Overview,
     (candidates, present): (&Candidates, &BTreeSet<PairId>),
-    report: &Report,
+    pass: &PassState,
 ) -> Vec<Known> {
     let mut all = Vec::new();
     let looked: BTreeSet<PairId> = scenes
@@ -455,7 +456,7 @@ pub(super) fn known(
                 let local = whereabouts(&scene.local, &pair.file);
                 (remote, local, flags.unwrap_or_else(|| pair.flags.clone()))
             }
-            None if report.is_hidden(name) => {
+            None if pass.is_hidden(name) => {
                 let unknown = Whereabouts::Unknown;
                 (unknown, unknown, pair.flags.clone())
             }

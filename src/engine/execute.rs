@@ -4,7 +4,8 @@
 
 use super::account::Account;
 use super::download::Portion;
-use super::report::{Ended, Event, Report};
+use super::pass_state::PassState;
+use super::report::{Ended, Event};
 use super::upload::UploadJob;
 use super::work::{Work, Works};
 use crate::model::{Id, MailboxName, MaildirId, Side, Uid};
@@ -17,7 +18,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         plan: Plan,
         mut works: Works,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<Works, Ended> {
         let renames = |action: &MailboxAction| {
             matches!(
@@ -26,7 +27,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             )
         };
         if plan.mailboxes.iter().any(renames) {
-            self.rename_mailboxes(&plan.mailboxes, report).await?;
+            self.rename_mailboxes(&plan.mailboxes, pass).await?;
             return Ok(works);
         }
         for (name, plan) in plan.messages {
@@ -40,16 +41,16 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             .partition(|action| matches!(action, MailboxAction::Delete { .. }));
         others.sort_by_key(|action| action.name().depth());
         deletions.sort_by_key(|action| std::cmp::Reverse(action.name().depth()));
-        self.begin_mailboxes(others, &mut works, report).await?;
+        self.begin_mailboxes(others, &mut works, pass).await?;
         self.announce(&works);
-        self.relabel(&mut works, report).await?;
-        self.note_letters(&mut works, report).await?;
-        self.copy_mail(&mut works, report).await?;
-        self.duplicate_mail(&mut works, report).await?;
-        self.flag_mail(&mut works, report).await?;
-        self.move_mail(&mut works, report).await?;
-        self.delete_here(&mut works, report).await?;
-        let failed = self.delete_there(&mut works, report).await?;
+        self.relabel(&mut works, pass).await?;
+        self.note_letters(&mut works, pass).await?;
+        self.copy_mail(&mut works, pass).await?;
+        self.duplicate_mail(&mut works, pass).await?;
+        self.flag_mail(&mut works, pass).await?;
+        self.move_mail(&mut works, pass).await?;
+        self.delete_here(&mut works, pass).await?;
+        let failed = self.delete_there(&mut works, pass).await?;
         let mut left = Vec::new();
         for work in works
             .values_mut()
@@ -61,12 +62,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         self.state.leave(&left)?;
         for action in deletions {
             let name = action.name().clone();
-            let done = self.delete_mailbox(action, report).await;
-            let _reported = self.tolerate(&name, done, report)?;
+            let done = self.delete_mailbox(action, pass).await;
+            let _reported = self.tolerate(&name, done, pass)?;
         }
         for one in self.local.take_unchanged() {
             let what = format!("{} stays as it is here: {}", one.id, one.why);
-            report.trouble(Some(&one.mailbox), &StoreError::Mailbox(what));
+            pass.trouble(Some(&one.mailbox), &StoreError::Mailbox(what));
         }
         self.learn_kin(&works).await?;
         Ok(works)
@@ -77,14 +78,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &self,
         name: &MailboxName,
         done: Result<(), Ended>,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<Result<(), StoreError>, Ended> {
         match done {
             Ok(()) => Ok(Ok(())),
             Err(Ended::Store(error)) if error.is_local_to_mailbox() => {
                 // After `Stale` the next pass reads again.
                 if !matches!(error, StoreError::Stale(_) | StoreError::Renumbered(_)) {
-                    report.trouble(Some(name), &error);
+                    pass.trouble(Some(name), &error);
                 }
                 Ok(Err(error))
             }
@@ -107,7 +108,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         });
     }
 
-    async fn copy_mail(&mut self, works: &mut Works, report: &mut Report) -> Result<(), Ended> {
+    async fn copy_mail(&mut self, works: &mut Works, pass: &mut PassState) -> Result<(), Ended> {
         let epochs = works
             .values()
             .filter_map(|work| Some((work.base.key, work.base.epoch?)));
@@ -115,7 +116,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         for work in works.values_mut() {
             let split = self.clear_the_way(work).await;
             let name = work.base.name.clone();
-            if self.tolerate(&name, split, report)?.is_err() {
+            if self.tolerate(&name, split, pass)?.is_err() {
                 work.sound = false;
             }
         }
@@ -126,7 +127,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             .flat_map(Portion::of)
             .collect();
         portions.sort_by_key(|portion| !portion.mailbox().is_inbox());
-        for name in self.download(portions, twins, report).await? {
+        for name in self.download(portions, twins, pass).await? {
             if let Some(work) = works.get_mut(&name) {
                 work.sound = false;
             }
@@ -134,7 +135,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let suspects = self.state.suspects()?;
         let job = |work: &Work| UploadJob::of(work, &suspects);
         let uploads: Vec<UploadJob> = works.values().filter_map(job).collect();
-        for name in self.upload(uploads, report).await? {
+        for name in self.upload(uploads, pass).await? {
             if let Some(work) = works.get_mut(&name) {
                 work.sound = false;
             }

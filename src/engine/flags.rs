@@ -3,7 +3,8 @@
 use super::account::Account;
 use super::contents::{Content, Contents};
 use super::flags_there::There;
-use super::report::{Ended, Report};
+use super::pass_state::PassState;
+use super::report::Ended;
 use super::work::{Work, Works};
 use crate::model::{FlagChange, Flags, Id, MailboxName, MaildirId, Side, SystemFlag, Uid};
 use crate::reconcile::action::Link;
@@ -96,12 +97,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     pub(super) async fn flag_mail(
         &mut self,
         works: &mut Works,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
         let mut agreed = Agreed::default();
-        let flagged = self.flag_all(works, &mut agreed, report).await;
+        let flagged = self.flag_all(works, &mut agreed, pass).await;
         // Executed changes are recorded also after an error.
-        let recorded = self.agree(&mut agreed, report).await;
+        let recorded = self.agree(&mut agreed, pass).await;
         for name in agreed.failed {
             if let Some(work) = works.get_mut(&name) {
                 work.sound = false;
@@ -114,19 +115,19 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         works: &mut Works,
         agreed: &mut Agreed,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
-        let there = self.flags_there(works, report).await?;
+        let there = self.flags_there(works, pass).await?;
         for (name, work) in works {
             self.check_stop()?;
             let done = match there.failed.contains(name) {
-                false => self.flag_one(work, agreed, &there, report).await,
+                false => self.flag_one(work, agreed, &there, pass).await,
                 true => {
                     work.sound = false;
                     continue;
                 }
             };
-            if self.tolerate(name, done, report)?.is_err() {
+            if self.tolerate(name, done, pass)?.is_err() {
                 work.sound = false;
             }
         }
@@ -138,23 +139,23 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         work: &mut Work,
         agreed: &mut Agreed,
         there: &There,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
-        self.set_flags(work, agreed, there, report).await?;
+        self.set_flags(work, agreed, there, pass).await?;
         if agreed.messages > TOGETHER || links(work) {
-            self.agree(agreed, report).await?;
+            self.agree(agreed, pass).await?;
         }
-        self.link(work, report).await
+        self.link(work, pass).await
     }
 
-    async fn agree(&mut self, agreed: &mut Agreed, report: &mut Report) -> Result<(), Ended> {
+    async fn agree(&mut self, agreed: &mut Agreed, pass: &mut PassState) -> Result<(), Ended> {
         let settled = self.local.settle().await.map_err(Ended::from);
         agreed.messages = 0;
         let (names, done): (Vec<_>, Vec<_>) = agreed.done.drain(..).unzip();
         let Some(name) = names.first() else {
             return settled;
         };
-        match self.tolerate(name, settled, report)? {
+        match self.tolerate(name, settled, pass)? {
             Ok(()) => self.state.record(&done)?,
             // The next pass retries the sync before it records anything.
             Err(_) => agreed.failed.extend(names),
@@ -167,7 +168,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         work: &mut Work,
         agreed: &mut Agreed,
         there: &There,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
         let settings: Vec<Setting<'_>> = work.plan.actions.iter().filter_map(Setting::of).collect();
         if settings.is_empty() {
@@ -182,7 +183,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let here = settings.iter().filter(|s| !s.local.is_empty());
         let edits: Vec<FlagEdit<MaildirId>> = here.map(edit).collect();
         self.local.hold_syncs();
-        let local = self.edit_here(work, &edits, report).await?;
+        let local = self.edit_here(work, &edits, pass).await?;
         let holds = |s: &&Setting<'_>| s.local.is_empty() || local.contains(&s.pair.file);
         // The cursor does not advance while changes remain.
         let sound = settings.iter().all(|s| !s.first && set(&s) && holds(&s));
@@ -202,7 +203,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         work: &Work,
         wanted: &[Edit],
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<BTreeSet<Uid>, Ended> {
         let (mut remote, mut local) = (Vec::new(), Vec::new());
         for (uid, file, there, here, merged) in wanted {
@@ -226,12 +227,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let set = self.remote.set_flags(&work.place(), &remote).await;
             for one in self.remote.take_refused() {
                 self.state.refuse_keyword(work.base.key, &one.keyword)?;
-                report.refused_keyword(&one);
+                pass.refused_keyword(&one);
             }
             remote_done.extend(set?);
-            report.flags_remote += remote_done.len();
+            pass.counts.flags_remote += remote_done.len();
         }
-        let local_done = self.edit_here(work, &local, report).await?;
+        let local_done = self.edit_here(work, &local, pass).await?;
         let holds = |(uid, file, there, here, _): &&Edit| {
             (there.is_empty() || remote_done.contains(uid))
                 && (here.is_empty() || local_done.contains(file))
@@ -243,19 +244,19 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         work: &Work,
         edits: &[FlagEdit<MaildirId>],
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<BTreeSet<MaildirId>, Ended> {
         if edits.is_empty() {
             return Ok(BTreeSet::new());
         }
         let done = self.local.set_flags(&work.place(), edits).await?;
-        report.flags_local += done.len();
+        pass.counts.flags_local += done.len();
         Ok(done.into_iter().collect())
     }
 
     /// Rows 40 and 42: flags first, then the pair; otherwise a cut in between would record flags
     /// that a side lacks.
-    async fn link(&mut self, work: &mut Work, report: &mut Report) -> Result<(), Ended> {
+    async fn link(&mut self, work: &mut Work, pass: &mut PassState) -> Result<(), Ended> {
         let mut wanted: Vec<Edit> = Vec::new();
         for action in &work.plan.actions {
             if let Action::Link(link) = action {
@@ -272,7 +273,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         if wanted.is_empty() {
             return Ok(());
         }
-        let done = self.edit(work, &wanted, report).await?;
+        let done = self.edit(work, &wanted, pass).await?;
         let files: Vec<MaildirId> = wanted.into_iter().map(|(_, file, ..)| file).collect();
         let mut sink = Contents::default();
         self.local.read(&work.place(), &files, &mut sink).await?;
@@ -309,7 +310,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 }
             }
         }
-        report.linked += changes.len();
+        pass.counts.linked += changes.len();
         self.state.apply(work.base.key, &outcomes, &changes)?;
         Ok(())
     }

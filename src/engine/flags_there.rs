@@ -5,8 +5,9 @@ use super::account::Account;
 use super::flags::Setting;
 use super::lanes::spread;
 use super::narrow::{Culprit, narrowed};
+use super::pass_state::PassState;
 use super::prove::sample;
-use super::report::{Ended, Report};
+use super::report::Ended;
 use super::work::{Work, Works};
 use crate::model::{Kin, MailboxName, MaildirId, PairId, SystemFlag, Uid};
 use crate::state::{Done, Doubt, State};
@@ -150,7 +151,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     pub(super) async fn flags_there(
         &mut self,
         works: &Works,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<There, Ended> {
         let mut jobs: Vec<Job<'_>> = works.values().filter_map(Job::of).collect();
         for job in &mut jobs {
@@ -207,7 +208,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let ended = spread(&mut *self.remote, jobs, work).await;
         // Executed changes are recorded also after an error.
         let recorded = soon.into_inner().record();
-        let there = self.gather(works, results.into_inner(), report)?;
+        let there = self.gather(works, results.into_inner(), pass)?;
         recorded.and(ended)?;
         Ok(there)
     }
@@ -216,7 +217,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &self,
         works: &Works,
         results: Vec<StoreResult>,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<There, Ended> {
         let mut there = There::default();
         for StoreResult {
@@ -225,10 +226,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             refused,
         } in results
         {
-            refused.iter().for_each(|one| report.refused_keyword(one));
+            refused.iter().for_each(|one| pass.refused_keyword(one));
             match result {
                 Ok(set) => {
-                    report.flags_remote += set.len();
+                    pass.counts.flags_remote += set.len();
                     there.set.insert(name, set);
                 }
                 Err(error) => {
@@ -236,7 +237,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     if let (StoreError::Renumbered(_), Some(key)) = (&error, key) {
                         self.state.doubt(key, Doubt::Suspected)?;
                     }
-                    let _reported = self.tolerate(&name, Err(error.into()), report)?;
+                    let _reported = self.tolerate(&name, Err(error.into()), pass)?;
                     there.failed.insert(name);
                 }
             }

@@ -5,8 +5,9 @@
 use super::account::Account;
 use super::evidence::kin_there;
 use super::out_of_sight::{keeps_bytes, out_of_sight, rests_on_absence, wait_for_sight};
+use super::pass_state::{PassState, Reason};
 use super::probe::passable;
-use super::report::{Ended, Report};
+use super::report::Ended;
 use super::scene::{Fate, Scene, Scenes};
 use super::work::{Work, Works};
 use crate::model::{ContentHash, MailboxName, MaildirId, Side, Uid};
@@ -55,9 +56,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         plan: &mut Plan,
         works: &Works,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
-        let patient = !is_out_of_patience(report);
+        let patient = !is_out_of_patience(pass);
         // It may have got another name on this side.
         let forgets = |action: &MailboxAction| matches!(action, MailboxAction::Forget(_));
         for side in [Side::Local, Side::Remote] {
@@ -68,26 +69,26 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             // Whatever is gone may be what cannot be looked at, however long.
             let here = side == Side::Local;
             let dim = |name: &MailboxName, work: &Work| {
-                here && work.dim && !report.long_unseen.contains(name)
+                here && work.dim && !pass.long_unseen.contains(name)
             };
             let anew = works.iter().any(|(name, work)| dim(name, work));
             let dim = here && works.values().any(|work| work.dim);
             let left = works.iter().map(|(name, work)| (name, work.cursor(side)));
-            let waits = any && (anew || patient && self.moved_on(side, left, report).await?);
+            let waits = any && (anew || patient && self.moved_on(side, left, pass).await?);
             if !waits && (!any || !dim) {
                 continue;
             }
-            report.restless += 1;
+            pass.unstable_passes += 1;
             let kept = plan.mailboxes.extract_if(.., |action| forgets(action));
-            report
-                .unsettled
-                .extend(kept.map(|action| action.name().clone()));
+            for action in kept {
+                pass.defer(action.name(), Reason::Unstable);
+            }
             for (name, plan) in &mut plan.messages {
                 let before = plan.actions.len();
                 plan.actions
                     .retain(|action| !rests(action) || !waits && keeps_bytes(action));
                 if plan.actions.len() < before {
-                    report.unsettled.insert(name.clone());
+                    pass.defer(name, Reason::Unstable);
                 }
             }
         }
@@ -101,22 +102,22 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         lost: &[MailboxName],
         scenes: &Scenes,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<bool, Ended> {
-        if lost.is_empty() || self.options.dry_run || is_out_of_patience(report) {
+        if lost.is_empty() || self.options.dry_run || is_out_of_patience(pass) {
             return Ok(false);
         }
         let looked = scenes.iter().filter(|(_, s)| s.fate == Fate::Stays);
         let left = looked.map(|(name, scene)| (name, &scene.local.cursor));
-        if !self.moved_on(Side::Local, left, report).await? {
+        if !self.moved_on(Side::Local, left, pass).await? {
             return Ok(false);
         }
-        let waits = report.hidden.is_empty();
+        let waits = !pass.deferred.hides_any();
         if waits {
-            report.restless += 1;
-            report.unsettled.extend(lost.iter().cloned());
+            pass.unstable_passes += 1;
+            pass.defer_all(lost, Reason::Unstable);
         } else {
-            lost.iter().for_each(|name| wait_for_sight(name, report));
+            lost.iter().for_each(|name| wait_for_sight(name, pass));
         }
         Ok(waits)
     }
@@ -126,7 +127,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         side: Side,
         looked: impl Iterator<Item = (&'a MailboxName, &'a Cursor)>,
-        report: &Report,
+        pass: &PassState,
     ) -> Result<bool, Ended> {
         let mut left = self.state.cursors(side)?;
         for (name, cursor) in looked {
@@ -138,7 +139,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             Side::Remote => self.remote.list(&left).await?,
             Side::Local => self.local.list(&left).await?,
         };
-        let twice = side == Side::Remote && report.restless == 0;
+        let twice = side == Side::Remote && pass.unstable_passes == 0;
         let moved = |l: &Listed| match l.news {
             _ if l.presence != Presence::Mailbox => false,
             News::None => false,
@@ -155,7 +156,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         scenes: &Scenes,
         known: &mut [Known],
         (uids, files): Sightings<'_>,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<BTreeSet<ContentHash>, Ended> {
         let place = |name: &MailboxName| match scenes.get(name) {
             Some(scene) => scene.place(),
@@ -164,8 +165,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 epoch: None,
             },
         };
-        let mut flux = unclear(scenes, known, (uids, files), report);
-        flux.extend(out_of_sight(known, (uids, files), report));
+        let mut flux = unclear(scenes, known, (uids, files), pass);
+        flux.extend(out_of_sight(known, (uids, files), pass));
         let mut there: BTreeMap<&MailboxName, BTreeMap<Uid, ContentHash>> = BTreeMap::new();
         let (new_there, new_here) = (Contents::new(uids), Contents::new(files));
         for one in known.iter().filter(|k| k.remote == Whereabouts::Here) {
@@ -203,7 +204,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     flux.insert(hash);
                     let unread = !scenes.contains_key(&one.mailbox);
                     let name = unread.then(|| one.mailbox.clone());
-                    report.incomplete.extend(name);
+                    pass.incomplete.extend(name);
                 }
             }
         }
@@ -219,8 +220,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
 }
 
 /// Whether this run stops waiting for a disk that keeps changing.
-pub(super) fn is_out_of_patience(report: &Report) -> bool {
-    report.restless >= PATIENCE
+pub(super) fn is_out_of_patience(pass: &PassState) -> bool {
+    pass.unstable_passes >= PATIENCE
 }
 
 type All<'a> = (
@@ -233,14 +234,14 @@ type All<'a> = (
 pub(super) fn set_aside(
     flux: &BTreeSet<ContentHash>,
     (known, uids, files): All<'_>,
-    report: &mut Report,
+    pass: &mut PassState,
 ) -> Moves {
     let mut waits = Moves::default();
     known.retain(|one| {
         let waiting = flux.contains(&one.pair.hash);
         if waiting {
             waits.pairs.insert(one.pair.id);
-            report.unsettled.insert(one.mailbox.clone());
+            pass.defer(&one.mailbox, Reason::Unstable);
         }
         !waiting
     });
@@ -267,11 +268,11 @@ fn unclear(
     scenes: &Scenes,
     known: &[Known],
     (uids, files): Sightings<'_>,
-    report: &Report,
+    pass: &PassState,
 ) -> BTreeSet<ContentHash> {
     let looked = known
         .iter()
-        .filter(|one| scenes.contains_key(&one.mailbox) || report.is_hidden(&one.mailbox));
+        .filter(|one| scenes.contains_key(&one.mailbox) || pass.is_hidden(&one.mailbox));
     let (uids, files) = (Contents::new(uids), Contents::new(files));
     let unclear = looked.filter(|one| {
         let hash = &one.pair.hash;
@@ -321,11 +322,11 @@ mod tests {
     #[test]
     fn an_original_that_cannot_be_seen_makes_its_like_unclear() {
         let (uid, file) = (Uid::new(9).unwrap(), MaildirId::new("g"));
-        let (scenes, mut report) = (Scenes::new(), Report::default());
-        report.hide(&MailboxName::inbox(), &Side::BOTH);
+        let (scenes, mut pass) = (Scenes::new(), PassState::default());
+        pass.hide(&MailboxName::inbox(), &Side::BOTH);
         let (here, unknown) = (Whereabouts::Here, Whereabouts::Unknown);
         let is_unclear = |one: Known, uids: &[Sighting<Uid>], files: &[Sighting<MaildirId>]| {
-            !unclear(&scenes, &[one], (uids, files), &report).is_empty()
+            !unclear(&scenes, &[one], (uids, files), &pass).is_empty()
         };
         let (equal_there, equal_here) = (new(uid, b"x"), new(file.clone(), b"x"));
         let (other_there, other_here) = (new(uid, b"y"), new(file, b"y"));

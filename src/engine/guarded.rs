@@ -1,7 +1,8 @@
 //! Calls the guard with the counts of the account, and charges executed deletions.
 
 use super::account::Account;
-use super::report::{Ended, Report};
+use super::pass_state::PassState;
+use super::report::Ended;
 use crate::model::{MailboxKey, MailboxName, MaildirId, PairId, Side, Uid};
 use crate::reconcile::budget::{Budget, Charge, Consent};
 use crate::reconcile::guard::{self, AccountBefore, Before, Context, HeldKind, Verdict};
@@ -28,7 +29,7 @@ struct Elsewhere {
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// Removes changes that wait for approval from the plan.
-    pub(super) fn guard(&self, plan: Plan, report: &Report) -> Result<Guarded, Ended> {
+    pub(super) fn guard(&self, plan: Plan, pass: &PassState) -> Result<Guarded, Ended> {
         let keys = self.state.mailboxes()?;
         let doomed = plan.doomed();
         let budget = match doomed.is_empty() {
@@ -46,7 +47,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let close = self.is_close(&plan, &budget, &before);
         let elsewhere = match doomed.is_empty() {
             true => Elsewhere::default(),
-            false => self.lies_elsewhere(&plan, &keys, close, report)?,
+            false => self.lies_elsewhere(&plan, &keys, close, pass)?,
         };
         let held = self.state.held()?;
         let upload = HeldKind::MassUpload.name();
@@ -94,7 +95,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         plan: &Plan,
         keys: &BTreeMap<MailboxName, MailboxKey>,
         thorough: bool,
-        report: &Report,
+        pass: &PassState,
     ) -> Result<Elsewhere, Ended> {
         let actions = plan.messages.iter().flat_map(|(_, plan)| &plan.actions);
         let mut leaving: BTreeSet<PairId> = actions.filter_map(leaves).collect();
@@ -111,7 +112,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 doomed.insert(name, pairs);
             }
         }
-        let seen = |name: &MailboxName| self.policy.chooses(name) && !report.is_hidden(name);
+        let seen = |name: &MailboxName| self.policy.chooses(name) && !pass.is_hidden(name);
         unsure.extend(
             keys.iter()
                 .filter(|(name, _)| !seen(name))

@@ -5,9 +5,10 @@
 use super::account::Account;
 use super::letter_notes::Note;
 use super::out_of_sight::passed_over;
+use super::pass_state::PassState;
 use super::relabel::{Known, Tables};
 use super::rematch::HashSink;
-use super::report::{Ended, Report};
+use super::report::Ended;
 use super::scene::{Fate, Scene, Scenes};
 use super::work::{Work, Works};
 use crate::model::{FlagChange, Flags, Letters, MailboxKey, MailboxName, MaildirId, Uid};
@@ -46,7 +47,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     pub(super) async fn read_noted_letters(
         &mut self,
         scenes: &mut Scenes,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<NotedFiles, Ended> {
         let notes = self.state.lettered()?;
         if notes.is_empty() {
@@ -57,7 +58,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             names.map(|(name, key)| (key, name)).collect();
         let named = |note: Lettered| Some((names.get(&note.mailbox)?.clone(), note));
         let all = NotedFiles(notes.into_iter().filter_map(named).collect());
-        let whole = report.hidden.is_empty() && self.options.only.is_empty();
+        let whole = !pass.deferred.hides_any() && self.options.only.is_empty();
         let mut moved = Vec::new();
         for (name, note) in &all.0 {
             if let Some(scene) = scenes.get_mut(name) {
@@ -73,7 +74,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let mut tables = Tables::new();
         for (name, note) in moved {
             for place in homes.get(&note.file).into_iter().flatten() {
-                let table = self.table(name, &mut tables, report).await?;
+                let table = self.table(name, &mut tables, pass).await?;
                 let original = Original {
                     agreed: &note.keywords,
                     table: table.letters(),
@@ -81,11 +82,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     gone: is_gone(scenes.get(name), &note.file, &table),
                 };
                 if let Some(scene) = scenes.get_mut(place) {
-                    read_moved(scene, &note.file, &original, report);
+                    read_moved(scene, &note.file, &original, pass);
                 }
             }
         }
-        self.read_returned(scenes, &all, report).await?;
+        self.read_returned(scenes, &all, pass).await?;
         Ok(all)
     }
 
@@ -95,7 +96,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         scenes: &mut Scenes,
         all: &NotedFiles,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
         let mut tables = Tables::new();
         let lies = |name: &MailboxName, file: &MaildirId| {
@@ -118,7 +119,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 .into_iter()
                 .filter(|(_, note)| pairs.contains(&note.file));
             for (name, note) in gone.cloned().collect::<Vec<_>>() {
-                let table = self.table(&name, &mut tables, report).await?;
+                let table = self.table(&name, &mut tables, pass).await?;
                 if let Some(letters) = table.letters() {
                     scene.read_returned(&note, letters);
                 }
@@ -143,7 +144,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     pub(super) async fn note_letters(
         &mut self,
         works: &mut Works,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
         let mut all = Vec::new();
         for (name, work) in works
@@ -158,7 +159,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let mut sink = HashSink::default();
             if !unread.is_empty() {
                 let read = self.local.read(&work.place(), &unread, &mut sink).await;
-                passed_over(name, read, &[], report)?;
+                passed_over(name, read, &[], pass)?;
             }
             for (file, note) in std::mem::take(&mut work.letters.open) {
                 let read = sink.hashes.get(&file);
@@ -218,7 +219,7 @@ fn homes(
 }
 
 /// Maps the letters of a file by its record in another mailbox.
-fn read_moved(scene: &mut Scene, file: &MaildirId, original: &Original<'_>, report: &mut Report) {
+fn read_moved(scene: &mut Scene, file: &MaildirId, original: &Original<'_>, pass: &mut PassState) {
     let none = BTreeSet::new();
     let filed = Filed {
         letters: scene.local.carried.get(file).unwrap_or(&none),
@@ -229,7 +230,7 @@ fn read_moved(scene: &mut Scene, file: &MaildirId, original: &Original<'_>, repo
     if !reading.unclear.is_empty() {
         let what = format!("a letter may mean any of: {}", reading.unclear);
         let place = &scene.base.name;
-        report.note(format!("{place}: {file}: {what}; none of them was set"));
+        pass.note(format!("{place}: {file}: {what}; none of them was set"));
     }
     scene.read_as(file, &reading.keywords);
     scene.lettered.read.insert(file.clone());

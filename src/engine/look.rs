@@ -2,7 +2,8 @@
 
 use super::account::Account;
 use super::overview::Overview;
-use super::report::{Ended, Report};
+use super::pass_state::PassState;
+use super::report::Ended;
 use super::scene::{Fate, Scene};
 use super::survey::Looked;
 use crate::model::{
@@ -288,11 +289,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         step: &Step,
         overview: &Overview,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<Option<Looked>, Ended> {
         match step {
             Step::Recreate(on, name) => self.recreate(*on, name, overview).await.map(Some),
-            Step::Missing(from, name) => self.missing(*from, name, overview, report).await,
+            Step::Missing(from, name) => self.missing(*from, name, overview, pass).await,
             Step::Forget(name) => {
                 let base = self.known_base(name, overview)?;
                 let action = MailboxAction::Forget(name.clone());
@@ -345,7 +346,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         from: Side,
         name: &MailboxName,
         overview: &Overview,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<Option<Looked>, Ended> {
         let absent = match from {
             Side::Remote => self.remote.confirm_absent(name).await?,
@@ -379,7 +380,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             Missing::Goes(action) => action,
             Missing::Returns => return self.recreate(from, name, overview).await.map(Some),
             Missing::Stays => {
-                note_kept(name, from, report);
+                note_kept(name, from, pass);
                 return Ok(None);
             }
         };
@@ -422,7 +423,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     pub(super) async fn settle_epoch(
         &mut self,
         scene: &mut Scene,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
         let Scene {
             base,
@@ -436,7 +437,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         let moved = base.epoch.is_some() && remote.epoch.is_some() && base.epoch != remote.epoch;
         if moved || remote.renumbered {
-            self.renumber(base, remote, local, report).await?;
+            self.renumber(base, remote, local, pass).await?;
         } else if base.epoch.is_none() {
             base.epoch = remote.epoch;
         }
@@ -468,9 +469,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
 }
 
 /// Notes that a mailbox stays although it is gone on the other side.
-pub(super) fn note_kept(name: &MailboxName, gone_from: Side, report: &mut Report) {
+pub(super) fn note_kept(name: &MailboxName, gone_from: Side, pass: &mut PassState) {
     let on = gone_from.other();
-    report.note(format!(
+    pass.note(format!(
         "{name} is gone on {gone_from}; on {on} it stays, with its mail"
     ));
 }

@@ -16,7 +16,7 @@
 //! refuses), [`upload`], [`shift`], [`duplicate`], [`copy`], [`flags`],
 //! [`flags_there`], [`doomed`], [`remove`], [`remove_here`] and [`remove_there`], on several
 //! connections by [`lanes`]), [`guarded`] (what the
-//! guard is told), [`rest`] (whether that was all), [`report`] (what is told about it).
+//! guard is told), [`rest`] (whether that was all), [`pass_state`] (what passes share), [`report`] (the result for the user).
 //! [`verify`] is asked for by `mailtide repair` only.
 //!
 //! First run, daily run, repair, dry run: one path, this one.
@@ -68,6 +68,9 @@ mod prove;
 mod confirm;
 
 mod renumber;
+
+mod pass_limits;
+mod pass_state;
 
 mod work;
 
@@ -130,5 +133,5 @@ mod plain;
 mod plain_tests;
 
 pub use account::{Account, Options, Reach, World};
-pub use report::{Event, Observer, Report, Severity, Silent, Stop, Trouble, severity};
+pub use report::{Counts, Event, Observer, Report, Severity, Silent, Stop, Trouble, severity};
 pub use verify::Verified;

@@ -4,9 +4,10 @@ use super::account::Account;
 use super::elsewhere::Candidates;
 use super::out_of_sight::passed_over;
 use super::overview::Overview;
+use super::pass_state::PassState;
 use super::probe::passable;
 use super::rematch::{HashSink, hints};
-use super::report::{Ended, Report};
+use super::report::Ended;
 use super::scene::{Fate, Scene, Scenes};
 use crate::model::{ContentHash, MailboxKey, MailboxName, MaildirId, PairId, Side, Uid};
 use crate::reconcile::settled::Moves;
@@ -22,7 +23,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         (scenes, overview): (&Scenes, &Overview),
         candidates: &mut Candidates,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<Vec<Sighting<MaildirId>>, Ended> {
         let mut new: BTreeMap<&MailboxName, Vec<(MaildirId, u64)>> = BTreeMap::new();
         for (name, scene) in scenes.iter().filter(|(_, s)| s.fate == Fate::Stays) {
@@ -37,7 +38,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let sizes: BTreeSet<u64> = new.values().flatten().map(|(_, size)| *size).collect();
         let mut known = self.state.known_sizes(&sizes)?;
         known.extend(candidates.noted.bodies().map(|(_, _, body)| body.size));
-        let bare = self.bare_sizes(scenes, &new, &known, report).await?;
+        let bare = self.bare_sizes(scenes, &new, &known, pass).await?;
         known.extend(self.state.known_sizes(&bare.values().copied().collect())?);
         let (mut sightings, mut contents) = (Vec::new(), BTreeSet::new());
         for (name, mut files) in new {
@@ -52,7 +53,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let files: Vec<MaildirId> = sizes.keys().cloned().collect();
             let mut sink = HashSink::default();
             let read = self.local.read(&scene.place(), &files, &mut sink).await;
-            if passed_over(name, read, &Side::BOTH, report)?.is_none() {
+            if passed_over(name, read, &Side::BOTH, pass)?.is_none() {
                 continue;
             }
             for (id, (hash, stored)) in sink.hashes {
@@ -83,7 +84,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         scenes: &Scenes,
         new: &BTreeMap<&MailboxName, Vec<(MaildirId, u64)>>,
         known: &BTreeSet<u64>,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<BTreeMap<(MailboxName, MaildirId), u64>, Ended> {
         let mut bare = BTreeMap::new();
         for (name, files) in new {
@@ -91,7 +92,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let other: Vec<MaildirId> = other.map(|(file, _)| file.clone()).collect();
             if let Some(scene) = scenes.get(*name).filter(|_| !other.is_empty()) {
                 let told = self.local.bare_sizes(&scene.place(), &other).await;
-                let told = passed_over(name, told, &Side::BOTH, report)?;
+                let told = passed_over(name, told, &Side::BOTH, pass)?;
                 for (file, size) in told.unwrap_or_default() {
                     bare.insert(((*name).clone(), file), size);
                 }
@@ -106,7 +107,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     pub(super) async fn sent(
         &mut self,
         scenes: &Scenes,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<Sent, Ended> {
         let mut open: BTreeMap<MailboxKey, BTreeMap<MaildirId, u32>> = BTreeMap::new();
         let sent = self.state.uploads_in_doubt()?.into_iter();
@@ -127,7 +128,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
             let mut sink = HashSink::default();
             let read = self.local.read(&scene.place(), &files, &mut sink).await;
-            passed_over(name, read, &Side::BOTH, report)?;
+            passed_over(name, read, &Side::BOTH, pass)?;
             for (file, (hash, _)) in sink.hashes {
                 let above = open.get(&file).copied().unwrap_or(0);
                 let entry = sent.entry((name.clone(), hash));

@@ -5,7 +5,8 @@
 use super::account::Account;
 use super::elsewhere::Candidates;
 use super::flux::{Contents, Sightings};
-use super::report::{Ended, Report};
+use super::pass_state::PassState;
+use super::report::Ended;
 use super::scene::{Fate, Scene, Scenes};
 use super::work::Works;
 use crate::model::{ContentHash, MailboxName, MaildirId, Pair, Side, Uid};
@@ -19,43 +20,43 @@ use std::collections::BTreeSet;
 const PATIENCE: i64 = 24 * 3600;
 
 /// Defers actions on missing messages that may be in an unreadable mailbox.
-pub(super) fn await_sight(side: Side, plan: &mut Plan, report: &mut Report) {
-    if !report.hides(side) {
+pub(super) fn await_sight(side: Side, plan: &mut Plan, pass: &mut PassState) {
+    if !pass.hides(side) {
         return;
     }
-    let anew = report.hides_anew(side);
+    let anew = pass.hides_anew(side);
     for (name, plan) in &mut plan.messages {
         let before = plan.actions.len();
         plan.actions
             .retain(|action| !rests_on_absence(action, side) || !anew && keeps_bytes(action));
         if plan.actions.len() < before {
-            report.note_waiting(name);
+            pass.note_waiting(name);
         }
     }
 }
 
 /// Removes undecided messages, and then mailboxes that are gone on one side: their messages may
 /// have moved to an unreadable one, so they are neither deleted nor created.
-pub(super) fn leave_out(scenes: &mut Scenes, report: &mut Report) {
-    scenes.retain(|name, _| !report.is_hidden(name));
-    if report.hidden.is_empty() {
+pub(super) fn leave_out(scenes: &mut Scenes, pass: &mut PassState) {
+    scenes.retain(|name, _| !pass.is_hidden(name));
+    if !pass.deferred.hides_any() {
         return;
     }
-    let anew = Side::BOTH.iter().any(|side| report.hides_anew(*side));
+    let anew = Side::BOTH.iter().any(|side| pass.hides_anew(*side));
     let goes = |scene: &Scene| anew && scene.fate != Fate::Stays;
     scenes.retain(|name, scene| {
         let gone = goes(scene) || !scene.forgotten.is_empty();
         if gone {
-            wait_for_sight(name, report);
+            wait_for_sight(name, pass);
         }
         !gone
     });
 }
 
 /// Leaves a mailbox that is gone on one side unchanged in this pass.
-pub(super) fn wait_for_sight(name: &MailboxName, report: &mut Report) {
-    report.note_waiting(name);
-    report.hide(name, &Side::BOTH);
+pub(super) fn wait_for_sight(name: &MailboxName, pass: &mut PassState) {
+    pass.note_waiting(name);
+    pass.hide(name, &Side::BOTH);
 }
 
 /// Reports a failure of one mailbox and skips it; missing messages of these sides may be in it.
@@ -63,13 +64,13 @@ pub(super) fn passed_over<T>(
     name: &MailboxName,
     looked: Result<T, impl Into<Ended>>,
     sides: &[Side],
-    report: &mut Report,
+    pass: &mut PassState,
 ) -> Result<Option<T>, Ended> {
     match looked.map_err(Into::into) {
         Ok(looked) => Ok(Some(looked)),
         Err(Ended::Store(error)) if error.is_local_to_mailbox() => {
-            report.trouble(Some(name), &error);
-            report.hide(name, sides);
+            pass.trouble(Some(name), &error);
+            pass.hide(name, sides);
             Ok(None)
         }
         Err(ended) => Err(ended),
@@ -77,19 +78,19 @@ pub(super) fn passed_over<T>(
 }
 
 /// Whether a message of the mailbox may be in an unreadable one: then the mailbox is read again.
-pub(super) fn may_lie_elsewhere(scene: &Scene, report: &Report) -> bool {
+pub(super) fn may_lie_elsewhere(scene: &Scene, pass: &PassState) -> bool {
     let mut pairs = scene.base.pairs.iter();
     let gone = |pair: &Pair| {
-        report.hides(Side::Local) && scene.local.shows_gone(&pair.file)
-            || report.hides(Side::Remote) && scene.remote.shows_gone(&pair.uid)
+        pass.hides(Side::Local) && scene.local.shows_gone(&pair.file)
+            || pass.hides(Side::Remote) && scene.remote.shows_gone(&pair.uid)
     };
     pairs.any(gone)
 }
 
 /// Returns contents of pairs in unreadable mailboxes, which unmatched messages may have.
-pub(super) fn hidden_contents(candidates: &Candidates, report: &Report) -> BTreeSet<ContentHash> {
+pub(super) fn hidden_contents(candidates: &Candidates, pass: &PassState) -> BTreeSet<ContentHash> {
     let pairs = candidates.pairs.values();
-    let hidden = pairs.filter(|(name, _)| report.is_hidden(name));
+    let hidden = pairs.filter(|(name, _)| pass.is_hidden(name));
     hidden.map(|(_, relative)| relative.pair.hash).collect()
 }
 
@@ -98,9 +99,9 @@ pub(super) fn hidden_contents(candidates: &Candidates, report: &Report) -> BTree
 pub(super) fn out_of_sight(
     known: &[Known],
     (uids, files): Sightings<'_>,
-    report: &Report,
+    pass: &PassState,
 ) -> Vec<ContentHash> {
-    let (there, here) = (report.hides(Side::Remote), report.hides(Side::Local));
+    let (there, here) = (pass.hides(Side::Remote), pass.hides(Side::Local));
     if !there && !here {
         return Vec::new();
     }
@@ -147,7 +148,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 
     /// Returns unreadable new files, each of which is reported: they may be any missing message.
-    pub(super) fn unreadable_files(&self, scene: &Scene, report: &mut Report) -> Vec<MaildirId> {
+    pub(super) fn unreadable_files(&self, scene: &Scene, pass: &mut PassState) -> Vec<MaildirId> {
         let name = &scene.base.name;
         let mut all = self.local.unreadable(name);
         if all.is_empty() {
@@ -160,14 +161,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 "{id} cannot be read ({why}), so it is not uploaded, and what vanished here may be \
                  it; let mailtide read it, or take it out of the Maildir"
             );
-            report.trouble(Some(name), &StoreError::Mailbox(what));
+            pass.trouble(Some(name), &StoreError::Mailbox(what));
         }
         all.into_iter().map(|one| one.id).collect()
     }
 
     /// Records since when mailboxes are unreadable.
-    pub(super) fn note_unseen(&mut self, works: &Works, report: &Report) -> Result<(), Ended> {
-        let hidden = report.hidden.iter().map(|(_, name)| name);
+    pub(super) fn note_unseen(&mut self, works: &Works, pass: &PassState) -> Result<(), Ended> {
+        let hidden = pass.deferred.unreadable().map(|(name, _)| name);
         let dim = works.iter().filter(|(_, work)| work.dim);
         let names: BTreeSet<MailboxName> =
             hidden.chain(dim.map(|(name, _)| name)).cloned().collect();

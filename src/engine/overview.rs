@@ -1,7 +1,8 @@
 //! The listings of both sides, before any mailbox is read.
 
 use super::account::{Account, Reach};
-use super::report::{Ended, Report};
+use super::pass_state::PassState;
+use super::report::Ended;
 use crate::model::{MailboxKey, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::mailboxes::Step;
 use crate::reconcile::{Cursor, Listed, News, Presence};
@@ -132,9 +133,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     pub(super) fn due(
         &self,
         keys: &BTreeMap<MailboxName, MailboxKey>,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<BTreeSet<MailboxKey>, Ended> {
-        let incomplete = std::mem::take(&mut report.incomplete).into_iter();
+        let incomplete = std::mem::take(&mut pass.incomplete).into_iter();
         let incomplete: BTreeSet<MailboxKey> = incomplete
             .filter_map(|name| keys.get(&name).copied())
             .collect();

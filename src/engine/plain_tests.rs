@@ -10,9 +10,9 @@ use super::out_of_sight::{
     await_sight, hidden_contents, leave_out, may_lie_elsewhere, out_of_sight,
 };
 use super::overview::Overview;
+use super::pass_state::PassState;
 use super::plain::*;
 use super::probe::{Bytes, sources};
-use super::report::Report;
 use super::scene::{Fate, Scenes};
 use super::upload::UploadJob;
 use super::work::Works;
@@ -24,10 +24,10 @@ use crate::reconcile::{Action, Coverage, Cursor, MailboxAction, Plan};
 use crate::state::Relative;
 use std::collections::{BTreeMap, BTreeSet};
 
-fn hiding(side: Side) -> Report {
-    let mut report = Report::default();
-    report.hide(&mb("hidden"), &[side]);
-    report
+fn hiding(side: Side) -> PassState {
+    let mut pass = PassState::default();
+    pass.hide(&mb("hidden"), &[side]);
+    pass
 }
 
 fn sighting<I>(id: I, content: u32) -> Sighting<I> {
@@ -61,16 +61,16 @@ fn what_is_out_of_sight_is_gone_from_one_side_and_new_on_the_other() {
         let content = |there| if there { 1 } else { 2 };
         let uids = [sighting(uid(7), content(bit(2)))];
         let files = [sighting(file(7), content(bit(3)))];
-        let mut report = Report::default();
+        let mut pass = PassState::default();
         let sides = hidden[(case >> 4) as usize];
-        report.hide(&mb("C"), sides);
+        pass.hide(&mb("C"), sides);
         let want = match (bit(2), bit(3)) {
             (true, false) => bit(1) && sides.contains(&Side::Local),
             (false, true) => bit(0) && sides.contains(&Side::Remote),
             _ => false,
         };
         let known = [one];
-        let found = out_of_sight(&known, (&uids, &files), &report);
+        let found = out_of_sight(&known, (&uids, &files), &pass);
         let expected: &[ContentHash] = if want { &[pair(1).hash] } else { &[] };
         assert_eq!(found, expected, "case {case}");
     }
@@ -83,7 +83,7 @@ fn a_mailbox_of_which_something_is_gone_is_looked_at_again_while_that_side_is_hi
     one.remote.coverage = Coverage::Delta { gone };
     assert!(may_lie_elsewhere(&one, &hiding(Side::Remote)));
     assert!(!may_lie_elsewhere(&one, &hiding(Side::Local)));
-    assert!(!may_lie_elsewhere(&one, &Report::default()));
+    assert!(!may_lie_elsewhere(&one, &PassState::default()));
     let mut one = scene("A", &[1, 2]);
     let gone = BTreeSet::from([file(1)]);
     one.local.coverage = Coverage::Delta { gone };
@@ -130,9 +130,9 @@ fn pairs_are_where_they_were_seen_or_where_nothing_changed() {
         ..nothing()
     };
     let present = [PairId(3), PairId(7)].into();
-    let report = hiding(Side::Remote);
+    let pass = hiding(Side::Remote);
     let candidates = candidates(&all);
-    let found = known(&scenes, &overview, (&candidates, &present), &report);
+    let found = known(&scenes, &overview, (&candidates, &present), &pass);
     let told: BTreeMap<i64, (Whereabouts, Whereabouts)> = found
         .iter()
         .map(|one| (one.pair.id.0, (one.remote, one.local)))
@@ -186,12 +186,12 @@ fn mailboxes_that_go_or_come_back_wait_for_what_is_hidden() {
     };
     let names = |scenes: &Scenes| -> Vec<String> { scenes.keys().map(|n| n.to_string()).collect() };
     let mut all = scenes();
-    leave_out(&mut all, &mut Report::default());
+    leave_out(&mut all, &mut PassState::default());
     assert_eq!(names(&all), ["back", "gone", "hidden", "stays"]);
-    let mut report = hiding(Side::Remote);
-    leave_out(&mut all, &mut report);
+    let mut pass = hiding(Side::Remote);
+    leave_out(&mut all, &mut pass);
     assert_eq!(names(&all), ["stays"]);
-    assert!(report.is_hidden(&mb("back")) && report.is_hidden(&mb("gone")));
+    assert!(pass.is_hidden(&mb("back")) && pass.is_hidden(&mb("gone")));
 }
 
 #[test]
@@ -204,14 +204,15 @@ fn only_what_rests_on_absence_waits_and_is_named() {
             messages("B", vec![download(3)]),
         ],
     };
-    await_sight(Side::Local, &mut plan, &mut Report::default());
+    await_sight(Side::Local, &mut plan, &mut PassState::default());
     assert_eq!(plan.messages[0].1.actions.len(), 2, "nothing is hidden");
-    let mut report = hiding(Side::Local);
-    await_sight(Side::Local, &mut plan, &mut report);
+    let mut pass = hiding(Side::Local);
+    await_sight(Side::Local, &mut plan, &mut pass);
     assert_eq!(plan.messages[0].1.actions, [download(2)]);
     assert_eq!(plan.messages[1].1.actions, [download(3)]);
-    assert_eq!(report.notes.len(), 1, "{:?}", report.notes);
-    assert!(report.notes[0].starts_with("A: "), "{:?}", report.notes);
+    let notes = pass.into_report(Ok(()), BTreeSet::new()).notes;
+    assert_eq!(notes.len(), 1, "{notes:?}");
+    assert!(notes[0].starts_with("A: "), "{notes:?}");
 }
 
 #[test]

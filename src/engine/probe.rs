@@ -4,8 +4,9 @@ use super::account::Account;
 use super::elsewhere::{Candidates, NewUid};
 use super::evidence::{excerpts_there, read_there};
 use super::out_of_sight::passed_over;
+use super::pass_state::PassState;
 use super::rematch::HashSink;
-use super::report::{Ended, Report};
+use super::report::Ended;
 use super::scene::{Scenes, whereabouts};
 use crate::model::{ContentHash, Excerpt, Kin, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::sighting::{Sighting, Whereabouts};
@@ -29,7 +30,7 @@ pub(super) fn sources(
     scenes: &Scenes,
     files: &[Sighting<MaildirId>],
     candidates: &Candidates,
-    report: &Report,
+    pass: &PassState,
 ) -> BTreeMap<ContentHash, Bytes> {
     let mut sources: BTreeMap<ContentHash, Bytes> = BTreeMap::new();
     for buried in candidates.buried.values().flatten() {
@@ -45,7 +46,7 @@ pub(super) fn sources(
         let here = look.is_none_or(|look| whereabouts(look, &pair.file) == Whereabouts::Here);
         let (mailbox, epoch) = (name.clone(), None);
         let file = Bytes::File(Place { mailbox, epoch }, pair.file.clone());
-        if here && !report.is_hidden(name) {
+        if here && !pass.is_hidden(name) {
             sources.insert(pair.hash, file);
         } else if here {
             sources.entry(pair.hash).or_insert(file);
@@ -126,7 +127,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         open: Vec<(NewUid, ContentHash)>,
         scenes: &Scenes,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(Vec<(NewUid, ContentHash)>, BTreeSet<ContentHash>), Ended> {
         let mut places: BTreeMap<MailboxName, (Place, Vec<Uid>)> = BTreeMap::new();
         for (new, _) in &open {
@@ -145,7 +146,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         for (name, (place, uids)) in places {
             let mut sink = HashSink::default();
             let read = read_there(&mut *self.remote, &place, &uids, &mut sink).await;
-            if passed_over(&name, read, &[Side::Remote], report)?.is_none() {
+            if passed_over(&name, read, &[Side::Remote], pass)?.is_none() {
                 silent.insert(name.clone());
             }
             let hashes = sink.hashes.into_iter();
@@ -167,7 +168,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         unclear: Vec<NewUid>,
         scenes: &Scenes,
         hashes: &BTreeMap<Kin, BTreeSet<ContentHash>>,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(Vec<(NewUid, ContentHash)>, BTreeSet<ContentHash>), Ended> {
         let (mut told, mut open) = (Vec::new(), BTreeSet::new());
         for new in unclear {
@@ -178,7 +179,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let (place, uids) = (scene.place(), [new.uid]);
             let mut sink = HashSink::default();
             let read = read_there(&mut *self.remote, &place, &uids, &mut sink).await;
-            if passed_over(&new.mailbox, read, &[Side::Remote], report)?.is_some() {
+            if passed_over(&new.mailbox, read, &[Side::Remote], pass)?.is_some() {
                 let hash = sink.hashes.get(&new.uid).map(|(hash, _)| *hash);
                 told.extend(hash.filter(|h| likely.contains(h)).map(|hash| (new, hash)));
             } else {

@@ -7,7 +7,8 @@ use super::contents::{Content, Contents};
 use super::evidence::{kin_there, read_there};
 use super::out_of_sight::passed_over;
 use super::overview::Overview;
-use super::report::{Ended, Report};
+use super::pass_state::PassState;
+use super::report::Ended;
 use super::scene::{Fate, Scene};
 use super::survey::Looked;
 use crate::model::{
@@ -255,7 +256,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         checks: Vec<Check>,
         looks: &mut [Looked],
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<Proven, Ended> {
         let next = checks
             .iter()
@@ -265,7 +266,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         for check in checks {
             let name = &check.place.mailbox;
             let told = self.ask_for(&check).await;
-            let Some((told, same)) = passed_over(name, told, &Side::BOTH, report)? else {
+            let Some((told, same)) = passed_over(name, told, &Side::BOTH, pass)? else {
                 proven.untold.insert(check.key);
                 continue;
             };

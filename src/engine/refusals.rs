@@ -2,7 +2,8 @@
 //! reported by each run, and is retried later.
 
 use super::account::Account;
-use super::report::{Ended, Report};
+use super::pass_state::PassState;
+use super::report::Ended;
 use super::work::Works;
 use crate::model::{MailboxName, MaildirId, PairId, Side, Uid};
 use crate::reconcile::{Action, Plan};
@@ -52,14 +53,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 
     /// Reports all messages with a refused change.
-    pub(super) fn name_refused_changes(&self, report: &mut Report) -> Result<(), Ended> {
+    pub(super) fn name_refused_changes(&self, pass: &mut PassState) -> Result<(), Ended> {
         for one in self.state.refused_changes()? {
             if self.concerns(&one.mailbox) {
                 let what = format!(
                     "{} stays as it is on the server (tried {} times, tried again later): {}",
                     one.uid, one.attempts, one.detail
                 );
-                report.trouble(Some(&one.mailbox), &StoreError::Mailbox(what));
+                pass.trouble(Some(&one.mailbox), &StoreError::Mailbox(what));
             }
         }
         Ok(())

@@ -5,7 +5,8 @@
 use super::account::Account;
 use super::elsewhere::Candidates;
 use super::out_of_sight::passed_over;
-use super::report::{Ended, Report};
+use super::pass_state::PassState;
+use super::report::Ended;
 use super::scene::{Fate, Scene, Scenes, whereabouts};
 use super::work::{Work, Works};
 use crate::model::{
@@ -94,9 +95,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         (scenes, files): (&mut Scenes, &mut [Sighting<MaildirId>]),
         candidates: &Candidates,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
-        self.read_known_letters(scenes, files, candidates, report)
+        self.read_known_letters(scenes, files, candidates, pass)
             .await?;
         self.read_strange_letters(scenes, files).await
     }
@@ -106,7 +107,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         scenes: &mut Scenes,
         files: &mut [Sighting<MaildirId>],
         candidates: &Candidates,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
         let known = origins(candidates, scenes);
         let mut tables = Tables::new();
@@ -134,10 +135,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 continue;
             }
             for one in likely {
-                let table = self.table(one.mailbox, &mut tables, report).await?;
+                let table = self.table(one.mailbox, &mut tables, pass).await?;
                 if table == Known::Unreadable {
                     // The next run maps the letters of the file.
-                    report.hide(&file.mailbox, &Side::BOTH);
+                    pass.hide(&file.mailbox, &Side::BOTH);
                 }
             }
             let Some(scene) = scenes.get_mut(&file.mailbox) else {
@@ -152,7 +153,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             if !reading.unclear.is_empty() {
                 let (place, id) = (&file.mailbox, &file.id);
                 let what = format!("a letter may mean any of: {}", reading.unclear);
-                report.note(format!("{place}: {id}: {what}; none of them was set"));
+                pass.note(format!("{place}: {id}: {what}; none of them was set"));
             }
             file.flags = scene.read_as(&file.id, &reading.keywords);
             scene.lettered.read.insert(file.id.clone());
@@ -165,13 +166,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         mailbox: &MailboxName,
         tables: &mut Tables,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<Known, Ended> {
         if let Some(table) = tables.get(mailbox) {
             return Ok(table.clone());
         }
         let told = self.local.letters(mailbox).await;
-        let table = match passed_over(mailbox, told, &Side::BOTH, report)? {
+        let table = match passed_over(mailbox, told, &Side::BOTH, pass)? {
             Some(Some(letters)) => Known::Table(letters),
             Some(None) => Known::NoMailbox,
             None => Known::Unreadable,
@@ -255,7 +256,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     pub(super) async fn relabel(
         &mut self,
         works: &mut Works,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
         let mut failed: BTreeSet<(MailboxName, AnyId)> = BTreeSet::new();
         for (name, work) in works
@@ -270,7 +271,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             };
             let edits: Vec<FlagEdit<MaildirId>> = work.relabels.iter().map(edit).collect();
             let done = self.local.set_flags(&work.place(), &edits).await;
-            let done = passed_over(name, done, &[], report)?.unwrap_or_default();
+            let done = passed_over(name, done, &[], pass)?.unwrap_or_default();
             let done: BTreeSet<MaildirId> = done.into_iter().collect();
             for file in work.relabels.keys().filter(|file| !done.contains(file)) {
                 work.sound = false;

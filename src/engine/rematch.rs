@@ -4,8 +4,9 @@
 use super::account::Account;
 use super::contents::{Above, Contents, match_sent};
 use super::evidence::{prints_there, read_there};
+use super::pass_state::PassState;
 use super::probe::{Bytes, Likely};
-use super::report::{Ended, Report};
+use super::report::Ended;
 use super::scene::Scene;
 use super::unlisted::is_unmatched;
 use crate::model::{
@@ -40,8 +41,8 @@ pub(super) struct Found {
 
 impl Found {
     /// Accepted uploads that the mailbox does not show.
-    fn untold(&self, key: MailboxKey, report: &Report) -> BTreeMap<MaildirId, Next> {
-        let sent_now = |file: &MaildirId| report.sent.contains(&(key, file.clone()));
+    fn untold(&self, key: MailboxKey, pass: &PassState) -> BTreeMap<MaildirId, Next> {
+        let sent_now = |file: &MaildirId| pass.uploaded.contains(&(key, file.clone()));
         let untold = self.untold.iter();
         let next = untold.map(|(file, tries)| (file.clone(), Next::after(*tries, sent_now(file))));
         next.collect()
@@ -123,7 +124,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         scene: &Scene,
         settled: &mut Settled<'_>,
         (moves, unlisted): (&Moves, &mut Unlisted),
-        report: &Report,
+        pass: &PassState,
     ) -> Result<Found, Ended> {
         let (base, local) = (&scene.base, &scene.local);
         let known = Known::of(base);
@@ -173,7 +174,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let vanished = self
             .settle_uploads((&place, scene), sent, (&uids, &files), &mut found)
             .await?;
-        unlisted.untold = found.untold(base.key, report);
+        unlisted.untold = found.untold(base.key, pass);
         let here = moves.astray.iter().filter(|(_, name)| **name == base.name);
         found.in_doubt.extend(here.map(|(file, _)| file.clone()));
         found.links.extend(links);

@@ -4,7 +4,8 @@ use super::account::Account;
 use super::begin::line;
 use super::contents::Naming;
 use super::evidence::read_there;
-use super::report::{Ended, Report};
+use super::pass_state::PassState;
+use super::report::Ended;
 use crate::model::{AnyId, Canonical, ContentHash, Flags, Id, MailboxBase, MaildirId, Side, Uid};
 use crate::reconcile::MailboxAction;
 use crate::state::{Change, Doubt, Remains};
@@ -25,7 +26,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         base: &MailboxBase,
         uids: &[Uid],
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<BTreeMap<Uid, Option<Vec<u8>>>, Ended> {
         let place = &Place {
             mailbox: base.name.clone(),
@@ -57,7 +58,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             ..
         } = keeper;
         let delivered = receiver.finish().await?;
-        report.bytes_down += bytes;
+        pass.counts.bytes_down += bytes;
         let mut kept: BTreeMap<Uid, Option<Vec<u8>>> = BTreeMap::new();
         for (tag, outcome) in &delivered {
             if let (Delivered::Stored { id, .. }, Some(uid)) = (outcome, taken.get(*tag)) {
@@ -82,9 +83,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         self.refuse_unread(base, broken.intersection(&unsafe_))?;
         for uid in unsafe_.iter().filter(|uid| !broken.contains(uid)) {
             let what = format!("{uid} was deleted here, but its body cannot be kept: left there");
-            report.trouble(Some(&place.mailbox), &StoreError::Mailbox(what));
+            pass.trouble(Some(&place.mailbox), &StoreError::Mailbox(what));
         }
-        self.note_others(base, &others, report)?;
+        self.note_others(base, &others, pass)?;
         unsafe_.extend(others);
         let safe = uids.iter().filter(|uid| !unsafe_.contains(uid));
         Ok(safe
@@ -109,13 +110,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         base: &MailboxBase,
         others: &BTreeSet<Uid>,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
         if !others.is_empty() {
             self.state.doubt(base.key, Doubt::Proven)?;
             let (name, first) = (&base.name, others.first());
             let first = first.map(Uid::to_string).unwrap_or_default();
-            report.note(format!(
+            pass.note(format!(
                 "{name}: {} messages that were deleted here are others on the server by now (the \
                  first: {first}); they are left there",
                 others.len()
@@ -128,7 +129,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     pub(super) async fn delete_mailbox(
         &mut self,
         action: MailboxAction,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
         let MailboxAction::Delete { on, name, .. } = action else {
             return Ok(());
@@ -137,7 +138,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             return Ok(());
         };
         let base: MailboxBase = self.state.base(key)?;
-        let deleted = self.delete_on(on, &base, report).await;
+        let deleted = self.delete_on(on, &base, pass).await;
         if let Err(Ended::Store(StoreError::Stale(why))) = &deleted {
             // Mail arrived in it, or another mailbox has its name: it comes back (F5, F7).
             tracing::info!(mailbox = %name, why, "a mailbox is not deleted after all");
@@ -149,17 +150,17 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             End::Gone | End::Stays(_) => None,
         };
         match (end, on) {
-            (End::Gone | End::Kept(_), Side::Remote) => report.mailboxes_deleted_remote += 1,
-            (End::Gone | End::Kept(_), Side::Local) => report.mailboxes_deleted_local += 1,
+            (End::Gone | End::Kept(_), Side::Remote) => pass.counts.mailboxes_deleted_remote += 1,
+            (End::Gone | End::Kept(_), Side::Local) => pass.counts.mailboxes_deleted_local += 1,
             (End::Stays(why), _) => {
                 let gone = self.empty_there(&base).await?;
                 changes.retain(|change| change.message.as_ref().is_some_and(|m| gone.contains(m)));
-                report.deleted_remote += gone.len();
+                pass.counts.deleted_remote += gone.len();
                 let how = match gone.len() == base.pairs.len() {
                     true => "deleted",
                     false => "deleted or marked as deleted",
                 };
-                report.note(format!(
+                pass.note(format!(
                     "{name} was deleted here; on the server its messages are {how}, and it stays: \
                      {why}"
                 ));
@@ -203,7 +204,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         on: Side,
         base: &MailboxBase,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(Vec<Change>, End), Ended> {
         let mut changes = Vec::new();
         if on == Side::Local {
@@ -213,7 +214,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let uids: Vec<Uid> = base.disposable_uids().into_iter().collect();
         let had: BTreeMap<Uid, &Flags> = base.pairs.iter().map(|p| (p.uid, &p.flags)).collect();
         for batch in uids.chunks(KEPT_BATCH) {
-            let kept = self.keep_bytes(base, batch, report).await?;
+            let kept = self.keep_bytes(base, batch, pass).await?;
             if kept.len() < batch.len() {
                 let name = &base.name;
                 if self.state.doubted()?.contains_key(&base.key) {

@@ -3,7 +3,8 @@
 
 use super::account::Account;
 use super::doomed::{Batch, Doomed, batches};
-use super::report::{Ended, Report};
+use super::pass_state::PassState;
+use super::report::Ended;
 use super::work::{Work, Works};
 use crate::model::{Flags, Id, MaildirId, PairId, Side, Uid};
 use crate::reconcile::Outcome;
@@ -18,11 +19,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     pub(super) async fn delete_here(
         &mut self,
         works: &mut Works,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
         for batch in batches(works, Side::Local) {
             self.check_stop()?;
-            self.delete_batch(works, &batch, report).await?;
+            self.delete_batch(works, &batch, pass).await?;
         }
         Ok(())
     }
@@ -31,7 +32,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         works: &mut Works,
         batch: &Batch,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
         let tombstone = |doomed: &Doomed| Outcome::Tombstone {
             pair: doomed.pair.id,
@@ -63,7 +64,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 }
                 Err(error) => Err(error),
             };
-            match self.tolerate(name, removed, report) {
+            match self.tolerate(name, removed, pass) {
                 Ok(done) => work.sound &= done.is_ok(),
                 Err(error) => {
                     ended = Err(error);
@@ -75,7 +76,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let settled = self.local.settle().await.map_err(Ended::from);
         let first = batch.iter().map(|(name, _)| name).next();
         let settled = match first {
-            Some(name) => self.tolerate(name, settled, report)?,
+            Some(name) => self.tolerate(name, settled, pass)?,
             None => Ok(()),
         };
         if settled.is_err() {
@@ -88,7 +89,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             return ended;
         }
         self.state.record(&all)?;
-        report.deleted_local += all.iter().map(|done| done.outcomes.len()).sum::<usize>();
+        pass.counts.deleted_local += all.iter().map(|done| done.outcomes.len()).sum::<usize>();
         ended
     }
 

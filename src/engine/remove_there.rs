@@ -7,7 +7,8 @@ use super::account::Account;
 use super::doomed::{Batch, Doomed, batches};
 use super::lanes::spread;
 use super::narrow::narrowed;
-use super::report::{Ended, Report};
+use super::pass_state::PassState;
+use super::report::Ended;
 use super::work::{Work, Works};
 use crate::model::{
     AnyId, Aside, AsideReason, Flags, Id, Kin, MailboxName, MaildirId, PairId, Side, SystemFlag,
@@ -72,15 +73,15 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     pub(super) async fn delete_there(
         &mut self,
         works: &mut Works,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<BTreeSet<MailboxName>, Ended> {
         let mut failed = BTreeSet::new();
         for batch in batches(works, Side::Remote) {
             self.check_stop()?;
-            let going = self.keep_all(works, batch, &mut failed, report).await?;
+            let going = self.keep_all(works, batch, &mut failed, pass).await?;
             self.bury(works, &going)?;
             let (gone, ended) = self.remove_there(&going).await;
-            self.record_gone(works, (&going, gone), &mut failed, report)?;
+            self.record_gone(works, (&going, gone), &mut failed, pass)?;
             ended?;
         }
         Ok(failed)
@@ -92,7 +93,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         works: &mut Works,
         batch: Batch,
         failed: &mut BTreeSet<MailboxName>,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<Vec<Going>, Ended> {
         let mut all = Vec::new();
         for (name, doomed) in batch {
@@ -118,10 +119,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             };
             let kept = match self.remote.keeps_removed(&going.name) {
                 true => Ok(going.uids.iter().map(|uid| (*uid, None)).collect()),
-                false => self.keep_bytes(&work.base, &going.uids, report).await,
+                false => self.keep_bytes(&work.base, &going.uids, pass).await,
             };
             let kept = kept.map(|kept| going.keep(kept));
-            if self.tolerate(&going.name, kept, report)?.is_err() {
+            if self.tolerate(&going.name, kept, pass)?.is_err() {
                 going.keep(BTreeMap::new());
                 failed.insert(going.name.clone());
             }
@@ -130,7 +131,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         let settled = self.local.settle().await.map_err(Ended::from);
         if let Some(first) = all.first()
-            && self.tolerate(&first.name, settled, report)?.is_err()
+            && self.tolerate(&first.name, settled, pass)?.is_err()
         {
             failed.extend(all.drain(..).map(|going| going.name));
         }
@@ -230,7 +231,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         works: &mut Works,
         (going, gone): (&[Going], Vec<Gone>),
         failed: &mut BTreeSet<MailboxName>,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
         let mut all = Vec::new();
         for (name, removed) in gone {
@@ -255,13 +256,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                         let pairs = going.doomed.iter().map(|d| d.pair.id);
                         self.refuse_changes(pairs, why)?;
                     }
-                    let _reported = self.tolerate(&name, Err(error.into()), report)?;
+                    let _reported = self.tolerate(&name, Err(error.into()), pass)?;
                     failed.insert(name);
                 }
             }
         }
         self.state.record(&all)?;
-        report.deleted_remote += all.iter().map(|done| done.outcomes.len()).sum::<usize>();
+        pass.counts.deleted_remote += all.iter().map(|done| done.outcomes.len()).sum::<usize>();
         Ok(())
     }
 }

@@ -3,7 +3,8 @@
 
 use super::account::Account;
 use super::evidence::kin_there;
-use super::report::{Ended, Report};
+use super::pass_state::PassState;
+use super::report::Ended;
 use crate::model::{MailboxBase, MailboxName, MaildirId, Pair, Side, Uid};
 use crate::reconcile::anew;
 use crate::reconcile::budget::Budget;
@@ -33,7 +34,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     pub(super) async fn find_renames(
         &mut self,
         (remote, local): (&[Listed], &[Listed]),
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(Vec<MailboxAction>, BTreeSet<MailboxName>), Ended> {
         let homes = self.state.homes()?;
         // Equal new names on both sides, as after a cut run, are evidence.
@@ -56,16 +57,16 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let here: Vec<Suspect> = seem_here.iter().map(prove).collect();
         let (mut untold, mut left, mut apart) = (Untold::new(), BTreeSet::new(), Vec::new());
         let there = (Side::Remote, there, &mut untold);
-        let mut there = self.confirmed(&homes, there, report).await?;
+        let mut there = self.confirmed(&homes, there, pass).await?;
         let here = (Side::Local, here, &mut untold);
-        let mut here = self.confirmed(&homes, here, report).await?;
+        let mut here = self.confirmed(&homes, here, pass).await?;
         for (name, now) in untold {
             left.extend(there.remove(&name));
             left.extend(here.remove(&name));
             left.extend([name, now]);
         }
         // The name that has its messages.
-        for name in &report.unnamed {
+        for name in &pass.not_renamed {
             if let (Some(one), Some(other)) = (there.get(name), here.get(name))
                 && one != other
             {
@@ -78,10 +79,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
         }
         for (name, error) in apart {
-            report.trouble(Some(&name), &error);
+            pass.trouble(Some(&name), &error);
         }
         for name in &left {
-            report.hide(name, &Side::BOTH);
+            pass.hide(name, &Side::BOTH);
         }
         let names = |listed: &[Listed]| listed.iter().map(|one| one.name.clone()).collect();
         let base = homes.iter().map(|home| home.name.clone());
@@ -91,7 +92,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             local: &here,
             remote_names: &names(remote),
             local_names: &names(local),
-            refused: &report.unnamed,
+            refused: &pass.not_renamed,
             policy: &self.policy,
         });
         if actions.is_empty() && !self.options.dry_run {
@@ -148,7 +149,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         homes: &[Home],
         (side, suspects, untold): (Side, Vec<Suspect>, &mut Untold),
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<BTreeMap<MailboxName, MailboxName>, Ended> {
         let mut all = BTreeMap::new();
         let known: BTreeMap<&MailboxName, &Home> =
@@ -169,7 +170,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     // Another UIDVALIDITY is an answer, too.
                     Ok(false) | Err(StoreError::Stale(_)) => continue,
                     Err(error) if error.is_local_to_mailbox() => {
-                        report.trouble(Some(&now), &error);
+                        pass.trouble(Some(&now), &error);
                         untold.insert((name, now));
                         continue;
                     }
@@ -249,7 +250,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     pub(super) async fn rename_mailboxes(
         &mut self,
         actions: &[MailboxAction],
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
         let (mut changes, mut renamed) = (Vec::new(), Vec::new());
         for action in actions {
@@ -260,18 +261,18 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     if let Err(error) = &done
                         && error.is_local_to_mailbox()
                     {
-                        report.note(format!("{from} is not renamed to {to} on {on}: {error}"));
-                        report.unnamed.extend(concerned(actions, from, to));
+                        pass.note(format!("{from} is not renamed to {to} on {on}: {error}"));
+                        pass.not_renamed.extend(concerned(actions, from, to));
                         if leaving::is_returning(from, to) {
-                            report.unnamed.insert(to.clone());
+                            pass.not_renamed.insert(to.clone());
                         }
-                        return self.name_back(renamed, (*on, from, to), report).await;
+                        return self.name_back(renamed, (*on, from, to), pass).await;
                     }
                     done?;
                     renamed.push((*on, from, to));
                     match on {
-                        Side::Remote => report.mailboxes_renamed_remote += 1,
-                        Side::Local => report.mailboxes_renamed_local += 1,
+                        Side::Remote => pass.counts.mailboxes_renamed_remote += 1,
+                        Side::Local => pass.counts.mailboxes_renamed_local += 1,
                     }
                     changes.push(Change {
                         mailbox: to.clone(),
@@ -316,7 +317,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         renamed: Vec<Renamed<'_>>,
         refused: Renamed<'_>,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
         let both = || renamed.iter().chain([&refused]);
         let entered = both().filter(|(_, _, to)| renames::is_passing(to)).count();
@@ -335,12 +336,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         for (on, from, to) in renamed.into_iter().rev() {
             match self.rename_on(on, to, from).await {
                 Ok(()) => {}
-                Err(error) if error.is_local_to_mailbox() => report.trouble(Some(to), &error),
+                Err(error) if error.is_local_to_mailbox() => pass.trouble(Some(to), &error),
                 Err(error) => return Err(error.into()),
             }
             match on {
-                Side::Remote => report.mailboxes_renamed_remote -= 1,
-                Side::Local => report.mailboxes_renamed_local -= 1,
+                Side::Remote => pass.counts.mailboxes_renamed_remote -= 1,
+                Side::Local => pass.counts.mailboxes_renamed_local -= 1,
             }
         }
         Ok(())

@@ -3,9 +3,10 @@
 
 use super::account::Account;
 use super::evidence::{kin_there, read_there};
+use super::pass_state::PassState;
 use super::probe::{Bytes, Likely};
 use super::rematch::{Clues, HashSink};
-use super::report::{Ended, Report};
+use super::report::Ended;
 use crate::model::{
     AnyId, Aside, AsideReason, Kin, MailboxBase, MaildirId, Pair, PairId, Side, SystemFlag, Uid,
 };
@@ -23,7 +24,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         base: &mut MailboxBase,
         remote: &Look<Uid>,
         local: &Look<MaildirId>,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
         let epoch = remote.epoch.ok_or_else(|| {
             StoreError::Mailbox(format!("{}: the server gave no UIDVALIDITY", base.name))
@@ -58,7 +59,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             true => "UIDs mean other messages than before (the server was put back from a backup?)",
             false => "UIDVALIDITY changed",
         };
-        report.note(format!(
+        pass.note(format!(
             "{}: {what}; {} messages were found again, {} were not",
             base.name,
             rekeyed.len(),

@@ -1,27 +1,30 @@
 //! The report of a cycle: counts, held changes, errors, and progress.
 
-use crate::model::{Flags, MailboxKey, MailboxName, MaildirId, Side, SystemFlag};
+use crate::model::{MailboxName, Side};
+use crate::reconcile::Plan;
 use crate::reconcile::guard::Held;
-use crate::reconcile::{MailboxPlan, Plan};
 use crate::state::StateError;
-use crate::store::{RefusedKeyword, StoreError};
+use crate::store::StoreError;
+use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Notify;
 
-/// The result of a cycle. Counts are of executed changes.
-#[derive(Clone, Debug, Default)]
-pub struct Report {
+/// Executed changes, and what was read for them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
     /// Mailboxes that are synchronized or were read.
     pub mailboxes: usize,
     /// Messages downloaded.
     pub downloaded: usize,
     /// Messages uploaded.
     pub uploaded: usize,
-    /// Messages with flags changed on disk.
+    /// Messages found on both sides without a transfer.
+    pub linked: usize,
+    /// Messages whose flags changed on disk.
     pub flags_local: usize,
-    /// Messages with flags changed on the server.
+    /// Messages whose flags changed on the server.
     pub flags_remote: usize,
     /// Messages deleted on disk (they are in quarantine).
     pub deleted_local: usize,
@@ -35,59 +38,29 @@ pub struct Report {
     pub copied_local: usize,
     /// Messages copied on the server, because they were copied on disk.
     pub copied_remote: usize,
-    /// Mailboxes renamed on disk.
-    pub mailboxes_renamed_local: usize,
-    /// Mailboxes renamed on the server.
-    pub mailboxes_renamed_remote: usize,
     /// Mailboxes created on disk.
     pub mailboxes_created_local: usize,
     /// Mailboxes created on the server.
     pub mailboxes_created_remote: usize,
+    /// Mailboxes renamed on disk.
+    pub mailboxes_renamed_local: usize,
+    /// Mailboxes renamed on the server.
+    pub mailboxes_renamed_remote: usize,
     /// Mailboxes deleted on disk.
     pub mailboxes_deleted_local: usize,
     /// Mailboxes deleted on the server.
     pub mailboxes_deleted_remote: usize,
-    /// Bytes of downloaded messages.
-    pub bytes_down: u64,
-    /// Bytes of uploaded messages.
-    pub bytes_up: u64,
-    /// Messages linked without a transfer.
-    pub linked: usize,
-    /// Held changes.
-    pub held: Vec<Held>,
-    /// Errors.
-    pub errors: Vec<Trouble>,
-    /// Notes for the user that are not errors.
-    pub notes: Vec<String>,
-    /// Of a dry run, the plan.
-    pub plan: Option<Plan>,
-    /// The error of a side that ended the run.
-    pub halted: Option<StoreError>,
-    /// Unread messages that were downloaded, in mailboxes that were known before.
-    pub arrived: BTreeMap<MailboxName, usize>,
-    /// Mailboxes that were changed, by side.
-    pub touched: BTreeSet<(Side, MailboxName)>,
     /// Mailboxes compared message by message although the listings showed no change.
     pub compared: usize,
     /// Differences that these comparisons found. Must be 0.
     pub drift: usize,
-    /// Mailboxes that this pass could not read completely.
-    pub(crate) unsettled: BTreeSet<MailboxName>,
-    /// Mailboxes that were not read and lack a file: the next pass compares them.
-    pub(crate) incomplete: BTreeSet<MailboxName>,
-    /// Mailboxes that this pass could not read, by side: missing messages may be in them.
-    pub(crate) hidden: BTreeSet<(Side, MailboxName)>,
-    /// Mailboxes unreadable for so long that deletions do not wait.
-    pub(crate) long_unseen: BTreeSet<MailboxName>,
-    /// Passes that waited for a disk that kept changing.
-    pub(crate) restless: usize,
-    /// Mailboxes that a side refused to rename.
-    pub(crate) unnamed: BTreeSet<MailboxName>,
-    /// Files of accepted uploads.
-    pub(crate) sent: BTreeSet<(MailboxKey, MaildirId)>,
+    /// Bytes of downloaded messages.
+    pub bytes_down: u64,
+    /// Bytes of uploaded messages.
+    pub bytes_up: u64,
 }
 
-impl Report {
+impl Counts {
     /// Returns the number of changes on both sides.
     pub fn changes(&self) -> usize {
         self.downloaded
@@ -108,97 +81,50 @@ impl Report {
             + self.mailboxes_deleted_remote
     }
 
-    /// Whether there was no error and no held change.
-    pub fn ok(&self) -> bool {
-        self.errors.is_empty() && self.held.is_empty()
+    /// Returns the number of changes and of links: passes that do not raise it had no effect.
+    pub(super) fn progress(&self) -> usize {
+        self.changes() + self.linked
+    }
+}
+
+/// The result of a cycle, for the user. The engine writes it at the end and does not read it.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Executed changes.
+    pub counts: Counts,
+    /// Held changes.
+    pub held: Vec<Held>,
+    /// Errors.
+    pub errors: Vec<Trouble>,
+    /// Notes for the user that are not errors.
+    pub notes: Vec<String>,
+    /// Of a dry run, the plan.
+    pub plan: Option<Plan>,
+    /// The error of a side that ended the run.
+    pub halted: Option<StoreError>,
+    /// Unread messages that were downloaded, in mailboxes that were known before.
+    pub arrived: BTreeMap<MailboxName, usize>,
+    /// Mailboxes that were changed, by side.
+    pub touched: BTreeSet<(Side, MailboxName)>,
+}
+
+impl Report {
+    /// Returns the number of changes on both sides.
+    pub fn changes(&self) -> usize {
+        self.counts.changes()
     }
 
-    /// Records a mailbox that could not be read on these sides.
-    pub(crate) fn hide(&mut self, mailbox: &MailboxName, sides: &[Side]) {
-        let hidden = sides.iter().map(|side| (*side, mailbox.clone()));
-        self.hidden.extend(hidden);
-    }
-
-    /// Whether a mailbox of this side could not be read.
-    pub(crate) fn hides(&self, side: Side) -> bool {
-        self.hidden.iter().any(|(on, _)| *on == side)
-    }
-
-    /// The same, only recently.
-    pub(crate) fn hides_anew(&self, side: Side) -> bool {
-        let mut hidden = self.hidden.iter();
-        hidden.any(|(on, name)| *on == side && !self.long_unseen.contains(name))
-    }
-
-    /// Whether this mailbox could not be read.
-    pub(crate) fn is_hidden(&self, mailbox: &MailboxName) -> bool {
-        Side::BOTH
-            .iter()
-            .any(|side| self.hidden.contains(&(*side, mailbox.clone())))
-    }
-
-    /// Notes decisions that wait for unreadable mailboxes.
-    pub(crate) fn note_waiting(&mut self, mailbox: &MailboxName) {
-        let hidden: BTreeSet<&MailboxName> = self.hidden.iter().map(|(_, name)| name).collect();
-        let names: Vec<String> = hidden.into_iter().map(MailboxName::to_string).collect();
-        let names = names.join(", ");
-        self.note(format!(
-            "{mailbox}: what vanished may have moved to {names}, which cannot be looked into now, \
-             so it waits"
-        ));
-    }
-
-    /// Reports a keyword that the server refused.
-    pub(crate) fn refused_keyword(&mut self, refused: &RefusedKeyword) {
-        let RefusedKeyword {
-            mailbox,
-            keyword,
-            why,
-        } = refused;
-        let what = format!(
-            "the server does not take the keyword {} in {mailbox}, so it stays on this disk \
-             only and is not sent again ({why})",
-            keyword.as_str()
-        );
-        self.trouble(Some(mailbox), &StoreError::Mailbox(what));
-    }
-
-    pub(crate) fn trouble(&mut self, mailbox: Option<&MailboxName>, error: &StoreError) {
-        let severity = severity(error);
-        let text = error.to_string();
-        let trouble = Trouble {
-            mailbox: mailbox.cloned(),
-            severity,
-            text,
-        };
+    /// Adds an error of the account, once.
+    pub fn add_error(&mut self, error: &StoreError) {
+        let trouble = Trouble::new(None, error);
         if !self.errors.contains(&trouble) {
             self.errors.push(trouble);
         }
     }
 
-    /// Counts a downloaded message, if it is unread.
-    pub(crate) fn arrived(&mut self, mailbox: &MailboxName, flags: &Flags) {
-        if !flags.has(SystemFlag::Seen) {
-            *self.arrived.entry(mailbox.clone()).or_default() += 1;
-        }
-    }
-
-    /// Counts a comparison of a mailbox without a reported change.
-    pub(crate) fn compared(&mut self, mailbox: &MailboxName, plan: &MailboxPlan) {
-        let missed = plan.actions.iter().filter(|a| a.changes_a_side()).count();
-        self.compared += 1;
-        self.drift += missed;
-        if missed > 0 {
-            let what =
-                "differences that had been missed were found by comparing message by message";
-            self.note(format!("{mailbox}: {missed} {what}"));
-        }
-    }
-
-    pub(crate) fn note(&mut self, text: String) {
-        if !self.notes.contains(&text) {
-            self.notes.push(text);
-        }
+    /// Whether there was no error and no held change.
+    pub fn ok(&self) -> bool {
+        self.errors.is_empty() && self.held.is_empty()
     }
 }
 
@@ -224,6 +150,17 @@ pub struct Trouble {
     pub severity: Severity,
     /// What failed, on what, and what to do.
     pub text: String,
+}
+
+impl Trouble {
+    /// An error of a mailbox, or of the account.
+    pub(super) fn new(mailbox: Option<&MailboxName>, error: &StoreError) -> Trouble {
+        Trouble {
+            mailbox: mailbox.cloned(),
+            severity: severity(error),
+            text: error.to_string(),
+        }
+    }
 }
 
 /// The effect of an error on the run.
@@ -325,14 +262,11 @@ impl Stop {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Flags, Id, Uid};
-    use crate::reconcile::Action;
-    use crate::reconcile::action::CopyWhy;
 
     #[test]
     fn every_change_counts() {
         let bit = |n: u32| 1_usize << n;
-        let report = Report {
+        let counts = Counts {
             downloaded: bit(0),
             uploaded: bit(1),
             flags_local: bit(2),
@@ -349,18 +283,9 @@ mod tests {
             mailboxes_deleted_remote: bit(13),
             deleted_local: bit(14),
             deleted_remote: bit(15),
-            ..Report::default()
+            ..Counts::default()
         };
-        assert_eq!(report.changes(), bit(16) - 1);
-    }
-
-    #[test]
-    fn what_cannot_be_seen_is_hidden_on_its_side() {
-        let (mut report, inbox) = (Report::default(), MailboxName::inbox());
-        assert!(!report.is_hidden(&inbox));
-        report.hide(&inbox, &[Side::Local]);
-        assert!(report.hides(Side::Local) && !report.hides(Side::Remote));
-        assert!(report.is_hidden(&inbox));
+        assert_eq!(counts.changes(), bit(16) - 1);
     }
 
     #[test]
@@ -370,28 +295,5 @@ mod tests {
         assert!(!stop.requested());
         flag.store(true, Ordering::SeqCst);
         assert!(stop.requested());
-    }
-
-    #[test]
-    fn only_what_was_missed_is_told() {
-        let copy = |n| Action::Copy {
-            from: Uid::new(n).unwrap().any(),
-            flags: Flags::default(),
-            replaces: None,
-            why: CopyWhy::New,
-        };
-        let plan = |n: u32| MailboxPlan {
-            actions: (1..=n).map(copy).collect(),
-            ..MailboxPlan::default()
-        };
-        let (mut report, inbox) = (Report::default(), MailboxName::inbox());
-        report.compared(&inbox, &plan(0));
-        assert_eq!((report.compared, report.drift), (1, 0));
-        assert!(report.notes.is_empty(), "{:?}", report.notes);
-        report.compared(&inbox, &plan(2));
-        report.compared(&inbox, &plan(1));
-        assert_eq!((report.compared, report.drift), (3, 3));
-        let began = |n: usize, text: &str| report.notes[n].starts_with(text);
-        assert!(began(0, "INBOX: 2 differences") && began(1, "INBOX: 1 "));
     }
 }

@@ -4,7 +4,8 @@
 use super::account::Account;
 use super::breaks::{FEW, IN_SUCCESSION};
 use super::copy::Wanted;
-use super::report::{Ended, Report};
+use super::pass_state::PassState;
+use super::report::Ended;
 use super::upload::{Answers, Posted, UploadJob};
 use crate::model::{Id, MailboxName, MaildirId, Uid};
 use crate::store::{Keep, Serve, StoreError};
@@ -71,7 +72,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         jobs: &[UploadJob],
         way: &mut Way<'_, R::Receiver>,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
         let each = |job| UploadJob::each_suspect(job);
         let mut all: Vec<(&UploadJob, &Suspect)> = jobs.iter().flat_map(each).collect();
@@ -79,15 +80,15 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let (culprits, others): (Vec<_>, Vec<_>) =
             all.into_iter().partition(|(_, one)| one.is_culprit());
         for (job, suspect) in others {
-            self.post_alone(job, suspect, way, report).await?;
+            self.post_alone(job, suspect, way, pass).await?;
         }
         let first = culprits
             .iter()
             .filter(|(_, one)| one.wanted.1.attempts == 0);
-        if report.uploaded == 0 && first.count() > FEW {
+        if pass.counts.uploaded == 0 && first.count() > FEW {
             // Nothing passed: the connection may be the cause.
             for (job, suspect) in culprits {
-                self.post_alone(job, suspect, way, report).await?;
+                self.post_alone(job, suspect, way, pass).await?;
             }
             return Ok(());
         }
@@ -100,7 +101,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 delivered: Vec::new(),
             };
             let batch = std::slice::from_ref(&suspect.wanted);
-            self.record_uploads(job, batch, answers, report).await?;
+            self.record_uploads(job, batch, answers, pass).await?;
         }
         Ok(())
     }
@@ -110,16 +111,16 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         job: &UploadJob,
         suspect: &Suspect,
         way: &mut Way<'_, R::Receiver>,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
         self.check_stop()?;
         let name = &job.place.mailbox;
         let batch = std::slice::from_ref(&suspect.wanted);
-        let sent = match self.post_batch(job, batch, report).await {
-            Ok(posted) => self.take_answers(posted, way, report).await,
+        let sent = match self.post_batch(job, batch, pass).await {
+            Ok(posted) => self.take_answers(posted, way, pass).await,
             Err(ended) => {
                 way.unsound.insert(name.clone());
-                self.tolerate(name, Err(ended), report).map(drop)
+                self.tolerate(name, Err(ended), pass).map(drop)
             }
         };
         match sent {

@@ -7,8 +7,9 @@ use super::account::Account;
 use super::breaks::IN_SUCCESSION;
 use super::evidence::kin_there;
 use super::narrow::narrowed;
+use super::pass_state::PassState;
 use super::prove::sample;
-use super::report::{Ended, Report};
+use super::report::Ended;
 use super::singly::{Parts, parts};
 use super::work::{Work, Works};
 use crate::model::{AnyId, Flags, Id, MailboxName, MaildirId, PairId, Side, Uid};
@@ -33,7 +34,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     pub(super) async fn move_mail(
         &mut self,
         works: &mut Works,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
         let mut routes: BTreeMap<Route, Vec<Move>> = BTreeMap::new();
         for (to, work) in works.iter() {
@@ -47,20 +48,20 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let names: Vec<MailboxName> = works.keys().cloned().collect();
         for to in names {
             let done = self.note_names(works, &to);
-            self.settle(&to, done, works, report)?;
+            self.settle(&to, done, works, pass)?;
         }
         for ((side, from, to), moves) in routes {
             for batch in moves.chunks(BATCH) {
                 self.check_stop()?;
                 let done = match side {
-                    Side::Local => self.move_here(works, (&from, &to), batch, report).await,
-                    Side::Remote => self.move_parts(works, (&from, &to), batch, report).await,
+                    Side::Local => self.move_here(works, (&from, &to), batch, pass).await,
+                    Side::Remote => self.move_parts(works, (&from, &to), batch, pass).await,
                 };
                 if let (Side::Remote, Err(Ended::Store(StoreError::Mailbox(why)))) = (side, &done) {
                     let why = format!("it was moved to {to} here: {why}");
                     self.refuse_changes(batch.iter().map(|one| one.pair.id), &why)?;
                 }
-                self.settle(&to, done, works, report)?;
+                self.settle(&to, done, works, pass)?;
             }
         }
         Ok(())
@@ -73,11 +74,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         works: &Works,
         route: (&MailboxName, &MailboxName),
         moves: &[Move],
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
         let key = self.state.mailbox_key(route.0)?;
         let Some(key) = key.filter(|_| !self.remote.moves_at_once()) else {
-            return self.move_there(works, route, moves, report).await;
+            return self.move_there(works, route, moves, pass).await;
         };
         let known = self.state.suspects()?.remove(&key).unwrap_or_default();
         let refused = self.state.refused_changes()?;
@@ -86,14 +87,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let before = refused.iter().find(|before| before.pair == one.pair.id);
             before.map_or(0, |before| before.attempts)
         };
-        let passed = report.moved_remote > 0;
+        let passed = pass.counts.moved_remote > 0;
         let Parts { parts, culprits } = parts(moves.to_vec(), breaks, attempts, passed);
         let why = format!("the connection breaks when it is moved to {}", route.1);
         self.refuse_changes(culprits.iter().map(|one| one.pair.id), &why)?;
         let (mut broke, mut count) = (None, 0);
         for part in parts {
             let ids: Vec<AnyId> = part.iter().map(|one| one.id.clone()).collect();
-            match self.move_there(works, route, &part, report).await {
+            match self.move_there(works, route, &part, pass).await {
                 Ok(()) => self.state.clear_suspects(key, &ids)?,
                 Err(Ended::Store(error @ StoreError::Retry(_))) => {
                     self.state.suspect(key, &ids)?;
@@ -114,7 +115,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                      for them, and those that were not moved are sent by themselves: {error}",
                     route.0, route.1
                 );
-                report.trouble(Some(route.1), &StoreError::Mailbox(what.clone()));
+                pass.trouble(Some(route.1), &StoreError::Mailbox(what.clone()));
                 // The server refused nothing.
                 Err(StoreError::Stale(what).into())
             }
@@ -126,9 +127,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         name: &MailboxName,
         done: Result<(), Ended>,
         works: &mut Works,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
-        if self.tolerate(name, done, report)?.is_err()
+        if self.tolerate(name, done, pass)?.is_err()
             && let Some(work) = works.get_mut(name)
         {
             work.sound = false;
@@ -177,7 +178,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         works: &Works,
         (from, to): (&MailboxName, &MailboxName),
         moves: &[Move],
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
         let source = self.place(works, from)?;
         let Some(work) = works.get(to) else {
@@ -234,7 +235,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             (moved, Change { trail, ..change })
         };
         let (moved, changes): (Vec<Moved>, Vec<Change>) = arrived.iter().map(note).unzip();
-        report.moved_local += moved.len();
+        pass.counts.moved_local += moved.len();
         self.state.apply_moves(&moved, &changes)?;
         Ok(())
     }
@@ -244,7 +245,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         works: &Works,
         (from, to): (&MailboxName, &MailboxName),
         moves: &[Move],
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
         let source = self.place(works, from)?;
         let Some(work) = works.get(to) else {
@@ -302,7 +303,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             (moved, Change { trail, ..change })
         };
         let (moved, changes): (Vec<Moved>, Vec<Change>) = arrived.iter().map(note).unzip();
-        report.moved_remote += moved.len();
+        pass.counts.moved_remote += moved.len();
         self.state.apply_moves(&moved, &changes)?;
         self.leave_marked(from, marked)?;
         Ok(())

@@ -5,8 +5,9 @@ use super::account::{Account, Reach};
 use super::look::note_kept;
 use super::out_of_sight::{may_lie_elsewhere, passed_over, wait_for_sight};
 use super::overview::{Overview, still};
+use super::pass_state::{PassState, Reason};
 use super::rematch::Found;
-use super::report::{Ended, Event, Report};
+use super::report::{Ended, Event};
 use super::scene::{Fate, Scene, Scenes, touched, wait_for_each_other};
 use super::unlisted::{Uploads, tell_waiting};
 use super::work::{Survey, Work, Works};
@@ -36,25 +37,25 @@ pub(super) type Looked = (Option<MailboxAction>, Scene);
 
 impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// Lists both sides, reads changed mailboxes, and plans.
-    pub(super) async fn survey(&mut self, report: &mut Report) -> Result<Survey, Ended> {
-        let (mut overview, steps) = match self.overview(report).await? {
+    pub(super) async fn survey(&mut self, pass: &mut PassState) -> Result<Survey, Ended> {
+        let (mut overview, steps) = match self.overview(pass).await? {
             Overlook::Clear(overview, steps) => (overview, steps),
             Overlook::Renames(actions) => return Ok(Survey::first(actions)),
         };
-        report.mailboxes = steps.iter().filter(|step| !step.is_passive()).count();
+        pass.counts.mailboxes = steps.iter().filter(|step| !step.is_passive()).count();
         let mut actions = Vec::new();
         let mut scenes = self
-            .scenes(steps, &mut overview, &mut actions, report)
+            .scenes(steps, &mut overview, &mut actions, pass)
             .await?;
-        let Some(astray) = self.find_astray(&scenes, report).await? else {
+        let Some(astray) = self.find_astray(&scenes, pass).await? else {
             return Ok(Survey::first(Vec::new()));
         };
-        let noted = self.read_noted_letters(&mut scenes, report).await?;
+        let noted = self.read_noted_letters(&mut scenes, pass).await?;
         let known = (astray, noted);
-        let moves = self.find_moves((&mut scenes, known), &overview, report);
+        let moves = self.find_moves((&mut scenes, known), &overview, pass);
         let moves = moves.await?;
         let found = (&moves, &overview.others);
-        let (mailboxes, works) = self.plan(scenes, found, actions, report).await?;
+        let (mailboxes, works) = self.plan(scenes, found, actions, pass).await?;
         Ok(Survey {
             mailboxes,
             works,
@@ -69,7 +70,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         steps: Vec<Step>,
         overview: &mut Overview,
         actions: &mut Vec<MailboxAction>,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<Scenes, Ended> {
         let (mut asked, mut rest, mut scenes) = (Vec::new(), Vec::new(), Scenes::new());
         for step in steps {
@@ -77,12 +78,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             match &step {
                 Step::Leave(_) => continue,
                 Step::Unseen(name, why, sides) => {
-                    report.trouble(Some(name), &StoreError::Mailbox(why.clone()));
-                    report.hide(name, sides);
+                    pass.trouble(Some(name), &StoreError::Mailbox(why.clone()));
+                    pass.hide(name, sides);
                     continue;
                 }
                 Step::Keep(from, name) => {
-                    note_kept(name, *from, report);
+                    note_kept(name, *from, pass);
                     continue;
                 }
                 Step::Forget(_) => {
@@ -93,7 +94,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 _ => {}
             }
             let looked = self.look_here(&step, overview).await;
-            match passed_over(step.name(), looked, &Side::BOTH, report)? {
+            match passed_over(step.name(), looked, &Side::BOTH, pass)? {
                 Some(Some(here)) if self.is_only_touched(&here, overview)? => {
                     self.local.forget(here.name());
                     overview.quiet.insert(here.name().clone());
@@ -106,24 +107,24 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let open = asked.iter().filter(|here| here.there.is_none());
         let next: Vec<Next<'_>> = open.map(|here| here.next()).collect();
         self.remote.foresee(&next).await?;
-        let mut looks = self.look_at_server(asked, overview, report).await?;
+        let mut looks = self.look_at_server(asked, overview, pass).await?;
         for step in rest {
             self.check_stop()?;
             let waits = match &step {
-                Step::Missing(from, _) => report.hides_anew(*from),
-                Step::Recreate(from, _) => report.hides(*from),
+                Step::Missing(from, _) => pass.hides_anew(*from),
+                Step::Recreate(from, _) => pass.hides(*from),
                 _ => false,
             };
             if waits {
-                wait_for_sight(step.name(), report);
+                wait_for_sight(step.name(), pass);
                 continue;
             }
             self.observer.event(Event::Looking(step.name()));
-            let looked = self.look_into(&step, overview, report).await;
-            looks.extend(passed_over(step.name(), looked, &Side::BOTH, report)?.flatten());
+            let looked = self.look_into(&step, overview, pass).await;
+            looks.extend(passed_over(step.name(), looked, &Side::BOTH, pass)?.flatten());
         }
         for look in looks {
-            if let Some((action, scene)) = self.settle_look(look, overview, report).await? {
+            if let Some((action, scene)) = self.settle_look(look, overview, pass).await? {
                 actions.extend(action);
                 scenes.insert(scene.base.name.clone(), scene);
             }
@@ -135,14 +136,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         (action, mut scene): Looked,
         overview: &Overview,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<Option<Looked>, Ended> {
         let settled = match scene.fate {
-            Fate::Stays => self.settle_epoch(&mut scene, report).await,
+            Fate::Stays => self.settle_epoch(&mut scene, pass).await,
             Fate::Goes(_) => Ok(()),
         };
         let name = &scene.base.name;
-        let settled = passed_over(name, settled, &Side::BOTH, report)?;
+        let settled = passed_over(name, settled, &Side::BOTH, pass)?;
         scene.quiet = scene.full && overview.is_quiet(name);
         if settled.is_some() {
             let refused = self.state.refused_keywords(scene.base.key)?;
@@ -158,14 +159,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         scenes: Scenes,
         (moves, others): (&Moves, &BTreeMap<MailboxName, String>),
         mut actions: Vec<MailboxAction>,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(Vec<MailboxAction>, Works), Ended> {
         let touched = touched(moves, &scenes);
         let crosswise = wait_for_each_other(&scenes, moves);
         let mut works = Works::new();
         for (name, mut scene) in scenes {
             if let Fate::Goes(action) = scene.fate.clone() {
-                if !waits(&action, &scene, (moves, report)) {
+                if !waits(&action, &scene, (moves, pass)) {
                     actions.push(without(action, &scene, moves));
                 }
                 continue;
@@ -184,9 +185,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
             let rematch = others
                 .get(&name)
-                .and_then(|identity| rematch(&mut scene, identity, moves, report));
-            let planned = self.plan_messages(scene, moves, report).await;
-            if let Some(mut work) = passed_over(&name, planned, &Side::BOTH, report)? {
+                .and_then(|identity| rematch(&mut scene, identity, moves, pass));
+            let planned = self.plan_messages(scene, moves, pass).await;
+            if let Some(mut work) = passed_over(&name, planned, &Side::BOTH, pass)? {
                 // Messages that come to a restored mailbox are old.
                 work.known &= rematch.is_none();
                 actions.extend(rematch);
@@ -211,23 +212,23 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
     }
 
-    async fn overview(&mut self, report: &mut Report) -> Result<Overlook, Ended> {
+    async fn overview(&mut self, pass: &mut PassState) -> Result<Overlook, Ended> {
         let cursors = [
             self.state.cursors(Side::Remote)?,
             self.state.cursors(Side::Local)?,
         ];
         let [left_remote, left_local] = &cursors;
         let keys = self.state.mailboxes()?;
-        let due = self.due(&keys, report)?;
+        let due = self.due(&keys, pass)?;
         let local = self.listed_here(left_local).await?;
         self.foresee(&local, &keys, &due);
         let remote = self.listed_there(left_remote).await?;
-        let mut returning = leaving::returning(&remote, &report.unnamed, &self.policy);
+        let mut returning = leaving::returning(&remote, &pass.not_renamed, &self.policy);
         returning.retain(|action| self.concerns(action.name()));
         if !returning.is_empty() {
             return Ok(Overlook::Renames(returning));
         }
-        let (renames, untold) = self.find_renames((&remote, &local), report).await?;
+        let (renames, untold) = self.find_renames((&remote, &local), pass).await?;
         if !renames.is_empty() {
             return Ok(Overlook::Renames(renames));
         }
@@ -243,7 +244,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let kept = steps.iter().filter(|step| !step.is_passive());
         let kept: BTreeSet<&MailboxName> = kept.map(Step::name).collect();
         let synced = remote.iter().filter(|listed| kept.contains(&listed.name));
-        let aliases = self.aliases(synced, &base, report).await?;
+        let aliases = self.aliases(synced, &base, pass).await?;
         steps.retain(|step| self.concerns(step.name()));
         for step in &mut steps {
             if aliases.contains(step.name()) || untold.contains(step.name()) {
@@ -301,15 +302,15 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         scene: &Scene,
         (settled, moves): (&mut Settled<'_>, &Moves),
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(Found, Unlisted, bool), Ended> {
-        let mut unlisted = self.unlisted(scene.base.key, &report.sent)?;
+        let mut unlisted = self.unlisted(scene.base.key, &pass.uploaded)?;
         let known = (moves, &mut unlisted);
-        let found = self.find_links(scene, settled, known, report).await?;
-        let mut waits = tell_waiting(scene, &unlisted, report);
+        let found = self.find_links(scene, settled, known, pass).await?;
+        let mut waits = tell_waiting(scene, &unlisted, pass);
         if unlisted.leaves_open(&scene.remote) && !self.options.dry_run {
             self.state.look_anew(scene.base.key)?;
-            report.unsettled.insert(scene.base.name.clone());
+            pass.defer(&scene.base.name, Reason::UnlistedUpload);
             waits = true;
         }
         Ok((found, unlisted, waits))
@@ -331,19 +332,19 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         mut scene: Scene,
         moves: &Moves,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<Work, Ended> {
         let mut settled = moves.settled(&scene.base.name);
-        let found = self.find_uploads(&scene, (&mut settled, moves), report);
+        let found = self.find_uploads(&scene, (&mut settled, moves), pass);
         let (found, unlisted, unshown) = found.await?;
         self.read_repeated_letters(&mut scene, &found.links).await?;
         let mut dim = scene.dim_files();
-        let unreadable = self.unreadable_files(&scene, report);
+        let unreadable = self.unreadable_files(&scene, pass);
         let unread = !unreadable.is_empty();
         dim.extend(unreadable);
         let (copies, waits) = settled.rest(&scene.base.name, moves, (&found.links, &dim));
-        let lost = may_lie_elsewhere(&scene, report);
-        tell(&scene, report);
+        let lost = may_lie_elsewhere(&scene, pass);
+        tell(&scene, pass);
         let (base, remote, local) = (&scene.base, &scene.remote, &scene.local);
         let case = messages::Case {
             base,
@@ -360,10 +361,10 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let mut plan = self.decide(&case)?;
         plan.actions
             .extend(moves.actions.get(&base.name).into_iter().flatten().cloned());
-        tell_plan(&scene, &plan, report);
+        tell_plan(&scene, &plan, pass);
         let partial = remote.coverage == Coverage::Partial || local.coverage == Coverage::Partial;
         if partial || waits || found.waits {
-            report.unsettled.insert(base.name.clone());
+            pass.defer(&base.name, Reason::Incomplete);
         }
         let complete = !lost && !partial && !waits && !found.waits && !unread && !unshown;
         let complete = complete && copies.is_empty() && !has_remarks(remote, local);
@@ -400,13 +401,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
 }
 
 /// Passes the notes of snapshots to the report.
-fn tell(scene: &Scene, report: &mut Report) {
+fn tell(scene: &Scene, pass: &mut PassState) {
     let (name, remote, local) = (&scene.base.name, &scene.remote, &scene.local);
     for remark in remote.remarks.iter().chain(&local.remarks) {
-        report.trouble(Some(name), &StoreError::Mailbox(remark.clone()));
+        pass.trouble(Some(name), &StoreError::Mailbox(remark.clone()));
     }
     if let Some(why) = remote.why_frozen {
-        report.note(format!("{name}: {why}"));
+        pass.note(format!("{name}: {why}"));
     }
 }
 
@@ -417,13 +418,13 @@ fn has_remarks(remote: &Look<Uid>, local: &Look<MaildirId>) -> bool {
 }
 
 /// Passes the notes of a plan to the report.
-fn tell_plan(scene: &Scene, plan: &MailboxPlan, report: &mut Report) {
+fn tell_plan(scene: &Scene, plan: &MailboxPlan, pass: &mut PassState) {
     let name = &scene.base.name;
     if scene.quiet {
-        report.compared(name, plan);
+        pass.compared(name, plan);
     }
     for note in &plan.notes {
-        report.note(format!("{name}: {}: {}", note.id, note.text));
+        pass.note(format!("{name}: {}: {}", note.id, note.text));
     }
 }
 
@@ -442,9 +443,9 @@ fn rematch(
     scene: &mut Scene,
     identity: &str,
     moves: &Moves,
-    report: &Report,
+    pass: &PassState,
 ) -> Option<MailboxAction> {
-    if report.hides(Side::Local) {
+    if pass.hides(Side::Local) {
         return None;
     }
     let looks = (&scene.remote, &scene.local);
@@ -462,10 +463,10 @@ fn creates(action: &MailboxAction, mailbox: &MailboxName) -> bool {
 
 /// Whether a mailbox that neither side has is forgotten later: it may have another name on each
 /// side, and its messages are known by it until they are found.
-fn waits(action: &MailboxAction, scene: &Scene, (moves, report): (&Moves, &Report)) -> bool {
+fn waits(action: &MailboxAction, scene: &Scene, (moves, pass): (&Moves, &PassState)) -> bool {
     let mut pairs = scene.base.pairs.iter();
     let moved = pairs.any(|pair| moves.pairs.contains(&pair.id));
-    let unseen = || Side::BOTH.iter().any(|side| report.hides_anew(*side));
+    let unseen = || Side::BOTH.iter().any(|side| pass.hides_anew(*side));
     let any = !scene.base.pairs.is_empty();
     matches!(action, MailboxAction::Forget(_)) && (moved || any && unseen())
 }

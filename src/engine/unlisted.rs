@@ -2,7 +2,8 @@
 
 use super::account::Account;
 use super::copy::Wanted;
-use super::report::{Ended, Report};
+use super::pass_state::PassState;
+use super::report::Ended;
 use super::scene::Scene;
 use super::upload::Answers;
 use super::work::Work;
@@ -82,7 +83,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
 
 /// Reports uploads that wait for the next run, as the server does not list them; returns whether
 /// there are any.
-pub(super) fn tell_waiting(scene: &Scene, unlisted: &Unlisted, report: &mut Report) -> bool {
+pub(super) fn tell_waiting(scene: &Scene, unlisted: &Unlisted, pass: &mut PassState) -> bool {
     let (base, remote, local) = (&scene.base, &scene.remote, &scene.local);
     let told = unlisted.told.iter().filter(|(uid, told)| {
         let gone = remote.shows_gone(uid) && !local.shows_gone(&told.file);
@@ -99,7 +100,7 @@ pub(super) fn tell_waiting(scene: &Scene, unlisted: &Unlisted, report: &mut Repo
                  and the next run sends it once more",
                 base.name
             );
-            report.trouble(Some(&base.name), &StoreError::Mailbox(what));
+            pass.trouble(Some(&base.name), &StoreError::Mailbox(what));
         }
     }
     waits

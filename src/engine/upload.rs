@@ -4,7 +4,8 @@
 use super::account::Account;
 use super::contents::Naming;
 use super::copy::{Wanted, change, refusal, refused, wanted};
-use super::report::{Ended, Event, Observer, Report};
+use super::pass_state::PassState;
+use super::report::{Ended, Event, Observer};
 use super::resend::{Suspect, Way};
 use super::unlisted::{Sent, is_unlisted, twin};
 use super::work::Work;
@@ -78,14 +79,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     pub(super) async fn upload(
         &mut self,
         jobs: Vec<UploadJob>,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<BTreeSet<MailboxName>, Ended> {
         let mut way = Way::default();
-        let sent = self.post(&jobs, &mut way, report).await;
+        let sent = self.post(&jobs, &mut way, pass).await;
         // Sent messages are recorded also after an error.
-        let taken = self.take_until(0, &mut way, report).await;
+        let taken = self.take_until(0, &mut way, pass).await;
         sent.and(taken)?;
-        self.post_suspects(&jobs, &mut way, report).await?;
+        self.post_suspects(&jobs, &mut way, pass).await?;
         Ok(way.unsound)
     }
 
@@ -93,7 +94,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         jobs: &'j [UploadJob],
         way: &mut Way<'j, R::Receiver>,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
         for job in jobs {
             for batch in job.wanted.chunks(UP_BATCH) {
@@ -101,12 +102,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 while !left.is_empty() {
                     self.check_stop()?;
                     let room = IN_DOUBT.saturating_sub(left.len());
-                    self.take_until(room, way, report).await?;
+                    self.take_until(room, way, pass).await?;
                     let name = &job.place.mailbox;
-                    let posted = match self.post_batch(job, left, report).await {
+                    let posted = match self.post_batch(job, left, pass).await {
                         Ok(posted) => posted,
                         Err(ended) => {
-                            let _reported = self.tolerate(name, Err(ended), report)?;
+                            let _reported = self.tolerate(name, Err(ended), pass)?;
                             way.unsound.insert(name.clone());
                             break;
                         }
@@ -115,7 +116,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     left = posted.after();
                     way.open.push_back(posted);
                     if broke {
-                        self.take_until(0, way, report).await?;
+                        self.take_until(0, way, pass).await?;
                     }
                 }
             }
@@ -129,13 +130,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         messages: usize,
         way: &mut Way<'_, R::Receiver>,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
         let mut broke = None;
         while (broke.is_some() || way.messages() > messages)
             && let Some(batch) = way.open.pop_front()
         {
-            match self.take_answers(batch, way, report).await {
+            match self.take_answers(batch, way, pass).await {
                 Ok(()) => {}
                 Err(Ended::Store(error @ StoreError::Retry(_))) => broke = Some(error),
                 Err(ended) => return Err(ended),
@@ -151,7 +152,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         job: &'j UploadJob,
         batch: &'j [(MaildirId, Wanted)],
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<Posted<'j, R::Receiver>, Ended> {
         // Another message may have been downloaded under the name of a file that is gone.
         let mut files = Vec::with_capacity(batch.len());
@@ -189,7 +190,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             bytes,
             ..
         } = up;
-        report.bytes_up += bytes;
+        pass.counts.bytes_up += bytes;
         let broke = match read {
             Ok(()) => None,
             Err(error @ StoreError::Retry(_)) => Some(error),
@@ -212,13 +213,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         posted: Posted<'_, R::Receiver>,
         way: &mut Way<'_, R::Receiver>,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
         let (job, batch, name) = (posted.job, posted.batch, &posted.job.place.mailbox);
         let (mut answers, broke) = match posted.answers().await {
             Ok(answered) => answered,
             Err(error) => {
-                let _reported = self.tolerate(name, Err(error.into()), report)?;
+                let _reported = self.tolerate(name, Err(error.into()), pass)?;
                 way.unsound.insert(name.clone());
                 return Ok(());
             }
@@ -228,7 +229,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         let bare = answers.take_tagged(job, batch);
         let suspects = answers.unanswered();
-        if !self.record_uploads(job, batch, answers, report).await? {
+        if !self.record_uploads(job, batch, answers, pass).await? {
             way.unsound.insert(name.clone());
         }
         if let Some(error) = broke {
@@ -236,7 +237,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             return Err(error.into());
         }
         if !bare.is_empty() {
-            self.upload_bare(job, &bare, report).await?;
+            self.upload_bare(job, &bare, pass).await?;
         }
         Ok(())
     }
@@ -247,27 +248,27 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         &mut self,
         job: &UploadJob,
         bare: &[(MaildirId, Wanted)],
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<(), Ended> {
         let name = &job.place.mailbox;
-        let posted = match self.post_batch(job, bare, report).await {
+        let posted = match self.post_batch(job, bare, pass).await {
             Ok(posted) => posted,
             Err(ended) => {
-                let _reported = self.tolerate(name, Err(ended), report)?;
+                let _reported = self.tolerate(name, Err(ended), pass)?;
                 return Ok(());
             }
         };
         match posted.answers().await {
             Ok((answers, broke)) => {
                 let suspects = answers.unanswered();
-                self.record_uploads(job, bare, answers, report).await?;
+                self.record_uploads(job, bare, answers, pass).await?;
                 if let Some(error) = broke {
                     self.state.suspect(job.key, &suspects)?;
                     return Err(error.into());
                 }
             }
             Err(error) => {
-                let _reported = self.tolerate(name, Err(error.into()), report)?;
+                let _reported = self.tolerate(name, Err(error.into()), pass)?;
             }
         }
         Ok(())
@@ -279,7 +280,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         job: &UploadJob,
         wanted: &BTreeMap<&MaildirId, &Wanted>,
         failed: Vec<(MaildirId, String)>,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Vec<Outcome> {
         let (now, mut outcomes) = ((self.world.now)(), Vec::new());
         for (file, why) in failed {
@@ -287,7 +288,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 continue;
             };
             let aside = refused(file.any(), want, why, now);
-            report.trouble(
+            pass.trouble(
                 Some(&job.place.mailbox),
                 &StoreError::Mailbox(refusal(&aside)),
             );
@@ -305,7 +306,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         job: &UploadJob,
         batch: &[(MaildirId, Wanted)],
         answers: Answers,
-        report: &mut Report,
+        pass: &mut PassState,
     ) -> Result<bool, Ended> {
         let tries = self.state.tries(job.key)?;
         let shown = self.shown_at_once(&job.place, &answers, &tries).await;
@@ -326,8 +327,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             };
             let tries = tries.get(&one.file).copied().unwrap_or(0) + 1;
             if matches!(outcome, Delivered::Stored { .. }) {
-                report.sent.insert((job.key, one.file.clone()));
-                report.uploaded += 1;
+                pass.uploaded.insert((job.key, one.file.clone()));
+                pass.counts.uploaded += 1;
             }
             match outcome {
                 Delivered::Stored { id: Some(uid), .. }
@@ -354,7 +355,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 Delivered::Refused(why) => failed.push((one.file, why)),
             }
         }
-        let failed = self.refusals(job, &wanted, failed, report);
+        let failed = self.refusals(job, &wanted, failed, pass);
         done += failed.len();
         outcomes.extend(failed);
         self.observer.event(Event::Copied(done));

@@ -149,11 +149,11 @@ impl Run {
             report = self.w.sync();
         }
         tell(&self.w, "in step");
-        self.done.moved += report.moved_local.min(1) + report.moved_remote.min(1);
-        self.done.copied += report.copied_local.min(1) + report.copied_remote.min(1);
+        self.done.moved += report.counts.moved_local.min(1) + report.counts.moved_remote.min(1);
+        self.done.copied += report.counts.copied_local.min(1) + report.counts.copied_remote.min(1);
         let renamed = [
-            report.mailboxes_renamed_local,
-            report.mailboxes_renamed_remote,
+            report.counts.mailboxes_renamed_local,
+            report.counts.mailboxes_renamed_remote,
         ];
         self.done.renamed += renamed.map(|n| n.min(1)).iter().sum::<usize>();
         let seed = self.seed;

@@ -225,7 +225,11 @@ fn orders_are_followed() {
             .unwrap();
         let told = answer.await.unwrap();
         assert_eq!(
-            (told.changes, told.flags_local, told.flags_remote),
+            (
+                told.changes,
+                told.counts.flags_local,
+                told.counts.flags_remote
+            ),
             (2, 1, 1)
         );
         kept.flag_there(5);

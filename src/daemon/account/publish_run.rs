@@ -56,8 +56,8 @@ impl RunPublisher {
         }
         status.cycles += 1;
         status.changes += summary.changes;
-        status.compared += summary.compared;
-        status.drift += summary.drift;
+        status.compared += summary.counts.compared;
+        status.drift += summary.counts.drift;
         status.held = summary.held.clone();
         status.errors = summary.errors.clone();
         (status.last, status.last_at) = (Some(summary.clone()), Some(now));
@@ -139,10 +139,10 @@ fn log(summary: &RunSummary, report: &Report) {
     for note in &summary.notes {
         tracing::info!("{note}");
     }
-    if summary.drift > 0 {
+    if summary.counts.drift > 0 {
         tracing::warn!(
             "full verification found {} changes that incremental sync missed; please report this",
-            summary.drift
+            summary.counts.drift
         );
     }
 }

@@ -33,7 +33,7 @@ fn synced(mut w: TwoSides) -> Vec<String> {
         .iter()
         .map(|name| name.to_string())
         .collect();
-    assert_eq!(report.mailboxes, names.len(), "{report:?}");
+    assert_eq!(report.counts.mailboxes, names.len(), "{report:?}");
     w.sync_idle();
     names
 }

@@ -108,12 +108,12 @@ fn moved_to(name: &'static str, busy: bool, want: &str) {
         let shift = move || drop(local.shift(&inbox(), &file, &mb(name)));
         let at = w.fuse.borrow().steps + step;
         w.fuse.borrow_mut().act_at = Some((at, Act(Box::new(shift))));
-        let mut copied = w.sync_ok().downloaded;
+        let mut copied = w.sync_ok().counts.downloaded;
         if w.fuse.borrow().act_at.is_some() {
             assert!(step > 10, "it never went");
             break;
         }
-        copied += w.sync_ok().downloaded + w.sync_ok().downloaded;
+        copied += w.sync_ok().counts.downloaded + w.sync_ok().counts.downloaded;
         let context = format!("to {name} at step {step}, busy: {busy}");
         assert_eq!(show(&w.remote.view()), want, "{context}");
         w.assert_equal_sides(&context);

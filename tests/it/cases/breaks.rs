@@ -34,8 +34,8 @@ fn break_at(w: &mut TwoSides, all: &[usize]) {
 
 fn copied(report: &Report, from: Side) -> usize {
     match from {
-        Side::Remote => report.downloaded,
-        Side::Local => report.uploaded,
+        Side::Remote => report.counts.downloaded,
+        Side::Local => report.counts.uploaded,
     }
 }
 
@@ -286,7 +286,7 @@ fn a_change_that_the_server_refuses_waits_and_is_named() {
             let report = w.sync();
             let how = format!("{what}, run {run}: {report:?}");
             assert!(says(&report, "no permission"), "{how}");
-            let kept = |note: &String| note.contains("kept changing");
+            let kept = |note: &String| note.contains("keep changing");
             assert!(!report.notes.iter().any(kept), "{how}");
             assert_eq!(unchanged(&w), 6, "{how}");
         }
@@ -311,13 +311,13 @@ fn a_mailbox_that_breaks_the_connection_stops_no_others() {
         w.remote.add(&other, &body(8), seen());
         w.remote.inner.borrow_mut().breaks_look.insert(bad.clone());
         let report = w.sync();
-        assert_eq!(report.downloaded, 1, "{bad}: {report:?}");
+        assert_eq!(report.counts.downloaded, 1, "{bad}: {report:?}");
         assert!(report.halted.is_none(), "{bad}: {report:?}");
         assert!(says(&report, "breaks when it is looked into"), "{report:?}");
         // With nothing else to be looked into, it may be the connection.
         assert!(w.sync().halted.is_some(), "{bad}");
         w.remote.inner.borrow_mut().breaks_look.clear();
-        assert_eq!(w.sync_ok().downloaded, 1, "{bad}");
+        assert_eq!(w.sync_ok().counts.downloaded, 1, "{bad}");
         w.assert_equal_sides("it can be looked into");
         w.sync_idle();
     }

@@ -9,7 +9,7 @@ fn left() -> TwoSides {
     w.options.only = vec!["INBOX".into()];
     let uid = uid(&w);
     w.remote.shift(&inbox(), &uid, &mb("A"));
-    assert_eq!(w.sync_ok().deleted_local, 1);
+    assert_eq!(w.sync_ok().counts.deleted_local, 1);
     w.options.only.clear();
     w
 }
@@ -19,7 +19,10 @@ fn it_is_known_for_as_long_as_it_lies_there() {
     let mut w = left();
     w.state.unbury_days(&["da".into(), "dax".into()]).unwrap();
     let report = w.sync_ok();
-    assert_eq!((report.downloaded, report.moved_local), (0, 1));
+    assert_eq!(
+        (report.counts.downloaded, report.counts.moved_local),
+        (0, 1)
+    );
     w.assert_equal_sides("out of quarantine");
 }
 
@@ -29,6 +32,9 @@ fn and_no_longer() {
     let mut w = left();
     w.state.unbury_days(&["day".into()]).unwrap();
     let report = w.sync_ok();
-    assert_eq!((report.downloaded, report.moved_local), (1, 0));
+    assert_eq!(
+        (report.counts.downloaded, report.counts.moved_local),
+        (1, 0)
+    );
     w.assert_equal_sides("fetched");
 }

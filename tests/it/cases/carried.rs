@@ -134,7 +134,10 @@ fn it_arrived_and_stays_and_an_equal_one_came_elsewhere() {
     let mut w = arrived();
     passed_by(&mut w);
     let report = w.sync_ok();
-    assert_eq!((report.downloaded, report.moved_local), (1, 0));
+    assert_eq!(
+        (report.counts.downloaded, report.counts.moved_local),
+        (1, 0)
+    );
 }
 
 /// Servers end the last line, mail readers note what they did in the header.
@@ -155,7 +158,7 @@ fn what_is_added_to_it_makes_no_other_message() {
         let uid = w.remote.add(&inbox(), there.as_bytes(), Flags::default());
         w.remote.shift(&inbox(), &uid, &mb("A"));
         let report = w.sync_ok();
-        assert_eq!(report.uploaded, 0, "{here:?} is {there:?} there");
+        assert_eq!(report.counts.uploaded, 0, "{here:?} is {there:?} there");
         let want = r"A: a(\Seen) n(); INBOX: msg(\Seen) other()";
         assert_eq!(show(&w.remote.view()), want);
         assert_eq!(show(&w.local.view()), want);

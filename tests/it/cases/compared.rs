@@ -11,8 +11,12 @@ fn what_the_cheap_look_showed_was_not_missed() {
     w.remote.add(&mb("A"), b"Subject: k\r\n\r\n1", seen());
     w.options.reach = Reach::Everything(w.now.get() + 1);
     let report = w.sync_ok();
-    assert_eq!((report.downloaded, report.drift), (1, 0), "{report:?}");
-    assert_eq!(report.compared, 2, "INBOX and B");
+    assert_eq!(
+        (report.counts.downloaded, report.counts.drift),
+        (1, 0),
+        "{report:?}"
+    );
+    assert_eq!(report.counts.compared, 2, "INBOX and B");
 }
 
 /// The look at what a pass left on disk: what fails there for a mailbox is looked at by another
@@ -33,7 +37,7 @@ fn what_a_pass_left_is_looked_at_by_another_if_it_cannot_be_seen() {
     for at in [steps - 1, steps] {
         let (mut w, (_, before)) = begin();
         let report = w.sync_failing(at, StoreError::Mailbox("not now".into()));
-        assert!(report.ok() && report.downloaded == 1, "{report:?}");
+        assert!(report.ok() && report.counts.downloaded == 1, "{report:?}");
         let passes = w.remote.inner.borrow().counts.lists - before;
         assert_eq!(passes, 2, "step {at} of {steps}");
         let (mut w, _) = begin();
@@ -67,6 +71,6 @@ fn what_the_server_did_not_tell_is_found_by_the_comparison() {
     drop(inner);
     w.options.reach = Reach::Everything(w.now.get() + 1);
     let report = w.sync_ok();
-    assert_eq!(report.flags_local, 1, "{report:?}");
+    assert_eq!(report.counts.flags_local, 1, "{report:?}");
     w.assert_equal_sides("all was compared");
 }

@@ -197,7 +197,7 @@ fn a_copy_that_breaks_the_connection_stops_no_others() {
         w.remote.add(&inbox(), &body(9), seen());
         let report = w.sync();
         assert!(report.halted.is_none(), "{bad:?}: {report:?}");
-        assert_eq!(report.downloaded, 1, "{bad:?}: {report:?}");
+        assert_eq!(report.counts.downloaded, 1, "{bad:?}: {report:?}");
         let named = |text: &str| text.contains("the connection broke while messages were copied");
         assert!(
             report.errors.iter().any(|t| named(&t.text)),

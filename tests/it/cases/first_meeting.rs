@@ -24,7 +24,7 @@ fn two_states_of_a_draft_are_two_messages() {
     let (flags, plain) = (Flags::of(&[SystemFlag::Draft]), Flags::default());
     for (there, here) in [(&flags, &flags), (&flags, &plain), (&plain, &flags)] {
         let mut w = meet((&draft('1'), there), (&draft('2'), here));
-        let linked = w.sync_ok().linked;
+        let linked = w.sync_ok().counts.linked;
         assert_eq!(linked, 0, "{there} and {here}");
         assert_eq!(w.remote.ids(&inbox()).len(), 2, "{there} and {here}");
         w.assert_equal_sides("both are kept");
@@ -37,7 +37,7 @@ fn equal_messages_meet_by_pieces_and_are_read_once() {
     let plain = Flags::default();
     let mut w = meet((&draft('1'), &plain), (&draft('1'), &plain));
     let report = w.sync_ok();
-    assert_eq!((report.downloaded, report.uploaded), (0, 0));
+    assert_eq!((report.counts.downloaded, report.counts.uploaded), (0, 0));
     assert_eq!(w.remote.inner.borrow().counts.reads, 1, "compared");
     w.assert_equal_sides("they met");
     w.sync_idle();
@@ -50,7 +50,11 @@ fn flags_of_those_that_meet_are_those_of_both() {
     let flags = |flag| Flags::of(&[flag]);
     let mut w = meet((BODY, &flags(Flagged)), (BODY, &flags(Answered)));
     let report = w.sync_ok();
-    let counted = (report.linked, report.flags_remote, report.flags_local);
+    let counted = (
+        report.counts.linked,
+        report.counts.flags_remote,
+        report.counts.flags_local,
+    );
     assert_eq!(counted, (1, 1, 1));
     let want = r"INBOX: msg(\Answered \Flagged)";
     assert_eq!(show(&w.remote.view()), want);
@@ -74,10 +78,10 @@ fn what_crosses_is_counted() {
         }
     }
     let report = w.sync_ok();
-    assert_eq!((report.uploaded, report.downloaded), (2, 2));
+    assert_eq!((report.counts.uploaded, report.counts.downloaded), (2, 2));
     let bytes = |first: usize, second: usize| (all[first].len() + all[second].len()) as u64;
     assert_eq!(
-        (report.bytes_up, report.bytes_down),
+        (report.counts.bytes_up, report.counts.bytes_down),
         (bytes(0, 2), bytes(1, 3))
     );
 }
@@ -91,7 +95,11 @@ fn flags_of_both_are_united_and_counted() {
     w.local.add(&inbox(), OTHER, other);
     let report = w.sync_ok();
     assert_eq!(
-        (report.linked, report.flags_remote, report.flags_local),
+        (
+            report.counts.linked,
+            report.counts.flags_remote,
+            report.counts.flags_local
+        ),
         (2, 1, 2)
     );
     assert_eq!(
@@ -186,7 +194,7 @@ fn what_is_fetched_at_first_has_not_just_arrived() {
     let mut w = begin();
     let report = w.sync_ok();
     assert!(report.arrived.is_empty());
-    assert_eq!(report.mailboxes_created_local, 1);
+    assert_eq!(report.counts.mailboxes_created_local, 1);
     let told = w.state.history(0, u32::MAX, |_| true).unwrap();
     let first = told.iter().rev().find(|change| change.what == "new");
     assert_eq!(first.unwrap().mailbox, "INBOX", "it comes first");
@@ -264,7 +272,7 @@ fn messages_that_look_alike_are_told_apart_after_the_run() {
     };
     let mut w = meet();
     let report = w.sync_ok();
-    assert_eq!(report.linked, 1, "they look alike");
+    assert_eq!(report.counts.linked, 1, "they look alike");
     let told = |note: &String| note.contains("have different contents; both are kept");
     assert!(report.notes.iter().any(told), "{:?}", report.notes);
     let want = r"INBOX: Received: for 1(\Seen) Received: for 1(\Seen)";
@@ -279,7 +287,7 @@ fn a_message_that_cannot_be_read_stays_linked() {
     w.local.add(&inbox(), &delivered(1, 'a'), seen());
     w.remote.inner.borrow_mut().mute.insert(delivered(1, 'a'));
     let mut w = w;
-    assert_eq!(w.sync_ok().linked, 1);
+    assert_eq!(w.sync_ok().counts.linked, 1);
     w.sync_idle();
     w.assert_equal_sides("linked");
 }

@@ -10,7 +10,10 @@ fn what_both_did_and_one_takes_back_is_taken_back() {
         let mut w = base();
         flag(&mut w, Some(Flagged), Some(Flagged));
         let report = w.sync_ok();
-        assert_eq!((report.flags_remote, report.flags_local), (0, 0));
+        assert_eq!(
+            (report.counts.flags_remote, report.counts.flags_local),
+            (0, 0)
+        );
         let (uid, file) = (uid(&w), file(&w));
         let clear = |flags: &mut Flags| *flags = flags.clone().without(Flagged);
         match side {
@@ -57,8 +60,12 @@ fn nothing_is_recorded_before_it_is_durable() {
         false
     });
     let report = w.sync_ok();
-    let done = (report.flags_local, report.deleted_local, report.moved_local);
-    assert_eq!((done, report.linked), ((5, 1, 1), 2), "{report:?}");
+    let done = (
+        report.counts.flags_local,
+        report.counts.deleted_local,
+        report.counts.moved_local,
+    );
+    assert_eq!((done, report.counts.linked), ((5, 1, 1), 2), "{report:?}");
     assert!(!early.load(Ordering::SeqCst));
     w.state.fail_commits(|| false);
     w.assert_equal_sides("done");

@@ -21,7 +21,10 @@ fn read_only_mailboxes_take_part_in_no_move() {
         w.local.shift(&inbox(), &file, &mb("A"));
         for _ in 0..2 {
             let report = w.sync();
-            assert_eq!((report.moved_remote, report.deleted_remote), (0, 0));
+            assert_eq!(
+                (report.counts.moved_remote, report.counts.deleted_remote),
+                (0, 0)
+            );
             let told = report.notes.iter().any(|note| note.contains("read-only"));
             assert_eq!(told, frozen == "A", "{:?}", report.notes);
         }

@@ -31,7 +31,7 @@ fn guard_mass_deletion_is_held_and_runs_once_when_approved() {
         (report.held[0].count, report.held[0].kind.name()),
         (40, "mass-deletion")
     );
-    assert_eq!(report.downloaded, 1, "the rest goes on");
+    assert_eq!(report.counts.downloaded, 1, "the rest goes on");
     assert_eq!(w.remote.ids(&inbox()).len(), 63);
     let id = report.held[0].id.clone();
     // One more deletion: another plan, another id; the approval of the old one does not cover it.
@@ -42,7 +42,7 @@ fn guard_mass_deletion_is_held_and_runs_once_when_approved() {
     assert_eq!(again.held.len(), 1);
     assert_ne!(again.held[0].id, id);
     assert!(w.state.approve(&again.held[0].id).unwrap());
-    assert_eq!(w.sync_ok().deleted_remote, 41);
+    assert_eq!(w.sync_ok().counts.deleted_remote, 41);
     w.assert_equal_sides("approved");
     assert!(w.state.held().unwrap().is_empty());
 }
@@ -66,9 +66,12 @@ fn a_rejected_deletion_brings_back_what_is_gone() {
         let id = w.sync().held[0].id.clone();
         assert!(w.state.reject(&id).unwrap());
         let report = w.sync_ok();
-        let brought = report.downloaded + report.uploaded + report.moved_local;
+        let brought = report.counts.downloaded + report.counts.uploaded + report.counts.moved_local;
         assert_eq!(
-            (brought, report.deleted_local + report.deleted_remote),
+            (
+                brought,
+                report.counts.deleted_local + report.counts.deleted_remote
+            ),
             (40, 0),
             "{side}"
         );
@@ -189,11 +192,11 @@ fn guard_mailboxes_and_configuration() {
     let report = w.sync();
     assert_eq!(report.held[0].kind.name(), "configuration-changed");
     assert!(w.state.approve(&report.held[0].id).unwrap());
-    assert_eq!(w.sync_ok().deleted_local, 1);
+    assert_eq!(w.sync_ok().counts.deleted_local, 1);
     let ids = w.remote.ids(&mb("A"));
     w.remote.delete(&mb("A"), &ids[0]);
     assert_eq!(
-        w.sync_ok().deleted_local,
+        w.sync_ok().counts.deleted_local,
         1,
         "the new configuration is known by now"
     );
@@ -207,10 +210,10 @@ fn guard_configuration_beside_a_renamed_mailbox() {
     w.remote.rename(&mb("A"), &mb("C"));
     gone(&mut w, Side::Remote);
     let report = w.sync();
-    assert_eq!(report.mailboxes_renamed_local, 1, "{report:?}");
+    assert_eq!(report.counts.mailboxes_renamed_local, 1, "{report:?}");
     assert_eq!(report.held[0].kind.name(), "configuration-changed");
     assert!(w.state.approve(&report.held[0].id).unwrap());
-    assert_eq!(w.sync_ok().deleted_local, 1);
+    assert_eq!(w.sync_ok().counts.deleted_local, 1);
 }
 
 /// A word that was given holds until it is known whether what it is about is still to be done.
@@ -228,8 +231,8 @@ fn guard_a_word_outlasts_a_pass_that_only_renames() {
             assert!(w.state.reject(&id).unwrap());
         }
         let report = w.sync_ok();
-        assert_eq!(report.mailboxes_renamed_local, 1, "{report:?}");
-        let done = (report.deleted_local, report.uploaded);
+        assert_eq!(report.counts.mailboxes_renamed_local, 1, "{report:?}");
+        let done = (report.counts.deleted_local, report.counts.uploaded);
         assert_eq!(done, if approve { (1, 0) } else { (0, 1) }, "{report:?}");
         w.assert_equal_sides("a word");
     }
@@ -260,10 +263,14 @@ fn dry_run_shows_the_plan_and_writes_nothing() {
     w.options.dry_run = false;
     let report = w.sync_ok();
     assert_eq!(
-        (report.downloaded, report.uploaded, report.deleted_remote),
+        (
+            report.counts.downloaded,
+            report.counts.uploaded,
+            report.counts.deleted_remote
+        ),
         (1, 1, 1)
     );
-    assert_eq!(report.mailboxes_created_remote, 1);
+    assert_eq!(report.counts.mailboxes_created_remote, 1);
 }
 
 /// What waits for a mailbox that cannot be looked into is in no plan, as it is not done either.
@@ -282,7 +289,7 @@ fn dry_run_leaves_out_what_would_wait() {
         };
         let mut actions = plan.messages.iter().flat_map(|(_, plan)| &plan.actions);
         let deletes = actions.any(|action| action.to_string().starts_with("delete"));
-        if report.notes.iter().any(|note| note.contains("so it waits")) {
+        if report.notes.iter().any(|note| note.contains("deletions postponed")) {
             assert!(!deletes, "step {step}");
             waited = true;
         }

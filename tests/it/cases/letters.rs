@@ -404,7 +404,7 @@ fn a_keyword_without_a_letter_comes_back_from_quarantine() {
     };
     let mut w = prepare();
     let report = w.sync_ok();
-    assert_eq!(report.moved_local, 1, "{report:?}");
+    assert_eq!(report.counts.moved_local, 1, "{report:?}");
     assert_eq!(show(&w.remote.view()), "A: msg(work); INBOX: other()");
     w.sync_idle();
 }

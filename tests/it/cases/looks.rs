@@ -65,12 +65,12 @@ fn everything_is_what_was_not_compared_since() {
     w.sync_ok();
     for (since, compared) in [(now, 0), (now + 1, 3)] {
         w.options.reach = Reach::Everything(since);
-        assert_eq!(w.sync_ok().compared, compared, "since {since}");
+        assert_eq!(w.sync_ok().counts.compared, compared, "since {since}");
     }
     // Compared at a time that is still to come.
     w.now.set(now - 10);
     w.options.reach = Reach::Everything(now - 20);
-    assert_eq!(w.sync_ok().compared, 3);
+    assert_eq!(w.sync_ok().counts.compared, 3);
 }
 
 /// A large account that is compared as a whole is never in memory as a whole.
@@ -87,8 +87,8 @@ fn what_is_as_it_was_recorded_is_not_kept_in_mind() {
         let before = read(&w);
         let report = w.sync_ok();
         let known = read(&w) - before;
-        assert_eq!(w.sync_ok().compared, 0, "all were compared");
-        (report.compared, report.drift, known)
+        assert_eq!(w.sync_ok().counts.compared, 0, "all were compared");
+        (report.counts.compared, report.counts.drift, known)
     };
     assert_eq!(compared(&|_| ()), (3, 0, 0));
     // A change there that had been missed.
@@ -122,7 +122,7 @@ fn who_was_woken_looks_where_it_was_named() {
     w.options.reach = Reach::Woken(Scope::of(mb("A")));
     let b = w.local.ids(&mb("B"))[0].clone();
     w.local.edit(&mb("B"), &b, |flags| flags.insert(Flagged));
-    assert_eq!(w.sync_ok().flags_remote, 1, "what changed on disk");
+    assert_eq!(w.sync_ok().counts.flags_remote, 1, "what changed on disk");
 }
 
 /// Where a refused message waits for its time, the mailbox is looked at when it has come.
@@ -139,7 +139,7 @@ fn what_waits_is_looked_at_in_its_time() {
     w.remote.inner.borrow_mut().refuses.clear();
     w.now.set(w.now.get() + 3601);
     w.options.reach = Reach::Woken(Scope::Nothing);
-    assert_eq!(w.sync_ok().uploaded, 1);
+    assert_eq!(w.sync_ok().counts.uploaded, 1);
 }
 
 /// New mail is what comes, unread, into a mailbox that was compared as a whole before.
@@ -153,7 +153,7 @@ fn what_comes_is_new_where_the_mailbox_was_known() {
         .add(&inbox(), b"Subject: n\r\n\r\n2", Flags::default());
     w.remote.add(&inbox(), b"Subject: n\r\n\r\n3", seen());
     let report = w.sync_ok();
-    assert_eq!(report.downloaded, 3);
+    assert_eq!(report.counts.downloaded, 3);
     let arrived: Vec<_> = report.arrived.into_iter().collect();
     assert_eq!(arrived, [(inbox(), 1)]);
 }
@@ -183,7 +183,11 @@ fn what_was_moved_out_does_not_die_with_its_mailbox() {
             }
         }
         let report = w.sync_ok();
-        assert_eq!(report.moved_local + report.moved_remote, 41, "{report:?}");
+        assert_eq!(
+            report.counts.moved_local + report.counts.moved_remote,
+            41,
+            "{report:?}"
+        );
         w.assert_equal_sides("moved out");
     }
 }
@@ -199,7 +203,7 @@ fn a_mailbox_that_fails_stops_no_other() {
         }
         flag(&mut w, Some(Flagged), None);
         let report = w.sync_failing(at, StoreError::Mailbox("this one failed".into()));
-        assert!(report.flags_local >= 2, "step {at}: {report:?}");
+        assert!(report.counts.flags_local >= 2, "step {at}: {report:?}");
         let w2 = w.sync();
         assert!(w2.ok(), "{w2:?}");
         w.assert_equal_sides("in the end");
@@ -331,7 +335,7 @@ fn a_disk_that_is_listed_is_no_server_that_was_compared() {
     let compared = w.state.full_at(key).unwrap();
     w.now.set(w.now.get() + 3600);
     flag(&mut w, Some(Flagged), None);
-    assert_eq!(w.sync_ok().flags_local, 1);
+    assert_eq!(w.sync_ok().counts.flags_local, 1);
     assert_eq!(w.state.full_at(key).unwrap(), compared);
 }
 

@@ -139,7 +139,10 @@ fn a_mailbox_that_cannot_be_deleted_is_emptied() {
         report.notes
     );
     assert_eq!(
-        (report.deleted_remote, report.mailboxes_deleted_remote),
+        (
+            report.counts.deleted_remote,
+            report.counts.mailboxes_deleted_remote
+        ),
         (1, 0)
     );
     assert!(w.quarantined().contains("Subject: a\r\n\r\n1"));
@@ -190,8 +193,8 @@ fn what_became_of_mailboxes_is_counted() {
         drop_box(&mut w, side);
         let report = w.sync_ok();
         let (here, there) = (
-            report.mailboxes_deleted_local,
-            report.mailboxes_deleted_remote,
+            report.counts.mailboxes_deleted_local,
+            report.counts.mailboxes_deleted_remote,
         );
         let want = match side {
             Side::Local => (0, 1),
@@ -213,7 +216,7 @@ fn deleted_bytes_are_kept() {
             Side::Local => (BODY.len() + b"Subject: a\r\n\r\n1".len()) as u64,
             Side::Remote => 0,
         };
-        assert_eq!(report.bytes_down, fetched, "{side}");
+        assert_eq!(report.counts.bytes_down, fetched, "{side}");
         let kept = w.quarantined();
         assert!(kept.contains("Subject: a\r\n\r\n1"), "{side}: {kept:?}");
         assert!(
@@ -247,7 +250,7 @@ fn f20_a_mailbox_that_cannot_be_opened_holds_only_itself() {
     gone(&mut w, Side::Remote);
     let report = w.sync();
     assert!(
-        report.errors[0].text.contains("kept changing"),
+        report.errors[0].text.contains("changed during the sync"),
         "{:?}",
         report.errors
     );
@@ -316,6 +319,6 @@ fn what_is_made_again_is_known_when_it_is_renamed() {
     w.sync_ok();
     w.local.rename(&mb("A"), &mb("B"));
     let report = w.sync_ok();
-    assert_eq!(report.mailboxes_renamed_remote, 1, "{report:?}");
-    assert_eq!(report.moved_remote, 0, "{report:?}");
+    assert_eq!(report.counts.mailboxes_renamed_remote, 1, "{report:?}");
+    assert_eq!(report.counts.moved_remote, 0, "{report:?}");
 }

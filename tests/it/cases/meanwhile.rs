@@ -49,7 +49,7 @@ fn after(name: &str, before: fn(&TwoSides), act: fn(&TwoSides) -> Box<dyn FnOnce
             let mut copied = 0;
             for _ in 0..3 {
                 let report = w.sync_ok();
-                copied += report.downloaded + report.uploaded;
+                copied += report.counts.downloaded + report.counts.uploaded;
             }
             let context = format!("{name}, objects {objects}, step {step} of {steps}");
             w.sync_idle();
@@ -235,7 +235,7 @@ fn what_waited_for_the_disk_is_done_by_the_same_run() {
         let act = move || drop(local.add(&mb("B"), b"Subject: n\r\n\r\n1", seen()));
         let before = w.fuse.borrow().steps;
         w.fuse.borrow_mut().act_at = Some((before + step, Act(Box::new(act))));
-        assert_eq!(w.sync_ok().deleted_remote, 1, "step {step}");
+        assert_eq!(w.sync_ok().counts.deleted_remote, 1, "step {step}");
         longest = longest.max(w.fuse.borrow().steps - before);
         w.sync_ok();
         w.assert_equal_sides("in the end");
@@ -323,7 +323,7 @@ fn a_disk_that_never_rests_is_waited_for_three_times() {
     touch_on(w.local.clone(), w.fuse.clone());
     let before = w.remote.inner.borrow().counts.lists;
     let report = w.sync();
-    assert_eq!(report.deleted_remote, 1, "{report:?}");
+    assert_eq!(report.counts.deleted_remote, 1, "{report:?}");
     let passes = w.remote.inner.borrow().counts.lists - before;
     assert_eq!(passes, 5);
     w.fuse.borrow_mut().act_at = None;
@@ -364,8 +364,8 @@ fn a_file_vanishes_and_another_gets_its_name() {
         let act = Act(Box::new(move || local.delete(&inbox(), &file)));
         w.fuse.borrow_mut().act_at = Some((at, act));
         let report = w.sync();
-        anew += report.downloaded;
-        assert_eq!((report.uploaded, &report.errors), (0, &Vec::new()));
+        anew += report.counts.downloaded;
+        assert_eq!((report.counts.uploaded, &report.errors), (0, &Vec::new()));
         w.fuse.borrow_mut().act_at = None;
         w.sync_ok();
         w.sync_idle();

@@ -70,7 +70,7 @@ fn priced(name: &str, act: fn(&mut TwoSides), want: &str, bodies: u32) -> Report
         let before = w.remote.inner.borrow().counts.reads;
         let report = w.sync_ok();
         assert_eq!(
-            (report.downloaded, report.uploaded),
+            (report.counts.downloaded, report.counts.uploaded),
             (0, 0),
             "{name}: {report:?}"
         );
@@ -104,7 +104,10 @@ const MOVED: &str = r"A: a(\Seen) msg(\Seen); B: ; INBOX: other()";
 #[test]
 fn moved_on_the_server() {
     let report = free("4 S,V", |w| moved_there(w, "A"), MOVED);
-    assert_eq!((report.moved_local, report.moved_remote), (1, 0));
+    assert_eq!(
+        (report.counts.moved_local, report.counts.moved_remote),
+        (1, 0)
+    );
     let flagged = |w: &mut TwoSides| {
         flag(w, None, Some(SystemFlag::Flagged));
         moved_there(w, "A");
@@ -132,7 +135,10 @@ fn moved_on_the_server() {
 #[test]
 fn moved_on_disk() {
     let report = free("19 V,S", |w| moved_here(w, "A"), MOVED);
-    assert_eq!((report.moved_local, report.moved_remote), (0, 1));
+    assert_eq!(
+        (report.counts.moved_local, report.counts.moved_remote),
+        (0, 1)
+    );
     free("19 V,S, by copy", moved_here_by_copy, MOVED);
     let flagged = |w: &mut TwoSides| {
         flag(w, Some(SystemFlag::Flagged), Some(SystemFlag::Answered));
@@ -217,7 +223,11 @@ fn still(name: &str, act: fn(&mut TwoSides), want: &str) {
         b.blind = false;
     }
     let report = w.sync_ok();
-    assert_eq!((report.downloaded, report.uploaded), (0, 0), "{name}");
+    assert_eq!(
+        (report.counts.downloaded, report.counts.uploaded),
+        (0, 0),
+        "{name}"
+    );
     assert_eq!(show(&w.remote.view()), MOVED, "{name}, in the end");
     w.assert_equal_sides(name);
 }
@@ -230,7 +240,10 @@ fn copies() {
     };
     let want = r"A: a(\Seen) msg(\Seen); B: ; INBOX: msg(\Seen) other()";
     let report = free("a copy here", here, want);
-    assert_eq!((report.copied_local, report.copied_remote), (0, 1));
+    assert_eq!(
+        (report.counts.copied_local, report.counts.copied_remote),
+        (0, 1)
+    );
     let there = |w: &mut TwoSides| {
         let u = uid(w);
         let copy = w.remote.copy(&inbox(), &u, &mb("A"));
@@ -239,7 +252,10 @@ fn copies() {
     };
     let want = r"A: a(\Seen) msg(\Flagged \Seen); B: ; INBOX: msg(\Seen) other()";
     let report = free("a copy there", there, want);
-    assert_eq!((report.copied_local, report.copied_remote), (1, 0));
+    assert_eq!(
+        (report.counts.copied_local, report.counts.copied_remote),
+        (1, 0)
+    );
     let both = |w: &mut TwoSides| {
         let (u, f) = (uid(w), file(w));
         w.local.copy(&inbox(), &f, &mb("A"));
@@ -309,7 +325,10 @@ fn a_move_noticed_in_two_cycles() {
         w.options.only.clear();
         let before = w.remote.inner.borrow().counts.reads;
         let report = w.sync_ok();
-        assert_eq!((report.downloaded, report.moved_local), (0, 1));
+        assert_eq!(
+            (report.counts.downloaded, report.counts.moved_local),
+            (0, 1)
+        );
         assert_eq!(w.remote.inner.borrow().counts.reads, before, "bodies read");
         let want = r"A: a(\Seen) msg(\Answered \Seen); B: ; INBOX: other()";
         assert_eq!(show(&w.remote.view()), want);
@@ -326,9 +345,12 @@ fn a_move_whose_target_is_noticed_first() {
         w.options.only = vec!["A".into()];
         moved_there(&mut w, "A");
         let report = w.sync_ok();
-        assert_eq!((report.downloaded, report.copied_local), (0, 1));
+        assert_eq!(
+            (report.counts.downloaded, report.counts.copied_local),
+            (0, 1)
+        );
         w.options.only.clear();
-        assert_eq!(w.sync_ok().deleted_local, 1);
+        assert_eq!(w.sync_ok().counts.deleted_local, 1);
         assert_eq!(show(&w.remote.view()), MOVED);
         w.assert_equal_sides("in the end");
         w.sync_idle();
@@ -349,7 +371,7 @@ fn two_that_look_alike_are_two() {
     w.remote.add(&mb("A"), &body("2"), seen());
     let report = w.sync_ok();
     assert_eq!(
-        (report.moved_local, report.downloaded),
+        (report.counts.moved_local, report.counts.downloaded),
         (0, 1),
         "{report:?}"
     );
@@ -367,7 +389,7 @@ fn one_fetch_for_all_places() {
     let before = w.remote.inner.borrow().counts.reads;
     let report = w.sync_ok();
     assert_eq!(
-        (report.downloaded, report.copied_local),
+        (report.counts.downloaded, report.counts.copied_local),
         (1, 2),
         "{report:?}"
     );

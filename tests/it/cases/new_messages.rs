@@ -135,12 +135,12 @@ fn row_46_refused_messages_are_tried_again_later() {
     w.remote.inner.borrow_mut().refuses.clear();
     let second = w.sync();
     assert_eq!(
-        (second.uploaded, second.errors.len()),
+        (second.counts.uploaded, second.errors.len()),
         (0, 1),
         "not before its time, but named"
     );
     w.now.set(w.now.get() + 3601);
-    assert_eq!(w.sync_ok().uploaded, 1);
+    assert_eq!(w.sync_ok().counts.uploaded, 1);
     w.assert_equal_sides("retried");
 }
 
@@ -174,7 +174,7 @@ fn an_upload_in_doubt_waits_before_it_is_sent_again() {
     w.state.begin_uploads(key, &[f], 9, w.now.get()).unwrap();
     w.state.commit_uploads(key, w.now.get()).unwrap();
     let began = std::time::Instant::now();
-    assert_eq!(w.sync_ok().uploaded, 1);
+    assert_eq!(w.sync_ok().counts.uploaded, 1);
     assert!(
         began.elapsed().as_secs() < 5,
         "paused time does not really wait"
@@ -199,7 +199,7 @@ fn an_upload_in_doubt_waits_no_longer_when_the_clock_was_put_back() {
         w.sync();
         assert_eq!(w.state.writes(), rows, "a dry run wrote");
         w.options.dry_run = false;
-        assert_eq!(w.sync_ok().uploaded, 1);
+        assert_eq!(w.sync_ok().counts.uploaded, 1);
         w.assert_equal_sides("sent again after the grace");
         w.fuse.borrow().steps - before
     });
@@ -333,7 +333,11 @@ fn uidvalidity_changes() {
     w.remote.renumber(&inbox(), 3);
     let report = w.sync_ok();
     assert_eq!(
-        (report.downloaded, report.uploaded, report.changes()),
+        (
+            report.counts.downloaded,
+            report.counts.uploaded,
+            report.changes()
+        ),
         (0, 0, 0)
     );
     // Overlapping numbers, and a message that the new mailbox does not have: held, not deleted. It
@@ -354,7 +358,7 @@ fn uidvalidity_changes() {
             "the same id as long as it is the same"
         );
         assert!(w.state.approve(&id).unwrap());
-        assert_eq!(w.sync_ok().uploaded, 1);
+        assert_eq!(w.sync_ok().counts.uploaded, 1);
         w.assert_equal_sides("approved");
         assert_eq!(show(&w.local.view()), SAME);
         w.sync_idle();

@@ -25,7 +25,10 @@ fn a_message_under_several_labels_is_fetched_once_for_the_inbox() {
     let before = (w.fuse.borrow().steps, w.remote.inner.borrow().counts.reads);
     let report = w.sync_ok();
     let steps = w.fuse.borrow().steps - before.0;
-    assert_eq!((report.downloaded, report.copied_local), (1, 2));
+    assert_eq!(
+        (report.counts.downloaded, report.counts.copied_local),
+        (1, 2)
+    );
     assert_eq!(w.remote.inner.borrow().counts.reads - before.1, 1, "bodies");
     w.assert_equal_sides("fetched once");
     w.sync_idle();
@@ -48,7 +51,7 @@ fn what_moved_there_is_known_without_a_look_into_it() {
         let id = uid(&w);
         w.remote.shift(&inbox(), &id, &mb("B"));
         let before = w.fuse.borrow().steps;
-        assert_eq!(w.sync_ok().moved_local, 1);
+        assert_eq!(w.sync_ok().counts.moved_local, 1);
         w.fuse.borrow().steps - before
     };
     let (named, plain) = (steps(true), steps(false));

@@ -159,7 +159,11 @@ fn what_moved_to_where_it_cannot_be_seen_is_not_deleted() {
             let third = w.sync_ok();
             let context = format!("{at}: step {step}: {failed:?}");
             for report in [failed, second, third] {
-                assert_eq!(report.downloaded + report.uploaded, 0, "{context}");
+                assert_eq!(
+                    report.counts.downloaded + report.counts.uploaded,
+                    0,
+                    "{context}"
+                );
             }
             // A file may have come back out of quarantine.
             let quarantine = w.local.inner.borrow().quarantine.clone();

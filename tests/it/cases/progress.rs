@@ -30,8 +30,14 @@ fn what_is_announced_is_what_is_copied() {
     let report = w.sync_ok();
     let told = &w.told;
     assert_eq!(told.planned.borrow()[0], (4, 3), "{told:?}");
-    assert_eq!(told.copied.get(), report.downloaded + report.uploaded);
-    assert_eq!(told.bytes.get(), report.bytes_down + report.bytes_up);
+    assert_eq!(
+        told.copied.get(),
+        report.counts.downloaded + report.counts.uploaded
+    );
+    assert_eq!(
+        told.bytes.get(),
+        report.counts.bytes_down + report.counts.bytes_up
+    );
     let looked = BTreeSet::from([inbox(), mb("A"), mb("B")]);
     assert_eq!(*told.looked.borrow(), looked);
 }

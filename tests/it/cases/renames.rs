@@ -23,12 +23,12 @@ fn free(name: &str, act: fn(&mut TwoSides), want: &str) -> Report {
     let before = w.remote.inner.borrow().counts.reads;
     let report = w.sync_ok();
     assert_eq!(
-        (report.downloaded, report.uploaded),
+        (report.counts.downloaded, report.counts.uploaded),
         (0, 0),
         "{name}: {report:?}"
     );
     assert_eq!(
-        (report.moved_local, report.moved_remote),
+        (report.counts.moved_local, report.counts.moved_remote),
         (0, 0),
         "{name}: {report:?}"
     );
@@ -52,10 +52,10 @@ fn renamed_on_one_side() {
     let want = format!("B: a(); B/x: x(); C: c(); {SAME}");
     let here = |w: &mut TwoSides| w.local.rename(&mb("A"), &mb("B"));
     let report = free("F9", here, &want);
-    assert_eq!(report.mailboxes_renamed_remote, 2);
+    assert_eq!(report.counts.mailboxes_renamed_remote, 2);
     let there = |w: &mut TwoSides| w.remote.rename(&mb("A"), &mb("B"));
     let report = free("F10", there, &want);
-    assert_eq!(report.mailboxes_renamed_local, 2);
+    assert_eq!(report.counts.mailboxes_renamed_local, 2);
     let deeper = |w: &mut TwoSides| {
         w.local.rename(&mb("A/x"), &mb("N/m"));
         w.remote.rename(&mb("C"), &mb("A/c"));
@@ -163,9 +163,9 @@ fn a_name_in_the_way() {
     taken(&mut w);
     let report = w.sync_ok();
     let counts = (
-        report.uploaded,
-        report.moved_remote,
-        report.mailboxes_renamed_remote,
+        report.counts.uploaded,
+        report.counts.moved_remote,
+        report.counts.mailboxes_renamed_remote,
     );
     assert_eq!(counts, (0, 1, 0), "{report:?}");
     let view = show(&w.remote.view());
@@ -201,7 +201,11 @@ fn inbox_is_not_renamed() {
     let mut w = begin();
     here(&mut w);
     let report = w.sync_ok();
-    assert_eq!((report.uploaded, report.moved_remote), (0, 2), "{report:?}");
+    assert_eq!(
+        (report.counts.uploaded, report.counts.moved_remote),
+        (0, 2),
+        "{report:?}"
+    );
     assert_eq!(show(&w.remote.view()), want);
     w.assert_equal_sides("F22");
     w.sync_idle();
@@ -213,7 +217,7 @@ fn what_one_way_accounts_do() {
     w.policy.direction = Direction::Pull;
     w.local.rename(&mb("C"), &mb("B"));
     let report = w.sync();
-    assert_eq!(report.mailboxes_renamed_remote, 0);
+    assert_eq!(report.counts.mailboxes_renamed_remote, 0);
     assert_eq!(
         show(&w.remote.view()),
         format!("A: a(); A/x: x(); C: c(); {SAME}")

@@ -53,7 +53,10 @@ fn what_seems_to_be_renamed_there_is_asked_for_its_messages() {
         act(&w, &mut other);
         w.remote.inner.borrow_mut().boxes.insert(mb("B"), other);
         let report = w.sync();
-        assert_eq!(report.mailboxes_renamed_local, want, "{name}: {report:?}");
+        assert_eq!(
+            report.counts.mailboxes_renamed_local, want,
+            "{name}: {report:?}"
+        );
         assert!(report.halted.is_none(), "{name}: {report:?}");
         for b in w.remote.inner.borrow_mut().boxes.values_mut() {
             b.deaf = false;
@@ -73,7 +76,10 @@ fn what_was_renamed_there_may_have_lost_messages() {
     w.remote.delete(&mb("B"), &last);
     let report = w.sync_ok();
     assert_eq!(
-        (report.mailboxes_renamed_local, report.deleted_local),
+        (
+            report.counts.mailboxes_renamed_local,
+            report.counts.deleted_local
+        ),
         (1, 1)
     );
     w.assert_equal_sides("fewer");
@@ -99,8 +105,11 @@ fn what_seems_to_be_renamed_here_is_asked_for_its_files() {
         }
         let report = w.sync_ok();
         let name = format!("{left} of {messages}");
-        assert_eq!(report.mailboxes_renamed_remote, want, "{name}: {report:?}");
-        assert_eq!(report.uploaded, 0, "{name}");
+        assert_eq!(
+            report.counts.mailboxes_renamed_remote, want,
+            "{name}: {report:?}"
+        );
+        assert_eq!(report.counts.uploaded, 0, "{name}");
         w.assert_equal_sides(&name);
         w.sync_idle();
     }
@@ -113,7 +122,7 @@ fn what_seems_to_be_renamed_here_is_asked_for_its_files() {
         .get_mut(&mb("B"))
         .unwrap()
         .deaf = true;
-    assert_eq!(w.sync().mailboxes_renamed_remote, 0);
+    assert_eq!(w.sync().counts.mailboxes_renamed_remote, 0);
 }
 
 /// Evenly spread messages are asked for, whatever their number.
@@ -121,10 +130,10 @@ fn what_seems_to_be_renamed_here_is_asked_for_its_files() {
 fn large_mailboxes_are_known_by_some_of_their_messages() {
     let mut w = unproved(200);
     w.remote.rename(&mb("C"), &mb("B"));
-    assert_eq!(w.sync_ok().mailboxes_renamed_local, 1);
+    assert_eq!(w.sync_ok().counts.mailboxes_renamed_local, 1);
     let mut w = unproved(200);
     w.local.rename(&mb("C"), &mb("B"));
-    assert_eq!(w.sync_ok().mailboxes_renamed_remote, 1);
+    assert_eq!(w.sync_ok().counts.mailboxes_renamed_remote, 1);
 }
 
 /// That both sides seem to call it the same is evidence enough, as after a run that was cut.
@@ -198,9 +207,10 @@ fn a_rename_that_is_refused_concerns_no_other() {
             Side::Local => drop(w.local.inner.borrow_mut().stuck.insert(mb(stuck))),
         }
         let report = w.sync_ok();
-        let renamed = report.mailboxes_renamed_remote + report.mailboxes_renamed_local;
+        let renamed =
+            report.counts.mailboxes_renamed_remote + report.counts.mailboxes_renamed_local;
         assert!(renamed >= 1, "{stuck} is stuck: {report:?}");
-        let moved = report.moved_remote + report.moved_local;
+        let moved = report.counts.moved_remote + report.counts.moved_local;
         assert!(moved >= 1, "{stuck} is stuck: {report:?}");
         let text = format!("{stuck} is not renamed to S on {side}");
         assert!(
@@ -218,7 +228,11 @@ fn a_rename_that_is_refused_concerns_no_other() {
     w.remote.inner.borrow_mut().stuck.insert(mb("C"));
     w.remote.inner.borrow_mut().stuck.insert(mb("A/x"));
     let report = w.sync_ok();
-    assert_eq!((report.uploaded, report.moved_remote), (0, 2), "{report:?}");
+    assert_eq!(
+        (report.counts.uploaded, report.counts.moved_remote),
+        (0, 2),
+        "{report:?}"
+    );
     w.assert_equal_sides("exchanged");
     w.sync_idle();
 }
@@ -267,8 +281,9 @@ fn names_that_were_half_exchanged_go_back() {
         let report = w.sync();
         let steps = w.fuse.borrow().steps - before;
         let all = super::one_of_many::whole(&w) - all;
-        let renamed = report.mailboxes_renamed_remote + report.mailboxes_renamed_local;
-        let (moved, held) = (report.moved_remote, report.held.len());
+        let renamed =
+            report.counts.mailboxes_renamed_remote + report.counts.mailboxes_renamed_local;
+        let (moved, held) = (report.counts.moved_remote, report.held.len());
         assert_eq!((renamed, moved + held), (0, 2), "{stuck} is stuck");
         went_back(&w, stuck, "half exchanged");
         w.sync_idle();
@@ -304,7 +319,13 @@ fn what_mailboxes_are_called_is_kept_up() {
     w.sync_idle();
     w.remote.rename(&mb("C"), &mb("B"));
     let report = w.sync_ok();
-    assert_eq!((report.mailboxes_renamed_local, report.moved_local), (1, 0));
+    assert_eq!(
+        (
+            report.counts.mailboxes_renamed_local,
+            report.counts.moved_local
+        ),
+        (1, 0)
+    );
     // And on disk, for a mailbox that was made anew.
     let mut w = begin();
     let own = w.local.inner.borrow_mut().boxes.remove(&mb("C")).unwrap();
@@ -317,7 +338,10 @@ fn what_mailboxes_are_called_is_kept_up() {
     w.local.rename(&mb("C"), &mb("B"));
     let report = w.sync_ok();
     assert_eq!(
-        (report.mailboxes_renamed_remote, report.moved_remote),
+        (
+            report.counts.mailboxes_renamed_remote,
+            report.counts.moved_remote
+        ),
         (1, 0)
     );
 }
@@ -329,14 +353,14 @@ fn only_what_the_run_is_about_is_renamed() {
         let mut w = begin();
         w.remote.rename(&mb("C"), &mb("B"));
         w.options.only = vec![only.into()];
-        assert_eq!(w.sync().mailboxes_renamed_local, 0, "{only}");
+        assert_eq!(w.sync().counts.mailboxes_renamed_local, 0, "{only}");
         w.options.only = vec!["B".into(), "C".into()];
         let report = w.sync();
         w.options.only.clear();
         w.sync_ok();
         w.assert_equal_sides(only);
         assert!(
-            only != "A" || report.mailboxes_renamed_local == 1,
+            only != "A" || report.counts.mailboxes_renamed_local == 1,
             "{report:?}"
         );
     }

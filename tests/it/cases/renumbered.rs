@@ -72,7 +72,11 @@ fn what_was_not_found_may_come_later() {
     assert_eq!(w.sync().held.len(), 1);
     w.remote.add(&inbox(), BODY, seen());
     let report = w.sync_ok();
-    assert_eq!((report.linked, report.downloaded), (1, 0), "{report:?}");
+    assert_eq!(
+        (report.counts.linked, report.counts.downloaded),
+        (1, 0),
+        "{report:?}"
+    );
     assert_eq!(show(&w.remote.view()), SAME);
     w.assert_equal_sides("it came");
 }

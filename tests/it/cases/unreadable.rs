@@ -13,16 +13,16 @@ fn a_new_message_whose_body_the_server_does_not_give() {
     w.remote.add(&inbox(), b"Subject: o\r\n\r\n1", seen());
     w.remote.change(&inbox(), &bad, |m| m.broken = true);
     let report = w.sync();
-    assert_eq!(report.downloaded, 1, "the other one");
+    assert_eq!(report.counts.downloaded, 1, "the other one");
     let named = |text: &str| text.contains(&bad.to_string()) && text.contains("cannot be had");
     assert!(report.errors.iter().any(|t| named(&t.text)), "{report:?}");
     // It is named by each run, and asked for again after an hour.
     let report = w.sync();
     assert!(report.errors.iter().any(|t| named(&t.text)), "{report:?}");
     w.remote.change(&inbox(), &bad, |m| m.broken = false);
-    assert_eq!(w.sync().downloaded, 0, "too early");
+    assert_eq!(w.sync().counts.downloaded, 0, "too early");
     w.now.set(w.now.get() + 3600);
-    assert_eq!(w.sync_ok().downloaded, 1);
+    assert_eq!(w.sync_ok().counts.downloaded, 1);
     w.assert_equal_sides("it could be read");
 }
 
@@ -32,9 +32,9 @@ fn a_new_message_that_the_server_passes_over_in_silence() {
     let mut w = base();
     w.remote.add(&inbox(), NEW, seen());
     w.remote.inner.borrow_mut().mute.insert(NEW.to_vec());
-    assert_eq!(w.sync().downloaded, 0);
+    assert_eq!(w.sync().counts.downloaded, 0);
     w.remote.inner.borrow_mut().mute.clear();
-    assert_eq!(w.sync_ok().downloaded, 1);
+    assert_eq!(w.sync_ok().counts.downloaded, 1);
     w.assert_equal_sides("it was given");
 }
 
@@ -78,7 +78,7 @@ fn a_file_that_cannot_be_read_when_it_is_to_be_uploaded() {
         let at = w.fuse.borrow().steps + step;
         w.fuse.borrow_mut().act_at = Some((at, Act(Box::new(breaks))));
         let report = w.sync();
-        if report.uploaded == 1 {
+        if report.counts.uploaded == 1 {
             continue;
         }
         let named = |text: &str| text.contains(&file.to_string()) && text.contains("cannot be had");
@@ -86,7 +86,7 @@ fn a_file_that_cannot_be_read_when_it_is_to_be_uploaded() {
         w.local.change(&inbox(), &file, |m| m.broken = false);
         w.local.edit(&inbox(), &file, |_| {});
         w.now.set(w.now.get() + 3600);
-        assert_eq!(w.sync_ok().uploaded, 1, "step {step}");
+        assert_eq!(w.sync_ok().counts.uploaded, 1, "step {step}");
         w.assert_equal_sides("it could be read");
     }
     assert!(refused > 0, "the file is named");
@@ -148,13 +148,17 @@ fn a_file_that_cannot_be_looked_at_is_nothing_new() {
         dim(&w, true);
         for _ in 0..2 {
             let report = w.sync();
-            assert_eq!((report.uploaded, report.changes()), (0, 0), "{to}");
+            assert_eq!((report.counts.uploaded, report.changes()), (0, 0), "{to}");
             assert!(!report.ok(), "it is named");
             assert_eq!(show(&w.remote.view()), before, "{to}");
         }
         dim(&w, false);
         let report = w.sync_ok();
-        assert_eq!((report.uploaded, report.deleted_remote), (0, 0), "{to}");
+        assert_eq!(
+            (report.counts.uploaded, report.counts.deleted_remote),
+            (0, 0),
+            "{to}"
+        );
         w.assert_equal_sides("it was looked at");
         w.sync_idle();
     }
@@ -170,7 +174,11 @@ fn a_file_that_cannot_be_looked_at_is_linked_with_its_like() {
     inner.boxes.get_mut(&inbox()).unwrap().dim = true;
     drop(inner);
     let report = w.sync();
-    assert_eq!((report.uploaded, report.downloaded), (0, 0), "{report:?}");
+    assert_eq!(
+        (report.counts.uploaded, report.counts.downloaded),
+        (0, 0),
+        "{report:?}"
+    );
     w.assert_equal_sides("linked");
 }
 
@@ -184,7 +192,11 @@ fn a_new_file_that_cannot_be_read_concerns_itself_only() {
     w.remote.add(&inbox(), b"Subject: p\r\n\r\n33", seen());
     flag(&mut w, Some(Answered), None);
     let report = w.sync();
-    let done = (report.downloaded, report.uploaded, report.flags_local);
+    let done = (
+        report.counts.downloaded,
+        report.counts.uploaded,
+        report.counts.flags_local,
+    );
     assert_eq!(done, (1, 1, 1), "{report:?}");
     for _ in 0..2 {
         let report = w.sync();
@@ -193,11 +205,15 @@ fn a_new_file_that_cannot_be_read_concerns_itself_only() {
         assert!(report.errors.iter().any(named), "{report:?}");
     }
     gone(&mut w, Side::Local);
-    assert_eq!(w.sync().deleted_remote, 0, "it may be the locked one");
+    assert_eq!(
+        w.sync().counts.deleted_remote,
+        0,
+        "it may be the locked one"
+    );
     w.local.inner.borrow_mut().locked.clear();
     let report = w.sync_ok();
     assert_eq!(
-        (report.uploaded, report.deleted_remote),
+        (report.counts.uploaded, report.counts.deleted_remote),
         (1, 1),
         "{report:?}"
     );
@@ -214,12 +230,12 @@ fn a_file_whose_name_cannot_grow_concerns_itself_only() {
             .edit(&inbox(), &uid, |flags| flags.insert(Answered));
     }
     let report = w.sync();
-    assert_eq!(report.flags_local, 1, "{report:?}");
+    assert_eq!(report.counts.flags_local, 1, "{report:?}");
     for _ in 0..2 {
         let report = w.sync();
         let named = |t: &mailtide::engine::report::Trouble| t.text.contains("too long");
         assert!(report.errors.iter().any(named), "{report:?}");
-        let kept = |note: &String| note.contains("kept changing");
+        let kept = |note: &String| note.contains("keep changing");
         assert!(!report.notes.iter().any(kept), "{report:?}");
         assert_eq!(report.changes(), 0, "{report:?}");
     }

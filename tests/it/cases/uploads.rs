@@ -65,9 +65,13 @@ fn uploads_that_are_dropped_are_set_aside_after_two() {
         // Without a UID only what has no effect shows it.
         uploads(&mut w);
         let first = w.sync();
-        assert_eq!((first.uploaded, first.errors.len()), (1, 1), "{tells}");
+        assert_eq!(
+            (first.counts.uploaded, first.errors.len()),
+            (1, 1),
+            "{tells}"
+        );
         let second = w.sync();
-        assert_eq!(second.uploaded, 1, "{tells}: {second:?}");
+        assert_eq!(second.counts.uploaded, 1, "{tells}: {second:?}");
         let text = &second.errors.last().unwrap().text;
         assert!(text.contains("set aside and not sent again"), "{text}");
         for _ in 0..2 {
@@ -101,7 +105,7 @@ fn uploads_that_are_dropped_keep_their_file_wherever_cut() {
         }
         let want = r"INBOX: msg(\Seen) n(\Seen) other()";
         assert_eq!(show(&w.local.view()), want, "{tells}, cut at {step}");
-        assert_eq!(w.sync().uploaded, 0, "{tells}, cut at {step}");
+        assert_eq!(w.sync().counts.uploaded, 0, "{tells}, cut at {step}");
         w.remote.inner.borrow_mut().habit = Habit::Keeps;
         w.remote.add(&inbox(), NEW, seen());
         w.sync();
@@ -133,7 +137,7 @@ fn uploads_taken_for_another_message_are_set_aside() {
         w.remote.add(&inbox(), TWIN, seen());
         w.sync_ok();
         uploads(&mut w);
-        let sent = w.sync().uploaded + w.sync().uploaded;
+        let sent = w.sync().counts.uploaded + w.sync().counts.uploaded;
         assert_eq!(sent, if tells { 1 } else { 2 });
         let report = w.sync();
         assert_eq!((report.changes(), report.errors.len()), (0, 1), "{tells}");
@@ -305,11 +309,11 @@ fn copies_that_are_dropped_are_uploaded() {
     w.remote.inner.borrow_mut().odd.drops_copies = true;
     w.local.copy(&inbox(), &file(&w), &mb("A"));
     let first = w.sync();
-    assert_eq!((first.copied_remote, first.errors.len()), (1, 1));
+    assert_eq!((first.counts.copied_remote, first.errors.len()), (1, 1));
     let want = r"A: msg(\Seen); INBOX: msg(\Seen) other()";
     assert_eq!(show(&w.local.view()), want, "the copy stays");
     let second = w.sync_ok();
-    assert_eq!(second.uploaded, 1, "{second:?}");
+    assert_eq!(second.counts.uploaded, 1, "{second:?}");
     assert_eq!(show(&w.local.view()), want);
     w.assert_equal_sides("uploaded");
     w.sync_idle();

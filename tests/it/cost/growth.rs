@@ -121,14 +121,18 @@ fn moved_there(w: &mut TwoSides) {
 
 #[test]
 fn moves_take_work_in_proportion() {
-    grows("moved here", filled, moved_here, |r| r.moved_remote);
-    grows("moved there", filled, moved_there, |r| r.moved_local);
+    grows("moved here", filled, moved_here, |r| r.counts.moved_remote);
+    grows("moved there", filled, moved_there, |r| r.counts.moved_local);
 }
 
 #[test]
 fn copies_take_work_in_proportion() {
-    grows("copied here", filled, copied_here, |r| r.copied_remote);
-    grows("copied there", filled, copied_there, |r| r.copied_local);
+    grows("copied here", filled, copied_here, |r| {
+        r.counts.copied_remote
+    });
+    grows("copied there", filled, copied_there, |r| {
+        r.counts.copied_local
+    });
 }
 
 fn copied_here(w: &mut TwoSides) {
@@ -145,15 +149,19 @@ fn copied_there(w: &mut TwoSides) {
 
 #[test]
 fn equal_messages_take_work_in_proportion() {
-    grows("equal, moved here", alike, moved_here, |r| r.moved_remote);
-    grows("equal, moved there", alike, moved_there, |r| r.moved_local);
+    grows("equal, moved here", alike, moved_here, |r| {
+        r.counts.moved_remote
+    });
+    grows("equal, moved there", alike, moved_there, |r| {
+        r.counts.moved_local
+    });
     grows("equal, copied here", alike, copied_here, |r| {
-        r.copied_remote
+        r.counts.copied_remote
     });
     grows("equal, copied there", alike, copied_there, |r| {
-        r.copied_local
+        r.counts.copied_local
     });
-    grows("equal, met anew", alike, forget, |r| r.linked);
+    grows("equal, met anew", alike, forget, |r| r.counts.linked);
 }
 
 fn flag(flags: &mut Flags) {
@@ -166,22 +174,22 @@ fn flags_and_deletions_take_work_in_proportion() {
         let files = w.local.ids(&a());
         files.iter().for_each(|file| w.local.edit(&a(), file, flag));
     };
-    grows("flagged here", filled, here, |r| r.flags_remote);
+    grows("flagged here", filled, here, |r| r.counts.flags_remote);
     let there = |w: &mut TwoSides| {
         let uids = w.remote.ids(&a());
         uids.iter().for_each(|uid| w.remote.edit(&a(), uid, flag));
     };
-    grows("flagged there", filled, there, |r| r.flags_local);
+    grows("flagged there", filled, there, |r| r.counts.flags_local);
     let here = |w: &mut TwoSides| {
         let files = w.local.ids(&a());
         files.iter().for_each(|file| w.local.delete(&a(), file));
     };
-    grows("deleted here", filled, here, |r| r.deleted_remote);
+    grows("deleted here", filled, here, |r| r.counts.deleted_remote);
     let there = |w: &mut TwoSides| {
         let uids = w.remote.ids(&a());
         uids.iter().for_each(|uid| w.remote.delete(&a(), uid));
     };
-    grows("deleted there", filled, there, |r| r.deleted_local);
+    grows("deleted there", filled, there, |r| r.counts.deleted_local);
 }
 
 #[test]
@@ -195,13 +203,13 @@ fn new_messages_take_work_in_proportion() {
             w.local.add(&b(), &body, Flags::default());
         }
     };
-    grows("new here", filled, here, |r| r.uploaded);
+    grows("new here", filled, here, |r| r.counts.uploaded);
     let there = |w: &mut TwoSides| {
         for body in bodies(w) {
             w.remote.add(&b(), &body, Flags::default());
         }
     };
-    grows("new there", filled, there, |r| r.downloaded);
+    grows("new there", filled, there, |r| r.counts.downloaded);
 }
 
 /// The state is lost, and the sides meet anew.
@@ -215,7 +223,7 @@ fn forget(w: &mut TwoSides) {
 
 #[test]
 fn a_lost_state_takes_work_in_proportion() {
-    grows("met anew", filled, forget, |r| r.linked);
+    grows("met anew", filled, forget, |r| r.counts.linked);
     let renumbered = |w: &mut TwoSides| w.remote.renumber(&a(), 10);
     let known = |r: &Report| r.notes.iter().filter_map(|n| found(n)).sum();
     grows("renumbered", filled, renumbered, known);
@@ -241,7 +249,7 @@ fn mailboxes_take_work_in_proportion() {
             }
         }
     };
-    scene(flags, |r| r.flags_local).grows("a flag in each", FEW / 4);
+    scene(flags, |r| r.counts.flags_local).grows("a flag in each", FEW / 4);
 }
 
 fn new_here(w: &mut TwoSides) {
