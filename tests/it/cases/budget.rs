@@ -500,7 +500,11 @@ fn deletions_wait_a_day_for_a_mailbox_that_fails() {
         let fails =
             |w: &mut TwoSides| w.sync_failing(step, StoreError::Mailbox("this one failed".into()));
         let report = fails(&mut w);
-        if !report.notes.iter().any(|note| note.contains("deletions postponed")) {
+        if !report
+            .notes
+            .iter()
+            .any(|note| note.contains("deletions postponed"))
+        {
             continue;
         }
         waited += 1;

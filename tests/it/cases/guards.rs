@@ -289,7 +289,11 @@ fn dry_run_leaves_out_what_would_wait() {
         };
         let mut actions = plan.messages.iter().flat_map(|(_, plan)| &plan.actions);
         let deletes = actions.any(|action| action.to_string().starts_with("delete"));
-        if report.notes.iter().any(|note| note.contains("deletions postponed")) {
+        if report
+            .notes
+            .iter()
+            .any(|note| note.contains("deletions postponed"))
+        {
             assert!(!deletes, "step {step}");
             waited = true;
         }
