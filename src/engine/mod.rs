@@ -16,7 +16,8 @@
 //! refuses), [`upload`], [`shift`], [`duplicate`], [`copy`], [`flags`],
 //! [`flags_there`], [`doomed`], [`remove`], [`remove_here`] and [`remove_there`], on several
 //! connections by [`lanes`]), [`guarded`] (what the
-//! guard is told), [`rest`] (whether that was all), [`pass_state`] (what passes share), [`report`] (the result for the user).
+//! guard is told), [`rest`] (whether that was all), [`pass_state`] (what passes
+//! share), [`report`] (the result for the user).
 //! [`verify`] is asked for by `mailtide repair` only.
 //!
 //! First run, daily run, repair, dry run: one path, this one.

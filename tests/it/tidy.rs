@@ -81,7 +81,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("rustix::fs", &["maildir", "state"]),
     ("rusqlite", &["state", "search"]),
     ("toml::", &["config"]),
-    ("serde::", &["config", "daemon"]),
+    ("serde::", &["config", "daemon", "engine"]),
     ("signal_hook", &["daemon"]),
     ("sd_notify", &["daemon"]),
     ("zbus::", &["daemon"]),
