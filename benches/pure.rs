@@ -28,7 +28,7 @@ fn base(count: u32) -> MailboxBase {
         key: MailboxKey(1),
         name: MailboxName::inbox(),
         tag: 1,
-        epoch: Some(UidValidity(1)),
+        uid_validity: Some(UidValidity(1)),
         pairs: (1..=count).filter_map(pair).collect(),
         others: BTreeSet::new(),
         aside: Vec::new(),

@@ -205,7 +205,7 @@ impl<'a> Finder<'a> {
         let (mut more, mut only) = (Vec::new(), Far::new());
         for found in far {
             let known = self.local.known(&found.mailbox)?;
-            let same = known.epoch == Some(found.epoch);
+            let same = known.uid_validity == Some(found.uid_validity);
             let by_uid: HashMap<Uid, &MaildirId> = match same {
                 true => known.uids.iter().map(|(file, uid)| (*uid, file)).collect(),
                 false => HashMap::new(),
@@ -214,7 +214,7 @@ impl<'a> Finder<'a> {
             for uid in found.uids {
                 let Some(file) = by_uid.get(&uid) else {
                     let far = only.entry(found.mailbox.clone());
-                    far.or_insert((found.epoch, Vec::new())).1.push(uid);
+                    far.or_insert((found.uid_validity, Vec::new())).1.push(uid);
                     continue;
                 };
                 let answers = own.contains(&(&found.mailbox, *file));
@@ -247,7 +247,7 @@ impl<'a> Finder<'a> {
     /// whether they answer, they are looked at.
     async fn dated(&mut self, query: &Query, only: Far, open: bool) -> Result<Vec<Hit>> {
         let mut hits = Vec::new();
-        for (mailbox, (epoch, uids)) in only {
+        for (mailbox, (uid_validity, uids)) in only {
             let (reader, _) = self.remote.examine(&mailbox).await?;
             let marks = reader.fetch_uids(&uids, Items::Marks).await;
             for one in marks.map_err(ReadError::of_store)? {
@@ -255,7 +255,7 @@ impl<'a> Finder<'a> {
                 hits.push(Hit {
                     mailbox: mailbox.clone(),
                     at: one.at.unwrap_or(Timestamp(0)),
-                    lies: Lies::There(uid, epoch),
+                    lies: Lies::There(uid, uid_validity),
                 });
             }
         }
@@ -380,11 +380,11 @@ impl<'a> Finder<'a> {
             };
             rows.extend(match &hit.lies {
                 Lies::Here(glance) => self.local.row(&hit.mailbox, known, hit.at, glance),
-                Lies::There(uid, epoch) => {
+                Lies::There(uid, uid_validity) => {
                     let envelope = told.remove(&(hit.mailbox.clone(), *uid));
                     envelope.and_then(|envelope| {
                         let place = (self.account.name.as_str(), &hit.mailbox);
-                        row_there(place, known, self.sides, envelope, Some(*epoch))
+                        row_there(place, known, self.sides, envelope, Some(*uid_validity))
                     })
                 }
             });

@@ -32,8 +32,8 @@ pub enum Key {
 
 impl Key {
     /// That of a message that the server has.
-    pub fn of_uid(uid: Uid, epoch: UidValidity) -> Key {
-        Key::Uid(uid, Some(code(epoch)))
+    pub fn of_uid(uid: Uid, uid_validity: UidValidity) -> Key {
+        Key::Uid(uid, Some(code(uid_validity)))
     }
 
     /// That of a file.
@@ -42,9 +42,9 @@ impl Key {
     }
 
     /// Whether it may mean a UID of this UIDVALIDITY.
-    pub fn fits(&self, epoch: UidValidity) -> bool {
+    pub fn fits(&self, uid_validity: UidValidity) -> bool {
         match self {
-            Key::Uid(_, Some(own)) => *own == code(epoch),
+            Key::Uid(_, Some(own)) => *own == code(uid_validity),
             Key::Uid(_, None) => true,
             Key::File(_) => false,
         }
@@ -52,8 +52,8 @@ impl Key {
 }
 
 /// Four letters that are made of UIDVALIDITY.
-fn code(epoch: UidValidity) -> String {
-    let hash = blake3::hash(&epoch.0.to_be_bytes());
+fn code(uid_validity: UidValidity) -> String {
+    let hash = blake3::hash(&uid_validity.0.to_be_bytes());
     let letter = |byte: &u8| LETTERS.get(usize::from(byte % 32)).copied().unwrap_or(b'0');
     let letters = hash.as_bytes().iter().take(4).map(letter);
     letters.map(char::from).collect()
@@ -191,9 +191,9 @@ mod tests {
         fn text_names_the_same_message(
             components in proptest::collection::vec("[^\u{0}]{1,12}", 1..4),
             uid in 1..=u32::MAX,
-            epoch in 1..=u64::from(u32::MAX),
+            uid_validity in 1..=u64::from(u32::MAX),
         ) {
-            let key = Key::of_uid(Uid::new(uid).unwrap(), UidValidity(epoch));
+            let key = Key::of_uid(Uid::new(uid).unwrap(), UidValidity(uid_validity));
             let one = MessageId {
                 account: "a.b@c".into(),
                 mailbox: MailboxName::new(components).unwrap(),

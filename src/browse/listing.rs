@@ -133,7 +133,8 @@ impl There<'_> {
         };
         let marks = reader.fetch_range(range, Items::Marks).await;
         let marks = marks.map_err(ReadError::of_store)?;
-        let same = self.known.epoch.is_none() || self.known.epoch == examined.epoch;
+        let same =
+            self.known.uid_validity.is_none() || self.known.uid_validity == examined.uid_validity;
         if !same {
             self.notes.push(format!(
                 "{}: UIDVALIDITY of {} changed since the last sync: which messages are on both \
@@ -157,7 +158,7 @@ impl There<'_> {
         let uids: Vec<Uid> = chosen.into_iter().map(|(_, uid)| uid).collect();
         let envelopes = self.envelopes(&uids).await?;
         let rows = envelopes.into_iter();
-        let rows = rows.filter_map(|one| self.row(one, examined.epoch));
+        let rows = rows.filter_map(|one| self.row(one, examined.uid_validity));
         let all = marks.iter().filter_map(|one| one.uid).collect();
         Ok(Found {
             rows: rows.collect(),
@@ -184,9 +185,9 @@ impl There<'_> {
         Ok(again.map_err(ReadError::of_store)?)
     }
 
-    fn row(&self, one: Envelope, epoch: Option<UidValidity>) -> Option<Row> {
+    fn row(&self, one: Envelope, uid_validity: Option<UidValidity>) -> Option<Row> {
         let place = (self.account.name.as_str(), self.name);
-        row_there(place, self.known, self.sides, one, epoch)
+        row_there(place, self.known, self.sides, one, uid_validity)
     }
 }
 
@@ -196,7 +197,7 @@ pub(super) fn row_there(
     known: &Known,
     sides: Sides,
     one: Envelope,
-    epoch: Option<UidValidity>,
+    uid_validity: Option<UidValidity>,
 ) -> Option<Row> {
     let uid = one.uid?;
     let header = one.header.unwrap_or_default();
@@ -205,12 +206,12 @@ pub(super) fn row_there(
         let attached = parts.iter().filter(|(part, more)| is_attached(part, more));
         summary.attachments = Some(attached.count());
     }
-    let key = match epoch {
-        Some(epoch) => Key::of_uid(uid, epoch),
+    let key = match uid_validity {
+        Some(uid_validity) => Key::of_uid(uid, uid_validity),
         None => Key::Uid(uid, None),
     };
     let paired = || known.uids.values().any(|own| *own == uid);
-    let both = sides == Sides::There && epoch == known.epoch && paired();
+    let both = sides == Sides::There && uid_validity == known.uid_validity && paired();
     Some(Row {
         id: MessageId {
             account: account.to_owned(),

@@ -11,7 +11,7 @@ use crate::mime::{Mail, Summary};
 use crate::model::{MailboxName, MaildirId, Side, Timestamp, Uid, UidValidity};
 use crate::search::Place;
 use crate::state::State;
-use crate::store::Store;
+use crate::store::MailStore;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
@@ -47,7 +47,7 @@ pub struct Counts {
 #[derive(Debug, Default)]
 pub struct Known {
     /// The UIDVALIDITY of the UIDs; `None`: none is known.
-    pub epoch: Option<UidValidity>,
+    pub uid_validity: Option<UidValidity>,
     /// By the base name of the file.
     pub uids: HashMap<MaildirId, Uid>,
 }
@@ -140,12 +140,12 @@ impl Local {
         let Some(key) = state.mailbox_key(name)? else {
             return Ok(Known::default());
         };
-        let epoch = state.epoch(key)?;
-        let uids = match epoch {
+        let uid_validity = state.uid_validity(key)?;
+        let uids = match uid_validity {
             Some(_) => state.uids_by_file(key)?.into_iter().collect(),
             None => HashMap::new(),
         };
-        Ok(Known { epoch, uids })
+        Ok(Known { uid_validity, uids })
     }
 
     /// Whether this mailbox is kept in step.
@@ -205,9 +205,9 @@ impl Local {
         (at, glance): (Timestamp, &Glance),
         head: Head,
     ) -> Row {
-        let uid = known.epoch.zip(known.uids.get(&glance.id));
+        let uid = known.uid_validity.zip(known.uids.get(&glance.id));
         let (key, place) = match uid {
-            Some((epoch, uid)) => (Key::of_uid(*uid, epoch), Where::Both),
+            Some((uid_validity, uid)) => (Key::of_uid(*uid, uid_validity), Where::Both),
             None => (Key::of_file(&glance.id), Where::Here),
         };
         Row {
@@ -233,10 +233,10 @@ impl Local {
             Key::Uid(uid, _) => *uid,
         };
         let known = self.known(name)?;
-        let Some(epoch) = known.epoch else {
+        let Some(uid_validity) = known.uid_validity else {
             return Ok(None);
         };
-        if !key.fits(epoch) {
+        if !key.fits(uid_validity) {
             return Err(another_epoch(name).into());
         }
         let is_it = |glance: &Glance| known.uids.get(&glance.id) == Some(&wanted);

@@ -82,7 +82,11 @@ impl Remote {
         let wanted = self.wanted.clone();
         let reader = self.reader().await?;
         let examined = reader.examine(name).await.map_err(ReadError::of_store)?;
-        let fits = |id: &MessageId| examined.epoch.is_none_or(|epoch| id.key.fits(epoch));
+        let fits = |id: &MessageId| {
+            examined
+                .uid_validity
+                .is_none_or(|uid_validity| id.key.fits(uid_validity))
+        };
         match wanted.as_ref().is_none_or(fits) {
             true => Ok((reader, examined)),
             false => Err(another_epoch(name).into()),

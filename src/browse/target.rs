@@ -64,12 +64,12 @@ fn here(mailbox: &MailboxName, glance: &Glance) -> Target {
 
 async fn there(account: &Account, id: &MessageId, uid: Uid) -> Result<Target> {
     let mut remote = Remote::of(account, Sides::There).expecting(id.clone());
-    let epoch = remote
+    let uid_validity = remote
         .examine(&id.mailbox)
         .await
-        .map(|(_, open)| open.epoch);
+        .map(|(_, open)| open.uid_validity);
     remote.end().await;
-    let Some(epoch) = epoch? else {
+    let Some(uid_validity) = uid_validity? else {
         return Err(StoreError::Mailbox(format!(
             "{}: the server tells no UIDVALIDITY, so that a UID may mean another message: nothing \
              was changed",
@@ -79,7 +79,7 @@ async fn there(account: &Account, id: &MessageId, uid: Uid) -> Result<Target> {
     };
     Ok(Target {
         mailbox: id.mailbox.to_string(),
-        message: By::Uid(uid.get(), epoch.0),
+        message: By::Uid(uid.get(), uid_validity.0),
     })
 }
 

@@ -9,7 +9,7 @@ use crate::imap::Tier;
 use crate::maildir::{MaildirStore, independent_count};
 use crate::model::MailboxName;
 use crate::reconcile::{Listed, Presence};
-use crate::store::Store;
+use crate::store::MailStore;
 use anyhow::Result;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};

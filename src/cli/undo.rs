@@ -95,8 +95,11 @@ fn selected(text: &str, state: &State) -> Result<SelectedMessage> {
         },
         Key::Uid(uid, _) => {
             let key = state.mailbox_key(&id.mailbox)?;
-            let epoch = key.map(|key| state.epoch(key)).transpose()?.flatten();
-            if epoch.is_some_and(|epoch| !id.key.fits(epoch)) {
+            let uid_validity = key
+                .map(|key| state.uid_validity(key))
+                .transpose()?
+                .flatten();
+            if uid_validity.is_some_and(|uid_validity| !id.key.fits(uid_validity)) {
                 bail!(
                     "{id} names no message now: the server has numbered {mailbox} anew; name it \
                      by its Message-ID, or as mailtide history prints it"
@@ -105,7 +108,7 @@ fn selected(text: &str, state: &State) -> Result<SelectedMessage> {
             SelectedMessage::Uid {
                 mailbox,
                 uid: uid.get(),
-                epoch: epoch.map(|epoch| epoch.0),
+                uid_validity: uid_validity.map(|uid_validity| uid_validity.0),
             }
         }
     })

@@ -12,7 +12,7 @@ use crate::model::{MailboxName, MaildirId, Scope, Side, Uid};
 use crate::reconcile::policy::matches;
 use crate::reconcile::{Action, Plan, Policy};
 use crate::state::{HeldRow, Memory, State};
-use crate::store::{Keep, Serve, StoreError};
+use crate::store::{LocalStore, RemoteStore, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The clock and the random numbers of the engine.
@@ -51,7 +51,7 @@ pub struct Options {
 }
 
 /// An account with both sides.
-pub struct Account<'a, R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> {
+pub struct Account<'a, R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> {
     /// The server.
     pub remote: &'a mut R,
     /// The disk.
@@ -70,7 +70,7 @@ pub struct Account<'a, R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> {
     pub stop: Stop,
 }
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Synchronizes both sides. The report tells what was done, also after an error.
     ///
     /// Safe to be dropped: a cycle that is dropped anywhere and run again ends like an uncut one.

@@ -7,7 +7,7 @@ use super::pass_state::PassState;
 use super::report::Ended;
 use crate::model::{Kin, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::Listed;
-use crate::store::{Keep, Place, Serve};
+use crate::store::{LocalStore, Place, RemoteStore};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The number of last messages that prove one mailbox under two names.
@@ -27,7 +27,7 @@ fn common_identities<'a>(remote: &[&'a Listed]) -> BTreeSet<&'a str> {
     counts.into_keys().collect()
 }
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Returns names that are aliases of synced mailboxes.
     pub(super) async fn aliases<'b>(
         &mut self,
@@ -103,8 +103,17 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         };
         let uids = census.next.saturating_sub(WITNESSES)..census.next;
         let uids: Vec<Uid> = uids.filter_map(Uid::new).collect();
-        let (mailbox, epoch) = (listed.name.clone(), None);
-        match kin_there(&mut *self.remote, &Place { mailbox, epoch }, &uids).await {
+        let (mailbox, uid_validity) = (listed.name.clone(), None);
+        match kin_there(
+            &mut *self.remote,
+            &Place {
+                mailbox,
+                uid_validity,
+            },
+            &uids,
+        )
+        .await
+        {
             Ok(mut kin) => {
                 kin.sort();
                 Ok(Some(kin))

@@ -11,7 +11,7 @@ use crate::model::{
 };
 use crate::reconcile::Outcome;
 use crate::state::{Done, State};
-use crate::store::{Delivered, Keep, Place, Published, StoreError};
+use crate::store::{Delivered, LocalStore, Place, Published, StoreError};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -107,7 +107,7 @@ impl<C> Arrivals<C> {
 }
 
 /// Commits downloads.
-pub(super) struct Desk<'a, L: Keep<Id = MaildirId>> {
+pub(super) struct Desk<'a, L: LocalStore<Id = MaildirId>> {
     pub local: tokio::sync::Mutex<&'a mut L>,
     pub state: RefCell<&'a mut State>,
     pub pass: RefCell<&'a mut PassState>,
@@ -122,7 +122,7 @@ pub(super) struct Desk<'a, L: Keep<Id = MaildirId>> {
     pub now: &'a dyn Fn() -> i64,
 }
 
-impl<L: Keep<Id = MaildirId>> Desk<'_, L> {
+impl<L: LocalStore<Id = MaildirId>> Desk<'_, L> {
     /// Adds a result to the batch.
     pub fn take_in(&self, arrived: Arrived<L::Receiver>) {
         self.arrivals.borrow_mut().waiting.push(arrived);

@@ -12,7 +12,7 @@ fn job(name: &str, key: MailboxKey, all: &[u32]) -> DownloadJob {
     DownloadJob {
         place: Place {
             mailbox: mb(name),
-            epoch: None,
+            uid_validity: None,
         },
         key,
         tag: 1,

@@ -13,9 +13,9 @@ use crate::model::{MailboxBase, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::rest::{agrees, agrees_there};
 use crate::reconcile::{Coverage, MailboxPlan};
 use crate::state::Left;
-use crate::store::{Depth, Keep, Place, Serve, StoreError};
+use crate::store::{Depth, LocalStore, Place, RemoteStore, StoreError};
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Compares a mailbox that changed on disk with its record, and loads only the pairs that
     /// changed. `None`: it has to be read completely.
     pub(super) async fn compared_here(
@@ -41,7 +41,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         };
         let place = Place {
             mailbox: name.clone(),
-            epoch: None,
+            uid_validity: None,
         };
         if !self.are_unedited((*key, &place), &unlike.touched).await? {
             return Ok(None);
@@ -101,7 +101,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             && disk.edited.is_empty();
         let still = overview.certain && overview.is_still_there(here.name());
         if let Some(left) = here.cursor.as_ref().filter(|_| plain && still) {
-            here.there = self.remote.as_listed(&here.outline, left);
+            here.there = self.remote.assume_unchanged(&here.outline, left);
         }
         here
     }

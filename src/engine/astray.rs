@@ -17,7 +17,7 @@ use crate::reconcile::filed::keywords;
 use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::Whereabouts;
 use crate::state::{Change, Upload};
-use crate::store::{Keep, Serve};
+use crate::store::{LocalStore, RemoteStore};
 use std::collections::BTreeMap;
 
 /// The place of a file when its upload was cut, and its place now.
@@ -39,7 +39,7 @@ enum Became {
     Untold,
 }
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Records uploads that arrived, and defers those that are not resolved. `None`: the places of
     /// files have to be read again.
     pub(super) async fn find_astray(

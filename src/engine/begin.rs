@@ -9,9 +9,9 @@ use crate::reconcile::MailboxAction;
 use crate::reconcile::anew::Rematch;
 use crate::reconcile::mailbox_action::Forget;
 use crate::state::Change;
-use crate::store::{Ask, Depth, Keep, Serve};
+use crate::store::{Ask, Depth, LocalStore, RemoteStore};
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Executes an action for mailboxes and removes those that failed. Mailboxes on disk are
     /// created and recorded together, as a first run has hundreds.
     pub(super) async fn begin_mailboxes(
@@ -199,7 +199,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             works.remove(name);
             return Ok(());
         }
-        work.base.epoch = look.epoch;
+        work.base.uid_validity = look.uid_validity;
         work.stores = look.stores;
         work.remote_cursor = look.cursor;
         Ok(())

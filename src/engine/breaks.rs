@@ -6,7 +6,7 @@ use super::arrivals::{Arrived, Desk, DownloadJob};
 use super::download::{Portion, Shared, download_batch};
 use super::report::Ended;
 use crate::model::{AnyId, MaildirId, Uid};
-use crate::store::{Keep, Serve, StoreError};
+use crate::store::{LocalStore, RemoteStore, StoreError};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
@@ -57,7 +57,7 @@ impl<'a> Breaks<'a> {
     }
 
     /// Records the answer to a portion. `Err` if the connection breaks at everything.
-    pub fn note<L: Keep<Id = MaildirId>>(
+    pub fn note<L: LocalStore<Id = MaildirId>>(
         &self,
         desk: &Desk<'_, L>,
         portion: Portion<'a>,
@@ -70,7 +70,7 @@ impl<'a> Breaks<'a> {
     }
 
     /// The same; returns the messages without an answer, recorded in the state.
-    fn record<L: Keep<Id = MaildirId>>(
+    fn record<L: LocalStore<Id = MaildirId>>(
         &self,
         desk: &Desk<'_, L>,
         portion: Portion<'a>,
@@ -105,7 +105,7 @@ struct Culprit<'a> {
 
 /// Requests the messages at which the connection broke in ever smaller groups, and skips those at
 /// which it breaks again.
-pub(super) async fn ask_singly<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
+pub(super) async fn ask_singly<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
     remote: &mut R,
     shared: &Shared<'_, L>,
 ) -> Result<(), Ended> {
@@ -138,7 +138,7 @@ pub(super) async fn ask_singly<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
 
 type Culprits<'c, 'a> = (&'c mut Vec<Culprit<'a>>, &'c mut Vec<Culprit<'a>>);
 
-async fn ask_narrowed<'a, R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
+async fn ask_narrowed<'a, R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
     remote: &mut R,
     shared: &Shared<'a, L>,
     mut open: Vec<Portion<'a>>,
@@ -198,7 +198,7 @@ async fn ask_narrowed<'a, R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
     Ok(())
 }
 
-async fn set_aside<L: Keep<Id = MaildirId>>(
+async fn set_aside<L: LocalStore<Id = MaildirId>>(
     desk: &Desk<'_, L>,
     culprits: Vec<Culprit<'_>>,
 ) -> Result<(), Ended> {

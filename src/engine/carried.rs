@@ -21,7 +21,7 @@ use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::Whereabouts;
 use crate::reconcile::{Coverage, Outcome};
 use crate::state::{Change, Moved, Upload};
-use crate::store::{Keep, Place, Serve};
+use crate::store::{LocalStore, Place, RemoteStore};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -64,7 +64,7 @@ const PATIENCE: i64 = 3600;
 /// New messages on the server, by content and mailbox.
 type Places = BTreeMap<ContentHash, BTreeMap<MailboxName, Vec<Uid>>>;
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Records uploads whose message is in another mailbox, and defers unresolved ones.
     pub(super) async fn find_carried(
         &mut self,
@@ -152,7 +152,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             };
             let home = Place {
                 mailbox: name.clone(),
-                epoch: scene.and_then(|scene| scene.base.epoch),
+                uid_validity: scene.and_then(|scene| scene.base.uid_validity),
             };
             let mut sink = HashSink::default();
             let files = std::slice::from_ref(&upload.file);

@@ -9,7 +9,7 @@ use super::rematch::HashSink;
 use super::report::Ended;
 use crate::model::{Id, MailboxKey, MailboxName, MaildirId, Pair, Side, Uid};
 use crate::state::{Change, Compared};
-use crate::store::{Keep, Place, Serve};
+use crate::store::{LocalStore, Place, RemoteStore};
 
 /// Most messages to compare after a run.
 const MESSAGES: usize = 100;
@@ -22,7 +22,7 @@ struct Allowance {
     bytes: u64,
 }
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Compares some of these pairs. Returns whether one of them is two messages.
     pub(super) async fn confirm_links(&mut self, pass: &mut PassState) -> Result<bool, Ended> {
         let (mut left, mut wrong) = (Allowance::whole(), false);
@@ -56,7 +56,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     ) -> Result<bool, Ended> {
         let place = Place {
             mailbox: name.clone(),
-            epoch: self.state.epoch(key)?,
+            uid_validity: self.state.uid_validity(key)?,
         };
         let uids: Vec<Uid> = pairs.iter().map(|pair| pair.uid).collect();
         let mut sink = HashSink::default();

@@ -20,7 +20,7 @@ use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::Whereabouts;
 use crate::reconcile::{Coverage, Outcome};
 use crate::state::{Change, Moved, Relative, Source, Trail, Upload};
-use crate::store::{Keep, Serve};
+use crate::store::{LocalStore, RemoteStore};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A cut move.
@@ -49,7 +49,7 @@ struct Contents {
     by_content: BTreeMap<ContentHash, BTreeSet<Uid>>,
 }
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Records cut moves whose file is not in the target any more. Those whose file is there are
     /// left to the table of moves.
     pub(super) async fn find_cut_moves(
@@ -267,7 +267,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     fn may_come(&self, upload: &Upload) -> bool {
         let fresh = (self.world.now)() - upload.at < self.options.grace;
         // An atomic move finds nothing if it was made before.
-        fresh && !self.remote.moves_at_once()
+        fresh && !self.remote.has_atomic_move()
     }
 }
 

@@ -14,7 +14,7 @@ use super::work::Work;
 use crate::model::{AnyId, Canonical, Heading, Kin, MailboxName, MaildirId, Origin, Uid};
 use crate::reconcile::Action;
 use crate::state::Suspects;
-use crate::store::{About, Delivery, Keep, Next, Receiver, Serve, Sink, StoreError};
+use crate::store::{About, Delivery, LocalStore, Next, Receiver, RemoteStore, Sink, StoreError};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, VecDeque};
 
@@ -122,14 +122,14 @@ impl<'a> Portion<'a> {
 }
 
 /// The state shared by the connections of a download, on one thread.
-pub(super) struct Shared<'a, L: Keep<Id = MaildirId>> {
+pub(super) struct Shared<'a, L: LocalStore<Id = MaildirId>> {
     pub desk: Desk<'a, L>,
     portions: RefCell<VecDeque<Portion<'a>>>,
     pub breaks: Breaks<'a>,
     pub stop: &'a super::report::Stop,
 }
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Downloads over all connections; returns the mailboxes with failures.
     pub(super) async fn download(
         &mut self,
@@ -216,7 +216,7 @@ async fn beside(
     }
 }
 
-async fn lane<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
+async fn lane<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
     remote: &mut R,
     shared: &Shared<'_, L>,
 ) -> Result<(), Ended> {
@@ -231,7 +231,7 @@ async fn lane<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
             };
             let job = portion.begin();
             remote
-                .foresee(&[Next::Read(&job.place, &job.uids())])
+                .prefetch(&[Next::Read(&job.place, &job.uids())])
                 .await?;
             taken.push_back((portion, job));
         }
@@ -269,7 +269,7 @@ async fn lane<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
 }
 
 /// Requests messages; returns the break, if the connection broke before all were answered.
-pub(super) async fn download_batch<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
+pub(super) async fn download_batch<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
     remote: &mut R,
     desk: &Desk<'_, L>,
     mut job: DownloadJob,
@@ -286,7 +286,7 @@ pub(super) async fn download_batch<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>>(
         heading: Heading::default(),
         twins: &desk.twins,
         measure: None,
-        named: remote.names_messages(),
+        named: remote.has_object_ids(),
         bytes: 0,
         disk_failed: false,
     };
@@ -412,11 +412,11 @@ impl<C: Receiver<Id = MaildirId>> Sink<Uid> for Down<'_, C> {
             flags: about.flags,
             kin: about.kin.or(envelope),
         });
-        let epoch = self.job.place.epoch;
+        let uid_validity = self.job.place.uid_validity;
         let mailbox = self.job.tag;
-        let origin = epoch.map(|epoch| Origin {
+        let origin = uid_validity.map(|uid_validity| Origin {
             mailbox,
-            epoch,
+            uid_validity,
             uid: about.id,
         });
         let date = about.date;

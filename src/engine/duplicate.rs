@@ -12,13 +12,13 @@ use crate::model::{AnyId, Flags, Id, MailboxName, MaildirId, Origin, Side, Uid};
 use crate::reconcile::action::{Duplicate, Recall};
 use crate::reconcile::three_way::{Opinion, merge};
 use crate::reconcile::{Action, FlagMask, Outcome};
-use crate::store::{Delivery, Keep, Place, Serve, Shift, StoreError, Transfer};
+use crate::store::{Delivery, LocalStore, Place, RemoteStore, Shift, StoreError, Transfer};
 use std::collections::BTreeMap;
 
 /// A copy to make on the server: its source, and the file that it becomes a pair with.
 type Copied<'a> = (Uid, MaildirId, &'a Duplicate);
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Copies within one side, and restores.
     pub(super) async fn duplicate_mail(
         &mut self,
@@ -85,9 +85,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     tag: 0,
                     flags: copy.flags.clone(),
                     date: None,
-                    origin: work.base.epoch.map(|epoch| Origin {
+                    origin: work.base.uid_validity.map(|uid_validity| Origin {
                         mailbox: work.base.tag,
-                        epoch,
+                        uid_validity,
                         uid: *uid,
                     }),
                 }),
@@ -245,15 +245,15 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             tag: 0,
             flags: flags.merged,
             date: None,
-            origin: work.base.epoch.map(|epoch| Origin {
+            origin: work.base.uid_validity.map(|uid_validity| Origin {
                 mailbox: work.base.tag,
-                epoch,
+                uid_validity,
                 uid: recall.uid,
             }),
         };
         let back = self
             .local
-            .recall(&work.place(), &recall.path, &delivery)
+            .restore(&work.place(), &recall.path, &delivery)
             .await?;
         if let Some((file, size)) = back {
             let why = format!("moved there to {to}; taken out of quarantine");

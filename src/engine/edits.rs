@@ -6,7 +6,7 @@ use super::rematch::HashSink;
 use super::report::Ended;
 use crate::model::{MailboxKey, MaildirId, Pair, PairId, Uid, Weight};
 use crate::reconcile::Look;
-use crate::store::{Ask, Keep, Place, Serve};
+use crate::store::{Ask, LocalStore, Place, RemoteStore};
 use std::collections::BTreeSet;
 
 /// Files read before the results are recorded.
@@ -23,7 +23,7 @@ struct Contents {
     unread: Vec<MaildirId>,
 }
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Returns a snapshot of the disk in which only files with another content count as edited.
     pub(super) async fn look_on_disk(&mut self, ask: &Ask<'_>) -> Result<Look<MaildirId>, Ended> {
         let mut look = self.local.look(ask).await?;
@@ -99,6 +99,6 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
 fn place_of(ask: &Ask<'_>) -> Place {
     Place {
         mailbox: ask.base.name.clone(),
-        epoch: ask.base.epoch,
+        uid_validity: ask.base.uid_validity,
     }
 }

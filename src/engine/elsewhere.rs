@@ -21,7 +21,7 @@ use crate::reconcile::moves;
 use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::{Kept, Known, Sighting, Whereabouts};
 use crate::state::{Buried, Relative};
-use crate::store::{Keep, Next, Place, Serve, StoreError};
+use crate::store::{LocalStore, Next, Place, RemoteStore, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// New messages on the server with their ids.
@@ -40,7 +40,7 @@ pub(super) struct Candidates {
     pub noted: NotedFiles,
 }
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Decides about moves and copies in the whole account, beyond those already decided.
     pub(super) async fn find_moves(
         &mut self,
@@ -49,7 +49,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         pass: &mut PassState,
     ) -> Result<Moves, Ended> {
         let knows = self.state.knows_messages()?;
-        if !knows && noted.is_empty() && !self.remote.names_messages() {
+        if !knows && noted.is_empty() && !self.remote.has_object_ids() {
             self.read_strange_letters(scenes, &[]).await?;
             leave_out(scenes, pass);
             return Ok(astray);
@@ -155,7 +155,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
         }
         let next = asked.iter().map(|(_, place, uids)| Next::Kin(place, uids));
-        self.remote.foresee(&next.collect::<Vec<_>>()).await?;
+        self.remote.prefetch(&next.collect::<Vec<_>>()).await?;
         for (name, place, uids) in asked {
             let kin = kin_there(&mut *self.remote, &place, &uids).await;
             let Some(kin) = passed_over(name, kin, &Side::BOTH, pass)? else {

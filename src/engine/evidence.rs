@@ -3,13 +3,13 @@
 
 use super::narrow::narrowed;
 use crate::model::{Excerpt, Fingerprint, Kin, Uid};
-use crate::store::{About, Place, Serve, Sink, StoreError};
+use crate::store::{About, Place, RemoteStore, Sink, StoreError};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 
 /// Reads messages; returns those at which the connection breaks. The sink receives each of them as
 /// failed.
-pub(super) async fn read_there<R: Serve<Id = Uid>, S: Sink<Uid>>(
+pub(super) async fn read_there<R: RemoteStore<Id = Uid>, S: Sink<Uid>>(
     remote: &mut R,
     place: &Place,
     uids: &[Uid],
@@ -105,7 +105,7 @@ impl<S: Sink<Uid>> Sink<Uid> for Answered<'_, S> {
 
 /// Requests evidence about messages. Those at which the connection breaks each time are omitted,
 /// like those that are gone.
-pub(super) async fn told_there<'a, R: Serve<Id = Uid>, I: Copy, T>(
+pub(super) async fn told_there<'a, R: RemoteStore<Id = Uid>, I: Copy, T>(
     remote: &mut R,
     about: &'a [I],
     uid: fn(&I) -> Uid,
@@ -129,17 +129,17 @@ pub(super) async fn told_there<'a, R: Serve<Id = Uid>, I: Copy, T>(
 }
 
 /// Returns the ids of messages; see [`told_there`].
-pub(super) async fn kin_there<R: Serve<Id = Uid>>(
+pub(super) async fn kin_there<R: RemoteStore<Id = Uid>>(
     remote: &mut R,
     place: &Place,
     uids: &[Uid],
 ) -> Result<Vec<(Uid, Kin)>, StoreError> {
-    let ask = async |remote: &mut R, part: &[Uid]| remote.kin(place, part).await;
+    let ask = async |remote: &mut R, part: &[Uid]| remote.object_ids(place, part).await;
     told_there(remote, uids, |uid| *uid, ask).await
 }
 
 /// Returns the cheap evidence of those messages that have it; see [`told_there`].
-pub(super) async fn prints_there<R: Serve<Id = Uid>>(
+pub(super) async fn prints_there<R: RemoteStore<Id = Uid>>(
     remote: &mut R,
     place: &Place,
     (uids, sizes): (&[Uid], Option<&BTreeSet<u64>>),
@@ -148,8 +148,8 @@ pub(super) async fn prints_there<R: Serve<Id = Uid>>(
     told_there(remote, uids, |uid| *uid, ask).await
 }
 
-/// Returns pieces of messages, see [`crate::store::Store::excerpts`] and [`told_there`].
-pub(super) async fn excerpts_there<R: Serve<Id = Uid>>(
+/// Returns pieces of messages, see [`crate::store::MailStore::excerpts`] and [`told_there`].
+pub(super) async fn excerpts_there<R: RemoteStore<Id = Uid>>(
     remote: &mut R,
     place: &Place,
     ids: &[(Uid, Option<u64>)],

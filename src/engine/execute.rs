@@ -11,9 +11,9 @@ use super::work::{Work, Works};
 use crate::model::{Id, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::{Action, Cursor, MailboxAction, Outcome, Plan};
 use crate::state::Left;
-use crate::store::{Keep, Removal, Serve, StoreError};
+use crate::store::{LocalStore, RemoteStore, Removal, StoreError};
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     pub(super) async fn execute(
         &mut self,
         plan: Plan,
@@ -109,10 +109,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 
     async fn copy_mail(&mut self, works: &mut Works, pass: &mut PassState) -> Result<(), Ended> {
-        let epochs = works
+        let uid_validities = works
             .values()
-            .filter_map(|work| Some((work.base.key, work.base.epoch?)));
-        self.state.learn_epochs(&epochs.collect::<Vec<_>>())?;
+            .filter_map(|work| Some((work.base.key, work.base.uid_validity?)));
+        self.state
+            .learn_epochs(&uid_validities.collect::<Vec<_>>())?;
         for work in works.values_mut() {
             let split = self.clear_the_way(work).await;
             let name = work.base.name.clone();
@@ -158,7 +159,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             self.state.apply(key, &[tombstone], &[])?;
             let change = match action {
                 Action::Split { .. } => {
-                    let new = self.local.split(&place, &pair.file).await?;
+                    let new = self.local.rename_edited(&place, &pair.file).await?;
                     let why = format!("was edited in place as {}", pair.file);
                     work.change(Side::Local, "split", new.any(), why)
                 }
@@ -223,7 +224,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
 
     /// Advances cursors only past executed changes.
     fn left(&self, work: &Work) -> Option<Left> {
-        let remote = self.remote.left_by_us(&work.base.name, &work.remote_cursor);
+        let remote = self
+            .remote
+            .cursor_after_own_changes(&work.base.name, &work.remote_cursor);
         let cursors = [
             (Side::Remote, remote.as_ref().unwrap_or(&work.remote_cursor)),
             (Side::Local, &work.local_cursor),

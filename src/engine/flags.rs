@@ -10,7 +10,7 @@ use crate::model::{FlagChange, Flags, Id, MailboxName, MaildirId, Side, SystemFl
 use crate::reconcile::action::Link;
 use crate::reconcile::{Action, Outcome, PairRef};
 use crate::state::{Change, Done, FlagsMade};
-use crate::store::{FlagEdit, Keep, Serve};
+use crate::store::{FlagEdit, LocalStore, RemoteStore};
 use std::collections::BTreeSet;
 
 /// A message with the changes on both sides and the final flags.
@@ -92,7 +92,7 @@ pub(super) struct Agreed {
 /// Most messages that are recorded together.
 const TOGETHER: usize = 1000;
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Sets all flags, and records links.
     pub(super) async fn flag_mail(
         &mut self,
@@ -149,7 +149,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 
     async fn agree(&mut self, agreed: &mut Agreed, pass: &mut PassState) -> Result<(), Ended> {
-        let settled = self.local.settle().await.map_err(Ended::from);
+        let settled = self.local.sync_all().await.map_err(Ended::from);
         agreed.messages = 0;
         let (names, done): (Vec<_>, Vec<_>) = agreed.done.drain(..).unzip();
         let Some(name) = names.first() else {

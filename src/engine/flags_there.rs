@@ -11,7 +11,7 @@ use super::report::Ended;
 use super::work::{Work, Works};
 use crate::model::{Kin, MailboxName, MaildirId, PairId, SystemFlag, Uid};
 use crate::state::{Done, Doubt, State};
-use crate::store::{FlagEdit, Keep, Next, Place, RefusedKeyword, Serve, StoreError};
+use crate::store::{FlagEdit, LocalStore, Next, Place, RefusedKeyword, RemoteStore, StoreError};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -100,13 +100,13 @@ impl<'w> Job<'w> {
 
 /// Sets the flags of a mailbox; returns the messages whose flags the server has, and those at which
 /// the connection breaks.
-async fn set_narrowed<R: Serve<Id = Uid>>(
+async fn set_narrowed<R: RemoteStore<Id = Uid>>(
     remote: &mut R,
     job: &Job<'_>,
 ) -> Result<(BTreeSet<Uid>, Vec<(PairId, String)>), StoreError> {
     let set = RefCell::new(BTreeSet::new());
     let send = async |remote: &mut R, edits: &[FlagEdit<Uid>]| {
-        remote.presume(&job.place, job.expected.clone());
+        remote.expect_object_ids(&job.place, job.expected.clone());
         let held = remote.set_flags(&job.place, edits).await?;
         set.borrow_mut().extend(held);
         Ok(())
@@ -146,7 +146,7 @@ impl Soon<'_> {
     }
 }
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Sets all flags on the server, and records those that need nothing else.
     pub(super) async fn flags_there(
         &mut self,
@@ -174,7 +174,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                 return Err(Ended::Stopped);
             }
             let next = next.map(|next| Next::Flags(&next.place, &next.sample));
-            remote.afterwards(next.as_slice()).await?;
+            remote.pipeline_after(next.as_slice()).await?;
             let result = match set_narrowed(remote, job).await {
                 Err(error) if !error.is_local_to_mailbox() => return Err(error.into()),
                 Err(error) => Err(error),

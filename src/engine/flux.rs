@@ -14,7 +14,7 @@ use crate::model::{ContentHash, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::{Known, Sighting, Whereabouts};
 use crate::reconcile::{Action, Cursor, Listed, MailboxAction, News, Plan, Presence};
-use crate::store::{Keep, Place, Serve};
+use crate::store::{LocalStore, Place, RemoteStore};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Most passes that wait for a disk that keeps changing.
@@ -48,7 +48,7 @@ impl<'a> Contents<'a> {
     }
 }
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Removes irreversible actions on a side while the other has changed since its snapshot: a
     /// vanished message may have arrived in a mailbox that was read before. The next pass sees its
     /// place.
@@ -162,7 +162,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             Some(scene) => scene.place(),
             None => Place {
                 mailbox: name.clone(),
-                epoch: None,
+                uid_validity: None,
             },
         };
         let mut flux = unclear(scenes, known, (uids, files), pass);

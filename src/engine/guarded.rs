@@ -8,7 +8,7 @@ use crate::reconcile::budget::{Budget, Charge, Consent};
 use crate::reconcile::guard::{self, AccountBefore, Before, Context, HeldKind, Verdict};
 use crate::reconcile::mailbox_action::Forget;
 use crate::reconcile::{Action, MailboxAction, Plan};
-use crate::store::{Keep, Serve};
+use crate::store::{LocalStore, RemoteStore};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A verdict with its inputs.
@@ -27,7 +27,7 @@ struct Elsewhere {
     spared: BTreeMap<MailboxName, usize>,
 }
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Removes changes that wait for approval from the plan.
     pub(super) fn guard(&self, plan: Plan, pass: &PassState) -> Result<Guarded, Ended> {
         let keys = self.state.mailboxes()?;
@@ -41,8 +41,14 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             .iter()
             .filter_map(|name| Some((name, *keys.get(name)?)))
         {
-            let (messages, epoch) = (self.state.count(key)?, self.state.epoch(key)?);
-            before.insert(name.clone(), Before { messages, epoch });
+            let (messages, uid_validity) = (self.state.count(key)?, self.state.uid_validity(key)?);
+            before.insert(
+                name.clone(),
+                Before {
+                    messages,
+                    uid_validity,
+                },
+            );
         }
         let close = self.is_close(&plan, &budget, &before);
         let elsewhere = match doomed.is_empty() {
@@ -193,7 +199,7 @@ impl Guarded {
         Charge {
             side,
             mailbox: name.clone(),
-            epoch: before.epoch,
+            uid_validity: before.uid_validity,
             held: before.messages,
             whole: false,
             consent,
@@ -205,7 +211,7 @@ impl Guarded {
     fn messages(&self) -> Vec<Charge> {
         let mut charges = Vec::new();
         for (name, plan) in &self.verdict.plan.messages {
-            let epoch = self.before.get(name).and_then(|before| before.epoch);
+            let uid_validity = self.before.get(name).and_then(|before| before.uid_validity);
             for side in Side::BOTH {
                 for consent in [Consent::Unasked, Consent::Approved] {
                     let on = plan
@@ -214,7 +220,7 @@ impl Guarded {
                         .filter(|a| a.destroys_on() == Some(side));
                     let pairs = on.filter_map(Action::destroyed);
                     let own = pairs.filter(|p| self.verdict.messages.get(&p.id) == Some(&consent));
-                    let new = own.filter(|p| !self.budget.has(side, name, (epoch, p.uid)));
+                    let new = own.filter(|p| !self.budget.has(side, name, (uid_validity, p.uid)));
                     let uids: Vec<Uid> = new.map(|pair| pair.uid).collect();
                     if !uids.is_empty() {
                         charges.push(self.charge(side, name, consent, uids));

@@ -1,7 +1,7 @@
 //! Runs work over several connections at once, on one thread.
 
 use super::report::Ended;
-use crate::store::Serve;
+use crate::store::RemoteStore;
 use futures_util::future::join_all;
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -9,12 +9,12 @@ use tokio::sync::watch;
 
 /// Runs a function on the open connection and on up to `most` in all. Connections that are not open
 /// when the first has finished are not awaited.
-pub(super) async fn side_by_side<R: Serve>(
+pub(super) async fn side_by_side<R: RemoteStore>(
     remote: &mut R,
     count: usize,
     lane: impl AsyncFn(&mut R) -> Result<(), Ended>,
 ) -> Result<(), Ended> {
-    let mut forks: Vec<R> = (1..count).map_while(|_| remote.fork()).collect();
+    let mut forks: Vec<R> = (1..count).map_while(|_| remote.second_handle()).collect();
     let over = watch::Sender::new(false);
     let first = async {
         let end = lane(remote).await;
@@ -41,12 +41,12 @@ pub(super) async fn side_by_side<R: Serve>(
 
 /// Runs jobs over as many connections as justified; each gets the next job on its connection. The
 /// first error ends all.
-pub(super) async fn spread<R: Serve, J>(
+pub(super) async fn spread<R: RemoteStore, J>(
     remote: &mut R,
     jobs: Vec<J>,
     work: impl AsyncFn(&mut R, &J, Option<&J>) -> Result<(), Ended>,
 ) -> Result<(), Ended> {
-    let count = remote.lanes(jobs.len());
+    let count = remote.max_parallel(jobs.len());
     let jobs = RefCell::new(VecDeque::from(jobs));
     let take = || jobs.borrow_mut().pop_front();
     side_by_side(remote, count, async |remote: &mut R| {

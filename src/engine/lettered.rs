@@ -14,7 +14,7 @@ use super::work::{Work, Works};
 use crate::model::{FlagChange, Flags, Letters, MailboxKey, MailboxName, MaildirId, Uid};
 use crate::reconcile::filed::{Filed, Original, keywords};
 use crate::state::{Body, Lettered};
-use crate::store::{Keep, Serve};
+use crate::store::{LocalStore, RemoteStore};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The recorded files with their mailboxes.
@@ -42,7 +42,7 @@ impl NotedFiles {
     }
 }
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Finds the recorded files, and those that were moved since by their names.
     pub(super) async fn read_noted_letters(
         &mut self,

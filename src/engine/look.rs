@@ -14,7 +14,7 @@ use crate::reconcile::mailboxes::{self, Missing, Step};
 use crate::reconcile::messages::Known;
 use crate::reconcile::{Cursor, Direction, Look, MailboxAction};
 use crate::state::Doubt;
-use crate::store::{Ask, Depth, Keep, Next, Serve, StoreError};
+use crate::store::{Ask, Depth, LocalStore, Next, RemoteStore, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// From this share of changed messages on (1/N), all of a mailbox is loaded.
@@ -78,7 +78,7 @@ impl Asked {
     }
 }
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Reads a mailbox on disk. `None`: this step needs another order.
     pub(super) async fn look_here(
         &mut self,
@@ -258,7 +258,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         let others = base.others.iter().copied();
         let mut touched: BTreeSet<Uid> = others.filter(|uid| !remote.leaves_as_is(uid)).collect();
-        let same = base.epoch == remote.epoch && !remote.renumbered;
+        let same = base.uid_validity == remote.uid_validity && !remote.renumbered;
         if same && !is_few(&touched, base) {
             // All flags came, and most are as recorded.
             let like = |uid: &Uid, flags: &Flags| remote.shows_as(uid, flags);
@@ -331,7 +331,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             ..self.new_base(name)
         };
         let mut scene = self.look_across(on, fresh).await?;
-        let numbered = on == Side::Remote || known.epoch == scene.remote.epoch;
+        let numbered = on == Side::Remote || known.uid_validity == scene.remote.uid_validity;
         let stays = |aside: &Aside| aside.id.side() == on.other() && aside.outlives_mailbox();
         let aside = known.aside.into_iter().filter(stays);
         scene.base.aside = aside.filter(|_| numbered).collect();
@@ -415,7 +415,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             relabels: BTreeMap::new(),
             lettered: Default::default(),
         };
-        scene.base.epoch = scene.remote.epoch;
+        scene.base.uid_validity = scene.remote.uid_validity;
         Ok(scene)
     }
 
@@ -431,15 +431,17 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             local,
             ..
         } = scene;
-        if remote.epoch.is_none() && base.epoch.is_none() && !remote.seen.is_empty() {
+        if remote.uid_validity.is_none() && base.uid_validity.is_none() && !remote.seen.is_empty() {
             let what = format!("{}: the server gave no UIDVALIDITY", base.name);
             return Err(StoreError::Mailbox(what).into());
         }
-        let moved = base.epoch.is_some() && remote.epoch.is_some() && base.epoch != remote.epoch;
+        let moved = base.uid_validity.is_some()
+            && remote.uid_validity.is_some()
+            && base.uid_validity != remote.uid_validity;
         if moved || remote.renumbered {
             self.renumber(base, remote, local, pass).await?;
-        } else if base.epoch.is_none() {
-            base.epoch = remote.epoch;
+        } else if base.uid_validity.is_none() {
+            base.uid_validity = remote.uid_validity;
         }
         Ok(())
     }
@@ -460,7 +462,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             key: MailboxKey(0),
             name: name.clone(),
             tag: (self.world.random)(),
-            epoch: None,
+            uid_validity: None,
             pairs: Vec::new(),
             others: BTreeSet::new(),
             aside: Vec::new(),

@@ -1,7 +1,7 @@
 //! Isolates messages at which the connection breaks: a change is repeated in ever smaller parts.
 
 use super::breaks::{FEW, IN_SUCCESSION};
-use crate::store::{Serve, StoreError};
+use crate::store::{RemoteStore, StoreError};
 
 /// A single message at which the connection broke.
 pub(super) struct Culprit<'a, T> {
@@ -11,7 +11,7 @@ pub(super) struct Culprit<'a, T> {
 
 /// Applies a change to all messages; after a break to parts of them. The change must be idempotent.
 /// `Err` if the connection breaks at everything.
-pub(super) async fn narrowed<'a, R: Serve, T>(
+pub(super) async fn narrowed<'a, R: RemoteStore, T>(
     remote: &mut R,
     all: &'a [T],
     send: impl AsyncFn(&mut R, &'a [T]) -> Result<(), StoreError>,

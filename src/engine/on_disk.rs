@@ -12,12 +12,12 @@ use super::scene::{Fate, Scene, Scenes};
 use crate::model::{ContentHash, MailboxKey, MailboxName, MaildirId, PairId, Side, Uid};
 use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::Sighting;
-use crate::store::{Keep, Place, Serve};
+use crate::store::{LocalStore, Place, RemoteStore};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) type Sent = BTreeMap<(MailboxName, ContentHash), (u32, BTreeSet<MaildirId>)>;
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Returns new files with the content of a pair: those of its size are hashed.
     pub(super) async fn sight_files(
         &mut self,
@@ -152,9 +152,18 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             if scenes.contains_key(name) || overview.is_quiet(name) {
                 continue;
             }
-            let (mailbox, epoch) = (name.clone(), None);
+            let (mailbox, uid_validity) = (name.clone(), None);
             let ids = [(relative.pair.file.clone(), None)];
-            let told = self.local.excerpts(&Place { mailbox, epoch }, &ids).await;
+            let told = self
+                .local
+                .excerpts(
+                    &Place {
+                        mailbox,
+                        uid_validity,
+                    },
+                    &ids,
+                )
+                .await;
             if passable(told)?.is_some_and(|told| !told.is_empty()) {
                 present.insert(relative.pair.id);
             }

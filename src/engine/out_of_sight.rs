@@ -13,7 +13,7 @@ use crate::model::{ContentHash, MailboxName, MaildirId, Pair, Side, Uid};
 use crate::reconcile::action::CopyWhy;
 use crate::reconcile::sighting::{Known, Whereabouts};
 use crate::reconcile::{Action, Plan};
-use crate::store::{Keep, Obstacle, Serve, StoreError};
+use crate::store::{LocalStore, Obstacle, RemoteStore, StoreError};
 use std::collections::BTreeSet;
 
 /// The time that deletions wait for an unreadable mailbox, seconds.
@@ -138,7 +138,7 @@ pub(super) fn keeps_bytes(action: &Action) -> bool {
     matches!(action, Action::Delete { .. })
 }
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Returns mailboxes that were unreadable for so long that deletions do not wait.
     pub(super) fn long_unseen(&self) -> Result<BTreeSet<MailboxName>, Ended> {
         let now = (self.world.now)();

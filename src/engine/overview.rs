@@ -7,7 +7,7 @@ use crate::model::{MailboxKey, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::mailboxes::Step;
 use crate::reconcile::{Cursor, Listed, News, Presence};
 use crate::state::Doubt;
-use crate::store::{Depth, Keep, Serve};
+use crate::store::{Depth, LocalStore, RemoteStore};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The interval of full comparisons, seconds: incremental snapshots are an optimisation, the
@@ -100,7 +100,7 @@ impl Overview {
     }
 }
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Begins the scan of changed mailboxes and those to compare, while the server answers.
     pub(super) fn foresee(
         &mut self,
@@ -115,7 +115,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let there = here.iter().filter(|one| one.presence == Presence::Mailbox);
         let wanted = there.filter(|one| self.concerns(&one.name));
         let next = wanted.filter_map(|one| Some((one.name.clone(), depth(one)?)));
-        self.local.foresee(&next.collect::<Vec<_>>());
+        self.local.prefetch(&next.collect::<Vec<_>>());
     }
 
     /// Returns the time of this run's comparisons, seconds since 1970. A requested one counts as of

@@ -342,16 +342,18 @@ fn each_side_was_left_somewhere_else() {
 #[test]
 fn files_of_ours_that_name_what_is_new_there_are_half_recorded() {
     let mut one = scene("A", &[1]);
-    one.base.epoch = Some(UidValidity(5));
-    let origin = |n: u32, mailbox: u32, epoch: u32| Origin {
+    one.base.uid_validity = Some(UidValidity(5));
+    let origin = |n: u32, mailbox: u32, uid_validity: u32| Origin {
         mailbox,
-        epoch: UidValidity(epoch.into()),
+        uid_validity: UidValidity(uid_validity.into()),
         uid: uid(n),
     };
     let names = [(1, 1, 5), (7, 1, 5), (8, 2, 5), (9, 1, 6), (10, 1, 5)];
-    for (n, mailbox, epoch) in names {
+    for (n, mailbox, uid_validity) in names {
         one.local.seen.insert(file(n), None);
-        one.local.origins.insert(file(n), origin(n, mailbox, epoch));
+        one.local
+            .origins
+            .insert(file(n), origin(n, mailbox, uid_validity));
     }
     assert!(half_recorded(&one).is_empty(), "nothing is new there");
     for n in 7..=9 {

@@ -42,7 +42,7 @@ pub(super) fn base(name: &str, pairs: &[u32]) -> MailboxBase {
         key: MailboxKey(1),
         name: mb(name),
         tag: 1,
-        epoch: None,
+        uid_validity: None,
         pairs: pairs.iter().copied().map(pair).collect(),
         others: BTreeSet::new(),
         aside: Vec::new(),

@@ -11,7 +11,7 @@ use super::scene::{Scenes, whereabouts};
 use crate::model::{ContentHash, Excerpt, Kin, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::sighting::{Sighting, Whereabouts};
 use crate::state::Relative;
-use crate::store::{Keep, Next, Place, Serve, StoreError};
+use crate::store::{LocalStore, Next, Place, RemoteStore, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Candidates whose pieces are compared; of more, a sample of this many: thousands do not match by
@@ -44,8 +44,14 @@ pub(super) fn sources(
     for (name, Relative { pair, .. }) in candidates.pairs.values() {
         let look = scenes.get(name).map(|scene| &scene.local);
         let here = look.is_none_or(|look| whereabouts(look, &pair.file) == Whereabouts::Here);
-        let (mailbox, epoch) = (name.clone(), None);
-        let file = Bytes::File(Place { mailbox, epoch }, pair.file.clone());
+        let (mailbox, uid_validity) = (name.clone(), None);
+        let file = Bytes::File(
+            Place {
+                mailbox,
+                uid_validity,
+            },
+            pair.file.clone(),
+        );
         if here && !pass.is_hidden(name) {
             sources.insert(pair.hash, file);
         } else if here {
@@ -102,7 +108,7 @@ impl Compared {
     }
 }
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Returns the indexes of candidates whose pieces are equal. For a message that the server
     /// cannot deliver the envelope is sufficient.
     pub(super) async fn probe(&mut self, likely: &[Likely]) -> Result<Compared, Ended> {
@@ -140,7 +146,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
         }
         let next = places.values().map(|(place, uids)| Next::Read(place, uids));
-        self.remote.foresee(&next.collect::<Vec<_>>()).await?;
+        self.remote.prefetch(&next.collect::<Vec<_>>()).await?;
         let mut told: BTreeMap<(MailboxName, Uid), ContentHash> = BTreeMap::new();
         let mut silent: BTreeSet<MailboxName> = BTreeSet::new();
         for (name, (place, uids)) in places {
@@ -231,7 +237,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     let here = passable(self.local.excerpts(place, &ids).await)?;
                     here.map(|mut here| here.pop().map(|(_, excerpt)| excerpt))
                 }
-                Bytes::Quarantine(path) => passable(self.local.kept_excerpt(path, size).await)?,
+                Bytes::Quarantine(path) => {
+                    passable(self.local.quarantined_excerpt(path, size).await)?
+                }
             };
             let refused = told.is_none() && refused.contains(&one.there);
             let Some(here) = here.filter(|_| !refused) else {

@@ -16,7 +16,7 @@ use crate::model::{
 };
 use crate::reconcile::{Coverage, Look};
 use crate::state::{Doubt, Proof};
-use crate::store::{Ask, Depth, Keep, Next, Place, Serve, StoreError};
+use crate::store::{Ask, Depth, LocalStore, Next, Place, RemoteStore, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Sampled pairs of a mailbox that is compared message by message.
@@ -47,7 +47,7 @@ pub(super) struct Proven {
     pub untold: BTreeSet<MailboxKey>,
 }
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Returns a snapshot of the server whose UIDs are valid; or a complete one that says that they
     /// are not.
     pub(super) async fn checked(
@@ -56,12 +56,13 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         look: Look<Uid>,
         doubted: Option<Doubt>,
     ) -> Result<Look<Uid>, Ended> {
-        if base.epoch.is_none() || base.epoch != look.epoch || look.renumbered {
+        if base.uid_validity.is_none() || base.uid_validity != look.uid_validity || look.renumbered
+        {
             return Ok(look);
         }
         let place = Place {
             mailbox: base.name.clone(),
-            epoch: look.epoch,
+            uid_validity: look.uid_validity,
         };
         let lost = look.rewound && misses_a_pair(base, &look);
         let same = !lost
@@ -202,7 +203,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         };
         let local = self.look_on_disk(&ask).await?;
         let remote = self.remote.look(&ask).await?;
-        let remote = match base.epoch == remote.epoch {
+        let remote = match base.uid_validity == remote.uid_validity {
             true => self.doubted_look(&base, remote).await?,
             false => remote,
         };
@@ -223,7 +224,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     /// for a possibly different account; otherwise one, if messages are new or UIDs will be used.
     pub(super) fn check_of(&self, scene: &Scene, another: bool) -> Result<Option<Check>, Ended> {
         let (base, look) = (&scene.base, &scene.remote);
-        if base.epoch.is_none() || base.epoch != look.epoch || look.renumbered {
+        if base.uid_validity.is_none() || base.uid_validity != look.uid_validity || look.renumbered
+        {
             return Ok(None);
         }
         let mut new = scene.new_uids();
@@ -241,7 +243,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let uids = proofs.iter().map(|proof| proof.uid).chain(new).collect();
         let place = Place {
             mailbox: base.name.clone(),
-            epoch: look.epoch,
+            uid_validity: look.uid_validity,
         };
         Ok((!proofs.is_empty()).then_some(Check {
             key: base.key,
@@ -261,7 +263,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let next = checks
             .iter()
             .map(|check| Next::Kin(&check.place, &check.uids));
-        self.remote.foresee(&next.collect::<Vec<_>>()).await?;
+        self.remote.prefetch(&next.collect::<Vec<_>>()).await?;
         let mut proven = Proven::default();
         for check in checks {
             let name = &check.place.mailbox;

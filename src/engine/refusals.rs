@@ -7,10 +7,10 @@ use super::report::Ended;
 use super::work::Works;
 use crate::model::{MailboxName, MaildirId, PairId, Side, Uid};
 use crate::reconcile::{Action, Plan};
-use crate::store::{Keep, Serve, StoreError};
+use crate::store::{LocalStore, RemoteStore, StoreError};
 use std::collections::BTreeSet;
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Removes refused changes whose retry is not due, and drops records of changes that are not
     /// needed any more.
     pub(super) fn leave_refused(&mut self, plan: &mut Plan, works: &Works) -> Result<(), Ended> {

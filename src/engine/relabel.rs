@@ -16,7 +16,7 @@ use crate::model::{
 use crate::reconcile::filed::{Filed, Original, Reading, keywords};
 use crate::reconcile::sighting::{Sighting, Whereabouts};
 use crate::reconcile::{Action, Look};
-use crate::store::{FlagEdit, Keep, Serve};
+use crate::store::{FlagEdit, LocalStore, RemoteStore};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The table of a mailbox, as far as known.
@@ -88,7 +88,7 @@ fn origins<'a>(candidates: &'a Candidates, scenes: &Scenes) -> Origins<'a> {
     all
 }
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Maps the letters of new files: of those with the content of a known message by the table of
     /// its mailbox.
     pub(super) async fn read_letters(
@@ -146,7 +146,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             };
             let mut reading = read(file, &scene.local, likely, &tables);
             if let Some((filed, agreed)) = astray(file, scene, likely, &reading)
-                && filed.repeats(&agreed, &self.local.tables().await?)
+                && filed.repeats(&agreed, &self.local.letter_tables().await?)
             {
                 reading = Reading::sure(agreed);
             }
@@ -200,7 +200,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let strange: Vec<_> = strange.map(|(f, l)| (f.clone(), l.clone())).collect();
             for (file, letters) in strange {
                 if tables.is_none() {
-                    tables = Some(self.local.tables().await?);
+                    tables = Some(self.local.letter_tables().await?);
                 }
                 let filed = Filed {
                     letters: &letters,
@@ -244,7 +244,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             if own.difference(&there).is_empty() || known {
                 continue;
             }
-            if filed.repeats(&there, &self.local.tables().await?) {
+            if filed.repeats(&there, &self.local.letter_tables().await?) {
                 scene.read_as(file, &keywords(&there));
             }
         }

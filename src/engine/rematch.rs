@@ -19,7 +19,7 @@ use crate::reconcile::settled::{Moves, Settled};
 use crate::reconcile::unlisted::{Next, Unlisted};
 use crate::reconcile::{Coverage, Look};
 use crate::state::Upload;
-use crate::store::{About, Keep, Place, Serve, Sink, StoreError};
+use crate::store::{About, LocalStore, Place, RemoteStore, Sink, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The matches among the new messages of a mailbox.
@@ -117,7 +117,7 @@ struct Matched {
     vanished: BTreeSet<MaildirId>,
 }
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Matches the new messages of both sides.
     pub(super) async fn find_links(
         &mut self,
@@ -469,7 +469,9 @@ fn half_recorded(
 
 /// Returns the UIDs in names of downloaded files, for this mailbox and UIDVALIDITY.
 pub(super) fn hints(base: &MailboxBase, local: &Look<MaildirId>) -> BTreeMap<MaildirId, Uid> {
-    let ours = |origin: &Origin| origin.mailbox == base.tag && Some(origin.epoch) == base.epoch;
+    let ours = |origin: &Origin| {
+        origin.mailbox == base.tag && Some(origin.uid_validity) == base.uid_validity
+    };
     let known = Known::of(base);
     let new = local.origins.iter().filter(|(file, _)| !known.file(file));
     let claims = new.filter(|(_, origin)| ours(origin));

@@ -21,13 +21,13 @@ fn a_draft_is_what_is_marked_so_or_not_seen() {
 /// A mailbox whose new files have these UIDs in their names.
 fn named(claims: &[u32]) -> Scene {
     let mut one = scene("A", &[1, 2]);
-    one.base.epoch = Some(UidValidity(5));
+    one.base.uid_validity = Some(UidValidity(5));
     for n in claims {
         let name = file(100 + n);
         one.local.seen.insert(name.clone(), None);
         let origin = Origin {
             mailbox: one.base.tag,
-            epoch: UidValidity(5),
+            uid_validity: UidValidity(5),
             uid: uid(*n),
         };
         one.local.origins.insert(name, origin);
@@ -66,9 +66,9 @@ fn what_a_new_file_names_and_the_base_has_no_file_of_is_half_recorded() {
 #[test]
 fn a_hint_is_the_name_of_a_new_file_of_this_mailbox_in_this_uidvalidity() {
     let mut one = named(&[7, 8, 9]);
-    let origin = |mailbox, epoch| Origin {
+    let origin = |mailbox, uid_validity| Origin {
         mailbox,
-        epoch: UidValidity(epoch),
+        uid_validity: UidValidity(uid_validity),
         uid: uid(8),
     };
     one.local.origins.insert(file(108), origin(2, 5));

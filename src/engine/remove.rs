@@ -10,15 +10,15 @@ use crate::model::{AnyId, Canonical, ContentHash, Flags, Id, MailboxBase, Maildi
 use crate::reconcile::MailboxAction;
 use crate::state::{Change, Doubt, Remains};
 use crate::store::{
-    About, Ask, Delivered, Delivery, Depth, End, Keep, Place, Receiver, Removal, Removed, Serve,
-    Sink, StoreError,
+    About, Ask, Delivered, Delivery, Depth, End, LocalStore, Place, Receiver, RemoteStore, Removal,
+    Removed, Sink, StoreError,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Messages that are put into quarantine together.
 const KEPT_BATCH: usize = 1000;
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Puts the bytes of messages into quarantine before their removal; returns those that are safe
     /// with their paths, or that a listing proves to be gone. One that the server omitted is
     /// neither, nor is one with another content than its pair's: then all UIDs are matched again.
@@ -30,7 +30,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     ) -> Result<BTreeMap<Uid, Option<Vec<u8>>>, Ended> {
         let place = &Place {
             mailbox: base.name.clone(),
-            epoch: base.epoch,
+            uid_validity: base.uid_validity,
         };
         let receiver = self.local.quarantine(place).await?;
         let mut expected = BTreeMap::new();
@@ -187,7 +187,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     async fn empty_there(&mut self, base: &MailboxBase) -> Result<BTreeSet<AnyId>, Ended> {
         let place = Place {
             mailbox: base.name.clone(),
-            epoch: base.epoch,
+            uid_validity: base.uid_validity,
         };
         let removals = base.pairs.iter().map(|pair| Removal {
             id: pair.uid,

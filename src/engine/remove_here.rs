@@ -11,10 +11,10 @@ use crate::reconcile::Outcome;
 use crate::reconcile::action::DeleteWhy;
 use crate::reconcile::filed::keywords;
 use crate::state::{Buried, Done, Remains, Trail};
-use crate::store::{Keep, Removal, Removed, Serve};
+use crate::store::{LocalStore, RemoteStore, Removal, Removed};
 use std::collections::BTreeMap;
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Executes all deletions on disk.
     pub(super) async fn delete_here(
         &mut self,
@@ -73,7 +73,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
         }
         // Executed deletions are recorded also after an error.
-        let settled = self.local.settle().await.map_err(Ended::from);
+        let settled = self.local.sync_all().await.map_err(Ended::from);
         let first = batch.iter().map(|(name, _)| name).next();
         let settled = match first {
             Some(name) => self.tolerate(name, settled, pass)?,

@@ -16,7 +16,7 @@ use crate::model::{
 };
 use crate::reconcile::Outcome;
 use crate::state::{Done, Doubt, Remains, Trail};
-use crate::store::{Keep, Next, Place, Removal, Removed, Serve, StoreError};
+use crate::store::{LocalStore, Next, Place, RemoteStore, Removal, Removed, StoreError};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -43,13 +43,13 @@ struct Leaving {
 }
 
 /// Removes messages; see [`narrowed`].
-async fn remove_narrowed<R: Serve<Id = Uid>>(
+async fn remove_narrowed<R: RemoteStore<Id = Uid>>(
     remote: &mut R,
     going: &Going,
 ) -> Result<Leaving, StoreError> {
     let removed = RefCell::new(Vec::new());
     let send = async |remote: &mut R, removals: &[Removal<Uid>]| {
-        remote.presume(&going.place, going.expected.clone());
+        remote.expect_object_ids(&going.place, going.expected.clone());
         let gone = remote.remove(&going.place, removals).await?;
         removed.borrow_mut().extend(gone);
         Ok(())
@@ -68,7 +68,7 @@ async fn remove_narrowed<R: Serve<Id = Uid>>(
     })
 }
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Executes all deletions on the server; returns the mailboxes with failures.
     pub(super) async fn delete_there(
         &mut self,
@@ -111,7 +111,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             all.first()
                 .map(|going| Next::Remove(&going.place, &going.uids)),
         );
-        self.remote.foresee(&next).await?;
+        self.remote.prefetch(&next).await?;
         self.local.hold_syncs();
         for going in &mut all {
             let Some(work) = works.get_mut(&going.name) else {
@@ -129,7 +129,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             // The next run reads mailboxes with remaining messages again.
             work.sound &= going.doomed.len() == going.uids.len();
         }
-        let settled = self.local.settle().await.map_err(Ended::from);
+        let settled = self.local.sync_all().await.map_err(Ended::from);
         if let Some(first) = all.first()
             && self.tolerate(&first.name, settled, pass)?.is_err()
         {
@@ -140,7 +140,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     }
 
     fn going(&self, work: &Work, doomed: Vec<Doomed>) -> Result<Going, Ended> {
-        let elsewhere = match self.remote.names_messages() {
+        let elsewhere = match self.remote.has_object_ids() {
             true => self.state.in_several_places(work.base.key)?,
             false => BTreeSet::new(),
         };
@@ -194,7 +194,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
                     return Err(Ended::Stopped);
                 }
                 let next = next.map(|next| Next::Remove(&next.place, &next.uids));
-                remote.afterwards(next.as_slice()).await?;
+                remote.pipeline_after(next.as_slice()).await?;
                 match remove_narrowed(remote, going).await {
                     Err(error) if !error.is_local_to_mailbox() => return Err(error.into()),
                     removed => gone.borrow_mut().push((going.name.clone(), removed)),

@@ -12,7 +12,7 @@ use crate::reconcile::leaving;
 use crate::reconcile::renames::{self, Home, Suspect};
 use crate::reconcile::{Cursor, Listed, MailboxAction, Presence};
 use crate::state::{Change, Trail};
-use crate::store::{Keep, Place, Serve, StoreError};
+use crate::store::{LocalStore, Place, RemoteStore, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ type Untold = BTreeSet<(MailboxName, MailboxName)>;
 /// A rename on a side: from and to.
 type Renamed<'a> = (Side, &'a MailboxName, &'a MailboxName);
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Renames mailboxes before anything else; if there is nothing to rename, records identities.
     /// Also returns names that are deferred because they could not be identified.
     pub(super) async fn find_renames(
@@ -134,11 +134,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             let Some(own) = leaving::own(name) else {
                 return Ok(true);
             };
-            let epoch = match self.state.mailbox_key(&own)? {
-                Some(key) => self.state.epoch(key)?,
+            let uid_validity = match self.state.mailbox_key(&own)? {
+                Some(key) => self.state.uid_validity(key)?,
                 None => None,
             };
-            if !budget.has_mailbox(Side::Remote, &own, epoch) {
+            if !budget.has_mailbox(Side::Remote, &own, uid_validity) {
                 return Ok(true);
             }
         }
@@ -188,13 +188,21 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         base: &MailboxBase,
         now: &MailboxName,
     ) -> Result<bool, StoreError> {
-        let (mailbox, epoch) = (now.clone(), base.epoch);
+        let (mailbox, uid_validity) = (now.clone(), base.uid_validity);
         let pairs: BTreeMap<Uid, &Pair> = witnesses(base)
             .into_iter()
             .map(|pair| (pair.uid, pair))
             .collect();
         let uids: Vec<Uid> = pairs.keys().copied().collect();
-        let told = kin_there(&mut *self.remote, &Place { mailbox, epoch }, &uids).await?;
+        let told = kin_there(
+            &mut *self.remote,
+            &Place {
+                mailbox,
+                uid_validity,
+            },
+            &uids,
+        )
+        .await?;
         let mut fits = told.iter().map(|(uid, kin)| {
             let pair = pairs.get(uid);
             pair.is_some_and(|pair| pair.kin == Some(*kin))
@@ -208,12 +216,15 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         base: &MailboxBase,
         now: &MailboxName,
     ) -> Result<bool, StoreError> {
-        let (mailbox, epoch) = (now.clone(), None);
+        let (mailbox, uid_validity) = (now.clone(), None);
         let files: Vec<_> = witnesses(base)
             .into_iter()
             .map(|pair| (pair.file.clone(), None))
             .collect();
-        let place = Place { mailbox, epoch };
+        let place = Place {
+            mailbox,
+            uid_validity,
+        };
         let told = self.local.excerpts(&place, &files).await?;
         Ok(told.len() * 2 > files.len())
     }

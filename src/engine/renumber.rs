@@ -11,13 +11,13 @@ use crate::model::{
     AnyId, Aside, AsideReason, Kin, MailboxBase, MaildirId, Pair, PairId, Side, SystemFlag, Uid,
 };
 use crate::reconcile::Look;
-use crate::store::{Keep, Place, Serve, StoreError};
+use crate::store::{LocalStore, Place, RemoteStore, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Both snapshots of the mailbox.
 type Looks<'a> = (&'a Place, &'a Look<Uid>, &'a Look<MaildirId>);
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Records the new UIDs of a mailbox's pairs in one transaction.
     pub(super) async fn renumber(
         &mut self,
@@ -26,12 +26,12 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         local: &Look<MaildirId>,
         pass: &mut PassState,
     ) -> Result<(), Ended> {
-        let epoch = remote.epoch.ok_or_else(|| {
+        let uid_validity = remote.uid_validity.ok_or_else(|| {
             StoreError::Mailbox(format!("{}: the server gave no UIDVALIDITY", base.name))
         })?;
         let place = Place {
             mailbox: base.name.clone(),
-            epoch: remote.epoch,
+            uid_validity: remote.uid_validity,
         };
         let found = self
             .find_again((&place, remote, local), &base.pairs)
@@ -55,7 +55,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
         }
         pairs.sort_by_key(|pair| pair.uid);
-        let what = match base.epoch == Some(epoch) {
+        let what = match base.uid_validity == Some(uid_validity) {
             true => "UIDs mean other messages than before (the server was put back from a backup?)",
             false => "UIDVALIDITY changed",
         };
@@ -67,9 +67,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         ));
         if !self.options.dry_run {
             let state = &mut self.state;
-            state.rekey(base.key, epoch, &rekeyed, &orphans, &gone)?;
+            state.rekey(base.key, uid_validity, &rekeyed, &orphans, &gone)?;
         }
-        base.epoch = Some(epoch);
+        base.uid_validity = Some(uid_validity);
         base.pairs = pairs;
         base.aside
             .retain(|aside| matches!(aside.id, AnyId::Local(_)));

@@ -8,7 +8,7 @@ use super::pass_state::PassState;
 use super::report::Ended;
 use super::upload::{Answers, Posted, UploadJob};
 use crate::model::{Id, MailboxName, MaildirId, Uid};
-use crate::store::{Keep, Serve, StoreError};
+use crate::store::{LocalStore, RemoteStore, StoreError};
 use std::collections::{BTreeSet, VecDeque};
 
 /// A message at which the connection broke.
@@ -52,7 +52,7 @@ impl<C> Way<'_, C> {
     }
 }
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Reconnects, unless the connection broke too often.
     pub(super) async fn go_on_after(
         &mut self,

@@ -10,7 +10,7 @@ use crate::reconcile::guard::Verdict;
 use crate::reconcile::renames::Home;
 use crate::reconcile::{Action, Cursor, Listed, MailboxAction};
 use crate::state::Left;
-use crate::store::{Depth, Keep, Serve};
+use crate::store::{Depth, LocalStore, RemoteStore};
 
 /// A longer pass is followed by another, seconds.
 const LONG: i64 = 30;
@@ -52,7 +52,7 @@ pub(super) fn leaves_nothing(verdict: &Verdict) -> bool {
         && actions.all(clear)
 }
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// After execution, verifies that the disk matches the base within a short time, and saves
     /// checkpoints of unchanged mailboxes.
     pub(super) async fn rests(
@@ -83,9 +83,9 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
     async fn all_rest(&mut self, works: Works, left: &mut Vec<Left>) -> Result<bool, Ended> {
         let mut all = true;
         let done = works.values().filter(|work| work.is_done());
-        let calm = done.filter(|work| self.local.is_at_rest(&work.base.name));
+        let calm = done.filter(|work| self.local.is_stable(&work.base.name));
         let next = calm.map(|work| (work.base.name.clone(), depth_after(known_cursor(work))));
-        self.local.foresee(&next.collect::<Vec<_>>());
+        self.local.prefetch(&next.collect::<Vec<_>>());
         for work in works.into_values() {
             if !work.is_done() {
                 tracing::debug!(mailbox = %work.base.name, "not done");
@@ -94,7 +94,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             }
             let cursor = known_cursor(&work);
             // A change in this very tick is left to the next run.
-            if cursor.is_some() && !self.local.is_at_rest(&work.base.name) {
+            if cursor.is_some() && !self.local.is_stable(&work.base.name) {
                 continue;
             }
             let Some((cursor, whole)) = self.look_after(&work, cursor).await? else {

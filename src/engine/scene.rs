@@ -84,7 +84,7 @@ impl Scene {
     pub fn place(&self) -> Place {
         Place {
             mailbox: self.base.name.clone(),
-            epoch: self.base.epoch,
+            uid_validity: self.base.uid_validity,
         }
     }
 
@@ -259,7 +259,7 @@ mod tests {
             key: MailboxKey(1),
             name: mb(name),
             tag: 1,
-            epoch: None,
+            uid_validity: None,
             pairs: Vec::new(),
             others: BTreeSet::new(),
             aside: Vec::new(),

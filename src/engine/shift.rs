@@ -16,7 +16,7 @@ use crate::model::{AnyId, Flags, Id, MailboxName, MaildirId, PairId, Side, Uid};
 use crate::reconcile::action::Move;
 use crate::reconcile::{Action, Outcome};
 use crate::state::{Change, Doubt, Moved, Source, Trail};
-use crate::store::{Keep, Place, Removal, Removed, Serve, Shift, StoreError, Transfer};
+use crate::store::{LocalStore, Place, RemoteStore, Removal, Removed, Shift, StoreError, Transfer};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +29,7 @@ type Transferred = Vec<(Uid, Option<Uid>)>;
 /// Source and target.
 pub(super) type Route = (Side, MailboxName, MailboxName);
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Moves within one side.
     pub(super) async fn move_mail(
         &mut self,
@@ -77,7 +77,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         pass: &mut PassState,
     ) -> Result<(), Ended> {
         let key = self.state.mailbox_key(route.0)?;
-        let Some(key) = key.filter(|_| !self.remote.moves_at_once()) else {
+        let Some(key) = key.filter(|_| !self.remote.has_atomic_move()) else {
             return self.move_there(works, route, moves, pass).await;
         };
         let known = self.state.suspects()?.remove(&key).unwrap_or_default();
@@ -142,12 +142,15 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         if let Some(work) = works.get(name) {
             return Ok(work.place());
         }
-        let epoch = match self.state.mailbox_key(name)? {
-            Some(key) => self.state.epoch(key)?,
+        let uid_validity = match self.state.mailbox_key(name)? {
+            Some(key) => self.state.uid_validity(key)?,
             None => None,
         };
         let mailbox = name.clone();
-        Ok(Place { mailbox, epoch })
+        Ok(Place {
+            mailbox,
+            uid_validity,
+        })
     }
 
     /// Records messages that both sides have in one place.
@@ -332,7 +335,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         let uids: Vec<Uid> = names.keys().copied().collect();
         if let Some(from) = from {
             let expected = self.expected(from, &sample(&uids))?;
-            self.remote.presume(source, expected);
+            self.remote.expect_object_ids(source, expected);
         }
         let done = self
             .transfer_narrowed((source, &place), &shifts, names)
@@ -357,7 +360,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         names: &BTreeMap<Uid, (&Move, MaildirId)>,
     ) -> Result<Result<Transferred, StoreError>, Ended> {
         let how = Transfer::Move;
-        if !self.remote.moves_at_once() {
+        if !self.remote.has_atomic_move() {
             return Ok(self.remote.transfer(source, place, how, shifts).await);
         }
         let (done, key) = (
@@ -370,7 +373,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             None => Vec::new(),
         };
         let send = async |remote: &mut R, shifts: &[Shift<Uid>]| {
-            remote.presume(source, expected.clone());
+            remote.expect_object_ids(source, expected.clone());
             let moved = remote.transfer(source, place, how, shifts).await?;
             done.borrow_mut().extend(moved);
             Ok(())

@@ -22,7 +22,7 @@ use crate::reconcile::{
     Coverage, Cursor, Listed, Look, MailboxAction, MailboxPlan, News, Presence, messages,
 };
 use crate::state::Doubt;
-use crate::store::{Keep, Next, Serve, StoreError};
+use crate::store::{LocalStore, Next, RemoteStore, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The result of the listings.
@@ -35,7 +35,7 @@ enum Overlook {
 
 pub(super) type Looked = (Option<MailboxAction>, Scene);
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Lists both sides, reads changed mailboxes, and plans.
     pub(super) async fn survey(&mut self, pass: &mut PassState) -> Result<Survey, Ended> {
         let (mut overview, steps) = match self.overview(pass).await? {
@@ -106,7 +106,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         }
         let open = asked.iter().filter(|here| here.there.is_none());
         let next: Vec<Next<'_>> = open.map(|here| here.next()).collect();
-        self.remote.foresee(&next).await?;
+        self.remote.prefetch(&next).await?;
         let mut looks = self.look_at_server(asked, overview, pass).await?;
         for step in rest {
             self.check_stop()?;

@@ -11,7 +11,7 @@ use crate::model::{AnyId, ContentHash, Flags, Id, Kin, MailboxName, MaildirId, S
 use crate::reconcile::anew::meeting_point;
 use crate::reconcile::{Action, Outcome};
 use crate::state::Change;
-use crate::store::{Keep, Place, Serve};
+use crate::store::{LocalStore, Place, RemoteStore};
 use std::collections::BTreeMap;
 
 /// The new files of a mailbox by content.
@@ -109,7 +109,7 @@ impl Met {
     }
 }
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Reads the new files of mailboxes with downloads. If they cannot be read, nothing is
     /// uploaded.
     pub(super) async fn new_files(&mut self, works: &mut Works) -> Result<AllTwins, Ended> {

@@ -13,10 +13,10 @@ use crate::model::{
 use crate::reconcile::settled::Settled;
 use crate::reconcile::unlisted::{Next, Told, Unlisted};
 use crate::reconcile::{Action, Look, MailboxPlan, Outcome};
-use crate::store::{Ask, Delivered, Depth, Keep, Place, Serve, StoreError};
+use crate::store::{Ask, Delivered, Depth, LocalStore, Place, RemoteStore, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Returns a snapshot that shows whether uploads are listed: if changes show neither one nor
     /// its absence, all messages are listed.
     pub(super) async fn with_uploads(
@@ -25,7 +25,8 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         look: Look<Uid>,
     ) -> Result<Look<Uid>, Ended> {
         let told = self.unlisted(ask.base.key, &BTreeSet::new())?;
-        if ask.base.epoch != look.epoch || look.renumbered || !told.leaves_open(&look) {
+        if ask.base.uid_validity != look.uid_validity || look.renumbered || !told.leaves_open(&look)
+        {
             return Ok(look);
         }
         let depth = Depth::Everything;
@@ -52,7 +53,11 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             return BTreeSet::new();
         }
         // Where it cannot be asked, the next look tells.
-        let told = self.remote.kin(place, &again).await.unwrap_or_default();
+        let told = self
+            .remote
+            .object_ids(place, &again)
+            .await
+            .unwrap_or_default();
         told.into_iter().map(|(uid, _)| uid).collect()
     }
 

@@ -14,7 +14,9 @@ use crate::model::{
 };
 use crate::reconcile::Outcome;
 use crate::state::{State, Suspects};
-use crate::store::{About, Delivered, Delivery, Keep, Place, Receiver, Serve, Sink, StoreError};
+use crate::store::{
+    About, Delivered, Delivery, LocalStore, Place, Receiver, RemoteStore, Sink, StoreError,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Uploads that are recorded together.
@@ -72,7 +74,7 @@ impl UploadJob {
     }
 }
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Uploads new files, one mailbox after another; batches are sent while earlier ones are
     /// answered. Returns the mailboxes with failures: refused for now, or stored under an unknown
     /// UID.
@@ -178,7 +180,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
             hash: Canonical::default(),
             naming: Naming::default(),
             size: 0,
-            named: self.remote.names_messages(),
+            named: self.remote.has_object_ids(),
             bytes: 0,
         };
         let read = self.local.read(&job.place, &files, &mut up).await;

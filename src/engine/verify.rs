@@ -7,7 +7,7 @@ use super::report::Ended;
 use crate::model::{Kin, MailboxKey, MailboxName, MaildirId, Uid};
 use crate::reconcile::Outcome;
 use crate::state::Left;
-use crate::store::{Ask, Depth, Keep, Place, Serve};
+use crate::store::{Ask, Depth, LocalStore, Place, RemoteStore};
 use std::collections::BTreeMap;
 
 /// The result.
@@ -25,7 +25,7 @@ pub struct Verified {
     pub notes: Vec<String>,
 }
 
-impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
+impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Account<'_, R, L> {
     /// Verifies all pairs of the account.
     ///
     /// # Errors
@@ -60,7 +60,7 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         };
         let (remote, local) = (self.remote.look(&ask).await?, self.local.look(&ask).await?);
         found.pairs += base.pairs.len();
-        if remote.epoch != base.epoch {
+        if remote.uid_validity != base.uid_validity {
             found.notes.push(format!(
                 "{name}: UIDVALIDITY changed; the next sync sees to it"
             ));
@@ -73,11 +73,16 @@ impl<R: Serve<Id = Uid>, L: Keep<Id = MaildirId>> Account<'_, R, L> {
         found.gone += base.pairs.len() - both.len();
         let place = Place {
             mailbox: name.clone(),
-            epoch: base.epoch,
+            uid_validity: base.uid_validity,
         };
         let uids: Vec<Uid> = both.iter().map(|pair| pair.uid).collect();
         let files: Vec<MaildirId> = both.iter().map(|pair| pair.file.clone()).collect();
-        let kin: BTreeMap<Uid, Kin> = self.remote.kin(&place, &uids).await?.into_iter().collect();
+        let kin: BTreeMap<Uid, Kin> = self
+            .remote
+            .object_ids(&place, &uids)
+            .await?
+            .into_iter()
+            .collect();
         let mut here = HashSink::default();
         self.local.read(&place, &files, &mut here).await?;
         let mut forgotten = Vec::new();

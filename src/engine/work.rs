@@ -56,7 +56,7 @@ impl Work {
     pub fn place(&self) -> Place {
         Place {
             mailbox: self.base.name.clone(),
-            epoch: self.base.epoch,
+            uid_validity: self.base.uid_validity,
         }
     }
 

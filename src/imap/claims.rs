@@ -12,7 +12,7 @@ use crate::imap::protocol::wire::{NoTap, Stream, Wire};
 use crate::imap::protocol::{code, date, reply};
 use crate::model::{Flags, Keyword, MailboxBase, MailboxKey, Uid};
 use crate::reconcile::Cursor;
-use crate::store::{About, Ask, Depth, Place, Serve, Sink, Store, StoreError};
+use crate::store::{About, Ask, Depth, MailStore, Place, RemoteStore, Sink, StoreError};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
 use std::pin::Pin;
@@ -191,7 +191,7 @@ pub fn session(data: &[u8]) {
                 key: MailboxKey(1),
                 name: listed.name.clone(),
                 tag: 1,
-                epoch: None,
+                uid_validity: None,
                 pairs: Vec::new(),
                 others: BTreeSet::new(),
                 aside: Vec::new(),
@@ -207,13 +207,13 @@ pub fn session(data: &[u8]) {
                 };
                 let place = Place {
                     mailbox: listed.name.clone(),
-                    epoch: look.epoch,
+                    uid_validity: look.uid_validity,
                 };
                 let ids: Vec<Uid> = look.seen.keys().copied().take(5).collect();
                 let pairs: Vec<(Uid, Option<u64>)> = ids.iter().map(|id| (*id, None)).collect();
                 drop(store.fingerprints(&place, &ids, None).await);
                 drop(store.excerpts(&place, &pairs).await);
-                drop(store.kin(&place, &ids).await);
+                drop(store.object_ids(&place, &ids).await);
                 drop(store.read(&place, &ids, &mut Gone).await);
             }
         }

@@ -1,4 +1,4 @@
-//! [`MaildirStore`] as a [`Keep`].
+//! [`MaildirStore`] as a [`LocalStore`].
 
 use crate::maildir::format::keywords::Keywords;
 use crate::maildir::format::owner::Owner;
@@ -9,7 +9,7 @@ use crate::maildir::write::deliver::{MaildirReceiver, Target};
 use crate::maildir::write::flags::failed;
 use crate::model::{Excerpt, Letters, MailboxName, MaildirId, Recorded, Unlike};
 use crate::reconcile::{Cursor, Look};
-use crate::store::{Delivery, Depth, Keep, Obstacle, Place, Published, StoreError};
+use crate::store::{Delivery, Depth, LocalStore, Obstacle, Place, Published, StoreError};
 use std::io;
 use std::rc::Rc;
 
@@ -34,7 +34,7 @@ impl MaildirStore {
     }
 }
 
-impl Keep for MaildirStore {
+impl LocalStore for MaildirStore {
     async fn quarantine(&mut self, place: &Place) -> Result<MaildirReceiver, StoreError> {
         let directory = self.shelf_for(&place.mailbox)?;
         let below = self.quarantine.below(&directory);
@@ -51,11 +51,11 @@ impl Keep for MaildirStore {
         self.hold();
     }
 
-    async fn settle(&mut self) -> Result<(), StoreError> {
+    async fn sync_all(&mut self) -> Result<(), StoreError> {
         self.sync_held()
     }
 
-    fn foresee(&mut self, next: &[(MailboxName, Depth)]) {
+    fn prefetch(&mut self, next: &[(MailboxName, Depth)]) {
         self.read_ahead(next);
     }
 
@@ -104,12 +104,16 @@ impl Keep for MaildirStore {
         self.forget_scan(mailbox);
     }
 
-    fn is_at_rest(&self, mailbox: &MailboxName) -> bool {
+    fn is_stable(&self, mailbox: &MailboxName) -> bool {
         let times = Times::of(&*self.disk, &self.path(mailbox));
         times.is_ok_and(|times| times.blur(self.disk.now()) == 0)
     }
 
-    async fn split(&mut self, place: &Place, id: &MaildirId) -> Result<MaildirId, StoreError> {
+    async fn rename_edited(
+        &mut self,
+        place: &Place,
+        id: &MaildirId,
+    ) -> Result<MaildirId, StoreError> {
         self.split_file(place, id)
     }
 
@@ -123,7 +127,7 @@ impl Keep for MaildirStore {
         Ok(Some(keywords.letters()))
     }
 
-    async fn tables(&mut self) -> Result<Vec<Letters>, StoreError> {
+    async fn letter_tables(&mut self) -> Result<Vec<Letters>, StoreError> {
         Ok(self.common.tables())
     }
 
@@ -149,7 +153,7 @@ impl Keep for MaildirStore {
         Ok(all)
     }
 
-    async fn kept_excerpt(
+    async fn quarantined_excerpt(
         &mut self,
         path: &[u8],
         size: Option<u64>,
@@ -162,7 +166,7 @@ impl Keep for MaildirStore {
         }
     }
 
-    async fn recall(
+    async fn restore(
         &mut self,
         place: &Place,
         path: &[u8],

@@ -1,4 +1,4 @@
-//! The Maildir as a [`Store`].
+//! The Maildir as a [`MailStore`].
 
 use crate::maildir::format::file_name;
 use crate::maildir::format::keywords::{Common, Keywords};
@@ -18,7 +18,7 @@ use crate::maildir::write::flags::failed;
 use crate::model::{Excerpt, Fingerprint, MailboxBase, MailboxName, MaildirId};
 use crate::reconcile::{Cursor, Listed, Look};
 use crate::store::{
-    About, Ask, Depth, End, FlagEdit, Obstacle, Place, Removal, Removed, Shift, Sink, Store,
+    About, Ask, Depth, End, FlagEdit, MailStore, Obstacle, Place, Removal, Removed, Shift, Sink,
     StoreError, Transfer,
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -278,7 +278,7 @@ impl MaildirStore {
     }
 }
 
-impl Store for MaildirStore {
+impl MailStore for MaildirStore {
     type Id = MaildirId;
     type Receiver = MaildirReceiver;
 

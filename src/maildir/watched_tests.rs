@@ -6,7 +6,7 @@ use crate::maildir::fs::{About, Create, Disk, Input, Kind, Output, Space};
 use crate::maildir::store::MaildirStore;
 use crate::model::{Canonical, Flags, MailboxBase, MailboxKey, MailboxName, MaildirId};
 use crate::model::{Pair, PairId, Uid};
-use crate::store::{Delivery, Keep, Place, Receiver, Store};
+use crate::store::{Delivery, LocalStore, MailStore, Place, Receiver};
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -178,7 +178,7 @@ impl World {
                 let mailbox = name(text);
                 let place = Place {
                     mailbox,
-                    epoch: None,
+                    uid_validity: None,
                 };
                 let mut receiver = self.store.receive(&place).await.unwrap();
                 for tag in 0..messages {
@@ -230,7 +230,7 @@ pub(super) fn base(mailbox: &str, files: &[(&str, u64)]) -> MailboxBase {
         key: MailboxKey(1),
         name: name(mailbox),
         tag: 1,
-        epoch: None,
+        uid_validity: None,
         pairs: (1..).zip(files).map(pair).collect(),
         others: BTreeSet::new(),
         aside: Vec::new(),

@@ -77,7 +77,7 @@ pub struct Outline {
     /// Its name.
     pub name: MailboxName,
     /// The UIDVALIDITY of its UIDs.
-    pub epoch: Option<UidValidity>,
+    pub uid_validity: Option<UidValidity>,
     /// The lowest and the highest known UID.
     pub uids: Option<(Uid, Uid)>,
     /// The highest few UIDs: a server that assigns UIDs twice assigns one of these.
@@ -94,7 +94,7 @@ pub struct MailboxBase {
     /// A random number that identifies the mailbox in file names (see [`super::Origin`]).
     pub tag: u32,
     /// The UIDVALIDITY of all its UIDs.
-    pub epoch: Option<UidValidity>,
+    pub uid_validity: Option<UidValidity>,
     /// All pairs, except `others`.
     pub pairs: Vec<Pair>,
     /// Pairs without changes, of which only this was loaded.
@@ -143,12 +143,12 @@ impl Outline {
 impl MailboxBase {
     /// Returns the summary.
     pub fn outline(&self) -> Outline {
-        let (key, name, epoch) = (self.key, self.name.clone(), self.epoch);
+        let (key, name, uid_validity) = (self.key, self.name.clone(), self.uid_validity);
         let known = self.known_uids();
         Outline {
             key,
             name,
-            epoch,
+            uid_validity,
             uids: span(&known),
             last: last(&known),
         }

@@ -152,7 +152,7 @@ pub struct Origin {
     /// The mailbox's random number.
     pub mailbox: u32,
     /// The UIDVALIDITY.
-    pub epoch: UidValidity,
+    pub uid_validity: UidValidity,
     /// The UID.
     pub uid: Uid,
 }

@@ -171,7 +171,7 @@ mod tests {
             key: MailboxKey(1),
             name: mb("A"),
             tag: 1,
-            epoch: Some(UidValidity(1)),
+            uid_validity: Some(UidValidity(1)),
             pairs,
             others: BTreeSet::new(),
             aside: Vec::new(),

@@ -20,7 +20,7 @@ pub struct Charge {
     /// The mailbox.
     pub mailbox: MailboxName,
     /// The UIDVALIDITY of the UIDs.
-    pub epoch: Option<UidValidity>,
+    pub uid_validity: Option<UidValidity>,
     /// The number of messages before.
     pub held: usize,
     /// Whether the mailbox itself was deleted.
@@ -60,13 +60,13 @@ impl Budget {
                 held: charge.held,
                 ..Spent::default()
             });
-            let uids = charge.uids.iter().map(|uid| (charge.epoch, *uid));
+            let uids = charge.uids.iter().map(|uid| (charge.uid_validity, *uid));
             match charge.consent {
                 Consent::Unasked => spent.unasked.extend(uids),
                 Consent::Approved => spent.approved.extend(uids),
             }
             if charge.whole {
-                spent.deleted.insert(charge.epoch, charge.consent);
+                spent.deleted.insert(charge.uid_validity, charge.consent);
             }
         }
         budget
@@ -87,10 +87,10 @@ impl Budget {
         &self,
         side: Side,
         mailbox: &MailboxName,
-        epoch: Option<UidValidity>,
+        uid_validity: Option<UidValidity>,
     ) -> bool {
         self.spent(side, mailbox)
-            .is_some_and(|spent| spent.deleted.contains_key(&epoch))
+            .is_some_and(|spent| spent.deleted.contains_key(&uid_validity))
     }
 
     /// Returns the unapproved deletions in a mailbox.
@@ -128,7 +128,7 @@ mod tests {
         Charge {
             side: Side::Remote,
             mailbox: MailboxName::inbox(),
-            epoch: Some(UidValidity(1)),
+            uid_validity: Some(UidValidity(1)),
             held: 40,
             whole: false,
             consent,
@@ -147,11 +147,11 @@ mod tests {
         assert_eq!(budget.messages(there, &inbox), 3);
         assert_eq!(budget.in_account(there), 3);
         assert_eq!(budget.messages(Side::Local, &inbox), 0);
-        let has = |epoch, n| {
+        let has = |uid_validity, n| {
             budget.has(
                 there,
                 &inbox,
-                (Some(UidValidity(epoch)), Uid::new(n).unwrap()),
+                (Some(UidValidity(uid_validity)), Uid::new(n).unwrap()),
             )
         };
         assert!(has(1, 3) && !has(1, 4) && !has(2, 3));

@@ -22,7 +22,7 @@ pub struct Before {
     /// The number of its messages.
     pub messages: usize,
     /// The UIDVALIDITY of their UIDs.
-    pub epoch: Option<UidValidity>,
+    pub uid_validity: Option<UidValidity>,
 }
 
 /// The counts of the account.
@@ -135,8 +135,8 @@ impl Guard<'_> {
     /// Whether a cut run began to delete this mailbox.
     fn is_begun(&self, action: &MailboxAction, side: Side) -> bool {
         let (name, budget) = (action.name(), self.context.budget);
-        let epoch = self.before(name).epoch;
-        !self.context.config_changed && budget.has_mailbox(side, name, epoch)
+        let uid_validity = self.before(name).uid_validity;
+        !self.context.config_changed && budget.has_mailbox(side, name, uid_validity)
     }
 
     fn before(&self, mailbox: &MailboxName) -> Before {
@@ -259,10 +259,10 @@ impl Guard<'_> {
         side: Side,
         pairs: BTreeMap<PairId, Uid>,
     ) -> BTreeSet<PairId> {
-        let (budget, epoch) = (self.context.budget, self.before(mailbox).epoch);
+        let (budget, uid_validity) = (self.context.budget, self.before(mailbox).uid_validity);
         let new = pairs
             .into_iter()
-            .filter(|(_, uid)| !budget.has(side, mailbox, (epoch, *uid)));
+            .filter(|(_, uid)| !budget.has(side, mailbox, (uid_validity, *uid)));
         new.map(|(pair, _)| pair).collect()
     }
 

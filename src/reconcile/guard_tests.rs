@@ -49,8 +49,14 @@ impl Facts {
     /// Each mailbox has this many messages.
     fn of(known: &[usize]) -> Facts {
         let before = known.iter().enumerate().map(|(n, messages)| {
-            let (messages, epoch) = (*messages, None);
-            (mb(n), Before { messages, epoch })
+            let (messages, uid_validity) = (*messages, None);
+            (
+                mb(n),
+                Before {
+                    messages,
+                    uid_validity,
+                },
+            )
         });
         Facts {
             before: before.collect(),
@@ -88,7 +94,7 @@ fn charge(mailbox: usize, held: usize, uids: std::ops::Range<u32>) -> Charge {
     Charge {
         side: Side::Remote,
         mailbox: mb(mailbox),
-        epoch: None,
+        uid_validity: None,
         held,
         whole: false,
         consent: Consent::Unasked,

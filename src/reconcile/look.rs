@@ -76,7 +76,7 @@ pub enum Presence {
 #[derive(Clone, Debug)]
 pub struct Look<I: Ord> {
     /// Its UIDVALIDITY; `None` on disk.
-    pub epoch: Option<UidValidity>,
+    pub uid_validity: Option<UidValidity>,
     /// Whether known UIDs are invalid although the UIDVALIDITY is equal: UIDNEXT decreased (F17).
     pub renumbered: bool,
     /// Whether HIGHESTMODSEQ decreased within the UIDVALIDITY: the server may have been restored,
@@ -144,9 +144,9 @@ pub enum Coverage<I: Ord> {
 
 impl<I: Ord> Look<I> {
     /// Makes the snapshot of an unchanged mailbox.
-    pub fn unchanged(epoch: Option<UidValidity>, cursor: Cursor) -> Look<I> {
+    pub fn unchanged(uid_validity: Option<UidValidity>, cursor: Cursor) -> Look<I> {
         Look {
-            epoch,
+            uid_validity,
             renumbered: false,
             rewound: false,
             next: None,

@@ -212,7 +212,7 @@ pub enum Missing {
 /// halves of pairs, and otherwise created again.
 pub fn gone_from_disk(policy: &Policy, base: &MailboxBase, remote: &Look<Uid>) -> Missing {
     let known = Known::disposable(base);
-    let same = base.epoch == remote.epoch && !remote.renumbered;
+    let same = base.uid_validity == remote.uid_validity && !remote.renumbered;
     let unmarked: BTreeSet<Uid> = base
         .aside
         .iter()

@@ -23,7 +23,7 @@ fn base(aside: &[(AnyId, AsideReason)]) -> MailboxBase {
         key: MailboxKey(1),
         name: MailboxName::parse("A").unwrap(),
         tag: 1,
-        epoch: Some(UidValidity(7)),
+        uid_validity: Some(UidValidity(7)),
         pairs: Vec::new(),
         others: BTreeSet::from([Uid::new(1).unwrap()]),
         aside: aside.collect(),
@@ -32,7 +32,7 @@ fn base(aside: &[(AnyId, AsideReason)]) -> MailboxBase {
 
 fn there(uids: &[u32]) -> Look<Uid> {
     let mut look = Look::empty();
-    look.epoch = Some(UidValidity(7));
+    look.uid_validity = Some(UidValidity(7));
     let uids = uids.iter().map(|n| (Uid::new(*n).unwrap(), None));
     look.seen = uids.collect();
     look
@@ -71,7 +71,7 @@ fn uids_of_another_uidvalidity_or_a_partial_look_hold_it() {
     let goes = |look: &Look<Uid>| gone_from_disk(&policy, &base, look) != Missing::Returns;
     let mut look = there(&[1]);
     assert!(goes(&look));
-    look.epoch = Some(UidValidity(8));
+    look.uid_validity = Some(UidValidity(8));
     assert!(!goes(&look));
     look = there(&[1]);
     look.renumbered = true;

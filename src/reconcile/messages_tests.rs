@@ -52,7 +52,7 @@ fn world() -> World {
         key: MailboxKey(1),
         name: MailboxName::inbox(),
         tag: 1,
-        epoch: None,
+        uid_validity: None,
         pairs: vec![pair],
         others: BTreeSet::new(),
         aside: Vec::new(),

@@ -13,7 +13,8 @@ pub fn agrees(base: &MailboxBase, look: &Look<MaildirId>) -> bool {
 
 /// The same for a snapshot of the server. Then the plan of the mailbox is empty if the disk agrees.
 pub fn agrees_there(base: &MailboxBase, look: &Look<Uid>) -> bool {
-    let same = look.epoch == base.epoch && !look.renumbered && look.why_frozen.is_none();
+    let same =
+        look.uid_validity == base.uid_validity && !look.renumbered && look.why_frozen.is_none();
     let others = (base.others.len(), |uid: &Uid| base.others.contains(uid));
     same && shows(base, |pair| &pair.uid, others, look)
 }
@@ -71,7 +72,7 @@ mod tests {
             key: MailboxKey(1),
             name: MailboxName::inbox(),
             tag: 1,
-            epoch: Some(UidValidity(1)),
+            uid_validity: Some(UidValidity(1)),
             pairs: vec![pair],
             others: BTreeSet::new(),
             aside: Vec::new(),
@@ -130,7 +131,7 @@ mod tests {
             agrees_there(&base(), &look)
         };
         assert!(with(|_| ()));
-        assert!(!with(|look| look.epoch = Some(UidValidity(2))));
+        assert!(!with(|look| look.uid_validity = Some(UidValidity(2))));
         assert!(!with(|look| look.renumbered = true));
         assert!(!with(|look| look.why_frozen = Some("its UIDs do not last")));
         assert!(!with(|look| drop(

@@ -32,7 +32,7 @@ use std::collections::{BTreeMap, BTreeSet};
     async_fn_in_trait,
     reason = "an account lives on one thread; see the module's head"
 )]
-pub trait Store: Sized {
+pub trait MailStore: Sized {
     /// The id of a message on this side.
     type Id: Id;
     /// Receives messages.
@@ -131,45 +131,45 @@ pub trait Store: Sized {
     async_fn_in_trait,
     reason = "an account lives on one thread; see the module's head"
 )]
-pub trait Serve: Store {
+pub trait RemoteStore: MailStore {
     /// Whether the server has message ids (EMAILID, X-GM-MSGID). Known after the first listing.
-    fn names_messages(&self) -> bool;
+    fn has_object_ids(&self) -> bool;
 
     /// Whether the server moves messages atomically (MOVE, RFC 6851). Known after the first
     /// listing.
-    fn moves_at_once(&self) -> bool;
+    fn has_atomic_move(&self) -> bool;
 
     /// Announces the next requests in order, so that they can be pipelined. Their results may
     /// reflect the time of this call.
-    async fn foresee(&mut self, next: &[Next<'_>]) -> Result<(), StoreError>;
+    async fn prefetch(&mut self, next: &[Next<'_>]) -> Result<(), StoreError>;
 
     /// Announces the requests that follow the next change of flags or removal, to be pipelined with
     /// it.
-    async fn afterwards(&mut self, next: &[Next<'_>]) -> Result<(), StoreError>;
+    async fn pipeline_after(&mut self, next: &[Next<'_>]) -> Result<(), StoreError>;
 
     /// Names the ids of messages that will be changed next without a prior read. If one of them
     /// differs by then, nothing is changed: [`StoreError::Renumbered`].
-    fn presume(&mut self, place: &Place, known: Vec<(Self::Id, Kin)>);
+    fn expect_object_ids(&mut self, place: &Place, known: Vec<(Self::Id, Kin)>);
 
     /// Returns the recorded snapshot without SELECT if the last listing shows no change since the
     /// checkpoint. Valid only for changes of flags and removals of known messages; later commands
     /// return `Stale` if it did not hold. `None`: the mailbox has to be read.
-    fn as_listed(&mut self, of: &Outline, left: &Cursor) -> Option<Look<Self::Id>>;
+    fn assume_unchanged(&mut self, of: &Outline, left: &Cursor) -> Option<Look<Self::Id>>;
 
     /// Returns the cursor after our own changes, if consecutive MODSEQs prove that nothing else
     /// changed.
-    fn left_by_us(&self, mailbox: &MailboxName, left: &Cursor) -> Option<Cursor>;
+    fn cursor_after_own_changes(&self, mailbox: &MailboxName, left: &Cursor) -> Option<Cursor>;
 
     /// Returns the keywords that the server refused since the last call although PERMANENTFLAGS has
     /// `\*`. The other flags of those changes were stored.
     fn take_refused(&mut self) -> Vec<RefusedKeyword>;
 
     /// The best number of connections for this many changes that each wait for a response.
-    fn lanes(&self, changes: usize) -> usize;
+    fn max_parallel(&self, changes: usize) -> usize;
 
     /// Returns a second handle on the server, not connected; `None` if no further connection is
     /// allowed.
-    fn fork(&mut self) -> Option<Self>;
+    fn second_handle(&mut self) -> Option<Self>;
 
     /// Connects if necessary. `false`: the server allows no further connection, which is no error
     /// for a second handle.
@@ -179,7 +179,7 @@ pub trait Serve: Store {
     async fn disconnect(&mut self);
 
     /// Returns the server's ids of messages; omits deleted ones.
-    async fn kin(
+    async fn object_ids(
         &mut self,
         place: &Place,
         ids: &[Self::Id],
@@ -191,20 +191,20 @@ pub trait Serve: Store {
     async_fn_in_trait,
     reason = "an account lives on one thread; see the module's head"
 )]
-pub trait Keep: Store {
+pub trait LocalStore: MailStore {
     /// Begins a delivery into the quarantine of a mailbox. The ids are paths in the quarantine.
     async fn quarantine(&mut self, place: &Place) -> Result<Self::Receiver, StoreError>;
 
-    /// Delays fsync of flag changes and removals until [`Keep::settle`]; until then the base must
-    /// not record them.
+    /// Delays fsync of flag changes and removals until [`LocalStore::sync_all`]; until then the
+    /// base must not record them.
     fn hold_syncs(&mut self);
 
     /// Syncs all delayed changes and ends the delay.
-    async fn settle(&mut self) -> Result<(), StoreError>;
+    async fn sync_all(&mut self) -> Result<(), StoreError>;
 
-    /// Announces the next calls of [`Keep::look_for`] in order, so that the scan can begin. The
-    /// next listing and each change discard it.
-    fn foresee(&mut self, next: &[(MailboxName, Depth)]);
+    /// Announces the next calls of [`LocalStore::look_for`] in order, so that the scan can begin.
+    /// The next listing and each change discard it.
+    fn prefetch(&mut self, next: &[(MailboxName, Depth)]);
 
     /// Returns the snapshot of a mailbox that did not change since the cursor, without reading
     /// messages. `None`: it has to be read.
@@ -228,7 +228,8 @@ pub trait Keep: Store {
         depth: Depth,
     ) -> Result<Option<(Look<Self::Id>, Unlike)>, StoreError>;
 
-    /// [`Store::create_mailbox`] for several mailboxes, with fewer fsyncs; results in their order.
+    /// [`MailStore::create_mailbox`] for several mailboxes, with fewer fsyncs; results in their
+    /// order.
     async fn create_mailboxes(&mut self, names: &[MailboxName]) -> Vec<Result<(), StoreError>>;
 
     /// [`Receiver::finish`] for receivers of several mailboxes, with fewer fsyncs; results in their
@@ -246,16 +247,17 @@ pub trait Keep: Store {
 
     /// Whether a further change of a mailbox will alter its mtime. `false` within the timestamp
     /// granularity of the last change.
-    fn is_at_rest(&self, mailbox: &MailboxName) -> bool;
+    fn is_stable(&self, mailbox: &MailboxName) -> bool;
 
     /// Renames a message that was edited in place, and returns its new id.
-    async fn split(&mut self, place: &Place, id: &Self::Id) -> Result<Self::Id, StoreError>;
+    async fn rename_edited(&mut self, place: &Place, id: &Self::Id)
+    -> Result<Self::Id, StoreError>;
 
     /// Returns the keyword letters of a mailbox; `None`: the mailbox does not exist.
     async fn letters(&mut self, mailbox: &MailboxName) -> Result<Option<Letters>, StoreError>;
 
     /// Returns the distinct letter tables of all mailboxes that were listed.
-    async fn tables(&mut self) -> Result<Vec<Letters>, StoreError>;
+    async fn letter_tables(&mut self) -> Result<Vec<Letters>, StoreError>;
 
     /// Returns the sizes, without the header lines that mail readers add, of messages that have
     /// such lines.
@@ -265,16 +267,16 @@ pub trait Keep: Store {
         ids: &[Self::Id],
     ) -> Result<Vec<(Self::Id, u64)>, StoreError>;
 
-    /// Returns pieces of a message in quarantine, see [`Store::excerpts`]; `None` if it no longer
-    /// exists.
-    async fn kept_excerpt(
+    /// Returns pieces of a message in quarantine, see [`MailStore::excerpts`]; `None` if it no
+    /// longer exists.
+    async fn quarantined_excerpt(
         &mut self,
         path: &[u8],
         size: Option<u64>,
     ) -> Result<Option<Excerpt>, StoreError>;
 
     /// Moves a message from quarantine into a mailbox; `None` if it no longer exists.
-    async fn recall(
+    async fn restore(
         &mut self,
         place: &Place,
         path: &[u8],
@@ -288,7 +290,7 @@ pub struct Place {
     /// The mailbox.
     pub mailbox: MailboxName,
     /// The UIDVALIDITY; the store returns `Stale` if it changed.
-    pub epoch: Option<UidValidity>,
+    pub uid_validity: Option<UidValidity>,
 }
 
 /// A request for one mailbox.
@@ -305,16 +307,16 @@ pub struct Ask<'a> {
 /// An announced request.
 #[derive(Debug)]
 pub enum Next<'a> {
-    /// [`Store::look`] with this [`Ask`].
+    /// [`MailStore::look`] with this [`Ask`].
     Look(&'a Outline, Option<&'a Cursor>, Depth),
-    /// [`Store::read`].
+    /// [`MailStore::read`].
     Read(&'a Place, &'a [crate::model::Uid]),
-    /// [`Serve::kin`].
+    /// [`RemoteStore::object_ids`].
     Kin(&'a Place, &'a [crate::model::Uid]),
-    /// [`Store::set_flags`], of which only SELECT is a read, with the ids of the messages
-    /// ([`Serve::presume`]).
+    /// [`MailStore::set_flags`], of which only SELECT is a read, with the ids of the messages
+    /// ([`RemoteStore::expect_object_ids`]).
     Flags(&'a Place, &'a [crate::model::Uid]),
-    /// [`Store::remove`].
+    /// [`MailStore::remove`].
     Remove(&'a Place, &'a [crate::model::Uid]),
 }
 

@@ -23,7 +23,11 @@ const BODIES: [&[u8]; 3] = [
 ];
 
 /// A base that knows these messages of one side, with bodies of the size they were stored with.
-fn base<I: Id>(name: &MailboxName, epoch: Option<UidValidity>, known: &[(I, u64)]) -> MailboxBase {
+fn base<I: Id>(
+    name: &MailboxName,
+    uid_validity: Option<UidValidity>,
+    known: &[(I, u64)],
+) -> MailboxBase {
     let pairs = known.iter().enumerate().map(|(n, (id, size))| {
         let number = n as u32 + 1;
         let (mut uid, mut file) = (Uid::new(number).unwrap(), MaildirId::new(format!("x{n}")));
@@ -49,7 +53,7 @@ fn base<I: Id>(name: &MailboxName, epoch: Option<UidValidity>, known: &[(I, u64)
         key,
         name,
         tag: 5,
-        epoch,
+        uid_validity,
         pairs: pairs.collect(),
         others: BTreeSet::new(),
         aside: Vec::new(),
@@ -85,7 +89,11 @@ impl<I: Id> Sink<I> for Catch<I> {
     }
 }
 
-async fn look<S: Store>(store: &mut S, base: &MailboxBase, cursor: Option<&Cursor>) -> Look<S::Id> {
+async fn look<S: MailStore>(
+    store: &mut S,
+    base: &MailboxBase,
+    cursor: Option<&Cursor>,
+) -> Look<S::Id> {
     let depth = Depth::Changes;
     store
         .look(&Ask {
@@ -97,7 +105,7 @@ async fn look<S: Store>(store: &mut S, base: &MailboxBase, cursor: Option<&Curso
         .unwrap()
 }
 
-async fn suite<S: Store>(mut store: S) {
+async fn suite<S: MailStore>(mut store: S) {
     let name = MailboxName::parse("Entwürfe & more/x").unwrap();
     let none = BTreeMap::new();
     store.list(&none).await.unwrap();
@@ -130,7 +138,7 @@ async fn suite<S: Store>(mut store: S) {
     // In.
     let place = Place {
         mailbox: name.clone(),
-        epoch: empty.epoch,
+        uid_validity: empty.uid_validity,
     };
     let mut receiver = store.receive(&place).await.unwrap();
     for (tag, body) in BODIES.iter().enumerate() {
@@ -202,7 +210,7 @@ async fn suite<S: Store>(mut store: S) {
         Delivered::Unanswered(error) => panic!("{error}"),
     };
     let known: Vec<(S::Id, u64)> = ids.iter().map(|id| (id.clone(), sizes(id))).collect();
-    let mut known_base = base(&name, all.epoch, &known);
+    let mut known_base = base(&name, all.uid_validity, &known);
     for pair in &mut known_base.pairs {
         let id = |pair: &Pair| match S::Id::SIDE {
             Side::Remote => AnyId::Remote(pair.uid),
@@ -229,7 +237,7 @@ async fn suite<S: Store>(mut store: S) {
     changes(store, &place, &known_base, &ids, all).await;
 }
 
-async fn changes<S: Store>(
+async fn changes<S: MailStore>(
     mut store: S,
     place: &Place,
     base_: &MailboxBase,
@@ -291,9 +299,9 @@ async fn changes<S: Store>(
     assert!(!last.shows_gone(&ids[1]) && !last.shows_gone(&ids[2]));
 
     // A plan made in another UIDVALIDITY is refused.
-    if let Some(epoch) = place.epoch {
+    if let Some(uid_validity) = place.uid_validity {
         let other = Place {
-            epoch: Some(UidValidity(epoch.0 + 1)),
+            uid_validity: Some(UidValidity(uid_validity.0 + 1)),
             ..place.clone()
         };
         let refused = store.set_flags(&other, &edits).await;

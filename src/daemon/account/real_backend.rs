@@ -21,7 +21,7 @@ use crate::model::{Scope, Side};
 use crate::reconcile::News;
 use crate::search::Place;
 use crate::state::StateError;
-use crate::store::{Store, StoreError};
+use crate::store::{MailStore, StoreError};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;

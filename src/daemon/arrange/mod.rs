@@ -19,7 +19,8 @@ use crate::model::{
 use crate::reconcile::{Direction, Policy};
 use crate::state::{Change, FlagsMade, Remains, State, Trail};
 use crate::store::{
-    Delivery, End, FlagEdit, Keep, Place, Removal, Removed, Shift, Store, StoreError, Transfer,
+    Delivery, End, FlagEdit, LocalStore, MailStore, Place, Removal, Removed, Shift, StoreError,
+    Transfer,
 };
 use bytes::{Keeping, deliver};
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,21 +30,25 @@ use std::path::Path;
 struct Seat {
     mailbox: MailboxName,
     id: AnyId,
-    epoch: Option<UidValidity>,
+    uid_validity: Option<UidValidity>,
 }
 
 impl Target {
     fn seat(&self) -> Result<Seat, StoreError> {
         let mailbox = name(&self.mailbox)?;
-        let (id, epoch) = match &self.message {
+        let (id, uid_validity) = match &self.message {
             Named::File(file) => (AnyId::Local(MaildirId::new(file)), None),
-            Named::Uid(uid, epoch) => {
+            Named::Uid(uid, uid_validity) => {
                 let none = || StoreError::NeedsUser("0 is no UID".into());
                 let uid = Uid::new(*uid).ok_or_else(none)?;
-                (AnyId::Remote(uid), Some(UidValidity(*epoch)))
+                (AnyId::Remote(uid), Some(UidValidity(*uid_validity)))
             }
         };
-        Ok(Seat { mailbox, id, epoch })
+        Ok(Seat {
+            mailbox,
+            id,
+            uid_validity,
+        })
     }
 }
 
@@ -214,7 +219,7 @@ impl<'a> Arranger<'a> {
         let there = Seat {
             mailbox: to.clone(),
             id: new.unwrap_or_else(|| seat.id.clone()),
-            epoch: None,
+            uid_validity: None,
         };
         let trail = Some(Trail::from(&seat.mailbox)).filter(|_| how == Transfer::Move);
         self.note(&there, what, why, |row| row.trail = trail);
@@ -443,7 +448,7 @@ impl<'a> Arranger<'a> {
 
 impl Seat {
     fn place(&self) -> Place {
-        place(&self.mailbox, self.epoch)
+        place(&self.mailbox, self.uid_validity)
     }
 
     fn shown(&self) -> String {
@@ -455,10 +460,10 @@ impl Seat {
     }
 }
 
-fn place(mailbox: &MailboxName, epoch: Option<UidValidity>) -> Place {
+fn place(mailbox: &MailboxName, uid_validity: Option<UidValidity>) -> Place {
     Place {
         mailbox: mailbox.clone(),
-        epoch,
+        uid_validity,
     }
 }
 
@@ -570,7 +575,7 @@ fn empty(mailbox: &MailboxName) -> MailboxBase {
         key: MailboxKey(0),
         name: mailbox.clone(),
         tag: 0,
-        epoch: None,
+        uid_validity: None,
         pairs: Vec::new(),
         others: BTreeSet::new(),
         aside: Vec::new(),

@@ -6,7 +6,7 @@ use crate::maildir::{Kept, MaildirStore};
 use crate::model::{AnyId, FlagChange, Flags, MailboxName, MaildirId, Side, SystemFlag};
 use crate::state::{Change, FlagsMade, Remains, State, Trail};
 use crate::store::{
-    Delivery, FlagEdit, Keep, Place, Removal, Removed, Shift, Store, StoreError, Transfer,
+    Delivery, FlagEdit, LocalStore, MailStore, Place, Removal, Removed, Shift, StoreError, Transfer,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -35,7 +35,7 @@ pub async fn carry_out(
         let mut made = Made::default();
         let ended = made.carry_out(batch, &mut created, local).await;
         // Executed steps are recorded also after an error.
-        local.settle().await?;
+        local.sync_all().await?;
         state.note_undone(&made.changes, &made.back)?;
         done += made.done;
         made_again += made.mailboxes;
@@ -122,7 +122,9 @@ impl Made {
             date: None,
             origin: None,
         };
-        let back = local.recall(&place(mailbox), &kept.path, &delivery).await?;
+        let back = local
+            .restore(&place(mailbox), &kept.path, &delivery)
+            .await?;
         self.back.push(kept.path.clone());
         if let Some((file, _)) = back {
             self.done += 1;
@@ -253,6 +255,6 @@ fn change(mailbox: &MailboxName, what: &'static str, file: Option<&MaildirId>) -
 fn place(mailbox: &MailboxName) -> Place {
     Place {
         mailbox: mailbox.clone(),
-        epoch: None,
+        uid_validity: None,
     }
 }

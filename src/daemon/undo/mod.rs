@@ -96,7 +96,7 @@ pub enum SelectedMessage {
         /// The UID.
         uid: u32,
         /// The UIDVALIDITY; `None`: any.
-        epoch: Option<u64>,
+        uid_validity: Option<u64>,
     },
     /// The file of a mailbox whose base name has this digest.
     File {

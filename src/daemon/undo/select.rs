@@ -99,14 +99,14 @@ impl<'a> Selector<'a> {
             SelectedMessage::Uid {
                 mailbox,
                 uid,
-                epoch,
+                uid_validity,
             } => {
                 let trail = row.trail.as_ref().and_then(|trail| trail.uid);
                 let named = match local {
                     false => row.message == uid.to_string(),
                     true => {
                         trail.is_some_and(|trail| trail.get() == *uid)
-                            || is_from(&row.file, *uid, *epoch)
+                            || is_from(&row.file, *uid, *uid_validity)
                     }
                 };
                 (*mailbox == row.mailbox && named) || self.is_now(row, mailbox, *uid)?
@@ -136,8 +136,8 @@ impl<'a> Selector<'a> {
             Some(SelectedMessage::Uid {
                 mailbox: name,
                 uid,
-                epoch,
-            }) => here(name) && is_from(&base, *uid, *epoch),
+                uid_validity,
+            }) => here(name) && is_from(&base, *uid, *uid_validity),
             Some(SelectedMessage::MessageId(id)) => {
                 let header = looked(mailbox, self.local.kept_beginning(&kept.path, HEADER))?;
                 header.is_some_and(|header| id_in(&header) == id.as_bytes())
@@ -266,9 +266,10 @@ fn is_mirrored(row: &HistoryRow) -> bool {
 }
 
 /// Whether the name of a file tells that it was downloaded from this UID.
-fn is_from(file: &MaildirId, uid: u32, epoch: Option<u64>) -> bool {
+fn is_from(file: &MaildirId, uid: u32, uid_validity: Option<u64>) -> bool {
     origin(file).is_some_and(|origin| {
-        origin.uid.get() == uid && epoch.is_none_or(|epoch| origin.epoch.0 == epoch)
+        origin.uid.get() == uid
+            && uid_validity.is_none_or(|uid_validity| origin.uid_validity.0 == uid_validity)
     })
 }
 

@@ -39,7 +39,7 @@ pub struct Folder {
     /// SIZE (RFC 8438), bytes.
     pub size: Option<u64>,
     /// UIDVALIDITY.
-    pub epoch: Option<UidValidity>,
+    pub uid_validity: Option<UidValidity>,
 }
 
 /// Whether STATUS is requested.
@@ -212,7 +212,7 @@ fn folder(name: &MailboxName, listing: &Listing, status: Option<&MailboxStatus>)
         messages: of(|status| status.messages),
         unseen: of(|status| status.unseen),
         size: of(|status| status.size),
-        epoch: of(|status| status.uid_validity).map(UidValidity),
+        uid_validity: of(|status| status.uid_validity).map(UidValidity),
     }
 }
 

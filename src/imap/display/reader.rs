@@ -101,7 +101,7 @@ pub struct Examined {
     /// Its name.
     pub name: MailboxName,
     /// UIDVALIDITY, if known.
-    pub epoch: Option<UidValidity>,
+    pub uid_validity: Option<UidValidity>,
     /// The number of messages.
     pub exists: u32,
 }
@@ -164,14 +164,15 @@ impl Reader {
         self.open = None;
         let mut examined = Examined {
             name: name.clone(),
-            epoch: None,
+            uid_validity: None,
             exists: 0,
         };
         let note = |response: &Response<'_>| match response {
             Response::MailboxData(MailboxDatum::Exists(count)) => examined.exists = *count,
             Response::Data { outcome, .. } => {
-                if let Some(ResponseCode::UidValidity(epoch)) = outcome.code {
-                    examined.epoch = Some(UidValidity(epoch.into())).filter(|epoch| epoch.0 > 0);
+                if let Some(ResponseCode::UidValidity(uid_validity)) = outcome.code {
+                    examined.uid_validity = Some(UidValidity(uid_validity.into()))
+                        .filter(|uid_validity| uid_validity.0 > 0);
                 }
             }
             _ => {}

@@ -113,7 +113,7 @@ pub struct Hits {
     /// The mailbox.
     pub mailbox: MailboxName,
     /// Its UIDVALIDITY.
-    pub epoch: UidValidity,
+    pub uid_validity: UidValidity,
     /// The messages, oldest first.
     pub uids: Vec<Uid>,
 }
@@ -272,10 +272,10 @@ impl Session {
                 continue;
             };
             let own = group.iter().find(|one| one.wire == found.mailbox);
-            let (Some(own), Some(epoch)) = (own, found.epoch) else {
+            let (Some(own), Some(uid_validity)) = (own, found.uid_validity) else {
                 continue;
             };
-            searched.add(&own.mailbox, UidValidity(epoch), &found.uids);
+            searched.add(&own.mailbox, UidValidity(uid_validity), &found.uids);
         }
         Ok(true)
     }
@@ -293,13 +293,13 @@ fn said(answer: Result<Answer, StoreError>) -> Result<Said, StoreError> {
 }
 
 impl Searched {
-    fn add(&mut self, mailbox: &MailboxName, epoch: UidValidity, uids: &UidSet) {
+    fn add(&mut self, mailbox: &MailboxName, uid_validity: UidValidity, uids: &UidSet) {
         let uids: Vec<Uid> = uids.uids(HITS).into_iter().flatten().collect();
         if !uids.is_empty() {
             let mailbox = mailbox.clone();
             self.hits.push(Hits {
                 mailbox,
-                epoch,
+                uid_validity,
                 uids,
             });
         }
@@ -324,14 +324,14 @@ impl Searched {
         if let Err(error) = must(opened, "open it") {
             return self.fail(name, false, error.to_string());
         }
-        let epoch = about.iter().find_map(|reply| match reply {
+        let uid_validity = about.iter().find_map(|reply| match reply {
             Reply::Untagged(Completion {
-                code: Some(Code::UidValidity(epoch)),
+                code: Some(Code::UidValidity(uid_validity)),
                 ..
-            }) => Some(UidValidity(*epoch)),
+            }) => Some(UidValidity(*uid_validity)),
             _ => None,
         });
-        let Some(epoch) = epoch else {
+        let Some(uid_validity) = uid_validity else {
             return self.fail(name, false, "the server gave no UIDVALIDITY".into());
         };
         let (replies, done) = match found {
@@ -355,7 +355,7 @@ impl Searched {
             Some(all.map_or_else(|| uids.clone(), |all| all.union(uids)))
         });
         match all {
-            Some(uids) => self.add(name, epoch, &uids),
+            Some(uids) => self.add(name, uid_validity, &uids),
             // An OK without ESEARCH is not a result (RFC 9051, 7.3.4).
             None => self.fail(name, false, "the server gave no answer to SEARCH".into()),
         }

@@ -5,7 +5,7 @@ use crate::imap::net::transport::{Dial, Road};
 use crate::imap::protocol::command::Access;
 use crate::imap::protocol::wire::Stream;
 use crate::imap::store::{Beside, Settings};
-use crate::store::Store;
+use crate::store::MailStore;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};

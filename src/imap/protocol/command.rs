@@ -153,7 +153,9 @@ impl Command {
         let after = match since {
             Since::Nothing => String::new(),
             Since::CondStore => " (CONDSTORE)".to_owned(),
-            Since::QResync(epoch, modseq) => format!(" (QRESYNC ({} {modseq}))", epoch.0),
+            Since::QResync(uid_validity, modseq) => {
+                format!(" (QRESYNC ({} {modseq}))", uid_validity.0)
+            }
         };
         let command = Command::with_name(verb, name, &after)?;
         let name = name.to_vec();

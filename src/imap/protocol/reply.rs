@@ -99,7 +99,7 @@ pub struct SearchIn {
     /// The wire name.
     pub mailbox: Vec<u8>,
     /// UIDVALIDITY.
-    pub epoch: Option<u64>,
+    pub uid_validity: Option<u64>,
     /// The UIDs.
     pub uids: UidSet,
 }
@@ -308,19 +308,19 @@ fn esearch(values: Vec<Value>) -> Option<Reply> {
 /// Returns the mailbox of a correlator: `(TAG "a" MAILBOX "b" UIDVALIDITY 1)`.
 fn mailbox_of(about: &[Value]) -> Option<SearchIn> {
     let mut found = None;
-    let mut epoch = None;
+    let mut uid_validity = None;
     for pair in about.chunks(2) {
         if let [Value::Atom(name), value] = pair {
             match upper(name).as_str() {
                 "MAILBOX" => found = value.bytes().map(<[u8]>::to_vec),
-                "UIDVALIDITY" => epoch = value.number(),
+                "UIDVALIDITY" => uid_validity = value.number(),
                 _ => {}
             }
         }
     }
     Some(SearchIn {
         mailbox: found?,
-        epoch,
+        uid_validity,
         uids: UidSet::default(),
     })
 }

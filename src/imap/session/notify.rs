@@ -42,7 +42,7 @@ const SOON_AT_MOST: u32 = 5;
 /// The counters of a mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
-    epoch: u64,
+    uid_validity: u64,
     uid_next: Option<u32>,
     modseq: Option<u64>,
     exists: u32,
@@ -114,7 +114,7 @@ impl Listener {
     pub fn standing(&self) -> Option<Standing> {
         let open = self.session.selected.as_ref()?;
         Some(Standing {
-            epoch: open.epoch.0,
+            uid_validity: open.uid_validity.0,
             uid_next: open.uid_next,
             modseq: open.modseq,
             exists: open.exists,

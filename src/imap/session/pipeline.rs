@@ -174,7 +174,7 @@ impl Session {
         };
         // Boxed, as opening sends commands itself, but never announced ones.
         Box::pin(self.select(&open.name, open.access, since)).await?;
-        if self.open_mailbox()?.epoch != open.epoch {
+        if self.open_mailbox()?.uid_validity != open.uid_validity {
             self.selected = None;
             return Err(StoreError::Stale("UIDVALIDITY changed meanwhile".into()));
         }

@@ -17,7 +17,7 @@ pub struct Selected {
     /// Its mode.
     pub access: Access,
     /// UIDVALIDITY.
-    pub epoch: UidValidity,
+    pub uid_validity: UidValidity,
     /// UIDNEXT, if known.
     pub uid_next: Option<u32>,
     /// HIGHESTMODSEQ, if it has one.
@@ -82,11 +82,11 @@ impl Session {
         let (replies, done) = self.run(&command).await?;
         let done = must(done, &format!("open {}", shown(name)))?;
         let mut past = Past::default();
-        let (mut epoch, mut exists) = (None, None);
+        let (mut uid_validity, mut exists) = (None, None);
         let mut open = Selected {
             name: name.to_vec(),
             access,
-            epoch: UidValidity(0),
+            uid_validity: UidValidity(0),
             uid_next: None,
             modseq: None,
             exists: 0,
@@ -104,7 +104,7 @@ impl Session {
                 Reply::Untagged(Completion {
                     code: Some(code), ..
                 }) => match code {
-                    Code::UidValidity(value) => epoch = Some(UidValidity(value)),
+                    Code::UidValidity(value) => uid_validity = Some(UidValidity(value)),
                     Code::UidNext(next) => open.uid_next = Some(next),
                     // 0 and NOMODSEQ mean that there is none (RFC 7162, 3.1.2).
                     Code::HighestModSeq(value) => open.modseq = (value > 0).then_some(value),
@@ -118,15 +118,15 @@ impl Session {
                 _ => {}
             }
         }
-        let (Some(epoch), Some(exists)) = (epoch, exists) else {
+        let (Some(uid_validity), Some(exists)) = (uid_validity, exists) else {
             let what = format!(
                 "{}: the server gave no UIDVALIDITY or no EXISTS",
                 shown(name)
             );
             return Err(StoreError::Mailbox(what));
         };
-        (open.epoch, open.exists) = (epoch, exists);
-        open.unstable |= epoch == UidValidity(0);
+        (open.uid_validity, open.exists) = (uid_validity, exists);
+        open.unstable |= uid_validity == UidValidity(0);
         self.selected = Some(open);
         Ok(past)
     }

@@ -143,7 +143,10 @@ impl AppendReceiver {
     ) -> Result<Delivered<Uid>, StoreError> {
         match (done.status, &done.code) {
             (Status::Ok, Some(Code::AppendUid(validity, uids))) => {
-                let same = self.place.epoch.is_none_or(|epoch| epoch.0 == *validity);
+                let same = self
+                    .place
+                    .uid_validity
+                    .is_none_or(|uid_validity| uid_validity.0 == *validity);
                 let id = uids.first().filter(|_| same && uids.len() == 1);
                 Ok(Delivered::Stored {
                     id,

@@ -7,7 +7,7 @@ use crate::reconcile::Cursor;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RemoteCursor {
     /// UIDVALIDITY.
-    pub epoch: u64,
+    pub uid_validity: u64,
     /// UIDNEXT.
     pub uid_next: u64,
     /// HIGHESTMODSEQ; 0: none.
@@ -27,7 +27,7 @@ impl RemoteCursor {
         let mut words = cursor.0.split(' ');
         let mut next = || words.next().and_then(|n| n.parse::<u64>().ok());
         Some(RemoteCursor {
-            epoch: next()?,
+            uid_validity: next()?,
             uid_next: next()?,
             modseq: next()?,
             exists: next()?,
@@ -38,7 +38,7 @@ impl RemoteCursor {
     /// Returns its text.
     pub fn write(self) -> Cursor {
         let RemoteCursor {
-            epoch,
+            uid_validity,
             uid_next,
             modseq,
             exists,
@@ -49,14 +49,14 @@ impl RemoteCursor {
         } else {
             String::new()
         };
-        Cursor(format!("{epoch} {uid_next} {modseq} {exists}{free}"))
+        Cursor(format!("{uid_validity} {uid_next} {modseq} {exists}{free}"))
     }
 
     /// Whether a STATUS proves that nothing changed.
     pub fn still_holds(&self, status: &MailboxStatus) -> bool {
         self.modseq > 0
             && status.highest_modseq == Some(self.modseq)
-            && status.uid_validity == Some(self.epoch)
+            && status.uid_validity == Some(self.uid_validity)
             && status.uid_next == Some(self.uid_next)
             && status.messages == Some(self.exists)
     }
@@ -66,7 +66,7 @@ impl RemoteCursor {
     pub fn grown(&self, status: &MailboxStatus) -> Option<u32> {
         let next = status.uid_next?;
         let given = next.checked_sub(self.uid_next).filter(|given| *given > 0)?;
-        let same = status.uid_validity == Some(self.epoch);
+        let same = status.uid_validity == Some(self.uid_validity);
         let grown = status.messages == self.exists.checked_add(given);
         u32::try_from(next).ok().filter(|_| same && grown)
     }
@@ -80,7 +80,7 @@ mod tests {
     fn a_cursor_is_what_its_text_says() {
         let read = |text: &str| RemoteCursor::read(&Cursor(text.into()));
         let left = |free| RemoteCursor {
-            epoch: 7,
+            uid_validity: 7,
             uid_next: 10,
             modseq: 3,
             exists: 5,
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn a_mailbox_has_grown_by_the_uids_that_it_gave() {
         let left = RemoteCursor {
-            epoch: 7,
+            uid_validity: 7,
             uid_next: 10,
             modseq: 3,
             exists: 5,

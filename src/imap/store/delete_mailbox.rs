@@ -56,7 +56,10 @@ async fn delete(
 ) -> Result<End, StoreError> {
     let known = base.disposable_uids();
     let before = look(session, base, own).await?;
-    if base.epoch.is_some_and(|epoch| epoch != before.epoch) {
+    if base
+        .uid_validity
+        .is_some_and(|uid_validity| uid_validity != before.uid_validity)
+    {
         return Err(stale(base, "UIDVALIDITY changed"));
     }
     if !before.uids.is_subset(&known) {
@@ -77,7 +80,7 @@ async fn delete(
         looked => looked?,
     };
     // Most servers keep the UIDVALIDITY of a renamed mailbox.
-    let same = match now.epoch == before.epoch {
+    let same = match now.uid_validity == before.uid_validity {
         true => now.uids.is_subset(&known),
         false => now.uids == before.uids,
     };
@@ -103,7 +106,7 @@ async fn delete(
 
 /// The content of a mailbox.
 struct Content {
-    epoch: UidValidity,
+    uid_validity: UidValidity,
     uids: BTreeSet<Uid>,
 }
 
@@ -130,8 +133,8 @@ async fn look(
     if uids.len() != open.exists as usize {
         return Err(stale(base, "it changed while it was looked at"));
     }
-    let epoch = open.epoch;
-    Ok(Content { epoch, uids })
+    let uid_validity = open.uid_validity;
+    Ok(Content { uid_validity, uids })
 }
 
 /// If this fails, the next pass retries and reports it.

@@ -167,7 +167,7 @@ pub(in crate::imap) async fn ask_after(
     next.extend(after);
     let answers = session.run_then(commands, next).await?;
     session.select(&open.name, open.access, since).await?;
-    if session.open_mailbox()?.epoch != open.epoch {
+    if session.open_mailbox()?.uid_validity != open.uid_validity {
         session.selected = None;
         let what = format!("UIDVALIDITY of {} changed", shown(&open.name));
         return Err(StoreError::Stale(what));

@@ -115,7 +115,7 @@ mod tests {
     fn what_was_given_since_to_others_than_those_that_are_known() {
         let left = |uid_next| RemoteCursor {
             free: true,
-            epoch: 1,
+            uid_validity: 1,
             uid_next,
             modseq: 1,
             exists: 0,

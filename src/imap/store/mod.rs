@@ -1,4 +1,4 @@
-//! The server as a [`Store`]: mailboxes, and a session for each request.
+//! The server as a [`MailStore`]: mailboxes, and a session for each request.
 
 pub mod append;
 pub mod cursor;
@@ -27,8 +27,8 @@ use crate::imap::store::modseq_tracker::Ours;
 use crate::model::{Excerpt, Fingerprint, Kin, MailboxBase, MailboxName, Uid, UidValidity};
 use crate::reconcile::{Cursor, Listed, Look, Presence};
 use crate::store::{
-    Ask, End, FlagEdit, Place, RefusedKeyword, Removal, Removed, Shift, Sink, Store, StoreError,
-    Transfer,
+    Ask, End, FlagEdit, MailStore, Place, RefusedKeyword, Removal, Removed, Shift, Sink,
+    StoreError, Transfer,
 };
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -239,8 +239,11 @@ impl ImapStore {
         if !ready || session.ahead.opens(&door) {
             session.select(&door.name, access, plain(session)).await?;
         }
-        let epoch: UidValidity = session.open_mailbox()?.epoch;
-        if place.epoch.is_some_and(|planned| planned != epoch) {
+        let uid_validity: UidValidity = session.open_mailbox()?.uid_validity;
+        if place
+            .uid_validity
+            .is_some_and(|planned| planned != uid_validity)
+        {
             session.selected = None;
             let what = format!("UIDVALIDITY of {} changed", place.mailbox);
             return Err(StoreError::Stale(what));
@@ -267,7 +270,7 @@ pub(in crate::imap) fn put_back(slot: &Rc<RefCell<Option<Session>>>, session: Se
     }
 }
 
-impl Store for ImapStore {
+impl MailStore for ImapStore {
     type Id = Uid;
     type Receiver = AppendReceiver;
 

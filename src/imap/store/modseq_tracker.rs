@@ -69,7 +69,7 @@ pub(in crate::imap) fn knows_all<'a>(
 }
 
 impl ImapStore {
-    /// See [`crate::store::Serve::left_by_us`].
+    /// See [`crate::store::RemoteStore::cursor_after_own_changes`].
     pub(in crate::imap) fn cursor_after_us(
         &self,
         mailbox: &MailboxName,

@@ -1,4 +1,4 @@
-//! [`ImapStore`] as a [`Serve`], with the requests that can be pipelined.
+//! [`ImapStore`] as a [`RemoteStore`], with the requests that can be pipelined.
 
 use crate::imap::protocol::command::Command;
 use crate::imap::session::Session;
@@ -8,18 +8,18 @@ use crate::imap::store::expunge::flags_of;
 use crate::imap::store::message_id::Objects;
 use crate::model::{Kin, MailboxName, Outline, Uid};
 use crate::reconcile::{Cursor, Look};
-use crate::store::{Next, Place, RefusedKeyword, Serve, StoreError};
+use crate::store::{Next, Place, RefusedKeyword, RemoteStore, StoreError};
 
-impl Serve for ImapStore {
-    fn names_messages(&self) -> bool {
+impl RemoteStore for ImapStore {
+    fn has_object_ids(&self) -> bool {
         self.objects.get() != Objects::None
     }
 
-    fn moves_at_once(&self) -> bool {
+    fn has_atomic_move(&self) -> bool {
         self.moves.get()
     }
 
-    async fn foresee(&mut self, next: &[Next<'_>]) -> Result<(), StoreError> {
+    async fn prefetch(&mut self, next: &[Next<'_>]) -> Result<(), StoreError> {
         let mut session = self.take().await?;
         let done = async {
             let commands = self.foreseen(&session, next)?;
@@ -30,7 +30,7 @@ impl Serve for ImapStore {
         done
     }
 
-    async fn afterwards(&mut self, next: &[Next<'_>]) -> Result<(), StoreError> {
+    async fn pipeline_after(&mut self, next: &[Next<'_>]) -> Result<(), StoreError> {
         let session = self.take().await?;
         let commands = self.foreseen(&session, next);
         self.put(session);
@@ -38,15 +38,15 @@ impl Serve for ImapStore {
         Ok(())
     }
 
-    fn presume(&mut self, place: &Place, known: Vec<(Uid, Kin)>) {
+    fn expect_object_ids(&mut self, place: &Place, known: Vec<(Uid, Kin)>) {
         self.expected.insert(place.mailbox.clone(), known);
     }
 
-    fn as_listed(&mut self, of: &Outline, left: &Cursor) -> Option<Look<Uid>> {
+    fn assume_unchanged(&mut self, of: &Outline, left: &Cursor) -> Option<Look<Uid>> {
         self.left_as_listed(of, left)
     }
 
-    fn left_by_us(&self, mailbox: &MailboxName, left: &Cursor) -> Option<Cursor> {
+    fn cursor_after_own_changes(&self, mailbox: &MailboxName, left: &Cursor) -> Option<Cursor> {
         self.cursor_after_us(mailbox, left)
     }
 
@@ -54,7 +54,7 @@ impl Serve for ImapStore {
         std::mem::take(&mut self.refused)
     }
 
-    fn lanes(&self, changes: usize) -> usize {
+    fn max_parallel(&self, changes: usize) -> usize {
         let beside = &self.settings.beside;
         match self.turn() >= beside.near {
             true => changes
@@ -64,7 +64,7 @@ impl Serve for ImapStore {
         }
     }
 
-    fn fork(&mut self) -> Option<ImapStore> {
+    fn second_handle(&mut self) -> Option<ImapStore> {
         self.beside()
     }
 
@@ -85,7 +85,11 @@ impl Serve for ImapStore {
         self.close().await;
     }
 
-    async fn kin(&mut self, place: &Place, ids: &[Uid]) -> Result<Vec<(Uid, Kin)>, StoreError> {
+    async fn object_ids(
+        &mut self,
+        place: &Place,
+        ids: &[Uid],
+    ) -> Result<Vec<(Uid, Kin)>, StoreError> {
         let mut session = self.take().await?;
         let kin = match self.open(&mut session, place).await {
             Ok(()) => crate::imap::store::message_id::kin(&mut session, ids).await,

@@ -35,15 +35,15 @@ pub async fn look(
     access: Access,
     ask: &Ask<'_>,
 ) -> Result<Look<Uid>, StoreError> {
-    let left = left(ask.base.epoch, ask.cursor, ask.depth);
+    let left = left(ask.base.uid_validity, ask.cursor, ask.depth);
     let since = since(session, left);
     let past = session.select(name, access, since).await?;
     let known = ask.base.known_uids();
     let open = session.open_mailbox()?.clone();
-    let mut look = Look::unchanged(Some(open.epoch), Cursor::default());
+    let mut look = Look::unchanged(Some(open.uid_validity), Cursor::default());
     note_rights(&mut look, &open, access);
     let went_back = |c: RemoteCursor| {
-        c.epoch == open.epoch.0
+        c.uid_validity == open.uid_validity.0
             && open
                 .uid_next
                 .is_some_and(|next| u64::from(next) < c.uid_next)
@@ -51,14 +51,16 @@ pub async fn look(
     look.next = open.uid_next;
     let cursor = ask.cursor.and_then(RemoteCursor::read);
     look.renumbered = cursor.is_some_and(went_back);
-    let rewound = |c: RemoteCursor| c.epoch == open.epoch.0 && open.modseq.unwrap_or(0) < c.modseq;
+    let rewound = |c: RemoteCursor| {
+        c.uid_validity == open.uid_validity.0 && open.modseq.unwrap_or(0) < c.modseq
+    };
     look.rewound = cursor.is_some_and(rewound);
     if let Some(left) = left {
         let told = called(session, left, &known).await?;
         (look.known, look.kin) = told.into_iter().partition(|(uid, _)| known.contains(uid));
     }
     let follows = |c: &RemoteCursor| {
-        c.epoch == open.epoch.0 && open.modseq.is_some_and(|now| now >= c.modseq)
+        c.uid_validity == open.uid_validity.0 && open.modseq.is_some_and(|now| now >= c.modseq)
     };
     let delta = match left.filter(follows) {
         Some(c) if !look.renumbered => match since {
@@ -80,7 +82,7 @@ pub async fn look(
         .map_or(0, |uid| u64::from(uid.get()));
     let after = session.open_mailbox()?;
     look.cursor = RemoteCursor {
-        epoch: open.epoch.0,
+        uid_validity: open.uid_validity.0,
         uid_next: open.uid_next.map_or(highest + 1, u64::from),
         modseq: open.modseq.unwrap_or(0),
         exists: u64::from(if delta { open.exists } else { after.exists }),
@@ -119,16 +121,21 @@ async fn called(
 }
 
 /// Returns the cursor, if changes since then suffice.
-fn left(epoch: Option<UidValidity>, cursor: Option<&Cursor>, depth: Depth) -> Option<RemoteCursor> {
+fn left(
+    uid_validity: Option<UidValidity>,
+    cursor: Option<&Cursor>,
+    depth: Depth,
+) -> Option<RemoteCursor> {
     let cursor = cursor.and_then(RemoteCursor::read);
-    cursor
-        .filter(|c| depth == Depth::Changes && epoch == Some(UidValidity(c.epoch)) && c.modseq > 0)
+    cursor.filter(|c| {
+        depth == Depth::Changes && uid_validity == Some(UidValidity(c.uid_validity)) && c.modseq > 0
+    })
 }
 
 fn since(session: &Session, left: Option<RemoteCursor>) -> Since {
     match (tier(session), left) {
         (Tier::Plain, _) => Since::Nothing,
-        (Tier::QResync, Some(c)) => Since::QResync(UidValidity(c.epoch), c.modseq),
+        (Tier::QResync, Some(c)) => Since::QResync(UidValidity(c.uid_validity), c.modseq),
         (Tier::CondStore | Tier::QResync, _) => Since::CondStore,
     }
 }
@@ -142,7 +149,7 @@ pub fn foreseen(
     (of, cursor, depth): (&Outline, Option<&Cursor>, Depth),
     grown: Option<u32>,
 ) -> Result<Vec<Command>, StoreError> {
-    let left = left(of.epoch, cursor, depth);
+    let left = left(of.uid_validity, cursor, depth);
     let since = since(session, left);
     let mut commands = vec![Command::select(name, access, since)?];
     match (since, left) {
@@ -318,9 +325,9 @@ async fn everything(
     for _ in 0..TRIES {
         let open = session.open_mailbox()?;
         if open.expunged > 0 || open.vanished.len() > 0 {
-            let epoch = open.epoch;
+            let uid_validity = open.uid_validity;
             session.select(name, access, since).await?;
-            if session.open_mailbox()?.epoch != epoch {
+            if session.open_mailbox()?.uid_validity != uid_validity {
                 return Err(StoreError::Stale("UIDVALIDITY changed meanwhile".into()));
             }
         }

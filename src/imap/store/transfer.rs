@@ -171,11 +171,11 @@ impl ImapStore {
             self.open_expected(&mut session, from, false).await?;
             match how {
                 Transfer::Move if session.can("MOVE") => {
-                    moved(&mut session, uids, (&target, to.epoch)).await
+                    moved(&mut session, uids, (&target, to.uid_validity)).await
                 }
-                Transfer::Move => by_copy(&mut session, uids, (&target, to.epoch)).await,
+                Transfer::Move => by_copy(&mut session, uids, (&target, to.uid_validity)).await,
                 Transfer::Copy => {
-                    let copied = copied(&mut session, uids, &target, to.epoch).await?;
+                    let copied = copied(&mut session, uids, &target, to.uid_validity).await?;
                     // Without UIDPLUS the UIDs may be unknown; COPY is all or nothing.
                     let sure = |uid: &&Uid| !session.can("UIDPLUS") || copied.contains_key(uid);
                     let named = |uid: &Uid| (*uid, copied.get(uid).copied());
@@ -252,9 +252,9 @@ pub(in crate::imap) async fn leave(session: &mut Session) -> Result<(), StoreErr
 async fn by_copy(
     session: &mut Session,
     uids: &BTreeSet<Uid>,
-    (target, epoch): (&[u8], Option<UidValidity>),
+    (target, uid_validity): (&[u8], Option<UidValidity>),
 ) -> Result<Vec<(Uid, Option<Uid>)>, StoreError> {
-    let copied = copied(session, uids, target, epoch).await?;
+    let copied = copied(session, uids, target, uid_validity).await?;
     // RFC 4549, 5.1: only messages that certainly arrived are expunged here. Without COPYUID the
     // next snapshot finds the copies, and the originals go then.
     let proven: BTreeSet<Uid> = copied.keys().copied().collect();
@@ -276,7 +276,7 @@ async fn by_copy(
 async fn moved(
     session: &mut Session,
     uids: &BTreeSet<Uid>,
-    (target, epoch): (&[u8], Option<UidValidity>),
+    (target, uid_validity): (&[u8], Option<UidValidity>),
 ) -> Result<Vec<(Uid, Option<Uid>)>, StoreError> {
     let pieces = UidSet::from_uids(uids).pieces();
     let commands: Result<Vec<Command>, StoreError> = pieces
@@ -286,7 +286,7 @@ async fn moved(
     let (mut pairs, mut refused) = (BTreeMap::new(), None);
     for (replies, done) in session.run_all(&commands?).await? {
         match done.status {
-            Status::Ok => note_pairs(&mut pairs, replies, done, (uids, epoch)),
+            Status::Ok => note_pairs(&mut pairs, replies, done, (uids, uid_validity)),
             Status::No | Status::Bad => refused = Some(done),
         }
     }
@@ -299,7 +299,7 @@ async fn moved(
         .collect();
     match refused {
         Some(done) if lacks_move(session, &done) => {
-            pairs.extend(by_copy(session, &left, (target, epoch)).await?);
+            pairs.extend(by_copy(session, &left, (target, uid_validity)).await?);
         }
         Some(done) => {
             must(done, "move messages")?;
@@ -336,7 +336,7 @@ async fn copied(
     session: &mut Session,
     uids: &BTreeSet<Uid>,
     target: &[u8],
-    epoch: Option<UidValidity>,
+    uid_validity: Option<UidValidity>,
 ) -> Result<BTreeMap<Uid, Uid>, StoreError> {
     let pieces = UidSet::from_uids(uids).pieces();
     let commands: Result<Vec<Command>, StoreError> = pieces
@@ -346,7 +346,7 @@ async fn copied(
     let mut pairs = BTreeMap::new();
     for (replies, done) in session.run_all(&commands?).await? {
         let done = must(done, "copy messages")?;
-        note_pairs(&mut pairs, replies, done, (uids, epoch));
+        note_pairs(&mut pairs, replies, done, (uids, uid_validity));
     }
     Ok(pairs)
 }
@@ -356,7 +356,7 @@ fn note_pairs(
     pairs: &mut BTreeMap<Uid, Uid>,
     replies: Vec<Reply>,
     done: Completion,
-    (asked, epoch): (&BTreeSet<Uid>, Option<UidValidity>),
+    (asked, uid_validity): (&BTreeSet<Uid>, Option<UidValidity>),
 ) {
     let untagged = replies.into_iter().filter_map(|reply| match reply {
         Reply::Untagged(done) => done.code,
@@ -364,7 +364,7 @@ fn note_pairs(
     });
     for code in untagged.chain(done.code) {
         if let Code::CopyUid(validity, from, to) = code
-            && epoch.is_none_or(|epoch| epoch.0 == validity)
+            && uid_validity.is_none_or(|uid_validity| uid_validity.0 == validity)
         {
             let told = from.pairs(&to, asked.len() as u64);
             pairs.extend(told.into_iter().filter(|(old, _)| asked.contains(old)));

@@ -12,22 +12,22 @@ use crate::store::{Place, StoreError};
 use std::collections::BTreeMap;
 
 impl ImapStore {
-    /// See [`crate::store::Serve::as_listed`].
+    /// See [`crate::store::RemoteStore::assume_unchanged`].
     pub(in crate::imap) fn left_as_listed(
         &mut self,
         of: &Outline,
         left: &Cursor,
     ) -> Option<Look<Uid>> {
         let cursor = RemoteCursor::read(left).filter(|cursor| cursor.free && cursor.modseq > 0)?;
-        let epoch = Some(UidValidity(cursor.epoch));
-        if of.epoch != epoch || !self.unseen.borrow_mut().insert(of.name.clone()) {
+        let uid_validity = Some(UidValidity(cursor.uid_validity));
+        if of.uid_validity != uid_validity || !self.unseen.borrow_mut().insert(of.name.clone()) {
             return None;
         }
         self.looked.insert(of.name.clone(), cursor.modseq);
         self.ours.borrow_mut().remove(&of.name);
         Some(Look {
             next: u32::try_from(cursor.uid_next).ok(),
-            ..Look::unchanged(epoch, left.clone())
+            ..Look::unchanged(uid_validity, left.clone())
         })
     }
 

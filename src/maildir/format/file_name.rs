@@ -98,7 +98,7 @@ fn letters(info: &[u8]) -> &[u8] {
 pub fn downloaded(origin: &Origin, date: Option<Timestamp>, again: u32, host: &str) -> Vec<u8> {
     let Origin {
         mailbox,
-        epoch,
+        uid_validity,
         uid,
     } = origin;
     let at = date.map_or(0, |date| date.0.max(0));
@@ -110,7 +110,7 @@ pub fn downloaded(origin: &Origin, date: Option<Timestamp>, again: u32, host: &s
     format!(
         "{at}.{mailbox:08x}_{:08x}_{:x}{again}.{host}",
         uid.get(),
-        epoch.0
+        uid_validity.0
     )
     .into_bytes()
 }
@@ -122,10 +122,10 @@ pub fn origin(base: &MaildirId) -> Option<Origin> {
     let mut parts = token.split('_');
     let mailbox = parts.next().filter(|part| part.len() == 8)?;
     let uid = parts.next().filter(|part| part.len() == 8)?;
-    let epoch = parts.next()?;
+    let uid_validity = parts.next()?;
     Some(Origin {
         mailbox: u32::from_str_radix(mailbox, 16).ok()?,
-        epoch: UidValidity(u64::from_str_radix(epoch, 16).ok()?),
+        uid_validity: UidValidity(u64::from_str_radix(uid_validity, 16).ok()?),
         uid: Uid::new(u32::from_str_radix(uid, 16).ok()?)?,
     })
 }
@@ -179,7 +179,7 @@ mod tests {
     fn our_names_tell_where_they_came_from() {
         let origin_ = Origin {
             mailbox: 0xdead_beef,
-            epoch: UidValidity(1_700_000_000),
+            uid_validity: UidValidity(1_700_000_000),
             uid: Uid::new(u32::MAX).unwrap(),
         };
         for again in [0, 3] {

@@ -23,7 +23,7 @@ fn holding(files: &[&str], fails: fn(&str) -> bool) -> World {
 fn place() -> Place {
     Place {
         mailbox: name("box"),
-        epoch: None,
+        uid_validity: None,
     }
 }
 

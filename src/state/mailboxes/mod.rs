@@ -93,11 +93,13 @@ impl State {
     pub fn learn_epochs(&mut self, all: &[(MailboxKey, UidValidity)]) -> Result<(), StateError> {
         let what = doing("remember UIDVALIDITY");
         let tx = self.db.transaction().map_err(&what)?;
-        for (key, epoch) in all {
+        for (key, uid_validity) in all {
             let sql = "UPDATE mailbox SET epoch = ?2 WHERE id = ?1 AND epoch IS NULL";
-            let epoch = i64::try_from(epoch.0).unwrap_or(i64::MAX);
+            let uid_validity = i64::try_from(uid_validity.0).unwrap_or(i64::MAX);
             let mut update = tx.prepare_cached(sql).map_err(&what)?;
-            update.execute(params![key.0, epoch]).map_err(&what)?;
+            update
+                .execute(params![key.0, uid_validity])
+                .map_err(&what)?;
         }
         tx.commit().map_err(what)
     }

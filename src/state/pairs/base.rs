@@ -79,13 +79,15 @@ impl State {
     }
 
     /// Returns the UIDVALIDITY of a mailbox's UIDs.
-    pub fn epoch(&self, key: MailboxKey) -> Result<Option<UidValidity>, StateError> {
+    pub fn uid_validity(&self, key: MailboxKey) -> Result<Option<UidValidity>, StateError> {
         let sql = "SELECT epoch FROM mailbox WHERE id = ?1";
         let query = self.db.prepare_cached(sql);
-        let epoch: Option<i64> = query
+        let uid_validity: Option<i64> = query
             .and_then(|mut query| query.query_row([key.0], |row| row.get(0)))
             .map_err(doing("read a mailbox"))?;
-        Ok(epoch.and_then(|e| u64::try_from(e).ok()).map(UidValidity))
+        Ok(uid_validity
+            .and_then(|e| u64::try_from(e).ok())
+            .map(UidValidity))
     }
 
     /// Returns the mailboxes that have to be read without a reported change: unresolved uploads,
@@ -141,7 +143,7 @@ impl State {
                 key,
                 name: name_from(row.get_ref(0)?.as_str()?),
                 tag: row.get(1)?,
-                epoch: epoch_from(row.get(2)?),
+                uid_validity: epoch_from(row.get(2)?),
                 pairs: Vec::new(),
                 others: BTreeSet::new(),
                 aside: self.asides(key)?,

@@ -25,7 +25,7 @@ impl State {
             Ok(Outline {
                 key,
                 name: name_from(row.get_ref(0)?.as_str()?),
-                epoch: epoch_from(row.get(1)?),
+                uid_validity: epoch_from(row.get(1)?),
                 uids: span(&known),
                 last: last(&known),
             })

@@ -16,7 +16,7 @@ const PACKED: u8 = 0;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Origin {
     tag: u32,
-    epoch: i64,
+    uid_validity: i64,
     host: String,
 }
 
@@ -89,7 +89,7 @@ impl<'c> Names<'c> {
             return Ok(Some(*number));
         }
         let sql = "SELECT id FROM origin WHERE tag = ?1 AND epoch = ?2 AND host = ?3";
-        let values = params![origin.tag, origin.epoch, origin.host];
+        let values = params![origin.tag, origin.uid_validity, origin.host];
         let mut select = self.db.prepare_cached(sql)?;
         let found = select.query_row(values, |row| row.get(0)).optional()?;
         let known = found.map(|number| (origin.clone(), number));
@@ -99,7 +99,7 @@ impl<'c> Names<'c> {
 
     fn add(&self, origin: Origin) -> Result<i64, rusqlite::Error> {
         let sql = "INSERT INTO origin (tag, epoch, host) VALUES (?1, ?2, ?3)";
-        let values = params![origin.tag, origin.epoch, origin.host];
+        let values = params![origin.tag, origin.uid_validity, origin.host];
         self.db.prepare_cached(sql)?.execute(values)?;
         let number = self.db.last_insert_rowid();
         self.numbers.borrow_mut().insert(origin, number);
@@ -112,7 +112,7 @@ impl<'c> Names<'c> {
         select.query_row([number], |row| {
             Ok(Mould::of(&Origin {
                 tag: row.get(0)?,
-                epoch: row.get(1)?,
+                uid_validity: row.get(1)?,
                 host: row.get(2)?,
             }))
         })
@@ -140,11 +140,11 @@ fn split(name: &[u8]) -> Option<(Origin, Rest)> {
     let (at, others) = text.split_once('.')?;
     let (token, host) = others.split_once('.')?;
     let mut parts = token.split('_');
-    let (tag, uid, epoch) = (parts.next()?, parts.next()?, parts.next()?);
+    let (tag, uid, uid_validity) = (parts.next()?, parts.next()?, parts.next()?);
     let again = parts.next().map_or(Some(0), |text| text.parse().ok())?;
     let origin = Origin {
         tag: u32::from_str_radix(tag, 16).ok()?,
-        epoch: i64::from_str_radix(epoch, 16).ok()?,
+        uid_validity: i64::from_str_radix(uid_validity, 16).ok()?,
         host: host.to_owned(),
     };
     let rest = Rest {
@@ -159,30 +159,34 @@ fn split(name: &[u8]) -> Option<(Origin, Rest)> {
 /// An origin as the text in names.
 struct Mould {
     tag: String,
-    epoch: String,
+    uid_validity: String,
     host: String,
 }
 
 impl Mould {
     fn of(origin: &Origin) -> Mould {
-        let Origin { tag, epoch, host } = origin;
+        let Origin {
+            tag,
+            uid_validity,
+            host,
+        } = origin;
         Mould {
             tag: format!(".{tag:08x}_"),
-            epoch: format!("_{epoch:x}"),
+            uid_validity: format!("_{uid_validity:x}"),
             host: format!(".{host}"),
         }
     }
 
     fn name(&self, rest: Rest) -> MaildirId {
         let Rest { at, uid, again } = rest;
-        let around = self.tag.len() + self.epoch.len() + self.host.len();
+        let around = self.tag.len() + self.uid_validity.len() + self.host.len();
         // Seconds have ten digits until 2286.
         let mut name = String::with_capacity(10 + 8 + around);
         // Writing to a string cannot fail.
         let _ = write!(name, "{at}{}", self.tag);
         let hex = |shift: u32| char::from_digit(uid >> shift & 0xf, 16).unwrap_or('0');
         name.extend((0..8).rev().map(|place| hex(place * 4)));
-        name.push_str(&self.epoch);
+        name.push_str(&self.uid_validity);
         if again > 0 {
             let _ = write!(name, "_{again}");
         }
@@ -228,13 +232,13 @@ mod tests {
     use crate::state::State;
 
     /// As `maildir::format::file_name` makes them.
-    fn downloaded(uid: u32, epoch: u64, again: u32) -> MaildirId {
+    fn downloaded(uid: u32, uid_validity: u64, again: u32) -> MaildirId {
         let again = if again == 0 {
             String::new()
         } else {
             format!("_{again}")
         };
-        let text = format!("1764170000.000000be_{uid:08x}_{epoch:x}{again}.laptop.home");
+        let text = format!("1764170000.000000be_{uid:08x}_{uid_validity:x}{again}.laptop.home");
         MaildirId::new(text.into_bytes())
     }
 

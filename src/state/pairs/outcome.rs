@@ -192,7 +192,7 @@ impl State {
     pub fn rekey(
         &mut self,
         key: MailboxKey,
-        epoch: UidValidity,
+        uid_validity: UidValidity,
         rekeyed: &[(PairId, Uid)],
         orphans: &[(PairId, Option<Aside>)],
         gone: &[PairId],
@@ -200,10 +200,10 @@ impl State {
         let what = doing("take over a new UIDVALIDITY");
         let tx = self.db.transaction().map_err(&what)?;
         let go = || -> Result<(), rusqlite::Error> {
-            let epoch = i64::try_from(epoch.0).unwrap_or(i64::MAX);
+            let uid_validity = i64::try_from(uid_validity.0).unwrap_or(i64::MAX);
             tx.execute(
                 "UPDATE mailbox SET epoch = ?2, remote_cursor = NULL, doubted = 0 WHERE id = ?1",
-                params![key.0, epoch],
+                params![key.0, uid_validity],
             )?;
             tx.execute("DELETE FROM aside WHERE mailbox = ?1 AND side = 0", [key.0])?;
             tx.execute("UPDATE upload SET above = 0 WHERE mailbox = ?1", [key.0])?;

@@ -95,7 +95,7 @@ fn charge_from(row: &Row<'_>) -> Result<Charge, rusqlite::Error> {
     Ok(Charge {
         side: side_from(row.get(0)?),
         mailbox: name_from(row.get_ref(1)?.as_str()?),
-        epoch: epoch_from(row.get(2)?),
+        uid_validity: epoch_from(row.get(2)?),
         held: usize::try_from(row.get::<_, i64>(3)?).unwrap_or(0),
         whole: row.get(4)?,
         consent: match row.get(5)? {
@@ -110,12 +110,12 @@ fn write(db: &Connection, run: i64, charge: &Charge) -> Result<(), rusqlite::Err
     let sql = "INSERT INTO charge (run, side, mailbox, epoch, held, whole, approved, uids)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     let uids = charge.uids.iter().map(|uid| uid.get().to_be_bytes());
-    let epoch = charge.epoch.map(|epoch| epoch.0);
+    let uid_validity = charge.uid_validity.map(|uid_validity| uid_validity.0);
     db.prepare_cached(sql)?.execute(params![
         run,
         side_number(charge.side),
         charge.mailbox.to_string(),
-        epoch.map(|epoch| i64::try_from(epoch).unwrap_or(i64::MAX)),
+        uid_validity.map(|uid_validity| i64::try_from(uid_validity).unwrap_or(i64::MAX)),
         i64::try_from(charge.held).unwrap_or(i64::MAX),
         charge.whole,
         charge.consent == Consent::Approved,
@@ -136,7 +136,7 @@ mod tests {
         Charge {
             side: Side::Local,
             mailbox: MailboxName::parse("A/b").unwrap(),
-            epoch: Some(UidValidity(7)),
+            uid_validity: Some(UidValidity(7)),
             held: 12,
             whole: n == 2,
             consent: match n {

@@ -243,9 +243,9 @@ fn f19_no_inbox_changes_nothing() {
 fn f20_a_mailbox_that_cannot_be_opened_holds_only_itself() {
     let mut w = with_a();
     w.local.add(&mb("A"), b"Subject: n\r\n\r\n1", seen());
-    let epoch = w.remote.inner.borrow().boxes[&mb("A")].epoch;
+    let uid_validity = w.remote.inner.borrow().boxes[&mb("A")].uid_validity;
     let key = w.state.mailboxes().unwrap()[&mb("A")];
-    assert!(key.0 > 0 && epoch > 0);
+    assert!(key.0 > 0 && uid_validity > 0);
     blind(&mut w, Side::Remote);
     gone(&mut w, Side::Remote);
     let report = w.sync();

@@ -44,7 +44,7 @@ fn what_seems_to_be_renamed_there_is_asked_for_its_messages() {
             0,
         ),
         ("none", |_, b| b.messages.clear(), 0),
-        ("another UIDVALIDITY", |_, b| b.epoch += 100, 0),
+        ("another UIDVALIDITY", |_, b| b.uid_validity += 100, 0),
         ("it does not tell", |_, b| b.deaf = true, 0),
     ];
     for (name, act, want) in acts {

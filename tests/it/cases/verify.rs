@@ -72,7 +72,7 @@ fn a_new_uidvalidity_is_named() {
         .boxes
         .get_mut(&inbox())
         .unwrap()
-        .epoch += 1;
+        .uid_validity += 1;
     let verified = w.verify().unwrap();
     assert_eq!((verified.pairs, verified.sound, verified.gone), (2, 0, 0));
     assert!(verified.notes[0].contains("UIDVALIDITY"), "{verified:?}");

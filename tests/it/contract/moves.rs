@@ -3,7 +3,7 @@
 use super::*;
 
 /// What a mailbox holds, with the bytes on the wire.
-async fn holds<S: Store>(store: &mut S, place: &Place) -> BTreeMap<S::Id, Vec<u8>> {
+async fn holds<S: MailStore>(store: &mut S, place: &Place) -> BTreeMap<S::Id, Vec<u8>> {
     let base = base::<S::Id>(&place.mailbox, None, &[]);
     let seen = look(store, &base, None).await.seen;
     let ids: Vec<S::Id> = seen.into_keys().collect();
@@ -28,7 +28,7 @@ fn shift<I: Id>(id: &I, delivery: Option<Delivery>) -> Shift<I> {
 }
 
 /// The mailbox is left as it was.
-pub async fn moves<S: Store>(store: &mut S, place: &Place, ids: &[S::Id]) {
+pub async fn moves<S: MailStore>(store: &mut S, place: &Place, ids: &[S::Id]) {
     let before = holds(store, place).await;
     let bytes = &before[&ids[2]];
     let size = Some(bytes.len() as u64);
@@ -41,7 +41,7 @@ pub async fn moves<S: Store>(store: &mut S, place: &Place, ids: &[S::Id]) {
     }
     let other = |name: &str| Place {
         mailbox: MailboxName::parse(name).unwrap(),
-        epoch: None,
+        uid_validity: None,
     };
     let (second, third, fourth) = (other("Second"), other("Third"), other("Deep/Fourth"));
     for place in [&second, &third] {
@@ -108,7 +108,7 @@ pub async fn moves<S: Store>(store: &mut S, place: &Place, ids: &[S::Id]) {
 }
 
 /// A message moves, and back, and loses its name where that is asked for.
-async fn get_another_name<S: Store>(store: &mut S, from: &Place, to: &Place) {
+async fn get_another_name<S: MailStore>(store: &mut S, from: &Place, to: &Place) {
     let all = holds(store, from).await;
     let old = all.first_key_value().unwrap().0.clone();
     for renamed in [true, false] {

@@ -13,7 +13,7 @@ pub async fn changed_without_a_look(mut store: ImapStore) {
     let nothing = base::<Uid>(&name, None, &[]);
     let anywhere = Place {
         mailbox: name.clone(),
-        epoch: None,
+        uid_validity: None,
     };
     let delivery = || Delivery {
         tag: 0,
@@ -29,16 +29,26 @@ pub async fn changed_without_a_look(mut store: ImapStore) {
     receiver.end(delivery()).await.unwrap();
     receiver.finish().await.unwrap();
     let all = look(&mut store, &nothing, None).await;
-    let (id, epoch) = (*all.seen.keys().next().unwrap(), all.epoch);
-    let of = MailboxBase { epoch, ..nothing }.outline();
-    let place = Place { epoch, ..anywhere };
+    let (id, uid_validity) = (*all.seen.keys().next().unwrap(), all.uid_validity);
+    let of = MailboxBase {
+        uid_validity,
+        ..nothing
+    }
+    .outline();
+    let place = Place {
+        uid_validity,
+        ..anywhere
+    };
 
-    let there = store.as_listed(&of, &all.cursor).unwrap();
+    let there = store.assume_unchanged(&of, &all.cursor).unwrap();
     assert!(there.is_empty_delta() && there.writable && !there.renumbered);
-    assert_eq!((there.epoch, there.next), (all.epoch, all.next));
+    assert_eq!(
+        (there.uid_validity, there.next),
+        (all.uid_validity, all.next)
+    );
     assert_eq!(there.cursor, all.cursor);
     // Once: what is not changed as planned is looked at.
-    assert_eq!(store.as_listed(&of, &all.cursor).map(|_| ()), None);
+    assert_eq!(store.assume_unchanged(&of, &all.cursor).map(|_| ()), None);
     let edit = |add: &[SystemFlag], remove: &[SystemFlag]| FlagEdit {
         id,
         change: FlagChange {
@@ -49,35 +59,35 @@ pub async fn changed_without_a_look(mut store: ImapStore) {
     };
     let set = [edit(&[SystemFlag::Flagged], &[])];
     assert_eq!(store.set_flags(&place, &set).await.unwrap(), [id]);
-    let left = store.left_by_us(&name, &all.cursor).unwrap();
+    let left = store.cursor_after_own_changes(&name, &all.cursor).unwrap();
     let cursors = BTreeMap::from([(name.clone(), left.clone())]);
     let listed = store.list(&cursors).await.unwrap();
     let inbox = listed.iter().find(|listed| listed.name == name).unwrap();
     assert_eq!(inbox.news, News::None);
 
     // It was, and nothing else happened: once more.
-    store.as_listed(&of, &left).unwrap();
+    store.assume_unchanged(&of, &left).unwrap();
     let taken = [edit(&[], &[SystemFlag::Flagged])];
     assert_eq!(store.set_flags(&place, &taken).await.unwrap(), [id]);
     // By now it is not as it was left then, which the server is told.
-    store.as_listed(&of, &left).unwrap();
+    store.assume_unchanged(&of, &left).unwrap();
     assert_eq!(store.set_flags(&place, &set).await.unwrap(), []);
 
     // Another UIDVALIDITY, or not all could be changed.
-    let epoch = Some(UidValidity(1));
+    let uid_validity = Some(UidValidity(1));
     let other = Outline {
-        epoch,
+        uid_validity,
         ..of.clone()
     };
-    assert_eq!(store.as_listed(&other, &left).map(|_| ()), None);
+    assert_eq!(store.assume_unchanged(&other, &left).map(|_| ()), None);
     let bare = Cursor(left.0.trim_end_matches(" free").into());
-    assert!(bare != left && store.as_listed(&of, &bare).is_none());
+    assert!(bare != left && store.assume_unchanged(&of, &bare).is_none());
 
     // A look ends it, and so does a removal.
-    store.as_listed(&of, &left).unwrap();
-    let known = base::<Uid>(&name, place.epoch, &[]);
+    store.assume_unchanged(&of, &left).unwrap();
+    let known = base::<Uid>(&name, place.uid_validity, &[]);
     let now = look(&mut store, &known, None).await;
-    store.as_listed(&of, &now.cursor).unwrap();
+    store.assume_unchanged(&of, &now.cursor).unwrap();
     let removal = Removal {
         id,
         saw: now.seen[&id].clone(),
@@ -85,5 +95,5 @@ pub async fn changed_without_a_look(mut store: ImapStore) {
     };
     let removed = store.remove(&place, &[removal]).await.unwrap();
     assert_eq!(removed, [(id, Removed::Gone)]);
-    store.as_listed(&of, &now.cursor).unwrap();
+    store.assume_unchanged(&of, &now.cursor).unwrap();
 }

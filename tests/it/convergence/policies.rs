@@ -190,7 +190,11 @@ impl Run {
             return;
         };
         let remote = self.w.remote.inner.borrow();
-        let Some(now) = remote.boxes.get(&name).filter(|b| b.epoch == backup.epoch) else {
+        let Some(now) = remote
+            .boxes
+            .get(&name)
+            .filter(|b| b.uid_validity == backup.uid_validity)
+        else {
             return;
         };
         let kept: BTreeSet<&Vec<u8>> = backup.messages.values().map(|m| &m.body).collect();
@@ -225,8 +229,8 @@ impl Run {
                 self.called(&name, Side::Remote),
                 self.called(&name, Side::Local),
             );
-            let now = remote.boxes.get(&far).map(|b| UidValidity(b.epoch));
-            if base.epoch == now {
+            let now = remote.boxes.get(&far).map(|b| UidValidity(b.uid_validity));
+            if base.uid_validity == now {
                 let ours = |aside: &&Aside| aside.reason == AsideReason::MarkedByUs;
                 let marked = base.aside.iter().filter(ours).filter_map(Aside::uid);
                 let paired = base.pairs.iter().map(|pair| pair.uid).chain(marked);

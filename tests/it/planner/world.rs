@@ -31,7 +31,7 @@ impl World {
             key: MailboxKey(1),
             name: MailboxName::inbox(),
             tag: 1,
-            epoch: Some(UidValidity(1)),
+            uid_validity: Some(UidValidity(1)),
             pairs: Vec::new(),
             others: BTreeSet::new(),
             aside: Vec::new(),

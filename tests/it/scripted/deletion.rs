@@ -51,12 +51,12 @@ impl Server {
                     .collect()
             }
             "SELECT" | "EXAMINE" => {
-                let Some((epoch, uids)) = self.boxes.get(&name) else {
+                let Some((uid_validity, uids)) = self.boxes.get(&name) else {
                     return format!("{tag} NO [NONEXISTENT] no such mailbox\r\n");
                 };
                 self.open = name;
                 format!(
-                    "* {} EXISTS\r\n* OK [UIDVALIDITY {epoch}] x\r\n* OK [UIDNEXT 9] x\r\n",
+                    "* {} EXISTS\r\n* OK [UIDVALIDITY {uid_validity}] x\r\n* OK [UIDNEXT 9] x\r\n",
                     uids.len()
                 )
             }
@@ -79,7 +79,7 @@ impl Server {
         if self.meanwhile == Meanwhile::Refused {
             return format!("{tag} NO [NOPERM] not for you\r\n");
         }
-        let Some((mut epoch, mut uids)) = self.boxes.remove(from) else {
+        let Some((mut uid_validity, mut uids)) = self.boxes.remove(from) else {
             return format!("{tag} NO [NONEXISTENT] no such mailbox\r\n");
         };
         match self.meanwhile {
@@ -87,9 +87,9 @@ impl Server {
             _ => {}
         }
         if [Meanwhile::Renumbered, Meanwhile::RenumberedMail].contains(&self.meanwhile) {
-            epoch += 1;
+            uid_validity += 1;
         }
-        self.boxes.insert(to.to_owned(), (epoch, uids));
+        self.boxes.insert(to.to_owned(), (uid_validity, uids));
         match self.meanwhile {
             Meanwhile::Broken => {
                 self.meanwhile = Meanwhile::Nothing;

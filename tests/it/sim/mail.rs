@@ -18,7 +18,7 @@ pub struct Letter {
 pub struct Mailbox {
     /// Stays when the name changes.
     pub id: u64,
-    pub epoch: u64,
+    pub uid_validity: u64,
     pub next: u32,
     pub modseq: u64,
     pub letters: Vec<Letter>,
@@ -31,7 +31,7 @@ pub struct Mail {
     /// By names as on the wire.
     pub boxes: BTreeMap<String, Mailbox>,
     profile: Profile,
-    epochs: u64,
+    uid_validities: u64,
     /// The UIDVALIDITY that a name had last.
     former: BTreeMap<String, u64>,
     ids: u64,
@@ -92,7 +92,7 @@ impl Mail {
         let mut mail = Mail {
             boxes: BTreeMap::new(),
             profile: *profile,
-            epochs: 10,
+            uid_validities: 10,
             former: BTreeMap::new(),
             ids: 0,
             objects: 0,
@@ -122,16 +122,16 @@ impl Mail {
             return false;
         }
         self.ids += 1;
-        let (id, mut epoch) = (self.ids, self.epoch(seconds));
+        let (id, mut uid_validity) = (self.ids, self.uid_validity(seconds));
         // A name that is given again within the second: the same UIDVALIDITY for other messages is
         // forbidden (RFC 9051, 2.3.1.1), and cannot be told from the mailbox that was there.
         if let Some(former) = self.former.get(name).filter(|_| self.profile.clock_epochs) {
-            epoch = epoch.max(former + 1);
+            uid_validity = uid_validity.max(former + 1);
         }
-        self.former.insert(name.into(), epoch);
+        self.former.insert(name.into(), uid_validity);
         let mailbox = Mailbox {
             id,
-            epoch,
+            uid_validity,
             next: 1,
             modseq: 1,
             letters: Vec::new(),
@@ -141,14 +141,14 @@ impl Mail {
         true
     }
 
-    fn epoch(&mut self, seconds: i64) -> u64 {
-        self.epochs += 1;
+    fn uid_validity(&mut self, seconds: i64) -> u64 {
+        self.uid_validities += 1;
         match self.profile {
             Profile { no_epoch: true, .. } => 0,
             Profile {
                 clock_epochs: true, ..
             } => seconds as u64,
-            _ => self.epochs,
+            _ => self.uid_validities,
         }
     }
 
@@ -179,12 +179,12 @@ impl Mail {
 
     /// All messages get new UIDs in a new UIDVALIDITY.
     pub fn renumber(&mut self, name: &str, skip: u32, seconds: i64) {
-        let (epoch, clock) = (self.epoch(seconds + 100), self.profile.clock_epochs);
+        let (uid_validity, clock) = (self.uid_validity(seconds + 100), self.profile.clock_epochs);
         if let Some(mailbox) = self.boxes.get_mut(name) {
             // No server gets through with it twice in a second.
-            mailbox.epoch = match clock {
-                true => epoch.max(mailbox.epoch + 1),
-                false => epoch,
+            mailbox.uid_validity = match clock {
+                true => uid_validity.max(mailbox.uid_validity + 1),
+                false => uid_validity,
             };
             mailbox.next += skip;
             mailbox.gone.clear();

@@ -211,11 +211,15 @@ impl Session {
                 old.push(uid.to_string());
             }
         }
-        let epoch = stage.mail.boxes[to].epoch;
+        let uid_validity = stage.mail.boxes[to].uid_validity;
         let code = match profile {
             _ if old.is_empty() || !profile.can("UIDPLUS") => String::new(),
-            _ if profile.sloppy => format!("[COPYUID {epoch}  ] "),
-            _ => format!("[COPYUID {epoch} {} {}] ", old.join(","), new.join(",")),
+            _ if profile.sloppy => format!("[COPYUID {uid_validity}  ] "),
+            _ => format!(
+                "[COPYUID {uid_validity} {} {}] ",
+                old.join(","),
+                new.join(",")
+            ),
         };
         if moves {
             if !code.is_empty() {

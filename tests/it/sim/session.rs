@@ -261,7 +261,7 @@ impl Session {
             "MESSAGES {} UIDNEXT {} UIDVALIDITY {}",
             mailbox.letters.len(),
             mailbox.next,
-            mailbox.epoch
+            mailbox.uid_validity
         );
         if stage.profile.can("CONDSTORE") {
             items += &format!(" HIGHESTMODSEQ {}", mailbox.modseq);
@@ -290,7 +290,10 @@ impl Session {
         ));
         self.say(&format!("* {} EXISTS", mailbox.letters.len()));
         self.say("* 0 RECENT");
-        self.say(&format!("* OK [UIDVALIDITY {}] valid", mailbox.epoch));
+        self.say(&format!(
+            "* OK [UIDVALIDITY {}] valid",
+            mailbox.uid_validity
+        ));
         if profile.uid_next {
             self.say(&format!("* OK [UIDNEXT {}] next", mailbox.next));
         }
@@ -304,7 +307,7 @@ impl Session {
         if let Some(at) = asks("QRESYNC") {
             let since = inner.get(at + 1).map(Word::words).unwrap_or_default();
             let number = |at: usize| since.get(at).and_then(|w| w.text().parse::<u64>().ok());
-            if number(0) == Some(mailbox.epoch) {
+            if number(0) == Some(mailbox.uid_validity) {
                 self.past(&mailbox, number(1).unwrap_or(0));
             }
         }
@@ -370,7 +373,7 @@ impl Session {
         }
         let mailbox = &stage.mail.boxes[&name];
         Ok(match profile.can("UIDPLUS") {
-            true => format!("[APPENDUID {} {uid}] stored", mailbox.epoch),
+            true => format!("[APPENDUID {} {uid}] stored", mailbox.uid_validity),
             false => "stored".into(),
         })
     }

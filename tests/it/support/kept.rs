@@ -6,7 +6,7 @@ use mailtide::engine::{Account, Observer, Options, Reach, Report, Stop, World};
 use mailtide::model::*;
 use mailtide::reconcile::News;
 use mailtide::state::{Memory as AccountRow, State};
-use mailtide::store::{Store, StoreError};
+use mailtide::store::{MailStore, StoreError};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;

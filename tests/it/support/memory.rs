@@ -33,7 +33,7 @@ pub struct Message {
 
 #[derive(Clone, Debug)]
 pub struct Box_<I: Ord> {
-    pub epoch: u64,
+    pub uid_validity: u64,
     pub next: u32,
     pub messages: BTreeMap<I, Message>,
     pub read_only: bool,
@@ -47,7 +47,7 @@ pub struct Box_<I: Ord> {
     pub deaf: bool,
     /// What the user is to be told of it.
     pub remarks: Vec<String>,
-    /// Another identity than its epoch.
+    /// Another identity than its UIDVALIDITY.
     pub called: Option<&'static str>,
     /// What is counted of it.
     pub census: Option<Census>,
@@ -58,9 +58,9 @@ pub struct Box_<I: Ord> {
 }
 
 impl<I: Ord> Box_<I> {
-    fn new(epoch: u64) -> Self {
+    fn new(uid_validity: u64) -> Self {
         Box_ {
-            epoch,
+            uid_validity,
             next: 1,
             messages: BTreeMap::new(),
             read_only: false,
@@ -144,7 +144,7 @@ pub struct Inner<I: Ord> {
     pub(super) held: bool,
     /// Something was written since, and is not durable yet.
     pub unsynced: Arc<AtomicBool>,
-    epochs: u64,
+    uid_validities: u64,
     next_object: u64,
 }
 
@@ -172,7 +172,7 @@ impl MemoryId for Uid {
 impl MemoryId for MaildirId {
     fn make(number: u32, origin: Option<Origin>, taken: &dyn Fn(&Self) -> bool) -> Self {
         if let Some(o) = origin {
-            let name = format!("o.{}.{}.{}", o.mailbox, o.epoch.0, o.uid.get());
+            let name = format!("o.{}.{}.{}", o.mailbox, o.uid_validity.0, o.uid.get());
             let id = MaildirId::new(name.clone());
             return if taken(&id) {
                 MaildirId::new(format!("{name}.{number}"))
@@ -189,7 +189,7 @@ impl MemoryId for MaildirId {
         let mut parts = text.strip_prefix("o.")?.split('.');
         Some(Origin {
             mailbox: parts.next()?.parse().ok()?,
-            epoch: UidValidity(parts.next()?.parse().ok()?),
+            uid_validity: UidValidity(parts.next()?.parse().ok()?),
             uid: Uid::new(parts.next()?.parse().ok()?)?,
         })
     }
@@ -245,7 +245,7 @@ impl<I: MemoryId> Memory<I> {
             expected: BTreeMap::new(),
             held: false,
             unsynced: Arc::default(),
-            epochs: 1,
+            uid_validities: 1,
             next_object: 1,
         };
         let memory = Memory {
@@ -260,15 +260,13 @@ impl<I: MemoryId> Memory<I> {
 
     pub fn create(&self, name: &MailboxName) {
         let mut inner = self.inner.borrow_mut();
-        inner.epochs += 1;
-        let epoch = match inner.constant {
+        inner.uid_validities += 1;
+        let valid = match inner.constant {
             true => 1,
-            false => inner.epochs,
+            false => inner.uid_validities,
         };
-        inner
-            .boxes
-            .entry(name.clone())
-            .or_insert_with(|| Box_::new(epoch));
+        let boxes = inner.boxes.entry(name.clone());
+        boxes.or_insert_with(|| Box_::new(valid));
     }
 
     pub fn add(&self, name: &MailboxName, body: &[u8], flags: Flags) -> I {
@@ -385,10 +383,10 @@ impl<I: MemoryId> Memory<I> {
     /// UIDVALIDITY changes and all UIDs are given anew.
     pub fn renumber(&self, name: &MailboxName, shift: u32) {
         let mut inner = self.inner.borrow_mut();
-        inner.epochs += 1;
-        let epoch = inner.epochs;
+        inner.uid_validities += 1;
+        let valid = inner.uid_validities;
         let b = inner.boxes.get_mut(name).unwrap();
-        b.epoch = epoch;
+        b.uid_validity = valid;
         b.next += shift;
         b.expunged.clear();
         for (_, message) in std::mem::take(&mut b.messages) {
@@ -491,8 +489,8 @@ impl<I: MemoryId> Memory<I> {
             .boxes
             .get_mut(&place.mailbox)
             .ok_or_else(|| StoreError::Mailbox(format!("no mailbox {}", place.mailbox)))?;
-        let epoch = UidValidity(b.epoch);
-        if I::SIDE == Side::Remote && place.epoch.is_some_and(|asked| asked != epoch) {
+        let valid = UidValidity(b.uid_validity);
+        if I::SIDE == Side::Remote && place.uid_validity.is_some_and(|asked| asked != valid) {
             return Err(StoreError::Stale("UIDVALIDITY changed".into()));
         }
         act(b)
@@ -568,7 +566,7 @@ impl<I: MemoryId> Box_<I> {
         // No name on disk is ever given twice.
         let number = match I::SIDE {
             Side::Remote => self.next,
-            Side::Local => self.epoch as u32 * 1000 + self.next,
+            Side::Local => self.uid_validity as u32 * 1000 + self.next,
         };
         let id = I::make(number, origin, &|id| self.messages.contains_key(id));
         self.next += 1;
@@ -595,6 +593,7 @@ impl<I: MemoryId> Box_<I> {
     }
 
     pub fn mark(&self) -> Cursor {
-        Cursor(format!("{} {} {}", self.epoch, self.next, self.modseq))
+        let valid = self.uid_validity;
+        Cursor(format!("{valid} {} {}", self.next, self.modseq))
     }
 }

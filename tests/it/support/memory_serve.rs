@@ -10,46 +10,46 @@ pub(super) fn object(message: &Message) -> Kin {
     Kin::object(&message.object.to_be_bytes())
 }
 
-impl Serve for Memory<Uid> {
-    fn names_messages(&self) -> bool {
+impl RemoteStore for Memory<Uid> {
+    fn has_object_ids(&self) -> bool {
         self.inner.borrow().objects
     }
 
-    fn moves_at_once(&self) -> bool {
+    fn has_atomic_move(&self) -> bool {
         !self.inner.borrow().moves_by_copy
     }
 
-    async fn foresee(&mut self, _: &[Next<'_>]) -> Result<(), StoreError> {
+    async fn prefetch(&mut self, _: &[Next<'_>]) -> Result<(), StoreError> {
         Ok(())
     }
 
-    async fn afterwards(&mut self, _: &[Next<'_>]) -> Result<(), StoreError> {
+    async fn pipeline_after(&mut self, _: &[Next<'_>]) -> Result<(), StoreError> {
         Ok(())
     }
 
-    fn presume(&mut self, place: &Place, known: Vec<(Uid, Kin)>) {
+    fn expect_object_ids(&mut self, place: &Place, known: Vec<(Uid, Kin)>) {
         let mut inner = self.inner.borrow_mut();
         inner.expected.insert(place.mailbox.clone(), known);
     }
 
-    fn as_listed(&mut self, of: &Outline, left: &Cursor) -> Option<Look<Uid>> {
+    fn assume_unchanged(&mut self, of: &Outline, left: &Cursor) -> Option<Look<Uid>> {
         let inner = self.inner.borrow();
         let b = inner.boxes.get(&of.name)?;
         // What is written there may have changed since: the plan goes by where it was left.
         let mut numbers = left.0.split(' ').map(|n| n.parse::<u64>().unwrap());
-        let epoch = Some(UidValidity(numbers.next()?));
+        let uid_validity = Some(UidValidity(numbers.next()?));
         let odd = |message: &Message| message.broken || message.edited;
         let plain = b.remarks.is_empty() && !b.blind && !b.dim && !b.messages.values().any(odd);
         let free = !b.read_only && inner.stores == FlagMask::All;
         let next = u32::try_from(numbers.next()?).ok();
         let look = || Look {
             next,
-            ..Look::unchanged(epoch, left.clone())
+            ..Look::unchanged(uid_validity, left.clone())
         };
-        (plain && free && inner.deltas && !inner.wary && of.epoch == epoch).then(look)
+        (plain && free && inner.deltas && !inner.wary && of.uid_validity == uid_validity).then(look)
     }
 
-    fn left_by_us(&self, _: &MailboxName, _: &Cursor) -> Option<Cursor> {
+    fn cursor_after_own_changes(&self, _: &MailboxName, _: &Cursor) -> Option<Cursor> {
         None
     }
 
@@ -57,11 +57,11 @@ impl Serve for Memory<Uid> {
         std::mem::take(&mut self.inner.borrow_mut().declined)
     }
 
-    fn lanes(&self, _: usize) -> usize {
+    fn max_parallel(&self, _: usize) -> usize {
         1
     }
 
-    fn fork(&mut self) -> Option<Self> {
+    fn second_handle(&mut self) -> Option<Self> {
         None
     }
 
@@ -71,7 +71,11 @@ impl Serve for Memory<Uid> {
 
     async fn disconnect(&mut self) {}
 
-    async fn kin(&mut self, place: &Place, ids: &[Uid]) -> Result<Vec<(Uid, Kin)>, StoreError> {
+    async fn object_ids(
+        &mut self,
+        place: &Place,
+        ids: &[Uid],
+    ) -> Result<Vec<(Uid, Kin)>, StoreError> {
         Fuse::turn(&self.fuse).await;
         self.step()?;
         self.break_heads(place, ids.iter())?;

@@ -60,7 +60,7 @@ fn number(path: &[u8]) -> usize {
     text.strip_prefix("day/").unwrap().parse().unwrap()
 }
 
-impl Keep for Memory<MaildirId> {
+impl LocalStore for Memory<MaildirId> {
     async fn letters(&mut self, mailbox: &MailboxName) -> Result<Option<Letters>, StoreError> {
         Fuse::turn(&self.fuse).await;
         self.step()?;
@@ -68,7 +68,7 @@ impl Keep for Memory<MaildirId> {
         Ok(inner.boxes.get(mailbox).map(|b| b.table.clone()))
     }
 
-    async fn tables(&mut self) -> Result<Vec<Letters>, StoreError> {
+    async fn letter_tables(&mut self) -> Result<Vec<Letters>, StoreError> {
         let inner = self.inner.borrow();
         Ok(inner.boxes.values().map(|b| b.table.clone()).collect())
     }
@@ -95,7 +95,7 @@ impl Keep for Memory<MaildirId> {
         })
     }
 
-    async fn kept_excerpt(
+    async fn quarantined_excerpt(
         &mut self,
         path: &[u8],
         _: Option<u64>,
@@ -105,7 +105,7 @@ impl Keep for Memory<MaildirId> {
         Ok(self.kept(path).map(|body| Excerpt::of_wire(&body)))
     }
 
-    async fn recall(
+    async fn restore(
         &mut self,
         place: &Place,
         path: &[u8],
@@ -136,7 +136,7 @@ impl Keep for Memory<MaildirId> {
         self.inner.borrow_mut().held = true;
     }
 
-    async fn settle(&mut self) -> Result<(), StoreError> {
+    async fn sync_all(&mut self) -> Result<(), StoreError> {
         Fuse::turn(&self.fuse).await;
         self.step()?;
         let mut inner = self.inner.borrow_mut();
@@ -229,7 +229,7 @@ impl Keep for Memory<MaildirId> {
         all
     }
 
-    fn foresee(&mut self, next: &[(MailboxName, Depth)]) {
+    fn prefetch(&mut self, next: &[(MailboxName, Depth)]) {
         let counts = &mut self.inner.borrow_mut().counts;
         let [.., idle] = &mut counts.foreseen;
         *idle += counts.next.len();
@@ -257,11 +257,15 @@ impl Keep for Memory<MaildirId> {
         self.inner.borrow_mut().counts.forgotten += 1;
     }
 
-    fn is_at_rest(&self, _: &MailboxName) -> bool {
+    fn is_stable(&self, _: &MailboxName) -> bool {
         true
     }
 
-    async fn split(&mut self, place: &Place, id: &MaildirId) -> Result<MaildirId, StoreError> {
+    async fn rename_edited(
+        &mut self,
+        place: &Place,
+        id: &MaildirId,
+    ) -> Result<MaildirId, StoreError> {
         Fuse::turn(&self.fuse).await;
         self.step()?;
         self.wrote();

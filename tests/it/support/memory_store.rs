@@ -10,7 +10,7 @@ use mailtide::reconcile::{Coverage, Cursor, FlagMask, Identity, Listed, Look, Ne
 use mailtide::store::*;
 use std::collections::{BTreeMap, BTreeSet};
 
-impl<I: MemoryId> Store for Memory<I> {
+impl<I: MemoryId> MailStore for Memory<I> {
     type Id = I;
     type Receiver = MemoryReceiver<I>;
 
@@ -34,7 +34,7 @@ impl<I: MemoryId> Store for Memory<I> {
             special_use: None,
             census: b.census.clone(),
             identity: Some(Identity {
-                text: b.called.map_or(b.epoch.to_string(), str::to_owned),
+                text: b.called.map_or(b.uid_validity.to_string(), str::to_owned),
                 proves: inner.proves,
             }),
         });
@@ -66,8 +66,8 @@ impl<I: MemoryId> Store for Memory<I> {
         let inner = self.inner.borrow();
         let gone = || StoreError::Mailbox(format!("no mailbox {name}"));
         let b = inner.boxes.get(name).ok_or_else(gone)?;
-        let epoch = (I::SIDE == Side::Remote).then_some(UidValidity(b.epoch));
-        let mut look = Look::unchanged(epoch, b.mark());
+        let uid_validity = (I::SIDE == Side::Remote).then_some(UidValidity(b.uid_validity));
+        let mut look = Look::unchanged(uid_validity, b.mark());
         look.stores = inner.stores.clone();
         look.sees = inner.stores.clone();
         look.writable = !b.read_only;
@@ -79,7 +79,7 @@ impl<I: MemoryId> Store for Memory<I> {
         }
         let since = ask.cursor.filter(|c| !c.0.is_empty()).and_then(|c| {
             let parts: Vec<u64> = c.0.split(' ').map(|p| p.parse().unwrap()).collect();
-            (parts[0] == b.epoch).then(|| (parts[1], parts[2]))
+            (parts[0] == b.uid_validity).then(|| (parts[1], parts[2]))
         });
         // Put back from a backup.
         look.renumbered = since.is_some_and(|(next, _)| next > u64::from(b.next));
@@ -458,8 +458,8 @@ impl<I: MemoryId> Memory<I> {
         if inner.stuck.contains(&base.name) {
             return Some(Ok(End::Stays("it cannot be renamed".into())));
         }
-        let other = |epoch: UidValidity| epoch.0 != b.epoch;
-        let other = I::SIDE == Side::Remote && base.epoch.is_some_and(other);
+        let other = |uid_validity: UidValidity| uid_validity.0 != b.uid_validity;
+        let other = I::SIDE == Side::Remote && base.uid_validity.is_some_and(other);
         other.then(|| Err(StoreError::Stale("it is another mailbox".into())))
     }
 
