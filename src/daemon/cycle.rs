@@ -6,7 +6,7 @@ use crate::daemon::open::{self, OpenError, OpenState, Writes};
 use crate::daemon::secret::Keyring;
 use crate::daemon::undo;
 use crate::engine::report::Ended;
-use crate::engine::{Account, Observer, Options, Reach, Report, Silent, Stop, Verified, World};
+use crate::engine::{Context, Observer, Options, Reach, Report, Silent, Stop, Verified, World};
 use crate::imap::{ImapStore, Trait};
 use crate::maildir::MaildirStore;
 use crate::reconcile::retention;
@@ -218,11 +218,11 @@ impl Opened {
         Ok(())
     }
 
-    /// Verifies the state against both sides; see [`Account::verify`].
+    /// Verifies the state against both sides; see [`crate::engine::verify`].
     pub async fn verify(&mut self, stop: &Stop) -> Result<Result<Verified, Ended>, OpenError> {
         let mut remote = self.connect().await?;
         let mut engine = self.engine(&mut remote, CycleRequest::default(), &Silent, stop);
-        let verified = engine.verify().await;
+        let verified = crate::engine::verify(&mut engine).await;
         self.remote = Some(remote);
         Ok(verified)
     }
@@ -240,9 +240,9 @@ impl Opened {
         request: CycleRequest,
         observer: &'a dyn Observer,
         stop: &Stop,
-    ) -> Account<'a, ImapStore, MaildirStore> {
+    ) -> Context<'a, ImapStore, MaildirStore> {
         let account = self.keyring.account();
-        Account {
+        Context {
             remote,
             local: &mut self.local,
             state: &mut self.state,

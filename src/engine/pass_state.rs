@@ -1,7 +1,7 @@
 //! The working state of a run: deferred decisions, and the results that become the report.
 
-use super::pass_limits::GiveUp;
-use super::report::{Counts, Ended, Report, Severity, Trouble};
+use crate::engine::pass_limits::GiveUp;
+use crate::engine::report::{Counts, Ended, Report, Severity, Trouble};
 use crate::model::{Flags, MailboxKey, MailboxName, MaildirId, Side, SystemFlag};
 use crate::reconcile::guard::Held;
 use crate::reconcile::{MailboxPlan, Plan};

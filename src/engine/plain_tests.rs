@@ -1,21 +1,21 @@
 //! Decisions on plain values of this room.
 
-use super::copy::wanted;
-use super::doomed::batches;
-use super::elsewhere::{Candidates, known};
-use super::flags::Setting;
-use super::look::is_few;
-use super::on_disk::{half_recorded, leave_sent};
-use super::out_of_sight::{
+use crate::engine::execute::delete::batches;
+use crate::engine::execute::flags::local::Setting;
+use crate::engine::execute::job::Works;
+use crate::engine::execute::transfer::upload::UploadJob;
+use crate::engine::execute::transfer::wanted;
+use crate::engine::identify::excerpt::{Bytes, sources};
+use crate::engine::identify::local::{half_recorded, leave_sent};
+use crate::engine::identify::moves::{Candidates, known};
+use crate::engine::pass_state::PassState;
+use crate::engine::plain_values::*;
+use crate::engine::plan::unreadable::{
     await_sight, hidden_contents, leave_out, may_lie_elsewhere, out_of_sight,
 };
-use super::overview::Overview;
-use super::pass_state::PassState;
-use super::plain::*;
-use super::probe::{Bytes, sources};
-use super::scene::{Fate, Scenes};
-use super::upload::UploadJob;
-use super::work::Works;
+use crate::engine::snapshot::listing::Overview;
+use crate::engine::snapshot::mailbox::{Fate, Scenes};
+use crate::engine::snapshot::read::is_few;
 use crate::model::*;
 use crate::reconcile::action::CopyWhy;
 use crate::reconcile::settled::Moves;
@@ -275,7 +275,9 @@ fn deletions_go_in_batches_of_about_a_thousand() {
     };
     let sizes = |works: &Works, side| -> Vec<Vec<usize>> {
         let batches = batches(works, side).into_iter();
-        let sizes = |batch: super::doomed::Batch| batch.iter().map(|(_, all)| all.len()).collect();
+        let sizes = |batch: crate::engine::execute::delete::Batch| {
+            batch.iter().map(|(_, all)| all.len()).collect()
+        };
         batches.map(sizes).collect()
     };
     let works: Works = [

@@ -1,7 +1,7 @@
 //! Plain values for the unit tests of this room.
 
-use super::scene::{Fate, Scene};
-use super::work::Work;
+use crate::engine::execute::job::Work;
+use crate::engine::snapshot::mailbox::{Fate, Scene};
 use crate::model::{
     Canonical, FlagChange, Flags, Id, MailboxBase, MailboxKey, MailboxName, MaildirId, Pair,
     PairId, Side, Uid,

@@ -36,7 +36,7 @@ pub struct AccountBefore {
 
 /// The inputs of the guard besides the plan.
 #[derive(Clone, Debug)]
-pub struct Context<'a> {
+pub struct GuardInput<'a> {
     /// The limits.
     pub limits: Limits,
     /// The number of mailboxes.
@@ -87,7 +87,7 @@ pub struct Verdict {
 }
 
 /// Removes what has to be held from a plan.
-pub fn check(plan: Plan, context: &Context<'_>) -> Verdict {
+pub fn check(plan: Plan, context: &GuardInput<'_>) -> Verdict {
     let mut guard = Guard {
         context,
         verdict: Verdict {
@@ -104,7 +104,7 @@ pub fn check(plan: Plan, context: &Context<'_>) -> Verdict {
 }
 
 struct Guard<'a> {
-    context: &'a Context<'a>,
+    context: &'a GuardInput<'a>,
     verdict: Verdict,
 }
 

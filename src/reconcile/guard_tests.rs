@@ -71,7 +71,7 @@ impl Facts {
     }
 
     fn check(&self, plan: Plan) -> Verdict {
-        let context = Context {
+        let context = GuardInput {
             limits: Limits::default(),
             mailboxes: self.before.len(),
             before: &self.before,

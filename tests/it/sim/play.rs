@@ -7,7 +7,7 @@ use super::stage::{Chaos, Killed, Random, Shared, Stage};
 use super::strangers;
 use super::users;
 use mailtide::daemon;
-use mailtide::engine::{Account, Options, Reach, Report, Silent, Stop, World};
+use mailtide::engine::{Context, Options, Reach, Report, Silent, Stop, World};
 use mailtide::imap::{
     Access, Auth, Beside, Compress, ImapStore, Plaintext, Road, Secret, Server, Settings, TlsMode,
     Trust, Window,
@@ -332,7 +332,7 @@ async fn one(
     }
     remote.call().await;
     let (clock, dice) = (stage.clone(), stage.clone());
-    let mut account = Account {
+    let mut account = Context {
         remote: &mut remote,
         local: &mut local,
         state,

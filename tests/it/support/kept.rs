@@ -2,7 +2,7 @@
 
 use super::memory::{Fuse, Memory};
 use mailtide::daemon::*;
-use mailtide::engine::{Account, Observer, Options, Reach, Report, Stop, World};
+use mailtide::engine::{Context, Observer, Options, Reach, Report, Stop, World};
 use mailtide::model::*;
 use mailtide::reconcile::News;
 use mailtide::state::{Memory as AccountRow, State};
@@ -52,7 +52,7 @@ pub struct MemoryDesk {
 
 impl MemoryDesk {
     async fn sync(&mut self, reach: Reach, observer: &dyn Observer, stop: &Stop) -> Report {
-        let mut account = Account {
+        let mut account = Context {
             remote: &mut self.remote,
             local: &mut self.local,
             state: &mut self.state,

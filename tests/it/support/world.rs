@@ -2,7 +2,7 @@
 
 use super::memory::{Fuse, Memory};
 use mailtide::engine::report::Ended;
-use mailtide::engine::{Account, Event, Observer, Options, Report, Stop, Verified, World};
+use mailtide::engine::{Context, Event, Observer, Options, Report, Stop, Verified, World};
 use mailtide::model::{MailboxName, MaildirId, Uid};
 use mailtide::reconcile::Policy;
 use mailtide::state::{Memory as AccountRow, State};
@@ -90,7 +90,7 @@ impl TwoSides {
 
     /// A look at all pairs.
     pub fn verify(&mut self) -> Result<Verified, Ended> {
-        self.run(async |account| account.verify().await)
+        self.run(async |account| mailtide::engine::verify(account).await)
     }
 
     /// A run of this machine and one of another, which see what the other does meanwhile.
@@ -109,7 +109,7 @@ impl TwoSides {
 
     fn run<T>(
         &mut self,
-        act: impl AsyncFnOnce(&mut Account<'_, Memory<Uid>, Memory<MaildirId>>) -> T,
+        act: impl AsyncFnOnce(&mut Context<'_, Memory<Uid>, Memory<MaildirId>>) -> T,
     ) -> T {
         let runtime = self.runtime.clone();
         runtime.block_on(self.act(act))
@@ -117,13 +117,13 @@ impl TwoSides {
 
     async fn act<T>(
         &mut self,
-        act: impl AsyncFnOnce(&mut Account<'_, Memory<Uid>, Memory<MaildirId>>) -> T,
+        act: impl AsyncFnOnce(&mut Context<'_, Memory<Uid>, Memory<MaildirId>>) -> T,
     ) -> T {
         let now = self.now.clone();
         let (random, stop) = (self.random.clone(), self.stop.clone());
         let told = self.told.clone();
         let begin = tokio::time::Instant::now();
-        let mut account = Account {
+        let mut account = Context {
             remote: &mut self.remote.clone(),
             local: &mut self.local.clone(),
             state: &mut self.state,

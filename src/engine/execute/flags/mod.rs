@@ -1,0 +1,4 @@
+//! Changes flags on both sides.
+
+pub(in crate::engine) mod local;
+pub(in crate::engine) mod remote;

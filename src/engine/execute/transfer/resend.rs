@@ -1,0 +1,140 @@
+//! Messages at which the connection broke during upload. Each is sent separately, after all others,
+//! when a snapshot proved that it was not stored; one at which it breaks again is skipped.
+
+use crate::engine::context::Context;
+use crate::engine::execute::transfer::Wanted;
+use crate::engine::execute::transfer::breaks::{FEW, IN_SUCCESSION};
+use crate::engine::execute::transfer::upload;
+use crate::engine::execute::transfer::upload::{Answers, Posted, UploadJob};
+use crate::engine::pass_state::PassState;
+use crate::engine::report::Ended;
+use crate::model::{Id, MailboxName, MaildirId, Uid};
+use crate::store::{LocalStore, RemoteStore, StoreError};
+use std::collections::{BTreeSet, VecDeque};
+
+/// A message at which the connection broke.
+#[derive(Clone, Debug)]
+pub(in crate::engine) struct Suspect {
+    pub wanted: (MaildirId, Wanted),
+    pub breaks: u32,
+}
+
+impl Suspect {
+    /// Whether the connection broke when nothing else was under way: since it was skipped last, it
+    /// was sent with others once at most.
+    fn is_culprit(&self) -> bool {
+        self.breaks >= 2 + self.wanted.1.attempts
+    }
+}
+
+/// Batches under way, and the state of the connection.
+pub(in crate::engine) struct Way<'j, C> {
+    pub open: VecDeque<Posted<'j, C>>,
+    /// Mailboxes with failures.
+    pub unsound: BTreeSet<MailboxName>,
+    /// Breaks since the last stored message.
+    pub breaks: usize,
+}
+
+impl<C> Default for Way<'_, C> {
+    fn default() -> Self {
+        Way {
+            open: VecDeque::new(),
+            unsound: BTreeSet::new(),
+            breaks: 0,
+        }
+    }
+}
+
+impl<C> Way<'_, C> {
+    /// Returns the number of messages under way.
+    pub fn messages(&self) -> usize {
+        self.open.iter().map(|posted| posted.batch.len()).sum()
+    }
+}
+
+/// Reconnects, unless the connection broke too often.
+pub(in crate::engine) async fn go_on_after<
+    R: RemoteStore<Id = Uid>,
+    L: LocalStore<Id = MaildirId>,
+>(
+    ctx: &mut Context<'_, R, L>,
+    error: StoreError,
+    way: &mut Way<'_, R::Receiver>,
+) -> Result<(), Ended> {
+    way.breaks += 1;
+    match way.breaks < IN_SUCCESSION && ctx.remote.connect().await {
+        true => Ok(()),
+        false => Err(error.into()),
+    }
+}
+
+/// Sends the messages at which the connection broke, each separately. One at which it breaks
+/// again is skipped once it is known not to be stored.
+pub(in crate::engine) async fn post_suspects<
+    R: RemoteStore<Id = Uid>,
+    L: LocalStore<Id = MaildirId>,
+>(
+    ctx: &mut Context<'_, R, L>,
+    jobs: &[UploadJob],
+    way: &mut Way<'_, R::Receiver>,
+    pass: &mut PassState,
+) -> Result<(), Ended> {
+    let each = |job| UploadJob::each_suspect(job);
+    let mut all: Vec<(&UploadJob, &Suspect)> = jobs.iter().flat_map(each).collect();
+    all.sort_by_key(|(_, suspect)| suspect.breaks);
+    let (culprits, others): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|(_, one)| one.is_culprit());
+    for (job, suspect) in others {
+        post_alone(ctx, job, suspect, way, pass).await?;
+    }
+    let first = culprits
+        .iter()
+        .filter(|(_, one)| one.wanted.1.attempts == 0);
+    if pass.counts.uploaded == 0 && first.count() > FEW {
+        // Nothing passed: the connection may be the cause.
+        for (job, suspect) in culprits {
+            post_alone(ctx, job, suspect, way, pass).await?;
+        }
+        return Ok(());
+    }
+    for (job, suspect) in culprits {
+        let why = "the connection breaks at this message".to_owned();
+        let answers = Answers {
+            sent: Vec::new(),
+            failed: vec![(suspect.wanted.0.clone(), why)],
+            begun: None,
+            delivered: Vec::new(),
+        };
+        let batch = std::slice::from_ref(&suspect.wanted);
+        upload::record_uploads(ctx, job, batch, answers, pass).await?;
+    }
+    Ok(())
+}
+
+async fn post_alone<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+    ctx: &mut Context<'_, R, L>,
+    job: &UploadJob,
+    suspect: &Suspect,
+    way: &mut Way<'_, R::Receiver>,
+    pass: &mut PassState,
+) -> Result<(), Ended> {
+    ctx.check_stop()?;
+    let name = &job.place.mailbox;
+    let batch = std::slice::from_ref(&suspect.wanted);
+    let sent = match upload::post_batch(ctx, job, batch, pass).await {
+        Ok(posted) => upload::take_answers(ctx, posted, way, pass).await,
+        Err(ended) => {
+            way.unsound.insert(name.clone());
+            ctx.tolerate(name, Err(ended), pass).map(drop)
+        }
+    };
+    match sent {
+        Ok(()) => {
+            let id = suspect.wanted.0.any();
+            Ok(ctx.state.clear_suspects(job.key, &[id])?)
+        }
+        Err(Ended::Store(error @ StoreError::Retry(_))) => go_on_after(ctx, error, way).await,
+        Err(ended) => Err(ended),
+    }
+}

@@ -1,0 +1,11 @@
+//! Snapshots of both sides. Changes neither side; changes the state only after a UIDVALIDITY change.
+
+pub(super) mod duplicate_listing;
+pub(super) mod edited;
+pub(super) mod listing;
+pub(super) mod mailbox;
+pub(super) mod read;
+pub(super) mod renames;
+pub(super) mod uid_proof;
+pub(super) mod uidvalidity;
+pub(super) mod unchanged;
