@@ -6,7 +6,7 @@ use crate::engine::context::Context;
 use crate::engine::execute::job::{Work, Works};
 use crate::engine::report::Ended;
 use crate::engine::snapshot::renames;
-use crate::model::{MailboxBase, MaildirId, Pair, Side, Uid};
+use crate::model::{MailboxBase, Pair, Side};
 use crate::reconcile::guard::Verdict;
 use crate::reconcile::renames::Home;
 use crate::reconcile::{Action, Cursor, Listed, MailboxAction};
@@ -55,7 +55,7 @@ pub(super) fn leaves_nothing(verdict: &Verdict) -> bool {
 
 /// After execution, verifies that the disk matches the base within a short time, and saves
 /// checkpoints of unchanged mailboxes.
-pub(super) async fn rests<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+pub(super) async fn rests<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     works: Works,
     (remote, smooth): (&[Listed], bool),
@@ -80,7 +80,7 @@ pub(super) async fn rests<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId
 }
 
 /// Verifies these mailboxes; returns the checkpoints of those that match.
-async fn all_rest<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn all_rest<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     works: Works,
     left: &mut Vec<Left>,
@@ -118,7 +118,7 @@ async fn all_rest<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 
 /// Returns the cursor of the disk, if a mailbox matches its record, and whether it was compared
 /// completely.
-async fn look_after<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn look_after<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     work: &Work,
     cursor: Option<&Cursor>,
@@ -132,7 +132,7 @@ async fn look_after<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// The same, with any error as `None`.
-async fn shows_just<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn shows_just<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     before: &MailboxBase,
     cursor: Option<&Cursor>,

@@ -2,7 +2,7 @@
 
 use crate::engine::pass_state::PassState;
 use crate::engine::report::{Ended, Observer, Stop};
-use crate::model::{MailboxName, MaildirId, Scope, Side, Uid};
+use crate::model::{MailboxName, Scope, Side};
 use crate::reconcile::Policy;
 use crate::reconcile::policy::matches;
 use crate::state::State;
@@ -44,7 +44,7 @@ pub struct Options {
 }
 
 /// Both sides of an account, its state, and the parameters of the cycle.
-pub struct Context<'a, R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> {
+pub struct Context<'a, R: RemoteStore, L: LocalStore> {
     /// The server.
     pub remote: &'a mut R,
     /// The disk.
@@ -63,7 +63,7 @@ pub struct Context<'a, R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> 
     pub stop: Stop,
 }
 
-impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Context<'_, R, L> {
+impl<R: RemoteStore, L: LocalStore> Context<'_, R, L> {
     pub(super) fn config_changed(&self) -> Result<bool, Ended> {
         let account = self.state.account()?;
         Ok(account.is_some_and(|account| account.config != self.options.config))

@@ -49,7 +49,7 @@ enum Overlook {
 pub(super) type Looked = (Option<MailboxAction>, Scene);
 
 /// Lists both sides, reads changed mailboxes, and plans.
-pub(super) async fn survey<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+pub(super) async fn survey<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     pass: &mut PassState,
 ) -> Result<Survey, Ended> {
@@ -78,7 +78,7 @@ pub(super) async fn survey<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirI
 }
 
 /// Reads changed mailboxes: the disk first, then the server, whose requests are announced.
-async fn scenes<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn scenes<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     steps: Vec<Step>,
     overview: &mut Overview,
@@ -145,7 +145,7 @@ async fn scenes<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
     Ok(scenes)
 }
 
-async fn settle_look<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn settle_look<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     (action, mut scene): Looked,
     overview: &Overview,
@@ -167,7 +167,7 @@ async fn settle_look<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// Plans each mailbox without the messages decided for the whole account.
-async fn plan<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn plan<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     scenes: Scenes,
     (moves, others): (&Moves, &BTreeMap<MailboxName, String>),
@@ -213,7 +213,7 @@ async fn plan<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// Returns the listing of the disk.
-async fn listed_here<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn listed_here<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     left: &BTreeMap<MailboxName, Cursor>,
 ) -> Result<Vec<Listed>, Ended> {
@@ -225,7 +225,7 @@ async fn listed_here<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
     }
 }
 
-async fn overview<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn overview<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     pass: &mut PassState,
 ) -> Result<Overlook, Ended> {
@@ -300,7 +300,7 @@ async fn overview<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 
 /// Returns mailboxes that need a read without a reported change; and those among them that only
 /// wait for listed uploads.
-fn restless<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+fn restless<R: RemoteStore, L: LocalStore>(
     ctx: &Context<'_, R, L>,
     doubted: &BTreeMap<MailboxKey, Doubt>,
 ) -> Result<(BTreeSet<MailboxKey>, BTreeSet<MailboxKey>), Ended> {
@@ -313,7 +313,7 @@ fn restless<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// Returns the matches of new files, and the accepted uploads.
-async fn find_uploads<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn find_uploads<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     scene: &Scene,
     (settled, moves): (&mut Settled<'_>, &Moves),
@@ -333,7 +333,7 @@ async fn find_uploads<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 
 /// Plans a mailbox. In debug builds, proves that messages that were not loaded do not matter,
 /// where that is cheap.
-fn decide<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+fn decide<R: RemoteStore, L: LocalStore>(
     ctx: &Context<'_, R, L>,
     case: &messages::Case<'_>,
 ) -> Result<MailboxPlan, Ended> {
@@ -346,7 +346,7 @@ fn decide<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
     Ok(plan)
 }
 
-async fn plan_messages<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn plan_messages<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     mut scene: Scene,
     moves: &Moves,

@@ -29,7 +29,7 @@ pub struct Verified {
 ///
 /// # Errors
 /// If a side or the state fails as a whole.
-pub async fn verify<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+pub async fn verify<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
 ) -> Result<Verified, Ended> {
     let mut found = Verified::default();
@@ -47,7 +47,7 @@ pub async fn verify<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
     Ok(found)
 }
 
-async fn verify_mailbox<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn verify_mailbox<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     name: &MailboxName,
     key: MailboxKey,

@@ -17,13 +17,13 @@ use crate::engine::plan::guarding;
 use crate::engine::plan::unreadable;
 use crate::engine::plan::unreadable::await_sight;
 use crate::engine::report::{Ended, Report};
-use crate::model::{MailboxName, MaildirId, Side, Uid};
+use crate::model::{MailboxName, Side};
 use crate::reconcile::{Action, Plan};
 use crate::state::{HeldRow, Memory};
 use crate::store::{LocalStore, RemoteStore, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
-impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Context<'_, R, L> {
+impl<R: RemoteStore, L: LocalStore> Context<'_, R, L> {
     /// Synchronizes both sides. The report tells what was done, also after an error.
     ///
     /// Safe to be dropped: a cycle that is dropped anywhere and run again ends like an uncut one.
@@ -38,7 +38,7 @@ impl<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>> Context<'_, R, L> 
     }
 }
 
-async fn passes_and_confirm<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn passes_and_confirm<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     pass: &mut PassState,
 ) -> Result<(), Ended> {
@@ -49,7 +49,7 @@ async fn passes_and_confirm<R: RemoteStore<Id = Uid>, L: LocalStore<Id = Maildir
     }
 }
 
-async fn passes<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn passes<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     pass: &mut PassState,
 ) -> Result<(), Ended> {
@@ -73,7 +73,7 @@ async fn passes<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// Reports messages that were refused by this or an earlier run.
-fn name_refused<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+fn name_refused<R: RemoteStore, L: LocalStore>(
     ctx: &Context<'_, R, L>,
     pass: &mut PassState,
 ) -> Result<(), Ended> {
@@ -88,7 +88,7 @@ fn name_refused<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
     refusals::name_refused_changes(ctx, pass)
 }
 
-async fn run_pass<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn run_pass<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     pass: &mut PassState,
 ) -> Result<PassOutcome, Ended> {
@@ -160,7 +160,7 @@ async fn run_pass<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
     })
 }
 
-fn note_held<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+fn note_held<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     pass: &PassState,
     lasting: &BTreeSet<String>,
@@ -175,7 +175,7 @@ fn note_held<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 
 /// All passes of a run use the guard's inputs of its start. A failure of single messages does
 /// not make others look deleted; an unreadable mailbox may.
-fn remember_config<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+fn remember_config<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     pass: &PassState,
 ) -> Result<(), Ended> {

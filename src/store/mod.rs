@@ -21,8 +21,8 @@ pub use edit::{End, FlagEdit, Obstacle, RefusedKeyword, Removal, Removed};
 pub use error::StoreError;
 
 use crate::model::{
-    Excerpt, Fingerprint, Flags, Id, Kin, Letters, MailboxBase, MailboxName, Outline, Recorded,
-    Stamp, Timestamp, UidValidity, Unlike,
+    Excerpt, Fingerprint, Flags, Id, Kin, Letters, MailboxBase, MailboxName, MaildirId, Outline,
+    Recorded, Stamp, Timestamp, Uid, UidValidity, Unlike,
 };
 use crate::reconcile::{Cursor, Listed, Look};
 use std::collections::{BTreeMap, BTreeSet};
@@ -131,7 +131,7 @@ pub trait MailStore: Sized {
     async_fn_in_trait,
     reason = "an account lives on one thread; see the module's head"
 )]
-pub trait RemoteStore: MailStore {
+pub trait RemoteStore: MailStore<Id = Uid> {
     /// Whether the server has message ids (EMAILID, X-GM-MSGID). Known after the first listing.
     fn has_object_ids(&self) -> bool;
 
@@ -191,7 +191,7 @@ pub trait RemoteStore: MailStore {
     async_fn_in_trait,
     reason = "an account lives on one thread; see the module's head"
 )]
-pub trait LocalStore: MailStore {
+pub trait LocalStore: MailStore<Id = MaildirId> {
     /// Begins a delivery into the quarantine of a mailbox. The ids are paths in the quarantine.
     async fn quarantine(&mut self, place: &Place) -> Result<Self::Receiver, StoreError>;
 

@@ -20,10 +20,7 @@ use std::collections::BTreeMap;
 type Copied<'a> = (Uid, MaildirId, &'a Duplicate);
 
 /// Copies within one side, and restores.
-pub(in crate::engine) async fn duplicate_mail<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn duplicate_mail<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     works: &mut Works,
     pass: &mut PassState,
@@ -59,7 +56,7 @@ pub(in crate::engine) async fn duplicate_mail<
     Ok(())
 }
 
-async fn duplicate_here<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn duplicate_here<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     works: &Works,
     (from, to): (&MailboxName, &MailboxName),
@@ -120,7 +117,7 @@ async fn duplicate_here<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>
     Ok(())
 }
 
-async fn duplicate_there<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn duplicate_there<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     works: &Works,
     (from, to): (&MailboxName, &MailboxName),
@@ -168,7 +165,7 @@ async fn duplicate_there<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>
 }
 
 /// Copies messages by one command.
-async fn copy_there<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn copy_there<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     (source, work): (&Place, &Work),
     part: Vec<Copied<'_>>,
@@ -223,7 +220,7 @@ async fn copy_there<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
     Ok(())
 }
 
-async fn restore_copy<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn restore_copy<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     works: &Works,
     to: &MailboxName,

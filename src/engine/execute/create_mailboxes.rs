@@ -4,7 +4,7 @@ use crate::engine::context::Context;
 use crate::engine::execute::job::Works;
 use crate::engine::pass_state::PassState;
 use crate::engine::report::Ended;
-use crate::model::{MailboxKey, MailboxName, MaildirId, Side, Uid};
+use crate::model::{MailboxKey, MailboxName, Side};
 use crate::reconcile::MailboxAction;
 use crate::reconcile::anew::Rematch;
 use crate::reconcile::mailbox_action::Forget;
@@ -13,10 +13,7 @@ use crate::store::{Ask, Depth, LocalStore, RemoteStore};
 
 /// Executes an action for mailboxes and removes those that failed. Mailboxes on disk are
 /// created and recorded together, as a first run has hundreds.
-pub(in crate::engine) async fn begin_mailboxes<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn begin_mailboxes<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     actions: Vec<MailboxAction>,
     works: &mut Works,
@@ -63,7 +60,7 @@ pub(in crate::engine) async fn begin_mailboxes<
 
 /// Drops the messages that a directory lacks, and records its identity last: a cut run finds
 /// the difference again.
-fn match_anew<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+fn match_anew<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     name: &MailboxName,
     (rematch, identity): (Rematch, String),
@@ -89,7 +86,7 @@ fn match_anew<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// Creates mailboxes on disk; returns those to record.
-async fn create_here<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn create_here<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     here: &[(MailboxName, Forget)],
     works: &mut Works,
@@ -118,7 +115,7 @@ async fn create_here<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// Creates a mailbox on the server.
-async fn create_there<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn create_there<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     name: &MailboxName,
     forget: Forget,
@@ -140,7 +137,7 @@ async fn create_there<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 
 /// Dropped before the creation: a cut run would otherwise find the known messages missing and
 /// delete them.
-fn forget_first<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+fn forget_first<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     name: &MailboxName,
     (on, forget): (Side, Forget),
@@ -158,7 +155,7 @@ fn forget_first<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
     Ok(())
 }
 
-fn remember_mailboxes<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+fn remember_mailboxes<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     all: &[MailboxName],
     works: &mut Works,
@@ -175,10 +172,7 @@ fn remember_mailboxes<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// Records a change of a mailbox in the history.
-pub(in crate::engine) fn mailbox_history<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) fn mailbox_history<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     name: &MailboxName,
     side: Side,
@@ -189,7 +183,7 @@ pub(in crate::engine) fn mailbox_history<
 }
 
 /// Returns the UIDVALIDITY of a mailbox that was just created.
-async fn learn_new_mailbox<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn learn_new_mailbox<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     name: &MailboxName,
     works: &mut Works,

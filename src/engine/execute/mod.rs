@@ -25,12 +25,12 @@ use crate::engine::identify::relabel;
 use crate::engine::pass_state::PassState;
 use crate::engine::report::{Ended, Event};
 use crate::engine::snapshot::renames;
-use crate::model::{Id, MaildirId, Side, Uid};
+use crate::model::{Id, Side};
 use crate::reconcile::{Action, Cursor, MailboxAction, Outcome, Plan};
 use crate::state::Left;
 use crate::store::{LocalStore, RemoteStore, Removal, StoreError};
 
-pub(in crate::engine) async fn execute<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+pub(in crate::engine) async fn execute<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     plan: Plan,
     mut works: Works,
@@ -89,10 +89,7 @@ pub(in crate::engine) async fn execute<R: RemoteStore<Id = Uid>, L: LocalStore<I
     Ok(works)
 }
 
-fn announce<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
-    ctx: &Context<'_, R, L>,
-    works: &Works,
-) {
+fn announce<R: RemoteStore, L: LocalStore>(ctx: &Context<'_, R, L>, works: &Works) {
     let all = works.values().flat_map(|work| &work.plan.actions);
     let messages = all
         .filter(|action| matches!(action, Action::Copy { .. }))
@@ -107,7 +104,7 @@ fn announce<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
     });
 }
 
-async fn copy_mail<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn copy_mail<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     works: &mut Works,
     pass: &mut PassState,
@@ -149,7 +146,7 @@ async fn copy_mail<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 
 /// Renames edited files and puts broken ones into quarantine. A tombstone records that the user
 /// did not remove the message.
-async fn clear_the_way<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn clear_the_way<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     work: &mut Work,
 ) -> Result<(), Ended> {
@@ -185,7 +182,7 @@ async fn clear_the_way<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
     Ok(())
 }
 
-fn bookkeeping<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+fn bookkeeping<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     work: &mut Work,
 ) -> Result<(), Ended> {
@@ -232,10 +229,7 @@ fn bookkeeping<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// Advances cursors only past executed changes.
-fn left<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
-    ctx: &Context<'_, R, L>,
-    work: &Work,
-) -> Option<Left> {
+fn left<R: RemoteStore, L: LocalStore>(ctx: &Context<'_, R, L>, work: &Work) -> Option<Left> {
     let remote = ctx
         .remote
         .cursor_after_own_changes(&work.base.name, &work.remote_cursor);

@@ -32,10 +32,7 @@ type Transferred = Vec<(Uid, Option<Uid>)>;
 pub(in crate::engine) type Route = (Side, MailboxName, MailboxName);
 
 /// Moves within one side.
-pub(in crate::engine) async fn move_mail<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn move_mail<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     works: &mut Works,
     pass: &mut PassState,
@@ -73,7 +70,7 @@ pub(in crate::engine) async fn move_mail<
 
 /// Moves on the server. If a move is a COPY first, messages at which the connection broke are
 /// sent separately, when a snapshot proved that they were not copied.
-async fn move_parts<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn move_parts<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     works: &Works,
     route: (&MailboxName, &MailboxName),
@@ -126,7 +123,7 @@ async fn move_parts<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
     }
 }
 
-pub(in crate::engine) fn settle<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+pub(in crate::engine) fn settle<R: RemoteStore, L: LocalStore>(
     ctx: &Context<'_, R, L>,
     name: &MailboxName,
     done: Result<(), Ended>,
@@ -142,7 +139,7 @@ pub(in crate::engine) fn settle<R: RemoteStore<Id = Uid>, L: LocalStore<Id = Mai
 }
 
 /// Returns the mailbox with its recorded UIDVALIDITY.
-pub(in crate::engine) fn place<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+pub(in crate::engine) fn place<R: RemoteStore, L: LocalStore>(
     ctx: &Context<'_, R, L>,
     works: &Works,
     name: &MailboxName,
@@ -162,7 +159,7 @@ pub(in crate::engine) fn place<R: RemoteStore<Id = Uid>, L: LocalStore<Id = Mail
 }
 
 /// Records messages that both sides have in one place.
-fn note_names<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+fn note_names<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     works: &Works,
     to: &MailboxName,
@@ -188,7 +185,7 @@ fn note_names<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
     Ok(())
 }
 
-async fn move_here<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn move_here<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     works: &Works,
     (from, to): (&MailboxName, &MailboxName),
@@ -255,7 +252,7 @@ async fn move_here<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
     Ok(())
 }
 
-async fn move_there<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn move_there<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     works: &Works,
     (from, to): (&MailboxName, &MailboxName),
@@ -324,7 +321,7 @@ async fn move_there<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
     Ok(())
 }
 
-async fn transfer_there<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn transfer_there<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     works: &Works,
     source: &Place,
@@ -363,7 +360,7 @@ async fn transfer_there<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>
 }
 
 /// Moves messages; those at which the connection breaks are refused. A COPY is not sent again.
-async fn transfer_narrowed<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn transfer_narrowed<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     (source, place): (&Place, &Place),
     shifts: &[Shift<Uid>],
@@ -402,7 +399,7 @@ async fn transfer_narrowed<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirI
 
 /// Records originals that stay marked `\Deleted` on a server that cannot expunge single
 /// messages, so that they are not new.
-fn leave_marked<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+fn leave_marked<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     from: &MailboxName,
     marked: BTreeSet<Uid>,
@@ -425,10 +422,7 @@ fn leave_marked<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// Records ids of messages on the server, if unknown.
-pub(in crate::engine) async fn learn_kin<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn learn_kin<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     works: &Works,
 ) -> Result<(), Ended> {

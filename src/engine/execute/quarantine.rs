@@ -22,10 +22,7 @@ const KEPT_BATCH: usize = 1000;
 /// Puts the bytes of messages into quarantine before their removal; returns those that are safe
 /// with their paths, or that a listing proves to be gone. One that the server omitted is
 /// neither, nor is one with another content than its pair's: then all UIDs are matched again.
-pub(in crate::engine) async fn keep_bytes<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn keep_bytes<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     base: &MailboxBase,
     uids: &[Uid],
@@ -97,7 +94,7 @@ pub(in crate::engine) async fn keep_bytes<
 }
 
 /// Messages at which the connection breaks during that: they stay, and are read again later.
-fn refuse_unread<'u, R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+fn refuse_unread<'u, R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     base: &MailboxBase,
     uids: impl Iterator<Item = &'u Uid>,
@@ -109,7 +106,7 @@ fn refuse_unread<'u, R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// Records messages whose content differs from their pairs'.
-fn note_others<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+fn note_others<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     base: &MailboxBase,
     others: &BTreeSet<Uid>,
@@ -129,10 +126,7 @@ fn note_others<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// Deletes a mailbox that contains only pairs; their bytes are kept.
-pub(in crate::engine) async fn delete_mailbox<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn delete_mailbox<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     action: MailboxAction,
     pass: &mut PassState,
@@ -190,7 +184,7 @@ pub(in crate::engine) async fn delete_mailbox<
 
 /// Deletes the messages of a mailbox that has to stay; returns those that are gone. Without
 /// UIDPLUS they are marked.
-async fn empty_there<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn empty_there<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     base: &MailboxBase,
 ) -> Result<BTreeSet<AnyId>, Ended> {
@@ -209,7 +203,7 @@ async fn empty_there<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
     Ok(gone.map(|(uid, _)| uid.any()).collect())
 }
 
-async fn delete_on<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn delete_on<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     on: Side,
     base: &MailboxBase,

@@ -5,14 +5,14 @@ use crate::engine::context::Context;
 use crate::engine::execute::job::Works;
 use crate::engine::pass_state::PassState;
 use crate::engine::report::Ended;
-use crate::model::{MailboxName, MaildirId, PairId, Side, Uid};
+use crate::model::{MailboxName, PairId, Side};
 use crate::reconcile::{Action, Plan};
 use crate::store::{LocalStore, RemoteStore, StoreError};
 use std::collections::BTreeSet;
 
 /// Removes refused changes whose retry is not due, and drops records of changes that are not
 /// needed any more.
-pub(in crate::engine) fn leave_refused<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+pub(in crate::engine) fn leave_refused<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     plan: &mut Plan,
     works: &Works,
@@ -43,7 +43,7 @@ pub(in crate::engine) fn leave_refused<R: RemoteStore<Id = Uid>, L: LocalStore<I
 }
 
 /// Records refused changes.
-pub(in crate::engine) fn refuse_changes<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+pub(in crate::engine) fn refuse_changes<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     pairs: impl Iterator<Item = PairId>,
     why: &str,
@@ -56,10 +56,7 @@ pub(in crate::engine) fn refuse_changes<R: RemoteStore<Id = Uid>, L: LocalStore<
 }
 
 /// Reports all messages with a refused change.
-pub(in crate::engine) fn name_refused_changes<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) fn name_refused_changes<R: RemoteStore, L: LocalStore>(
     ctx: &Context<'_, R, L>,
     pass: &mut PassState,
 ) -> Result<(), Ended> {

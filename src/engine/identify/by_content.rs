@@ -119,10 +119,7 @@ struct Matched {
 }
 
 /// Matches the new messages of both sides.
-pub(in crate::engine) async fn find_links<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn find_links<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     scene: &Scene,
     settled: &mut Settled<'_>,
@@ -191,7 +188,7 @@ pub(in crate::engine) async fn find_links<
 
 /// Resolves uploads of a cut run: stored, not stored, or unresolved. Returns those whose file
 /// vanished or is unreadable.
-async fn settle_uploads<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn settle_uploads<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     (place, scene): (&Place, &Scene),
     Sent { open, missed }: Sent,
@@ -263,7 +260,7 @@ async fn settle_uploads<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>
 }
 
 /// Messages of a first match that are not downloaded.
-async fn match_unread<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn match_unread<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     (place, scene): (&Place, &Scene),
     (uids, files): (&[Uid], &[MaildirId]),
@@ -278,7 +275,7 @@ async fn match_unread<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 
 /// Returns messages of a first match that are not downloaded, so that downloads are not
 /// compared with their files.
-fn unread<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+fn unread<R: RemoteStore, L: LocalStore>(
     ctx: &Context<'_, R, L>,
     scene: &Scene,
     uids: &[Uid],
@@ -299,7 +296,7 @@ fn unread<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// By header and first bytes of the text, whatever size the server reports, then by content.
-async fn match_heads<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn match_heads<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     place: &Place,
     uids: &[Uid],
@@ -327,7 +324,7 @@ async fn match_heads<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// Returns files of accepted uploads whose UID is not listed.
-fn missed<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+fn missed<R: RemoteStore, L: LocalStore>(
     ctx: &Context<'_, R, L>,
     scene: &Scene,
     unlisted: &Unlisted,
@@ -346,7 +343,7 @@ fn missed<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// Matches uploaded files with these messages.
-async fn match_uploads<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn match_uploads<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     place: &Place,
     uids: &[Uid],
@@ -367,7 +364,7 @@ async fn match_uploads<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 
 /// Matches by cheap evidence; without proof by pieces; ambiguous ones and drafts, which have
 /// similar versions, by content.
-pub(in crate::engine) async fn match_up<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+pub(in crate::engine) async fn match_up<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     (place, remote, local): (&Place, &Look<Uid>, &Look<MaildirId>),
     uids: &[Uid],
@@ -411,7 +408,7 @@ pub(in crate::engine) async fn match_up<R: RemoteStore<Id = Uid>, L: LocalStore<
     Ok(Met { links, unproven })
 }
 
-async fn match_content<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn match_content<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     place: &Place,
     uids: &[Uid],

@@ -7,7 +7,7 @@ use crate::engine::identify::by_content::HashSink;
 use crate::engine::identify::evidence::read_there;
 use crate::engine::pass_state::PassState;
 use crate::engine::report::Ended;
-use crate::model::{Id, MailboxKey, MailboxName, MaildirId, Pair, Side, Uid};
+use crate::model::{Id, MailboxKey, MailboxName, Pair, Side, Uid};
 use crate::state::{Change, Compared};
 use crate::store::{LocalStore, Place, RemoteStore};
 
@@ -23,10 +23,7 @@ struct Allowance {
 }
 
 /// Compares some of these pairs. Returns whether one of them is two messages.
-pub(in crate::engine) async fn confirm_links<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn confirm_links<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     pass: &mut PassState,
 ) -> Result<bool, Ended> {
@@ -52,7 +49,7 @@ pub(in crate::engine) async fn confirm_links<
     Ok(wrong)
 }
 
-async fn confirm<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn confirm<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     name: &MailboxName,
     key: MailboxKey,

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 /// Reads messages; returns those at which the connection breaks. The sink receives each of them as
 /// failed.
-pub(in crate::engine) async fn read_there<R: RemoteStore<Id = Uid>, S: Sink<Uid>>(
+pub(in crate::engine) async fn read_there<R: RemoteStore, S: Sink<Uid>>(
     remote: &mut R,
     place: &Place,
     uids: &[Uid],
@@ -105,7 +105,7 @@ impl<S: Sink<Uid>> Sink<Uid> for Answered<'_, S> {
 
 /// Requests evidence about messages. Those at which the connection breaks each time are omitted,
 /// like those that are gone.
-pub(in crate::engine) async fn told_there<'a, R: RemoteStore<Id = Uid>, I: Copy, T>(
+pub(in crate::engine) async fn told_there<'a, R: RemoteStore, I: Copy, T>(
     remote: &mut R,
     about: &'a [I],
     uid: fn(&I) -> Uid,
@@ -129,7 +129,7 @@ pub(in crate::engine) async fn told_there<'a, R: RemoteStore<Id = Uid>, I: Copy,
 }
 
 /// Returns the ids of messages; see [`told_there`].
-pub(in crate::engine) async fn kin_there<R: RemoteStore<Id = Uid>>(
+pub(in crate::engine) async fn kin_there<R: RemoteStore>(
     remote: &mut R,
     place: &Place,
     uids: &[Uid],
@@ -139,7 +139,7 @@ pub(in crate::engine) async fn kin_there<R: RemoteStore<Id = Uid>>(
 }
 
 /// Returns the cheap evidence of those messages that have it; see [`told_there`].
-pub(in crate::engine) async fn prints_there<R: RemoteStore<Id = Uid>>(
+pub(in crate::engine) async fn prints_there<R: RemoteStore>(
     remote: &mut R,
     place: &Place,
     (uids, sizes): (&[Uid], Option<&BTreeSet<u64>>),
@@ -149,7 +149,7 @@ pub(in crate::engine) async fn prints_there<R: RemoteStore<Id = Uid>>(
 }
 
 /// Returns pieces of messages, see [`crate::store::MailStore::excerpts`] and [`told_there`].
-pub(in crate::engine) async fn excerpts_there<R: RemoteStore<Id = Uid>>(
+pub(in crate::engine) async fn excerpts_there<R: RemoteStore>(
     remote: &mut R,
     place: &Place,
     ids: &[(Uid, Option<u64>)],

@@ -110,7 +110,7 @@ impl Compared {
 
 /// Returns the indexes of candidates whose pieces are equal. For a message that the server
 /// cannot deliver the envelope is sufficient.
-pub(in crate::engine) async fn probe<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+pub(in crate::engine) async fn probe<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     likely: &[Likely],
 ) -> Result<Compared, Ended> {
@@ -131,10 +131,7 @@ pub(in crate::engine) async fn probe<R: RemoteStore<Id = Uid>, L: LocalStore<Id 
 
 /// Returns new messages on the server whose complete content is a known one, as far as it can
 /// be read; and contents without a decision.
-pub(in crate::engine) async fn same_bytes<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn same_bytes<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     open: Vec<(NewUid, ContentHash)>,
     scenes: &Scenes,
@@ -174,10 +171,7 @@ pub(in crate::engine) async fn same_bytes<
 
 /// Returns new messages on the server with several candidates, resolved by content, and
 /// contents without a decision.
-pub(in crate::engine) async fn tell_apart<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn tell_apart<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     unclear: Vec<NewUid>,
     scenes: &Scenes,
@@ -206,7 +200,7 @@ pub(in crate::engine) async fn tell_apart<
 
 /// Returns candidates with equal pieces on both sides; `trusting`: also those without pieces on
 /// the server.
-pub(in crate::engine) async fn compare<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+pub(in crate::engine) async fn compare<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     likely: &[Likely],
     which: &BTreeSet<usize>,

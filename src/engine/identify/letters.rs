@@ -12,7 +12,7 @@ use crate::engine::identify::relabel::{Known, Tables};
 use crate::engine::pass_state::PassState;
 use crate::engine::report::Ended;
 use crate::engine::snapshot::mailbox::{Fate, Scene, Scenes};
-use crate::model::{FlagChange, Flags, Letters, MailboxKey, MailboxName, MaildirId, Uid};
+use crate::model::{FlagChange, Flags, Letters, MailboxKey, MailboxName, MaildirId};
 use crate::reconcile::filed::{Filed, Original, keywords};
 use crate::state::{Body, Lettered};
 use crate::store::{LocalStore, RemoteStore};
@@ -44,10 +44,7 @@ impl NotedFiles {
 }
 
 /// Finds the recorded files, and those that were moved since by their names.
-pub(in crate::engine) async fn read_noted_letters<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn read_noted_letters<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     scenes: &mut Scenes,
     pass: &mut PassState,
@@ -94,7 +91,7 @@ pub(in crate::engine) async fn read_noted_letters<
 
 /// Maps the letters of files of pairs that were moved away and back, with the letters of the
 /// other mailbox, if the server must not be changed.
-async fn read_returned<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn read_returned<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     scenes: &mut Scenes,
     all: &NotedFiles,
@@ -131,7 +128,7 @@ async fn read_returned<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// Returns the recorded keywords of a file.
-pub(in crate::engine) fn noted_keywords<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+pub(in crate::engine) fn noted_keywords<R: RemoteStore, L: LocalStore>(
     ctx: &Context<'_, R, L>,
     key: MailboxKey,
     file: &MaildirId,
@@ -143,10 +140,7 @@ pub(in crate::engine) fn noted_keywords<R: RemoteStore<Id = Uid>, L: LocalStore<
 
 /// Records files with the letters of their mailbox. The content of those that are not being
 /// uploaded is read, to find them under another name.
-pub(in crate::engine) async fn note_letters<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn note_letters<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     works: &mut Works,
     pass: &mut PassState,
@@ -186,10 +180,7 @@ pub(in crate::engine) async fn note_letters<
 
 /// Records keywords that only files of pairs have, after the pairs, and drops files that are
 /// gone.
-pub(in crate::engine) fn note_own_keywords<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) fn note_own_keywords<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     work: &mut Work,
 ) -> Result<(), Ended> {

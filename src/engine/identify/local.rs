@@ -18,10 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(in crate::engine) type Sent = BTreeMap<(MailboxName, ContentHash), (u32, BTreeSet<MaildirId>)>;
 
 /// Returns new files with the content of a pair: those of its size are hashed.
-pub(in crate::engine) async fn sight_files<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn sight_files<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     (scenes, overview): (&Scenes, &Overview),
     candidates: &mut Candidates,
@@ -81,7 +78,7 @@ pub(in crate::engine) async fn sight_files<
 }
 
 /// Files of other sizes may match without the header lines of mail readers.
-async fn bare_sizes<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn bare_sizes<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     scenes: &Scenes,
     new: &BTreeMap<&MailboxName, Vec<(MaildirId, u64)>>,
@@ -106,7 +103,7 @@ async fn bare_sizes<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 /// Returns content hashes of interrupted uploads that may have been stored, with the highest
 /// UID before and the source files. A new message above it with such a content may be that
 /// upload; the table of messages resolves it.
-pub(in crate::engine) async fn sent<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+pub(in crate::engine) async fn sent<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     scenes: &Scenes,
     pass: &mut PassState,
@@ -143,7 +140,7 @@ pub(in crate::engine) async fn sent<R: RemoteStore<Id = Uid>, L: LocalStore<Id =
 }
 
 /// Returns pairs in mailboxes outside this run whose file exists, as sources for copies.
-pub(in crate::engine) async fn present<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+pub(in crate::engine) async fn present<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     scenes: &Scenes,
     overview: &Overview,

@@ -45,10 +45,7 @@ pub(in crate::engine) struct Candidates {
 }
 
 /// Decides about moves and copies in the whole account, beyond those already decided.
-pub(in crate::engine) async fn find_moves<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn find_moves<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     (scenes, (astray, noted)): (&mut Scenes, (Moves, NotedFiles)),
     overview: &Overview,
@@ -118,7 +115,7 @@ pub(in crate::engine) async fn find_moves<
 }
 
 /// Returns new files with the content of a pair, and their keywords.
-async fn read_files<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn read_files<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     (scenes, overview): (&mut Scenes, &Overview),
     known: bool,
@@ -140,7 +137,7 @@ async fn read_files<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// Returns the ids of new messages on the server.
-async fn new_uids<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn new_uids<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     scenes: &Scenes,
     pass: &mut PassState,
@@ -179,7 +176,7 @@ async fn new_uids<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// Returns new messages with the content of a pair or a quarantined message, and the others.
-async fn sight_uids<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn sight_uids<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     new: Vec<NewUid>,
     (scenes, files): (&Scenes, &[Sighting<MaildirId>]),
@@ -252,7 +249,7 @@ async fn sight_uids<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 
 /// Messages that are new in several mailboxes: one is downloaded, the others wait for a local
 /// copy. Only if the server has message ids.
-fn twins<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+fn twins<R: RemoteStore, L: LocalStore>(
     ctx: &Context<'_, R, L>,
     scenes: &Scenes,
     strangers: Vec<NewUid>,

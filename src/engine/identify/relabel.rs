@@ -90,10 +90,7 @@ fn origins<'a>(candidates: &'a Candidates, scenes: &Scenes) -> Origins<'a> {
 
 /// Maps the letters of new files: of those with the content of a known message by the table of
 /// its mailbox.
-pub(in crate::engine) async fn read_letters<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn read_letters<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     (scenes, files): (&mut Scenes, &mut [Sighting<MaildirId>]),
     candidates: &Candidates,
@@ -103,7 +100,7 @@ pub(in crate::engine) async fn read_letters<
     read_strange_letters(ctx, scenes, files).await
 }
 
-async fn read_known_letters<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn read_known_letters<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     scenes: &mut Scenes,
     files: &mut [Sighting<MaildirId>],
@@ -163,7 +160,7 @@ async fn read_known_letters<R: RemoteStore<Id = Uid>, L: LocalStore<Id = Maildir
 }
 
 /// Reads the table of a mailbox, once.
-pub(in crate::engine) async fn table<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+pub(in crate::engine) async fn table<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     mailbox: &MailboxName,
     tables: &mut Tables,
@@ -184,10 +181,7 @@ pub(in crate::engine) async fn table<R: RemoteStore<Id = Uid>, L: LocalStore<Id 
 
 /// Maps letters without a meaning, of new files without a source, by the tables of all
 /// mailboxes.
-pub(in crate::engine) async fn read_strange_letters<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn read_strange_letters<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     scenes: &mut Scenes,
     files: &[Sighting<MaildirId>],
@@ -223,10 +217,7 @@ pub(in crate::engine) async fn read_strange_letters<
 /// If two new messages are equal, and the letters of the file equal the server's keywords by
 /// the table of another mailbox, they follow that one. After a comparison a new file without a
 /// source has the letters of its own mailbox.
-pub(in crate::engine) async fn read_repeated_letters<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn read_repeated_letters<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     scene: &mut Scene,
     links: &[(Uid, MaildirId)],
@@ -260,7 +251,7 @@ pub(in crate::engine) async fn read_repeated_letters<
 
 /// Gives new files the letters of their mailbox. A file that does not get them has no other
 /// action.
-pub(in crate::engine) async fn relabel<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+pub(in crate::engine) async fn relabel<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     works: &mut Works,
     pass: &mut PassState,

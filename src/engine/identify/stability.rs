@@ -52,10 +52,7 @@ impl<'a> Contents<'a> {
 /// Removes irreversible actions on a side while the other has changed since its snapshot: a
 /// vanished message may have arrived in a mailbox that was read before. The next pass sees its
 /// place.
-pub(in crate::engine) async fn await_rest<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn await_rest<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     plan: &mut Plan,
     works: &Works,
@@ -100,10 +97,7 @@ pub(in crate::engine) async fn await_rest<
 /// Keeps the intents of uploads whose files vanished after the scan, and skips downloads of the
 /// same content: the files may have moved into a mailbox that was scanned earlier. The next
 /// pass, or the next run, sees their place.
-pub(in crate::engine) async fn await_files<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn await_files<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     lost: &[MailboxName],
     scenes: &Scenes,
@@ -128,7 +122,7 @@ pub(in crate::engine) async fn await_files<
 }
 
 /// Whether a side changed since its snapshot. A side without change information is read twice.
-async fn moved_on<'a, R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn moved_on<'a, R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     side: Side,
     looked: impl Iterator<Item = (&'a MailboxName, &'a Cursor)>,
@@ -156,7 +150,7 @@ async fn moved_on<'a, R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 
 /// Returns the contents of originals that no longer exist. An original that was gone before
 /// the last look at its mailbox becomes gone.
-pub(in crate::engine) async fn in_flux<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+pub(in crate::engine) async fn in_flux<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     scenes: &Scenes,
     known: &mut [Known],
@@ -218,7 +212,7 @@ pub(in crate::engine) async fn in_flux<R: RemoteStore<Id = Uid>, L: LocalStore<I
 
 /// Whether pairs of a mailbox may have lost their files long ago, as that does not go to the
 /// server.
-fn may_lack_files<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+fn may_lack_files<R: RemoteStore, L: LocalStore>(
     ctx: &Context<'_, R, L>,
     scene: Option<&Scene>,
 ) -> bool {

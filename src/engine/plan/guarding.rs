@@ -3,7 +3,7 @@
 use crate::engine::context::Context;
 use crate::engine::pass_state::PassState;
 use crate::engine::report::Ended;
-use crate::model::{MailboxKey, MailboxName, MaildirId, PairId, Side, Uid};
+use crate::model::{MailboxKey, MailboxName, PairId, Side, Uid};
 use crate::reconcile::budget::{Budget, Charge, Consent};
 use crate::reconcile::guard::{self, AccountBefore, Before, GuardInput, HeldKind, Verdict};
 use crate::reconcile::mailbox_action::Forget;
@@ -28,7 +28,7 @@ struct Elsewhere {
 }
 
 /// Removes changes that wait for approval from the plan.
-pub(in crate::engine) fn guard<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+pub(in crate::engine) fn guard<R: RemoteStore, L: LocalStore>(
     ctx: &Context<'_, R, L>,
     plan: Plan,
     pass: &PassState,
@@ -83,7 +83,7 @@ pub(in crate::engine) fn guard<R: RemoteStore<Id = Uid>, L: LocalStore<Id = Mail
 }
 
 /// Whether the plan comes close to a limit, so that its deletions are examined.
-fn is_close<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+fn is_close<R: RemoteStore, L: LocalStore>(
     ctx: &Context<'_, R, L>,
     plan: &Plan,
     budget: &Budget,
@@ -99,7 +99,7 @@ fn is_close<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// Returns the messages to delete that stay in another mailbox.
-fn lies_elsewhere<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+fn lies_elsewhere<R: RemoteStore, L: LocalStore>(
     ctx: &Context<'_, R, L>,
     plan: &Plan,
     keys: &BTreeMap<MailboxName, MailboxKey>,
@@ -143,7 +143,7 @@ fn lies_elsewhere<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// Counts the account, if needed: that reads each row.
-fn account_before<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+fn account_before<R: RemoteStore, L: LocalStore>(
     ctx: &Context<'_, R, L>,
     plan: &Plan,
     keys: &BTreeMap<MailboxName, MailboxKey>,
@@ -177,7 +177,7 @@ fn account_before<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// Charges deletions before they are executed.
-pub(in crate::engine) fn charge<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+pub(in crate::engine) fn charge<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     guarded: &Guarded,
 ) -> Result<(), Ended> {

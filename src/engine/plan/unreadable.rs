@@ -9,7 +9,7 @@ use crate::engine::identify::stability::{Contents, Sightings};
 use crate::engine::pass_state::PassState;
 use crate::engine::report::Ended;
 use crate::engine::snapshot::mailbox::{Fate, Scene, Scenes};
-use crate::model::{ContentHash, MailboxName, MaildirId, Pair, Side, Uid};
+use crate::model::{ContentHash, MailboxName, MaildirId, Pair, Side};
 use crate::reconcile::action::CopyWhy;
 use crate::reconcile::sighting::{Known, Whereabouts};
 use crate::reconcile::{Action, Plan};
@@ -118,7 +118,7 @@ pub(in crate::engine) fn keeps_bytes(action: &Action) -> bool {
 }
 
 /// Returns mailboxes that were unreadable for so long that deletions do not wait.
-pub(in crate::engine) fn long_unseen<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+pub(in crate::engine) fn long_unseen<R: RemoteStore, L: LocalStore>(
     ctx: &Context<'_, R, L>,
 ) -> Result<BTreeSet<MailboxName>, Ended> {
     let now = (ctx.world.now)();
@@ -128,10 +128,7 @@ pub(in crate::engine) fn long_unseen<R: RemoteStore<Id = Uid>, L: LocalStore<Id 
 }
 
 /// Returns unreadable new files, each of which is reported: they may be any missing message.
-pub(in crate::engine) fn unreadable_files<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) fn unreadable_files<R: RemoteStore, L: LocalStore>(
     ctx: &Context<'_, R, L>,
     scene: &Scene,
     pass: &mut PassState,
@@ -154,7 +151,7 @@ pub(in crate::engine) fn unreadable_files<
 }
 
 /// Records since when mailboxes are unreadable.
-pub(in crate::engine) fn note_unseen<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+pub(in crate::engine) fn note_unseen<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     works: &Works,
     pass: &PassState,

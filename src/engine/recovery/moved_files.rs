@@ -45,10 +45,7 @@ enum Became {
 
 /// Records uploads that arrived, and defers those that are not resolved. `None`: the places of
 /// files have to be read again.
-pub(in crate::engine) async fn find_astray<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn find_astray<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     scenes: &Scenes,
     pass: &mut PassState,
@@ -109,7 +106,7 @@ pub(in crate::engine) async fn find_astray<
 
 /// Whether a file that was seen in two mailboxes is gone from the first: it was moved between
 /// the two scans, so the pass starts again.
-async fn went_on<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn went_on<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     open: &[(MailboxKey, Upload)],
     (scenes, files): (&Scenes, &Files<'_>),
@@ -148,7 +145,7 @@ async fn went_on<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// Returns whether its file moved since the scan.
-async fn settle_stray<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn settle_stray<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     stray: &Stray<'_>,
     moves: &mut Moves,
@@ -189,7 +186,7 @@ async fn settle_stray<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// Resolves one upload.
-async fn became<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn became<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     stray: &Stray<'_>,
     moves: &Moves,

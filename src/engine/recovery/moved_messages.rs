@@ -66,10 +66,7 @@ const PATIENCE: i64 = 3600;
 type Places = BTreeMap<ContentHash, BTreeMap<MailboxName, Vec<Uid>>>;
 
 /// Records uploads whose message is in another mailbox, and defers unresolved ones.
-pub(in crate::engine) async fn find_carried<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn find_carried<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     open: &[(MailboxKey, Upload)],
     (scenes, files): (&Scenes, &Files<'_>),
@@ -119,7 +116,7 @@ pub(in crate::engine) async fn find_carried<
 
 /// Returns uploads whose file is in its place, and whose target has assigned UIDs since or is
 /// unknown.
-async fn doubts<'a, R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn doubts<'a, R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     open: &'a [(MailboxKey, Upload)],
     (scenes, here): (&'a Scenes, &Files<'_>),
@@ -187,7 +184,7 @@ async fn doubts<'a, R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// Returns the new messages on the server of these sizes.
-async fn there<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn there<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     sizes: &BTreeSet<u64>,
     scenes: &Scenes,
@@ -224,7 +221,7 @@ async fn there<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 
 /// Removes messages that are new on both sides in one mailbox, which are equal; returns the
 /// number of others.
-async fn leave_met<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn leave_met<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     sizes: &BTreeSet<u64>,
     free: &mut Places,
@@ -268,7 +265,7 @@ async fn leave_met<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 
 /// Removes as many as pairs of the same content may have become; all, if such a pair is in its
 /// place, as they may be copies of it.
-fn leave_claimed<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+fn leave_claimed<R: RemoteStore, L: LocalStore>(
     ctx: &Context<'_, R, L>,
     doubts: &[Doubt<'_>],
     free: &mut Places,
@@ -309,7 +306,7 @@ fn leave_claimed<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// Removes the messages that the server was to move.
-fn leave_originals<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+fn leave_originals<R: RemoteStore, L: LocalStore>(
     ctx: &Context<'_, R, L>,
     doubts: &[Doubt<'_>],
     free: &mut Places,
@@ -326,7 +323,7 @@ fn leave_originals<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
     Ok(())
 }
 
-async fn record_carried<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn record_carried<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     doubt: &Doubt<'_>,
     (scene, (place, now), scenes): (&Scene, (MailboxName, Uid), &Scenes),

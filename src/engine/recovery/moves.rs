@@ -14,7 +14,7 @@ use crate::engine::identify::evidence::read_there;
 use crate::engine::pass_state::{PassState, Reason};
 use crate::engine::report::Ended;
 use crate::engine::snapshot::mailbox::{Files, Scene, Scenes, whereabouts};
-use crate::model::{ContentHash, Id, MailboxKey, MailboxName, MaildirId, Side, Uid};
+use crate::model::{ContentHash, Id, MailboxKey, MailboxName, Side, Uid};
 use crate::reconcile::cut_moves::CutMove;
 use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::Whereabouts;
@@ -51,10 +51,7 @@ struct Contents {
 
 /// Records cut moves whose file is not in the target any more. Those whose file is there are
 /// left to the table of moves.
-pub(in crate::engine) async fn find_cut_moves<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn find_cut_moves<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     open: &[(MailboxKey, Upload)],
     (scenes, files): (&Scenes, &Files<'_>),
@@ -108,7 +105,7 @@ pub(in crate::engine) async fn find_cut_moves<
 }
 
 /// Resolves a move whose file moved on or is gone.
-async fn settle_cut_move<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn settle_cut_move<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     cut: &Cut<'_>,
     arrived: &mut Arrived,
@@ -158,7 +155,7 @@ async fn settle_cut_move<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>
 }
 
 /// Returns the message in the target. `None`: unknown.
-async fn copied_there<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn copied_there<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     cut: &Cut<'_>,
     arrived: &mut Arrived,
@@ -191,7 +188,7 @@ async fn copied_there<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 
 /// Records the arrived message as the moved one; or as a copy, if the original still exists,
 /// which then loses its file.
-fn record_copied<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+fn record_copied<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     cut: &Cut<'_>,
     uid: Uid,
@@ -247,7 +244,7 @@ fn record_copied<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 
 /// Returns the original and its place, if it exists under another UID than in the base. `None`:
 /// unknown.
-pub(in crate::engine) fn renamed_there<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+pub(in crate::engine) fn renamed_there<R: RemoteStore, L: LocalStore>(
     ctx: &Context<'_, R, L>,
     moved: Option<Source>,
     scenes: &Scenes,
@@ -270,10 +267,7 @@ pub(in crate::engine) fn renamed_there<R: RemoteStore<Id = Uid>, L: LocalStore<I
 }
 
 /// Whether the server may still execute the command.
-fn may_come<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
-    ctx: &Context<'_, R, L>,
-    upload: &Upload,
-) -> bool {
+fn may_come<R: RemoteStore, L: LocalStore>(ctx: &Context<'_, R, L>, upload: &Upload) -> bool {
     let fresh = (ctx.world.now)() - upload.at < ctx.options.grace;
     // An atomic move finds nothing if it was made before.
     fresh && !ctx.remote.has_atomic_move()

@@ -18,10 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Returns a snapshot that shows whether uploads are listed: if changes show neither one nor
 /// its absence, all messages are listed.
-pub(in crate::engine) async fn with_uploads<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn with_uploads<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     ask: &Ask<'_>,
     look: Look<Uid>,
@@ -36,10 +33,7 @@ pub(in crate::engine) async fn with_uploads<
 
 /// Messages that were sent before without effect, and that the server shows at once: what takes
 /// them away after that is a deletion.
-pub(in crate::engine) async fn shown_at_once<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn shown_at_once<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     place: &Place,
     answers: &Answers,
@@ -66,7 +60,7 @@ pub(in crate::engine) async fn shown_at_once<
 }
 
 /// What is known of such uploads in a mailbox. Those without a UID are found out later.
-pub(in crate::engine) fn unlisted<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+pub(in crate::engine) fn unlisted<R: RemoteStore, L: LocalStore>(
     ctx: &Context<'_, R, L>,
     key: MailboxKey,
     sent: &BTreeSet<(MailboxKey, MaildirId)>,

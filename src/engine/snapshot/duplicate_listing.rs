@@ -5,7 +5,7 @@ use crate::engine::context::Context;
 use crate::engine::identify::evidence::kin_there;
 use crate::engine::pass_state::PassState;
 use crate::engine::report::Ended;
-use crate::model::{Kin, MailboxName, MaildirId, Side, Uid};
+use crate::model::{Kin, MailboxName, Side, Uid};
 use crate::reconcile::Listed;
 use crate::store::{LocalStore, Place, RemoteStore};
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,11 +28,7 @@ fn common_identities<'a>(remote: &[&'a Listed]) -> BTreeSet<&'a str> {
 }
 
 /// Returns names that are aliases of synced mailboxes.
-pub(in crate::engine) async fn aliases<
-    'b,
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn aliases<'b, R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     remote: impl Iterator<Item = &'b Listed>,
     base: &BTreeSet<MailboxName>,
@@ -96,7 +92,7 @@ pub(in crate::engine) async fn aliases<
 }
 
 /// Returns the last messages of a mailbox; `None`: it is unreadable, which is reported.
-async fn last<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn last<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     listed: &Listed,
     pass: &mut PassState,

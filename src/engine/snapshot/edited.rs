@@ -24,10 +24,7 @@ struct Contents {
 }
 
 /// Returns a snapshot of the disk in which only files with another content count as edited.
-pub(in crate::engine) async fn look_on_disk<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn look_on_disk<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     ask: &Ask<'_>,
 ) -> Result<Look<MaildirId>, Ended> {
@@ -55,10 +52,7 @@ pub(in crate::engine) async fn look_on_disk<
 }
 
 /// Whether all these touched files have the content of their pairs.
-pub(in crate::engine) async fn are_unedited<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn are_unedited<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     (key, place): (MailboxKey, &Place),
     touched: &BTreeSet<Uid>,
@@ -76,7 +70,7 @@ pub(in crate::engine) async fn are_unedited<
 
 /// Reads the files of pairs, and records the stamps of those with the content of their pairs. A
 /// file that is gone is in no list.
-async fn contents<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn contents<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     place: &Place,
     pairs: &[&Pair],

@@ -3,7 +3,7 @@
 use crate::engine::context::{Context, Reach};
 use crate::engine::pass_state::PassState;
 use crate::engine::report::Ended;
-use crate::model::{MailboxKey, MailboxName, MaildirId, Side, Uid};
+use crate::model::{MailboxKey, MailboxName, Side};
 use crate::reconcile::mailboxes::Step;
 use crate::reconcile::{Cursor, Listed, News, Presence};
 use crate::state::Doubt;
@@ -101,7 +101,7 @@ impl Overview {
 }
 
 /// Begins the scan of changed mailboxes and those to compare, while the server answers.
-pub(in crate::engine) fn foresee<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+pub(in crate::engine) fn foresee<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     here: &[Listed],
     keys: &BTreeMap<MailboxName, MailboxKey>,
@@ -119,7 +119,7 @@ pub(in crate::engine) fn foresee<R: RemoteStore<Id = Uid>, L: LocalStore<Id = Ma
 
 /// Returns mailboxes to compare message by message: also those with suspected UIDs or a missing
 /// file, and all of an account that may be another one.
-pub(in crate::engine) fn due<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+pub(in crate::engine) fn due<R: RemoteStore, L: LocalStore>(
     ctx: &Context<'_, R, L>,
     keys: &BTreeMap<MailboxName, MailboxKey>,
     pass: &mut PassState,

@@ -84,10 +84,7 @@ impl Asked {
 }
 
 /// Reads a mailbox on disk. `None`: this step needs another order.
-pub(in crate::engine) async fn look_here<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn look_here<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     step: &Step,
     overview: &Overview,
@@ -156,7 +153,7 @@ pub(in crate::engine) async fn look_here<
 }
 
 /// A mailbox that did not change on disk. Its base is loaded while the server answers.
-async fn unchanged_here<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn unchanged_here<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     name: &MailboxName,
     overview: &Overview,
@@ -184,10 +181,7 @@ async fn unchanged_here<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>
 ///
 /// Of a stable mailbox without a change on disk only changed pairs are loaded: one new message
 /// in a mailbox of 200,000 costs little.
-pub(in crate::engine) async fn look_there<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn look_there<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     asked: Asked,
     settled: bool,
@@ -247,7 +241,7 @@ pub(in crate::engine) async fn look_there<
 }
 
 /// Reads a mailbox on the server; after a broken connection once more without ids.
-async fn look_twice<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn look_twice<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     ask: &Ask<'_>,
 ) -> Result<Look<Uid>, StoreError> {
@@ -264,7 +258,7 @@ async fn look_twice<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// Loads the changed pairs that are not loaded yet.
-fn read_touched<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+fn read_touched<R: RemoteStore, L: LocalStore>(
     ctx: &Context<'_, R, L>,
     base: &mut MailboxBase,
     remote: &Look<Uid>,
@@ -288,7 +282,7 @@ fn read_touched<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// Loads these pairs; all, if that is cheaper.
-pub(in crate::engine) fn read<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+pub(in crate::engine) fn read<R: RemoteStore, L: LocalStore>(
     ctx: &Context<'_, R, L>,
     base: &mut MailboxBase,
     touched: &BTreeSet<Uid>,
@@ -301,10 +295,7 @@ pub(in crate::engine) fn read<R: RemoteStore<Id = Uid>, L: LocalStore<Id = Maild
 }
 
 /// Reads a mailbox that is not on both sides. `None`: it stays unchanged.
-pub(in crate::engine) async fn look_into<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn look_into<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     step: &Step,
     overview: &Overview,
@@ -337,7 +328,7 @@ pub(in crate::engine) async fn look_into<
 
 /// A mailbox that comes back on one side. One that the policy keeps on the other side stays
 /// there under its name.
-async fn recreate<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn recreate<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     on: Side,
     name: &MailboxName,
@@ -360,7 +351,7 @@ async fn recreate<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// F4 to F7: gone on one side; checks for messages on the other that are not pairs.
-async fn missing<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn missing<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     from: Side,
     name: &MailboxName,
@@ -412,7 +403,7 @@ async fn missing<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// A mailbox to create on one side: the plan assumes an empty one.
-async fn look_across<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn look_across<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     on: Side,
     base: MailboxBase,
@@ -443,10 +434,7 @@ async fn look_across<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// Records the UIDVALIDITY of a snapshot; after a change all UIDs are matched again.
-pub(in crate::engine) async fn settle_epoch<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn settle_epoch<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     scene: &mut Scene,
     pass: &mut PassState,
@@ -472,7 +460,7 @@ pub(in crate::engine) async fn settle_epoch<
     Ok(())
 }
 
-pub(in crate::engine) fn known_base<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+pub(in crate::engine) fn known_base<R: RemoteStore, L: LocalStore>(
     ctx: &Context<'_, R, L>,
     name: &MailboxName,
     o: &Overview,
@@ -483,7 +471,7 @@ pub(in crate::engine) fn known_base<R: RemoteStore<Id = Uid>, L: LocalStore<Id =
     }
 }
 
-fn new_base<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+fn new_base<R: RemoteStore, L: LocalStore>(
     ctx: &Context<'_, R, L>,
     name: &MailboxName,
 ) -> MailboxBase {

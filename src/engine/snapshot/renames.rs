@@ -5,7 +5,7 @@ use crate::engine::context::Context;
 use crate::engine::identify::evidence::kin_there;
 use crate::engine::pass_state::PassState;
 use crate::engine::report::Ended;
-use crate::model::{MailboxBase, MailboxName, MaildirId, Pair, Side, Uid};
+use crate::model::{MailboxBase, MailboxName, Pair, Side, Uid};
 use crate::reconcile::anew;
 use crate::reconcile::budget::Budget;
 use crate::reconcile::leaving;
@@ -30,10 +30,7 @@ type Renamed<'a> = (Side, &'a MailboxName, &'a MailboxName);
 
 /// Renames mailboxes before anything else; if there is nothing to rename, records identities.
 /// Also returns names that are deferred because they could not be identified.
-pub(in crate::engine) async fn find_renames<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn find_renames<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     (remote, local): (&[Listed], &[Listed]),
     pass: &mut PassState,
@@ -106,10 +103,7 @@ pub(in crate::engine) async fn find_renames<
 /// The listing of the server. While another machine deletes a mailbox or exchanges names, a
 /// mailbox has a name in passing: that is over in a moment. One that keeps such a name was
 /// left so by a run that was cut.
-pub(in crate::engine) async fn listed_there<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn listed_there<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     left: &BTreeMap<MailboxName, Cursor>,
 ) -> Result<Vec<Listed>, Ended> {
@@ -127,7 +121,7 @@ pub(in crate::engine) async fn listed_there<
 }
 
 /// Whether a mailbox has a name in passing on the server that this state gave to none.
-fn others_rename<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+fn others_rename<R: RemoteStore, L: LocalStore>(
     ctx: &Context<'_, R, L>,
     remote: &[Listed],
 ) -> Result<bool, Ended> {
@@ -153,7 +147,7 @@ fn others_rename<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
     Ok(false)
 }
 
-async fn confirmed<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn confirmed<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     homes: &[Home],
     (side, suspects, untold): (Side, Vec<Suspect>, &mut Untold),
@@ -191,7 +185,7 @@ async fn confirmed<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// Whether the messages of a mailbox are under this name on the server, with their UIDs.
-async fn vouched_there<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn vouched_there<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     base: &MailboxBase,
     now: &MailboxName,
@@ -219,7 +213,7 @@ async fn vouched_there<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// Whether the files of a mailbox are under this name on disk.
-async fn vouched_here<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn vouched_here<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     base: &MailboxBase,
     now: &MailboxName,
@@ -238,10 +232,7 @@ async fn vouched_here<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// Records the identities of mailboxes, to find them under other names.
-pub(in crate::engine) fn note_identities<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) fn note_identities<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     homes: Vec<Home>,
     (remote, local): (&[Listed], &[Listed]),
@@ -269,10 +260,7 @@ pub(in crate::engine) fn note_identities<
 
 /// Executes renames and records them. A refused one is not retried in this run: the messages
 /// move instead.
-pub(in crate::engine) async fn rename_mailboxes<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn rename_mailboxes<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     actions: &[MailboxAction],
     pass: &mut PassState,
@@ -324,7 +312,7 @@ pub(in crate::engine) async fn rename_mailboxes<
     Ok(())
 }
 
-async fn rename_on<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn rename_on<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     on: Side,
     from: &MailboxName,
@@ -338,7 +326,7 @@ async fn rename_on<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 
 /// Reverts temporary names if an exchange failed, as they would look like new mailboxes. The
 /// next pass records other renames.
-async fn name_back<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn name_back<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     renamed: Vec<Renamed<'_>>,
     refused: Renamed<'_>,

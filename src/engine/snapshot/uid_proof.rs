@@ -14,7 +14,7 @@ use crate::engine::snapshot::listing::Overview;
 use crate::engine::snapshot::mailbox::{Fate, Scene};
 use crate::engine::snapshot::read;
 use crate::model::{
-    ContentHash, Kin, MailboxBase, MailboxKey, MailboxName, MaildirId, Pair, PairId, Side, Uid,
+    ContentHash, Kin, MailboxBase, MailboxKey, MailboxName, Pair, PairId, Side, Uid,
 };
 use crate::reconcile::{Coverage, Look};
 use crate::state::{Doubt, Proof};
@@ -51,7 +51,7 @@ pub(in crate::engine) struct Proven {
 
 /// Returns a snapshot of the server whose UIDs are valid; or a complete one that says that they
 /// are not.
-pub(in crate::engine) async fn checked<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+pub(in crate::engine) async fn checked<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     base: &MailboxBase,
     look: Look<Uid>,
@@ -82,7 +82,7 @@ pub(in crate::engine) async fn checked<R: RemoteStore<Id = Uid>, L: LocalStore<I
 }
 
 /// Whether the ids of messages are unchanged; messages with another id are read.
-async fn all_still_mean<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn all_still_mean<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     place: &Place,
     base: &MailboxBase,
@@ -101,7 +101,7 @@ async fn all_still_mean<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>
 }
 
 /// Returns the recorded ids of some messages of a mailbox.
-pub(in crate::engine) fn expected<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+pub(in crate::engine) fn expected<R: RemoteStore, L: LocalStore>(
     ctx: &Context<'_, R, L>,
     key: MailboxKey,
     uids: &[Uid],
@@ -112,7 +112,7 @@ pub(in crate::engine) fn expected<R: RemoteStore<Id = Uid>, L: LocalStore<Id = M
 
 /// Returns those messages, about to be removed without a copy as they exist elsewhere, that
 /// have the content of their pairs; of a message without a body, the id decides.
-pub(in crate::engine) async fn proven<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+pub(in crate::engine) async fn proven<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     place: &Place,
     pairs: &BTreeMap<Uid, PairId>,
@@ -142,7 +142,7 @@ pub(in crate::engine) async fn proven<R: RemoteStore<Id = Uid>, L: LocalStore<Id
 }
 
 /// Whether a message is that of a pair: equal content, or the server's version of an upload.
-fn is_of<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+fn is_of<R: RemoteStore, L: LocalStore>(
     ctx: &Context<'_, R, L>,
     content: &Content,
     (pair, hash): (PairId, ContentHash),
@@ -155,7 +155,7 @@ fn is_of<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// Returns those messages without a body whose id is unchanged.
-async fn named_as_before<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn named_as_before<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     place: &Place,
     uids: &[Uid],
@@ -175,7 +175,7 @@ async fn named_as_before<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>
 }
 
 /// Returns the complete snapshot of a mailbox whose UIDs are invalid.
-async fn doubted_look<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn doubted_look<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     base: &MailboxBase,
     mut look: Look<Uid>,
@@ -205,10 +205,7 @@ async fn doubted_look<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// Returns both snapshots of a mailbox whose UIDs are invalid.
-pub(in crate::engine) async fn look_renumbered<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn look_renumbered<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     name: &MailboxName,
     overview: &Overview,
@@ -241,7 +238,7 @@ pub(in crate::engine) async fn look_renumbered<
 
 /// Returns the sample after a snapshot: for a full comparison, for a decreased HIGHESTMODSEQ,
 /// for a possibly different account; otherwise one, if messages are new or UIDs will be used.
-pub(in crate::engine) fn check_of<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+pub(in crate::engine) fn check_of<R: RemoteStore, L: LocalStore>(
     ctx: &Context<'_, R, L>,
     scene: &Scene,
     another: bool,
@@ -276,7 +273,7 @@ pub(in crate::engine) fn check_of<R: RemoteStore<Id = Uid>, L: LocalStore<Id = M
 }
 
 /// Requests the ids of these samples, and adds those of new messages to the snapshots.
-pub(in crate::engine) async fn prove<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+pub(in crate::engine) async fn prove<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     checks: Vec<Check>,
     looks: &mut [Looked],
@@ -309,7 +306,7 @@ pub(in crate::engine) async fn prove<R: RemoteStore<Id = Uid>, L: LocalStore<Id 
 }
 
 /// Returns the ids of a sample, and whether its pairs are unchanged.
-async fn ask_for<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn ask_for<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     check: &Check,
 ) -> Result<(BTreeMap<Uid, Kin>, bool), Ended> {
@@ -321,10 +318,7 @@ async fn ask_for<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 
 /// Whether these pairs are still the messages of their UIDs, by id; messages with another id
 /// are read.
-pub(in crate::engine) async fn still_mean<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn still_mean<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     place: &Place,
     proofs: &[Proof],

@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 type Looks<'a> = (&'a Place, &'a Look<Uid>, &'a Look<MaildirId>);
 
 /// Records the new UIDs of a mailbox's pairs in one transaction.
-pub(in crate::engine) async fn renumber<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+pub(in crate::engine) async fn renumber<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     base: &mut MailboxBase,
     remote: &Look<Uid>,
@@ -77,7 +77,7 @@ pub(in crate::engine) async fn renumber<R: RemoteStore<Id = Uid>, L: LocalStore<
     Ok(())
 }
 
-async fn find_again<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn find_again<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     looks: Looks<'_>,
     pairs: &[Pair],
@@ -106,7 +106,7 @@ async fn find_again<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
     Ok(found)
 }
 
-async fn by_kin<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn by_kin<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     (place, _, local): Looks<'_>,
     uids: &[Uid],

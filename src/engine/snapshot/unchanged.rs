@@ -12,7 +12,7 @@ use crate::engine::snapshot::listing::Overview;
 use crate::engine::snapshot::read;
 use crate::engine::snapshot::read::Asked;
 use crate::engine::snapshot::uid_proof;
-use crate::model::{MailboxBase, MailboxName, MaildirId, Side, Uid};
+use crate::model::{MailboxBase, MailboxName, Side};
 use crate::reconcile::rest::{agrees, agrees_there};
 use crate::reconcile::{Coverage, MailboxPlan};
 use crate::state::Left;
@@ -20,10 +20,7 @@ use crate::store::{Depth, LocalStore, Place, RemoteStore, StoreError};
 
 /// Compares a mailbox that changed on disk with its record, and loads only the pairs that
 /// changed. `None`: it has to be read completely.
-pub(in crate::engine) async fn compared_here<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn compared_here<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     name: &MailboxName,
     overview: &Overview,
@@ -75,10 +72,7 @@ pub(in crate::engine) async fn compared_here<
 
 /// Whether the only local changes are our own, already recorded, and the server reports no
 /// change.
-pub(in crate::engine) fn is_only_touched<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) fn is_only_touched<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     here: &Asked,
     overview: &Overview,
@@ -100,7 +94,7 @@ pub(in crate::engine) fn is_only_touched<
 /// Whether only known files changed, and nothing on the server: then their messages are changed
 /// there without a prior read. New files need a read after the scan, as their messages may have
 /// arrived there just before.
-pub(in crate::engine) fn as_listed<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+pub(in crate::engine) fn as_listed<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     mut here: Asked,
     overview: &Overview,
@@ -119,10 +113,7 @@ pub(in crate::engine) fn as_listed<R: RemoteStore<Id = Uid>, L: LocalStore<Id = 
 }
 
 /// Reads these on the server, too, and excludes those that are as recorded.
-pub(in crate::engine) async fn look_at_server<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn look_at_server<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     asked: Vec<Asked>,
     overview: &Overview,
@@ -192,7 +183,7 @@ pub(in crate::engine) async fn look_at_server<
 
 /// Returns the checkpoint of a mailbox that was compared message by message and is as recorded
 /// on both sides.
-fn is_as_recorded<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+fn is_as_recorded<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     (action, scene): &Looked,
     overview: &Overview,

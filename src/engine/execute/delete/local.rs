@@ -6,7 +6,7 @@ use crate::engine::execute::delete::{Batch, Doomed, batches};
 use crate::engine::execute::job::{Work, Works};
 use crate::engine::pass_state::PassState;
 use crate::engine::report::Ended;
-use crate::model::{Flags, Id, MaildirId, PairId, Side, Uid};
+use crate::model::{Flags, Id, MaildirId, PairId, Side};
 use crate::reconcile::Outcome;
 use crate::reconcile::action::DeleteWhy;
 use crate::reconcile::filed::keywords;
@@ -15,10 +15,7 @@ use crate::store::{LocalStore, RemoteStore, Removal, Removed};
 use std::collections::BTreeMap;
 
 /// Executes all deletions on disk.
-pub(in crate::engine) async fn delete_here<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn delete_here<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     works: &mut Works,
     pass: &mut PassState,
@@ -30,7 +27,7 @@ pub(in crate::engine) async fn delete_here<
     Ok(())
 }
 
-async fn delete_batch<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn delete_batch<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     works: &mut Works,
     batch: &Batch,
@@ -96,7 +93,7 @@ async fn delete_batch<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// Returns agreed keywords without a letter in the mailbox, which no file there shows.
-async fn letterless<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn letterless<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     work: &Work,
     doomed: &[Doomed],
@@ -116,7 +113,7 @@ async fn letterless<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
     Ok(unseen.difference(&letters.read(&letters.of(&unseen))))
 }
 
-async fn remove_here<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn remove_here<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     work: &mut Work,
     doomed: &[Doomed],

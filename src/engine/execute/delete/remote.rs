@@ -14,8 +14,7 @@ use crate::engine::pass_state::PassState;
 use crate::engine::report::Ended;
 use crate::engine::snapshot::uid_proof;
 use crate::model::{
-    AnyId, Aside, AsideReason, Flags, Id, Kin, MailboxName, MaildirId, PairId, Side, SystemFlag,
-    Uid,
+    AnyId, Aside, AsideReason, Flags, Id, Kin, MailboxName, PairId, Side, SystemFlag, Uid,
 };
 use crate::reconcile::Outcome;
 use crate::state::{Done, Doubt, Remains, Trail};
@@ -46,7 +45,7 @@ struct Leaving {
 }
 
 /// Removes messages; see [`narrowed`].
-async fn remove_narrowed<R: RemoteStore<Id = Uid>>(
+async fn remove_narrowed<R: RemoteStore>(
     remote: &mut R,
     going: &Going,
 ) -> Result<Leaving, StoreError> {
@@ -72,10 +71,7 @@ async fn remove_narrowed<R: RemoteStore<Id = Uid>>(
 }
 
 /// Executes all deletions on the server; returns the mailboxes with failures.
-pub(in crate::engine) async fn delete_there<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn delete_there<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     works: &mut Works,
     pass: &mut PassState,
@@ -93,7 +89,7 @@ pub(in crate::engine) async fn delete_there<
 }
 
 /// Puts the bytes of a batch into quarantine durably; excludes those that could not be.
-async fn keep_all<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn keep_all<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     works: &mut Works,
     batch: Batch,
@@ -144,7 +140,7 @@ async fn keep_all<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
     Ok(all)
 }
 
-fn going<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+fn going<R: RemoteStore, L: LocalStore>(
     ctx: &Context<'_, R, L>,
     work: &Work,
     doomed: Vec<Doomed>,
@@ -174,7 +170,7 @@ fn going<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
     })
 }
 
-fn bury<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+fn bury<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     works: &Works,
     going: &[Going],
@@ -196,7 +192,7 @@ fn bury<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// Removes a batch; returns the outcomes, also after an error.
-async fn remove_there<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn remove_there<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     going: &[Going],
 ) -> (Vec<Gone>, Result<(), Ended>) {
@@ -224,7 +220,7 @@ async fn remove_there<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 
 /// Records unchanged messages that were not removed: the connection breaks, or the mailbox does
 /// not accept `\\Deleted`.
-fn note_kept<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+fn note_kept<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     work: &Work,
     going: &Going,
@@ -247,7 +243,7 @@ fn note_kept<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 
 /// A remaining message has other flags than its snapshot or the base: with one direction the
 /// other side has flags of its own. The next snapshot is complete.
-fn record_gone<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+fn record_gone<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     works: &mut Works,
     (going, gone): (&[Going], Vec<Gone>),

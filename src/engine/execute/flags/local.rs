@@ -94,10 +94,7 @@ pub(in crate::engine) struct Agreed {
 const TOGETHER: usize = 1000;
 
 /// Sets all flags, and records links.
-pub(in crate::engine) async fn flag_mail<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn flag_mail<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     works: &mut Works,
     pass: &mut PassState,
@@ -114,7 +111,7 @@ pub(in crate::engine) async fn flag_mail<
     recorded.and(flagged)
 }
 
-async fn flag_all<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn flag_all<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     works: &mut Works,
     agreed: &mut Agreed,
@@ -137,7 +134,7 @@ async fn flag_all<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
     Ok(())
 }
 
-async fn flag_one<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn flag_one<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     work: &mut Work,
     agreed: &mut Agreed,
@@ -151,7 +148,7 @@ async fn flag_one<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
     link(ctx, work, pass).await
 }
 
-async fn agree<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn agree<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     agreed: &mut Agreed,
     pass: &mut PassState,
@@ -170,7 +167,7 @@ async fn agree<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
     Ok(())
 }
 
-async fn set_flags<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn set_flags<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     work: &mut Work,
     agreed: &mut Agreed,
@@ -206,7 +203,7 @@ async fn set_flags<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// Changes flags on both sides; returns the messages for which all changes hold.
-async fn edit<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn edit<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     work: &Work,
     wanted: &[Edit],
@@ -247,7 +244,7 @@ async fn edit<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
     Ok(wanted.iter().filter(holds).map(|(uid, ..)| *uid).collect())
 }
 
-async fn edit_here<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn edit_here<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     work: &Work,
     edits: &[FlagEdit<MaildirId>],
@@ -263,7 +260,7 @@ async fn edit_here<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 
 /// Rows 40 and 42: flags first, then the pair; otherwise a cut in between would record flags
 /// that a side lacks.
-async fn link<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn link<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     work: &mut Work,
     pass: &mut PassState,

@@ -10,7 +10,7 @@ use crate::engine::pass_state::PassState;
 use crate::engine::report::Ended;
 use crate::engine::snapshot::uid_proof;
 use crate::engine::snapshot::uid_proof::sample;
-use crate::model::{Kin, MailboxName, MaildirId, PairId, SystemFlag, Uid};
+use crate::model::{Kin, MailboxName, PairId, SystemFlag, Uid};
 use crate::state::{Done, Doubt, State};
 use crate::store::{FlagEdit, LocalStore, Next, Place, RefusedKeyword, RemoteStore, StoreError};
 use std::cell::RefCell;
@@ -101,7 +101,7 @@ impl<'w> Job<'w> {
 
 /// Sets the flags of a mailbox; returns the messages whose flags the server has, and those at which
 /// the connection breaks.
-async fn set_narrowed<R: RemoteStore<Id = Uid>>(
+async fn set_narrowed<R: RemoteStore>(
     remote: &mut R,
     job: &Job<'_>,
 ) -> Result<(BTreeSet<Uid>, Vec<(PairId, String)>), StoreError> {
@@ -148,10 +148,7 @@ impl Soon<'_> {
 }
 
 /// Sets all flags on the server, and records those that need nothing else.
-pub(in crate::engine) async fn flags_there<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn flags_there<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     works: &Works,
     pass: &mut PassState,
@@ -216,7 +213,7 @@ pub(in crate::engine) async fn flags_there<
     Ok(there)
 }
 
-fn gather<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+fn gather<R: RemoteStore, L: LocalStore>(
     ctx: &Context<'_, R, L>,
     works: &Works,
     results: Vec<StoreResult>,

@@ -5,7 +5,7 @@
 use crate::engine::execute::transfer::commit::{Arrived, Desk, DownloadJob};
 use crate::engine::execute::transfer::download::{Portion, Shared, download_batch};
 use crate::engine::report::Ended;
-use crate::model::{AnyId, MaildirId, Uid};
+use crate::model::{AnyId, Uid};
 use crate::store::{LocalStore, RemoteStore, StoreError};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -57,7 +57,7 @@ impl<'a> Breaks<'a> {
     }
 
     /// Records the answer to a portion. `Err` if the connection breaks at everything.
-    pub fn note<L: LocalStore<Id = MaildirId>>(
+    pub fn note<L: LocalStore>(
         &self,
         desk: &Desk<'_, L>,
         portion: Portion<'a>,
@@ -70,7 +70,7 @@ impl<'a> Breaks<'a> {
     }
 
     /// The same; returns the messages without an answer, recorded in the state.
-    fn record<L: LocalStore<Id = MaildirId>>(
+    fn record<L: LocalStore>(
         &self,
         desk: &Desk<'_, L>,
         portion: Portion<'a>,
@@ -105,10 +105,7 @@ struct Culprit<'a> {
 
 /// Requests the messages at which the connection broke in ever smaller groups, and skips those at
 /// which it breaks again.
-pub(in crate::engine) async fn ask_singly<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn ask_singly<R: RemoteStore, L: LocalStore>(
     remote: &mut R,
     shared: &Shared<'_, L>,
 ) -> Result<(), Ended> {
@@ -141,7 +138,7 @@ pub(in crate::engine) async fn ask_singly<
 
 type Culprits<'c, 'a> = (&'c mut Vec<Culprit<'a>>, &'c mut Vec<Culprit<'a>>);
 
-async fn ask_narrowed<'a, R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn ask_narrowed<'a, R: RemoteStore, L: LocalStore>(
     remote: &mut R,
     shared: &Shared<'a, L>,
     mut open: Vec<Portion<'a>>,
@@ -201,7 +198,7 @@ async fn ask_narrowed<'a, R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId
     Ok(())
 }
 
-async fn set_aside<L: LocalStore<Id = MaildirId>>(
+async fn set_aside<L: LocalStore>(
     desk: &Desk<'_, L>,
     culprits: Vec<Culprit<'_>>,
 ) -> Result<(), Ended> {

@@ -107,7 +107,7 @@ impl<C> Arrivals<C> {
 }
 
 /// Commits downloads.
-pub(in crate::engine) struct Desk<'a, L: LocalStore<Id = MaildirId>> {
+pub(in crate::engine) struct Desk<'a, L: LocalStore> {
     pub local: tokio::sync::Mutex<&'a mut L>,
     pub state: RefCell<&'a mut State>,
     pub pass: RefCell<&'a mut PassState>,
@@ -122,7 +122,7 @@ pub(in crate::engine) struct Desk<'a, L: LocalStore<Id = MaildirId>> {
     pub now: &'a dyn Fn() -> i64,
 }
 
-impl<L: LocalStore<Id = MaildirId>> Desk<'_, L> {
+impl<L: LocalStore> Desk<'_, L> {
     /// Adds a result to the batch.
     pub fn take_in(&self, arrived: Arrived<L::Receiver>) {
         self.arrivals.borrow_mut().waiting.push(arrived);

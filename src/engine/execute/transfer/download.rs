@@ -122,7 +122,7 @@ impl<'a> Portion<'a> {
 }
 
 /// The state shared by the connections of a download, on one thread.
-pub(in crate::engine) struct Shared<'a, L: LocalStore<Id = MaildirId>> {
+pub(in crate::engine) struct Shared<'a, L: LocalStore> {
     pub desk: Desk<'a, L>,
     portions: RefCell<VecDeque<Portion<'a>>>,
     pub breaks: Breaks<'a>,
@@ -130,7 +130,7 @@ pub(in crate::engine) struct Shared<'a, L: LocalStore<Id = MaildirId>> {
 }
 
 /// Downloads over all connections; returns the mailboxes with failures.
-pub(in crate::engine) async fn download<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+pub(in crate::engine) async fn download<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     portions: Vec<Portion<'_>>,
     twins: AllTwins,
@@ -214,7 +214,7 @@ async fn beside(
     }
 }
 
-async fn lane<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn lane<R: RemoteStore, L: LocalStore>(
     remote: &mut R,
     shared: &Shared<'_, L>,
 ) -> Result<(), Ended> {
@@ -267,10 +267,7 @@ async fn lane<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// Requests messages; returns the break, if the connection broke before all were answered.
-pub(in crate::engine) async fn download_batch<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn download_batch<R: RemoteStore, L: LocalStore>(
     remote: &mut R,
     desk: &Desk<'_, L>,
     mut job: DownloadJob,

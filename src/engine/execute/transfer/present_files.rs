@@ -111,10 +111,7 @@ impl Met {
 
 /// Reads the new files of mailboxes with downloads. If they cannot be read, nothing is
 /// uploaded.
-pub(in crate::engine) async fn new_files<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn new_files<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     works: &mut Works,
 ) -> Result<AllTwins, Ended> {

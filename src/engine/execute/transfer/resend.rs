@@ -8,7 +8,7 @@ use crate::engine::execute::transfer::upload;
 use crate::engine::execute::transfer::upload::{Answers, Posted, UploadJob};
 use crate::engine::pass_state::PassState;
 use crate::engine::report::Ended;
-use crate::model::{Id, MailboxName, MaildirId, Uid};
+use crate::model::{Id, MailboxName, MaildirId};
 use crate::store::{LocalStore, RemoteStore, StoreError};
 use std::collections::{BTreeSet, VecDeque};
 
@@ -54,10 +54,7 @@ impl<C> Way<'_, C> {
 }
 
 /// Reconnects, unless the connection broke too often.
-pub(in crate::engine) async fn go_on_after<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn go_on_after<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     error: StoreError,
     way: &mut Way<'_, R::Receiver>,
@@ -71,10 +68,7 @@ pub(in crate::engine) async fn go_on_after<
 
 /// Sends the messages at which the connection broke, each separately. One at which it breaks
 /// again is skipped once it is known not to be stored.
-pub(in crate::engine) async fn post_suspects<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn post_suspects<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     jobs: &[UploadJob],
     way: &mut Way<'_, R::Receiver>,
@@ -112,7 +106,7 @@ pub(in crate::engine) async fn post_suspects<
     Ok(())
 }
 
-async fn post_alone<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn post_alone<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     job: &UploadJob,
     suspect: &Suspect,

@@ -79,7 +79,7 @@ impl UploadJob {
 /// Uploads new files, one mailbox after another; batches are sent while earlier ones are
 /// answered. Returns the mailboxes with failures: refused for now, or stored under an unknown
 /// UID.
-pub(in crate::engine) async fn upload<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+pub(in crate::engine) async fn upload<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     jobs: Vec<UploadJob>,
     pass: &mut PassState,
@@ -93,7 +93,7 @@ pub(in crate::engine) async fn upload<R: RemoteStore<Id = Uid>, L: LocalStore<Id
     Ok(way.unsound)
 }
 
-async fn post<'j, R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn post<'j, R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     jobs: &'j [UploadJob],
     way: &mut Way<'j, R::Receiver>,
@@ -129,7 +129,7 @@ async fn post<'j, R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 
 /// Records the results of batches until at most this many messages are under way. `Err` if the
 /// connection broke and there is no other, or others broke as well.
-async fn take_until<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn take_until<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     messages: usize,
     way: &mut Way<'_, R::Receiver>,
@@ -151,11 +151,7 @@ async fn take_until<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
     }
 }
 
-pub(in crate::engine) async fn post_batch<
-    'j,
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn post_batch<'j, R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     job: &'j UploadJob,
     batch: &'j [(MaildirId, Wanted)],
@@ -216,10 +212,7 @@ pub(in crate::engine) async fn post_batch<
 
 /// Records the result of a batch. `Retry` if the connection broke before all was answered;
 /// messages under way are recorded then.
-pub(in crate::engine) async fn take_answers<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn take_answers<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     posted: Posted<'_, R::Receiver>,
     way: &mut Way<'_, R::Receiver>,
@@ -254,7 +247,7 @@ pub(in crate::engine) async fn take_answers<
 
 /// Uploads messages without their keywords, one of which the server may refuse. The next pass
 /// sends them by STORE.
-async fn upload_bare<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+async fn upload_bare<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     job: &UploadJob,
     bare: &[(MaildirId, Wanted)],
@@ -285,7 +278,7 @@ async fn upload_bare<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// Skips refused messages.
-fn refusals<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
+fn refusals<R: RemoteStore, L: LocalStore>(
     ctx: &Context<'_, R, L>,
     job: &UploadJob,
     wanted: &BTreeMap<&MaildirId, &Wanted>,
@@ -311,10 +304,7 @@ fn refusals<R: RemoteStore<Id = Uid>, L: LocalStore<Id = MaildirId>>(
 }
 
 /// Whether every message of the batch is now a pair or set aside.
-pub(in crate::engine) async fn record_uploads<
-    R: RemoteStore<Id = Uid>,
-    L: LocalStore<Id = MaildirId>,
->(
+pub(in crate::engine) async fn record_uploads<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     job: &UploadJob,
     batch: &[(MaildirId, Wanted)],
