@@ -5,10 +5,10 @@
 use crate::{config, daemon, imap, maildir, state};
 
 /// A property of one kind of input.
-pub type Claim = fn(&[u8]);
+pub type Property = fn(&[u8]);
 
 /// All properties by name.
-pub const TARGETS: &[(&str, Claim)] = &[
+pub const TARGETS: &[(&str, Property)] = &[
     ("frames", imap::claims::frames),
     ("session", imap::claims::session),
     ("uid_sets", imap::claims::uid_sets),
@@ -88,15 +88,17 @@ fn sound() -> Vec<u8> {
         let mut state = state::State::open(&path).unwrap();
         let (uuid, config) = ("u".to_owned(), "c".to_owned());
         state
-            .set_account(&state::Memory { uuid, config }, 1)
+            .set_account(&state::AccountRecord { uuid, config }, 1)
             .unwrap();
         for (tag, name) in ["INBOX", "A", "A/B"].iter().enumerate() {
             let name = MailboxName::parse(name).unwrap();
             let key = state.add_mailbox(&name, tag as u32).unwrap();
             let cursor = Cursor("1 2 3 4".into());
-            let left = state::Left::on(key, Side::Remote, cursor);
+            let left = state::Checkpoint::on(key, Side::Remote, cursor);
             let full_at = Some(5);
-            state.leave(&[state::Left { full_at, ..left }]).unwrap();
+            state
+                .leave(&[state::Checkpoint { full_at, ..left }])
+                .unwrap();
         }
         drop(state);
         std::fs::read(&path).unwrap()

@@ -1,23 +1,23 @@
 //! What a search finds, here and on the server, joined by message.
 
 use super::listing::{is_attached, row_there};
-use super::local::{Known, Local};
-use super::row::{Row, Sides};
+use super::local::{KnownUids, Local};
+use super::row::{MessageRow, Sides};
 use super::server::Remote;
 use crate::config::{Account, Config, SearchWith};
-use crate::daemon::{OpenError, state_path};
+use crate::daemon::state_path;
 use crate::imap::{Envelope, Items, ReadError};
 use crate::maildir::{Glance, split};
 use crate::mime::{Mail, Summary};
 use crate::model::{MailboxName, MaildirId, Timestamp, Uid, UidValidity};
 use crate::search::{
-    Document, Elsewhere, Found, Index, IndexError, Place, Program, Query, Term, Words, begin,
-    index_path, search, within,
+    Document, IndexError, IndexProgram, MailIndex, MailboxDirectory, Query, SearchHit, ServerHits,
+    Term, Words, begin, index_path, search, within,
 };
 use crate::store::StoreError;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-type Result<T> = std::result::Result<T, OpenError>;
+use super::Result;
 
 /// So many messages of a server are looked at, where a search leaves open whether they answer,
 const CHECKED: usize = 200;
@@ -110,8 +110,8 @@ impl<'a> Finder<'a> {
         let places = self.local.places();
         let program = match self.account.search_with {
             SearchWith::Index => None,
-            SearchWith::Notmuch => Some(Program::Notmuch),
-            SearchWith::Mu => Some(Program::Mu),
+            SearchWith::Notmuch => Some(IndexProgram::Notmuch),
+            SearchWith::Mu => Some(IndexProgram::Mu),
         };
         if let Some(program) = program {
             return self.by_program(program, query, &places);
@@ -120,7 +120,7 @@ impl<'a> Finder<'a> {
             self.config.state_dir_of(&self.account.name),
             &self.account.name,
         );
-        let found = Index::open_beside(&index_path(&state))
+        let found = MailIndex::open_beside(&index_path(&state))
             .and_then(|index| search(query, &places, index.as_ref(), limit));
         let here = match found {
             Err(error) => {
@@ -131,7 +131,7 @@ impl<'a> Finder<'a> {
             Ok(here) => here,
         };
         self.notes.extend(here.problems.iter().take(5).cloned());
-        let hit = |found: Found| {
+        let hit = |found: SearchHit| {
             let (base, _) = split(&found.name);
             let glance = Glance {
                 id: MaildirId::new(base),
@@ -149,9 +149,9 @@ impl<'a> Finder<'a> {
 
     fn by_program(
         &mut self,
-        program: Program,
+        program: IndexProgram,
         query: &Query,
-        places: &[Place],
+        places: &[MailboxDirectory],
     ) -> Result<Vec<Hit>> {
         let named = program.search(query, places);
         let named = named.map_err(|error| StoreError::NeedsUser(error.to_string()))?;
@@ -183,7 +183,7 @@ impl<'a> Finder<'a> {
         limit: Option<usize>,
         hits: &[Hit],
     ) -> Result<Vec<Hit>> {
-        let Elsewhere {
+        let ServerHits {
             hits: far,
             open,
             all,
@@ -346,8 +346,8 @@ impl<'a> Finder<'a> {
 
     /// Rows of hits, in their order; of messages that the server shows in several mailboxes the
     /// first. A message that is gone meanwhile has none.
-    pub async fn rows(&mut self, hits: &[Hit]) -> Result<Vec<Row>> {
-        let mut known: BTreeMap<MailboxName, Known> = BTreeMap::new();
+    pub async fn rows(&mut self, hits: &[Hit]) -> Result<Vec<MessageRow>> {
+        let mut known: BTreeMap<MailboxName, KnownUids> = BTreeMap::new();
         let mut far: BTreeMap<MailboxName, Vec<Uid>> = BTreeMap::new();
         for hit in hits {
             if !known.contains_key(&hit.mailbox) {
@@ -418,13 +418,13 @@ impl<'a> Finder<'a> {
 }
 
 /// Rows without those of the mailbox that shows what lies in others, too, where they are there.
-fn once(rows: Vec<Row>, all: Option<&MailboxName>) -> Vec<Row> {
+fn once(rows: Vec<MessageRow>, all: Option<&MailboxName>) -> Vec<MessageRow> {
     let ids: BTreeSet<(String, String)> = rows
         .iter()
         .filter(|row| Some(&row.id.mailbox) != all)
         .filter_map(|row| Some((row.id.account.clone(), row.summary.message_id.clone()?)))
         .collect();
-    let twice = |row: &Row| {
+    let twice = |row: &MessageRow| {
         let id = row.summary.message_id.clone();
         let id = id.map(|id| (row.id.account.clone(), id));
         Some(&row.id.mailbox) == all && id.is_some_and(|id| ids.contains(&id))
@@ -450,7 +450,10 @@ fn here(mailbox: &MailboxName, glance: &Glance) -> Option<Hit> {
     })
 }
 
-fn place<'p>(places: &'p [Place], mailbox: &MailboxName) -> Option<&'p Place> {
+fn place<'p>(
+    places: &'p [MailboxDirectory],
+    mailbox: &MailboxName,
+) -> Option<&'p MailboxDirectory> {
     places.iter().find(|place| place.mailbox == *mailbox)
 }
 

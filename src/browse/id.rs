@@ -18,35 +18,35 @@ pub struct MessageId {
     /// The mailbox.
     pub mailbox: MailboxName,
     /// Which message of the mailbox.
-    pub key: Key,
+    pub key: MessageKey,
 }
 
 /// Which message of a mailbox.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Key {
+pub enum MessageKey {
     /// That with this UID; with a code, only in the UIDVALIDITY of which that is made.
     Uid(Uid, Option<String>),
     /// That of which the base name of the file has this hash.
     File(String),
 }
 
-impl Key {
+impl MessageKey {
     /// That of a message that the server has.
-    pub fn of_uid(uid: Uid, uid_validity: UidValidity) -> Key {
-        Key::Uid(uid, Some(code(uid_validity)))
+    pub fn of_uid(uid: Uid, uid_validity: UidValidity) -> MessageKey {
+        MessageKey::Uid(uid, Some(code(uid_validity)))
     }
 
     /// That of a file.
-    pub fn of_file(file: &MaildirId) -> Key {
-        Key::File(file.digest())
+    pub fn of_file(file: &MaildirId) -> MessageKey {
+        MessageKey::File(file.digest())
     }
 
     /// Whether it may mean a UID of this UIDVALIDITY.
     pub fn fits(&self, uid_validity: UidValidity) -> bool {
         match self {
-            Key::Uid(_, Some(own)) => *own == code(uid_validity),
-            Key::Uid(_, None) => true,
-            Key::File(_) => false,
+            MessageKey::Uid(_, Some(own)) => *own == code(uid_validity),
+            MessageKey::Uid(_, None) => true,
+            MessageKey::File(_) => false,
         }
     }
 }
@@ -68,7 +68,7 @@ impl MessageId {
         let key = match key.strip_prefix('~') {
             Some(hash) => {
                 let hex = hash.len() == 10 && hash.chars().all(|c| c.is_ascii_hexdigit());
-                Key::File(Some(hash.to_owned()).filter(|_| hex)?)
+                MessageKey::File(Some(hash.to_owned()).filter(|_| hex)?)
             }
             None => {
                 let (uid, code) = match key.split_once('-') {
@@ -80,7 +80,7 @@ impl MessageId {
                 if !digits || !code.as_ref().is_none_or(valid) {
                     return None;
                 }
-                Key::Uid(Uid::new(uid.parse().ok()?)?, code)
+                MessageKey::Uid(Uid::new(uid.parse().ok()?)?, code)
             }
         };
         Some(MessageId {
@@ -96,9 +96,9 @@ impl fmt::Display for MessageId {
         let mailbox = encode(&self.mailbox.to_string());
         write!(f, "{}/{mailbox}/", self.account)?;
         match &self.key {
-            Key::Uid(uid, Some(code)) => write!(f, "{}-{code}", uid.get()),
-            Key::Uid(uid, None) => write!(f, "{}", uid.get()),
-            Key::File(hash) => write!(f, "~{hash}"),
+            MessageKey::Uid(uid, Some(code)) => write!(f, "{}-{code}", uid.get()),
+            MessageKey::Uid(uid, None) => write!(f, "{}", uid.get()),
+            MessageKey::File(hash) => write!(f, "~{hash}"),
         }
     }
 }
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn id(account: &str, mailbox: &str, key: Key) -> MessageId {
+    fn id(account: &str, mailbox: &str, key: MessageKey) -> MessageId {
         MessageId {
             account: account.to_owned(),
             mailbox: MailboxName::parse(mailbox).unwrap(),
@@ -156,10 +156,10 @@ mod tests {
 
     #[test]
     fn id_is_short_and_needs_no_quotes() {
-        let uid = Key::of_uid(Uid::new(1234).unwrap(), UidValidity(1_700_000_000));
+        let uid = MessageKey::of_uid(Uid::new(1234).unwrap(), UidValidity(1_700_000_000));
         let text = id("work", "INBOX", uid).to_string();
         assert_eq!(text.len(), "work/INBOX/1234-xxxx".len(), "{text}");
-        let file = Key::of_file(&MaildirId::new("1764170000.M1P2.host"));
+        let file = MessageKey::of_file(&MaildirId::new("1764170000.M1P2.host"));
         let text = id("me@home", "Sent Items/2024 $(x);'", file).to_string();
         assert!(
             text.starts_with("me@home/Sent%20Items/2024%20%24%28x%29%3B%27/~"),
@@ -181,9 +181,9 @@ mod tests {
 
     #[test]
     fn code_of_another_uidvalidity_does_not_fit() {
-        let key = Key::of_uid(Uid::new(1).unwrap(), UidValidity(1));
+        let key = MessageKey::of_uid(Uid::new(1).unwrap(), UidValidity(1));
         assert!(key.fits(UidValidity(1)) && !key.fits(UidValidity(2)));
-        assert!(Key::Uid(Uid::new(1).unwrap(), None).fits(UidValidity(2)));
+        assert!(MessageKey::Uid(Uid::new(1).unwrap(), None).fits(UidValidity(2)));
     }
 
     proptest! {
@@ -193,7 +193,7 @@ mod tests {
             uid in 1..=u32::MAX,
             uid_validity in 1..=u64::from(u32::MAX),
         ) {
-            let key = Key::of_uid(Uid::new(uid).unwrap(), UidValidity(uid_validity));
+            let key = MessageKey::of_uid(Uid::new(uid).unwrap(), UidValidity(uid_validity));
             let one = MessageId {
                 account: "a.b@c".into(),
                 mailbox: MailboxName::new(components).unwrap(),

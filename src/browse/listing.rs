@@ -1,24 +1,23 @@
 //! The messages of a mailbox, as both sides have them.
 
-use super::id::{Key, MessageId};
-use super::local::{Known, Local};
-use super::row::{Choice, Row, Sides, Where};
+use super::id::{MessageId, MessageKey};
+use super::local::{KnownUids, Local};
+use super::row::{Choice, MessageRow, Sides, Where};
 use super::server::Remote;
 use crate::config::{Account, Config};
-use crate::daemon::OpenError;
 use crate::imap::{Envelope, Items, Range, ReadError};
 use crate::mime::Mail;
 use crate::model::{MailboxName, Part, Timestamp, Uid, UidValidity};
 use crate::store::StoreError;
 use std::collections::BTreeSet;
 
-type Result<T> = std::result::Result<T, OpenError>;
+use super::Result;
 
 /// A listing of a mailbox.
 #[derive(Debug, Default)]
-pub struct Listing {
+pub struct MessageListing {
     /// The newest first.
-    pub rows: Vec<Row>,
+    pub rows: Vec<MessageRow>,
     /// Sentences about what could not be asked or read.
     pub notes: Vec<String>,
 }
@@ -29,8 +28,8 @@ pub async fn list(
     name: &MailboxName,
     choice: &Choice,
     sides: Sides,
-) -> Result<Listing> {
-    let mut listing = Listing::default();
+) -> Result<MessageListing> {
+    let mut listing = MessageListing::default();
     let local = Local::open(config, account).await?;
     let known = local.known(name)?;
     let exists = local.mailboxes().contains_key(name);
@@ -43,7 +42,7 @@ pub async fn list(
         listing.rows = here;
         return Ok(listing);
     }
-    let mut there = There {
+    let mut there = ServerMailbox {
         account,
         name,
         known: &known,
@@ -90,21 +89,21 @@ fn must_exist(exists: bool, account: &Account, name: &MailboxName) -> Result<()>
 }
 
 /// What was found on the server.
-struct Found {
+struct ServerFound {
     /// Rows of messages that the disk does not list.
-    rows: Vec<Row>,
+    rows: Vec<MessageRow>,
     /// All UIDs of the mailbox; `None`: not all were asked for.
     all: Option<BTreeSet<Uid>>,
     /// The UIDVALIDITY of the state is that of the server.
     same: bool,
 }
 
-impl Found {
+impl ServerFound {
     /// Where a message is that the disk has.
-    fn place(&self, row: &Row) -> Where {
+    fn place(&self, row: &MessageRow) -> Where {
         let uid = match &row.id.key {
-            Key::Uid(uid, _) if self.same => *uid,
-            Key::Uid(..) | Key::File(_) => return Where::Here,
+            MessageKey::Uid(uid, _) if self.same => *uid,
+            MessageKey::Uid(..) | MessageKey::File(_) => return Where::Here,
         };
         match &self.all {
             Some(all) if !all.contains(&uid) => Where::Here,
@@ -114,17 +113,17 @@ impl Found {
 }
 
 /// A mailbox of the server that is listed.
-struct There<'a> {
+struct ServerMailbox<'a> {
     account: &'a Account,
     name: &'a MailboxName,
-    known: &'a Known,
+    known: &'a KnownUids,
     sides: Sides,
     remote: Remote,
     notes: Vec<String>,
 }
 
-impl There<'_> {
-    async fn rows(&mut self, choice: &Choice) -> Result<Found> {
+impl ServerMailbox<'_> {
+    async fn rows(&mut self, choice: &Choice) -> Result<ServerFound> {
         let (reader, examined) = self.remote.examine(self.name).await?;
         let whole = choice.filters() || choice.limit.is_none();
         let range = match choice.limit.filter(|_| !whole) {
@@ -160,7 +159,7 @@ impl There<'_> {
         let rows = envelopes.into_iter();
         let rows = rows.filter_map(|one| self.row(one, examined.uid_validity));
         let all = marks.iter().filter_map(|one| one.uid).collect();
-        Ok(Found {
+        Ok(ServerFound {
             rows: rows.collect(),
             all: whole.then_some(all),
             same,
@@ -185,7 +184,7 @@ impl There<'_> {
         Ok(again.map_err(ReadError::of_store)?)
     }
 
-    fn row(&self, one: Envelope, uid_validity: Option<UidValidity>) -> Option<Row> {
+    fn row(&self, one: Envelope, uid_validity: Option<UidValidity>) -> Option<MessageRow> {
         let place = (self.account.name.as_str(), self.name);
         row_there(place, self.known, self.sides, one, uid_validity)
     }
@@ -194,11 +193,11 @@ impl There<'_> {
 /// The row of a message as the server tells it; `None`: without a UID.
 pub(super) fn row_there(
     (account, mailbox): (&str, &MailboxName),
-    known: &Known,
+    known: &KnownUids,
     sides: Sides,
     one: Envelope,
     uid_validity: Option<UidValidity>,
-) -> Option<Row> {
+) -> Option<MessageRow> {
     let uid = one.uid?;
     let header = one.header.unwrap_or_default();
     let mut summary = Mail::header(&header).summary();
@@ -207,12 +206,12 @@ pub(super) fn row_there(
         summary.attachments = Some(attached.count());
     }
     let key = match uid_validity {
-        Some(uid_validity) => Key::of_uid(uid, uid_validity),
-        None => Key::Uid(uid, None),
+        Some(uid_validity) => MessageKey::of_uid(uid, uid_validity),
+        None => MessageKey::Uid(uid, None),
     };
     let paired = || known.uids.values().any(|own| *own == uid);
     let both = sides == Sides::There && uid_validity == known.uid_validity && paired();
-    Some(Row {
+    Some(MessageRow {
         id: MessageId {
             account: account.to_owned(),
             mailbox: mailbox.clone(),

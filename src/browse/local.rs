@@ -1,21 +1,21 @@
 //! The mail on disk, with what the state knows of it. No lock is needed: a watcher may go on with
 //! its work meanwhile.
 
-use super::id::{Key, MessageId};
-use super::row::{Choice, Row, Where};
+use super::id::{MessageId, MessageKey};
+use super::row::{Choice, MessageRow, Where};
 use super::server::another_epoch;
 use crate::config::{Account, Config};
-use crate::daemon::{OpenError, local_beside, state_path};
+use crate::daemon::{local_beside, state_path};
 use crate::maildir::{Beginning, Glance, MaildirStore, beginning};
 use crate::mime::{Mail, Summary};
 use crate::model::{MailboxName, MaildirId, Side, Timestamp, Uid, UidValidity};
-use crate::search::Place;
+use crate::search::MailboxDirectory;
 use crate::state::State;
 use crate::store::MailStore;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-type Result<T> = std::result::Result<T, OpenError>;
+use super::Result;
 
 /// Of each message so much is read for a listing, bytes.
 const BEGINNING: usize = 16 << 10;
@@ -34,7 +34,7 @@ pub struct Local {
 
 /// What a mailbox holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct MailboxCounts {
     /// Messages.
     pub messages: u64,
     /// Of these, without `\Seen`.
@@ -45,7 +45,7 @@ pub struct Counts {
 
 /// The UIDs of the messages of a mailbox, by file.
 #[derive(Debug, Default)]
-pub struct Known {
+pub struct KnownUids {
     /// The UIDVALIDITY of the UIDs; `None`: none is known.
     pub uid_validity: Option<UidValidity>,
     /// By the base name of the file.
@@ -87,8 +87,8 @@ impl Local {
     }
 
     /// The same, as a search takes them.
-    pub fn places(&self) -> Vec<Place> {
-        let place = |(mailbox, directory): (&MailboxName, &PathBuf)| Place {
+    pub fn places(&self) -> Vec<MailboxDirectory> {
+        let place = |(mailbox, directory): (&MailboxName, &PathBuf)| MailboxDirectory {
             mailbox: mailbox.clone(),
             directory: directory.clone(),
         };
@@ -96,12 +96,12 @@ impl Local {
     }
 
     /// What a mailbox holds; `None`: there is none of this name.
-    pub fn counts(&self, name: &MailboxName) -> Result<Option<Counts>> {
+    pub fn counts(&self, name: &MailboxName) -> Result<Option<MailboxCounts>> {
         let Some(path) = self.paths.get(name) else {
             return Ok(None);
         };
         let counted = self.store.counted(path)?;
-        Ok(Some(Counts {
+        Ok(Some(MailboxCounts {
             messages: counted.messages,
             unread: counted.unread,
             bytes: Some(counted.bytes),
@@ -109,7 +109,7 @@ impl Local {
     }
 
     /// The messages of a mailbox, the newest first; none: there is no mailbox of this name.
-    pub fn rows(&self, name: &MailboxName, choice: &Choice) -> Result<Vec<Row>> {
+    pub fn rows(&self, name: &MailboxName, choice: &Choice) -> Result<Vec<MessageRow>> {
         let known = self.known(name)?;
         let mut chosen = self.chosen(name, choice)?;
         chosen.sort_by(|(a, one), (b, other)| (b, &other.id).cmp(&(a, &one.id)));
@@ -133,19 +133,19 @@ impl Local {
     }
 
     /// What the state knows of the messages of a mailbox.
-    pub fn known(&self, name: &MailboxName) -> Result<Known> {
+    pub fn known(&self, name: &MailboxName) -> Result<KnownUids> {
         let Some(state) = &self.state else {
-            return Ok(Known::default());
+            return Ok(KnownUids::default());
         };
         let Some(key) = state.mailbox_key(name)? else {
-            return Ok(Known::default());
+            return Ok(KnownUids::default());
         };
         let uid_validity = state.uid_validity(key)?;
         let uids = match uid_validity {
             Some(_) => state.uids_by_file(key)?.into_iter().collect(),
             None => HashMap::new(),
         };
-        Ok(Known { uid_validity, uids })
+        Ok(KnownUids { uid_validity, uids })
     }
 
     /// Whether this mailbox is kept in step.
@@ -157,7 +157,12 @@ impl Local {
     }
 
     /// Rows of these files, in their order. A file that is gone meanwhile has none.
-    fn read(&self, name: &MailboxName, known: &Known, all: Vec<(Timestamp, Glance)>) -> Vec<Row> {
+    fn read(
+        &self,
+        name: &MailboxName,
+        known: &KnownUids,
+        all: Vec<(Timestamp, Glance)>,
+    ) -> Vec<MessageRow> {
         let share = all.len().div_ceil(READERS).max(1);
         let row = |(at, glance): &(Timestamp, Glance)| self.row(name, known, *at, glance);
         if all.len() < 64 {
@@ -190,10 +195,10 @@ impl Local {
     pub fn row(
         &self,
         name: &MailboxName,
-        known: &Known,
+        known: &KnownUids,
         at: Timestamp,
         glance: &Glance,
-    ) -> Option<Row> {
+    ) -> Option<MessageRow> {
         let head = Head::of(&glance.path)?;
         Some(self.row_of(name, known, (at, glance), head))
     }
@@ -201,16 +206,16 @@ impl Local {
     fn row_of(
         &self,
         name: &MailboxName,
-        known: &Known,
+        known: &KnownUids,
         (at, glance): (Timestamp, &Glance),
         head: Head,
-    ) -> Row {
+    ) -> MessageRow {
         let uid = known.uid_validity.zip(known.uids.get(&glance.id));
         let (key, place) = match uid {
-            Some((uid_validity, uid)) => (Key::of_uid(*uid, uid_validity), Where::Both),
-            None => (Key::of_file(&glance.id), Where::Here),
+            Some((uid_validity, uid)) => (MessageKey::of_uid(*uid, uid_validity), Where::Both),
+            None => (MessageKey::of_file(&glance.id), Where::Here),
         };
-        Row {
+        MessageRow {
             id: MessageId {
                 account: self.account.clone(),
                 mailbox: name.clone(),
@@ -226,11 +231,15 @@ impl Local {
     }
 
     /// The file that a key names; `None`: none does.
-    pub fn find(&self, name: &MailboxName, key: &Key) -> Result<Option<Glance>> {
+    pub fn find(&self, name: &MailboxName, key: &MessageKey) -> Result<Option<Glance>> {
         let glances = self.glances(name)?;
         let wanted = match key {
-            Key::File(_) => return Ok(glances.into_iter().find(|g| Key::of_file(&g.id) == *key)),
-            Key::Uid(uid, _) => *uid,
+            MessageKey::File(_) => {
+                return Ok(glances
+                    .into_iter()
+                    .find(|g| MessageKey::of_file(&g.id) == *key));
+            }
+            MessageKey::Uid(uid, _) => *uid,
         };
         let known = self.known(name)?;
         let Some(uid_validity) = known.uid_validity else {

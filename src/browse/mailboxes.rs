@@ -1,19 +1,18 @@
 //! The mailboxes of an account, as both sides have them.
 
-use super::local::{Counts, Local};
+use super::local::{Local, MailboxCounts};
 use super::row::{Sides, Where};
 use super::server::Remote;
 use crate::config::{Account, Config};
-use crate::daemon::OpenError;
 use crate::imap::Folder;
 use crate::model::MailboxName;
 use std::collections::BTreeMap;
 
-type Result<T> = std::result::Result<T, OpenError>;
+use super::Result;
 
 /// A mailbox in a listing.
 #[derive(Clone, Debug)]
-pub struct Mailbox {
+pub struct MailboxRow {
     /// Its name.
     pub name: MailboxName,
     /// Where it is; without the server, as of the last sync.
@@ -21,19 +20,19 @@ pub struct Mailbox {
     /// What it is for, in lower case: `\trash`.
     pub special_use: Option<String>,
     /// What it holds on disk.
-    pub here: Option<Counts>,
+    pub here: Option<MailboxCounts>,
     /// What it holds on the server.
-    pub there: Option<Counts>,
+    pub there: Option<MailboxCounts>,
     /// Whether it can hold messages.
     pub selectable: bool,
 }
 
-impl Mailbox {
+impl MailboxRow {
     /// What it holds: on the server, if that was asked.
-    pub fn counts(&self) -> Option<Counts> {
+    pub fn counts(&self) -> Option<MailboxCounts> {
         let bytes = self.here.and_then(|counts| counts.bytes);
         match self.there {
-            Some(there) => Some(Counts {
+            Some(there) => Some(MailboxCounts {
                 bytes: there.bytes.or(bytes.filter(|_| self.place == Where::Both)),
                 ..there
             }),
@@ -46,7 +45,7 @@ impl Mailbox {
 pub async fn mailboxes(
     (config, account): (&Config, &Account),
     sides: Sides,
-) -> Result<(Vec<Mailbox>, Vec<String>)> {
+) -> Result<(Vec<MailboxRow>, Vec<String>)> {
     let (mut all, mut notes) = (BTreeMap::new(), Vec::new());
     if sides != Sides::There {
         let local = Local::open(config, account).await?;
@@ -55,7 +54,7 @@ pub async fn mailboxes(
                 true => Where::Both,
                 false => Where::Here,
             };
-            let mailbox = Mailbox {
+            let mailbox = MailboxRow {
                 name: name.clone(),
                 place,
                 special_use: None,
@@ -79,17 +78,17 @@ pub async fn mailboxes(
     Ok((all.into_values().collect(), notes))
 }
 
-fn join(all: &mut BTreeMap<MailboxName, Mailbox>, folders: Vec<Folder>) {
+fn join(all: &mut BTreeMap<MailboxName, MailboxRow>, folders: Vec<Folder>) {
     for mailbox in all.values_mut() {
         mailbox.place = Where::Here;
     }
     for folder in folders {
-        let there = folder.messages.map(|messages| Counts {
+        let there = folder.messages.map(|messages| MailboxCounts {
             messages,
             unread: folder.unseen.unwrap_or(0),
             bytes: folder.size,
         });
-        let new = || Mailbox {
+        let new = || MailboxRow {
             name: folder.name.clone(),
             place: Where::There,
             special_use: None,

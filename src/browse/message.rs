@@ -1,7 +1,7 @@
 //! One message, or a part of it: from disk, or from the server with no more on the wire than what
 //! is wanted.
 
-use super::id::{Key, MessageId};
+use super::id::{MessageId, MessageKey};
 use super::local::Local;
 use super::row::Sides;
 use super::server::Remote;
@@ -9,12 +9,12 @@ use crate::config::{Account, Config};
 use crate::daemon::{OpenError, chosen};
 use crate::imap::{Items, ReadError};
 use crate::maildir::pieces;
-use crate::mime::{Mail, Pieces, described, file_name};
+use crate::mime::{Mail, TextPieces, described, file_name};
 use crate::model::{MailboxName, Part, Uid};
 use crate::store::StoreError;
 use std::path::{Path, PathBuf};
 
-type Result<T> = std::result::Result<T, OpenError>;
+use super::Result;
 
 /// A text part of more bytes is not shown.
 const TEXT: u64 = 16 << 20;
@@ -25,8 +25,8 @@ const WHOLE: u64 = 256 << 20;
 pub type Give<'a> = dyn FnMut(&[u8]) -> std::result::Result<(), StoreError> + 'a;
 
 /// A message.
-pub struct Message {
-    source: Source,
+pub struct ShownMessage {
+    source: MessageSource,
     /// All of it, once it was read.
     whole: Option<Vec<u8>>,
     /// Its parts, as the server tells them.
@@ -35,7 +35,7 @@ pub struct Message {
     pub notes: Vec<String>,
 }
 
-enum Source {
+enum MessageSource {
     File(PathBuf),
     Server {
         remote: Box<Remote>,
@@ -45,7 +45,7 @@ enum Source {
 }
 
 /// A message that was named.
-pub struct Named {
+pub struct NamedMessage {
     /// The account; `None`: a file of none.
     pub account: Option<Account>,
     /// Its name; `None`: a file outside of all mailboxes.
@@ -55,9 +55,9 @@ pub struct Named {
 }
 
 /// What a text on the command line names: an id that a listing shows, or a file.
-pub async fn named(config: &Config, text: &str) -> Result<Named> {
+pub async fn named(config: &Config, text: &str) -> Result<NamedMessage> {
     if let Some(path) = as_file(text) {
-        return Ok(Named {
+        return Ok(NamedMessage {
             id: None,
             account: None,
             path: Some(path),
@@ -76,7 +76,7 @@ pub async fn named(config: &Config, text: &str) -> Result<Named> {
     let account = account.ok_or_else(lost)?;
     let local = Local::open(config, &account).await?;
     let glance = local.find(&id.mailbox, &id.key)?;
-    Ok(Named {
+    Ok(NamedMessage {
         account: Some(account),
         path: glance.map(|glance| glance.path),
         id: Some(id),
@@ -93,17 +93,17 @@ fn as_file(text: &str) -> Option<PathBuf> {
     Some(path.to_owned()).filter(|path| is_path && path.is_file())
 }
 
-impl Message {
+impl ShownMessage {
     /// Finds a message.
-    pub async fn open(config: &Config, text: &str, sides: Sides) -> Result<Message> {
-        let Named { account, id, path } = named(config, text).await?;
+    pub async fn open(config: &Config, text: &str, sides: Sides) -> Result<ShownMessage> {
+        let NamedMessage { account, id, path } = named(config, text).await?;
         let source = match (path, id, account) {
-            (Some(path), None, _) => Source::File(path),
-            (Some(path), Some(_), _) if sides != Sides::There => Source::File(path),
+            (Some(path), None, _) => MessageSource::File(path),
+            (Some(path), Some(_), _) if sides != Sides::There => MessageSource::File(path),
             (path, Some(id), Some(account)) => there(&id, &account, path.is_some(), sides)?,
             _ => return Err(StoreError::Bug("a message was lost".into()).into()),
         };
-        Ok(Message {
+        Ok(ShownMessage {
             source,
             whole: None,
             parts: None,
@@ -113,7 +113,7 @@ impl Message {
 
     /// Whether it is read from the server.
     pub fn is_there(&self) -> bool {
-        matches!(self.source, Source::Server { .. })
+        matches!(self.source, MessageSource::Server { .. })
     }
 
     /// Its parts, each before those within it.
@@ -122,7 +122,7 @@ impl Message {
             return Ok(parts.clone());
         }
         let parts = match (&self.whole, &self.source) {
-            (None, Source::Server { .. }) => self.told_parts().await?,
+            (None, MessageSource::Server { .. }) => self.told_parts().await?,
             _ => None,
         };
         let parts = match parts {
@@ -135,7 +135,7 @@ impl Message {
 
     /// The parts that BODYSTRUCTURE tells; `None`: it cannot be read.
     async fn told_parts(&mut self) -> Result<Option<Vec<Part>>> {
-        let Source::Server {
+        let MessageSource::Server {
             remote,
             mailbox,
             uid,
@@ -202,7 +202,7 @@ impl Message {
             return Ok(give(whole)?);
         }
         match &mut self.source {
-            Source::File(path) => {
+            MessageSource::File(path) => {
                 let mut failed = None;
                 let mut take = |piece: &[u8]| {
                     give(piece).map_err(|error| {
@@ -216,7 +216,7 @@ impl Message {
                     (None, read) => read.map_err(|error| unreadable(path, &error)),
                 }
             }
-            Source::Server {
+            MessageSource::Server {
                 remote,
                 mailbox,
                 uid,
@@ -235,7 +235,7 @@ impl Message {
     pub async fn header(&mut self) -> Result<Vec<u8>> {
         if let (
             None,
-            Source::Server {
+            MessageSource::Server {
                 remote,
                 mailbox,
                 uid,
@@ -319,7 +319,7 @@ impl Message {
         let Some(header) = self.part_header(parts, index).await? else {
             return Ok(false);
         };
-        let mut pieces = Pieces::of(&described(&header, &told));
+        let mut pieces = TextPieces::of(&described(&header, &told));
         let mut count = 0;
         {
             let mut decode = |piece: &[u8]| {
@@ -354,7 +354,7 @@ impl Message {
     }
 
     async fn bytes(&mut self, section: &str, give: &mut Give<'_>) -> Result<Option<u64>> {
-        let Source::Server {
+        let MessageSource::Server {
             remote,
             mailbox,
             uid,
@@ -376,7 +376,7 @@ impl Message {
 
     /// The MIME header of a part; where the server has none, one made of BODYSTRUCTURE.
     async fn part_header(&mut self, parts: &[Part], index: usize) -> Result<Option<Vec<u8>>> {
-        let Source::Server {
+        let MessageSource::Server {
             remote,
             mailbox,
             uid,
@@ -403,14 +403,14 @@ impl Message {
 
     /// Ends the connection, if there is one.
     pub async fn end(self) {
-        if let Source::Server { remote, .. } = self.source {
+        if let MessageSource::Server { remote, .. } = self.source {
             remote.end().await;
         }
     }
 }
 
-fn there(id: &MessageId, account: &Account, here: bool, sides: Sides) -> Result<Source> {
-    let Key::Uid(uid, _) = &id.key else {
+fn there(id: &MessageId, account: &Account, here: bool, sides: Sides) -> Result<MessageSource> {
+    let MessageKey::Uid(uid, _) = &id.key else {
         let where_ = if here { "is only here" } else { "is not here" };
         let what = format!("{id}: the message {where_}, and the server does not have it");
         return Err(StoreError::Stale(what).into());
@@ -419,7 +419,7 @@ fn there(id: &MessageId, account: &Account, here: bool, sides: Sides) -> Result<
         let what = format!("{id}: the message is not here; without --local it is fetched");
         return Err(StoreError::Stale(what).into());
     }
-    Ok(Source::Server {
+    Ok(MessageSource::Server {
         remote: Box::new(Remote::of(account, sides).expecting(id.clone())),
         mailbox: id.mailbox.clone(),
         uid: *uid,

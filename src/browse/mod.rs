@@ -8,6 +8,11 @@
 //! Nothing here writes: no lock is taken, the state is read beside those who write it, and the
 //! server is asked with EXAMINE and BODY.PEEK only.
 
+use crate::daemon::OpenError;
+
+/// The result of reading one side or both.
+type Result<T> = std::result::Result<T, OpenError>;
+
 mod id;
 
 mod row;
@@ -27,11 +32,11 @@ mod found;
 mod target;
 
 pub use found::{Finder, Hit, Lies};
-pub use id::{Key, MessageId};
-pub use listing::{Listing, list};
-pub use local::{Counts, Known, Local};
-pub use mailboxes::{Mailbox, mailboxes};
-pub use message::{Message, Named, named};
-pub use row::{Choice, Row, Sides, Where};
+pub use id::{MessageId, MessageKey};
+pub use listing::{MessageListing, list};
+pub use local::{KnownUids, Local, MailboxCounts};
+pub use mailboxes::{MailboxRow, mailboxes};
+pub use message::{NamedMessage, ShownMessage, named};
+pub use row::{Choice, MessageRow, Sides, Where};
 pub use server::Remote;
 pub use target::target;

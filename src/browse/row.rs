@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 /// A message in a listing.
 #[derive(Clone, Debug)]
-pub struct Row {
+pub struct MessageRow {
     /// Its name.
     pub id: MessageId,
     /// When it arrived: INTERNALDATE.

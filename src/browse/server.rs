@@ -3,14 +3,14 @@
 use super::id::MessageId;
 use super::row::Sides;
 use crate::config::Account;
-use crate::daemon::{Keyring, OpenError};
-use crate::imap::{Census, Examined, Folder, ReadError, Reader, Visit};
+use crate::daemon::Keyring;
+use crate::imap::{CountsRequest, Examined, Folder, ReadError, Reader, Visit};
 use crate::model::MailboxName;
-use crate::search::{Elsewhere, Query, search_there};
+use crate::search::{Query, ServerHits, search_there};
 use crate::store::StoreError;
 use std::time::Duration;
 
-type Result<T> = std::result::Result<T, OpenError>;
+use super::Result;
 
 /// Who can do without the server waits no longer for it than this.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -53,13 +53,13 @@ impl Remote {
     /// The mailboxes of the server, with what they hold.
     pub async fn folders(&self) -> Result<Vec<Folder>> {
         let mut visit = self.visit().await?;
-        let folders = visit.folders(Census::Taken).await;
+        let folders = visit.folders(CountsRequest::Taken).await;
         visit.end().await;
         Ok(folders?)
     }
 
     /// Searches the mailboxes of the server; `fuzzy`: for what is like the words, too.
-    pub async fn search(&mut self, query: &Query, fuzzy: bool) -> Result<Elsewhere> {
+    pub async fn search(&mut self, query: &Query, fuzzy: bool) -> Result<ServerHits> {
         let mut visit = self.visit().await?;
         let found = search_there(&mut visit, query, fuzzy).await?;
         self.reader = Some(visit.into_reader()?);
@@ -70,7 +70,7 @@ impl Remote {
     pub async fn reader(&mut self) -> Result<&mut Reader> {
         if self.reader.is_none() {
             let mut visit = self.visit().await?;
-            visit.folders(Census::Left).await?;
+            visit.folders(CountsRequest::Left).await?;
             self.reader = Some(visit.into_reader()?);
         }
         let lost = || StoreError::Bug("a connection was lost".into());

@@ -1,19 +1,18 @@
 //! A message that is to be changed: found here, it is not changed here.
 
-use super::id::{Key, MessageId};
+use super::id::{MessageId, MessageKey};
 use super::local::Local;
-use super::message::{Named, named};
+use super::message::{NamedMessage, named};
 use super::row::Sides;
 use super::server::Remote;
 use crate::config::{Account, Config};
-use crate::daemon::OpenError;
-use crate::daemon::arrange::{Named as By, Target};
+use crate::daemon::arrange::{MessageName as By, MessageTarget};
 use crate::maildir::Glance;
 use crate::model::{MailboxName, Uid};
 use crate::store::StoreError;
 use std::path::Path;
 
-type Result<T> = std::result::Result<T, OpenError>;
+use super::Result;
 
 /// The message that a text names, with its account. On disk where it is there; on the server where
 /// only that has it, or only that has the mailbox it is to go to.
@@ -21,14 +20,14 @@ pub async fn target(
     config: &Config,
     text: &str,
     to: Option<&MailboxName>,
-) -> Result<(Account, Target)> {
+) -> Result<(Account, MessageTarget)> {
     match named(config, text).await? {
-        Named {
+        NamedMessage {
             account: Some(account),
             id: Some(id),
             ..
         } => of_id(config, account, id, to).await,
-        Named {
+        NamedMessage {
             path: Some(path), ..
         } => of_file(config, &path).await,
         _ => Err(StoreError::Bug("a message was lost".into()).into()),
@@ -40,29 +39,31 @@ async fn of_id(
     account: Account,
     id: MessageId,
     to: Option<&MailboxName>,
-) -> Result<(Account, Target)> {
+) -> Result<(Account, MessageTarget)> {
     let local = Local::open(config, &account).await?;
     let glance = local.find(&id.mailbox, &id.key)?;
     let reaches = to.is_none_or(|to| local.mailboxes().contains_key(to));
     match (glance, &id.key) {
-        (Some(glance), Key::Uid(..)) if reaches => Ok((account, here(&id.mailbox, &glance))),
-        (Some(glance), Key::File(_)) => Ok((account, here(&id.mailbox, &glance))),
-        (_, Key::Uid(uid, _)) => {
+        (Some(glance), MessageKey::Uid(..)) if reaches => Ok((account, here(&id.mailbox, &glance))),
+        (Some(glance), MessageKey::File(_)) => Ok((account, here(&id.mailbox, &glance))),
+        (_, MessageKey::Uid(uid, _)) => {
             let target = there(&account, &id, *uid).await?;
             Ok((account, target))
         }
-        (None, Key::File(_)) => Err(StoreError::Stale(format!("{id}: no such message")).into()),
+        (None, MessageKey::File(_)) => {
+            Err(StoreError::Stale(format!("{id}: no such message")).into())
+        }
     }
 }
 
-fn here(mailbox: &MailboxName, glance: &Glance) -> Target {
-    Target {
+fn here(mailbox: &MailboxName, glance: &Glance) -> MessageTarget {
+    MessageTarget {
         mailbox: mailbox.to_string(),
         message: By::File(glance.id.as_bytes().to_vec()),
     }
 }
 
-async fn there(account: &Account, id: &MessageId, uid: Uid) -> Result<Target> {
+async fn there(account: &Account, id: &MessageId, uid: Uid) -> Result<MessageTarget> {
     let mut remote = Remote::of(account, Sides::There).expecting(id.clone());
     let uid_validity = remote
         .examine(&id.mailbox)
@@ -77,13 +78,13 @@ async fn there(account: &Account, id: &MessageId, uid: Uid) -> Result<Target> {
         ))
         .into());
     };
-    Ok(Target {
+    Ok(MessageTarget {
         mailbox: id.mailbox.to_string(),
         message: By::Uid(uid.get(), uid_validity.0),
     })
 }
 
-async fn of_file(config: &Config, path: &Path) -> Result<(Account, Target)> {
+async fn of_file(config: &Config, path: &Path) -> Result<(Account, MessageTarget)> {
     let whole = path.canonicalize();
     let whole =
         whole.map_err(|error| StoreError::NeedsUser(format!("{}: {error}", path.display())))?;

@@ -5,7 +5,7 @@ use super::list::place;
 use super::organise::{Steps, carry_out, flag};
 use super::organising::Append;
 use crate::daemon;
-use crate::daemon::arrange::Step;
+use crate::daemon::arrange::ArrangeStep;
 use crate::mime::Mail;
 use anyhow::{Context, Result, bail};
 use std::io::{Read, Write};
@@ -32,7 +32,7 @@ pub fn run(arguments: &Arguments, command: &Append) -> Result<u8> {
     }
     // The watcher reads it: it may run where it does not see the file.
     let staged = Staged::write(config.state_dir_of(&account.name), &bytes)?;
-    let step = Step::Append {
+    let step = ArrangeStep::Append {
         file: staged.0.clone(),
         mailbox: mailbox.to_string(),
         flags,

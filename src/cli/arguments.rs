@@ -21,7 +21,7 @@ pub struct Arguments {
     pub log_format: Option<LogFormat>,
     /// The command
     #[command(subcommand)]
-    pub command: Command,
+    pub command: CliCommand,
 }
 
 const AFTER: &str = "\
@@ -40,21 +40,21 @@ pub enum LogFormat {
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub enum CliCommand {
     /// Synchronize accounts once, in both directions
     Sync(Sync),
     /// Run as a service that synchronizes accounts as they change
-    Watch(Watch),
+    Watch(WatchArgs),
     /// Show the status of accounts
-    Status(Status),
+    Status(StatusArgs),
     /// Make the running watcher sync all mailboxes now and re-read credentials
-    Poke(Named),
+    Poke(AccountArgs),
     /// Make the running watcher stop syncing accounts until `resume`
-    Pause(Named),
+    Pause(AccountArgs),
     /// Resume paused accounts
-    Resume(Named),
+    Resume(AccountArgs),
     /// Check configuration, TLS, login, server, mailboxes and Maildir; change nothing
-    Check(Check),
+    Check(CheckArgs),
     /// Execute a held change once
     Approve(Decide),
     /// Discard a held deletion and restore the missing messages on the other side
@@ -72,13 +72,13 @@ pub enum Command {
     /// List the messages of a mailbox, the newest first
     List(super::looking::List),
     /// Show a message, its header, or its parts
-    Show(super::looking::Show),
+    Show(super::looking::ShowArgs),
     /// Print or save one part of a message
-    Part(super::looking::Part),
+    Part(super::looking::PartArgs),
     /// Search messages on disk and on the server
     Search(super::looking::Search),
     /// Update the search index
-    Index(Named),
+    Index(AccountArgs),
     /// Set and clear flags of messages: flag MESSAGE +seen -flagged +work
     Flag(super::organising::Flag),
     /// Move messages to another mailbox
@@ -90,7 +90,7 @@ pub enum Command {
     /// Add a file as a message to a mailbox
     Append(super::organising::Append),
     /// Create, rename, delete and subscribe to mailboxes
-    Mailbox(super::organising::Mailbox),
+    Mailbox(super::organising::MailboxArgs),
     /// Convert the configuration of mbsync or OfflineIMAP
     Import(Import),
 }
@@ -117,7 +117,7 @@ pub struct Sync {
 
 /// `check`
 #[derive(Debug, Args)]
-pub struct Check {
+pub struct CheckArgs {
     /// Accounts [default: all]
     #[arg(value_name = "ACCOUNT")]
     pub accounts: Vec<String>,
@@ -128,7 +128,7 @@ pub struct Check {
 
 /// `watch`
 #[derive(Debug, Args)]
-pub struct Watch {
+pub struct WatchArgs {
     /// Accounts [default: all]
     #[arg(value_name = "ACCOUNT")]
     pub accounts: Vec<String>,
@@ -136,7 +136,7 @@ pub struct Watch {
 
 /// `status`
 #[derive(Debug, Args)]
-pub struct Status {
+pub struct StatusArgs {
     /// Accounts [default: all]
     #[arg(value_name = "ACCOUNT")]
     pub accounts: Vec<String>,
@@ -147,7 +147,7 @@ pub struct Status {
 
 /// `poke`, `pause` and `resume`
 #[derive(Debug, Args)]
-pub struct Named {
+pub struct AccountArgs {
     /// Accounts [default: all]
     #[arg(value_name = "ACCOUNT")]
     pub accounts: Vec<String>,
@@ -240,7 +240,7 @@ pub struct History {
 pub struct Import {
     /// Program to import from
     #[arg(value_enum)]
-    pub program: Program,
+    pub program: ImportProgram,
     /// Its configuration file [default: the default path of that program]
     #[arg(value_name = "FILE")]
     pub file: Option<PathBuf>,
@@ -251,7 +251,7 @@ pub struct Import {
 
 /// A program whose configuration can be converted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Program {
+pub enum ImportProgram {
     /// mbsync
     Mbsyncrc,
     /// OfflineIMAP

@@ -1,7 +1,7 @@
 //! `mailtide poke`, `pause`, `resume`, `approve` and `reject`: what is said to the watcher, and
 //! what of it can be done without one.
 
-use super::arguments::{Arguments, Decide, Named};
+use super::arguments::{AccountArgs, Arguments, Decide};
 use super::print::say;
 use super::status;
 use crate::config::Config;
@@ -20,7 +20,7 @@ pub fn must(config: &Config, request: &Request) -> Result<Answer> {
 /// Runs `poke`, `pause` or `resume`.
 pub fn tell(
     arguments: &Arguments,
-    command: &Named,
+    command: &AccountArgs,
     request: impl FnOnce(Vec<String>) -> Request,
 ) -> Result<u8> {
     let config = daemon::load(arguments.config.as_deref())?;
@@ -31,7 +31,7 @@ pub fn tell(
 
 /// The user's verdict on a held change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Word {
+pub enum VerdictArg {
     /// Execute it.
     Yes,
     /// Discard it.
@@ -39,12 +39,12 @@ pub enum Word {
 }
 
 /// Runs `approve` or `reject`.
-pub fn decide(arguments: &Arguments, command: &Decide, word: Word) -> Result<u8> {
+pub fn decide(arguments: &Arguments, command: &Decide, word: VerdictArg) -> Result<u8> {
     let config = daemon::load(arguments.config.as_deref())?;
     let id = command.id.clone();
     let request = match word {
-        Word::Yes => Request::Approve { id },
-        Word::No => Request::Reject { id },
+        VerdictArg::Yes => Request::Approve { id },
+        VerdictArg::No => Request::Reject { id },
     };
     match ask(&config, &request) {
         Ok(Answer {
@@ -53,8 +53,8 @@ pub fn decide(arguments: &Arguments, command: &Decide, word: Word) -> Result<u8>
         Ok(answer) => {
             let account = answer.account.unwrap_or_default();
             match word {
-                Word::Yes => say(format!("{account}: approved {}; applied now", command.id)),
-                Word::No => say(format!(
+                VerdictArg::Yes => say(format!("{account}: approved {}; applied now", command.id)),
+                VerdictArg::No => say(format!(
                     "{account}: the missing messages are being restored"
                 )),
             }
@@ -66,7 +66,7 @@ pub fn decide(arguments: &Arguments, command: &Decide, word: Word) -> Result<u8>
 }
 
 /// Without a watcher: the next sync carries it out.
-fn alone(config: &Config, id: &str, word: Word) -> Result<u8> {
+fn alone(config: &Config, id: &str, word: VerdictArg) -> Result<u8> {
     let mut known = Vec::new();
     for (name, account) in &config.accounts {
         let state_dir = config.state_dir_of(name);
@@ -80,17 +80,17 @@ fn alone(config: &Config, id: &str, word: Word) -> Result<u8> {
             .map(|held| held.size())
             .next();
         let done = match word {
-            Word::Yes => opened.state.approve(id)?,
-            Word::No => opened.state.reject(id)?,
+            VerdictArg::Yes => opened.state.approve(id)?,
+            VerdictArg::No => opened.state.reject(id)?,
         };
         if done {
             match word {
-                Word::Yes => say(format!(
+                VerdictArg::Yes => say(format!(
                     "{name}: approved {id} ({}); applied at the next sync unless the change \
                      differs by then",
                     what.unwrap_or_default()
                 )),
-                Word::No => say(format!(
+                VerdictArg::No => say(format!(
                     "{name}: the next sync restores the missing messages"
                 )),
             }

@@ -1,9 +1,9 @@
 //! `mailtide check`: looks at everything a sync needs, and changes nothing.
 
-use super::arguments::{Arguments, Check};
+use super::arguments::{Arguments, CheckArgs};
 use super::{print, status};
 use crate::config;
-use crate::daemon::{self, CycleRequest, Keyring, MailboxFlow, Opened, Writes};
+use crate::daemon::{self, CycleRequest, Keyring, MailboxFlow, OpenAccount, Writes};
 use crate::engine::{Report, Silent, Stop};
 use crate::imap::Tier;
 use crate::maildir::{MaildirStore, independent_count};
@@ -17,7 +17,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 /// Runs the command; answers with the exit status.
-pub fn run(arguments: &Arguments, command: &Check) -> Result<u8> {
+pub fn run(arguments: &Arguments, command: &CheckArgs) -> Result<u8> {
     let config = daemon::load(arguments.config.as_deref())?;
     let accounts = daemon::chosen(&config, &command.accounts)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -55,7 +55,7 @@ pub fn run(arguments: &Arguments, command: &Check) -> Result<u8> {
 
 async fn check(state_dir: &Path, account: &config::Account) -> Result<(Vec<String>, Value)> {
     let keyring = Rc::new(Keyring::new(account.clone()));
-    let mut opened = Opened::new(keyring.clone(), state_dir, Writes::None, 1)?;
+    let mut opened = OpenAccount::new(keyring.clone(), state_dir, Writes::None, 1)?;
     opened.enter()?;
     let here = opened.local.list(&BTreeMap::new()).await?;
     let mut remote = daemon::remote(&keyring, Writes::None, 1).await?;
@@ -102,8 +102,8 @@ async fn check(state_dir: &Path, account: &config::Account) -> Result<(Vec<Strin
     }));
     lines.extend(report.errors.iter().map(|error| error.text.clone()));
     let mapping = mapping(account, (&here, &there), &opened.local, &flows);
-    lines.extend(mapping.iter().map(Row::line));
-    let mailboxes: Vec<Value> = mapping.iter().map(Row::object).collect();
+    lines.extend(mapping.iter().map(CheckRow::line));
+    let mailboxes: Vec<Value> = mapping.iter().map(CheckRow::object).collect();
     let object = json!({ "account": account.name, "ok": true, "capabilities": capabilities,
                          "tier": tier, "trash": trash.map(|name| name.to_string()),
                          "mailboxes": mailboxes });
@@ -137,7 +137,7 @@ fn lacks(capabilities: &BTreeSet<String>) -> Vec<String> {
     lines
 }
 
-async fn dry_run(opened: &mut Opened) -> Result<Report> {
+async fn dry_run(opened: &mut OpenAccount) -> Result<Report> {
     let errand = CycleRequest {
         dry_run: true,
         ..CycleRequest::default()
@@ -160,7 +160,7 @@ const GMAIL: [&str; 4] = [
     "Gmail: a limit on the messages per folder there (1,000 to 10,000) hides older mail; have none",
 ];
 
-struct Row {
+struct CheckRow {
     name: String,
     synced: String,
     path: String,
@@ -168,7 +168,7 @@ struct Row {
     flow: Option<MailboxFlow>,
 }
 
-impl Row {
+impl CheckRow {
     fn line(&self) -> String {
         let files = self
             .files
@@ -191,7 +191,7 @@ fn mapping(
     (here, there): (&[Listed], &[Listed]),
     local: &MaildirStore,
     flows: &BTreeMap<MailboxName, MailboxFlow>,
-) -> Vec<Row> {
+) -> Vec<CheckRow> {
     let all: BTreeMap<_, _> = here
         .iter()
         .chain(there)
@@ -237,7 +237,7 @@ fn mapping(
             .directory(name)
             .ok()
             .map(|directory| independent_count(&directory));
-        Row {
+        CheckRow {
             name: name.to_string(),
             synced,
             path: path.display().to_string(),

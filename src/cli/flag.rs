@@ -6,7 +6,7 @@ use super::organise::{Steps, carry_out, flag};
 use super::organising::Flag;
 use crate::browse::target;
 use crate::daemon;
-use crate::daemon::arrange::Step;
+use crate::daemon::arrange::ArrangeStep;
 use anyhow::{Result, bail};
 
 /// Runs the command; answers with the exit status.
@@ -31,7 +31,7 @@ pub fn run(arguments: &Arguments, command: &Flag) -> Result<u8> {
     for text in messages {
         let (account, message) = runtime.block_on(target(&config, text, None))?;
         let (add, remove) = (add.clone(), remove.clone());
-        let step = Step::Flag {
+        let step = ArrangeStep::Flag {
             message,
             add,
             remove,

@@ -1,6 +1,6 @@
 //! `mailtide import`: our configuration from that of another program.
 
-use super::arguments::{Arguments, Import, Program};
+use super::arguments::{Arguments, Import, ImportProgram};
 use super::print::{complain, hand_out, say};
 use super::status;
 use crate::config::{self, Imported};
@@ -18,8 +18,8 @@ pub fn run(arguments: &Arguments, command: &Import) -> anyhow::Result<u8> {
     let text = std::fs::read_to_string(&from)
         .with_context(|| format!("cannot read {}", from.display()))?;
     let imported = match command.program {
-        Program::Mbsyncrc => config::read_mbsyncrc(&text),
-        Program::Offlineimaprc => config::read_offlineimaprc(&text),
+        ImportProgram::Mbsyncrc => config::read_mbsyncrc(&text),
+        ImportProgram::Offlineimaprc => config::read_offlineimaprc(&text),
     };
     if imported.accounts.is_empty() {
         tell(&imported);
@@ -56,13 +56,13 @@ fn tell(imported: &Imported) {
     }
 }
 
-fn usual(program: Program) -> PathBuf {
+fn usual(program: ImportProgram) -> PathBuf {
     let home = std::env::var_os("HOME")
         .map(PathBuf::from)
         .unwrap_or_default();
     let (old, new) = match program {
-        Program::Mbsyncrc => (".mbsyncrc", ".config/isyncrc"),
-        Program::Offlineimaprc => (".offlineimaprc", ".config/offlineimap/config"),
+        ImportProgram::Mbsyncrc => (".mbsyncrc", ".config/isyncrc"),
+        ImportProgram::Offlineimaprc => (".offlineimaprc", ".config/offlineimap/config"),
     };
     let (old, new) = (home.join(old), home.join(new));
     if !old.exists() && new.exists() {

@@ -1,18 +1,18 @@
 //! `mailtide index`: brings the search index of accounts up to their files.
 
-use super::arguments::{Arguments, Named};
+use super::arguments::{AccountArgs, Arguments};
 use super::print::{complain, say};
 use super::status;
 use crate::browse::Local;
 use crate::config::{Account, Config};
 use crate::daemon::{self, KeepUpError, count, keep_up, state_path};
-use crate::search::{Depth, Index, Place, Progress, index_path};
+use crate::search::{IndexDepth, MailIndex, MailboxDirectory, Progress, index_path};
 use crate::state::StateError;
 use anyhow::Result;
 use std::time::Instant;
 
 /// Runs the command; answers with the exit status.
-pub fn run(arguments: &Arguments, command: &Named) -> Result<u8> {
+pub fn run(arguments: &Arguments, command: &AccountArgs) -> Result<u8> {
     let config = daemon::load(arguments.config.as_deref())?;
     let runtime = super::list::runtime()?;
     let mut worst = status::OK;
@@ -24,11 +24,11 @@ pub fn run(arguments: &Arguments, command: &Named) -> Result<u8> {
     Ok(worst)
 }
 
-fn one(config: &Config, account: &Account, places: &[Place], quiet: bool) -> Result<u8> {
+fn one(config: &Config, account: &Account, places: &[MailboxDirectory], quiet: bool) -> Result<u8> {
     let name = &account.name;
     let path = index_path(&state_path(config.state_dir_of(name), name));
     let began = Instant::now();
-    let done = keep_up(&path, places, Depth::Everything, &mut |_| false);
+    let done = keep_up(&path, places, IndexDepth::Everything, &mut |_| false);
     let progress = match done {
         Ok(progress) => progress,
         Err(KeepUpError::Lock(StateError::Locked { holder, .. })) => {
@@ -37,7 +37,7 @@ fn one(config: &Config, account: &Account, places: &[Place], quiet: bool) -> Res
         }
         Err(error) => return Err(error.into()),
     };
-    let all = match Index::open_beside(&path)? {
+    let all = match MailIndex::open_beside(&path)? {
         Some(index) => index.count()?,
         None => 0,
     };

@@ -6,7 +6,7 @@ use super::looking::List;
 use super::page::Page;
 use super::print::complain;
 use super::status;
-use crate::browse::{Choice, Row, list};
+use crate::browse::{Choice, MessageRow, list};
 use crate::config::{Account, Config};
 use crate::daemon::{self, json as encoded};
 use crate::mime::Person;
@@ -81,7 +81,7 @@ pub fn place(
 }
 
 /// Prints rows of messages.
-pub fn rows(page: &mut Page, rows: &[Row], as_json: bool) -> Result<()> {
+pub fn rows(page: &mut Page, rows: &[MessageRow], as_json: bool) -> Result<()> {
     if as_json {
         for row in rows {
             page.give(line(&object(row))?.as_bytes())?;
@@ -109,7 +109,7 @@ pub fn line(object: &Value) -> Result<String> {
     Ok(format!("{}\n", encoded(object)?))
 }
 
-fn text(row: &Row, widest: usize, columns: Option<usize>, zone: &TimeZone) -> String {
+fn text(row: &MessageRow, widest: usize, columns: Option<usize>, zone: &TimeZone) -> String {
     let from = row.summary.from.first().map_or("", Person::short);
     let id = row.id.to_string();
     let fill = " ".repeat(widest.saturating_sub(width(&id)));
@@ -162,7 +162,7 @@ fn letters(flags: &Flags) -> String {
 }
 
 /// The object of `--json`.
-pub fn object(row: &Row) -> Value {
+pub fn object(row: &MessageRow) -> Value {
     let summary = &row.summary;
     json!({
         "id": row.id.to_string(),

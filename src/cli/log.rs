@@ -1,7 +1,7 @@
 //! The log: to standard error, for people or as JSON, or to the journal with its fields. Libraries
 //! that print what they send (passwords among it) are kept silent at every level.
 
-use super::arguments::{Arguments, Command, LogFormat};
+use super::arguments::{Arguments, CliCommand, LogFormat};
 use super::outside::Outside;
 use super::print::complain;
 use crate::imap::TELLTALES;
@@ -16,7 +16,7 @@ pub fn start(arguments: &Arguments) {
     // A service says what it changes; a command says it in its result.
     let quiet = match arguments.command {
         // Each message is too much: a first sync has a million of them.
-        Command::Watch(_) => "mailtide=info,mailtide::state=warn,warn",
+        CliCommand::Watch(_) => "mailtide=info,mailtide::state=warn,warn",
         _ => "warn",
     };
     let level = match (arguments.quiet, arguments.verbose) {

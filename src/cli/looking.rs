@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// The sides to read.
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("sides").args(["server", "local"])))]
-pub struct Asked {
+pub struct SidesArg {
     /// Read the server only
     #[arg(long)]
     pub server: bool,
@@ -22,7 +22,7 @@ pub struct Asked {
     pub no_pager: bool,
 }
 
-impl Asked {
+impl SidesArg {
     /// Returns the sides to read.
     pub fn sides(&self) -> Sides {
         match (self.server, self.local) {
@@ -41,7 +41,7 @@ pub struct Mailboxes {
     pub accounts: Vec<String>,
     /// Sides and output
     #[command(flatten)]
-    pub asked: Asked,
+    pub asked: SidesArg,
 }
 
 /// `list`
@@ -65,13 +65,13 @@ pub struct List {
     pub limit: Option<u32>,
     /// Sides and output
     #[command(flatten)]
-    pub asked: Asked,
+    pub asked: SidesArg,
 }
 
 /// `show`
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("what").args(["headers", "structure", "raw"])))]
-pub struct Show {
+pub struct ShowArgs {
     /// The message: an id that `list` prints, or a file
     #[arg(value_name = "MESSAGE")]
     pub message: String,
@@ -86,12 +86,12 @@ pub struct Show {
     pub raw: bool,
     /// Sides and output
     #[command(flatten)]
-    pub asked: Asked,
+    pub asked: SidesArg,
 }
 
 /// `part`
 #[derive(Debug, Args)]
-pub struct Part {
+pub struct PartArgs {
     /// The message: an id that `list` prints, or a file
     #[arg(value_name = "MESSAGE")]
     pub message: String,
@@ -106,7 +106,7 @@ pub struct Part {
     pub force: bool,
     /// Sides and output
     #[command(flatten)]
-    pub asked: Asked,
+    pub asked: SidesArg,
 }
 
 /// `search`
@@ -129,5 +129,5 @@ pub struct Search {
     pub limit: Option<u32>,
     /// Sides and output
     #[command(flatten)]
-    pub asked: Asked,
+    pub asked: SidesArg,
 }

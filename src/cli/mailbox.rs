@@ -3,35 +3,35 @@
 use super::arguments::Arguments;
 use super::list::place;
 use super::organise::{Steps, carry_out};
-use super::organising::{Mailbox, What};
+use super::organising::{MailboxArgs, What};
 use crate::config::Config;
 use crate::daemon;
-use crate::daemon::arrange::Step;
+use crate::daemon::arrange::ArrangeStep;
 use anyhow::{Context, Result};
 
 /// Runs the command; answers with the exit status.
-pub fn run(arguments: &Arguments, command: &Mailbox) -> Result<u8> {
+pub fn run(arguments: &Arguments, command: &MailboxArgs) -> Result<u8> {
     let config = daemon::load(arguments.config.as_deref())?;
     let at = |text: &str| place(&config, command.account.as_deref(), text);
-    let (account, mailbox, step): (_, _, fn(String) -> Step) = match &command.what {
+    let (account, mailbox, step): (_, _, fn(String) -> ArrangeStep) = match &command.what {
         What::Create { mailbox } => {
             let (account, mailbox) = at(mailbox)?;
-            (account, mailbox, |mailbox| Step::Create { mailbox })
+            (account, mailbox, |mailbox| ArrangeStep::Create { mailbox })
         }
         What::Delete { mailbox } => {
             let (account, mailbox) = at(mailbox)?;
-            (account, mailbox, |mailbox| Step::Remove { mailbox })
+            (account, mailbox, |mailbox| ArrangeStep::Remove { mailbox })
         }
         What::Subscribe { mailbox } => {
             let (account, mailbox) = at(mailbox)?;
-            (account, mailbox, |mailbox| Step::Subscribe {
+            (account, mailbox, |mailbox| ArrangeStep::Subscribe {
                 mailbox,
                 on: true,
             })
         }
         What::Unsubscribe { mailbox } => {
             let (account, mailbox) = at(mailbox)?;
-            (account, mailbox, |mailbox| Step::Subscribe {
+            (account, mailbox, |mailbox| ArrangeStep::Subscribe {
                 mailbox,
                 on: false,
             })
@@ -45,10 +45,10 @@ pub fn run(arguments: &Arguments, command: &Mailbox) -> Result<u8> {
     )
 }
 
-fn rename(config: &Config, command: &Mailbox, (mailbox, to): (&str, &str)) -> Result<u8> {
+fn rename(config: &Config, command: &MailboxArgs, (mailbox, to): (&str, &str)) -> Result<u8> {
     let (account, mailbox) = place(config, command.account.as_deref(), mailbox)?;
     let (_, to) = place(config, Some(&account.name), own(to, &account.name))?;
-    let step = Step::Rename {
+    let step = ArrangeStep::Rename {
         mailbox: mailbox.to_string(),
         to: to.to_string(),
     };

@@ -6,7 +6,7 @@ use super::looking::Mailboxes;
 use super::page::Page;
 use super::print::{chain, complain};
 use super::status;
-use crate::browse::{Counts, Mailbox, mailboxes};
+use crate::browse::{MailboxCounts, MailboxRow, mailboxes};
 use crate::daemon;
 use crate::model::printable;
 use anyhow::Result;
@@ -50,7 +50,7 @@ pub fn run(arguments: &Arguments, command: &Mailboxes) -> Result<u8> {
     Ok(worst)
 }
 
-fn print(page: &mut Page, before: &str, all: &[Mailbox]) -> Result<()> {
+fn print(page: &mut Page, before: &str, all: &[MailboxRow]) -> Result<()> {
     let names: Vec<String> = all
         .iter()
         .map(|one| printable(&format!("{before}{}", one.name)))
@@ -78,8 +78,8 @@ fn print(page: &mut Page, before: &str, all: &[Mailbox]) -> Result<()> {
     Ok(())
 }
 
-fn object(account: &str, one: &Mailbox) -> Value {
-    let counts = |counts: Option<Counts>| {
+fn object(account: &str, one: &MailboxRow) -> Value {
+    let counts = |counts: Option<MailboxCounts>| {
         counts.map(|counts| {
             json!({
                 "messages": counts.messages,

@@ -68,10 +68,10 @@ mod progress;
 mod print;
 
 use crate::daemon::Request;
-use arguments::{Arguments, Command};
-use ask::Word;
+use arguments::{Arguments, CliCommand};
+use ask::VerdictArg;
 use clap::Parser;
-use refile::How;
+use refile::RefileKind;
 use std::process::ExitCode;
 
 /// Exit statuses.
@@ -118,38 +118,38 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     log::start(&arguments);
     let done = match &arguments.command {
-        Command::Sync(command) => sync::run(&arguments, command),
-        Command::Check(command) => check::run(&arguments, command),
-        Command::Watch(command) => watch::run(&arguments, command),
-        Command::Status(command) => show::run(&arguments, command),
-        Command::Poke(command) => {
+        CliCommand::Sync(command) => sync::run(&arguments, command),
+        CliCommand::Check(command) => check::run(&arguments, command),
+        CliCommand::Watch(command) => watch::run(&arguments, command),
+        CliCommand::Status(command) => show::run(&arguments, command),
+        CliCommand::Poke(command) => {
             ask::tell(&arguments, command, |accounts| Request::Poke { accounts })
         }
-        Command::Pause(command) => {
+        CliCommand::Pause(command) => {
             ask::tell(&arguments, command, |accounts| Request::Pause { accounts })
         }
-        Command::Resume(command) => {
+        CliCommand::Resume(command) => {
             ask::tell(&arguments, command, |accounts| Request::Resume { accounts })
         }
-        Command::Approve(command) => ask::decide(&arguments, command, Word::Yes),
-        Command::Reject(command) => ask::decide(&arguments, command, Word::No),
-        Command::Adopt(command) => adopt::run(&arguments, command),
-        Command::Repair(command) => repair::run(&arguments, command),
-        Command::Undo(command) => undo::run(&arguments, command),
-        Command::History(command) => history::run(&arguments, command),
-        Command::Mailboxes(command) => mailboxes::run(&arguments, command),
-        Command::List(command) => list::run(&arguments, command),
-        Command::Show(command) => view::run(&arguments, command),
-        Command::Part(command) => part::run(&arguments, command),
-        Command::Search(command) => search::run(&arguments, command),
-        Command::Index(command) => index::run(&arguments, command),
-        Command::Flag(command) => flag::run(&arguments, command),
-        Command::Move(command) => refile::run(&arguments, command, How::Move),
-        Command::Copy(command) => refile::run(&arguments, command, How::Copy),
-        Command::Delete(command) => refile::delete(&arguments, command),
-        Command::Append(command) => append::run(&arguments, command),
-        Command::Mailbox(command) => mailbox::run(&arguments, command),
-        Command::Import(command) => import::run(&arguments, command),
+        CliCommand::Approve(command) => ask::decide(&arguments, command, VerdictArg::Yes),
+        CliCommand::Reject(command) => ask::decide(&arguments, command, VerdictArg::No),
+        CliCommand::Adopt(command) => adopt::run(&arguments, command),
+        CliCommand::Repair(command) => repair::run(&arguments, command),
+        CliCommand::Undo(command) => undo::run(&arguments, command),
+        CliCommand::History(command) => history::run(&arguments, command),
+        CliCommand::Mailboxes(command) => mailboxes::run(&arguments, command),
+        CliCommand::List(command) => list::run(&arguments, command),
+        CliCommand::Show(command) => view::run(&arguments, command),
+        CliCommand::Part(command) => part::run(&arguments, command),
+        CliCommand::Search(command) => search::run(&arguments, command),
+        CliCommand::Index(command) => index::run(&arguments, command),
+        CliCommand::Flag(command) => flag::run(&arguments, command),
+        CliCommand::Move(command) => refile::run(&arguments, command, RefileKind::Move),
+        CliCommand::Copy(command) => refile::run(&arguments, command, RefileKind::Copy),
+        CliCommand::Delete(command) => refile::delete(&arguments, command),
+        CliCommand::Append(command) => append::run(&arguments, command),
+        CliCommand::Mailbox(command) => mailbox::run(&arguments, command),
+        CliCommand::Import(command) => import::run(&arguments, command),
     };
     match done {
         Ok(status) => ExitCode::from(status),

@@ -5,9 +5,9 @@ use super::list::runtime;
 use super::print::{self, complain, say, say_object};
 use super::status;
 use crate::config::{Account, Config};
-use crate::daemon::arrange::{Step, touched};
+use crate::daemon::arrange::{ArrangeStep, touched};
 use crate::daemon::{
-    AskError, CycleRequest, ErrorSeverity, Keyring, Opened, Request, RunSummary, Writes, ask,
+    AskError, CycleRequest, ErrorSeverity, Keyring, OpenAccount, Request, RunSummary, Writes, ask,
     failed, stop_on_signals,
 };
 use crate::engine::Silent;
@@ -23,13 +23,13 @@ pub struct Steps(BTreeMap<String, (Account, Vec<Labelled>)>);
 
 /// A step, and how the user called what it is about.
 struct Labelled {
-    step: Step,
+    step: ArrangeStep,
     label: String,
 }
 
 impl Steps {
     /// Adds a step about this.
-    pub fn add(&mut self, account: Account, label: &str, step: Step) {
+    pub fn add(&mut self, account: Account, label: &str, step: ArrangeStep) {
         let new = || (account.clone(), Vec::new());
         let (_, steps) = self.0.entry(account.name.clone()).or_insert_with(new);
         let label = label.to_owned();
@@ -37,7 +37,7 @@ impl Steps {
     }
 
     /// One step about a mailbox.
-    pub fn one(account: Account, step: Step) -> Steps {
+    pub fn one(account: Account, step: ArrangeStep) -> Steps {
         let label = format!("{}/{}", account.name, step.mailbox());
         let mut steps = Steps::default();
         steps.add(account, &label, step);
@@ -50,7 +50,7 @@ pub fn carry_out(config: &Config, all: Steps, as_json: bool) -> Result<u8> {
     let mut worst = status::OK;
     for (account, labelled) in all.0.into_values() {
         let labels: Vec<&String> = labelled.iter().map(|one| &one.label).collect();
-        let steps: Vec<Step> = labelled.iter().map(|one| one.step.clone()).collect();
+        let steps: Vec<ArrangeStep> = labelled.iter().map(|one| one.step.clone()).collect();
         let watched = by_watcher(config, &account.name, &steps)?;
         let (done, run) = match watched {
             Some(mut run) => {
@@ -100,7 +100,7 @@ fn show(name: &str, done: &[String], run: &RunSummary, as_json: bool) -> Result<
 }
 
 /// An account that a watcher keeps is its affair.
-fn by_watcher(config: &Config, name: &str, steps: &[Step]) -> Result<Option<RunSummary>> {
+fn by_watcher(config: &Config, name: &str, steps: &[ArrangeStep]) -> Result<Option<RunSummary>> {
     let watched = match ask(config, &Request::Status { accounts: vec![] }) {
         Ok(answer) => answer.accounts.unwrap_or_default(),
         Err(AskError::NotRunning(_)) => return Ok(None),
@@ -124,12 +124,12 @@ fn by_watcher(config: &Config, name: &str, steps: &[Step]) -> Result<Option<RunS
 async fn alone(
     config: &Config,
     account: &Account,
-    steps: &[Step],
+    steps: &[ArrangeStep],
 ) -> Result<(Vec<String>, RunSummary)> {
     let stop = stop_on_signals().context("signals cannot be handled")?;
     let keyring = Rc::new(Keyring::new(account.clone()));
     let state_dir = config.state_dir_of(&account.name);
-    let mut opened = Opened::new(keyring, state_dir, Writes::Allowed, account.connections)?;
+    let mut opened = OpenAccount::new(keyring, state_dir, Writes::Allowed, account.connections)?;
     let began = Instant::now();
     let done = Box::pin(opened.arrange(steps)).await?;
     let request = CycleRequest {
@@ -144,11 +144,11 @@ async fn alone(
 }
 
 /// The mailboxes that the cycle looks into; none: into all.
-fn looked_into(steps: &[Step]) -> Vec<String> {
-    let whole = |step: &Step| {
+fn looked_into(steps: &[ArrangeStep]) -> Vec<String> {
+    let whole = |step: &ArrangeStep| {
         matches!(
             step,
-            Step::Create { .. } | Step::Rename { .. } | Step::Remove { .. }
+            ArrangeStep::Create { .. } | ArrangeStep::Rename { .. } | ArrangeStep::Remove { .. }
         )
     };
     match steps.iter().any(whole) {

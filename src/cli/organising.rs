@@ -59,7 +59,7 @@ pub struct Append {
 
 /// `mailbox`
 #[derive(Debug, Args)]
-pub struct Mailbox {
+pub struct MailboxArgs {
     /// What to do
     #[command(subcommand)]
     pub what: What,

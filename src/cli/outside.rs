@@ -76,7 +76,7 @@ where
 }
 
 /// The value of a field.
-enum RunSummary {
+enum SummaryField {
     Text(String),
     Written(DisplayValue<String>),
     Signed(i64),
@@ -85,28 +85,28 @@ enum RunSummary {
     Truth(bool),
 }
 
-impl RunSummary {
+impl SummaryField {
     fn value(&self) -> &dyn Value {
         match self {
-            RunSummary::Text(text) => text,
-            RunSummary::Written(text) => text,
-            RunSummary::Signed(number) => number,
-            RunSummary::Unsigned(number) => number,
-            RunSummary::Real(number) => number,
-            RunSummary::Truth(truth) => truth,
+            SummaryField::Text(text) => text,
+            SummaryField::Written(text) => text,
+            SummaryField::Signed(number) => number,
+            SummaryField::Unsigned(number) => number,
+            SummaryField::Real(number) => number,
+            SummaryField::Truth(truth) => truth,
         }
     }
 }
 
 /// The values of all fields, in their order.
-struct Shown(Vec<Option<RunSummary>>);
+struct Shown(Vec<Option<SummaryField>>);
 
 impl Shown {
     fn of(fields: &FieldSet) -> Shown {
         Shown((0..fields.len()).map(|_| None).collect())
     }
 
-    fn set(&mut self, field: &Field, value: RunSummary) {
+    fn set(&mut self, field: &Field, value: SummaryField) {
         if let Some(place) = self.0.get_mut(field.index()) {
             *place = Some(value);
         }
@@ -115,7 +115,7 @@ impl Shown {
     fn values(&self) -> Vec<Option<&dyn Value>> {
         self.0
             .iter()
-            .map(|told| told.as_ref().map(RunSummary::value))
+            .map(|told| told.as_ref().map(SummaryField::value))
             .collect()
     }
 }
@@ -123,27 +123,27 @@ impl Shown {
 impl Visit for Shown {
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
         let text = printable(&format!("{value:?}"));
-        self.set(field, RunSummary::Written(display(text)));
+        self.set(field, SummaryField::Written(display(text)));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.set(field, RunSummary::Text(printable(value)));
+        self.set(field, SummaryField::Text(printable(value)));
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.set(field, RunSummary::Signed(value));
+        self.set(field, SummaryField::Signed(value));
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.set(field, RunSummary::Unsigned(value));
+        self.set(field, SummaryField::Unsigned(value));
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.set(field, RunSummary::Real(value));
+        self.set(field, SummaryField::Real(value));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.set(field, RunSummary::Truth(value));
+        self.set(field, SummaryField::Truth(value));
     }
 }
 
@@ -157,9 +157,9 @@ mod tests {
     use tracing_subscriber::registry;
 
     #[derive(Clone, Default)]
-    struct Page(Arc<Mutex<Vec<u8>>>);
+    struct PageBuffer(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Page {
+    impl Write for PageBuffer {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
             self.0.lock().unwrap().extend_from_slice(bytes);
             Ok(bytes.len())
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn no_text_moves_the_cursor_or_makes_a_line() {
-        let page = Page::default();
+        let page = PageBuffer::default();
         let write = page.clone();
         let lines = layer().with_ansi(false).with_writer(move || write.clone());
         tracing::subscriber::with_default(registry().with(Outside(lines)), talk);
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn json_decodes_to_texts_that_can_be_shown() {
-        let page = Page::default();
+        let page = PageBuffer::default();
         let write = page.clone();
         let lines = layer().json().with_writer(move || write.clone());
         tracing::subscriber::with_default(registry().with(Outside(lines)), talk);

@@ -2,12 +2,12 @@
 
 use super::arguments::Arguments;
 use super::list::{line, runtime};
-use super::looking::Part as Command;
+use super::looking::PartArgs as Command;
 use super::page::Page;
 use super::print::{ask, complain, say};
 use super::status;
 use super::view::{give, part as object};
-use crate::browse::Message;
+use crate::browse::ShownMessage;
 use crate::daemon;
 use crate::mime::lines;
 use crate::model::Part;
@@ -23,7 +23,7 @@ pub fn run(arguments: &Arguments, command: &Command) -> Result<u8> {
     let config = daemon::load(arguments.config.as_deref())?;
     runtime()?.block_on(async {
         let sides = command.asked.sides();
-        let mut message = Message::open(&config, &command.message, sides).await?;
+        let mut message = ShownMessage::open(&config, &command.message, sides).await?;
         let done = match &command.save {
             Some(to) => save(&mut message, command, to).await,
             None => print(&mut message, command).await,
@@ -35,7 +35,7 @@ pub fn run(arguments: &Arguments, command: &Command) -> Result<u8> {
     Ok(status::OK)
 }
 
-async fn print(message: &mut Message, command: &Command) -> Result<()> {
+async fn print(message: &mut ShownMessage, command: &Command) -> Result<()> {
     let asked = &command.asked;
     if asked.json {
         bail!("--json tells where a part was saved: it goes with --save");
@@ -69,7 +69,7 @@ async fn print(message: &mut Message, command: &Command) -> Result<()> {
     }
 }
 
-async fn save(message: &mut Message, command: &Command, to: &Path) -> Result<()> {
+async fn save(message: &mut ShownMessage, command: &Command, to: &Path) -> Result<()> {
     let parts = message.parts().await?;
     let index = Part::find(&parts, &command.part);
     let found = index.and_then(|index| parts.get(index));

@@ -7,13 +7,13 @@ use super::organising::{Delete, Refile};
 use crate::browse::target;
 use crate::config::Config;
 use crate::daemon;
-use crate::daemon::arrange::{Step, Target};
+use crate::daemon::arrange::{ArrangeStep, MessageTarget};
 use crate::model::MailboxName;
 use anyhow::{Context, Result, bail};
 
 /// Whether messages stay where they were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
+pub enum RefileKind {
     /// They leave.
     Move,
     /// They stay.
@@ -21,14 +21,14 @@ pub enum How {
 }
 
 /// Runs `move` or `copy`; answers with the exit status.
-pub fn run(arguments: &Arguments, command: &Refile, how: How) -> Result<u8> {
+pub fn run(arguments: &Arguments, command: &Refile, how: RefileKind) -> Result<u8> {
     let config = daemon::load(arguments.config.as_deref())?;
     let (to, messages) = command.words.split_last().context("name a mailbox")?;
-    let step = |message: Target, to: &MailboxName| {
+    let step = |message: MessageTarget, to: &MailboxName| {
         let to = to.to_string();
         match how {
-            How::Move => Step::Move { message, to },
-            How::Copy => Step::Copy { message, to },
+            RefileKind::Move => ArrangeStep::Move { message, to },
+            RefileKind::Copy => ArrangeStep::Copy { message, to },
         }
     };
     let mut all = Steps::default();
@@ -60,7 +60,7 @@ pub fn delete(arguments: &Arguments, command: &Delete) -> Result<u8> {
     let runtime = runtime()?;
     for text in &command.messages {
         let (account, message) = runtime.block_on(target(&config, text, None))?;
-        all.add(account, text, Step::Delete { message });
+        all.add(account, text, ArrangeStep::Delete { message });
     }
     carry_out(&config, all, command.json)
 }

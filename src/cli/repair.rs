@@ -4,7 +4,7 @@ use super::arguments::{Arguments, Repair};
 use super::print;
 use crate::config;
 use crate::daemon::{
-    self, CycleRequest, Keyring, OpenError, OpenState, Opened, RunSummary, Writes,
+    self, CycleRequest, Keyring, OpenAccount, OpenError, OpenState, RunSummary, Writes,
 };
 use crate::engine::{Report, Silent, Stop};
 use anyhow::{Context, Result};
@@ -48,7 +48,7 @@ async fn one(
     let say = |text: &str| print::say(format!("{}: {text}", account.name));
     let opened = whole_state(state_dir, account, &say)?;
     let keyring = Rc::new(Keyring::new(account.clone()));
-    let mut opened = Opened::of(keyring, opened, Writes::Allowed, account.connections);
+    let mut opened = OpenAccount::of(keyring, opened, Writes::Allowed, account.connections);
     let notes = opened.make_ready()?;
     notes.iter().for_each(|note| say(note));
     if notes.is_empty() {

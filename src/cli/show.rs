@@ -1,7 +1,7 @@
 //! `mailtide status`: how accounts are doing, from the watcher, or from what is remembered when
 //! none runs.
 
-use super::arguments::{Arguments, Status as Command};
+use super::arguments::{Arguments, StatusArgs as Command};
 use super::print::{held_lines, say, say_object, summary};
 use super::status;
 use crate::daemon::{

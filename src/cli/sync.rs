@@ -6,7 +6,7 @@ use super::print;
 use super::progress::{Bar, Bars};
 use crate::config;
 use crate::daemon::{
-    self, AskError, CycleRequest, Keyring, OpenError, Opened, Request, RunSummary, SyncDepth,
+    self, AskError, CycleRequest, Keyring, OpenAccount, OpenError, Request, RunSummary, SyncDepth,
     Writes, ask, chosen, count, failed, stop_on_signals,
 };
 use crate::engine::{Report, Stop};
@@ -32,7 +32,7 @@ pub fn run(arguments: &Arguments, command: &Sync) -> Result<u8> {
         let started: Vec<_> = accounts
             .iter()
             .map(|account| {
-                let job = Job {
+                let job = SyncJob {
                     account,
                     state_dir: config.state_dir_of(&account.name).to_owned(),
                     command,
@@ -54,7 +54,7 @@ pub fn run(arguments: &Arguments, command: &Sync) -> Result<u8> {
     Ok(print::exit_status(&runs))
 }
 
-type Shared = (Vec<RunSummary>, Vec<config::Account>);
+type SyncResults = (Vec<RunSummary>, Vec<config::Account>);
 
 /// Accounts that a watcher keeps are synced by it; answers with what it did, and with the accounts
 /// that are left. A dry run is our own affair: it writes nothing.
@@ -62,7 +62,7 @@ fn hand_over(
     config: &config::Config,
     command: &Sync,
     accounts: Vec<config::Account>,
-) -> Result<Shared> {
+) -> Result<SyncResults> {
     let everyone = Vec::new();
     let watched = match ask(config, &Request::Status { accounts: everyone }) {
         _ if command.dry_run => return Ok((Vec::new(), accounts)),
@@ -123,7 +123,7 @@ fn show(arguments: &Arguments, command: &Sync, runs: &[RunSummary]) -> Result<()
     Ok(())
 }
 
-struct Job<'a> {
+struct SyncJob<'a> {
     account: &'a config::Account,
     state_dir: PathBuf,
     command: &'a Sync,
@@ -131,7 +131,7 @@ struct Job<'a> {
     stop: Stop,
 }
 
-impl Job<'_> {
+impl SyncJob<'_> {
     fn run(self) -> RunSummary {
         let began = Instant::now();
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -156,7 +156,7 @@ impl Job<'_> {
         };
         let keyring = Rc::new(Keyring::new(self.account.clone()));
         let connections = self.account.connections;
-        let mut opened = Opened::new(keyring, &self.state_dir, writes, connections)?;
+        let mut opened = OpenAccount::new(keyring, &self.state_dir, writes, connections)?;
         let errand = CycleRequest {
             dry_run: self.command.dry_run,
             only: self.command.mailbox.clone(),

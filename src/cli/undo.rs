@@ -3,13 +3,13 @@
 use super::arguments::{Arguments, Undo};
 use super::print::{self, say, say_object};
 use super::status;
-use crate::browse::{Key, MessageId};
+use crate::browse::{MessageId, MessageKey};
 use crate::config;
 use crate::daemon::undo::{
     RunSelection, SelectedMessage, UndoPlan, UndoSelection, UndoStep, done_text, plan,
 };
 use crate::daemon::{
-    self, AskError, CycleRequest, Keyring, Opened, Request, RunSummary, Writes, ask, count,
+    self, AskError, CycleRequest, Keyring, OpenAccount, Request, RunSummary, Writes, ask, count,
 };
 use crate::engine::{Silent, Stop};
 use crate::state::{RunRow, State};
@@ -89,11 +89,11 @@ fn selected(text: &str, state: &State) -> Result<SelectedMessage> {
     };
     let mailbox = id.mailbox.to_string();
     Ok(match &id.key {
-        Key::File(digest) => SelectedMessage::File {
+        MessageKey::File(digest) => SelectedMessage::File {
             mailbox,
             digest: digest.clone(),
         },
-        Key::Uid(uid, _) => {
+        MessageKey::Uid(uid, _) => {
             let key = state.mailbox_key(&id.mailbox)?;
             let uid_validity = key
                 .map(|key| state.uid_validity(key))
@@ -125,7 +125,7 @@ async fn one(
     // Beside a watcher, too: whether state and Maildir are of one age is not asked, as it may write
     // the one and then the other just now. Carrying it out asks.
     let state_dir = config.state_dir_of(&name);
-    let mut opened = Opened::new(keyring.clone(), state_dir, Writes::None, 1)?;
+    let mut opened = OpenAccount::new(keyring.clone(), state_dir, Writes::None, 1)?;
     if command.list {
         list(&name, &opened.state.runs(20)?, command.json)?;
         return Ok(status::OK);
@@ -218,7 +218,7 @@ async fn alone(
 ) -> Result<RunSummary> {
     let name = keyring.account().name.clone();
     let connections = keyring.account().connections;
-    let mut opened = Opened::new(
+    let mut opened = OpenAccount::new(
         keyring,
         config.state_dir_of(&name),
         Writes::Allowed,

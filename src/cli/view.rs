@@ -3,11 +3,11 @@
 use super::arguments::Arguments;
 use super::columns::{apart, fit, folded, size, width};
 use super::list::{date, line, people, runtime};
-use super::looking::Show;
+use super::looking::ShowArgs;
 use super::page::Page;
 use super::print::complain;
 use super::status;
-use crate::browse::Message;
+use crate::browse::ShownMessage;
 use crate::daemon;
 use crate::mime::{Mail, Person, Summary, lines};
 use crate::model::Part;
@@ -20,11 +20,11 @@ use serde_json::{Value, json};
 const LONGEST: usize = 100;
 
 /// Runs the command; answers with the exit status.
-pub fn run(arguments: &Arguments, command: &Show) -> Result<u8> {
+pub fn run(arguments: &Arguments, command: &ShowArgs) -> Result<u8> {
     let config = daemon::load(arguments.config.as_deref())?;
     runtime()?.block_on(async {
         let sides = command.asked.sides();
-        let mut message = Message::open(&config, &command.message, sides).await?;
+        let mut message = ShownMessage::open(&config, &command.message, sides).await?;
         let shown = show(&mut message, command).await;
         message.notes.iter().for_each(complain);
         message.end().await;
@@ -33,7 +33,7 @@ pub fn run(arguments: &Arguments, command: &Show) -> Result<u8> {
     Ok(status::OK)
 }
 
-async fn show(message: &mut Message, command: &Show) -> Result<()> {
+async fn show(message: &mut ShownMessage, command: &ShowArgs) -> Result<()> {
     let asked = &command.asked;
     let page = || Page::begin(!asked.no_pager && !asked.json);
     if command.raw {
@@ -64,7 +64,7 @@ async fn show(message: &mut Message, command: &Show) -> Result<()> {
 }
 
 /// All of a message: as it is, or on a terminal without what acts on that.
-async fn raw(message: &mut Message, mut page: Page) -> Result<()> {
+async fn raw(message: &mut ShownMessage, mut page: Page) -> Result<()> {
     if page.is_terminal() {
         let text = lines(&String::from_utf8_lossy(message.whole().await?));
         page.give(text.as_bytes())?;

@@ -1,12 +1,12 @@
 //! `mailtide watch`: keeps accounts in step for ever.
 
-use super::arguments::{Arguments, Watch};
+use super::arguments::{Arguments, WatchArgs};
 use super::status;
 use crate::daemon;
 use anyhow::Result;
 
 /// Runs the command; answers with the exit status.
-pub fn run(arguments: &Arguments, command: &Watch) -> Result<u8> {
+pub fn run(arguments: &Arguments, command: &WatchArgs) -> Result<u8> {
     daemon::watch(arguments.config.clone(), command.accounts.clone())?;
     Ok(status::OK)
 }

@@ -1,7 +1,7 @@
 //! The meaning of the configuration: defaults filled in, every value checked before anything else
 //! happens.
 
-use super::keys::{self, Auth, File, Keys, Layout, SearchWith};
+use super::keys::{self, Auth, ConfigFile, Keys, LayoutSetting, SearchWith};
 use super::places::{control_socket, expand, resolved, state_dir, usual_config, usual_state_dir};
 use super::policy::{Hooks, hooks, policy};
 use super::secret::SecretSource;
@@ -67,7 +67,7 @@ pub struct Account {
     /// Accounts whose Maildir is the same, above or below this one by links.
     pub shares: Vec<String>,
     /// The layout of mailboxes on disk.
-    pub layout: Layout,
+    pub layout: LayoutSetting,
     /// The policy: directions, patterns, limits.
     pub policy: Policy,
     /// The trash mailbox on the server; `None`: local deletions are expunged.
@@ -169,11 +169,11 @@ pub fn load(at: Option<&Path>) -> Result<Config, ConfigError> {
     guarded::file(&path, &about).map_err(ConfigError::Unsafe)?;
     let mut text = String::new();
     opened.read_to_string(&mut text).map_err(file_error)?;
-    let reader = Reader {
+    let reader = KeyReader {
         path: path.clone(),
         text,
     };
-    let file: File = toml::from_str(&reader.text).map_err(|error| {
+    let file: ConfigFile = toml::from_str(&reader.text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
         reader.wrong(at, error.message().to_owned())
     })?;
@@ -235,12 +235,12 @@ fn note_shared(accounts: &mut BTreeMap<String, Account>) {
     }
 }
 
-struct Reader {
+struct KeyReader {
     path: PathBuf,
     text: String,
 }
 
-impl Reader {
+impl KeyReader {
     fn wrong(&self, at: usize, what: String) -> ConfigError {
         let before = self.text.get(..at).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
@@ -323,7 +323,7 @@ impl Reader {
             secret: self.secret(&keys, at, name)?,
             maildir,
             shares: Vec::new(),
-            layout: keys.layout.unwrap_or(Layout::Nested),
+            layout: keys.layout.unwrap_or(LayoutSetting::Nested),
             policy: policy(&keys),
             trash: keys.trash.clone().filter(|trash| !trash.is_empty()),
             quarantine_days: keys.quarantine_days.unwrap_or(30),

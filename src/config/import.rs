@@ -8,14 +8,14 @@ use toml::{Table, Value};
 #[derive(Clone, Debug, Default)]
 pub struct Imported {
     /// Accounts with their keys.
-    pub accounts: Vec<Foreign>,
+    pub accounts: Vec<ImportedAccount>,
     /// Settings without an equivalent that belong to no account.
     pub left: Vec<String>,
 }
 
 /// An imported account.
 #[derive(Clone, Debug, Default)]
-pub struct Foreign {
+pub struct ImportedAccount {
     /// Its name.
     pub name: String,
     /// Its keys.
@@ -26,7 +26,7 @@ pub struct Foreign {
 
 impl Imported {
     /// Adds an account; a number makes its name unique.
-    pub fn add(&mut self, mut account: Foreign) {
+    pub fn add(&mut self, mut account: ImportedAccount) {
         let taken = |name: &str| self.accounts.iter().any(|other| other.name == name);
         if taken(&account.name) {
             let mut numbered = (2_u32..).map(|n| format!("{}-{n}", account.name));
@@ -37,7 +37,7 @@ impl Imported {
     }
 }
 
-impl Foreign {
+impl ImportedAccount {
     /// Sets a key.
     pub fn set(&mut self, key: &str, value: impl Into<Value>) {
         self.keys.insert(key.to_owned(), value.into());

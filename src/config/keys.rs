@@ -9,7 +9,7 @@ use toml::Spanned;
 /// The file.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct File {
+pub struct ConfigFile {
     /// The directory of the state databases.
     pub state_dir: Option<PathBuf>,
     /// The path of the control socket.
@@ -49,7 +49,7 @@ pub enum Auth {
 
 /// The layout of mailboxes on disk.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-pub enum Layout {
+pub enum LayoutSetting {
     /// Nested directories.
     #[serde(rename = "nested")]
     Nested,
@@ -61,7 +61,7 @@ pub enum Layout {
 /// The direction of changes.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
-pub enum Direction {
+pub enum DirectionSetting {
     /// Both directions.
     Both,
     /// From the server to the disk.
@@ -73,7 +73,7 @@ pub enum Direction {
 /// The sides on which deletions are carried out.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
-pub enum Travel {
+pub enum TravelSetting {
     /// Both.
     Both,
     /// The disk.
@@ -172,15 +172,15 @@ keys! {
     /// The path of the Maildir.
     maildir: PathBuf,
     /// The layout of mailboxes on disk.
-    layout: Layout,
+    layout: LayoutSetting,
     /// The patterns of mailboxes to synchronize.
     mailboxes: Vec<String>,
     /// The direction of changes.
-    direction: Direction,
+    direction: DirectionSetting,
     /// The sides on which deletions of messages are carried out.
-    delete: Travel,
+    delete: TravelSetting,
     /// The sides on which deletions of mailboxes are carried out.
-    delete_mailboxes: Travel,
+    delete_mailboxes: TravelSetting,
     /// The trash mailbox on the server.
     trash: String,
     /// Days that deleted messages stay in quarantine.

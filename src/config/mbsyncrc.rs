@@ -1,17 +1,17 @@
 //! Parses the configuration of mbsync (isync 1.3 to 1.5) as its manual describes it.
 
-use super::import::{Foreign, Imported, account_name};
+use super::import::{Imported, ImportedAccount, account_name};
 use std::collections::BTreeMap;
 
 /// A section: its kind, name and lines.
 #[derive(Clone, Debug, Default)]
-struct Section {
+struct MbsyncSection {
     kind: String,
     name: String,
     keys: Vec<(String, Vec<String>)>,
 }
 
-impl Section {
+impl MbsyncSection {
     /// Returns the last value of a key.
     fn get(&self, key: &str) -> Option<&str> {
         Some(self.words(key)?.first()?.as_str())
@@ -60,8 +60,8 @@ fn words(line: &str) -> Vec<String> {
 }
 
 /// Splits the file into sections: a kind begins one, an empty line ends it.
-fn sections(text: &str) -> Vec<Section> {
-    let mut all = vec![Section::default()];
+fn sections(text: &str) -> Vec<MbsyncSection> {
+    let mut all = vec![MbsyncSection::default()];
     for line in text.lines() {
         let line = line.trim();
         if line.starts_with('#') {
@@ -71,7 +71,7 @@ fn sections(text: &str) -> Vec<Section> {
         let Some(key) = words.next() else {
             // Global settings continue after an empty line until the first section.
             if all.last().is_some_and(|last| !last.kind.is_empty()) {
-                all.push(Section::default());
+                all.push(MbsyncSection::default());
             }
             continue;
         };
@@ -86,7 +86,7 @@ fn sections(text: &str) -> Vec<Section> {
         if kinds.contains(&key.as_str()) {
             let name = words.next().unwrap_or_default();
             let keys = Vec::new();
-            all.push(Section {
+            all.push(MbsyncSection {
                 kind: key,
                 name,
                 keys,
@@ -102,15 +102,15 @@ fn sections(text: &str) -> Vec<Section> {
 pub fn read(text: &str) -> Imported {
     let sections = sections(text);
     let mut imported = Imported::default();
-    let mut globals = Section::default();
+    let mut globals = MbsyncSection::default();
     for section in sections.iter().filter(|section| section.kind.is_empty()) {
         globals.keys.extend(section.keys.iter().cloned());
     }
     let find = |kinds: &[&str], name: &str| {
-        let same = |s: &&Section| kinds.contains(&s.kind.as_str()) && s.name == name;
+        let same = |s: &&MbsyncSection| kinds.contains(&s.kind.as_str()) && s.name == name;
         sections.iter().find(same)
     };
-    let mut accounts: BTreeMap<(String, String), Foreign> = BTreeMap::new();
+    let mut accounts: BTreeMap<(String, String), ImportedAccount> = BTreeMap::new();
     for channel in sections.iter().filter(|s| s.kind == "channel") {
         let side = |keys: [&str; 2]| {
             let value = keys.into_iter().find_map(|key| channel.get(key))?;
@@ -140,9 +140,9 @@ pub fn read(text: &str) -> Imported {
             let login = server
                 .get("account")
                 .and_then(|name| find(&["imapaccount"], name));
-            let mut account = Foreign {
+            let mut account = ImportedAccount {
                 name: account_name(&server.name),
-                ..Foreign::default()
+                ..ImportedAccount::default()
             };
             login_keys(&mut account, server, login.unwrap_or(server));
             disk_keys(&mut account, disk);
@@ -161,7 +161,7 @@ pub fn read(text: &str) -> Imported {
     imported
 }
 
-fn login_keys(account: &mut Foreign, store: &Section, login: &Section) {
+fn login_keys(account: &mut ImportedAccount, store: &MbsyncSection, login: &MbsyncSection) {
     for (key, _) in login.keys.iter().chain(&store.keys) {
         let value = login
             .get(key)
@@ -217,7 +217,7 @@ fn login_keys(account: &mut Foreign, store: &Section, login: &Section) {
     }
 }
 
-fn disk_keys(account: &mut Foreign, store: &Section) {
+fn disk_keys(account: &mut ImportedAccount, store: &MbsyncSection) {
     let trim = |path: &str| match path.trim_end_matches('/') {
         "" => "/".to_owned(),
         path => path.to_owned(),
@@ -263,7 +263,12 @@ fn disk_keys(account: &mut Foreign, store: &Section) {
     }
 }
 
-fn channel_keys(account: &mut Foreign, channel: &Section, globals: &Section, boxes: (&str, &str)) {
+fn channel_keys(
+    account: &mut ImportedAccount,
+    channel: &MbsyncSection,
+    globals: &MbsyncSection,
+    boxes: (&str, &str),
+) {
     let get = |key: &str| channel.get(key).or(globals.get(key));
     let name = &channel.name;
     let patterns = channel.all(&["pattern", "patterns"]);
@@ -312,7 +317,7 @@ fn channel_keys(account: &mut Foreign, channel: &Section, globals: &Section, box
     }
 }
 
-fn direction(account: &mut Foreign, channel: &Section, globals: &Section) {
+fn direction(account: &mut ImportedAccount, channel: &MbsyncSection, globals: &MbsyncSection) {
     let name = &channel.name;
     let whose = format!("Channel {name}");
     let words = channel

@@ -27,8 +27,8 @@ mod offlineimaprc;
 
 pub use account::{Account, Config, Security, load, path};
 pub use guarded::{directory as is_private, place_is_safe};
-pub use import::{Foreign, Imported, render};
-pub use keys::{ACCOUNT_KEYS, Auth, Layout, SearchWith};
+pub use import::{Imported, ImportedAccount, render};
+pub use keys::{ACCOUNT_KEYS, Auth, LayoutSetting, SearchWith};
 pub use mbsyncrc::read as read_mbsyncrc;
 pub use offlineimaprc::read as read_offlineimaprc;
 pub use policy::Hooks;

@@ -1,7 +1,7 @@
 //! Parses the configuration of OfflineIMAP (7 and 8): sections with keys. Python expressions are
 //! not evaluated.
 
-use super::import::{Foreign, Imported, account_name};
+use super::import::{Imported, ImportedAccount, account_name};
 use std::collections::BTreeMap;
 
 type Section = BTreeMap<String, String>;
@@ -68,9 +68,9 @@ pub fn read(text: &str) -> Imported {
             imported.left.push(format!("account {name}: {what}"));
             continue;
         }
-        let mut account = Foreign {
+        let mut account = ImportedAccount {
             name: account_name(name),
-            ..Foreign::default()
+            ..ImportedAccount::default()
         };
         remote_keys(&mut account, &remote);
         local_keys(&mut account, &local);
@@ -89,7 +89,7 @@ fn is(value: &str) -> bool {
     ["yes", "true", "on", "1"].contains(&value.to_ascii_lowercase().as_str())
 }
 
-fn remote_keys(account: &mut Foreign, remote: &Section) {
+fn remote_keys(account: &mut ImportedAccount, remote: &Section) {
     if remote.get("type").is_some_and(|kind| kind == "Gmail") {
         account.set("host", "imap.gmail.com");
     }
@@ -155,7 +155,7 @@ fn remote_keys(account: &mut Foreign, remote: &Section) {
     }
 }
 
-fn local_keys(account: &mut Foreign, local: &Section) {
+fn local_keys(account: &mut ImportedAccount, local: &Section) {
     match local.get("localfolders") {
         Some(path) if path.len() > 1 => account.set("maildir", path.trim_end_matches('/')),
         Some(path) => account.set("maildir", path.as_str()),
@@ -181,7 +181,7 @@ fn local_keys(account: &mut Foreign, local: &Section) {
     }
 }
 
-fn account_keys(account: &mut Foreign, keys: &Section) {
+fn account_keys(account: &mut ImportedAccount, keys: &Section) {
     for (key, value) in keys {
         match key.as_str() {
             "localrepository" | "remoterepository" | "status_backend" | "quick" => {}

@@ -19,16 +19,16 @@ pub struct Hooks {
 
 /// Returns the policy that the keys describe.
 pub fn policy(keys: &Keys) -> Policy {
-    let travel = |travel: Option<keys::Travel>| match travel {
-        None | Some(keys::Travel::Both) => Travel::Both,
-        Some(keys::Travel::Local) => Travel::Local,
-        Some(keys::Travel::Remote) => Travel::Remote,
-        Some(keys::Travel::None) => Travel::None,
+    let travel = |travel: Option<keys::TravelSetting>| match travel {
+        None | Some(keys::TravelSetting::Both) => Travel::Both,
+        Some(keys::TravelSetting::Local) => Travel::Local,
+        Some(keys::TravelSetting::Remote) => Travel::Remote,
+        Some(keys::TravelSetting::None) => Travel::None,
     };
     let direction = match keys.direction {
-        None | Some(keys::Direction::Both) => Direction::Both,
-        Some(keys::Direction::Pull) => Direction::Pull,
-        Some(keys::Direction::Push) => Direction::Push,
+        None | Some(keys::DirectionSetting::Both) => Direction::Both,
+        Some(keys::DirectionSetting::Pull) => Direction::Pull,
+        Some(keys::DirectionSetting::Push) => Direction::Push,
     };
     let usual = Limits::default();
     let count = keys.max_delete_count.unwrap_or(usual.count);

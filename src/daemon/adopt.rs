@@ -1,14 +1,14 @@
 //! `mailtide adopt`: takes over a Maildir of another account or state database on purpose. All
 //! messages are matched anew, and none is deleted.
 
-use crate::daemon::cycle::{CycleRequest, Opened};
+use crate::daemon::cycle::{CycleRequest, OpenAccount};
 use crate::daemon::flow::{MailboxFlow, flows};
 use crate::daemon::open::{self, OpenError, OpenState, Writes};
 use crate::daemon::secret::Keyring;
 use crate::engine::{Silent, Stop};
 use crate::maildir::Claim;
 use crate::model::MailboxName;
-use crate::state::{Memory, State};
+use crate::state::{AccountRecord, State};
 use crate::store::StoreError;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,7 +23,7 @@ pub struct AdoptionNeeded {
 
 /// Returns the reason if the account has to adopt its Maildir first; `None`: a sync can use it.
 pub fn needed(keyring: Rc<Keyring>, state_dir: &Path) -> Result<Option<AdoptionNeeded>, OpenError> {
-    let mut opened = Opened::new(keyring, state_dir, Writes::None, 1)?;
+    let mut opened = OpenAccount::new(keyring, state_dir, Writes::None, 1)?;
     if opened.is_beside() {
         // Another process uses the account: report its lock.
         open::open_state(state_dir, opened.keyring.account(), Writes::Allowed)?;
@@ -49,7 +49,7 @@ pub async fn preview(
         claim: Claim::Adopts(open::new_uuid()),
         ..locked
     };
-    let mut opened = Opened::of(keyring, opened, Writes::None, account.connections);
+    let mut opened = OpenAccount::of(keyring, opened, Writes::None, account.connections);
     let request = CycleRequest {
         dry_run: true,
         ..CycleRequest::default()
@@ -72,14 +72,14 @@ pub fn adopt(keyring: Rc<Keyring>, state_dir: &Path) -> Result<(), OpenError> {
         claim: Claim::Adopts(uuid.clone()),
         ..locked
     };
-    let mut opened = Opened::of(keyring, opened, Writes::Allowed, 1);
+    let mut opened = OpenAccount::of(keyring, opened, Writes::Allowed, 1);
     opened.enter()?;
     let (root, state) = (opened.local.root(), &mut opened.state);
     let before = root.marker()?.and_then(|marker| marker.generation);
     let next = state.generation()?.0.max(before.unwrap_or(0)) + 1;
     let config = account.fingerprint();
     state.set_account(
-        &Memory {
+        &AccountRecord {
             uuid: uuid.clone(),
             config,
         },

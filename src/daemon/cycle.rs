@@ -1,13 +1,13 @@
 //! An open account (lock, state, Maildir, server) and one cycle over it. `mailtide sync` runs one,
 //! the watcher one after another.
 
-use crate::daemon::arrange::{Arranger, Step};
+use crate::daemon::arrange::{ArrangeStep, Arranger};
 use crate::daemon::open::{self, OpenError, OpenState, Writes};
 use crate::daemon::secret::Keyring;
 use crate::daemon::undo;
 use crate::engine::report::Ended;
 use crate::engine::{Context, Observer, Options, Reach, Report, Silent, Stop, Verified, World};
-use crate::imap::{ImapStore, Trait};
+use crate::imap::{ImapStore, ServerTrait};
 use crate::maildir::MaildirStore;
 use crate::reconcile::retention;
 use crate::state::{Lock, State};
@@ -27,7 +27,7 @@ pub struct CycleRequest {
 }
 
 /// An open account. It holds the lock until it is dropped.
-pub struct Opened {
+pub struct OpenAccount {
     /// The account's settings and secret.
     pub keyring: Rc<Keyring>,
     /// The state database.
@@ -50,16 +50,16 @@ pub struct Opened {
     warned: bool,
 }
 
-impl Opened {
+impl OpenAccount {
     /// Locks and opens the state; connects to nothing. Cycles use at most `connections`.
     pub fn new(
         keyring: Rc<Keyring>,
         state_dir: &Path,
         writes: Writes,
         connections: usize,
-    ) -> Result<Opened, OpenError> {
+    ) -> Result<OpenAccount, OpenError> {
         let opened = open::open_state(state_dir, keyring.account(), writes)?;
-        Ok(Opened::of(keyring, opened, writes, connections))
+        Ok(OpenAccount::of(keyring, opened, writes, connections))
     }
 
     /// Uses a state that is open already.
@@ -68,9 +68,9 @@ impl Opened {
         opened: OpenState,
         writes: Writes,
         connections: usize,
-    ) -> Opened {
+    ) -> OpenAccount {
         let local = open::local(keyring.account(), opened.claim, opened.owner);
-        Opened {
+        OpenAccount {
             keyring,
             state: opened.state,
             local,
@@ -124,11 +124,11 @@ impl Opened {
         // The greeting has arrived by now.
         remote.call().await;
         let clean = request.only.is_empty() && !matches!(request.reach, Reach::Woken(_));
-        let one = self.keyring.learned().has(Trait::OneAtATime);
+        let one = self.keyring.learned().has(ServerTrait::OneAtATime);
         let mut engine = self.engine(&mut remote, request.clone(), observer, stop);
         let mut report = Box::pin(engine.sync()).await;
         let lost = matches!(report.halted, Some(StoreError::Retry(_)));
-        if lost && self.keyring.learned().has(Trait::OneAtATime) && !one {
+        if lost && self.keyring.learned().has(ServerTrait::OneAtATime) && !one {
             let what = "the server mixes up answers to several commands: it gets one at a time";
             tracing::warn!("{what} from now on; pipelining = false says so beforehand");
             remote.close().await;
@@ -170,7 +170,7 @@ impl Opened {
 
     /// Carries steps out that the user wants and returns what became of each. The next cycle
     /// carries to the server what was changed on disk.
-    pub async fn arrange(&mut self, steps: &[Step]) -> Result<Vec<String>, OpenError> {
+    pub async fn arrange(&mut self, steps: &[ArrangeStep]) -> Result<Vec<String>, OpenError> {
         let done = async {
             self.make_ready()?;
             let mut remote = self.connect().await?;

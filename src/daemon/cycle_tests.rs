@@ -16,7 +16,7 @@ fn a_server_is_not_bothered_while_the_disk_is_not_ready() {
     std::fs::write(&file, text).unwrap();
     let config = config::load(Some(&file)).unwrap();
     let keyring = Rc::new(Keyring::new(config.accounts["test"].clone()));
-    let mut opened = Opened::new(keyring, &config.state_dir, Writes::Allowed, 1).unwrap();
+    let mut opened = OpenAccount::new(keyring, &config.state_dir, Writes::Allowed, 1).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

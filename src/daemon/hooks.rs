@@ -141,7 +141,7 @@ async fn start(
         .stdout(Stdio::null())
         .process_group(0);
     let mut child = command.spawn()?;
-    let _group = Group(child.id());
+    let _group = HookProcesses(child.id());
     if let Some(mut stdin) = child.stdin.take() {
         let mut text = serde_json::to_value(events)?;
         if let Some(object) = text.as_object_mut() {
@@ -184,9 +184,9 @@ fn lines<'a>(all: impl Iterator<Item = &'a str>) -> String {
 }
 
 /// A process group that is killed on drop, with all that a hook started.
-struct Group(Option<u32>);
+struct HookProcesses(Option<u32>);
 
-impl Drop for Group {
+impl Drop for HookProcesses {
     fn drop(&mut self) {
         let id = self.0.and_then(|id| i32::try_from(id).ok());
         if let Some(group) = id.and_then(rustix::process::Pid::from_raw) {

@@ -1,7 +1,9 @@
 //! Keeps the search index of an account up after cycles, on a thread of its own that no sync waits
 //! for: one message at a time, in little memory.
 
-use crate::search::{Depth, Index, IndexError, Place, Progress, bring_up, index_path};
+use crate::search::{
+    IndexDepth, IndexError, MailIndex, MailboxDirectory, Progress, bring_up, index_path,
+};
 use crate::state::{Lock, StateError};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -12,7 +14,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 /// The thread; ended with this.
 pub struct Indexer {
-    wakes: Sender<Vec<Place>>,
+    wakes: Sender<Vec<MailboxDirectory>>,
     stop: Arc<AtomicBool>,
 }
 
@@ -35,7 +37,7 @@ impl Indexer {
     }
 
     /// Something may have changed; the account has these mailboxes now.
-    pub fn update(&self, places: Vec<Place>) {
+    pub fn update(&self, places: Vec<MailboxDirectory>) {
         // The thread ends only with this.
         let _there = self.wakes.send(places);
     }
@@ -47,7 +49,7 @@ impl Drop for Indexer {
     }
 }
 
-fn serve(wakes: &Receiver<Vec<Place>>, path: &Path, stop: &AtomicBool) {
+fn serve(wakes: &Receiver<Vec<MailboxDirectory>>, path: &Path, stop: &AtomicBool) {
     // What an account waits for comes first.
     if let Err(error) = rustix::process::nice(10) {
         tracing::debug!(%error, "as important as everything else");
@@ -57,7 +59,7 @@ fn serve(wakes: &Receiver<Vec<Place>>, path: &Path, stop: &AtomicBool) {
         if let Some(last) = wakes.try_iter().last() {
             places = last;
         }
-        match keep_up(path, &places, Depth::Changes, &mut |_| {
+        match keep_up(path, &places, IndexDepth::Changes, &mut |_| {
             stop.load(Ordering::Relaxed)
         }) {
             Ok(progress) if progress != Progress::default() => {
@@ -101,8 +103,8 @@ pub enum KeepUpError {
 /// be damaged is made anew.
 pub fn keep_up(
     path: &Path,
-    places: &[Place],
-    depth: Depth,
+    places: &[MailboxDirectory],
+    depth: IndexDepth,
     halt: &mut dyn FnMut(&Progress) -> bool,
 ) -> Result<Progress, KeepUpError> {
     if let Some(directory) = path.parent() {
@@ -116,13 +118,13 @@ pub fn keep_up(
         })?;
     }
     let _held = Lock::take(&lock_path(path))?;
-    let mut index = Index::open(path)?;
+    let mut index = MailIndex::open(path)?;
     match bring_up(&mut index, places, depth, halt) {
         Err(error) if error.is_damage() => {
             tracing::warn!(%error, "the search index is made anew");
             drop(index);
-            Index::remove(path)?;
-            Ok(bring_up(&mut Index::open(path)?, places, depth, halt)?)
+            MailIndex::remove(path)?;
+            Ok(bring_up(&mut MailIndex::open(path)?, places, depth, halt)?)
         }
         other => Ok(other?),
     }

@@ -43,12 +43,12 @@ pub mod arrange;
 mod watch;
 
 pub use account::agenda::{Agenda, Clock, DueCycle, Intervals, NextAction, Trigger};
-pub use account::backend::{AccountBackend, SyncDepth, SyncRequest, Verdict};
+pub use account::backend::{AccountBackend, SyncDepth, SyncRequest, UserVerdict};
 pub use account::task::{AccountTask, TaskChannels, TaskCommand};
 pub use account::wake_set::WakeSet;
 pub use adopt::{AdoptionNeeded, adopt, needed, preview};
 pub use control::protocol::{Answer, AskError, Request, ask};
-pub use cycle::{CycleRequest, Opened};
+pub use cycle::{CycleRequest, OpenAccount};
 pub use flow::{MailboxFlow, flows};
 pub use hooks::HookEvents;
 pub use indexer::{KeepUpError, keep_up};

@@ -2,11 +2,11 @@
 
 use crate::config::{self, Config, ConfigError};
 use crate::daemon::secret::Keyring;
-use crate::imap::{Access, Beside, ImapStore, Settings};
-use crate::maildir::{Claim, Disk, Kernel, Layout, MaildirStore, Owner, lock_path};
+use crate::imap::{Access, ImapStore, ParallelSettings, Settings};
+use crate::maildir::{Claim, Fs, Layout, MaildirStore, Owner, RealFs, lock_path};
 use crate::reconcile::Direction;
 use crate::reconcile::retention::Moment;
-use crate::state::{Lock, Memory, State, StateError, network_drive};
+use crate::state::{AccountRecord, Lock, State, StateError, network_drive};
 use crate::store::StoreError;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -169,13 +169,13 @@ pub fn owner(state_dir: &Path, account: &config::Account) -> Owner {
     // Hashed, because machine-id(5) must not leave the machine.
     let id = blake3::hash(format!("mailtide {}", id.trim()).as_bytes()).to_hex();
     let id: String = id.chars().take(16).collect();
-    let machine = format!("{} {id}", Kernel.host());
+    let machine = format!("{} {id}", RealFs.host());
     Owner {
         account: account.name.clone(),
         user: account.user.clone(),
         host: account.host.clone(),
         port: account.port,
-        state: Kernel.resolve(&state_path(state_dir, &account.name)),
+        state: RealFs.resolve(&state_path(state_dir, &account.name)),
         machine,
     }
 }
@@ -293,7 +293,7 @@ pub fn note_account(
     if short || before.as_ref().is_none_or(|known| known.uuid != uuid) {
         let known = before.filter(|_| !short);
         let config = known.map_or_else(|| account.fingerprint(), |known| known.config);
-        state.set_account(&Memory { uuid, config }, now())?;
+        state.set_account(&AccountRecord { uuid, config }, now())?;
     }
     Ok(())
 }
@@ -309,8 +309,8 @@ pub fn open_to_others(account: &config::Account) -> Option<String> {
 /// Returns the layout of the Maildir.
 pub fn layout(account: &config::Account) -> Layout {
     match account.layout {
-        config::Layout::Nested => Layout::Nested,
-        config::Layout::MaildirPlusPlus => Layout::MaildirPlusPlus,
+        config::LayoutSetting::Nested => Layout::Nested,
+        config::LayoutSetting::MaildirPlusPlus => Layout::MaildirPlusPlus,
     }
 }
 
@@ -358,7 +358,7 @@ pub async fn remote(keyring: &Keyring, writes: Writes, connections: usize) -> Re
     let settings = Settings {
         access,
         connections,
-        beside: Beside::default(),
+        beside: ParallelSettings::default(),
         trash: account.trash.clone(),
     };
     Ok(ImapStore::new(keyring.server().await?, settings))

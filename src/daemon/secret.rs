@@ -2,7 +2,9 @@
 //! may have changed. [`crate::config::SecretSource`] knows where secrets come from.
 
 use crate::config::{Account, Auth, ConfigError, Secret, Security};
-use crate::imap::{self, Compress, Learned, Plaintext, Road, Server, TlsMode, Trust, Window};
+use crate::imap::{
+    self, Compress, Plaintext, Server, ServerTraits, TlsMode, Transport, Trust, Window,
+};
 use std::cell::RefCell;
 use std::sync::Arc;
 
@@ -13,7 +15,7 @@ pub struct Keyring {
     /// The state of the secret's source when it was fetched.
     trace: RefCell<Option<String>>,
     /// The recorded traits of the server.
-    learned: Arc<Learned>,
+    learned: Arc<ServerTraits>,
 }
 
 impl Keyring {
@@ -33,7 +35,7 @@ impl Keyring {
     }
 
     /// The recorded traits of the server.
-    pub fn learned(&self) -> &Learned {
+    pub fn learned(&self) -> &ServerTraits {
         &self.learned
     }
 
@@ -65,11 +67,11 @@ impl Keyring {
 }
 
 /// Returns the address and login of an account's server.
-fn server(account: &Account, secret: &Secret, learned: &Arc<Learned>) -> Server {
+fn server(account: &Account, secret: &Secret, learned: &Arc<ServerTraits>) -> Server {
     Server {
         host: account.host.clone(),
         port: account.port,
-        road: Road::Tcp,
+        road: Transport::Tcp,
         tls: match account.security {
             Security::Implicit => TlsMode::Implicit,
             Security::StartTls => TlsMode::StartTls,
@@ -85,12 +87,12 @@ fn server(account: &Account, secret: &Secret, learned: &Arc<Learned>) -> Server 
         },
         user: account.user.clone(),
         auth: match account.auth {
-            Auth::Password => imap::Auth::Password,
-            Auth::Login => imap::Auth::Login,
-            Auth::XOAuth2 => imap::Auth::XOAuth2,
-            Auth::OAuthBearer => imap::Auth::OAuthBearer,
+            Auth::Password => imap::LoginMechanism::Password,
+            Auth::Login => imap::LoginMechanism::Login,
+            Auth::XOAuth2 => imap::LoginMechanism::XOAuth2,
+            Auth::OAuthBearer => imap::LoginMechanism::OAuthBearer,
         },
-        secret: imap::Secret(secret.reveal().to_owned()),
+        secret: imap::Credential(secret.reveal().to_owned()),
         timeout: account.timeout,
         compress: if account.compress {
             Compress::WhenOffered

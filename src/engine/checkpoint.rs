@@ -10,7 +10,7 @@ use crate::model::{MailboxBase, Pair, Side};
 use crate::reconcile::guard::Verdict;
 use crate::reconcile::renames::Home;
 use crate::reconcile::{Action, Cursor, Listed, MailboxAction};
-use crate::state::Left;
+use crate::state::Checkpoint;
 use crate::store::{Depth, LocalStore, RemoteStore};
 
 /// A longer pass is followed by another, seconds.
@@ -83,7 +83,7 @@ pub(super) async fn rests<R: RemoteStore, L: LocalStore>(
 async fn all_rest<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     works: Works,
-    left: &mut Vec<Left>,
+    left: &mut Vec<Checkpoint>,
 ) -> Result<bool, Ended> {
     let mut all = true;
     let done = works.values().filter(|work| work.is_done());
@@ -108,9 +108,9 @@ async fn all_rest<R: RemoteStore, L: LocalStore>(
         };
         // A mailbox that was new on one side is compared message by message now.
         let full = work.listed && whole;
-        left.push(Left {
+        left.push(Checkpoint {
             full_at: full.then(|| ctx.time_of_compare()),
-            ..Left::on(work.base.key, Side::Local, cursor)
+            ..Checkpoint::on(work.base.key, Side::Local, cursor)
         });
     }
     Ok(all)

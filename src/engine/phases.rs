@@ -34,8 +34,8 @@ use crate::reconcile::unlisted::Unlisted;
 use crate::reconcile::{
     Coverage, Cursor, Listed, Look, MailboxAction, MailboxPlan, News, Presence, messages,
 };
-use crate::state::Doubt;
-use crate::store::{LocalStore, Next, RemoteStore, StoreError};
+use crate::state::UidDoubt;
+use crate::store::{LocalStore, Prefetch, RemoteStore, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The result of the listings.
@@ -118,7 +118,7 @@ async fn scenes<R: RemoteStore, L: LocalStore>(
         }
     }
     let open = asked.iter().filter(|here| here.there.is_none());
-    let next: Vec<Next<'_>> = open.map(|here| here.next()).collect();
+    let next: Vec<Prefetch<'_>> = open.map(|here| here.next()).collect();
     ctx.remote.prefetch(&next).await?;
     let mut looks = unchanged::look_at_server(ctx, asked, overview, pass).await?;
     for step in rest {
@@ -302,7 +302,7 @@ async fn overview<R: RemoteStore, L: LocalStore>(
 /// wait for listed uploads.
 fn restless<R: RemoteStore, L: LocalStore>(
     ctx: &Context<'_, R, L>,
-    doubted: &BTreeMap<MailboxKey, Doubt>,
+    doubted: &BTreeMap<MailboxKey, UidDoubt>,
 ) -> Result<(BTreeSet<MailboxKey>, BTreeSet<MailboxKey>), Ended> {
     let mut restless = ctx.state.restless((ctx.world.now)())?;
     restless.extend(doubted.keys());

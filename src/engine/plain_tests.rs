@@ -21,7 +21,7 @@ use crate::reconcile::action::CopyWhy;
 use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::{Known, Sighting, Whereabouts};
 use crate::reconcile::{Action, Coverage, Cursor, MailboxAction, Plan};
-use crate::state::Relative;
+use crate::state::RelatedPair;
 use std::collections::{BTreeMap, BTreeSet};
 
 fn hiding(side: Side) -> PassState {
@@ -95,7 +95,7 @@ fn a_mailbox_of_which_something_is_gone_is_looked_at_again_while_that_side_is_hi
 fn candidates(all: &[(&str, u32)]) -> Candidates {
     let relative = |(name, n): &(&str, u32)| {
         let (mailbox, pair) = (MailboxKey(1), pair(*n));
-        (pair.id, (mb(name), Relative { mailbox, pair }))
+        (pair.id, (mb(name), RelatedPair { mailbox, pair }))
     };
     Candidates {
         pairs: all.iter().map(relative).collect(),

@@ -6,7 +6,7 @@ use crate::engine::identify::by_content::HashSink;
 use crate::engine::report::Ended;
 use crate::model::{Kin, MailboxKey, MailboxName, MaildirId, Uid};
 use crate::reconcile::Outcome;
-use crate::state::Left;
+use crate::state::Checkpoint;
 use crate::store::{Ask, Depth, LocalStore, Place, RemoteStore};
 use std::collections::BTreeMap;
 
@@ -105,7 +105,7 @@ async fn verify_mailbox<R: RemoteStore, L: LocalStore>(
     }
     // The next sync compares it message by message.
     let (cursors, full_at) = (Vec::new(), Some(0));
-    ctx.state.leave(&[Left {
+    ctx.state.leave(&[Checkpoint {
         key,
         cursors,
         full_at,

@@ -19,7 +19,7 @@ use crate::engine::plan::unreadable::await_sight;
 use crate::engine::report::{Ended, Report};
 use crate::model::{MailboxName, Side};
 use crate::reconcile::{Action, Plan};
-use crate::state::{HeldRow, Memory};
+use crate::state::{AccountRecord, HeldRow};
 use crate::store::{LocalStore, RemoteStore, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -190,7 +190,8 @@ fn remember_config<R: RemoteStore, L: LocalStore>(
     {
         let config = ctx.options.config.clone();
         let now = (ctx.world.now)();
-        ctx.state.set_account(&Memory { config, ..account }, now)?;
+        ctx.state
+            .set_account(&AccountRecord { config, ..account }, now)?;
     }
     Ok(())
 }

@@ -2,11 +2,12 @@
 //! tests the seeds and random changes to them. Not part of the program.
 
 use super::{
-    Auth, Beside, Compress, ImapStore, Plaintext, Secret, Server, Settings, TlsMode, Trust, Window,
+    Compress, Credential, ImapStore, LoginMechanism, ParallelSettings, Plaintext, Server, Settings,
+    TlsMode, Trust, Window,
 };
-use crate::imap::net::transport::{Dial, Road};
+use crate::imap::net::transport::{Connector, Transport};
 use crate::imap::protocol::command::{Access, Command, LiteralKind, Since};
-use crate::imap::protocol::names::{Naming, decode_utf7, encode_utf7};
+use crate::imap::protocol::names::{NameRules, decode_utf7, encode_utf7};
 use crate::imap::protocol::uid_set::{UidList, UidSet};
 use crate::imap::protocol::wire::{NoTap, Stream, Wire};
 use crate::imap::protocol::{code, date, reply};
@@ -28,17 +29,17 @@ const TURN: u8 = 0x1e;
 
 /// A server that sends the input.
 #[derive(Debug)]
-struct Parrot {
+struct EchoServer {
     turns: VecDeque<Vec<u8>>,
     says: VecDeque<u8>,
     heard: Vec<u8>,
     piece: usize,
 }
 
-impl Parrot {
-    fn new(greeting: &[u8], data: &[u8], piece: usize) -> Parrot {
+impl EchoServer {
+    fn new(greeting: &[u8], data: &[u8], piece: usize) -> EchoServer {
         let turns = data.split(|byte| *byte == TURN).map(<[u8]>::to_vec);
-        Parrot {
+        EchoServer {
             turns: turns.collect(),
             says: greeting.iter().copied().collect(),
             heard: Vec::new(),
@@ -61,7 +62,7 @@ impl Parrot {
     }
 }
 
-impl AsyncRead for Parrot {
+impl AsyncRead for EchoServer {
     fn poll_read(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
@@ -75,7 +76,7 @@ impl AsyncRead for Parrot {
     }
 }
 
-impl AsyncWrite for Parrot {
+impl AsyncWrite for EchoServer {
     fn poll_write(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
@@ -104,7 +105,7 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
 /// Frames are found and parsed equally, however the stream is split.
 pub fn frames(data: &[u8]) {
     let all = |piece: usize| {
-        let stream: Box<dyn Stream> = Box::new(Parrot::new(data, b"", piece));
+        let stream: Box<dyn Stream> = Box::new(EchoServer::new(data, b"", piece));
         let mut wire = Wire::new(stream, "peer".into(), Duration::from_secs(5));
         block_on(async {
             let mut replies = Vec::new();
@@ -119,7 +120,7 @@ pub fn frames(data: &[u8]) {
 
 struct Canned(Vec<u8>);
 
-impl Dial for Canned {
+impl Connector for Canned {
     fn dial(&self) -> io::Result<Box<dyn Stream>> {
         let (kind, data) = self.0.split_first().unwrap_or((&0, b""));
         let greeting: &[u8] = match kind & 1 {
@@ -127,13 +128,13 @@ impl Dial for Canned {
             _ => b"* OK hello\r\n",
         };
         let piece = usize::from(kind >> 1) * 7;
-        Ok(Box::new(Parrot::new(greeting, data, piece)))
+        Ok(Box::new(EchoServer::new(greeting, data, piece)))
     }
 }
 
-struct Gone;
+struct LostStream;
 
-impl Sink<Uid> for Gone {
+impl Sink<Uid> for LostStream {
     async fn begin(&mut self, _: u64, _: Option<&About<Uid>>) -> Result<(), StoreError> {
         Ok(())
     }
@@ -156,7 +157,7 @@ pub fn session(data: &[u8]) {
     let server = Server {
         host: "server".into(),
         port: 143,
-        road: Road::Other(Arc::new(Canned(data.to_vec()))),
+        road: Transport::Other(Arc::new(Canned(data.to_vec()))),
         tls: TlsMode::None,
         trust: Trust {
             ca_file: None,
@@ -165,10 +166,10 @@ pub fn session(data: &[u8]) {
         plaintext: Plaintext::LoopbackOnly,
         user: "user".into(),
         auth: match data.first().unwrap_or(&0) & 2 {
-            0 => Auth::Password,
-            _ => Auth::XOAuth2,
+            0 => LoginMechanism::Password,
+            _ => LoginMechanism::XOAuth2,
         },
-        secret: Secret("secret".into()),
+        secret: Credential("secret".into()),
         timeout: Duration::from_secs(5),
         compress: Compress::Never,
         disabled: Vec::new(),
@@ -178,7 +179,7 @@ pub fn session(data: &[u8]) {
     let settings = Settings {
         access: Access::ReadWrite,
         connections: 1,
-        beside: Beside::default(),
+        beside: ParallelSettings::default(),
         trash: Some("\\Trash".into()),
     };
     let mut store = ImapStore::new(server, settings);
@@ -214,7 +215,7 @@ pub fn session(data: &[u8]) {
                 drop(store.fingerprints(&place, &ids, None).await);
                 drop(store.excerpts(&place, &pairs).await);
                 drop(store.object_ids(&place, &ids).await);
-                drop(store.read(&place, &ids, &mut Gone).await);
+                drop(store.read(&place, &ids, &mut LostStream).await);
             }
         }
     });
@@ -263,7 +264,7 @@ pub fn codes(data: &[u8]) {
 /// A wire name means one mailbox, and its encoding means the same one.
 pub fn names(data: &[u8]) {
     let (kind, wire) = data.split_first().unwrap_or((&0, b""));
-    let naming = Naming {
+    let naming = NameRules {
         delimiter: [Some(b'/'), Some(b'.'), None, Some(b'\\')][usize::from(kind & 3)],
         prefix: [&b""[..], b"INBOX.", b"INBOX/", b"~x"][usize::from(kind >> 2 & 3)].to_vec(),
         utf8: kind & 16 != 0,

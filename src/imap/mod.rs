@@ -22,14 +22,16 @@ mod played;
 #[cfg(any(test, fuzzing))]
 pub mod claims;
 
-pub use display::mailboxes::{Census, Folder, Visit};
+pub use display::mailboxes::{CountsRequest, Folder, Visit};
 pub use display::reader::{Envelope, Examined, Items, Range, ReadError, Reader};
-pub use display::search::{Hits, In, Key, Offers, Searched, Unsearched};
-pub use net::connect::{Auth, Compress, Plaintext, Secret, Server, TELLTALES, TlsMode, Window};
-pub use net::server_traits::{Learned, Trait};
+pub use display::search::{Hits, In, Offers, SearchKey, Searched, Unsearched};
+pub use net::connect::{
+    Compress, Credential, LoginMechanism, Plaintext, Server, TELLTALES, TlsMode, Window,
+};
+pub use net::server_traits::{ServerTrait, ServerTraits};
 pub use net::tls::{self, Trust};
-pub use net::transport::{Dial, Road};
+pub use net::transport::{Connector, Transport};
 pub use protocol::wire::Stream;
-pub use session::notify::{Ear, Heard, Listener, Standing};
+pub use session::notify::{Listener, Standing, WatchEvent, WatchTarget};
 pub use session::sync_capability::Tier;
-pub use store::{Access, Beside, ImapStore, Settings};
+pub use store::{Access, ImapStore, ParallelSettings, Settings};

@@ -5,7 +5,7 @@ use crate::maildir::format::file_name;
 use crate::maildir::format::keywords::{Common, FILE, Keywords};
 use crate::maildir::format::layout::Layout;
 use crate::maildir::format::line_ends::{Dropped, ToDisk, ToWire};
-use crate::maildir::fs::real::Kernel;
+use crate::maildir::fs::real::RealFs;
 use crate::model::*;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -22,7 +22,7 @@ pub fn file_names(data: &[u8]) {
         .filter_map(|letter| Keyword::new(&char::from(letter).to_string()))
         .collect();
     let mut table = Keywords::default();
-    let common = Common::on(Rc::new(Kernel));
+    let common = Common::on(Rc::new(RealFs));
     table.assign(letters.iter(), &BTreeSet::new(), &common);
     let name = |letter: u8| table.name(letter);
     let before = file_name::flags(info, name);
@@ -113,7 +113,7 @@ pub fn keywords(data: &[u8]) {
     let mailbox: &Path = directory.path();
     std::fs::create_dir(mailbox.join("tmp")).unwrap();
     std::fs::write(mailbox.join(FILE), data).unwrap();
-    let keywords = Keywords::load(&Kernel, mailbox).unwrap();
-    keywords.save(&Kernel, mailbox).unwrap();
-    assert_eq!(Keywords::load(&Kernel, mailbox).unwrap(), keywords);
+    let keywords = Keywords::load(&RealFs, mailbox).unwrap();
+    keywords.save(&RealFs, mailbox).unwrap();
+    assert_eq!(Keywords::load(&RealFs, mailbox).unwrap(), keywords);
 }

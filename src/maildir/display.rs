@@ -3,9 +3,9 @@
 
 use crate::maildir::format::file_name;
 use crate::maildir::format::keywords::Keywords;
-use crate::maildir::fs::real::Kernel;
-use crate::maildir::fs::{Disk, Input, Kind};
-use crate::maildir::scan::{Sub, info, pass_over};
+use crate::maildir::fs::real::RealFs;
+use crate::maildir::fs::{Fs, Input, Kind};
+use crate::maildir::scan::{Subdir, info, pass_over};
 use crate::maildir::store::MaildirStore;
 use crate::maildir::write::flags::failed;
 use crate::model::{Flags, MaildirId, SystemFlag, Timestamp};
@@ -32,7 +32,7 @@ impl Glance {
     /// gone.
     pub fn arrived(&self) -> Option<Timestamp> {
         let touched = || {
-            Kernel
+            RealFs
                 .about(&self.path)
                 .ok()
                 .map(|about| about.modified_seconds())
@@ -71,7 +71,7 @@ pub struct Beginning {
 
 /// Reads at most this many bytes of a message. Only regular files are opened.
 pub fn beginning(path: &Path, most: usize) -> io::Result<Beginning> {
-    let file = Kernel.open(path)?;
+    let file = RealFs.open(path)?;
     let size = Input::about(&*file)?.size;
     let room = usize::try_from(size).unwrap_or(most).min(most);
     let mut bytes = Vec::with_capacity(room);
@@ -84,7 +84,7 @@ pub fn pieces<E: From<io::Error>>(
     path: &Path,
     give: &mut dyn FnMut(&[u8]) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut file = Kernel.open(path)?;
+    let mut file = RealFs.open(path)?;
     let mut piece = vec![0; 64 << 10];
     loop {
         match file.read(&mut piece)? {
@@ -102,7 +102,7 @@ impl MaildirStore {
         let mut found = BTreeMap::new();
         for _ in 0..PASSES {
             found.clear();
-            let mut note = |sub: Sub, (base, suffix): (&[u8], &[u8]), kind, _| {
+            let mut note = |sub: Subdir, (base, suffix): (&[u8], &[u8]), kind, _| {
                 if kind == Kind::File {
                     let name = [base, suffix].concat();
                     let path =
@@ -126,7 +126,7 @@ impl MaildirStore {
         let mut counted = Counted::default();
         for _ in 0..PASSES {
             counted = Counted::default();
-            let mut note = |_: Sub, (_, suffix): (&[u8], &[u8]), kind, weight: Option<_>| {
+            let mut note = |_: Subdir, (_, suffix): (&[u8], &[u8]), kind, weight: Option<_>| {
                 if kind == Kind::File {
                     let flags = file_name::flags(info(suffix), |_| None);
                     counted.messages += 1;

@@ -3,7 +3,7 @@
 //! reads keyword letters, for searches.
 
 use crate::maildir::format::keywords::Keywords;
-use crate::maildir::fs::real::Kernel;
+use crate::maildir::fs::real::RealFs;
 use crate::model::Letters;
 use std::path::Path;
 
@@ -15,5 +15,5 @@ pub fn independent_count(mailbox: &Path) -> usize {
 
 /// The letters of a mailbox and the keywords that they stand for.
 pub fn letters(mailbox: &Path) -> std::io::Result<Letters> {
-    Ok(Keywords::load(&Kernel, mailbox)?.letters())
+    Ok(Keywords::load(&RealFs, mailbox)?.letters())
 }

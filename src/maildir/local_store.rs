@@ -2,10 +2,10 @@
 
 use crate::maildir::format::keywords::Keywords;
 use crate::maildir::format::owner::Owner;
-use crate::maildir::read::Message;
+use crate::maildir::read::MessageFile;
 use crate::maildir::scan::Times;
 use crate::maildir::store::MaildirStore;
-use crate::maildir::write::deliver::{MaildirReceiver, Target};
+use crate::maildir::write::deliver::{DeliveryTarget, MaildirReceiver};
 use crate::maildir::write::flags::failed;
 use crate::model::{Excerpt, Letters, MailboxName, MaildirId, Recorded, Unlike};
 use crate::reconcile::{Cursor, Look};
@@ -38,7 +38,7 @@ impl LocalStore for MaildirStore {
     async fn quarantine(&mut self, place: &Place) -> Result<MaildirReceiver, StoreError> {
         let directory = self.shelf_for(&place.mailbox)?;
         let below = self.quarantine.below(&directory);
-        let target = Target::Quarantine(directory, below, self.held.clone());
+        let target = DeliveryTarget::Quarantine(directory, below, self.held.clone());
         Ok(MaildirReceiver::new(
             self.disk.clone(),
             (&self.root, target),
@@ -142,8 +142,8 @@ impl LocalStore for MaildirStore {
             let Some(entry) = self.find(&place.mailbox, id)? else {
                 continue;
             };
-            let read =
-                Message::open(&*self.disk, &entry.path(&mailbox, id)).and_then(Message::bare_size);
+            let read = MessageFile::open(&*self.disk, &entry.path(&mailbox, id))
+                .and_then(MessageFile::bare_size);
             match read {
                 Ok(size) => all.extend(size.map(|size| (id.clone(), size))),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -159,7 +159,7 @@ impl LocalStore for MaildirStore {
         size: Option<u64>,
     ) -> Result<Option<Excerpt>, StoreError> {
         let kept = self.quarantine.path(path);
-        match Message::open(&*self.disk, &kept).and_then(|message| message.excerpt(size)) {
+        match MessageFile::open(&*self.disk, &kept).and_then(|message| message.excerpt(size)) {
             Ok(excerpt) => Ok(Some(excerpt)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed(&kept, &error)),

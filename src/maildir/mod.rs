@@ -37,12 +37,12 @@ pub mod claims;
 pub use display::{Beginning, Counted, Glance, beginning, named_time, pieces};
 pub use format::file_name::{flags, origin, split};
 pub use format::layout::Layout;
-pub use format::marker::{Claim, Opened, Root, lock_path};
+pub use format::marker::{Claim, OpenedRoot, Root, lock_path};
 pub use format::owner::{Marker, Owner};
-pub use fs::real::Kernel;
-pub use fs::{About, Create, Disk, Input, Kind, Output, Space};
+pub use fs::real::RealFs;
+pub use fs::{Create, Fs, Input, Kind, Output, PathMetadata, Space};
 pub use inspect::{independent_count, letters};
-pub use quarantine::lookup::Kept;
+pub use quarantine::lookup::QuarantinedMessage;
 pub use store::MaildirStore;
 pub use watch::{Watch, Watched};
 

@@ -2,7 +2,7 @@
 //! given up.
 
 use crate::maildir::format::line_ends::ToWire;
-use crate::maildir::fs::{About as Meta, Disk, Input};
+use crate::maildir::fs::{Fs, Input, PathMetadata};
 use crate::maildir::scan::tells;
 use crate::model::{Bare, Excerpt, Fingerprint, MaildirId, Stamp, Timestamp};
 use crate::store::{About, Sink, StoreError};
@@ -15,17 +15,17 @@ const PIECE: usize = 64 << 10;
 const SMALL: u64 = 1 << 20;
 
 /// An open message.
-pub struct Message {
+pub struct MessageFile {
     file: Box<dyn Input>,
-    meta: Meta,
+    meta: PathMetadata,
 }
 
-impl Message {
+impl MessageFile {
     /// Opens a regular file; another type is an error.
-    pub fn open(disk: &dyn Disk, path: &Path) -> io::Result<Message> {
+    pub fn open(disk: &dyn Fs, path: &Path) -> io::Result<MessageFile> {
         let file = disk.open(path)?;
         let meta = file.about()?;
-        Ok(Message { file, meta })
+        Ok(MessageFile { file, meta })
     }
 
     /// Bytes on disk.
@@ -189,7 +189,7 @@ impl Message {
             sink.chunk(&out).await?;
         }
         let after = self.file.about().ok();
-        let stamp = |meta: &Meta| (meta.size, meta.modified);
+        let stamp = |meta: &PathMetadata| (meta.size, meta.modified);
         let same = after.is_some_and(|after| stamp(&after) == stamp(&self.meta));
         Ok(if same && sent == size {
             Streamed::Whole

@@ -3,17 +3,17 @@
 use crate::maildir::format::file_name;
 use crate::maildir::format::keywords::{Common, Keywords};
 use crate::maildir::format::layout::Layout;
-use crate::maildir::format::marker::{Claim, Opened, Root};
+use crate::maildir::format::marker::{Claim, OpenedRoot, Root};
 use crate::maildir::format::owner::Owner;
-use crate::maildir::fs::Disk;
-use crate::maildir::fs::dirty::Unsure;
-use crate::maildir::fs::fsync::Held;
-use crate::maildir::fs::real::Kernel;
+use crate::maildir::fs::Fs;
+use crate::maildir::fs::dirty::TrackDirty;
+use crate::maildir::fs::fsync::HeldSyncs;
+use crate::maildir::fs::real::RealFs;
 use crate::maildir::quarantine::Quarantine;
-use crate::maildir::read::Message;
-use crate::maildir::scan::prefetch::Ahead;
+use crate::maildir::read::MessageFile;
+use crate::maildir::scan::prefetch::Prefetcher;
 use crate::maildir::scan::{Entry, PASSES, Scan, Times, info, pass_over, scan};
-use crate::maildir::write::deliver::{MaildirReceiver, Target, There, sweep};
+use crate::maildir::write::deliver::{DeliveryTarget, MaildirReceiver, PresentNames, sweep};
 use crate::maildir::write::flags::failed;
 use crate::model::{Excerpt, Fingerprint, MailboxBase, MailboxName, MaildirId};
 use crate::reconcile::{Cursor, Listed, Look};
@@ -28,7 +28,7 @@ use std::rc::Rc;
 
 /// The local side of an account.
 pub struct MaildirStore {
-    pub(super) disk: Rc<dyn Disk>,
+    pub(super) disk: Rc<dyn Fs>,
     pub(super) root: PathBuf,
     pub(super) layout: Layout,
     pub(super) claim: Claim,
@@ -40,18 +40,18 @@ pub struct MaildirStore {
     pub(super) scans: BTreeMap<MailboxName, Scan>,
     /// Last known places of changed files, in mailboxes without a cached scan.
     pub(super) glimpses: BTreeMap<MailboxName, BTreeMap<MaildirId, Entry>>,
-    pub(super) there: BTreeMap<MailboxName, Rc<There>>,
+    pub(super) there: BTreeMap<MailboxName, Rc<PresentNames>>,
     /// The background scan, and the change counter at its start.
-    pub(super) ahead: Option<(Ahead, u64)>,
+    pub(super) ahead: Option<(Prefetcher, u64)>,
     swept: BTreeSet<MailboxName>,
     /// Files that could not be read since the last listing, with the error.
     pub(super) unreadable: BTreeMap<MailboxName, BTreeMap<MaildirId, String>>,
     /// Files that could not be changed, until they are taken.
     pub(super) unchanged: Vec<Obstacle<MaildirId>>,
     /// The same disk, which tracks unsynced directories.
-    pub(super) unsure: Rc<Unsure>,
+    pub(super) unsure: Rc<TrackDirty>,
     /// Held syncs.
-    pub(super) held: Held,
+    pub(super) held: HeldSyncs,
     /// Directories in quarantine that are durable.
     pub(super) shelves: BTreeSet<PathBuf>,
     pub(super) quarantine: Quarantine,
@@ -61,14 +61,14 @@ pub struct MaildirStore {
 impl MaildirStore {
     /// Makes the store of this root; `claim` is the id that the state knows. Does no I/O.
     pub fn new(root: &Path, layout: Layout, claim: Claim) -> MaildirStore {
-        MaildirStore::on(Rc::new(Kernel), root, layout, claim)
+        MaildirStore::on(Rc::new(RealFs), root, layout, claim)
     }
 
     /// Makes it on another disk.
-    pub fn on(disk: Rc<dyn Disk>, root: &Path, layout: Layout, claim: Claim) -> MaildirStore {
+    pub fn on(disk: Rc<dyn Fs>, root: &Path, layout: Layout, claim: Claim) -> MaildirStore {
         let host = disk.host().replace(['/', ':', ','], "_");
-        let unsure = Rc::new(Unsure::on(disk));
-        let disk: Rc<dyn Disk> = unsure.clone();
+        let unsure = Rc::new(TrackDirty::on(disk));
+        let disk: Rc<dyn Fs> = unsure.clone();
         MaildirStore {
             disk: disk.clone(),
             root: root.to_owned(),
@@ -85,7 +85,7 @@ impl MaildirStore {
             unreadable: BTreeMap::new(),
             unchanged: Vec::new(),
             unsure,
-            held: Held::default(),
+            held: HeldSyncs::default(),
             shelves: BTreeSet::new(),
             quarantine: Quarantine::new(disk, root, layout),
             host,
@@ -122,7 +122,7 @@ impl MaildirStore {
 
     /// Checks that the Maildir belongs to this account, and neither contains nor is inside another.
     /// Writes nothing.
-    pub fn examine(&self) -> Result<Opened, StoreError> {
+    pub fn examine(&self) -> Result<OpenedRoot, StoreError> {
         let opened = self.root().open(&self.claim)?;
         self.root().refuse_outer()?;
         if opened.new {
@@ -234,7 +234,7 @@ impl MaildirStore {
     pub(super) fn receiver(
         &mut self,
         place: &Place,
-        target: Target,
+        target: DeliveryTarget,
     ) -> Result<MaildirReceiver, StoreError> {
         let mailbox = self.directory(&place.mailbox)?;
         if self.swept.insert(place.mailbox.clone()) {
@@ -254,11 +254,15 @@ impl MaildirStore {
     }
 
     /// Returns the content of a mailbox as of its first use, scanned once for all receivers.
-    fn there(&mut self, name: &MailboxName, mailbox: &Path) -> Result<Rc<There>, StoreError> {
+    fn there(
+        &mut self,
+        name: &MailboxName,
+        mailbox: &Path,
+    ) -> Result<Rc<PresentNames>, StoreError> {
         if let Some(there) = self.there.get(name) {
             return Ok(there.clone());
         }
-        let mut there = There::default();
+        let mut there = PresentNames::default();
         let mut note = |_, (base, suffix): (&[u8], &[u8]), _, _| {
             let letters = info(suffix).iter().filter(|byte| byte.is_ascii_lowercase());
             there.letters.extend(letters);
@@ -309,7 +313,7 @@ impl MailStore for MaildirStore {
                 continue;
             };
             let path = entry.path(&mailbox, id);
-            let print = Message::open(&*self.disk, &path).and_then(Message::fingerprint);
+            let print = MessageFile::open(&*self.disk, &path).and_then(MessageFile::fingerprint);
             let Some(print) = self.readable((&place.mailbox, id), &path, print)? else {
                 continue;
             };
@@ -335,7 +339,7 @@ impl MailStore for MaildirStore {
             };
             let path = entry.path(&mailbox, id);
             let now = self.disk.now();
-            let message = match Message::open(&*self.disk, &path) {
+            let message = match MessageFile::open(&*self.disk, &path) {
                 Ok(message) => message,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => {
@@ -374,7 +378,7 @@ impl MailStore for MaildirStore {
             };
             let path = entry.path(&mailbox, id);
             let excerpt =
-                Message::open(&*self.disk, &path).and_then(|message| message.excerpt(*size));
+                MessageFile::open(&*self.disk, &path).and_then(|message| message.excerpt(*size));
             let excerpt = self.readable((&place.mailbox, id), &path, excerpt)?;
             all.extend(excerpt.map(|excerpt| (id.clone(), excerpt)));
         }
@@ -400,7 +404,7 @@ impl MailStore for MaildirStore {
     }
 
     async fn receive(&mut self, place: &Place) -> Result<MaildirReceiver, StoreError> {
-        self.receiver(place, Target::Mailbox)
+        self.receiver(place, DeliveryTarget::Mailbox)
     }
 
     async fn set_flags(

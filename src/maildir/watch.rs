@@ -34,9 +34,9 @@ struct Map {
     lost: BTreeSet<PathBuf>,
 }
 
-type Shared = Arc<Mutex<Map>>;
+type SharedMap = Arc<Mutex<Map>>;
 
-fn open(map: &Shared) -> MutexGuard<'_, Map> {
+fn open(map: &SharedMap) -> MutexGuard<'_, Map> {
     map.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -49,7 +49,7 @@ pub struct Watch {
     layout: Layout,
     watcher: RecommendedWatcher,
     known: BTreeMap<PathBuf, Node>,
-    map: Shared,
+    map: SharedMap,
 }
 
 impl Watch {
@@ -60,7 +60,7 @@ impl Watch {
         layout: Layout,
         stir: impl Fn(Scope) + Send + 'static,
     ) -> Result<Watch, StoreError> {
-        let map = Shared::default();
+        let map = SharedMap::default();
         let (own, ears) = (root.to_owned(), map.clone());
         let handler = move |event: notify::Result<Event>| {
             let scope = match event {
@@ -171,7 +171,7 @@ fn node(path: &Path) -> Option<Node> {
 }
 
 /// Maps an event to mailboxes.
-fn heard(event: &Event, root: &Path, layout: Layout, map: &Shared) -> Scope {
+fn heard(event: &Event, root: &Path, layout: Layout, map: &SharedMap) -> Scope {
     if event.need_rescan() {
         return Scope::Everywhere;
     }
@@ -238,7 +238,7 @@ mod tests {
     use std::sync::mpsc::{Receiver, channel};
     use std::time::Duration;
 
-    struct Case {
+    struct WatchCase {
         dir: tempfile::TempDir,
         watch: Watch,
         stirs: Receiver<Scope>,
@@ -249,18 +249,18 @@ mod tests {
         MailboxName::parse(text).unwrap()
     }
 
-    impl Case {
-        fn new(mailboxes: &[&str]) -> Case {
+    impl WatchCase {
+        fn new(mailboxes: &[&str]) -> WatchCase {
             let dir = tempfile::tempdir().unwrap();
             let root = dir.path().join("Mail");
             for mailbox in mailboxes {
-                Case::make(&root.join(mailbox));
+                WatchCase::make(&root.join(mailbox));
             }
             fs::create_dir_all(root.join(".mailtide")).unwrap();
             let (send, stirs) = channel();
             let stir = move |scope| send.send(scope).unwrap();
             let watch = Watch::new(&root, Layout::Nested, stir).unwrap();
-            let mut case = Case {
+            let mut case = WatchCase {
                 dir,
                 watch,
                 stirs,
@@ -309,7 +309,7 @@ mod tests {
 
     #[test]
     fn messages_wake_their_mailbox_and_looking_wakes_nobody() {
-        let mut case = Case::new(&["INBOX", "A/B", "Mark"]);
+        let mut case = WatchCase::new(&["INBOX", "A/B", "Mark"]);
         let inbox = case.root().join("INBOX");
         fs::write(inbox.join("tmp/1"), "x").unwrap();
         fs::rename(inbox.join("tmp/1"), inbox.join("new/1")).unwrap();
@@ -332,8 +332,8 @@ mod tests {
 
     #[test]
     fn mailboxes_that_come_go_and_are_renamed() {
-        let mut case = Case::new(&["INBOX", "Mark"]);
-        Case::make(&case.root().join("New"));
+        let mut case = WatchCase::new(&["INBOX", "Mark"]);
+        WatchCase::make(&case.root().join("New"));
         assert_eq!(case.heard("Mark"), Scope::Everywhere);
         case.follow(&["INBOX", "Mark", "New"]);
         fs::write(case.root().join("New/cur/1:2,"), "x").unwrap();
@@ -346,7 +346,7 @@ mod tests {
         fs::remove_dir_all(case.root().join("Newer")).unwrap();
         case.heard("Mark");
         case.follow(&["INBOX", "Mark"]);
-        Case::make(&case.root().join("Newer"));
+        WatchCase::make(&case.root().join("Newer"));
         assert_eq!(case.heard("Mark"), Scope::Everywhere);
         case.follow(&["INBOX", "Mark", "Newer"]);
         fs::write(case.root().join("Newer/cur/3:2,"), "x").unwrap();
@@ -355,7 +355,7 @@ mod tests {
 
     #[test]
     fn a_maildir_that_goes_and_comes_back() {
-        let mut case = Case::new(&["INBOX", "Mark"]);
+        let mut case = WatchCase::new(&["INBOX", "Mark"]);
         let away = case.dir.path().join("away");
         fs::rename(case.root(), &away).unwrap();
         let wait = Duration::from_secs(10);

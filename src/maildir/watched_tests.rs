@@ -1,8 +1,8 @@
 //! A disk that records operations and fails on request; many mailboxes are changed together.
 
 use super::{Claim, Layout};
-use crate::maildir::fs::real::Kernel;
-use crate::maildir::fs::{About, Create, Disk, Input, Kind, Output, Space};
+use crate::maildir::fs::real::RealFs;
+use crate::maildir::fs::{Create, Fs, Input, Kind, Output, PathMetadata, Space};
 use crate::maildir::store::MaildirStore;
 use crate::model::{Canonical, Flags, MailboxBase, MailboxKey, MailboxName, MaildirId};
 use crate::model::{Pair, PairId, Uid};
@@ -47,13 +47,13 @@ impl Watched {
     }
 }
 
-impl Disk for Watched {
+impl Fs for Watched {
     fn open(&self, path: &Path) -> io::Result<Box<dyn Input>> {
-        Kernel.open(path)
+        RealFs.open(path)
     }
 
     fn create(&self, path: &Path, how: Create) -> io::Result<Box<dyn Output>> {
-        Kernel.create(path, how)
+        RealFs.create(path, how)
     }
 
     fn sync(&self, path: &Path) -> io::Result<()> {
@@ -68,67 +68,67 @@ impl Disk for Watched {
         if (self.fails)(&format!("list {}", directory.display())) {
             return Err(io::Error::other("broken"));
         }
-        Kernel.list(directory, show)
+        RealFs.list(directory, show)
     }
 
-    fn apart(&self) -> Option<Box<dyn Disk + Send>> {
-        Kernel.apart()
+    fn apart(&self) -> Option<Box<dyn Fs + Send>> {
+        RealFs.apart()
     }
 
     /// Everything below `far` is on another file system.
-    fn about(&self, path: &Path) -> io::Result<About> {
+    fn about(&self, path: &Path) -> io::Result<PathMetadata> {
         if (self.fails)(&format!("about {}", path.display())) {
             return Err(io::Error::other("broken"));
         }
         let device = u64::from(path.components().any(|part| part.as_os_str() == "far"));
-        let about = Kernel.about(path)?;
-        Ok(About { device, ..about })
+        let about = RealFs.about(path)?;
+        Ok(PathMetadata { device, ..about })
     }
 
     fn is_dir(&self, path: &Path) -> bool {
-        Kernel.is_dir(path)
+        RealFs.is_dir(path)
     }
 
     fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.note("name", to)?;
-        Kernel.rename_new(from, to)
+        RealFs.rename_new(from, to)
     }
 
     fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {
-        Kernel.replace(from, to)
+        RealFs.replace(from, to)
     }
 
     fn link(&self, old: &Path, new: &Path) -> io::Result<()> {
-        Kernel.link(old, new)
+        RealFs.link(old, new)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        Kernel.remove(path)
+        RealFs.remove(path)
     }
 
     fn remove_dir(&self, path: &Path) -> io::Result<()> {
-        Kernel.remove_dir(path)
+        RealFs.remove_dir(path)
     }
 
     fn remove_all(&self, path: &Path) -> io::Result<()> {
-        Kernel.remove_all(path)
+        RealFs.remove_all(path)
     }
 
     fn make_dirs(&self, path: &Path) -> io::Result<()> {
         self.note(path.file_name().unwrap().to_str().unwrap(), path)?;
-        Kernel.make_dirs(path)
+        RealFs.make_dirs(path)
     }
 
     fn space(&self, directory: &Path) -> io::Result<Space> {
-        Kernel.space(directory)
+        RealFs.space(directory)
     }
 
     fn now(&self) -> i64 {
-        Kernel.now()
+        RealFs.now()
     }
 
     fn serial(&self) -> (u32, u64) {
-        Kernel.serial()
+        RealFs.serial()
     }
 
     fn host(&self) -> String {
@@ -136,7 +136,7 @@ impl Disk for Watched {
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        Kernel.read(path)
+        RealFs.read(path)
     }
 }
 

@@ -91,12 +91,12 @@ pub fn file_name(parameters: &[(String, String)]) -> Option<String> {
 
 /// Decodes a part while its bytes come. Files in base64 take no memory; texts are made UTF-8 at
 /// the end.
-pub struct Pieces {
+pub struct TextPieces {
     part: Part,
-    how: How,
+    how: TransferEncoding,
 }
 
-enum How {
+enum TransferEncoding {
     /// Base64, with letters that are not four yet.
     Base64(Vec<u8>),
     /// As it is.
@@ -105,16 +105,16 @@ enum How {
     Whole(Vec<u8>),
 }
 
-impl Pieces {
+impl TextPieces {
     /// Of this part.
-    pub fn of(part: &Part) -> Pieces {
+    pub fn of(part: &Part) -> TextPieces {
         let how = match (part.kind.starts_with("text/"), part.encoding.as_str()) {
-            (false, "base64") => How::Base64(Vec::new()),
-            (false, "7bit" | "8bit" | "binary") => How::Plain,
-            _ => How::Whole(Vec::new()),
+            (false, "base64") => TransferEncoding::Base64(Vec::new()),
+            (false, "7bit" | "8bit" | "binary") => TransferEncoding::Plain,
+            _ => TransferEncoding::Whole(Vec::new()),
         };
         let part = part.clone();
-        Pieces { part, how }
+        TextPieces { part, how }
     }
 
     /// Takes the next bytes, and gives what they decode to.
@@ -124,12 +124,12 @@ impl Pieces {
         give: &mut dyn FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
         match &mut self.how {
-            How::Plain => give(bytes),
-            How::Whole(whole) => {
+            TransferEncoding::Plain => give(bytes),
+            TransferEncoding::Whole(whole) => {
                 whole.extend_from_slice(bytes);
                 Ok(())
             }
-            How::Base64(open) => {
+            TransferEncoding::Base64(open) => {
                 let letter = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=".contains(byte);
                 open.extend(bytes.iter().copied().filter(letter));
                 let rest = open.split_off(open.len() / 4 * 4);
@@ -143,9 +143,9 @@ impl Pieces {
     /// Gives what is left.
     pub fn end<E>(self, give: &mut dyn FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         match self.how {
-            How::Plain => Ok(()),
-            How::Base64(open) => give(&decoded_base64(&open)),
-            How::Whole(whole) => give(&decoded(&self.part, &whole)),
+            TransferEncoding::Plain => Ok(()),
+            TransferEncoding::Base64(open) => give(&decoded_base64(&open)),
+            TransferEncoding::Whole(whole) => give(&decoded(&self.part, &whole)),
         }
     }
 }

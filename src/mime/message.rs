@@ -1,6 +1,6 @@
 //! A message that is read. The crate mail-parser does the reading.
 
-use super::parts::{self, Content};
+use super::parts::{self, PartContent};
 use super::summary::Summary;
 use super::text;
 use crate::model::Part;
@@ -53,7 +53,7 @@ impl<'a> Mail<'a> {
     }
 
     /// The decoded bytes of the part that has this number or file name.
-    pub fn part(&self, which: &str) -> Option<Content> {
+    pub fn part(&self, which: &str) -> Option<PartContent> {
         parts::content(self.message.as_ref()?, which)
     }
 }

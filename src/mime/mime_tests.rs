@@ -122,7 +122,7 @@ fn pieces_decode_as_the_whole_does() {
     let header = b"Content-Type: image/png\r\nContent-Transfer-Encoding: BASE64\r\n\r\n";
     let part = described(header, &crate::model::Part::default());
     for size in [1, 7, 76, 100_000] {
-        let (mut pieces, mut out) = (Pieces::of(&part), Vec::new());
+        let (mut pieces, mut out) = (TextPieces::of(&part), Vec::new());
         let mut give = |piece: &[u8]| -> Result<(), ()> {
             out.extend_from_slice(piece);
             Ok(())
@@ -135,7 +135,7 @@ fn pieces_decode_as_the_whole_does() {
     }
     let header = b"Content-Type: text/plain; charset=latin1\r\n\
         Content-Transfer-Encoding: quoted-printable\r\n\r\n";
-    let mut pieces = Pieces::of(&described(header, &crate::model::Part::default()));
+    let mut pieces = TextPieces::of(&described(header, &crate::model::Part::default()));
     let mut out = Vec::new();
     let mut give = |piece: &[u8]| -> Result<(), ()> {
         out.extend_from_slice(piece);

@@ -22,9 +22,9 @@ mod decode;
 
 mod visible;
 
-pub use decode::{Pieces, described, file_name, header_of};
+pub use decode::{TextPieces, described, file_name, header_of};
 pub use message::Mail;
-pub use parts::Content;
+pub use parts::PartContent;
 pub use summary::{Person, Summary};
 pub use visible::{line, lines};
 

@@ -11,7 +11,7 @@ const MOST: usize = 10_000;
 
 /// A part with its bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Content {
+pub struct PartContent {
     /// The part.
     pub part: Part,
     /// Its bytes, decoded.
@@ -26,7 +26,7 @@ pub fn all(message: &Message<'_>) -> Vec<Part> {
 }
 
 /// The part that has this number or file name, with its bytes.
-pub fn content(message: &Message<'_>, which: &str) -> Option<Content> {
+pub fn content(message: &Message<'_>, which: &str) -> Option<PartContent> {
     let mut walk = Walk::default();
     walk.message(message, "", 0);
     let at = Part::find(&walk.parts, which)?;
@@ -34,7 +34,7 @@ pub fn content(message: &Message<'_>, which: &str) -> Option<Content> {
     walk.parts.clear();
     walk.message(message, "", 0);
     let part = walk.parts.into_iter().nth(at)?;
-    Some(Content {
+    Some(PartContent {
         part,
         bytes: walk.bytes,
     })

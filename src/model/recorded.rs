@@ -13,7 +13,7 @@ use std::hash::BuildHasher;
 #[derive(Debug, Default)]
 pub struct Recorded {
     keys: [RandomState; 2],
-    files: HashMap<[u64; 2], File>,
+    files: HashMap<[u64; 2], RecordedFile>,
     /// Distinct sets of flags, with their numbers.
     flags: BTreeMap<Flags, u32>,
     changed: BTreeSet<Uid>,
@@ -21,7 +21,7 @@ pub struct Recorded {
 }
 
 #[derive(Debug)]
-struct File {
+struct RecordedFile {
     /// The digest of its size and stamp.
     weight: u64,
     flags: u32,
@@ -82,7 +82,8 @@ impl Recorded {
         let flags = *self.flags.entry(flags).or_insert(next);
         let uid = Some(uid);
         let (digest, weight) = (self.digest(file), self.weigh(weight));
-        self.files.insert(digest, File { weight, flags, uid });
+        self.files
+            .insert(digest, RecordedFile { weight, flags, uid });
     }
 
     /// Compares an existing file and removes it from the index. Without size and stamp these are
@@ -200,6 +201,6 @@ mod tests {
     /// There may be a million of these.
     #[test]
     fn a_file_is_small() {
-        assert!(size_of::<([u64; 2], File)>() <= 32);
+        assert!(size_of::<([u64; 2], RecordedFile)>() <= 32);
     }
 }

@@ -2,8 +2,8 @@
 //! flags are noted. A batch is one transaction, so that it may be cut anywhere and goes on there.
 
 use super::document::Document;
-use super::files::{Filed, Listing, Place, read, stamp};
-use super::index::{Index, IndexError, Known, doing};
+use super::files::{DirectoryListing, FiledMessage, MailboxDirectory, read, stamp};
+use super::index::{IndexError, IndexedMessage, MailIndex, doing};
 use crate::model::MaildirId;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,7 +15,7 @@ const BYTES: usize = 16 << 20;
 
 /// Whether files are looked at that have not changed their name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Depth {
+pub enum IndexDepth {
     /// Only mailboxes whose directories changed are listed.
     Changes,
     /// All mailboxes are listed, and each file is compared by inode, mtime and size.
@@ -38,15 +38,15 @@ pub struct Progress {
 }
 
 /// What is asked after each message: whether to stop.
-pub type Halt<'s> = dyn FnMut(&Progress) -> bool + 's;
+pub type StopCheck<'s> = dyn FnMut(&Progress) -> bool + 's;
 
 /// Brings an index up to the files of these mailboxes. Of mailboxes that are not among them
 /// everything is taken out.
 pub fn bring_up(
-    index: &mut Index,
-    places: &[Place],
-    depth: Depth,
-    stop: &mut Halt<'_>,
+    index: &mut MailIndex,
+    places: &[MailboxDirectory],
+    depth: IndexDepth,
+    stop: &mut StopCheck<'_>,
 ) -> Result<Progress, IndexError> {
     let mut progress = Progress::default();
     let known = index.mailboxes()?;
@@ -60,7 +60,7 @@ pub fn bring_up(
             break;
         }
         let times = known.get(&place.mailbox).map(|(_, times)| *times);
-        let same = depth == Depth::Changes
+        let same = depth == IndexDepth::Changes
             && times.is_some_and(|listed| place.times().is_ok_and(|now| now.still(listed)));
         if same {
             continue;
@@ -78,12 +78,16 @@ pub fn bring_up(
 
 /// Takes out a mailbox that is there no more.
 fn forget(
-    index: &mut Index,
+    index: &mut MailIndex,
     id: i64,
     progress: &mut Progress,
-    stop: &mut Halt<'_>,
+    stop: &mut StopCheck<'_>,
 ) -> Result<(), IndexError> {
-    let gone: Vec<Step<'_>> = index.known(id)?.into_values().map(Step::TakeOut).collect();
+    let gone: Vec<IndexStep<'_>> = index
+        .known(id)?
+        .into_values()
+        .map(IndexStep::TakeOut)
+        .collect();
     if carry_out(index, None, gone, progress, stop)? {
         let done = index.db.execute("DELETE FROM mailbox WHERE id = ?1", [id]);
         done.map_err(doing("take a mailbox out"))?;
@@ -92,19 +96,19 @@ fn forget(
 }
 
 /// What is to be done about a message.
-enum Step<'l> {
-    TakeOut(Known),
-    Rename(i64, &'l Filed),
-    Add(&'l MaildirId, &'l Filed, Option<Known>),
+enum IndexStep<'l> {
+    TakeOut(IndexedMessage),
+    Rename(i64, &'l FiledMessage),
+    Add(&'l MaildirId, &'l FiledMessage, Option<IndexedMessage>),
 }
 
 fn mailbox(
-    index: &mut Index,
-    place: &Place,
-    listing: &Listing,
-    depth: Depth,
+    index: &mut MailIndex,
+    place: &MailboxDirectory,
+    listing: &DirectoryListing,
+    depth: IndexDepth,
     progress: &mut Progress,
-    stop: &mut Halt<'_>,
+    stop: &mut StopCheck<'_>,
 ) -> Result<(), IndexError> {
     let id = index.mailbox(&place.mailbox)?;
     let steps = steps(index.known(id)?, place, listing, depth);
@@ -115,39 +119,39 @@ fn mailbox(
 }
 
 fn steps<'l>(
-    mut known: BTreeMap<MaildirId, Known>,
-    place: &Place,
-    listing: &'l Listing,
-    depth: Depth,
-) -> Vec<Step<'l>> {
+    mut known: BTreeMap<MaildirId, IndexedMessage>,
+    place: &MailboxDirectory,
+    listing: &'l DirectoryListing,
+    depth: IndexDepth,
+) -> Vec<IndexStep<'l>> {
     let mut steps = Vec::new();
     for (base, filed) in &listing.files {
         let Some(before) = known.remove(base) else {
-            steps.push(Step::Add(base, filed, None));
+            steps.push(IndexStep::Add(base, filed, None));
             continue;
         };
         let path = || place.path(filed.sub, &filed.name);
-        let written =
-            depth == Depth::Everything && stamp(&path()).is_ok_and(|stamp| stamp != before.stamp);
+        let written = depth == IndexDepth::Everything
+            && stamp(&path()).is_ok_and(|stamp| stamp != before.stamp);
         if written {
-            steps.push(Step::Add(base, filed, Some(before)));
+            steps.push(IndexStep::Add(base, filed, Some(before)));
         } else if (before.sub, &before.name) != (filed.sub, &filed.name) {
-            steps.push(Step::Rename(before.id, filed));
+            steps.push(IndexStep::Rename(before.id, filed));
         }
     }
     // What is gone goes first: it makes room.
-    let gone = known.into_values().map(Step::TakeOut);
+    let gone = known.into_values().map(IndexStep::TakeOut);
     steps.splice(0..0, gone);
     steps
 }
 
 /// Carries steps out, batch by batch; `false`: it was stopped before the last.
 fn carry_out(
-    index: &mut Index,
-    place: Option<(i64, &Place)>,
-    steps: Vec<Step<'_>>,
+    index: &mut MailIndex,
+    place: Option<(i64, &MailboxDirectory)>,
+    steps: Vec<IndexStep<'_>>,
     progress: &mut Progress,
-    stop: &mut Halt<'_>,
+    stop: &mut StopCheck<'_>,
 ) -> Result<bool, IndexError> {
     let mut steps = steps.into_iter().peekable();
     while steps.peek().is_some() {
@@ -182,36 +186,36 @@ fn carry_out(
 
 /// Carries one step out; answers with the bytes that were read for it.
 fn one(
-    index: &Index,
-    place: Option<(i64, &Place)>,
-    step: Step<'_>,
+    index: &MailIndex,
+    place: Option<(i64, &MailboxDirectory)>,
+    step: IndexStep<'_>,
     progress: &mut Progress,
 ) -> Result<usize, IndexError> {
     match (step, place) {
-        (Step::TakeOut(known), _) => {
+        (IndexStep::TakeOut(known), _) => {
             progress.removed += 1;
             index.take_out(known.id)?;
         }
-        (Step::Rename(id, filed), _) => {
+        (IndexStep::Rename(id, filed), _) => {
             progress.renamed += 1;
             index.rename(id, filed)?;
         }
-        (Step::Add(base, filed, before), Some((mailbox, place))) => {
+        (IndexStep::Add(base, filed, before), Some((mailbox, place))) => {
             if let Some(before) = before {
                 index.take_out(before.id)?;
             }
             return add(index, (mailbox, base), filed, place, progress);
         }
-        (Step::Add(..), None) => {}
+        (IndexStep::Add(..), None) => {}
     }
     Ok(0)
 }
 
 fn add(
-    index: &Index,
+    index: &MailIndex,
     at: (i64, &MaildirId),
-    filed: &Filed,
-    place: &Place,
+    filed: &FiledMessage,
+    place: &MailboxDirectory,
     progress: &mut Progress,
 ) -> Result<usize, IndexError> {
     let path = place.path(filed.sub, &filed.name);

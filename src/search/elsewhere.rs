@@ -2,8 +2,8 @@
 
 use super::local::within;
 use super::query::Query;
-use super::there::Way;
-use crate::imap::{Census, Folder, Hits, Key, Unsearched, Visit};
+use super::there::QueryMethod;
+use crate::imap::{CountsRequest, Folder, Hits, SearchKey, Unsearched, Visit};
 use crate::model::MailboxName;
 use crate::store::StoreError;
 
@@ -12,7 +12,7 @@ const VIEWS: [&str; 2] = ["\\flagged", "\\important"];
 
 /// What was found on a server.
 #[derive(Clone, Debug, Default)]
-pub struct Elsewhere {
+pub struct ServerHits {
     /// What was found, by mailbox.
     pub hits: Vec<Hits>,
     /// Whether what was found only may answer the query, and is to be looked at.
@@ -30,21 +30,21 @@ pub async fn search_there(
     visit: &mut Visit,
     query: &Query,
     fuzzy: bool,
-) -> Result<Elsewhere, StoreError> {
-    let folders = visit.folders(Census::Left).await?;
+) -> Result<ServerHits, StoreError> {
+    let folders = visit.folders(CountsRequest::Left).await?;
     let offers = visit.search_offers();
-    let mut way = Way {
+    let mut way = QueryMethod {
         offers,
         fuzzy,
         ascii: false,
     };
-    let mut found = Elsewhere {
+    let mut found = ServerHits {
         words: !offers.gmail && !fuzzy,
         all: folders
             .iter()
             .find(|one| uses(one, "\\all"))
             .map(|one| one.name.clone()),
-        ..Elsewhere::default()
+        ..ServerHits::default()
     };
     if fuzzy && !offers.fuzzy {
         let what = "the server does not search for what is like a word (SEARCH=FUZZY)";
@@ -94,11 +94,11 @@ fn is_view(folder: &Folder, query: &Query) -> bool {
 
 /// What is asked in each mailbox; none where nothing can answer the query.
 fn questions(
-    way: Way,
+    way: QueryMethod,
     query: &Query,
     names: &[MailboxName],
-    found: &mut Elsewhere,
-) -> Vec<(MailboxName, Key)> {
+    found: &mut ServerHits,
+) -> Vec<(MailboxName, SearchKey)> {
     let mut questions = Vec::new();
     for name in names {
         let left = within(query, name);

@@ -18,21 +18,21 @@ const TICK: i64 = 2_000_000_000;
 
 /// A mailbox on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct MailboxDirectory {
     /// Its name.
     pub mailbox: MailboxName,
     /// Its directory.
     pub directory: PathBuf,
 }
 
-impl Place {
+impl MailboxDirectory {
     /// The mailboxes of a Maildir, by their names.
     pub fn all<'n>(
         root: &Path,
         layout: Layout,
         names: impl Iterator<Item = &'n MailboxName>,
-    ) -> Vec<Place> {
-        let place = |name: &MailboxName| Place {
+    ) -> Vec<MailboxDirectory> {
+        let place = |name: &MailboxName| MailboxDirectory {
             mailbox: name.clone(),
             directory: root.join(layout.path(name)),
         };
@@ -40,31 +40,31 @@ impl Place {
     }
 
     /// The path of a message in it.
-    pub fn path(&self, sub: Sub, name: &[u8]) -> PathBuf {
+    pub fn path(&self, sub: CurOrNew, name: &[u8]) -> PathBuf {
         let name = std::ffi::OsStr::from_bytes(name);
         self.directory.join(sub.name()).join(name)
     }
 
     /// When its directories last changed.
-    pub fn times(&self) -> io::Result<Times> {
-        let of = |sub: Sub| {
+    pub fn times(&self) -> io::Result<DirectoryTimes> {
+        let of = |sub: CurOrNew| {
             let about = self.directory.join(sub.name()).metadata()?;
             io::Result::Ok(modified(&about))
         };
-        Ok(Times {
-            cur: of(Sub::Cur)?,
-            new: of(Sub::New)?,
+        Ok(DirectoryTimes {
+            cur: of(CurOrNew::Cur)?,
+            new: of(CurOrNew::New)?,
         })
     }
 
     /// Its messages by the base names of their files.
-    pub fn list(&self) -> io::Result<Listing> {
+    pub fn list(&self) -> io::Result<DirectoryListing> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.map_or(0, |now| i64::try_from(now.as_nanos()).unwrap_or(i64::MAX));
         let times = self.times()?;
         let letters = crate::maildir::letters(&self.directory)?;
         let mut files = BTreeMap::new();
-        for sub in [Sub::New, Sub::Cur] {
+        for sub in [CurOrNew::New, CurOrNew::Cur] {
             for entry in std::fs::read_dir(self.directory.join(sub.name()))? {
                 let entry = entry?;
                 let name = entry.file_name().into_vec();
@@ -74,10 +74,10 @@ impl Place {
                 let (base, info) = crate::maildir::split(&name);
                 let base = MaildirId::new(base);
                 let flags = crate::maildir::flags(info, |letter| letters.name(letter).cloned());
-                files.insert(base, Filed { sub, name, flags });
+                files.insert(base, FiledMessage { sub, name, flags });
             }
         }
-        Ok(Listing {
+        Ok(DirectoryListing {
             times: times.sure(now),
             files,
         })
@@ -86,35 +86,35 @@ impl Place {
 
 /// One of the two directories of a mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sub {
+pub enum CurOrNew {
     /// `cur`.
     Cur,
     /// `new`.
     New,
 }
 
-impl Sub {
+impl CurOrNew {
     /// The directory's name.
     pub fn name(self) -> &'static str {
         match self {
-            Sub::Cur => "cur",
-            Sub::New => "new",
+            CurOrNew::Cur => "cur",
+            CurOrNew::New => "new",
         }
     }
 }
 
 /// When the directories of a mailbox last changed, ns since 1970; 0: not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Times {
+pub struct DirectoryTimes {
     /// `cur`.
     pub cur: i64,
     /// `new`.
     pub new: i64,
 }
 
-impl Times {
+impl DirectoryTimes {
     /// As they can be relied on for a listing made at this time.
-    fn sure(self, now: i64) -> Times {
+    fn sure(self, now: i64) -> DirectoryTimes {
         let sure = |time: i64| {
             if now.saturating_sub(time) > TICK {
                 time
@@ -122,32 +122,32 @@ impl Times {
                 0
             }
         };
-        Times {
+        DirectoryTimes {
             cur: sure(self.cur),
             new: sure(self.new),
         }
     }
 
     /// Whether nothing changed since a listing with these times.
-    pub fn still(self, listed: Times) -> bool {
+    pub fn still(self, listed: DirectoryTimes) -> bool {
         listed.cur != 0 && listed.new != 0 && self == listed
     }
 }
 
 /// A mailbox as it was listed.
 #[derive(Clone, Debug)]
-pub struct Listing {
+pub struct DirectoryListing {
     /// When its directories had last changed.
-    pub times: Times,
+    pub times: DirectoryTimes,
     /// Its messages.
-    pub files: BTreeMap<MaildirId, Filed>,
+    pub files: BTreeMap<MaildirId, FiledMessage>,
 }
 
 /// A message as a listing shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Filed {
+pub struct FiledMessage {
     /// Where.
-    pub sub: Sub,
+    pub sub: CurOrNew,
     /// The name of its file.
     pub name: Vec<u8>,
     /// Its flags.
@@ -156,7 +156,7 @@ pub struct Filed {
 
 /// A file as it was read.
 #[derive(Clone, Debug)]
-pub struct Contents {
+pub struct FileText {
     /// Its bytes, or the first of them.
     pub bytes: Vec<u8>,
     /// Bytes with CRLF line ends.
@@ -173,7 +173,7 @@ pub fn stamp(path: &Path) -> io::Result<Stamp> {
 }
 
 /// Reads the file of a message.
-pub fn read(path: &Path, base: &MaildirId) -> io::Result<Contents> {
+pub fn read(path: &Path, base: &MaildirId) -> io::Result<FileText> {
     let mut options = OpenOptions::new();
     options.read(true);
     options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
@@ -184,12 +184,12 @@ pub fn read(path: &Path, base: &MaildirId) -> io::Result<Contents> {
     }
     let mut bytes = Vec::with_capacity(usize::try_from(about.len()).unwrap_or(READ).min(READ));
     (&mut file).take(READ as u64).read_to_end(&mut bytes)?;
-    let mut lines = Lines::default();
+    let mut lines = LineCount::default();
     lines.pass(&bytes);
     if bytes.len() >= READ {
         lines.pass_rest(&mut file)?;
     }
-    Ok(Contents {
+    Ok(FileText {
         size: lines.size + lines.bare,
         bytes,
         date: crate::maildir::named_time(base).map_or(about.mtime(), |at| at.0),
@@ -199,13 +199,13 @@ pub fn read(path: &Path, base: &MaildirId) -> io::Result<Contents> {
 
 /// Counts bytes, and line ends without a CR.
 #[derive(Default)]
-struct Lines {
+struct LineCount {
     size: u64,
     bare: u64,
     after_cr: bool,
 }
 
-impl Lines {
+impl LineCount {
     fn pass(&mut self, bytes: &[u8]) {
         self.size += bytes.len() as u64;
         for at in memchr::memchr_iter(b'\n', bytes) {

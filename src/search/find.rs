@@ -1,8 +1,8 @@
 //! Answers a query from the index: the tree becomes one SQL expression, words become questions to
 //! the full-text table.
 
-use super::files::{Filed, Sub};
-use super::index::{Index, IndexError, doing, keyword_text, sub_from, sub_number};
+use super::files::{CurOrNew, FiledMessage};
+use super::index::{IndexError, MailIndex, doing, keyword_text, sub_from, sub_number};
 use super::query::{Field, Mark, Query, Term, Text};
 use crate::model::{Flags, Keyword, MailboxName};
 use jiff::civil::Date;
@@ -12,11 +12,11 @@ use rusqlite::{Row, params_from_iter};
 
 /// A message that answers the query.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct SearchHit {
     /// Its mailbox.
     pub mailbox: MailboxName,
     /// Where its file lies.
-    pub sub: Sub,
+    pub sub: CurOrNew,
     /// The name of its file.
     pub name: Vec<u8>,
     /// Its flags.
@@ -28,11 +28,11 @@ pub struct Found {
 /// A message of the index whose file has another name by now, or is gone.
 #[derive(Clone, Debug)]
 pub(super) enum Changed {
-    Renamed(i64, Filed),
+    Renamed(i64, FiledMessage),
     Gone(i64),
 }
 
-impl Index {
+impl MailIndex {
     /// Takes what has changed since into account in this session, without writing to the index.
     pub(super) fn note_changed(&self, changed: &[Changed]) -> Result<(), IndexError> {
         let what = doing("note changes");
@@ -68,7 +68,7 @@ impl Index {
         &self,
         query: &Query,
         limit: Option<usize>,
-    ) -> Result<Vec<Found>, IndexError> {
+    ) -> Result<Vec<SearchHit>, IndexError> {
         let what = doing("search");
         let names: Vec<MailboxName> = self.mailboxes()?.into_keys().collect();
         let mut sql = Sql {
@@ -98,12 +98,12 @@ impl Index {
     }
 }
 
-fn found(row: &Row<'_>) -> rusqlite::Result<Found> {
+fn found(row: &Row<'_>) -> rusqlite::Result<SearchHit> {
     let name: String = row.get(0)?;
     let keywords: String = row.get(4)?;
     let bits = u8::try_from(row.get::<_, i64>(3)?).unwrap_or(0);
     let mailbox = MailboxName::parse(&name).ok_or(rusqlite::Error::InvalidQuery)?;
-    Ok(Found {
+    Ok(SearchHit {
         mailbox,
         sub: sub_from(row.get(1)?),
         name: row.get(2)?,

@@ -3,7 +3,7 @@
 //! is made anew.
 
 use super::document::Document;
-use super::files::{Contents, Filed, Sub, Times};
+use super::files::{CurOrNew, DirectoryTimes, FileText, FiledMessage};
 use crate::model::{Flags, Keyword, MailboxName, MaildirId, Stamp};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 use std::collections::BTreeMap;
@@ -59,23 +59,23 @@ pub(super) fn doing(doing: &'static str) -> impl Fn(rusqlite::Error) -> IndexErr
 
 /// The index of an account.
 #[derive(Debug)]
-pub struct Index {
+pub struct MailIndex {
     pub(super) db: Connection,
 }
 
 /// A message as the index knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Known {
+pub(super) struct IndexedMessage {
     pub id: i64,
-    pub sub: Sub,
+    pub sub: CurOrNew,
     pub name: Vec<u8>,
     pub stamp: Stamp,
 }
 
-impl Index {
+impl MailIndex {
     /// Opens the index to add to it; makes it where there is none that can be used.
-    pub fn open(path: &Path) -> Result<Index, IndexError> {
-        match Index::try_open(path) {
+    pub fn open(path: &Path) -> Result<MailIndex, IndexError> {
+        match MailIndex::try_open(path) {
             Ok(Some(index)) => return Ok(index),
             Ok(None) => {}
             Err(error) if error.is_damage() => {
@@ -83,7 +83,7 @@ impl Index {
             }
             Err(error) => return Err(error),
         }
-        Index::remove(path)?;
+        MailIndex::remove(path)?;
         let file = |source| IndexError::File {
             path: path.to_owned(),
             source,
@@ -92,7 +92,7 @@ impl Index {
         let made = options.write(true).create_new(true).mode(0o600).open(path);
         made.map_err(file)?;
         let db = Connection::open(path).map_err(doing("make it"))?;
-        let index = Index { db };
+        let index = MailIndex { db };
         index.set_up()?;
         let schema = include_str!("schema.sql");
         let whole = format!("BEGIN IMMEDIATE; {schema} COMMIT;");
@@ -101,8 +101,8 @@ impl Index {
     }
 
     /// Opens the index to search in it. `None`: there is none that can be used.
-    pub fn open_beside(path: &Path) -> Result<Option<Index>, IndexError> {
-        match Index::try_open(path) {
+    pub fn open_beside(path: &Path) -> Result<Option<MailIndex>, IndexError> {
+        match MailIndex::try_open(path) {
             Err(error) if error.is_damage() => {
                 tracing::warn!(path = %path.display(), %error, "the index is damaged");
                 Ok(None)
@@ -111,7 +111,7 @@ impl Index {
         }
     }
 
-    fn try_open(path: &Path) -> Result<Option<Index>, IndexError> {
+    fn try_open(path: &Path) -> Result<Option<MailIndex>, IndexError> {
         match path.symlink_metadata() {
             Ok(about) if about.is_file() => {}
             Ok(_) => {
@@ -126,7 +126,7 @@ impl Index {
             }
         }
         let db = Connection::open(path).map_err(doing("open it"))?;
-        let index = Index { db };
+        let index = MailIndex { db };
         index.set_up()?;
         let version = index
             .db
@@ -172,12 +172,14 @@ impl Index {
     }
 
     /// The mailboxes that it knows, with their numbers.
-    pub(super) fn mailboxes(&self) -> Result<BTreeMap<MailboxName, (i64, Times)>, IndexError> {
+    pub(super) fn mailboxes(
+        &self,
+    ) -> Result<BTreeMap<MailboxName, (i64, DirectoryTimes)>, IndexError> {
         let what = doing("list mailboxes");
         let sql = "SELECT name, id, cur, new FROM mailbox";
         let mut query = self.db.prepare_cached(sql).map_err(what)?;
         let rows = query.query_map([], |row| {
-            let times = Times {
+            let times = DirectoryTimes {
                 cur: row.get(2)?,
                 new: row.get(3)?,
             };
@@ -208,19 +210,22 @@ impl Index {
     }
 
     /// Notes that all of a mailbox is indexed as it was listed at these times.
-    pub(super) fn note_times(&self, mailbox: i64, times: Times) -> Result<(), IndexError> {
+    pub(super) fn note_times(&self, mailbox: i64, times: DirectoryTimes) -> Result<(), IndexError> {
         let sql = "UPDATE mailbox SET cur = ?2, new = ?3 WHERE id = ?1";
         let done = self.db.execute(sql, params![mailbox, times.cur, times.new]);
         done.map(|_| ()).map_err(doing("note a mailbox"))
     }
 
     /// The messages of a mailbox.
-    pub(super) fn known(&self, mailbox: i64) -> Result<BTreeMap<MaildirId, Known>, IndexError> {
+    pub(super) fn known(
+        &self,
+        mailbox: i64,
+    ) -> Result<BTreeMap<MaildirId, IndexedMessage>, IndexError> {
         let what = doing("list messages");
         let sql = "SELECT file, id, sub, name, stamp FROM message WHERE mailbox = ?1";
         let mut query = self.db.prepare_cached(sql).map_err(what)?;
         let rows = query.query_map([mailbox], |row| {
-            let known = Known {
+            let known = IndexedMessage {
                 id: row.get(1)?,
                 sub: sub_from(row.get(2)?),
                 name: row.get(3)?,
@@ -235,8 +240,8 @@ impl Index {
     pub(super) fn add(
         &self,
         (mailbox, base): (i64, &MaildirId),
-        filed: &Filed,
-        contents: &Contents,
+        filed: &FiledMessage,
+        contents: &FileText,
         document: &Document,
     ) -> Result<(), IndexError> {
         let what = doing("add a message");
@@ -274,7 +279,7 @@ impl Index {
     pub(super) fn add_unread(
         &self,
         (mailbox, base): (i64, &MaildirId),
-        filed: &Filed,
+        filed: &FiledMessage,
         why: &str,
     ) -> Result<(), IndexError> {
         let sql = "INSERT INTO message (mailbox, file, name, sub, flags, keywords, stamp, date,
@@ -296,7 +301,7 @@ impl Index {
     }
 
     /// Notes another name of a message's file.
-    pub(super) fn rename(&self, id: i64, filed: &Filed) -> Result<(), IndexError> {
+    pub(super) fn rename(&self, id: i64, filed: &FiledMessage) -> Result<(), IndexError> {
         let what = doing("note flags");
         let sql = "UPDATE message SET name = ?2, sub = ?3, flags = ?4, keywords = ?5
                    WHERE id = ?1";
@@ -320,15 +325,19 @@ impl Index {
     }
 }
 
-pub(super) fn sub_number(sub: Sub) -> i64 {
+pub(super) fn sub_number(sub: CurOrNew) -> i64 {
     match sub {
-        Sub::Cur => 0,
-        Sub::New => 1,
+        CurOrNew::Cur => 0,
+        CurOrNew::New => 1,
     }
 }
 
-pub(super) fn sub_from(number: i64) -> Sub {
-    if number == 0 { Sub::Cur } else { Sub::New }
+pub(super) fn sub_from(number: i64) -> CurOrNew {
+    if number == 0 {
+        CurOrNew::Cur
+    } else {
+        CurOrNew::New
+    }
 }
 
 /// Keywords in lower case, a space before and after each.

@@ -2,9 +2,9 @@
 //! everything, by reading the files.
 
 use super::document::{Document, Words};
-use super::files::{Contents, Filed, Place, Times, read};
-use super::find::{Changed, Found, begin, lies_in};
-use super::index::{Index, IndexError};
+use super::files::{DirectoryTimes, FileText, FiledMessage, MailboxDirectory, read};
+use super::find::{Changed, SearchHit, begin, lies_in};
+use super::index::{IndexError, MailIndex};
 use super::query::{Query, Term};
 use crate::model::{MailboxName, MaildirId};
 use std::cmp::Reverse;
@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Default)]
 pub struct Here {
     /// Newest first.
-    pub found: Vec<Found>,
+    pub found: Vec<SearchHit>,
     /// How many files were read for it.
     pub read: usize,
     /// What could not be looked through, for people.
@@ -24,8 +24,8 @@ pub struct Here {
 /// Searches the mailboxes of an account; at most so many of the newest are wanted.
 pub fn search(
     query: &Query,
-    places: &[Place],
-    index: Option<&Index>,
+    places: &[MailboxDirectory],
+    index: Option<&MailIndex>,
     limit: Option<usize>,
 ) -> Result<Here, IndexError> {
     let mut here = Here::default();
@@ -41,7 +41,7 @@ pub fn search(
             continue;
         }
         let listed = known.get(&place.mailbox);
-        let still = |listed: &Times| place.times().is_ok_and(|now| now.still(*listed));
+        let still = |listed: &DirectoryTimes| place.times().is_ok_and(|now| now.still(*listed));
         if listed.is_some_and(|(_, times)| still(times)) {
             continue;
         }
@@ -75,7 +75,7 @@ pub fn search(
     }
     if let Some(index) = index {
         index.note_changed(&changed)?;
-        let there = |found: &Found| places.iter().any(|place| place.mailbox == found.mailbox);
+        let there = |found: &SearchHit| places.iter().any(|place| place.mailbox == found.mailbox);
         let found = index.find(&query, limit)?;
         here.found.extend(found.into_iter().filter(there));
     }
@@ -94,7 +94,12 @@ pub fn within(query: &Query, mailbox: &MailboxName) -> Query {
 }
 
 /// Reads a file and keeps it if it answers what is left of the query in its mailbox.
-fn read_one(query: &Query, place: &Place, (base, filed): (&MaildirId, &Filed), here: &mut Here) {
+fn read_one(
+    query: &Query,
+    place: &MailboxDirectory,
+    (base, filed): (&MaildirId, &FiledMessage),
+    here: &mut Here,
+) {
     let flags = &filed.flags;
     let query = query.given(&|term| match term {
         Term::Flag(mark) => {
@@ -124,7 +129,12 @@ fn read_one(query: &Query, place: &Place, (base, filed): (&MaildirId, &Filed), h
 }
 
 /// A message that was read, if it answers the query.
-fn judge(query: &Query, place: &Place, filed: &Filed, contents: &Contents) -> Option<Found> {
+fn judge(
+    query: &Query,
+    place: &MailboxDirectory,
+    filed: &FiledMessage,
+    contents: &FileText,
+) -> Option<SearchHit> {
     let query = query.given(&|term| match term {
         Term::Since(day) => Some(contents.date >= begin(*day)),
         Term::Before(day) => Some(contents.date < begin(*day)),
@@ -136,7 +146,7 @@ fn judge(query: &Query, place: &Place, filed: &Filed, contents: &Contents) -> Op
         return None;
     }
     let document = Document::read(&contents.bytes);
-    Words::of(&document).answer(&query).then(|| Found {
+    Words::of(&document).answer(&query).then(|| SearchHit {
         mailbox: place.mailbox.clone(),
         sub: filed.sub,
         name: filed.name.clone(),

@@ -34,14 +34,14 @@ mod there;
 
 mod elsewhere;
 
-pub use build::{Depth, Progress, bring_up, path as index_path};
+pub use build::{IndexDepth, Progress, bring_up, path as index_path};
 pub use document::{Document, Words};
-pub use elsewhere::{Elsewhere, search_there};
-pub use files::{Place, Sub};
-pub use find::{Found, begin};
-pub use index::{Index, IndexError};
+pub use elsewhere::{ServerHits, search_there};
+pub use files::{CurOrNew, MailboxDirectory};
+pub use find::{SearchHit, begin};
+pub use index::{IndexError, MailIndex};
 pub use local::{Here, search, within};
-pub use outside::{Named, OutsideError, Program};
+pub use outside::{IndexProgram, NamedFile, OutsideError};
 pub use parse::{QueryError, parse};
 pub use query::{Field, Mark, Query, Term, Text};
 

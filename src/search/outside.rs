@@ -1,7 +1,7 @@
 //! Answers a query by a program of the user's that indexes the same files: notmuch or mu. It is
 //! given arguments, never a line for a shell.
 
-use super::files::{Place, Sub};
+use super::files::{CurOrNew, MailboxDirectory};
 use super::local::within;
 use super::query::{Field, Mark, Query, Term, Text};
 use crate::model::MailboxName;
@@ -13,7 +13,7 @@ use std::process::Command;
 
 /// A program that searches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Program {
+pub enum IndexProgram {
     /// notmuch.
     Notmuch,
     /// mu.
@@ -51,28 +51,32 @@ pub enum OutsideError {
 
 /// A file that the program names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Named {
+pub struct NamedFile {
     /// Its mailbox.
     pub mailbox: MailboxName,
     /// Where it lies.
-    pub sub: Sub,
+    pub sub: CurOrNew,
     /// Its name.
     pub name: Vec<u8>,
 }
 
-impl Program {
+impl IndexProgram {
     /// The name of the program.
     pub fn name(self) -> &'static str {
         match self {
-            Program::Notmuch => "notmuch",
-            Program::Mu => "mu",
+            IndexProgram::Notmuch => "notmuch",
+            IndexProgram::Mu => "mu",
         }
     }
 
     /// Searches these mailboxes. Each question that is left of the query in some of them is asked
     /// once.
-    pub fn search(self, query: &Query, places: &[Place]) -> Result<Vec<Named>, OutsideError> {
-        let mut questions: BTreeMap<String, Vec<&Place>> = BTreeMap::new();
+    pub fn search(
+        self,
+        query: &Query,
+        places: &[MailboxDirectory],
+    ) -> Result<Vec<NamedFile>, OutsideError> {
+        let mut questions: BTreeMap<String, Vec<&MailboxDirectory>> = BTreeMap::new();
         for place in places {
             let left = within(query, &place.mailbox);
             if left != Query::nothing() {
@@ -96,7 +100,7 @@ impl Program {
         let program = self.name();
         let mut command = Command::new(program);
         match self {
-            Program::Notmuch => {
+            IndexProgram::Notmuch => {
                 let options = [
                     "search",
                     "--exclude=false",
@@ -105,7 +109,7 @@ impl Program {
                 ];
                 command.args(options).arg("--").arg(query)
             }
-            Program::Mu => command
+            IndexProgram::Mu => command
                 .args(["find", "--nocolor", "--fields=l", "--"])
                 .arg(query),
         };
@@ -114,7 +118,7 @@ impl Program {
             .output()
             .map_err(|source| OutsideError::Run { program, source })?;
         // mu ends with 2, older ones with 4, where it finds nothing.
-        let none = self == Program::Mu && matches!(out.status.code(), Some(2 | 4));
+        let none = self == IndexProgram::Mu && matches!(out.status.code(), Some(2 | 4));
         if !out.status.success() && !none {
             let said = String::from_utf8_lossy(&out.stderr);
             let what = said
@@ -124,7 +128,11 @@ impl Program {
                 .to_owned();
             return Err(OutsideError::Failed { program, what });
         }
-        let end = if self == Program::Notmuch { 0 } else { b'\n' };
+        let end = if self == IndexProgram::Notmuch {
+            0
+        } else {
+            b'\n'
+        };
         let paths = out.stdout.split(|byte| *byte == end);
         let paths = paths.filter(|path| !path.is_empty());
         Ok(paths
@@ -134,7 +142,7 @@ impl Program {
 }
 
 /// Directories, as they are named and without links, with their mailboxes.
-fn by_path(places: &[&Place]) -> BTreeMap<PathBuf, MailboxName> {
+fn by_path(places: &[&MailboxDirectory]) -> BTreeMap<PathBuf, MailboxName> {
     let mut all = BTreeMap::new();
     for place in places {
         let real = place.directory.canonicalize();
@@ -149,14 +157,14 @@ fn by_path(places: &[&Place]) -> BTreeMap<PathBuf, MailboxName> {
 }
 
 /// The message of a path, if it lies in one of these directories.
-fn named(path: &Path, places: &BTreeMap<PathBuf, MailboxName>) -> Option<Named> {
+fn named(path: &Path, places: &BTreeMap<PathBuf, MailboxName>) -> Option<NamedFile> {
     let (name, inner) = (path.file_name()?, path.parent()?);
-    let sub = [Sub::Cur, Sub::New]
+    let sub = [CurOrNew::Cur, CurOrNew::New]
         .into_iter()
         .find(|sub| inner.ends_with(sub.name()))?;
     let directory = inner.parent()?;
     let real = || places.get(&directory.canonicalize().ok()?);
-    Some(Named {
+    Some(NamedFile {
         mailbox: places.get(directory).or_else(real)?.clone(),
         sub,
         name: name.as_bytes().to_vec(),
@@ -165,15 +173,15 @@ fn named(path: &Path, places: &BTreeMap<PathBuf, MailboxName>) -> Option<Named> 
 
 /// A query in the language of a program.
 struct Written {
-    program: Program,
+    program: IndexProgram,
 }
 
 impl Written {
     fn query(&self, query: &Query) -> Result<String, OutsideError> {
         match query {
             Query::And(all) if all.is_empty() => Ok(match self.program {
-                Program::Notmuch => "*".to_owned(),
-                Program::Mu => "\"\"".to_owned(),
+                IndexProgram::Notmuch => "*".to_owned(),
+                IndexProgram::Mu => "\"\"".to_owned(),
             }),
             Query::And(all) => self.list(all, " and "),
             Query::Or(all) => self.list(all, " or "),
@@ -195,7 +203,7 @@ impl Written {
             program: self.program.name(),
             what: term.to_string(),
         };
-        let notmuch = self.program == Program::Notmuch;
+        let notmuch = self.program == IndexProgram::Notmuch;
         Ok(match term {
             Term::Text(Field::Cc, _) if notmuch => return Err(unknown()),
             Term::Text(field, text) => words(*field, text).ok_or_else(unknown)?,
@@ -258,7 +266,7 @@ mod tests {
     use super::*;
     use jiff::civil::date;
 
-    fn written(program: Program, text: &str) -> Result<String, OutsideError> {
+    fn written(program: IndexProgram, text: &str) -> Result<String, OutsideError> {
         let query = super::super::parse(text, date(2024, 5, 17)).unwrap();
         Written { program }.query(&query)
     }
@@ -267,16 +275,16 @@ mod tests {
     fn queries_as_the_programs_write_them() {
         let text = "subject:\"a b\" (from:bob or tax*) -is:read before:2024-03";
         assert_eq!(
-            written(Program::Notmuch, text).unwrap(),
+            written(IndexProgram::Notmuch, text).unwrap(),
             "(subject:\"a b\" and (from:\"bob\" or tax*) and (not (not tag:unread)) and \
              date:..2024-02-29)"
         );
         assert_eq!(
-            written(Program::Mu, "larger:10 has:attachment since:2024").unwrap(),
+            written(IndexProgram::Mu, "larger:10 has:attachment since:2024").unwrap(),
             "(size:11.. and flag:attach and date:20240101..)"
         );
         for unknown in ["larger:10", "cc:bob", "\"a b\"*"] {
-            let error = written(Program::Notmuch, unknown).unwrap_err();
+            let error = written(IndexProgram::Notmuch, unknown).unwrap_err();
             assert!(error.to_string().contains("search_with"), "{error}");
         }
     }

@@ -46,7 +46,7 @@ impl fmt::Display for QueryError {
 
 /// Reads a query; `today` is what relative dates count from.
 pub fn parse(text: &str, today: Date) -> Result<Query, QueryError> {
-    let mut reader = Reader {
+    let mut reader = TokenReader {
         text,
         chars: text.chars().collect(),
         at: 0,
@@ -64,7 +64,7 @@ pub fn parse(text: &str, today: Date) -> Result<Query, QueryError> {
     }
 }
 
-struct Reader<'t> {
+struct TokenReader<'t> {
     text: &'t str,
     chars: Vec<char>,
     at: usize,
@@ -73,14 +73,14 @@ struct Reader<'t> {
 }
 
 /// A value, and how it was written.
-struct Value {
+struct QueryValue {
     at: usize,
     text: String,
     /// Whether a `*` stands behind it.
     open: bool,
 }
 
-impl Reader<'_> {
+impl TokenReader<'_> {
     fn wrong(&self, at: usize, what: String) -> QueryError {
         QueryError {
             query: self.text.to_owned(),
@@ -249,14 +249,14 @@ impl Reader<'_> {
     }
 
     /// A word or a phrase.
-    fn value(&mut self, name: &str) -> Result<Value, QueryError> {
+    fn value(&mut self, name: &str) -> Result<QueryValue, QueryError> {
         let at = self.at;
         if self.peek() != Some('"') {
             let word = self.bare();
             self.at += word.chars().count();
             let open = word.ends_with('*') && word.len() > 1;
             let text = word.strip_suffix('*').filter(|_| open).unwrap_or(&word);
-            return Ok(Value {
+            return Ok(QueryValue {
                 at,
                 text: text.to_owned(),
                 open,
@@ -283,10 +283,10 @@ impl Reader<'_> {
         self.at += 1;
         let open = self.peek() == Some('*');
         self.at += usize::from(open);
-        Ok(Value { at, text, open })
+        Ok(QueryValue { at, text, open })
     }
 
-    fn text(&self, field: Field, value: &Value) -> Result<Query, QueryError> {
+    fn text(&self, field: Field, value: &QueryValue) -> Result<Query, QueryError> {
         let none = || {
             let what = "a letter or a digit is expected in what is looked for";
             self.wrong(value.at, what.into())
@@ -295,7 +295,7 @@ impl Reader<'_> {
         Ok(Query::Is(Term::Text(field, text)))
     }
 
-    fn mark(&self, value: &Value) -> Result<Mark, QueryError> {
+    fn mark(&self, value: &QueryValue) -> Result<Mark, QueryError> {
         let known = Mark::ALL
             .iter()
             .find(|(_, name)| value.text.eq_ignore_ascii_case(name));
@@ -305,7 +305,7 @@ impl Reader<'_> {
         })
     }
 
-    fn keyword(&self, value: &Value) -> Result<Keyword, QueryError> {
+    fn keyword(&self, value: &QueryValue) -> Result<Keyword, QueryError> {
         Keyword::new(&value.text)
             .filter(|_| !value.open)
             .ok_or_else(|| {
@@ -315,7 +315,7 @@ impl Reader<'_> {
             })
     }
 
-    fn size(&self, value: &Value) -> Result<u64, QueryError> {
+    fn size(&self, value: &QueryValue) -> Result<u64, QueryError> {
         let text = value.text.to_ascii_lowercase();
         let text = text.strip_suffix('b').unwrap_or(&text);
         let digits = text.trim_end_matches(['k', 'm', 'g']);
@@ -337,7 +337,7 @@ impl Reader<'_> {
         })
     }
 
-    fn day(&self, value: &Value) -> Result<Date, QueryError> {
+    fn day(&self, value: &QueryValue) -> Result<Date, QueryError> {
         let text = value.text.to_ascii_lowercase();
         let day = match text.as_str() {
             "today" => Some(self.today),

@@ -1,6 +1,6 @@
 //! Index, files and judge on random mail: the judge knows the messages before they were encoded.
 
-use super::files::Place;
+use super::files::MailboxDirectory;
 use super::query::{Field, Mark, Query, Term, Text};
 use super::*;
 use crate::maildir::Layout;
@@ -244,7 +244,7 @@ fn queries() -> impl Strategy<Value = Query> {
 /// A Maildir of these, and an index beside it.
 struct Corpus {
     dir: tempfile::TempDir,
-    places: Vec<Place>,
+    places: Vec<MailboxDirectory>,
 }
 
 impl Corpus {
@@ -255,7 +255,7 @@ impl Corpus {
             .map(|name| MailboxName::parse(name).unwrap())
             .collect();
         let root = dir.path().join("mail");
-        let places = Place::all(&root, Layout::Nested, names.iter());
+        let places = MailboxDirectory::all(&root, Layout::Nested, names.iter());
         for place in &places {
             for sub in ["cur", "new", "tmp"] {
                 std::fs::create_dir_all(place.directory.join(sub)).unwrap();
@@ -299,13 +299,13 @@ impl Corpus {
         self.dir.path().join("a.index")
     }
 
-    fn bring_up(&self, depth: Depth) -> Progress {
-        let mut index = Index::open(&self.index()).unwrap();
+    fn bring_up(&self, depth: IndexDepth) -> Progress {
+        let mut index = MailIndex::open(&self.index()).unwrap();
         bring_up(&mut index, &self.places, depth, &mut |_| false).unwrap()
     }
 
     fn find(&self, query: &Query, index: bool) -> BTreeSet<usize> {
-        let index = index.then(|| Index::open_beside(&self.index()).unwrap().unwrap());
+        let index = index.then(|| MailIndex::open_beside(&self.index()).unwrap().unwrap());
         let here = search(query, &self.places, index.as_ref(), None).unwrap();
         assert_eq!(here.problems, Vec::<String>::new());
         let dates: Vec<i64> = here.found.iter().map(|found| found.date).collect();
@@ -340,7 +340,7 @@ proptest! {
             corpus.write(*n, mail);
         }
         corpus.age();
-        corpus.bring_up(Depth::Changes);
+        corpus.bring_up(IndexDepth::Changes);
         // What happens after that is found all the same: before the index knows it, and after.
         for (n, what) in changes {
             let Some(mail) = mails.get(&n).cloned() else { continue };
@@ -368,11 +368,11 @@ proptest! {
             prop_assert_eq!(&corpus.find(query, false), &wanted, "files: {}", query);
             prop_assert_eq!(&corpus.find(query, true), &wanted, "index behind: {}", query);
         }
-        corpus.bring_up(Depth::Changes);
+        corpus.bring_up(IndexDepth::Changes);
         for query in &asked {
             prop_assert_eq!(&corpus.find(query, true), &judged(&mails, query), "index: {}", query);
         }
-        let again = corpus.bring_up(Depth::Everything);
+        let again = corpus.bring_up(IndexDepth::Everything);
         prop_assert_eq!(again, Progress::default(), "a second time nothing is to be done");
     }
 }
@@ -410,9 +410,9 @@ fn an_index_that_is_cut_goes_on_where_it_was() {
     corpus.age();
     let mut all = 0;
     for cut in 1..50 {
-        let mut index = Index::open(&corpus.index()).unwrap();
+        let mut index = MailIndex::open(&corpus.index()).unwrap();
         let mut left = 7;
-        let progress = bring_up(&mut index, &corpus.places, Depth::Changes, &mut |_| {
+        let progress = bring_up(&mut index, &corpus.places, IndexDepth::Changes, &mut |_| {
             left -= 1;
             left == 0
         });
@@ -434,7 +434,7 @@ fn an_index_that_is_cut_goes_on_where_it_was() {
 fn a_damaged_or_older_index_is_made_anew() {
     let corpus = Corpus::new();
     put(&corpus.places[0].directory, "1.x.host:2,", &one(1, "tower"));
-    corpus.bring_up(Depth::Changes);
+    corpus.bring_up(IndexDepth::Changes);
     let whole = std::fs::read(corpus.index()).unwrap();
     let damage: [&dyn Fn() -> Vec<u8>; 3] = [
         &|| b"no database at all, but long enough to look like one".repeat(40),
@@ -450,12 +450,12 @@ fn a_damaged_or_older_index_is_made_anew() {
             let _none = std::fs::remove_file(corpus.dir.path().join(format!("a.index{end}")));
         }
         std::fs::write(corpus.index(), make()).unwrap();
-        let index = Index::open_beside(&corpus.index()).unwrap();
+        let index = MailIndex::open_beside(&corpus.index()).unwrap();
         let found = search(&read("tower"), &corpus.places, index.as_ref(), None);
         if let Ok(here) = found {
             assert_eq!(here.found.len(), 1, "the files are read");
         }
-        corpus.bring_up(Depth::Changes);
+        corpus.bring_up(IndexDepth::Changes);
         assert_eq!(corpus.find(&read("tower"), true).len(), 1);
     }
     use std::os::unix::fs::MetadataExt;
@@ -480,7 +480,7 @@ fn a_broken_or_huge_message_concerns_itself_only() {
     put(inbox, "4.x.host:2,", &huge);
     std::fs::create_dir(inbox.join("cur/5.x.host")).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", inbox.join("cur/6.x.host")).unwrap();
-    let progress = corpus.bring_up(Depth::Changes);
+    let progress = corpus.bring_up(IndexDepth::Changes);
     assert_eq!((progress.added, progress.unread), (4, 0), "{progress:?}");
     assert_eq!(corpus.find(&read("tower"), true), BTreeSet::from([1, 4]));
     assert_eq!(corpus.find(&read("behind"), true), BTreeSet::new());
@@ -498,9 +498,9 @@ fn a_file_written_anew_is_read_anew() {
     let corpus = Corpus::new();
     let inbox = &corpus.places[0].directory;
     put(inbox, "1.x.host:2,S", &one(1, "tower"));
-    corpus.bring_up(Depth::Changes);
+    corpus.bring_up(IndexDepth::Changes);
     put(inbox, "1.x.host:2,S", &one(1, "bridge and more"));
-    assert_eq!(corpus.bring_up(Depth::Everything).added, 1);
+    assert_eq!(corpus.bring_up(IndexDepth::Everything).added, 1);
     assert_eq!(corpus.find(&read("bridge"), true).len(), 1);
     assert_eq!(corpus.find(&read("tower"), true).len(), 0);
 }
@@ -513,7 +513,7 @@ fn many_conditions_are_not_too_many() {
         "1.x.host:2,S",
         &one(1, "tower"),
     );
-    corpus.bring_up(Depth::Changes);
+    corpus.bring_up(IndexDepth::Changes);
     for between in [" ", " or "] {
         let text = vec!["tower"; 1000].join(between);
         assert_eq!(corpus.find(&read(&text), true).len(), 1);

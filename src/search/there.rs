@@ -2,12 +2,12 @@
 //! answer then holds more than was asked, never less.
 
 use super::query::{Field, Mark, Query, Term, Text};
-use crate::imap::{In, Key, Offers};
+use crate::imap::{In, Offers, SearchKey};
 use crate::model::SystemFlag;
 
 /// How to ask.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Way {
+pub struct QueryMethod {
     /// What the server offers.
     pub offers: Offers,
     /// Whether to ask for what is like the words, too.
@@ -18,64 +18,68 @@ pub struct Way {
 
 /// A query for the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct ServerQuery {
     /// What is sent.
-    pub key: Key,
+    pub key: SearchKey,
     /// Whether what it finds is only what may answer the query.
     pub open: bool,
 }
 
-impl Way {
+impl QueryMethod {
     /// The query as this server is asked it; conditions on mailboxes are known by now.
-    pub fn ask(self, query: &Query) -> Asked {
+    pub fn ask(self, query: &Query) -> ServerQuery {
         let mut open = false;
         let key = self.key(query, true, &mut open);
-        Asked { key, open }
+        ServerQuery { key, open }
     }
 
     /// `more`: where a condition is left open, it counts as met; else as not met.
-    fn key(self, query: &Query, more: bool, open: &mut bool) -> Key {
+    fn key(self, query: &Query, more: bool, open: &mut bool) -> SearchKey {
         match query {
-            Query::And(all) => Key::And(all.iter().map(|one| self.key(one, more, open)).collect()),
-            Query::Or(all) => Key::Or(all.iter().map(|one| self.key(one, more, open)).collect()),
-            Query::Not(inner) => Key::Not(Box::new(self.key(inner, !more, open))),
+            Query::And(all) => {
+                SearchKey::And(all.iter().map(|one| self.key(one, more, open)).collect())
+            }
+            Query::Or(all) => {
+                SearchKey::Or(all.iter().map(|one| self.key(one, more, open)).collect())
+            }
+            Query::Not(inner) => SearchKey::Not(Box::new(self.key(inner, !more, open))),
             Query::Is(term) => self.term(term).unwrap_or_else(|| {
                 *open = true;
                 if more {
-                    Key::And(Vec::new())
+                    SearchKey::And(Vec::new())
                 } else {
-                    Key::Or(Vec::new())
+                    SearchKey::Or(Vec::new())
                 }
             }),
         }
     }
 
-    fn term(self, term: &Term) -> Option<Key> {
+    fn term(self, term: &Term) -> Option<SearchKey> {
         match term {
             Term::Text(field, text) => self.text(*field, text),
-            Term::Since(day) => Some(Key::Since(*day)),
-            Term::Before(day) => Some(Key::Before(*day)),
-            Term::Larger(size) => Some(Key::Larger(*size)),
-            Term::Smaller(size) => Some(Key::Smaller(*size)),
+            Term::Since(day) => Some(SearchKey::Since(*day)),
+            Term::Before(day) => Some(SearchKey::Before(*day)),
+            Term::Larger(size) => Some(SearchKey::Larger(*size)),
+            Term::Smaller(size) => Some(SearchKey::Smaller(*size)),
             Term::Flag(mark) => Some(flag(*mark)),
-            Term::Tag(keyword) => Some(Key::Keyword(keyword.clone())),
+            Term::Tag(keyword) => Some(SearchKey::Keyword(keyword.clone())),
             Term::In(_) => None,
             Term::Attachment => self
                 .offers
                 .gmail
-                .then(|| Key::Gmail("has:attachment".into())),
+                .then(|| SearchKey::Gmail("has:attachment".into())),
         }
     }
 
-    fn text(self, field: Field, text: &Text) -> Option<Key> {
+    fn text(self, field: Field, text: &Text) -> Option<SearchKey> {
         if self.ascii && !text.as_str().is_ascii() {
             return None;
         }
         let words = text.as_str();
-        let key = |part| Key::Text(part, words.to_owned(), self.fuzzy && self.offers.fuzzy);
+        let key = |part| SearchKey::Text(part, words.to_owned(), self.fuzzy && self.offers.fuzzy);
         let raw = |before: &str| {
             // Gmail takes what stands between quotation marks for words in this order.
-            Key::Gmail(format!("{before}\"{}\"", words.replace('"', " ")))
+            SearchKey::Gmail(format!("{before}\"{}\"", words.replace('"', " ")))
         };
         Some(match field {
             Field::Any if self.offers.gmail => raw(""),
@@ -83,7 +87,7 @@ impl Way {
             Field::To if self.offers.gmail => raw("to:"),
             Field::Cc if self.offers.gmail => raw("cc:"),
             Field::Subject if self.offers.gmail => raw("subject:"),
-            Field::Any => Key::Or(
+            Field::Any => SearchKey::Or(
                 [In::Subject, In::From, In::To, In::Cc, In::Body]
                     .map(key)
                     .into(),
@@ -97,9 +101,9 @@ impl Way {
     }
 }
 
-fn flag(mark: Mark) -> Key {
+fn flag(mark: Mark) -> SearchKey {
     let (flag, set): (SystemFlag, bool) = mark.flag();
-    Key::Flag(flag, set)
+    SearchKey::Flag(flag, set)
 }
 
 #[cfg(test)]

@@ -3,24 +3,28 @@ use super::*;
 use crate::imap::In;
 use jiff::civil::date;
 
-fn ask(way: Way, text: &str) -> Asked {
+fn ask(way: QueryMethod, text: &str) -> ServerQuery {
     way.ask(&parse(text, date(2024, 5, 17)).unwrap())
 }
 
-fn text(part: In, text: &str) -> Key {
-    Key::Text(part, text.to_owned(), false)
+fn text(part: In, text: &str) -> SearchKey {
+    SearchKey::Text(part, text.to_owned(), false)
 }
 
 #[test]
 fn words_are_asked_for_where_the_index_has_them() {
     let anywhere = [In::Subject, In::From, In::To, In::Cc, In::Body].map(|part| text(part, "tax"));
-    let asked = ask(Way::default(), "tax subject:\"a b\" -is:read");
-    let not_read = Key::Not(Box::new(Key::Flag(SystemFlag::Seen, true)));
-    let wanted = vec![Key::Or(anywhere.into()), text(In::Subject, "a b"), not_read];
+    let asked = ask(QueryMethod::default(), "tax subject:\"a b\" -is:read");
+    let not_read = SearchKey::Not(Box::new(SearchKey::Flag(SystemFlag::Seen, true)));
+    let wanted = vec![
+        SearchKey::Or(anywhere.into()),
+        text(In::Subject, "a b"),
+        not_read,
+    ];
     assert_eq!(
         asked,
-        Asked {
-            key: Key::And(wanted),
+        ServerQuery {
+            key: SearchKey::And(wanted),
             open: false
         }
     );
@@ -28,32 +32,32 @@ fn words_are_asked_for_where_the_index_has_them() {
 
 #[test]
 fn what_search_has_no_key_for_never_takes_an_answer_away() {
-    let (all, none) = (Key::And(Vec::new()), Key::Or(Vec::new()));
-    let asked = ask(Way::default(), "has:attachment");
+    let (all, none) = (SearchKey::And(Vec::new()), SearchKey::Or(Vec::new()));
+    let asked = ask(QueryMethod::default(), "has:attachment");
     assert_eq!(
         asked,
-        Asked {
+        ServerQuery {
             key: all.clone(),
             open: true
         }
     );
-    let asked = ask(Way::default(), "-has:attachment");
+    let asked = ask(QueryMethod::default(), "-has:attachment");
     assert_eq!(
         asked,
-        Asked {
-            key: Key::Not(Box::new(none)),
+        ServerQuery {
+            key: SearchKey::Not(Box::new(none)),
             open: true
         }
     );
-    let ascii = Way {
+    let ascii = QueryMethod {
         ascii: true,
-        ..Way::default()
+        ..QueryMethod::default()
     };
     let asked = ask(ascii, "subject:müller from:bob");
     assert_eq!(
         asked,
-        Asked {
-            key: Key::And(vec![all, text(In::From, "bob")]),
+        ServerQuery {
+            key: SearchKey::And(vec![all, text(In::From, "bob")]),
             open: true
         }
     );
@@ -65,20 +69,20 @@ fn gmail_is_asked_in_its_language() {
         gmail: true,
         ..Offers::default()
     };
-    let gmail = Way {
+    let gmail = QueryMethod {
         offers,
-        ..Way::default()
+        ..QueryMethod::default()
     };
     let asked = ask(gmail, "has:attachment subject:\"a b\" since:2024");
     let wanted = vec![
-        Key::Gmail("has:attachment".into()),
-        Key::Gmail("subject:\"a b\"".into()),
-        Key::Since(date(2024, 1, 1)),
+        SearchKey::Gmail("has:attachment".into()),
+        SearchKey::Gmail("subject:\"a b\"".into()),
+        SearchKey::Since(date(2024, 1, 1)),
     ];
     assert_eq!(
         asked,
-        Asked {
-            key: Key::And(wanted),
+        ServerQuery {
+            key: SearchKey::And(wanted),
             open: false
         }
     );
@@ -95,12 +99,12 @@ fn fuzzy_only_where_it_is_asked_for_and_offered() {
         (offers, false, false),
         (Offers::default(), true, false),
     ] {
-        let way = Way {
+        let way = QueryMethod {
             offers,
             fuzzy,
-            ..Way::default()
+            ..QueryMethod::default()
         };
         let asked = ask(way, "body:tax");
-        assert_eq!(asked.key, Key::Text(In::Body, "tax".into(), wanted));
+        assert_eq!(asked.key, SearchKey::Text(In::Body, "tax".into(), wanted));
     }
 }

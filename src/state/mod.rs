@@ -17,17 +17,17 @@ mod runs;
 
 pub use db::filesystem_check::network_drive;
 pub use db::lock::Lock;
-pub use mailboxes::checkpoint::Left;
-pub use mailboxes::uid_proof::{Compared, Doubt, Proof};
-pub use pairs::base::Memory;
-pub use pairs::identity_index::{Buried, Equal, Relative};
-pub use pairs::letters::{Body, Lettered};
-pub use pairs::outcome::{Done, Moved};
+pub use mailboxes::checkpoint::Checkpoint;
+pub use mailboxes::uid_proof::{ComparedHalves, Proof, UidDoubt};
+pub use pairs::base::AccountRecord;
+pub use pairs::identity_index::{Equal, QuarantinedRow, RelatedPair};
+pub use pairs::letters::{Lettered, LetteredContent};
+pub use pairs::outcome::{MailboxOutcomes, Moved};
 pub use pairs::refused_changes::RefusedChange;
-pub use runs::accepted_uploads::Told;
+pub use runs::accepted_uploads::AcceptedUpload;
 pub use runs::held::HeldRow;
-pub use runs::history::{Change, FlagsMade, HistoryRow, Remains, RunRow};
-pub use runs::intents::{Source, Upload};
+pub use runs::history::{FlagsMade, HistoryChange, HistoryRow, QuarantineRef, RunRow};
+pub use runs::intents::{MoveSource, Upload};
 pub use runs::suspects::Suspects;
 pub use runs::trail::Trail;
 

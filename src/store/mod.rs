@@ -141,11 +141,11 @@ pub trait RemoteStore: MailStore<Id = Uid> {
 
     /// Announces the next requests in order, so that they can be pipelined. Their results may
     /// reflect the time of this call.
-    async fn prefetch(&mut self, next: &[Next<'_>]) -> Result<(), StoreError>;
+    async fn prefetch(&mut self, next: &[Prefetch<'_>]) -> Result<(), StoreError>;
 
     /// Announces the requests that follow the next change of flags or removal, to be pipelined with
     /// it.
-    async fn pipeline_after(&mut self, next: &[Next<'_>]) -> Result<(), StoreError>;
+    async fn pipeline_after(&mut self, next: &[Prefetch<'_>]) -> Result<(), StoreError>;
 
     /// Names the ids of messages that will be changed next without a prior read. If one of them
     /// differs by then, nothing is changed: [`StoreError::Renumbered`].
@@ -306,7 +306,7 @@ pub struct Ask<'a> {
 
 /// An announced request.
 #[derive(Debug)]
-pub enum Next<'a> {
+pub enum Prefetch<'a> {
     /// [`MailStore::look`] with this [`Ask`].
     Look(&'a Outline, Option<&'a Cursor>, Depth),
     /// [`MailStore::read`].

@@ -7,8 +7,8 @@ mod unseen;
 use crate::support::dovecot::{Dovecot, FULL, NO_QRESYNC, PLAIN};
 use crate::support::memory::{Fuse, Memory};
 use mailtide::imap::{
-    Access, Auth, Compress, ImapStore, Plaintext, Road, Secret, Server, Settings, TlsMode, Trust,
-    Window,
+    Access, Compress, Credential, ImapStore, LoginMechanism, Plaintext, Server, Settings, TlsMode,
+    Transport, Trust, Window,
 };
 use mailtide::maildir::{Claim, Layout, MaildirStore};
 use mailtide::model::*;
@@ -360,13 +360,13 @@ fn imap() {
         let server = Server {
             host: "127.0.0.1".into(),
             port: dovecot.port,
-            road: Road::Tcp,
+            road: Transport::Tcp,
             tls: TlsMode::None,
             trust: Trust::default(),
             plaintext: Plaintext::LoopbackOnly,
             user: "u1".into(),
-            auth: Auth::Password,
-            secret: Secret("pass".into()),
+            auth: LoginMechanism::Password,
+            secret: Credential("pass".into()),
             timeout: std::time::Duration::from_secs(20),
             compress: Compress::Never,
             disabled: Vec::new(),
@@ -376,7 +376,7 @@ fn imap() {
         let settings = Settings {
             access: Access::ReadWrite,
             connections: 2,
-            beside: mailtide::imap::Beside::default(),
+            beside: mailtide::imap::ParallelSettings::default(),
             trash: None,
         };
         let store = || ImapStore::new(server.clone(), settings.clone());

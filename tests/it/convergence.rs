@@ -16,7 +16,7 @@ pub mod users;
 use crate::support::memory::Inner;
 use crate::support::world::TwoSides;
 use mailtide::model::*;
-use mailtide::state::{Memory as AccountRow, State};
+use mailtide::state::{AccountRecord as AccountRow, State};
 use reference::{Before, Rest, expected, united};
 use std::collections::{BTreeMap, BTreeSet};
 use users::{Chance, Renamed, Users};

@@ -7,7 +7,7 @@ use crate::support::dovecot::*;
 use crate::support::proxy::{Passed, Proxy};
 use mailtide::model::*;
 use mailtide::reconcile::Outcome;
-use mailtide::state::{Change, Done, State};
+use mailtide::state::{HistoryChange, MailboxOutcomes, State};
 use std::time::Duration;
 
 const DATE: &str = "01-Feb-2024 08:00:00 +0000";
@@ -336,7 +336,7 @@ fn what_is_remembered_of_a_message_is_small() {
         let key = state.add_mailbox(&mailbox, 0x1234_5678 + n as u32).unwrap();
         let uids: Vec<u32> = (1..=EACH).collect();
         for some in uids.chunks(100) {
-            let mut done = Done::of(key);
+            let mut done = MailboxOutcomes::of(key);
             for uid in some {
                 random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
                 let (at, tag) = (1_700_000_000 + (random >> 40), 0x1234_5678 + n);
@@ -353,7 +353,7 @@ fn what_is_remembered_of_a_message_is_small() {
                     kin: Some(Kin::from_number(random as i64)),
                     replaces: None,
                 });
-                done.changes.push(Change {
+                done.changes.push(HistoryChange {
                     mailbox: mailbox.clone(),
                     side: Side::Local,
                     what: "new",

@@ -262,7 +262,7 @@ fn a_pause_ends_a_cycle_under_way_and_what_is_held_can_be_decided() {
         assert_eq!(kept.remote.ids(&inbox()).len(), 20);
         for (id, known) in [("nonsense", false), (status.held[0].id.as_str(), true)] {
             let (send, answer) = oneshot::channel();
-            let order = TaskCommand::Decide(id.to_owned(), Verdict::Reject, send);
+            let order = TaskCommand::Decide(id.to_owned(), UserVerdict::Reject, send);
             kept.orders.send(order).unwrap();
             assert_eq!(answer.await.unwrap(), Ok(known));
         }

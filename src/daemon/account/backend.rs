@@ -2,7 +2,7 @@
 //! implement it with stores in memory.
 
 use super::agenda::DueCycle;
-use crate::daemon::arrange::Step;
+use crate::daemon::arrange::ArrangeStep;
 use crate::daemon::hooks::HookEvents;
 use crate::daemon::status_board::MailboxStatus;
 use crate::daemon::undo;
@@ -45,7 +45,7 @@ pub trait AccountBackend {
     fn mailboxes(&mut self) -> Vec<MailboxStatus>;
 
     /// Records the user's verdict on a held change; `false`: no held change has this id.
-    fn decide(&mut self, id: &str, verdict: Verdict) -> Result<bool, String>;
+    fn decide(&mut self, id: &str, verdict: UserVerdict) -> Result<bool, String>;
 
     /// Checks the connections within `patience`, after a network change.
     async fn check_connections(&mut self, patience: Duration);
@@ -82,7 +82,7 @@ pub struct SyncRequest {
     /// The changes to undo before it.
     pub undo: Option<undo::UndoSelection>,
     /// The steps to carry out before it.
-    pub arrange: Vec<Step>,
+    pub arrange: Vec<ArrangeStep>,
 }
 
 /// How thorough a requested sync is.
@@ -108,7 +108,7 @@ impl SyncDepth {
 
 /// The user's verdict on a held change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum UserVerdict {
     /// Execute it once.
     Approve,
     /// Discard it and restore the missing messages.

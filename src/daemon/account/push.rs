@@ -6,7 +6,7 @@ use super::wake_set::WakeSet;
 use crate::daemon::open;
 use crate::daemon::secret::Keyring;
 use crate::daemon::status_board::{PushStatus, StatusBoard};
-use crate::imap::{Ear, Heard, Listener, Standing};
+use crate::imap::{Listener, Standing, WatchEvent, WatchTarget};
 use crate::model::{MailboxName, Scope, Side};
 use crate::store::StoreError;
 use std::cell::{Cell, RefCell};
@@ -25,7 +25,7 @@ pub struct PushListeners {
     keyring: Rc<Keyring>,
     wakes: WakeSet,
     board: StatusBoard,
-    shared: RefCell<Shared>,
+    shared: RefCell<PushState>,
     /// Wakes connections that wait before a retry.
     again: Notify,
     /// Set while the cycle needs the connections.
@@ -46,7 +46,7 @@ const WAY: Duration = Duration::from_secs(3);
 const DEAF: Duration = Duration::from_secs(3600);
 
 /// Why a connection ended.
-enum End {
+enum PushEnd {
     /// It failed.
     Failed(StoreError),
     /// The server ends each IDLE at once, or has no IDLE.
@@ -57,7 +57,7 @@ enum End {
 
 /// The state of the push connections.
 #[derive(Default)]
-struct Shared {
+struct PushState {
     /// The mailboxes that each covers; `None`: it was not tried yet.
     covers: Vec<Option<Scope>>,
     refused: Option<String>,
@@ -177,19 +177,19 @@ impl PushListeners {
                 let named = !name.is_inbox();
                 if named && own.shared.borrow().covers.len() <= more {
                     let (ears, seat) = (own.clone(), own.seat());
-                    let ear = Ear::One(name);
+                    let ear = WatchTarget::One(name);
                     let task = async move { ears.listen(seat, ear, |_| ()).await };
                     tokio::task::spawn_local(task.instrument(Span::current()));
                 }
             }
         };
-        self.listen(seat, Ear::All, on_ready).await;
+        self.listen(seat, WatchTarget::All, on_ready).await;
     }
 
     async fn listen(
         self: Rc<PushListeners>,
         seat: usize,
-        ear: Ear,
+        ear: WatchTarget,
         mut on_ready: impl FnMut(&Scope),
     ) {
         let mut backoff = Backoff::default();
@@ -208,9 +208,9 @@ impl PushListeners {
                 backoff.reset();
             }
             let error = match end {
-                End::Failed(error) => error,
-                End::Again => continue,
-                End::Deaf => {
+                PushEnd::Failed(error) => error,
+                PushEnd::Again => continue,
+                PushEnd::Deaf => {
                     let what = "the server cannot tell of changes by itself: it is asked";
                     self.note(seat, Scope::Nothing, &ear, Some(what.into()));
                     tokio::select! {
@@ -241,28 +241,33 @@ impl PushListeners {
     }
 
     /// Connects and waits for notifications until the connection ends.
-    async fn once(&self, seat: usize, ear: &Ear, on_ready: &mut impl FnMut(&Scope)) -> End {
+    async fn once(
+        &self,
+        seat: usize,
+        ear: &WatchTarget,
+        on_ready: &mut impl FnMut(&Scope),
+    ) -> PushEnd {
         match self.connect(ear).await {
             Ok(Some(listener)) if self.away.get() => {
                 listener.leave().await;
-                End::Again
+                PushEnd::Again
             }
             Ok(Some(listener)) => {
                 on_ready(listener.covers());
                 self.hear(seat, ear, listener).await
             }
-            Ok(None) => End::Deaf,
-            Err(error) => End::Failed(error),
+            Ok(None) => PushEnd::Deaf,
+            Err(error) => PushEnd::Failed(error),
         }
     }
 
-    async fn connect(&self, ear: &Ear) -> Result<Option<Listener>, StoreError> {
+    async fn connect(&self, ear: &WatchTarget) -> Result<Option<Listener>, StoreError> {
         let server = self.keyring.server().await;
         let server = server.map_err(|error| StoreError::NeedsUser(error.to_string()))?;
         // An IDLE on a selected mailbox reports changes that happened while no connection was open.
-        let crowded = self.crowded.borrow().is_some() && *ear == Ear::All;
+        let crowded = self.crowded.borrow().is_some() && *ear == WatchTarget::All;
         let ear = match crowded {
-            true => Ear::One(MailboxName::inbox()),
+            true => WatchTarget::One(MailboxName::inbox()),
             false => ear.clone(),
         };
         Listener::open(&server, &ear, self.keyring.account().idle_renew).await
@@ -271,7 +276,7 @@ impl PushListeners {
     /// Waits for notifications until the connection ends. Wakes all its mailboxes first, as changes
     /// before it are unknown; not if it only closed for a cycle and the counters of the mailbox are
     /// unchanged.
-    async fn hear(&self, seat: usize, ear: &Ear, mut listener: Listener) -> End {
+    async fn hear(&self, seat: usize, ear: &WatchTarget, mut listener: Listener) -> PushEnd {
         let covers = listener.covers().clone();
         let crowded = self.crowded.borrow().clone();
         let now = listener.standing();
@@ -287,35 +292,35 @@ impl PushListeners {
         loop {
             tokio::select! {
                 heard = listener.hear(LONG) => match heard {
-                    Ok(Heard::Stir(scope)) => self.wakes.ring(Side::Remote, scope),
-                    Ok(Heard::Nothing) => {}
-                    Ok(Heard::Deaf) => {
+                    Ok(WatchEvent::Stir(scope)) => self.wakes.ring(Side::Remote, scope),
+                    Ok(WatchEvent::Nothing) => {}
+                    Ok(WatchEvent::Deaf) => {
                         listener.close().await;
                         self.wakes.ring(Side::Remote, covers.clone());
-                        return End::Deaf;
+                        return PushEnd::Deaf;
                     }
                     Err(error) => {
                         // No further notifications, and changes may have been lost with them.
                         self.wakes.ring(Side::Remote, covers.clone());
-                        return End::Failed(error);
+                        return PushEnd::Failed(error);
                     }
                 },
                 () = self.again.notified() => {
                     if self.away.get() {
                         listener.leave().await;
                     }
-                    return End::Again;
+                    return PushEnd::Again;
                 }
             }
         }
     }
 
-    fn note(&self, seat: usize, covers: Scope, ear: &Ear, trouble: Option<String>) {
+    fn note(&self, seat: usize, covers: Scope, ear: &WatchTarget, trouble: Option<String>) {
         let how = match (ear, &covers) {
-            (Ear::All, Scope::Everywhere) => "NOTIFY, all mailboxes".to_owned(),
-            (Ear::All, Scope::Some(_)) => "IDLE, INBOX".to_owned(),
-            (Ear::All, Scope::Nothing) => "all mailboxes".to_owned(),
-            (Ear::One(name), _) => format!("IDLE, {name}"),
+            (WatchTarget::All, Scope::Everywhere) => "NOTIFY, all mailboxes".to_owned(),
+            (WatchTarget::All, Scope::Some(_)) => "IDLE, INBOX".to_owned(),
+            (WatchTarget::All, Scope::Nothing) => "all mailboxes".to_owned(),
+            (WatchTarget::One(name), _) => format!("IDLE, {name}"),
         };
         let listening = !covers.is_nothing();
         if let Some(one) = self.shared.borrow_mut().covers.get_mut(seat) {

@@ -1,11 +1,11 @@
 //! The backend of a configured account: state, Maildir, connections, push connections and hooks.
 
 use super::agenda::{DueCycle, Trigger};
-use super::backend::{AccountBackend, SyncRequest, Verdict};
+use super::backend::{AccountBackend, SyncRequest, UserVerdict};
 use super::push::PushListeners;
 use super::wake_set::WakeSet;
 use crate::config;
-use crate::daemon::cycle::{CycleRequest, Opened};
+use crate::daemon::cycle::{CycleRequest, OpenAccount};
 use crate::daemon::hooks::{HookContext, HookEvents, HookRunner};
 use crate::daemon::indexer::Indexer;
 use crate::daemon::open::{self, OpenError, Writes};
@@ -19,7 +19,7 @@ use crate::imap::Tier;
 use crate::maildir::{Watch, Watched};
 use crate::model::{Scope, Side};
 use crate::reconcile::News;
-use crate::search::Place;
+use crate::search::MailboxDirectory;
 use crate::state::StateError;
 use crate::store::{MailStore, StoreError};
 use std::path::PathBuf;
@@ -42,7 +42,7 @@ pub struct RealBackend {
     account: config::Account,
     state_dir: PathBuf,
     keyring: Rc<Keyring>,
-    opened: Option<Opened>,
+    opened: Option<OpenAccount>,
     watch: Option<Watch>,
     watched: Watched,
     push: Rc<PushListeners>,
@@ -90,10 +90,10 @@ impl RealBackend {
         }
     }
 
-    fn open(&mut self) -> Result<&mut Opened, OpenError> {
+    fn open(&mut self) -> Result<&mut OpenAccount, OpenError> {
         if self.opened.is_none() {
             let keyring = self.keyring.clone();
-            let opened = Opened::new(keyring, &self.state_dir, Writes::Allowed, 1)?;
+            let opened = OpenAccount::new(keyring, &self.state_dir, Writes::Allowed, 1)?;
             self.opened = Some(opened);
         }
         let opened = self.opened.as_mut();
@@ -178,7 +178,7 @@ impl RealBackend {
     fn update_index(&self) {
         if let (Some(indexer), Some(opened)) = (&self.indexer, &self.opened) {
             let paths = opened.local.mailbox_paths().into_iter();
-            let place = |(mailbox, directory)| Place { mailbox, directory };
+            let place = |(mailbox, directory)| MailboxDirectory { mailbox, directory };
             indexer.update(paths.map(place).collect());
         }
     }
@@ -239,7 +239,7 @@ fn allows_no_more(report: &Report) -> bool {
 
 /// Runs a cycle, and once more if a connection that was idle turns out to be closed.
 async fn run(
-    opened: &mut Opened,
+    opened: &mut OpenAccount,
     seats: usize,
     request: CycleRequest,
     observer: &dyn Observer,
@@ -350,11 +350,11 @@ impl AccountBackend for RealBackend {
         self.rows().unwrap_or_default()
     }
 
-    fn decide(&mut self, id: &str, verdict: Verdict) -> Result<bool, String> {
+    fn decide(&mut self, id: &str, verdict: UserVerdict) -> Result<bool, String> {
         let opened = self.open().map_err(|error| error.to_string())?;
         let done = match verdict {
-            Verdict::Approve => opened.state.approve(id),
-            Verdict::Reject => opened.state.reject(id),
+            UserVerdict::Approve => opened.state.approve(id),
+            UserVerdict::Reject => opened.state.reject(id),
         };
         done.map_err(|error| error.to_string())
     }

@@ -2,7 +2,7 @@
 //! cycle at a time. [`super::agenda`] decides when, the [`AccountBackend`] does it.
 
 use super::agenda::{Agenda, Clock, CycleResult, DueCycle, Intervals, NextAction};
-use super::backend::{AccountBackend, SyncRequest, Verdict};
+use super::backend::{AccountBackend, SyncRequest, UserVerdict};
 use super::publish_run::RunPublisher;
 use super::wake_set::WakeSet;
 use crate::daemon::run_summary::RunSummary;
@@ -44,7 +44,7 @@ pub enum TaskCommand {
     /// Sync now and send the summary.
     Sync(SyncRequest, oneshot::Sender<RunSummary>),
     /// Record the verdict on a held change and send whether it exists.
-    Decide(String, Verdict, oneshot::Sender<Result<bool, String>>),
+    Decide(String, UserVerdict, oneshot::Sender<Result<bool, String>>),
     /// Prove liveness: the loop updates the [`Heartbeat`].
     Ping,
 }

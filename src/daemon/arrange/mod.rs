@@ -7,7 +7,7 @@ mod bytes;
 
 mod step;
 
-pub use step::{Named, Step, Target, touched};
+pub use step::{ArrangeStep, MessageName, MessageTarget, touched};
 
 use crate::daemon::open::OpenError;
 use crate::imap::ImapStore;
@@ -17,7 +17,7 @@ use crate::model::{
     SystemFlag, Uid, UidValidity,
 };
 use crate::reconcile::{Direction, Policy};
-use crate::state::{Change, FlagsMade, Remains, State, Trail};
+use crate::state::{FlagsMade, HistoryChange, QuarantineRef, State, Trail};
 use crate::store::{
     Delivery, End, FlagEdit, LocalStore, MailStore, Place, Removal, Removed, Shift, StoreError,
     Transfer,
@@ -27,24 +27,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// A step as values of the domain.
-struct Seat {
+struct PreparedStep {
     mailbox: MailboxName,
     id: AnyId,
     uid_validity: Option<UidValidity>,
 }
 
-impl Target {
-    fn seat(&self) -> Result<Seat, StoreError> {
+impl MessageTarget {
+    fn seat(&self) -> Result<PreparedStep, StoreError> {
         let mailbox = name(&self.mailbox)?;
         let (id, uid_validity) = match &self.message {
-            Named::File(file) => (AnyId::Local(MaildirId::new(file)), None),
-            Named::Uid(uid, uid_validity) => {
+            MessageName::File(file) => (AnyId::Local(MaildirId::new(file)), None),
+            MessageName::Uid(uid, uid_validity) => {
                 let none = || StoreError::NeedsUser("0 is no UID".into());
                 let uid = Uid::new(*uid).ok_or_else(none)?;
                 (AnyId::Remote(uid), Some(UidValidity(*uid_validity)))
             }
         };
-        Ok(Seat {
+        Ok(PreparedStep {
             mailbox,
             id,
             uid_validity,
@@ -63,7 +63,7 @@ pub struct Arranger<'a> {
     /// What travels where.
     pub policy: &'a Policy,
     /// What was done and is not recorded yet.
-    changes: Vec<Change>,
+    changes: Vec<HistoryChange>,
     /// The mailboxes of the server were listed.
     listed: bool,
 }
@@ -88,7 +88,11 @@ impl<'a> Arranger<'a> {
 
     /// Carries steps out until one fails; what was done until then is recorded. Answers with what
     /// became of each, in words.
-    pub async fn carry_out(&mut self, steps: &[Step], now: i64) -> Result<Vec<String>, OpenError> {
+    pub async fn carry_out(
+        &mut self,
+        steps: &[ArrangeStep],
+        now: i64,
+    ) -> Result<Vec<String>, OpenError> {
         if self.policy.direction == Direction::Pull {
             let what = "direction = \"pull\": nothing is changed on the server, and what is \
                         changed here would be taken back";
@@ -115,9 +119,9 @@ impl<'a> Arranger<'a> {
         Ok(told)
     }
 
-    async fn one(&mut self, step: &Step) -> Result<String, StoreError> {
+    async fn one(&mut self, step: &ArrangeStep) -> Result<String, StoreError> {
         match step {
-            Step::Flag {
+            ArrangeStep::Flag {
                 message,
                 add,
                 remove,
@@ -128,28 +132,32 @@ impl<'a> Arranger<'a> {
                 };
                 self.flag(&message.seat()?, change).await
             }
-            Step::Move { message, to } => {
+            ArrangeStep::Move { message, to } => {
                 self.transfer(&message.seat()?, &name(to)?, Transfer::Move)
                     .await
             }
-            Step::Copy { message, to } => {
+            ArrangeStep::Copy { message, to } => {
                 self.transfer(&message.seat()?, &name(to)?, Transfer::Copy)
                     .await
             }
-            Step::Delete { message } => self.delete(&message.seat()?).await,
-            Step::Append {
+            ArrangeStep::Delete { message } => self.delete(&message.seat()?).await,
+            ArrangeStep::Append {
                 file,
                 mailbox,
                 flags: words,
             } => self.append(file, &name(mailbox)?, flags(words)?).await,
-            Step::Create { mailbox } => self.create(&name(mailbox)?).await,
-            Step::Rename { mailbox, to } => self.rename(&name(mailbox)?, &name(to)?).await,
-            Step::Remove { mailbox } => self.remove(&name(mailbox)?).await,
-            Step::Subscribe { mailbox, on } => self.subscribe(&name(mailbox)?, *on).await,
+            ArrangeStep::Create { mailbox } => self.create(&name(mailbox)?).await,
+            ArrangeStep::Rename { mailbox, to } => self.rename(&name(mailbox)?, &name(to)?).await,
+            ArrangeStep::Remove { mailbox } => self.remove(&name(mailbox)?).await,
+            ArrangeStep::Subscribe { mailbox, on } => self.subscribe(&name(mailbox)?, *on).await,
         }
     }
 
-    async fn flag(&mut self, seat: &Seat, change: FlagChange) -> Result<String, StoreError> {
+    async fn flag(
+        &mut self,
+        seat: &PreparedStep,
+        change: FlagChange,
+    ) -> Result<String, StoreError> {
         let place = seat.place();
         let done = match &seat.id {
             AnyId::Local(file) => {
@@ -178,7 +186,7 @@ impl<'a> Arranger<'a> {
 
     async fn transfer(
         &mut self,
-        seat: &Seat,
+        seat: &PreparedStep,
         to: &MailboxName,
         how: Transfer,
     ) -> Result<String, StoreError> {
@@ -216,7 +224,7 @@ impl<'a> Arranger<'a> {
             Transfer::Copy => ("copied", "copied to"),
         };
         let why = format!("by the user, from {} {}", seat.mailbox, seat.id);
-        let there = Seat {
+        let there = PreparedStep {
             mailbox: to.clone(),
             id: new.unwrap_or_else(|| seat.id.clone()),
             uid_validity: None,
@@ -226,7 +234,7 @@ impl<'a> Arranger<'a> {
         Ok(format!("{verb} {to}"))
     }
 
-    async fn delete(&mut self, seat: &Seat) -> Result<String, StoreError> {
+    async fn delete(&mut self, seat: &PreparedStep) -> Result<String, StoreError> {
         let place = seat.place();
         match &seat.id {
             AnyId::Local(file) => {
@@ -255,7 +263,7 @@ impl<'a> Arranger<'a> {
 
     /// A message that only the server has goes to the trash there; where there is none, its bytes
     /// come into quarantine first.
-    async fn delete_there(&mut self, seat: &Seat, uid: Uid) -> Result<String, StoreError> {
+    async fn delete_there(&mut self, seat: &PreparedStep, uid: Uid) -> Result<String, StoreError> {
         self.see_server().await?;
         let place = seat.place();
         let mut kept = None;
@@ -307,7 +315,7 @@ impl<'a> Arranger<'a> {
             true => Side::Local,
             false => Side::Remote,
         };
-        self.changes.push(Change {
+        self.changes.push(HistoryChange {
             message: stored,
             why: "by the user".to_owned(),
             ..change(mailbox, side, "new")
@@ -353,7 +361,7 @@ impl<'a> Arranger<'a> {
             }
         };
         let why = format!("by the user, from {from}");
-        self.changes.push(Change {
+        self.changes.push(HistoryChange {
             why,
             trail: Some(Trail::from(from)),
             ..change(to, side, "mailbox-renamed")
@@ -397,7 +405,7 @@ impl<'a> Arranger<'a> {
                 return Err(StoreError::Mailbox(format!("{mailbox} stays: {why}")));
             }
         };
-        self.changes.push(Change {
+        self.changes.push(HistoryChange {
             kept: kept.map(remains),
             why: MAILBOX_BY_USER.to_owned(),
             ..change(mailbox, side, "mailbox-deleted")
@@ -423,12 +431,12 @@ impl<'a> Arranger<'a> {
 
     fn note(
         &mut self,
-        seat: &Seat,
+        seat: &PreparedStep,
         what: &'static str,
         why: String,
-        more: impl FnOnce(&mut Change),
+        more: impl FnOnce(&mut HistoryChange),
     ) {
-        let mut row = Change {
+        let mut row = HistoryChange {
             message: Some(seat.id.clone()),
             why,
             ..change(&seat.mailbox, seat.id.side(), what)
@@ -439,14 +447,14 @@ impl<'a> Arranger<'a> {
 
     fn note_mailbox(&mut self, mailbox: &MailboxName, side: Side, what: &'static str, why: &str) {
         let why = why.to_owned();
-        self.changes.push(Change {
+        self.changes.push(HistoryChange {
             why,
             ..change(mailbox, side, what)
         });
     }
 }
 
-impl Seat {
+impl PreparedStep {
     fn place(&self) -> Place {
         place(&self.mailbox, self.uid_validity)
     }
@@ -518,15 +526,15 @@ fn shift<I>(id: I) -> Shift<I> {
     }
 }
 
-fn remains(file: Vec<u8>) -> Remains {
-    Remains {
+fn remains(file: Vec<u8>) -> QuarantineRef {
+    QuarantineRef {
         file,
         flags: Flags::default(),
     }
 }
 
-fn change(mailbox: &MailboxName, side: Side, what: &'static str) -> Change {
-    Change {
+fn change(mailbox: &MailboxName, side: Side, what: &'static str) -> HistoryChange {
+    HistoryChange {
         mailbox: mailbox.clone(),
         side,
         what,

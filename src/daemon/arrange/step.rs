@@ -7,11 +7,11 @@ use std::path::PathBuf;
 /// One thing to be done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Step {
+pub enum ArrangeStep {
     /// A message gets and loses flags.
     Flag {
         /// The message.
-        message: Target,
+        message: MessageTarget,
         /// Flags and keywords that it gets, as IMAP writes them.
         add: Vec<String>,
         /// Those that it loses.
@@ -20,21 +20,21 @@ pub enum Step {
     /// A message goes to another mailbox.
     Move {
         /// The message.
-        message: Target,
+        message: MessageTarget,
         /// The mailbox.
         to: String,
     },
     /// A message is in another mailbox, too.
     Copy {
         /// The message.
-        message: Target,
+        message: MessageTarget,
         /// The mailbox.
         to: String,
     },
     /// A message is deleted.
     Delete {
         /// The message.
-        message: Target,
+        message: MessageTarget,
     },
     /// A file becomes a message.
     Append {
@@ -74,17 +74,17 @@ pub enum Step {
 /// A message of a mailbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Target {
+pub struct MessageTarget {
     /// The mailbox.
     pub mailbox: String,
     /// Which message.
-    pub message: Named,
+    pub message: MessageName,
 }
 
 /// How a message is named.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Named {
+pub enum MessageName {
     /// By the base name of its file.
     File(Vec<u8>),
     /// By its UID in a UIDVALIDITY: only the server has it.
@@ -92,34 +92,36 @@ pub enum Named {
 }
 
 /// The mailboxes that steps touch: a cycle looks into these.
-pub fn touched(steps: &[Step]) -> BTreeSet<String> {
+pub fn touched(steps: &[ArrangeStep]) -> BTreeSet<String> {
     let all = steps.iter().flat_map(|step| match step {
-        Step::Flag { message, .. } | Step::Delete { message } => vec![message.mailbox.clone()],
-        Step::Move { message, to } | Step::Copy { message, to } => {
+        ArrangeStep::Flag { message, .. } | ArrangeStep::Delete { message } => {
+            vec![message.mailbox.clone()]
+        }
+        ArrangeStep::Move { message, to } | ArrangeStep::Copy { message, to } => {
             vec![message.mailbox.clone(), to.clone()]
         }
-        Step::Append { mailbox, .. }
-        | Step::Create { mailbox }
-        | Step::Remove { mailbox }
-        | Step::Subscribe { mailbox, .. } => vec![mailbox.clone()],
-        Step::Rename { mailbox, to } => vec![mailbox.clone(), to.clone()],
+        ArrangeStep::Append { mailbox, .. }
+        | ArrangeStep::Create { mailbox }
+        | ArrangeStep::Remove { mailbox }
+        | ArrangeStep::Subscribe { mailbox, .. } => vec![mailbox.clone()],
+        ArrangeStep::Rename { mailbox, to } => vec![mailbox.clone(), to.clone()],
     });
     all.collect()
 }
 
-impl Step {
+impl ArrangeStep {
     /// The mailbox that it is about, for people.
     pub fn mailbox(&self) -> &str {
         match self {
-            Step::Flag { message, .. }
-            | Step::Move { message, .. }
-            | Step::Copy { message, .. }
-            | Step::Delete { message } => &message.mailbox,
-            Step::Append { mailbox, .. }
-            | Step::Create { mailbox }
-            | Step::Rename { mailbox, .. }
-            | Step::Remove { mailbox }
-            | Step::Subscribe { mailbox, .. } => mailbox,
+            ArrangeStep::Flag { message, .. }
+            | ArrangeStep::Move { message, .. }
+            | ArrangeStep::Copy { message, .. }
+            | ArrangeStep::Delete { message } => &message.mailbox,
+            ArrangeStep::Append { mailbox, .. }
+            | ArrangeStep::Create { mailbox }
+            | ArrangeStep::Rename { mailbox, .. }
+            | ArrangeStep::Remove { mailbox }
+            | ArrangeStep::Subscribe { mailbox, .. } => mailbox,
         }
     }
 }

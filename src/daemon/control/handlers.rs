@@ -1,8 +1,8 @@
 //! Handles the requests of the control socket.
 
 use super::protocol::{Answer, Request};
-use super::socket::Answers;
-use crate::daemon::account::backend::{SyncDepth, SyncRequest, Verdict};
+use super::socket::RequestHandler;
+use crate::daemon::account::backend::{SyncDepth, SyncRequest, UserVerdict};
 use crate::daemon::account::task::TaskCommand;
 use crate::daemon::status_board::AccountStatus;
 use crate::daemon::supervisor::{AccountHandle, Supervisor};
@@ -75,7 +75,7 @@ impl Supervisor {
         kept.iter().map(one).collect()
     }
 
-    async fn decide(&self, id: &str, verdict: Verdict) -> Answer {
+    async fn decide(&self, id: &str, verdict: UserVerdict) -> Answer {
         for (name, orders) in self.all_orders() {
             let (send, receive) = oneshot::channel();
             // A task that has ended does not answer.
@@ -109,7 +109,7 @@ impl Supervisor {
     }
 }
 
-impl Answers for Supervisor {
+impl RequestHandler for Supervisor {
     async fn answer(&self, request: Request) -> Answer {
         let answer = self.carry_out(request).await;
         let path = self.config.borrow().path.display().to_string();
@@ -159,8 +159,8 @@ impl Supervisor {
                 };
                 self.sync(&accounts, &request).await
             }
-            Request::Approve { id } => self.decide(&id, Verdict::Approve).await,
-            Request::Reject { id } => self.decide(&id, Verdict::Reject).await,
+            Request::Approve { id } => self.decide(&id, UserVerdict::Approve).await,
+            Request::Reject { id } => self.decide(&id, UserVerdict::Reject).await,
         }
     }
 }

@@ -2,7 +2,7 @@
 //! line each.
 
 use crate::config::Config;
-use crate::daemon::arrange::Step;
+use crate::daemon::arrange::ArrangeStep;
 use crate::daemon::run_summary::RunSummary;
 use crate::daemon::status_board::AccountStatus;
 use crate::daemon::undo;
@@ -70,7 +70,7 @@ pub enum Request {
         undo: Option<undo::UndoSelection>,
         /// The steps to carry out before the sync.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        arrange: Vec<Step>,
+        arrange: Vec<ArrangeStep>,
     },
     /// Execute a held change once.
     Approve {

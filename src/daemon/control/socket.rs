@@ -46,7 +46,7 @@ pub enum ControlError {
     async_fn_in_trait,
     reason = "it is asked on the thread on which it lives"
 )]
-pub trait Answers {
+pub trait RequestHandler {
     /// Handles one request.
     async fn answer(&self, request: Request) -> Answer;
 }
@@ -88,7 +88,7 @@ impl Control {
     }
 
     /// Serves clients without end, each in a task of its own.
-    pub async fn serve<A: Answers + 'static>(&self, answers: Rc<A>) {
+    pub async fn serve<A: RequestHandler + 'static>(&self, answers: Rc<A>) {
         loop {
             match self.listener.accept().await {
                 Ok((stream, _)) => {
@@ -157,7 +157,7 @@ fn clear(path: &Path) -> Result<(), ControlError> {
     }
 }
 
-async fn talk<A: Answers>(stream: UnixStream, answers: &A) -> io::Result<()> {
+async fn talk<A: RequestHandler>(stream: UnixStream, answers: &A) -> io::Result<()> {
     let own = rustix::process::geteuid().as_raw();
     let peer = stream.peer_cred()?.uid();
     let (read, mut write) = stream.into_split();

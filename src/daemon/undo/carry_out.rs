@@ -2,9 +2,9 @@
 
 use super::UndoStep;
 use crate::daemon::open::OpenError;
-use crate::maildir::{Kept, MaildirStore};
+use crate::maildir::{MaildirStore, QuarantinedMessage};
 use crate::model::{AnyId, FlagChange, Flags, MailboxName, MaildirId, Side, SystemFlag};
-use crate::state::{Change, FlagsMade, Remains, State, Trail};
+use crate::state::{FlagsMade, HistoryChange, QuarantineRef, State, Trail};
 use crate::store::{
     Delivery, FlagEdit, LocalStore, MailStore, Place, Removal, Removed, Shift, StoreError, Transfer,
 };
@@ -48,7 +48,7 @@ pub async fn carry_out(
 /// The effects of executed steps.
 #[derive(Default)]
 struct Made {
-    changes: Vec<Change>,
+    changes: Vec<HistoryChange>,
     /// Paths in the quarantine that no longer exist.
     back: Vec<Vec<u8>>,
     /// Changed messages.
@@ -112,7 +112,7 @@ impl Made {
     async fn put_back(
         &mut self,
         mailbox: &MailboxName,
-        kept: &Kept,
+        kept: &QuarantinedMessage,
         what: &str,
         local: &mut MaildirStore,
     ) -> Result<(), StoreError> {
@@ -128,7 +128,7 @@ impl Made {
         self.back.push(kept.path.clone());
         if let Some((file, _)) = back {
             self.done += 1;
-            self.changes.push(Change {
+            self.changes.push(HistoryChange {
                 why: format!("taken back: {what}"),
                 ..change(mailbox, "restored", Some(&file))
             });
@@ -154,11 +154,11 @@ impl Made {
         for (file, how) in removed {
             let Removed::Kept(path) = how else { continue };
             self.done += 1;
-            let kept = Some(Remains {
+            let kept = Some(QuarantineRef {
                 file: path,
                 flags: Default::default(),
             });
-            self.changes.push(Change {
+            self.changes.push(HistoryChange {
                 kept,
                 why: "taken back: it had been restored".to_owned(),
                 ..change(mailbox, "deleted", Some(&file))
@@ -185,7 +185,7 @@ impl Made {
         let done = local.transfer(&from, &target, Transfer::Move, &shift);
         for (_, file) in done.await? {
             self.done += 1;
-            self.changes.push(Change {
+            self.changes.push(HistoryChange {
                 why: format!("taken back: it had been moved to {mailbox}"),
                 trail: Some(Trail::from(mailbox)),
                 ..change(to, "moved", file.as_ref())
@@ -202,7 +202,7 @@ impl Made {
     ) -> Result<(), StoreError> {
         local.rename_mailbox(mailbox, to).await?;
         self.mailboxes += 1;
-        self.changes.push(Change {
+        self.changes.push(HistoryChange {
             why: format!("taken back: it had been renamed to {mailbox}"),
             trail: Some(Trail::from(mailbox)),
             ..change(to, "mailbox-renamed", None)
@@ -224,7 +224,7 @@ impl Made {
         };
         for file in local.set_flags(&place(mailbox), &[edit]).await? {
             self.done += 1;
-            self.changes.push(Change {
+            self.changes.push(HistoryChange {
                 why: made.to_string(),
                 flags: Some(FlagsMade {
                     pair: None,
@@ -239,8 +239,8 @@ impl Made {
 }
 
 /// Makes a history row of a step.
-fn change(mailbox: &MailboxName, what: &'static str, file: Option<&MaildirId>) -> Change {
-    Change {
+fn change(mailbox: &MailboxName, what: &'static str, file: Option<&MaildirId>) -> HistoryChange {
+    HistoryChange {
         mailbox: mailbox.clone(),
         side: Side::Local,
         what,

@@ -11,7 +11,7 @@ mod select;
 pub use carry_out::{carry_out, done_text};
 pub use plan::plan;
 
-use crate::maildir::Kept;
+use crate::maildir::QuarantinedMessage;
 use crate::model::{FlagChange, MailboxName, MaildirId};
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +28,7 @@ pub enum UndoStep {
         /// The target mailbox.
         mailbox: MailboxName,
         /// The message in quarantine.
-        kept: Kept,
+        kept: QuarantinedMessage,
         /// The reason of the deletion.
         what: String,
     },

@@ -3,7 +3,7 @@
 use super::select::Selector;
 use super::{RunSelection, UndoPlan, UndoSelection, UndoStep};
 use crate::daemon::open::OpenError;
-use crate::maildir::{Kept, MaildirStore};
+use crate::maildir::{MaildirStore, QuarantinedMessage};
 use crate::model::{FlagChange, MailboxName, MaildirId, Side};
 use crate::state::{HistoryRow, State, Trail};
 use crate::store::StoreError;
@@ -106,7 +106,7 @@ struct Planner<'a> {
     state: &'a State,
     local: &'a MaildirStore,
     /// The quarantine by file name, for rows of older versions.
-    by_name: Option<BTreeMap<Vec<u8>, Kept>>,
+    by_name: Option<BTreeMap<Vec<u8>, QuarantinedMessage>>,
     steps: Vec<UndoStep>,
     /// Changes of flags by current place.
     flags: BTreeMap<(MailboxName, MaildirId), FlagChange>,
@@ -179,7 +179,7 @@ impl Planner<'_> {
         Ok(match found {
             Some(kept) => UndoStep::PutBack {
                 mailbox,
-                kept: Kept {
+                kept: QuarantinedMessage {
                     flags: kept.flags.union(&remains.flags),
                     path: kept.path,
                 },

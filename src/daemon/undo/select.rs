@@ -4,7 +4,7 @@ use super::plan::looked;
 use super::{SelectedMessage, UndoSelection};
 use crate::daemon::arrange::{MAILBOX_BY_USER, uid_by};
 use crate::daemon::open::OpenError;
-use crate::maildir::{Kept, MaildirStore, origin};
+use crate::maildir::{MaildirStore, QuarantinedMessage, origin};
 use crate::model::{FlagChange, Flags, MailboxName, MaildirId, Side, kin::message_id};
 use crate::reconcile::Policy;
 use crate::state::{HistoryRow, State};
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 const HEADER: usize = 256 << 10;
 
 /// The files of a mailbox, with their flags.
-type Files = BTreeMap<MaildirId, (PathBuf, Flags)>;
+type FlagsByFile = BTreeMap<MaildirId, (PathBuf, Flags)>;
 
 /// Tells which changes are selected.
 pub(super) struct Selector<'a> {
@@ -26,7 +26,7 @@ pub(super) struct Selector<'a> {
     local: &'a MaildirStore,
     /// Changes that undos made to messages and mailboxes that stayed.
     undone: Vec<HistoryRow>,
-    files: RefCell<BTreeMap<MailboxName, Files>>,
+    files: RefCell<BTreeMap<MailboxName, FlagsByFile>>,
 }
 
 impl<'a> Selector<'a> {
@@ -118,7 +118,11 @@ impl<'a> Selector<'a> {
     }
 
     /// Whether a message of a deleted mailbox is selected.
-    pub fn means_kept(&self, mailbox: &MailboxName, kept: &Kept) -> Result<bool, OpenError> {
+    pub fn means_kept(
+        &self,
+        mailbox: &MailboxName,
+        kept: &QuarantinedMessage,
+    ) -> Result<bool, OpenError> {
         let own = kept.path.rsplit(|byte| *byte == b'/').next();
         let own = own.unwrap_or_default();
         let end = memchr::memmem::find(own, b":2,").unwrap_or(own.len());

@@ -8,7 +8,7 @@ use crate::model::{MailboxKey, MailboxName, Side};
 use crate::reconcile::MailboxAction;
 use crate::reconcile::anew::Rematch;
 use crate::reconcile::mailbox_action::Forget;
-use crate::state::Change;
+use crate::state::HistoryChange;
 use crate::store::{Ask, Depth, LocalStore, RemoteStore};
 
 /// Executes an action for mailboxes and removes those that failed. Mailboxes on disk are
@@ -209,8 +209,8 @@ async fn learn_new_mailbox<R: RemoteStore, L: LocalStore>(
 }
 
 /// Makes a history row of a mailbox.
-pub(in crate::engine) fn line(name: &MailboxName, side: Side, what: &'static str) -> Change {
-    Change {
+pub(in crate::engine) fn line(name: &MailboxName, side: Side, what: &'static str) -> HistoryChange {
+    HistoryChange {
         mailbox: name.clone(),
         side,
         what,

@@ -4,7 +4,7 @@ use crate::engine::identify::letter_notes::Notes;
 use crate::engine::recovery::unlisted::Uploads;
 use crate::model::{AnyId, FlagChange, MailboxBase, MailboxName, MaildirId, PairId, Side, Uid};
 use crate::reconcile::{Cursor, FlagMask, Listed, MailboxAction, MailboxPlan};
-use crate::state::Change;
+use crate::state::HistoryChange;
 use crate::store::Place;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -75,8 +75,8 @@ impl Work {
     }
 
     /// Makes a history row.
-    pub fn change(&self, side: Side, what: &'static str, id: AnyId, why: String) -> Change {
-        Change {
+    pub fn change(&self, side: Side, what: &'static str, id: AnyId, why: String) -> HistoryChange {
+        HistoryChange {
             mailbox: self.base.name.clone(),
             side,
             what,

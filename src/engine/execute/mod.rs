@@ -27,7 +27,7 @@ use crate::engine::report::{Ended, Event};
 use crate::engine::snapshot::renames;
 use crate::model::{Id, Side};
 use crate::reconcile::{Action, Cursor, MailboxAction, Outcome, Plan};
-use crate::state::Left;
+use crate::state::Checkpoint;
 use crate::store::{LocalStore, RemoteStore, Removal, StoreError};
 
 pub(in crate::engine) async fn execute<R: RemoteStore, L: LocalStore>(
@@ -229,7 +229,7 @@ fn bookkeeping<R: RemoteStore, L: LocalStore>(
 }
 
 /// Advances cursors only past executed changes.
-fn left<R: RemoteStore, L: LocalStore>(ctx: &Context<'_, R, L>, work: &Work) -> Option<Left> {
+fn left<R: RemoteStore, L: LocalStore>(ctx: &Context<'_, R, L>, work: &Work) -> Option<Checkpoint> {
     let remote = ctx
         .remote
         .cursor_after_own_changes(&work.base.name, &work.remote_cursor);
@@ -241,7 +241,7 @@ fn left<R: RemoteStore, L: LocalStore>(ctx: &Context<'_, R, L>, work: &Work) -> 
     let cursors = cursors
         .into_iter()
         .filter(|(_, cursor)| **cursor != Cursor::default());
-    work.is_done().then(|| Left {
+    work.is_done().then(|| Checkpoint {
         key: work.base.key,
         cursors: cursors.map(|(side, c)| (side, c.clone())).collect(),
         full_at: work.full.then(|| ctx.time_of_compare()),

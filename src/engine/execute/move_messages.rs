@@ -17,7 +17,7 @@ use crate::engine::snapshot::uid_proof::sample;
 use crate::model::{AnyId, Flags, Id, MailboxName, MaildirId, PairId, Side, Uid};
 use crate::reconcile::action::Move;
 use crate::reconcile::{Action, Outcome};
-use crate::state::{Change, Doubt, Moved, Source, Trail};
+use crate::state::{HistoryChange, MoveSource, Moved, Trail, UidDoubt};
 use crate::store::{LocalStore, Place, RemoteStore, Removal, Removed, Shift, StoreError, Transfer};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -244,9 +244,9 @@ async fn move_here<R: RemoteStore, L: LocalStore>(
         let why = format!("from {from}, as {uid} was moved there");
         let trail = Some(Trail::from(from).of_pair(one.pair.id));
         let change = work.change(Side::Local, "moved", file.any(), why);
-        (moved, Change { trail, ..change })
+        (moved, HistoryChange { trail, ..change })
     };
-    let (moved, changes): (Vec<Moved>, Vec<Change>) = arrived.iter().map(note).unzip();
+    let (moved, changes): (Vec<Moved>, Vec<HistoryChange>) = arrived.iter().map(note).unzip();
     pass.counts.moved_local += moved.len();
     ctx.state.apply_moves(&moved, &changes)?;
     Ok(())
@@ -312,9 +312,9 @@ async fn move_there<R: RemoteStore, L: LocalStore>(
         let why = format!("from {from}, as {file} was moved here");
         let trail = Some(Trail::from(from).of_pair(one.pair.id));
         let change = work.change(Side::Remote, "moved", uid.any(), why);
-        (moved, Change { trail, ..change })
+        (moved, HistoryChange { trail, ..change })
     };
-    let (moved, changes): (Vec<Moved>, Vec<Change>) = arrived.iter().map(note).unzip();
+    let (moved, changes): (Vec<Moved>, Vec<HistoryChange>) = arrived.iter().map(note).unzip();
     pass.counts.moved_remote += moved.len();
     ctx.state.apply_moves(&moved, &changes)?;
     leave_marked(ctx, from, marked)?;
@@ -334,9 +334,9 @@ async fn transfer_there<R: RemoteStore, L: LocalStore>(
     };
     let note = |(uid, (one, file)): (&Uid, &(&Move, MaildirId))| {
         let (pair, mailbox, uid) = (one.pair.id, from?, *uid);
-        Some((file.clone(), Source { pair, mailbox, uid }))
+        Some((file.clone(), MoveSource { pair, mailbox, uid }))
     };
-    let notes: Vec<(MaildirId, Source)> = names.iter().filter_map(note).collect();
+    let notes: Vec<(MaildirId, MoveSource)> = names.iter().filter_map(note).collect();
     let (key, now) = (work.base.key, (ctx.world.now)());
     ctx.state.begin_moves(key, &notes, work.top, now)?;
     let shifts: Vec<Shift<Uid>> = names.keys().copied().map(shift).collect();
@@ -348,7 +348,7 @@ async fn transfer_there<R: RemoteStore, L: LocalStore>(
     }
     let done = transfer_narrowed(ctx, (source, &place), &shifts, names).await?;
     if let (Err(StoreError::Renumbered(_)), Some(from)) = (&done, from) {
-        ctx.state.doubt(from, Doubt::Suspected)?;
+        ctx.state.doubt(from, UidDoubt::Suspected)?;
     }
     if let Err(error) = &done
         && error.is_local_to_mailbox()

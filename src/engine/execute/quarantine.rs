@@ -9,7 +9,7 @@ use crate::engine::pass_state::PassState;
 use crate::engine::report::Ended;
 use crate::model::{AnyId, Canonical, ContentHash, Flags, Id, MailboxBase, MaildirId, Side, Uid};
 use crate::reconcile::MailboxAction;
-use crate::state::{Change, Doubt, Remains};
+use crate::state::{HistoryChange, QuarantineRef, UidDoubt};
 use crate::store::{
     About, Ask, Delivered, Delivery, Depth, End, LocalStore, Place, Receiver, RemoteStore, Removal,
     Removed, Sink, StoreError,
@@ -113,7 +113,7 @@ fn note_others<R: RemoteStore, L: LocalStore>(
     pass: &mut PassState,
 ) -> Result<(), Ended> {
     if !others.is_empty() {
-        ctx.state.doubt(base.key, Doubt::Proven)?;
+        ctx.state.doubt(base.key, UidDoubt::Proven)?;
         let (name, first) = (&base.name, others.first());
         let first = first.map(Uid::to_string).unwrap_or_default();
         pass.note(format!(
@@ -169,11 +169,11 @@ pub(in crate::engine) async fn delete_mailbox<R: RemoteStore, L: LocalStore>(
         }
     }
     ctx.state.apply(key, &[], &changes)?;
-    let kept = shelf.map(|file| Remains {
+    let kept = shelf.map(|file| QuarantineRef {
         file,
         flags: Flags::default(),
     });
-    let deleted = Change {
+    let deleted = HistoryChange {
         kept,
         ..line(&name, on, "mailbox-deleted")
     };
@@ -208,7 +208,7 @@ async fn delete_on<R: RemoteStore, L: LocalStore>(
     on: Side,
     base: &MailboxBase,
     pass: &mut PassState,
-) -> Result<(Vec<Change>, End), Ended> {
+) -> Result<(Vec<HistoryChange>, End), Ended> {
     let mut changes = Vec::new();
     if on == Side::Local {
         let end = ctx.local.delete_mailbox(base).await?;
@@ -227,7 +227,7 @@ async fn delete_on<R: RemoteStore, L: LocalStore>(
             let what = format!("{name} was deleted here, but not all can be kept");
             return Err(StoreError::Mailbox(what).into());
         }
-        changes.extend(kept.into_iter().map(|(uid, kept)| Change {
+        changes.extend(kept.into_iter().map(|(uid, kept)| HistoryChange {
             mailbox: base.name.clone(),
             side: Side::Remote,
             what: "deleted",
@@ -236,7 +236,7 @@ async fn delete_on<R: RemoteStore, L: LocalStore>(
             flags: None,
             trail: None,
             kept: kept.map(|file| {
-                Remains {
+                QuarantineRef {
                     file,
                     flags: had
                         .get(&uid)

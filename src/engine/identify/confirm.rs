@@ -8,7 +8,7 @@ use crate::engine::identify::evidence::read_there;
 use crate::engine::pass_state::PassState;
 use crate::engine::report::Ended;
 use crate::model::{Id, MailboxKey, MailboxName, Pair, Side, Uid};
-use crate::state::{Change, Compared};
+use crate::state::{ComparedHalves, HistoryChange};
 use crate::store::{LocalStore, Place, RemoteStore};
 
 /// Most messages to compare after a run.
@@ -66,11 +66,11 @@ async fn confirm<R: RemoteStore, L: LocalStore>(
     let (mut compared, mut changes) = (Vec::new(), Vec::new());
     for pair in pairs {
         let told = match sink.hashes.get(&pair.uid) {
-            Some((hash, _)) if *hash == pair.hash => Compared::Same,
-            Some((hash, _)) => Compared::Other(*hash),
-            None => Compared::Untold,
+            Some((hash, _)) if *hash == pair.hash => ComparedHalves::Same,
+            Some((hash, _)) => ComparedHalves::Other(*hash),
+            None => ComparedHalves::Untold,
         };
-        if let Compared::Other(_) = told {
+        if let ComparedHalves::Other(_) = told {
             let what = format!(
                 "{name}: {} and {} look alike and have different contents; both are kept",
                 pair.uid, pair.file
@@ -110,8 +110,8 @@ impl Allowance {
     }
 }
 
-fn unlinked(name: &MailboxName, pair: &Pair) -> Change {
-    Change {
+fn unlinked(name: &MailboxName, pair: &Pair) -> HistoryChange {
+    HistoryChange {
         mailbox: name.clone(),
         side: Side::Local,
         what: "unlinked",

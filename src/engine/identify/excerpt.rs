@@ -10,8 +10,8 @@ use crate::engine::report::Ended;
 use crate::engine::snapshot::mailbox::{Scenes, whereabouts};
 use crate::model::{ContentHash, Excerpt, Kin, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::sighting::{Sighting, Whereabouts};
-use crate::state::Relative;
-use crate::store::{LocalStore, Next, Place, RemoteStore, StoreError};
+use crate::state::RelatedPair;
+use crate::store::{LocalStore, Place, Prefetch, RemoteStore, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Candidates whose pieces are compared; of more, a sample of this many: thousands do not match by
@@ -41,7 +41,7 @@ pub(in crate::engine) fn sources(
             sources.insert(file.hash, Bytes::File(scene.place(), file.id.clone()));
         }
     }
-    for (name, Relative { pair, .. }) in candidates.pairs.values() {
+    for (name, RelatedPair { pair, .. }) in candidates.pairs.values() {
         let look = scenes.get(name).map(|scene| &scene.local);
         let here = look.is_none_or(|look| whereabouts(look, &pair.file) == Whereabouts::Here);
         let (mailbox, uid_validity) = (name.clone(), None);
@@ -147,7 +147,9 @@ pub(in crate::engine) async fn same_bytes<R: RemoteStore, L: LocalStore>(
                 .push(new.uid);
         }
     }
-    let next = places.values().map(|(place, uids)| Next::Read(place, uids));
+    let next = places
+        .values()
+        .map(|(place, uids)| Prefetch::Read(place, uids));
     ctx.remote.prefetch(&next.collect::<Vec<_>>()).await?;
     let mut told: BTreeMap<(MailboxName, Uid), ContentHash> = BTreeMap::new();
     let mut silent: BTreeSet<MailboxName> = BTreeSet::new();

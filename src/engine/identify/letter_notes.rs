@@ -7,7 +7,7 @@ use crate::model::{
 };
 use crate::reconcile::filed::keywords;
 use crate::reconcile::{Action, Look, MailboxPlan, Policy};
-use crate::state::{Body, Lettered};
+use crate::state::{Lettered, LetteredContent};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The keywords to record of a file.
@@ -16,7 +16,7 @@ pub(in crate::engine) struct Note {
     /// The keywords of its letters.
     pub keywords: Flags,
     /// Its content, if known.
-    pub body: Option<Body>,
+    pub body: Option<LetteredContent>,
     /// Whether no action concerns the file now.
     pub stays: bool,
     /// Whether the state has these keywords, without the content.
@@ -88,9 +88,9 @@ fn file(id: &AnyId) -> Option<&MaildirId> {
     }
 }
 
-fn body(pair: &Pair) -> Body {
+fn body(pair: &Pair) -> LetteredContent {
     let (hash, size) = (pair.hash, pair.size);
-    Body { hash, size }
+    LetteredContent { hash, size }
 }
 
 impl Scene {
@@ -108,7 +108,8 @@ impl Scene {
 impl Lettering {
     /// Adds the content of new files that were read.
     pub fn learn(&mut self, file: &MaildirId, hash: ContentHash, size: u64) {
-        self.bodies.insert(file.clone(), Body { hash, size });
+        self.bodies
+            .insert(file.clone(), LetteredContent { hash, size });
     }
 
     /// Returns the records of a mailbox.
@@ -172,7 +173,7 @@ impl Lettering {
         &self,
         file: &MaildirId,
         (flags, stays): (&Flags, bool),
-        content: Option<Body>,
+        content: Option<LetteredContent>,
         notes: &mut Notes,
     ) {
         let (keywords, noted) = (keywords(flags), self.noted.get(file));

@@ -14,7 +14,7 @@ use crate::engine::report::Ended;
 use crate::engine::snapshot::mailbox::{Fate, Scene, Scenes};
 use crate::model::{FlagChange, Flags, Letters, MailboxKey, MailboxName, MaildirId};
 use crate::reconcile::filed::{Filed, Original, keywords};
-use crate::state::{Body, Lettered};
+use crate::state::{Lettered, LetteredContent};
 use crate::store::{LocalStore, RemoteStore};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +29,7 @@ impl NotedFiles {
     }
 
     /// Returns those with a known content.
-    pub fn bodies(&self) -> impl Iterator<Item = (&MailboxName, &Lettered, Body)> {
+    pub fn bodies(&self) -> impl Iterator<Item = (&MailboxName, &Lettered, LetteredContent)> {
         let all = self.0.iter();
         all.filter_map(|(name, note)| Some((name, note, note.body?)))
     }
@@ -162,7 +162,7 @@ pub(in crate::engine) async fn note_letters<R: RemoteStore, L: LocalStore>(
         }
         for (file, note) in std::mem::take(&mut work.letters.open) {
             let read = sink.hashes.get(&file);
-            let read = read.map(|(hash, size)| Body {
+            let read = read.map(|(hash, size)| LetteredContent {
                 hash: *hash,
                 size: *size,
             });

@@ -24,8 +24,8 @@ use crate::model::{
 use crate::reconcile::moves;
 use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::{Kept, Known, Sighting, Whereabouts};
-use crate::state::{Buried, Relative};
-use crate::store::{LocalStore, Next, Place, RemoteStore, StoreError};
+use crate::state::{QuarantinedRow, RelatedPair};
+use crate::store::{LocalStore, Place, Prefetch, RemoteStore, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// New messages on the server with their ids.
@@ -38,8 +38,8 @@ pub(in crate::engine) struct NewUid {
 /// Candidates that new messages may equal.
 #[derive(Default)]
 pub(in crate::engine) struct Candidates {
-    pub pairs: BTreeMap<PairId, (MailboxName, Relative)>,
-    pub buried: BTreeMap<Kin, Vec<Buried>>,
+    pub pairs: BTreeMap<PairId, (MailboxName, RelatedPair)>,
+    pub buried: BTreeMap<Kin, Vec<QuarantinedRow>>,
     /// Files with recorded letters.
     pub noted: NotedFiles,
 }
@@ -157,7 +157,9 @@ async fn new_uids<R: RemoteStore, L: LocalStore>(
             asked.push((name, scene.place(), uids));
         }
     }
-    let next = asked.iter().map(|(_, place, uids)| Next::Kin(place, uids));
+    let next = asked
+        .iter()
+        .map(|(_, place, uids)| Prefetch::Kin(place, uids));
     ctx.remote.prefetch(&next.collect::<Vec<_>>()).await?;
     for (name, place, uids) in asked {
         let kin = kin_there(&mut *ctx.remote, &place, &uids).await;
@@ -355,7 +357,7 @@ impl Candidates {
 
     /// Returns ids and places of existing pairs.
     fn homes<'a>(&'a self, scenes: &Scenes) -> BTreeSet<(Kin, &'a MailboxName)> {
-        let stays = |(name, relative): &&(MailboxName, Relative)| {
+        let stays = |(name, relative): &&(MailboxName, RelatedPair)| {
             let scene = scenes.get(name);
             scene.is_none_or(|scene| !scene.remote.shows_gone(&relative.pair.uid))
         };
@@ -390,7 +392,7 @@ impl Candidates {
         hashes
     }
 
-    fn take_buried(&mut self, all: Vec<Buried>) {
+    fn take_buried(&mut self, all: Vec<QuarantinedRow>) {
         for buried in all {
             self.buried.entry(buried.kin).or_default().push(buried);
         }
@@ -406,7 +408,7 @@ impl Candidates {
         kept.collect()
     }
 
-    pub(in crate::engine) fn take(&mut self, relatives: Vec<Relative>, overview: &Overview) {
+    pub(in crate::engine) fn take(&mut self, relatives: Vec<RelatedPair>, overview: &Overview) {
         let names = overview.names();
         for relative in relatives {
             if let Some(name) = names.get(&relative.mailbox) {

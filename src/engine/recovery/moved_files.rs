@@ -20,7 +20,7 @@ use crate::reconcile::Outcome;
 use crate::reconcile::filed::keywords;
 use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::Whereabouts;
-use crate::state::{Change, Upload};
+use crate::state::{HistoryChange, Upload};
 use crate::store::{LocalStore, RemoteStore};
 use std::collections::BTreeMap;
 
@@ -161,7 +161,7 @@ async fn settle_stray<R: RemoteStore, L: LocalStore>(
         moves.files.insert((place.clone(), file.clone()));
         pass.defer_all([name, place], Reason::InterruptedUpload);
         if !ctx.options.dry_run {
-            let change = Change {
+            let change = HistoryChange {
                 mailbox: name.clone(),
                 side: Side::Remote,
                 what: "new",

@@ -21,7 +21,7 @@ use crate::model::{
 use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::Whereabouts;
 use crate::reconcile::{Coverage, Outcome};
-use crate::state::{Change, Moved, Upload};
+use crate::state::{HistoryChange, Moved, Upload};
 use crate::store::{LocalStore, Place, RemoteStore};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -378,7 +378,7 @@ async fn record_carried<R: RemoteStore, L: LocalStore>(
         kin,
         replaces: None,
     };
-    let change = Change {
+    let change = HistoryChange {
         message: Some(uid.any()),
         why: format!("from {file}, whose upload was cut; it was moved there to {place} since"),
         ..line(name, Side::Remote, "new")

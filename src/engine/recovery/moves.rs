@@ -19,16 +19,16 @@ use crate::reconcile::cut_moves::CutMove;
 use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::Whereabouts;
 use crate::reconcile::{Coverage, Outcome};
-use crate::state::{Change, Moved, Relative, Source, Trail, Upload};
+use crate::state::{HistoryChange, MoveSource, Moved, RelatedPair, Trail, Upload};
 use crate::store::{LocalStore, RemoteStore};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A cut move.
 struct Cut<'a> {
     upload: &'a Upload,
-    source: Source,
+    source: MoveSource,
     /// The pair.
-    relative: Relative,
+    relative: RelatedPair,
     /// The source.
     home: &'a MailboxName,
     /// The target.
@@ -199,7 +199,7 @@ fn record_copied<R: RemoteStore, L: LocalStore>(
     }
     let (pair, base) = (&cut.relative.pair, &cut.target.base);
     let file = cut.upload.file.clone();
-    let change = Change {
+    let change = HistoryChange {
         mailbox: base.name.clone(),
         side: Side::Remote,
         what: if original { "copied" } else { "moved" },
@@ -246,7 +246,7 @@ fn record_copied<R: RemoteStore, L: LocalStore>(
 /// unknown.
 pub(in crate::engine) fn renamed_there<R: RemoteStore, L: LocalStore>(
     ctx: &Context<'_, R, L>,
-    moved: Option<Source>,
+    moved: Option<MoveSource>,
     scenes: &Scenes,
     pass: &PassState,
 ) -> Result<Option<Option<(MailboxName, Moved)>>, Ended> {
@@ -274,7 +274,7 @@ fn may_come<R: RemoteStore, L: LocalStore>(ctx: &Context<'_, R, L>, upload: &Upl
 }
 
 /// Returns the original if the server gave it another UID in its mailbox.
-fn renamed(source: &Source, relative: &Relative) -> Option<Moved> {
+fn renamed(source: &MoveSource, relative: &RelatedPair) -> Option<Moved> {
     let renamed = source.uid != relative.pair.uid && source.mailbox == relative.mailbox;
     renamed.then_some(Moved {
         pair: source.pair,
@@ -288,8 +288,8 @@ fn renamed(source: &Source, relative: &Relative) -> Option<Moved> {
 /// Whether a message still is in the source.
 fn is_there(
     from: Option<&MailboxName>,
-    source: &Source,
-    relative: &Relative,
+    source: &MoveSource,
+    relative: &RelatedPair,
     scenes: &Scenes,
     pass: &PassState,
 ) -> Option<bool> {
@@ -327,15 +327,15 @@ mod tests {
         [(mb("A"), one)].into()
     }
 
-    fn relative(mailbox: i64) -> Relative {
-        Relative {
+    fn relative(mailbox: i64) -> RelatedPair {
+        RelatedPair {
             pair: pair(1),
             mailbox: MailboxKey(mailbox),
         }
     }
 
-    fn source(n: u32) -> Source {
-        Source {
+    fn source(n: u32) -> MoveSource {
+        MoveSource {
             pair: PairId(1),
             mailbox: MailboxKey(1),
             uid: uid(n),

@@ -6,7 +6,7 @@ use crate::engine::report::Ended;
 use crate::model::{MailboxKey, MailboxName, Side};
 use crate::reconcile::mailboxes::Step;
 use crate::reconcile::{Cursor, Listed, News, Presence};
-use crate::state::Doubt;
+use crate::state::UidDoubt;
 use crate::store::{Depth, LocalStore, RemoteStore};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +29,7 @@ pub(in crate::engine) struct Overview {
     /// Mailboxes with uploads that are not listed yet, otherwise stable.
     pub unlisted: BTreeSet<MailboxKey>,
     /// Mailboxes with suspected UIDs.
-    pub doubted: BTreeMap<MailboxKey, Doubt>,
+    pub doubted: BTreeMap<MailboxKey, UidDoubt>,
     /// Mailboxes with recorded letters.
     pub lettered: BTreeSet<MailboxKey>,
     /// Mailboxes to compare message by message.

@@ -5,7 +5,7 @@ use crate::reconcile::messages::Known;
 use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::Whereabouts;
 use crate::reconcile::{Action, Coverage, Look, MailboxAction};
-use crate::state::{Body, Lettered, Relative};
+use crate::state::{Lettered, LetteredContent, RelatedPair};
 use crate::store::Place;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,7 +42,7 @@ pub(in crate::engine) struct Lettering {
     /// Recorded files that are gone.
     pub gone: Vec<MaildirId>,
     /// The content of new files that were read.
-    pub bodies: BTreeMap<MaildirId, Body>,
+    pub bodies: BTreeMap<MaildirId, LetteredContent>,
 }
 
 impl Lettering {
@@ -94,7 +94,7 @@ impl Scene {
     }
 
     /// Whether a pair was not loaded, as it did not change.
-    pub fn leaves_as_is(&self, relative: &Relative) -> bool {
+    pub fn leaves_as_is(&self, relative: &RelatedPair) -> bool {
         relative.mailbox == self.base.key && self.base.others.contains(&relative.pair.uid)
     }
 

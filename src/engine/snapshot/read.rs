@@ -18,8 +18,8 @@ use crate::reconcile::mailbox_action::Forget;
 use crate::reconcile::mailboxes::{self, Missing, Step};
 use crate::reconcile::messages::Known;
 use crate::reconcile::{Cursor, Direction, Look, MailboxAction};
-use crate::state::Doubt;
-use crate::store::{Ask, Depth, LocalStore, Next, RemoteStore, StoreError};
+use crate::state::UidDoubt;
+use crate::store::{Ask, Depth, LocalStore, Prefetch, RemoteStore, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// From this share of changed messages on (1/N), all of a mailbox is loaded.
@@ -42,7 +42,7 @@ pub(in crate::engine) struct Asked {
     /// Whether it is compared message by message.
     pub full: bool,
     /// Whether its UIDs are suspected.
-    pub doubted: Option<Doubt>,
+    pub doubted: Option<UidDoubt>,
 }
 
 impl Asked {
@@ -63,8 +63,8 @@ impl Asked {
     }
 
     /// Returns the requests to the server.
-    pub fn next(&self) -> Next<'_> {
-        Next::Look(&self.outline, self.cursor.as_ref(), self.depth)
+    pub fn next(&self) -> Prefetch<'_> {
+        Prefetch::Look(&self.outline, self.cursor.as_ref(), self.depth)
     }
 
     /// Whether messages may have been moved into it: on disk only if it has new files.

@@ -11,7 +11,7 @@ use crate::reconcile::budget::Budget;
 use crate::reconcile::leaving;
 use crate::reconcile::renames::{self, Home, Suspect};
 use crate::reconcile::{Cursor, Listed, MailboxAction, Presence};
-use crate::state::{Change, Trail};
+use crate::state::{HistoryChange, Trail};
 use crate::store::{LocalStore, Place, RemoteStore, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -287,7 +287,7 @@ pub(in crate::engine) async fn rename_mailboxes<R: RemoteStore, L: LocalStore>(
                     Side::Remote => pass.counts.mailboxes_renamed_remote += 1,
                     Side::Local => pass.counts.mailboxes_renamed_local += 1,
                 }
-                changes.push(Change {
+                changes.push(HistoryChange {
                     mailbox: to.clone(),
                     side: *on,
                     what: "mailbox-renamed",

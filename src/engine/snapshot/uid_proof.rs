@@ -17,8 +17,8 @@ use crate::model::{
     ContentHash, Kin, MailboxBase, MailboxKey, MailboxName, Pair, PairId, Side, Uid,
 };
 use crate::reconcile::{Coverage, Look};
-use crate::state::{Doubt, Proof};
-use crate::store::{Ask, Depth, LocalStore, Next, Place, RemoteStore, StoreError};
+use crate::state::{Proof, UidDoubt};
+use crate::store::{Ask, Depth, LocalStore, Place, Prefetch, RemoteStore, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Sampled pairs of a mailbox that is compared message by message.
@@ -55,7 +55,7 @@ pub(in crate::engine) async fn checked<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     base: &MailboxBase,
     look: Look<Uid>,
-    doubted: Option<Doubt>,
+    doubted: Option<UidDoubt>,
 ) -> Result<Look<Uid>, Ended> {
     if base.uid_validity.is_none() || base.uid_validity != look.uid_validity || look.renumbered {
         return Ok(look);
@@ -67,8 +67,8 @@ pub(in crate::engine) async fn checked<R: RemoteStore, L: LocalStore>(
     let lost = look.rewound && misses_a_pair(base, &look);
     let same = !lost
         && match doubted {
-            Some(Doubt::Proven) => false,
-            Some(Doubt::Suspected) => all_still_mean(ctx, &place, base).await?,
+            Some(UidDoubt::Proven) => false,
+            Some(UidDoubt::Suspected) => all_still_mean(ctx, &place, base).await?,
             None => {
                 let known = look.known.keys().copied();
                 let proofs = ctx.state.proofs(base.key, known)?;
@@ -129,7 +129,7 @@ pub(in crate::engine) async fn proven<R: RemoteStore, L: LocalStore>(
             Some(known) if is_of(ctx, &content, (known.pair.id, known.pair.hash))? => {
                 proven.insert(uid);
             }
-            Some(known) => ctx.state.doubt(known.mailbox, Doubt::Proven)?,
+            Some(known) => ctx.state.doubt(known.mailbox, UidDoubt::Proven)?,
             None => {}
         }
     }
@@ -181,7 +181,7 @@ async fn doubted_look<R: RemoteStore, L: LocalStore>(
     mut look: Look<Uid>,
 ) -> Result<Look<Uid>, Ended> {
     if !ctx.options.dry_run {
-        ctx.state.doubt(base.key, Doubt::Proven)?;
+        ctx.state.doubt(base.key, UidDoubt::Proven)?;
     }
     if look.coverage != Coverage::Complete {
         let (cursor, depth) = (None, Depth::Everything);
@@ -281,7 +281,7 @@ pub(in crate::engine) async fn prove<R: RemoteStore, L: LocalStore>(
 ) -> Result<Proven, Ended> {
     let next = checks
         .iter()
-        .map(|check| Next::Kin(&check.place, &check.uids));
+        .map(|check| Prefetch::Kin(&check.place, &check.uids));
     ctx.remote.prefetch(&next.collect::<Vec<_>>()).await?;
     let mut proven = Proven::default();
     for check in checks {

@@ -15,7 +15,7 @@ use crate::engine::snapshot::uid_proof;
 use crate::model::{MailboxBase, MailboxName, Side};
 use crate::reconcile::rest::{agrees, agrees_there};
 use crate::reconcile::{Coverage, MailboxPlan};
-use crate::state::Left;
+use crate::state::Checkpoint;
 use crate::store::{Depth, LocalStore, Place, RemoteStore, StoreError};
 
 /// Compares a mailbox that changed on disk with its record, and loads only the pairs that
@@ -86,7 +86,8 @@ pub(in crate::engine) fn is_only_touched<R: RemoteStore, L: LocalStore>(
         && (here.agrees || here.base.as_ref().is_some_and(agrees));
     if same && !ctx.options.dry_run {
         let (key, cursor) = (here.outline.key, here.local.cursor.clone());
-        ctx.state.leave(&[Left::on(key, Side::Local, cursor)])?;
+        ctx.state
+            .leave(&[Checkpoint::on(key, Side::Local, cursor)])?;
     }
     Ok(same)
 }
@@ -166,10 +167,10 @@ pub(in crate::engine) async fn look_at_server<R: RemoteStore, L: LocalStore>(
         let _passed: Option<()> = passed_over(&name, Err(error), sides, pass)?;
     }
     let proven = uid_proof::prove(ctx, checks, &mut looks, pass).await?;
-    left.retain(|one: &Left| !proven.untold.contains(&one.key));
+    left.retain(|one: &Checkpoint| !proven.untold.contains(&one.key));
     looks.retain(|(_, scene)| !proven.untold.contains(&scene.base.key));
     for (name, key) in proven.others {
-        left.retain(|one: &Left| one.key != key);
+        left.retain(|one: &Checkpoint| one.key != key);
         looks.retain(|(_, scene)| scene.base.key != key);
         let looked = uid_proof::look_renumbered(ctx, &name, overview).await;
         let scene = passed_over(&name, looked, &Side::BOTH, pass)?;
@@ -187,7 +188,7 @@ fn is_as_recorded<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     (action, scene): &Looked,
     overview: &Overview,
-) -> Option<Left> {
+) -> Option<Checkpoint> {
     let base = &scene.base;
     let same = scene.full
         && action.is_none()
@@ -204,7 +205,7 @@ fn is_as_recorded<R: RemoteStore, L: LocalStore>(
         (Side::Remote, scene.remote.cursor.clone()),
         (Side::Local, scene.local.cursor.clone()),
     ];
-    Some(Left {
+    Some(Checkpoint {
         key: base.key,
         cursors: cursors.into(),
         full_at: Some(ctx.time_of_compare()),

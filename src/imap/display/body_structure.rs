@@ -20,10 +20,10 @@ pub fn parts(structure: &BodyStructure<'_>) -> Vec<(Part, Parameters)> {
     all
 }
 
-type All = Vec<(Part, Parameters)>;
+type PartList = Vec<(Part, Parameters)>;
 
 /// Adds the parts of a message; `above` is the number of the parent.
-fn message(structure: &BodyStructure<'_>, above: &str, depth: usize, all: &mut All) {
+fn message(structure: &BodyStructure<'_>, above: &str, depth: usize, all: &mut PartList) {
     let number = match structure {
         BodyStructure::Multipart { .. } => String::new(),
         _ => below(above, 1),
@@ -35,7 +35,7 @@ fn part(
     structure: &BodyStructure<'_>,
     (number, above): (String, &str),
     depth: usize,
-    all: &mut All,
+    all: &mut PartList,
 ) {
     if depth > DEPTH || all.len() >= MOST {
         return;

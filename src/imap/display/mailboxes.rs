@@ -1,10 +1,10 @@
 //! Lists mailboxes and their counts for display, on a connection that changes nothing.
 
 use crate::imap::display::reader::Reader;
-use crate::imap::display::search::{Key, Offers, Question, Searched};
+use crate::imap::display::search::{Offers, Question, SearchKey, Searched};
 use crate::imap::net::connect::Server;
 use crate::imap::protocol::command::Command;
-use crate::imap::protocol::reply::{Listing, MailboxStatus, Reply, Status};
+use crate::imap::protocol::reply::{CompletionStatus, Listing, Reply, StatusReply};
 use crate::imap::session::expect::must;
 use crate::imap::session::{Session, WireNames};
 use crate::model::{MailboxName, UidValidity};
@@ -44,7 +44,7 @@ pub struct Folder {
 
 /// Whether STATUS is requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Census {
+pub enum CountsRequest {
     /// Yes.
     Taken,
     /// No, only names.
@@ -66,7 +66,7 @@ impl Visit {
     }
 
     /// Returns the mailboxes of the server by name.
-    pub async fn folders(&mut self, census: Census) -> Result<Vec<Folder>, StoreError> {
+    pub async fn folders(&mut self, census: CountsRequest) -> Result<Vec<Folder>, StoreError> {
         let (listings, mut statuses) = self.list(census).await?;
         let told = listings.iter().map(|listing| listing.name.as_slice());
         self.session.naming.check(told);
@@ -74,7 +74,7 @@ impl Visit {
             let mut told = listings.iter();
             self.session.naming.delimiter = told.find_map(|listing| listing.delimiter);
         }
-        if census == Census::Taken && statuses.is_empty() {
+        if census == CountsRequest::Taken && statuses.is_empty() {
             statuses = self.statuses(&listings).await?;
         }
         let mut folders = BTreeMap::new();
@@ -92,14 +92,14 @@ impl Visit {
 
     async fn list(
         &mut self,
-        census: Census,
-    ) -> Result<(Vec<Listing>, BTreeMap<Vec<u8>, MailboxStatus>), StoreError> {
+        census: CountsRequest,
+    ) -> Result<(Vec<Listing>, BTreeMap<Vec<u8>, StatusReply>), StoreError> {
         let mut options: Vec<String> = Vec::new();
         let session = &self.session;
         if session.can("SPECIAL-USE") && session.can("LIST-EXTENDED") {
             options.push("SPECIAL-USE".into());
         }
-        if session.can("LIST-STATUS") && census == Census::Taken {
+        if session.can("LIST-STATUS") && census == CountsRequest::Taken {
             options.push(format!("STATUS ({})", items(session)));
         }
         let mut answer = (Vec::new(), None);
@@ -112,7 +112,7 @@ impl Visit {
         if answer
             .1
             .as_ref()
-            .is_none_or(|done| done.status != Status::Ok)
+            .is_none_or(|done| done.status != CompletionStatus::Ok)
         {
             let (replies, done) = self.session.run(&Command::list_all("")).await?;
             must(done, "list the mailboxes")?;
@@ -135,7 +135,7 @@ impl Visit {
     async fn statuses(
         &mut self,
         listings: &[Listing],
-    ) -> Result<BTreeMap<Vec<u8>, MailboxStatus>, StoreError> {
+    ) -> Result<BTreeMap<Vec<u8>, StatusReply>, StoreError> {
         let items = items(&self.session);
         let open = listings.iter().filter(|listing| is_mailbox(listing));
         let commands: Result<Vec<_>, _> = open
@@ -158,7 +158,10 @@ impl Visit {
     }
 
     /// Searches mailboxes after [`Self::folders`]. Changes nothing, and sets no `\Seen`.
-    pub async fn search(&mut self, asked: &[(MailboxName, Key)]) -> Result<Searched, StoreError> {
+    pub async fn search(
+        &mut self,
+        asked: &[(MailboxName, SearchKey)],
+    ) -> Result<Searched, StoreError> {
         let mut questions = Vec::new();
         for (mailbox, key) in asked {
             let wire = self.names.get(mailbox).cloned();
@@ -199,12 +202,12 @@ fn items(session: &Session) -> String {
     format!("MESSAGES UNSEEN UIDVALIDITY{size}")
 }
 
-fn folder(name: &MailboxName, listing: &Listing, status: Option<&MailboxStatus>) -> Folder {
+fn folder(name: &MailboxName, listing: &Listing, status: Option<&StatusReply>) -> Folder {
     let special_use = listing
         .attributes
         .iter()
         .find(|attribute| USES.contains(&attribute.as_str()));
-    let of = |value: fn(&MailboxStatus) -> Option<u64>| status.and_then(value);
+    let of = |value: fn(&StatusReply) -> Option<u64>| status.and_then(value);
     Folder {
         name: name.clone(),
         special_use: special_use.cloned(),

@@ -6,7 +6,7 @@ use crate::imap::display::body_structure::{Parameters, parts};
 use crate::imap::display::session_adapter::Meter;
 use crate::imap::net::connect::clean;
 use crate::imap::protocol::command::{Access, Command, Since};
-use crate::imap::protocol::secret_mask::Hush;
+use crate::imap::protocol::secret_mask::SecretMask;
 use crate::imap::protocol::wire::Stream;
 use crate::imap::session::WireNames;
 use crate::imap::session::throttle::patience;
@@ -112,7 +112,7 @@ pub struct Reader {
     stream: Option<Meter>,
     peer: String,
     timeout: Duration,
-    hush: Hush,
+    hush: SecretMask,
     names: WireNames,
     capabilities: BTreeSet<String>,
     open: Option<Examined>,
@@ -121,7 +121,7 @@ pub struct Reader {
 impl Reader {
     pub(in crate::imap) fn new(
         stream: Box<dyn Stream>,
-        (peer, timeout, hush): (String, Duration, Hush),
+        (peer, timeout, hush): (String, Duration, SecretMask),
         names: WireNames,
         capabilities: BTreeSet<String>,
     ) -> Reader {

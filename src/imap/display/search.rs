@@ -2,12 +2,12 @@
 //! one command (RFC 7377). No sync decision depends on a result.
 
 use crate::imap::protocol::code::{Code, Completion};
-use crate::imap::protocol::command::{Access, Command, LiteralKind, Pieces, Since};
-use crate::imap::protocol::reply::{Reply, Status};
+use crate::imap::protocol::command::{Access, Command, CommandPieces, LiteralKind, Since};
+use crate::imap::protocol::reply::{CompletionStatus, Reply};
 use crate::imap::protocol::uid_set::UidSet;
 use crate::imap::protocol::wire::NoTap;
 use crate::imap::session::expect::must;
-use crate::imap::session::{Answer, Session};
+use crate::imap::session::{CommandReply, Session};
 use crate::model::{Keyword, MailboxName, SystemFlag, Uid, UidValidity};
 use crate::store::StoreError;
 use jiff::civil::Date;
@@ -21,13 +21,13 @@ const AT_ONCE: usize = 100;
 
 /// A search key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Key {
+pub enum SearchKey {
     /// All of these; empty: matches nothing.
-    And(Vec<Key>),
+    And(Vec<SearchKey>),
     /// One of these; empty: matches nothing.
-    Or(Vec<Key>),
+    Or(Vec<SearchKey>),
     /// Not this.
-    Not(Box<Key>),
+    Not(Box<SearchKey>),
     /// A text in a part of the message; `true`: fuzzy (RFC 6203).
     Text(In, String, bool),
     /// A query in Gmail's syntax.
@@ -74,13 +74,13 @@ impl In {
     }
 }
 
-impl Key {
+impl SearchKey {
     /// Whether all its texts can be quoted strings.
     fn is_one_piece(&self) -> bool {
         match self {
-            Key::And(all) | Key::Or(all) => all.iter().all(Key::is_one_piece),
-            Key::Not(inner) => inner.is_one_piece(),
-            Key::Text(_, text, _) | Key::Gmail(text) => {
+            SearchKey::And(all) | SearchKey::Or(all) => all.iter().all(SearchKey::is_one_piece),
+            SearchKey::Not(inner) => inner.is_one_piece(),
+            SearchKey::Text(_, text, _) | SearchKey::Gmail(text) => {
                 crate::imap::protocol::command::is_quotable(text)
             }
             _ => true,
@@ -90,9 +90,9 @@ impl Key {
     /// Whether all its texts are ASCII.
     pub fn is_ascii(&self) -> bool {
         match self {
-            Key::And(all) | Key::Or(all) => all.iter().all(Key::is_ascii),
-            Key::Not(inner) => inner.is_ascii(),
-            Key::Text(_, text, _) | Key::Gmail(text) => text.is_ascii(),
+            SearchKey::And(all) | SearchKey::Or(all) => all.iter().all(SearchKey::is_ascii),
+            SearchKey::Not(inner) => inner.is_ascii(),
+            SearchKey::Text(_, text, _) | SearchKey::Gmail(text) => text.is_ascii(),
             _ => true,
         }
     }
@@ -145,7 +145,7 @@ pub(in crate::imap) struct Question {
     /// Its wire name.
     pub wire: Vec<u8>,
     /// The key.
-    pub key: Key,
+    pub key: SearchKey,
 }
 
 impl Session {
@@ -206,7 +206,7 @@ impl Session {
             let open = said(self.run(&open).await)?;
             let found = match open
                 .as_ref()
-                .is_ok_and(|(_, done)| done.status == Status::Ok)
+                .is_ok_and(|(_, done)| done.status == CompletionStatus::Ok)
             {
                 true => said(self.run_pieces(&search).await)?,
                 false => Err("it was not opened".into()),
@@ -217,12 +217,12 @@ impl Session {
     }
 
     /// Sends EXAMINE and the search.
-    fn ask(&self, one: &Question) -> Result<(Command, Pieces), StoreError> {
+    fn ask(&self, one: &Question) -> Result<(Command, CommandPieces), StoreError> {
         let open = Command::select(&one.wire, Access::ReadOnly, Since::Nothing)?;
         Ok((open, self.question(&[], &one.key)?))
     }
 
-    fn question(&self, mailboxes: &[&[u8]], key: &Key) -> Result<Pieces, StoreError> {
+    fn question(&self, mailboxes: &[&[u8]], key: &SearchKey) -> Result<CommandPieces, StoreError> {
         let charset = !key.is_ascii() && !self.naming.utf8;
         Command::search(key, mailboxes, self.compact(), charset, self.literals())
     }
@@ -236,7 +236,7 @@ impl Session {
     }
 
     /// Runs a command with synchronizing literals.
-    async fn run_pieces(&mut self, command: &Pieces) -> Result<Answer, StoreError> {
+    async fn run_pieces(&mut self, command: &CommandPieces) -> Result<CommandReply, StoreError> {
         let tag = self.send(&command.first).await?;
         for piece in &command.rest {
             loop {
@@ -264,7 +264,7 @@ impl Session {
         let names: Vec<&[u8]> = group.iter().map(|one| one.wire.as_slice()).collect();
         let command = self.question(&names, &first.key)?;
         let (replies, done) = self.run_pieces(&command).await?;
-        if done.status != Status::Ok {
+        if done.status != CompletionStatus::Ok {
             return Ok(false);
         }
         for reply in replies {
@@ -282,10 +282,10 @@ impl Session {
 }
 
 /// Returns an answer, or the invalid one.
-type Said = Result<Answer, String>;
+type SearchReply = Result<CommandReply, String>;
 
 /// An invalid answer concerns its mailbox only.
-fn said(answer: Result<Answer, StoreError>) -> Result<Said, StoreError> {
+fn said(answer: Result<CommandReply, StoreError>) -> Result<SearchReply, StoreError> {
     match answer {
         Err(StoreError::Mailbox(why)) => Ok(Err(why)),
         other => Ok(Ok(other?)),
@@ -315,7 +315,7 @@ impl Searched {
     }
 
     /// Evaluates the answers of EXAMINE and SEARCH.
-    fn take(&mut self, one: &Question, open: Said, found: Said) {
+    fn take(&mut self, one: &Question, open: SearchReply, found: SearchReply) {
         let name = &one.mailbox;
         let (about, opened) = match open {
             Ok(answer) => answer,
@@ -343,7 +343,7 @@ impl Searched {
             _ => false,
         };
         // RFC 3501, 6.4.4: NO with or without the code; some servers answer BAD.
-        let charset = charset || (done.status != Status::Ok && !one.key.is_ascii());
+        let charset = charset || (done.status != CompletionStatus::Ok && !one.key.is_ascii());
         if let Err(error) = must(done, "search in it") {
             return self.fail(name, charset, error.to_string());
         }

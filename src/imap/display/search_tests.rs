@@ -3,31 +3,31 @@ use crate::imap::protocol::command::{Command, LiteralKind};
 use crate::model::Keyword;
 use jiff::civil::date;
 
-fn show(key: &Key, mailboxes: &[&[u8]], charset: bool, kind: LiteralKind) -> Vec<String> {
+fn show(key: &SearchKey, mailboxes: &[&[u8]], charset: bool, kind: LiteralKind) -> Vec<String> {
     let pieces = Command::search(key, mailboxes, &["RETURN (ALL) "], charset, kind).unwrap();
     let first = pieces.first.bytes().to_vec();
     let all = std::iter::once(first).chain(pieces.rest);
     all.map(|piece| String::from_utf8(piece).unwrap()).collect()
 }
 
-fn text(part: In, text: &str) -> Key {
-    Key::Text(part, text.to_owned(), false)
+fn text(part: In, text: &str) -> SearchKey {
+    SearchKey::Text(part, text.to_owned(), false)
 }
 
 #[test]
 fn search_as_the_rfc_writes_it() {
-    let key = Key::And(vec![
-        Key::Or(vec![
+    let key = SearchKey::And(vec![
+        SearchKey::Or(vec![
             text(In::From, "a\"b\\"),
             text(In::Body, "x"),
             text(In::Cc, "y"),
         ]),
-        Key::Not(Box::new(Key::And(vec![
-            Key::Flag(SystemFlag::Seen, false),
-            Key::Keyword(Keyword::new("$Work").unwrap()),
+        SearchKey::Not(Box::new(SearchKey::And(vec![
+            SearchKey::Flag(SystemFlag::Seen, false),
+            SearchKey::Keyword(Keyword::new("$Work").unwrap()),
         ]))),
-        Key::Since(date(2024, 2, 1)),
-        Key::Larger(u64::MAX),
+        SearchKey::Since(date(2024, 2, 1)),
+        SearchKey::Larger(u64::MAX),
     ]);
     assert_eq!(
         show(&key, &[], false, LiteralKind::Waiting),
@@ -37,12 +37,17 @@ fn search_as_the_rfc_writes_it() {
         ]
     );
     assert_eq!(
-        show(&Key::And(Vec::new()), &[], false, LiteralKind::Waiting),
+        show(
+            &SearchKey::And(Vec::new()),
+            &[],
+            false,
+            LiteralKind::Waiting
+        ),
         ["UID SEARCH RETURN (ALL) ALL"]
     );
     assert_eq!(
         show(
-            &Key::Or(Vec::new()),
+            &SearchKey::Or(Vec::new()),
             &[b"A", b"B \"c"],
             false,
             LiteralKind::Waiting
@@ -53,9 +58,9 @@ fn search_as_the_rfc_writes_it() {
 
 #[test]
 fn texts_that_are_not_ascii_are_literals() {
-    let key = Key::Or(vec![
+    let key = SearchKey::Or(vec![
         text(In::Subject, "é"),
-        Key::Text(In::Body, "a\r\nb".into(), true),
+        SearchKey::Text(In::Body, "a\r\nb".into(), true),
     ]);
     assert_eq!(
         show(&key, &[], true, LiteralKind::AtOnce),

@@ -1,11 +1,11 @@
 //! Connects: TCP, TLS or STARTTLS, greeting, login, COMPRESS. async-imap runs the login behind the
-//! [`Gate`].
+//! [`LoginFilter`].
 
-use crate::imap::net::login_filter::Gate;
-use crate::imap::net::server_traits::{Learned, Trait};
+use crate::imap::net::login_filter::LoginFilter;
+use crate::imap::net::server_traits::{ServerTrait, ServerTraits};
 use crate::imap::net::tls::{Trust, client_config, is_for_another};
-use crate::imap::net::transport::{Road, reach};
-use crate::imap::protocol::secret_mask::Hush;
+use crate::imap::net::transport::{Transport, reach};
+use crate::imap::protocol::secret_mask::SecretMask;
 use crate::imap::protocol::wire::{Stream, Wire};
 use crate::imap::session::throttle::{asks, patience};
 use crate::model::printable;
@@ -33,7 +33,7 @@ pub struct Server {
     /// The port.
     pub port: u16,
     /// The transport.
-    pub road: Road,
+    pub road: Transport,
     /// The protection.
     pub tls: TlsMode,
     /// The trusted certificates.
@@ -43,9 +43,9 @@ pub struct Server {
     /// The user.
     pub user: String,
     /// The login mechanism.
-    pub auth: Auth,
+    pub auth: LoginMechanism,
     /// The password or access token. Has no Debug, so that nothing prints it.
-    pub secret: Secret,
+    pub secret: Credential,
     /// The time limit of any response.
     pub timeout: Duration,
     /// Whether to use COMPRESS=DEFLATE (RFC 4978).
@@ -55,7 +55,7 @@ pub struct Server {
     /// The number of commands under way.
     pub window: Window,
     /// The recorded traits of the server, shared by all connections to it.
-    pub learned: Arc<Learned>,
+    pub learned: Arc<ServerTraits>,
 }
 
 /// The number of commands under way.
@@ -69,7 +69,7 @@ pub enum Window {
 
 /// A password or token.
 #[derive(Clone)]
-pub struct Secret(pub String);
+pub struct Credential(pub String);
 
 /// The protection of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +102,7 @@ pub enum Compress {
 
 /// The login mechanism.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Auth {
+pub enum LoginMechanism {
     /// SASL PLAIN, or LOGIN if PLAIN is not offered or refused.
     Password,
     /// The command LOGIN (RFC 9051, 6.2.3).
@@ -134,9 +134,9 @@ pub async fn connect(server: &Server) -> Result<(Wire, Option<Vec<String>>), Sto
     Ok((wire, capabilities))
 }
 
-type Entered = (Box<dyn Stream>, Option<Vec<String>>);
+type LoggedInStream = (Box<dyn Stream>, Option<Vec<String>>);
 
-async fn enter(server: &Server, peer: &str) -> Result<Entered, StoreError> {
+async fn enter(server: &Server, peer: &str) -> Result<LoggedInStream, StoreError> {
     let (stream, loopback) = reach(&server.road, &server.host, server.port)
         .await
         .map_err(|error| StoreError::Retry(format!("cannot connect to {peer}: {error}")))?;
@@ -150,7 +150,7 @@ async fn enter(server: &Server, peer: &str) -> Result<Entered, StoreError> {
         TlsMode::Implicit => shake_hands(server, peer, stream).await?,
         TlsMode::StartTls | TlsMode::None => stream,
     };
-    let gate = Gate::new(stream, hush(server));
+    let gate = LoginFilter::new(stream, hush(server));
     let mut client = greeted(gate, server.tls, peer).await?;
     if server.tls == TlsMode::StartTls {
         client = start_tls(server, peer, client).await?;
@@ -200,7 +200,11 @@ async fn shake_hands(
     Ok(Box::new(tls))
 }
 
-async fn greeted(gate: Gate, tls: TlsMode, peer: &str) -> Result<Client<Gate>, StoreError> {
+async fn greeted(
+    gate: LoginFilter,
+    tls: TlsMode,
+    peer: &str,
+) -> Result<Client<LoginFilter>, StoreError> {
     let mut client = Client::new(gate);
     let greeting = client.read_response().await;
     let said = client.get_ref().said.clone();
@@ -231,8 +235,8 @@ async fn greeted(gate: Gate, tls: TlsMode, peer: &str) -> Result<Client<Gate>, S
 async fn start_tls(
     server: &Server,
     peer: &str,
-    mut client: Client<Gate>,
-) -> Result<Client<Gate>, StoreError> {
+    mut client: Client<LoginFilter>,
+) -> Result<Client<LoginFilter>, StoreError> {
     let answer = client.run_command_and_check_ok("STARTTLS", None).await;
     if answer.is_err() {
         let said = clean(&client.get_ref().said);
@@ -246,7 +250,7 @@ async fn start_tls(
             "{peer} sent data between STARTTLS and TLS; this is an attack or a broken server"
         )));
     }
-    let mut gate = Gate::new(shake_hands(server, peer, stream).await?, hush(server));
+    let mut gate = LoginFilter::new(shake_hands(server, peer, stream).await?, hush(server));
     gate.said = "OK".into();
     Ok(Client::new(gate))
 }
@@ -254,8 +258,8 @@ async fn start_tls(
 async fn log_in(
     server: &Server,
     peer: &str,
-    mut client: Client<Gate>,
-) -> Result<Entered, StoreError> {
+    mut client: Client<LoginFilter>,
+) -> Result<LoggedInStream, StoreError> {
     if client.get_ref().capabilities.is_none() {
         let asked = client.run_command_and_check_ok("CAPABILITY", None).await;
         asked.map_err(|_| StoreError::Retry(format!("{peer} does not answer CAPABILITY")))?;
@@ -272,11 +276,13 @@ async fn log_in(
         _ if offers("SASL-IR") => {
             let initial = STANDARD.encode(response(server));
             let initial = format!("{mechanism} {initial}");
-            client.authenticate(initial, Once(None)).await
+            client.authenticate(initial, SingleUse(None)).await
         }
         _ => {
             let response = response(server);
-            client.authenticate(mechanism, Once(Some(response))).await
+            client
+                .authenticate(mechanism, SingleUse(Some(response)))
+                .await
         }
     };
     let session = match entered {
@@ -303,11 +309,11 @@ async fn log_in(
         let session = compressed
             .await
             .map_err(|error| StoreError::Retry(format!("{peer} failed to compress: {error}")))?;
-        return Ok((Box::new(Lent(session)), capabilities));
+        return Ok((Box::new(BorrowedStream(session)), capabilities));
     }
     let mut session = session;
     session.get_mut().open();
-    Ok((Box::new(Lent(session)), capabilities))
+    Ok((Box::new(BorrowedStream(session)), capabilities))
 }
 
 /// Returns the SASL mechanism; empty: the command LOGIN.
@@ -316,18 +322,18 @@ fn mechanism(
     peer: &str,
     offers: impl Fn(&str) -> bool,
 ) -> Result<&'static str, StoreError> {
-    let no_plain = server.learned.has(Trait::LoginOnly)
+    let no_plain = server.learned.has(ServerTrait::LoginOnly)
         || server.disabled.iter().any(|name| name == "AUTH=PLAIN");
     Ok(match server.auth {
-        Auth::XOAuth2 => "XOAUTH2",
-        Auth::OAuthBearer => "OAUTHBEARER",
-        Auth::Password if offers("AUTH=PLAIN") && !no_plain => "PLAIN",
-        Auth::Password | Auth::Login if offers("LOGINDISABLED") => {
+        LoginMechanism::XOAuth2 => "XOAUTH2",
+        LoginMechanism::OAuthBearer => "OAUTHBEARER",
+        LoginMechanism::Password if offers("AUTH=PLAIN") && !no_plain => "PLAIN",
+        LoginMechanism::Password | LoginMechanism::Login if offers("LOGINDISABLED") => {
             return Err(StoreError::NeedsUser(format!(
                 "{peer} does not take passwords on this connection; use TLS, or another auth"
             )));
         }
-        Auth::Password | Auth::Login => "",
+        LoginMechanism::Password | LoginMechanism::Login => "",
     })
 }
 
@@ -345,8 +351,8 @@ const FINAL: [&str; 4] = [
 async fn by_login(
     server: &Server,
     error: async_imap::error::Error,
-    client: Client<Gate>,
-) -> Result<async_imap::Session<Gate>, StoreError> {
+    client: Client<LoginFilter>,
+) -> Result<async_imap::Session<LoginFilter>, StoreError> {
     let first = refused(server, &error, client.get_ref());
     let said = client.get_ref().said.to_ascii_uppercase();
     let final_ = FINAL.iter().any(|code| said.contains(code));
@@ -355,7 +361,7 @@ async fn by_login(
     }
     match client.login(&server.user, &server.secret.0).await {
         Ok(session) => {
-            server.learned.set(Trait::LoginOnly);
+            server.learned.set(ServerTrait::LoginOnly);
             Ok(session)
         }
         Err((error, client)) => Err(match refused(server, &error, client.get_ref()) {
@@ -367,11 +373,11 @@ async fn by_login(
 }
 
 /// Takes the stream out of async-imap's session, which is not used any more and whose buffer is
-/// empty (see [`Gate`]).
+/// empty (see [`LoginFilter`]).
 #[derive(Debug)]
-struct Lent<T: Stream>(async_imap::Session<T>);
+struct BorrowedStream<T: Stream>(async_imap::Session<T>);
 
-impl<T: Stream> AsyncRead for Lent<T> {
+impl<T: Stream> AsyncRead for BorrowedStream<T> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -381,7 +387,7 @@ impl<T: Stream> AsyncRead for Lent<T> {
     }
 }
 
-impl<T: Stream> AsyncWrite for Lent<T> {
+impl<T: Stream> AsyncWrite for BorrowedStream<T> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -401,9 +407,9 @@ impl<T: Stream> AsyncWrite for Lent<T> {
 
 /// Answers the first challenge, and further ones with an empty line (XOAUTH2 sends its error as
 /// one).
-struct Once(Option<String>);
+struct SingleUse(Option<String>);
 
-impl Authenticator for Once {
+impl Authenticator for SingleUse {
     type Response = String;
 
     fn process(&mut self, _: &[u8]) -> String {
@@ -415,21 +421,21 @@ impl Authenticator for Once {
 fn response(server: &Server) -> String {
     let (user, secret) = (&server.user, &server.secret.0);
     match server.auth {
-        Auth::XOAuth2 => format!("user={user}\x01auth=Bearer {secret}\x01\x01"),
-        Auth::OAuthBearer => {
+        LoginMechanism::XOAuth2 => format!("user={user}\x01auth=Bearer {secret}\x01\x01"),
+        LoginMechanism::OAuthBearer => {
             let (host, port) = (&server.host, server.port);
             format!("n,a={user},\x01host={host}\x01port={port}\x01auth=Bearer {secret}\x01\x01")
         }
-        Auth::Password | Auth::Login => format!("\0{user}\0{secret}"),
+        LoginMechanism::Password | LoginMechanism::Login => format!("\0{user}\0{secret}"),
     }
 }
 
 /// Returns the texts to mask in all that this server sends.
-fn hush(server: &Server) -> Hush {
-    Hush::of(&server.secret.0, &[response(server)])
+fn hush(server: &Server) -> SecretMask {
+    SecretMask::of(&server.secret.0, &[response(server)])
 }
 
-fn refused(server: &Server, error: &async_imap::error::Error, gate: &Gate) -> StoreError {
+fn refused(server: &Server, error: &async_imap::error::Error, gate: &LoginFilter) -> StoreError {
     let who = format!("{} at {}:{}", server.user, server.host, server.port);
     let said = clean(&gate.said);
     let upper = gate.said.to_ascii_uppercase();
@@ -445,12 +451,14 @@ fn refused(server: &Server, error: &async_imap::error::Error, gate: &Gate) -> St
             if !temporary.iter().any(|code| upper.contains(code)) && asks(&gate.said).is_none() =>
         {
             let hint = match server.auth {
-                Auth::Password => {
+                LoginMechanism::Password => {
                     "check user and password (many providers want an app password); a server that \
                      takes the password by LOGIN only wants auth = \"login\""
                 }
-                Auth::Login => "check user and password (many providers want an app password)",
-                Auth::XOAuth2 | Auth::OAuthBearer => {
+                LoginMechanism::Login => {
+                    "check user and password (many providers want an app password)"
+                }
+                LoginMechanism::XOAuth2 | LoginMechanism::OAuthBearer => {
                     "the access token is wrong or has expired; see what the token command prints"
                 }
             };

@@ -2,7 +2,7 @@
 //! afterwards, and only needed lines, reduced to their status, so that no text of a server can
 //! break its parser. After login it passes bytes unchanged.
 
-use crate::imap::protocol::secret_mask::Hush;
+use crate::imap::protocol::secret_mask::SecretMask;
 use crate::imap::protocol::wire::Stream;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -13,7 +13,7 @@ const LIMIT: usize = 64 << 10;
 
 /// A connection during login.
 #[derive(Debug)]
-pub struct Gate {
+pub struct LoginFilter {
     inner: Box<dyn Stream>,
     read: Vec<u8>,
     given: Vec<u8>,
@@ -22,13 +22,13 @@ pub struct Gate {
     pub capabilities: Option<Vec<String>>,
     /// The last status line without its tag.
     pub said: String,
-    hush: Hush,
+    hush: SecretMask,
 }
 
-impl Gate {
+impl LoginFilter {
     /// Wraps a new connection; `hush` is masked in the server's texts.
-    pub fn new(inner: Box<dyn Stream>, hush: Hush) -> Gate {
-        Gate {
+    pub fn new(inner: Box<dyn Stream>, hush: SecretMask) -> LoginFilter {
+        LoginFilter {
             inner,
             read: Vec::new(),
             given: Vec::new(),
@@ -110,7 +110,7 @@ fn give(from: &mut Vec<u8>, to: &mut ReadBuf<'_>) {
     *from = rest;
 }
 
-impl AsyncRead for Gate {
+impl AsyncRead for LoginFilter {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -152,7 +152,7 @@ impl AsyncRead for Gate {
     }
 }
 
-impl AsyncWrite for Gate {
+impl AsyncWrite for LoginFilter {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

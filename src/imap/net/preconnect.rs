@@ -17,24 +17,24 @@ use tokio::time::Instant;
 const FRESH: Duration = Duration::from_secs(5);
 
 /// A logged-in connection with the capabilities announced after login.
-pub(in crate::imap) type Entered = (Wire, Option<Vec<String>>);
+pub(in crate::imap) type LoggedIn = (Wire, Option<Vec<String>>);
 
 /// A connection being made.
-pub(in crate::imap) struct Call {
+pub(in crate::imap) struct PendingConnection {
     began: Instant,
     fresh: Duration,
-    way: MaybeDone<Entering>,
+    way: MaybeDone<LoginFuture>,
 }
 
-type Entering = Pin<Box<dyn Future<Output = Result<Entered, StoreError>>>>;
+type LoginFuture = Pin<Box<dyn Future<Output = Result<LoggedIn, StoreError>>>>;
 
-impl Call {
+impl PendingConnection {
     /// Makes it; nothing happens before [`Self::go_on`].
-    pub fn to(server: Rc<Server>) -> Call {
+    pub fn to(server: Rc<Server>) -> PendingConnection {
         // The caller waits for the other half of the time limit of `connect`.
         let fresh = FRESH.min(server.timeout / 2);
-        let entering: Entering = Box::pin(async move { connect(&server).await });
-        Call {
+        let entering: LoginFuture = Box::pin(async move { connect(&server).await });
+        PendingConnection {
             began: Instant::now(),
             fresh,
             way: maybe_done(entering),
@@ -49,7 +49,7 @@ impl Call {
     }
 
     /// Returns the result. `None`: it is too old.
-    pub async fn end(mut self) -> Option<Result<Entered, StoreError>> {
+    pub async fn end(mut self) -> Option<Result<LoggedIn, StoreError>> {
         if self.began.elapsed() > self.fresh {
             return None;
         }
@@ -65,7 +65,7 @@ impl ImapStore {
         if self.is_connected() {
             return;
         }
-        let new = || Call::to(self.server.clone());
+        let new = || PendingConnection::to(self.server.clone());
         self.call.get_or_insert_with(new).go_on().await;
     }
 
@@ -82,7 +82,7 @@ impl ImapStore {
     }
 
     /// Returns the result of a background connection that is not too old.
-    async fn called(&mut self) -> Option<Result<Entered, StoreError>> {
+    async fn called(&mut self) -> Option<Result<LoggedIn, StoreError>> {
         self.call.take()?.end().await
     }
 }

@@ -1,10 +1,10 @@
 use super::*;
-use crate::imap::net::connect::{Auth, Compress, Plaintext, Secret, TlsMode, Window};
+use crate::imap::net::connect::{Compress, Credential, LoginMechanism, Plaintext, TlsMode, Window};
 use crate::imap::net::tls::Trust;
-use crate::imap::net::transport::{Dial, Road};
+use crate::imap::net::transport::{Connector, Transport};
 use crate::imap::protocol::command::Access;
 use crate::imap::protocol::wire::Stream;
-use crate::imap::store::{Beside, Settings};
+use crate::imap::store::{ParallelSettings, Settings};
 use crate::store::MailStore;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -18,7 +18,7 @@ struct Heard {
     refuses: bool,
 }
 
-impl Dial for Heard {
+impl Connector for Heard {
     fn dial(&self) -> std::io::Result<Box<dyn Stream>> {
         *self.dials.lock().unwrap() += 1;
         let (client, server) = tokio::io::duplex(4096);
@@ -50,13 +50,13 @@ impl Heard {
         let server = Server {
             host: "stage".into(),
             port: 143,
-            road: Road::Other(Arc::new(self.clone())),
+            road: Transport::Other(Arc::new(self.clone())),
             tls: TlsMode::None,
             trust: Trust::default(),
             plaintext: Plaintext::LoopbackOnly,
             user: "me".into(),
-            auth: Auth::Password,
-            secret: Secret("secret".into()),
+            auth: LoginMechanism::Password,
+            secret: Credential("secret".into()),
             timeout: Duration::from_secs(60),
             compress: Compress::Never,
             disabled: Vec::new(),
@@ -66,7 +66,7 @@ impl Heard {
         let settings = Settings {
             access: Access::ReadWrite,
             connections: 1,
-            beside: Beside::default(),
+            beside: ParallelSettings::default(),
             trash: None,
         };
         ImapStore::new(server, settings)

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 /// A trait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Trait {
+pub enum ServerTrait {
     /// Pipelined answers get mixed up (imapproxy with a select cache).
     OneAtATime = 1,
     /// AUTHENTICATE PLAIN is refused where LOGIN works (shared mailboxes of Exchange).
@@ -15,27 +15,31 @@ pub enum Trait {
     NoMove = 4,
 }
 
-impl Trait {
+impl ServerTrait {
     /// All traits.
-    pub const ALL: [Trait; 3] = [Trait::OneAtATime, Trait::LoginOnly, Trait::NoMove];
+    pub const ALL: [ServerTrait; 3] = [
+        ServerTrait::OneAtATime,
+        ServerTrait::LoginOnly,
+        ServerTrait::NoMove,
+    ];
 
     /// Returns its stored name.
     pub fn name(self) -> &'static str {
         match self {
-            Trait::OneAtATime => "one-at-a-time",
-            Trait::LoginOnly => "login-only",
-            Trait::NoMove => "no-move",
+            ServerTrait::OneAtATime => "one-at-a-time",
+            ServerTrait::LoginOnly => "login-only",
+            ServerTrait::NoMove => "no-move",
         }
     }
 }
 
 /// A set of traits.
 #[derive(Debug, Default)]
-pub struct Learned(AtomicU8);
+pub struct ServerTraits(AtomicU8);
 
-impl Learned {
+impl ServerTraits {
     /// Adds one.
-    pub fn set(&self, found: Trait) {
+    pub fn set(&self, found: ServerTrait) {
         let before = self.0.fetch_or(found as u8, Ordering::Relaxed);
         if before & found as u8 == 0 {
             tracing::info!(found = found.name(), "learned of the server");
@@ -43,20 +47,20 @@ impl Learned {
     }
 
     /// Whether it is set.
-    pub fn has(&self, found: Trait) -> bool {
+    pub fn has(&self, found: ServerTrait) -> bool {
         self.0.load(Ordering::Relaxed) & found as u8 != 0
     }
 
     /// Returns the names of all that are set.
     pub fn names(&self) -> Vec<&'static str> {
-        let found = Trait::ALL.into_iter().filter(|one| self.has(*one));
-        found.map(Trait::name).collect()
+        let found = ServerTrait::ALL.into_iter().filter(|one| self.has(*one));
+        found.map(ServerTrait::name).collect()
     }
 
     /// Sets stored traits; skips unknown names.
     pub fn recall<'a>(&self, names: impl IntoIterator<Item = &'a str>) {
         for name in names {
-            let known = Trait::ALL.into_iter().find(|one| one.name() == name);
+            let known = ServerTrait::ALL.into_iter().find(|one| one.name() == name);
             if let Some(found) = known {
                 self.0.fetch_or(found as u8, Ordering::Relaxed);
             }
@@ -70,12 +74,12 @@ mod tests {
 
     #[test]
     fn what_was_found_is_recalled_by_name() {
-        let found = Learned::default();
-        found.set(Trait::NoMove);
-        found.set(Trait::OneAtATime);
-        let again = Learned::default();
+        let found = ServerTraits::default();
+        found.set(ServerTrait::NoMove);
+        found.set(ServerTrait::OneAtATime);
+        let again = ServerTraits::default();
         again.recall(found.names().into_iter().chain(["of-a-later-version"]));
         assert_eq!(again.names(), ["one-at-a-time", "no-move"]);
-        assert!(!again.has(Trait::LoginOnly));
+        assert!(!again.has(ServerTrait::LoginOnly));
     }
 }

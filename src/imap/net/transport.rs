@@ -16,31 +16,31 @@ const NEXT: Duration = Duration::from_millis(250);
 
 /// A transport.
 #[derive(Clone)]
-pub enum Road {
+pub enum Transport {
     /// TCP.
     Tcp,
     /// A replacement, such as a server in memory.
-    Other(Arc<dyn Dial>),
+    Other(Arc<dyn Connector>),
 }
 
 /// Connects without TCP. Counts as loopback.
-pub trait Dial: Send + Sync {
+pub trait Connector: Send + Sync {
     /// Returns a new connection.
     fn dial(&self) -> io::Result<Box<dyn Stream>>;
 }
 
 /// A connection, and whether it is on loopback.
 pub(in crate::imap) async fn reach(
-    road: &Road,
+    road: &Transport,
     host: &str,
     port: u16,
 ) -> io::Result<(Box<dyn Stream>, bool)> {
     let tcp = match road {
-        Road::Tcp => {
+        Transport::Tcp => {
             let addresses = tokio::net::lookup_host((host, port)).await?;
             first_of(in_turn(addresses), TcpStream::connect).await?
         }
-        Road::Other(road) => return Ok((road.dial()?, true)),
+        Transport::Other(road) => return Ok((road.dial()?, true)),
     };
     prepare(&tcp);
     let peer = tcp.peer_addr();

@@ -10,7 +10,7 @@ use std::collections::VecDeque;
 #[derive(Clone, Debug)]
 pub struct Completion {
     /// OK, NO or BAD.
-    pub status: Status,
+    pub status: CompletionStatus,
     /// The code in brackets.
     pub code: Option<Code>,
     /// The text for people; untrusted, escaped on output.
@@ -19,7 +19,7 @@ pub struct Completion {
 
 /// The status word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
+pub enum CompletionStatus {
     /// OK.
     Ok,
     /// NO.
@@ -69,9 +69,9 @@ pub enum AnyKeyword {
 pub fn completion(rest: &[u8]) -> Option<Completion> {
     let (word_, rest) = word(rest);
     let status = match upper(word_).as_str() {
-        "OK" => Status::Ok,
-        "NO" => Status::No,
-        "BAD" => Status::Bad,
+        "OK" => CompletionStatus::Ok,
+        "NO" => CompletionStatus::No,
+        "BAD" => CompletionStatus::Bad,
         _ => return None,
     };
     let rest = rest.trim_ascii_start();

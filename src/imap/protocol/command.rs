@@ -6,18 +6,18 @@ mod search;
 use crate::imap::protocol::uid_set::UidSet;
 use crate::model::{Flags, Keyword, SystemFlag, Timestamp, UidValidity};
 use crate::store::StoreError;
-pub use search::{Pieces, is_quotable};
+pub use search::{CommandPieces, is_quotable};
 
 /// A command without tag and line end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
     text: Vec<u8>,
-    opens: Option<Door>,
+    opens: Option<MailboxRef>,
 }
 
 /// A mailbox and its mode.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Door {
+pub struct MailboxRef {
     /// Its wire name.
     pub name: Vec<u8>,
     /// Its mode.
@@ -102,7 +102,7 @@ impl Command {
     }
 
     /// Returns the mailbox that it selects.
-    pub fn opens(&self) -> Option<&Door> {
+    pub fn opens(&self) -> Option<&MailboxRef> {
         self.opens.as_ref()
     }
 
@@ -159,7 +159,7 @@ impl Command {
         };
         let command = Command::with_name(verb, name, &after)?;
         let name = name.to_vec();
-        let opens = Some(Door { name, access });
+        let opens = Some(MailboxRef { name, access });
         Ok(Command { opens, ..command })
     }
 

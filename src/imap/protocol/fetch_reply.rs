@@ -3,7 +3,7 @@
 //! number.
 
 use crate::imap::protocol::reply::upper;
-use crate::imap::protocol::value::{Reader, Value, atom_length, literal_length};
+use crate::imap::protocol::value::{Value, ValueReader, atom_length, literal_length};
 use crate::imap::protocol::wire::{Frame, LITERAL, Literal};
 use crate::model::{Flags, Keyword, SystemFlag, Timestamp, Uid};
 use std::collections::{BTreeMap, VecDeque};
@@ -140,14 +140,14 @@ impl Fetched {
 
 /// Incomplete responses by message number.
 #[derive(Debug, Default)]
-pub struct Parts {
+pub struct PartialReplies {
     open: BTreeMap<u32, Fetched>,
     /// Message numbers have changed their meaning.
     moved: Vec<Fetched>,
     weight: usize,
 }
 
-impl Parts {
+impl PartialReplies {
     /// Merges a response with earlier ones; returns it if it is complete.
     pub fn add(
         &mut self,
@@ -198,7 +198,7 @@ impl Parts {
 
 /// Parses the items of a FETCH response. `None`: their end or their message cannot be determined.
 pub fn fetch(number: u64, rest: &[u8], frame: Frame) -> Option<Fetched> {
-    let mut reader = Reader::new(rest.trim_ascii(), frame);
+    let mut reader = ValueReader::new(rest.trim_ascii(), frame);
     reader.rest = reader.rest.strip_prefix(b"(")?;
     let mut fetched = Fetched {
         number: u32::try_from(number).ok()?,
@@ -217,15 +217,15 @@ pub fn fetch(number: u64, rest: &[u8], frame: Frame) -> Option<Fetched> {
     }
 }
 
-fn item(fetched: &mut Fetched, name: &[u8], reader: &mut Reader<'_>) -> Option<()> {
+fn item(fetched: &mut Fetched, name: &[u8], reader: &mut ValueReader<'_>) -> Option<()> {
     let name = upper(name);
     if name == "FLAGS" {
         match told_flags(reader) {
-            Told::Names(names) if names.len() <= KEYWORDS => {
+            FlagsValue::Names(names) if names.len() <= KEYWORDS => {
                 fetched.flags = Some(flags_of(&names));
             }
-            Told::Names(_) | Told::Nothing => fetched.hides_flags = true,
-            Told::Endless => return None,
+            FlagsValue::Names(_) | FlagsValue::Nothing => fetched.hides_flags = true,
+            FlagsValue::Endless => return None,
         }
         return Some(());
     }
@@ -297,7 +297,7 @@ fn begins_item(text: &[u8]) -> bool {
 }
 
 /// The value of FLAGS.
-enum Told {
+enum FlagsValue {
     /// These names.
     Names(Vec<Vec<u8>>),
     /// NIL or nothing.
@@ -308,7 +308,7 @@ enum Told {
 
 /// Parses the value of FLAGS. The list ends at the first `)` that is followed by items up to the
 /// end, as its content need not be balanced.
-fn told_flags(reader: &mut Reader<'_>) -> Told {
+fn told_flags(reader: &mut ValueReader<'_>) -> FlagsValue {
     reader.rest = reader.rest.trim_ascii_start();
     let Some(inside) = reader.rest.strip_prefix(b"(") else {
         return bare_flags(reader);
@@ -318,21 +318,21 @@ fn told_flags(reader: &mut Reader<'_>) -> Told {
         let after = after.get(1..).unwrap_or_default();
         if items_follow(after) {
             reader.rest = after;
-            return Told::Names(flag_names(list, &mut reader.literals));
+            return FlagsValue::Names(flag_names(list, &mut reader.literals));
         }
     }
-    Told::Endless
+    FlagsValue::Endless
 }
 
 /// Parses flags without parentheses, or in one string.
-fn bare_flags(reader: &mut Reader<'_>) -> Told {
+fn bare_flags(reader: &mut ValueReader<'_>) -> FlagsValue {
     let mut names = Vec::new();
     loop {
         reader.rest = reader.rest.trim_ascii_start();
         if reader.rest.is_empty() || reader.rest.starts_with(b")") || begins_item(reader.rest) {
             return match names.is_empty() {
-                true => Told::Nothing,
-                false => Told::Names(names),
+                true => FlagsValue::Nothing,
+                false => FlagsValue::Names(names),
             };
         }
         match reader.value(1) {
@@ -342,7 +342,7 @@ fn bare_flags(reader: &mut Reader<'_>) -> Told {
                 names.extend(all.map(<[u8]>::to_vec));
             }
             Some(_) => {}
-            None => return Told::Endless,
+            None => return FlagsValue::Endless,
         }
     }
 }

@@ -141,7 +141,7 @@ fn pieces_are_read_however_they_are_spaced() {
 #[test]
 fn lines_about_one_message_are_put_together() {
     let whole = |told: &Fetched| told.uid.is_some() && told.flags.is_some();
-    let mut parts = Parts::default();
+    let mut parts = PartialReplies::default();
     let mut add = |line: &str| parts.add(read(line.as_bytes(), &[]), whole);
     assert!(add("* 1 FETCH (FLAGS (\\Seen))").is_none());
     assert!(add("* 2 FETCH (UID 9)").is_none());

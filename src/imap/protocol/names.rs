@@ -19,7 +19,7 @@ const SIXTY_FOUR: GeneralPurpose = GeneralPurpose::new(
 
 /// The naming rules of a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Naming {
+pub struct NameRules {
     /// The delimiter; `None`: no hierarchy.
     pub delimiter: Option<u8>,
     /// The prefix of all personal mailboxes but INBOX, such as `INBOX.`.
@@ -28,7 +28,7 @@ pub struct Naming {
     pub utf8: bool,
 }
 
-impl Naming {
+impl NameRules {
     /// Corrects `utf8` by the listed names: after ENABLE UTF8=ACCEPT a name in modified UTF-7, and
     /// none in UTF-8, shows that the server did not comply.
     pub fn check<'a>(&mut self, mut names: impl Iterator<Item = &'a [u8]> + Clone) {
@@ -201,9 +201,9 @@ mod tests {
             (&["INBOX", "A&B", "A&-B"], true),
             (&["INBOX"], true),
         ] {
-            let mut naming = Naming {
+            let mut naming = NameRules {
                 utf8: true,
-                ..Naming::default()
+                ..NameRules::default()
             };
             naming.check(listed.iter().map(|name| name.as_bytes()));
             assert_eq!(naming.utf8, utf8, "{listed:?}");
@@ -212,11 +212,11 @@ mod tests {
 
     #[test]
     fn hierarchy_and_prefix() {
-        let plain = Naming {
+        let plain = NameRules {
             delimiter: Some(b'/'),
-            ..Naming::default()
+            ..NameRules::default()
         };
-        let dotted = Naming {
+        let dotted = NameRules {
             delimiter: Some(b'.'),
             prefix: b"INBOX.".to_vec(),
             utf8: false,

@@ -3,11 +3,11 @@
 //! empty. An absent attribute is unknown, never "none".
 
 use crate::imap::protocol::code::completion;
-pub use crate::imap::protocol::code::{AnyKeyword, Code, Completion, Status};
+pub use crate::imap::protocol::code::{AnyKeyword, Code, Completion, CompletionStatus};
 use crate::imap::protocol::fetch_reply::fetch;
 pub use crate::imap::protocol::fetch_reply::{Body, Fetched};
-use crate::imap::protocol::secret_mask::Hush;
-use crate::imap::protocol::server_id::Program;
+use crate::imap::protocol::secret_mask::SecretMask;
+use crate::imap::protocol::server_id::ServerProgram;
 use crate::imap::protocol::uid_set::{RANGES, UidSet};
 use crate::imap::protocol::value::{self, Value};
 use crate::imap::protocol::wire::Frame;
@@ -31,13 +31,13 @@ pub enum Reply {
     /// `* n EXPUNGE`.
     Expunge,
     /// `* VANISHED`; `true`: EARLIER.
-    Vanished(UidSet, Earlier),
+    Vanished(UidSet, VanishedEarlier),
     /// `* n FETCH`.
     Fetch(Box<Fetched>),
     /// `* LIST`.
     List(Listing),
     /// `* STATUS`.
-    Status(MailboxStatus),
+    Status(StatusReply),
     /// `* SEARCH`, or ALL of `* ESEARCH`.
     Search(UidSet),
     /// `* ESEARCH` of one of several mailboxes (RFC 7377).
@@ -49,7 +49,7 @@ pub enum Reply {
     /// `* NAMESPACE`: prefix and delimiter of the first personal one.
     Namespace(Vec<u8>, Option<u8>),
     /// `* ID`.
-    Id(Program),
+    Id(ServerProgram),
     /// Another response.
     Other,
     /// An invalid response, with its kind if that shows.
@@ -58,7 +58,7 @@ pub enum Reply {
 
 /// The time of expunges.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Earlier {
+pub enum VanishedEarlier {
     /// Before SELECT: the answer of QRESYNC.
     Yes,
     /// Now.
@@ -117,7 +117,7 @@ pub struct Listing {
 
 /// A STATUS response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MailboxStatus {
+pub struct StatusReply {
     /// The wire name.
     pub name: Vec<u8>,
     /// MESSAGES.
@@ -141,7 +141,7 @@ const UNREADABLE: usize = 1000;
 
 impl Reply {
     /// Masks the secret in the texts of a response.
-    pub fn masked(mut self, hush: &Hush) -> Reply {
+    pub fn masked(mut self, hush: &SecretMask) -> Reply {
         match &mut self {
             Reply::Tagged(_, done) | Reply::Untagged(done) => {
                 done.text = hush.mask(&done.text);
@@ -199,7 +199,9 @@ fn read(mut frame: Frame) -> Option<Reply> {
         "CAPABILITY" => Reply::Capability(words(rest)),
         "ENABLED" => Reply::Enabled(words(rest)),
         "NAMESPACE" => namespace(&value::all(rest, frame)?),
-        "ID" => value::all(rest, frame).map_or(Reply::Other, |v| Reply::Id(Program::read(&v))),
+        "ID" => {
+            value::all(rest, frame).map_or(Reply::Other, |v| Reply::Id(ServerProgram::read(&v)))
+        }
         _ => Reply::Other,
     })
 }
@@ -207,8 +209,8 @@ fn read(mut frame: Frame) -> Option<Reply> {
 fn vanished(rest: &[u8]) -> Option<Reply> {
     let (first, tail) = word(rest);
     let (set, earlier) = match upper(first).as_str() {
-        "(EARLIER)" => (tail.trim_ascii(), Earlier::Yes),
-        _ => (first, Earlier::No),
+        "(EARLIER)" => (tail.trim_ascii(), VanishedEarlier::Yes),
+        _ => (first, VanishedEarlier::No),
     };
     UidSet::parse(set).map(|set| Reply::Vanished(set, earlier))
 }
@@ -240,9 +242,9 @@ fn status(values: Vec<Value>) -> Option<Reply> {
     let [name, Value::List(items), ..] = values.as_slice() else {
         return None;
     };
-    let mut status = MailboxStatus {
+    let mut status = StatusReply {
         name: name.bytes()?.to_vec(),
-        ..MailboxStatus::default()
+        ..StatusReply::default()
     };
     for pair in items.chunks(2) {
         let [Value::Atom(item), value] = pair else {

@@ -15,24 +15,24 @@ const BEGINNING: usize = 8;
 
 /// The forms in which a server may return a secret.
 #[derive(Clone, Default)]
-pub struct Hush {
+pub struct SecretMask {
     /// In lower case.
     plain: Vec<String>,
     /// Pieces of base64 text that contain the secret, in lower case.
     coded: Vec<String>,
 }
 
-impl std::fmt::Debug for Hush {
+impl std::fmt::Debug for SecretMask {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Hush")
     }
 }
 
-impl Hush {
+impl SecretMask {
     /// Makes the forms of a secret and of the responses made with it.
-    pub fn of(secret: &str, responses: &[String]) -> Hush {
+    pub fn of(secret: &str, responses: &[String]) -> SecretMask {
         if secret.is_empty() {
-            return Hush::default();
+            return SecretMask::default();
         }
         let quoted = secret.replace('\\', "\\\\").replace('"', "\\\"");
         let written = secret.escape_default().to_string();
@@ -57,7 +57,7 @@ impl Hush {
             forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
             forms.dedup();
         }
-        Hush { plain, coded }
+        SecretMask { plain, coded }
     }
 
     /// Returns the text without the secret, truncated to the limit.
@@ -152,8 +152,8 @@ mod tests {
 
     const SECRET: &str = "hunter2\"CANARY\\xyz";
 
-    fn hush() -> Hush {
-        Hush::of(SECRET, &[format!("\0me\0{SECRET}")])
+    fn hush() -> SecretMask {
+        SecretMask::of(SECRET, &[format!("\0me\0{SECRET}")])
     }
 
     #[test]
@@ -204,20 +204,23 @@ mod tests {
             assert_eq!(hush().mask(said), said);
         }
         // A short one is a word, or is not masked.
-        let short = Hush::of("pass", &[]);
+        let short = SecretMask::of("pass", &[]);
         assert_eq!(
             short.mask("wrong password, passes"),
             "wrong password, passes"
         );
         assert_eq!(short.mask("LOGIN u1 pass."), "LOGIN u1 ***.");
-        let tiny = Hush::of("x", &["\0u1\0x".to_owned()]);
+        let tiny = SecretMask::of("x", &["\0u1\0x".to_owned()]);
         assert_eq!(
             tiny.mask("NO [TRYCREATE] no such mailbox"),
             "NO [TRYCREATE] no such mailbox"
         );
         assert_eq!(tiny.mask("LOGIN u1 x eA."), "LOGIN u1 *** ***.");
-        assert_eq!(Hush::of("", &[String::new()]).mask("NO ***"), "NO ***");
-        let foreign = Hush::of("pässwörd-lang", &[]);
+        assert_eq!(
+            SecretMask::of("", &[String::new()]).mask("NO ***"),
+            "NO ***"
+        );
+        let foreign = SecretMask::of("pässwörd-lang", &[]);
         assert_eq!(foreign.mask("NO pässwörd-lang ü"), "NO *** ü");
     }
 }

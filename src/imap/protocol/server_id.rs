@@ -5,18 +5,18 @@ use crate::imap::protocol::value::Value;
 
 /// The answer of ID; empty if none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Program {
+pub struct ServerProgram {
     /// Its name.
     pub name: String,
     /// Its version.
     pub version: String,
 }
 
-impl Program {
+impl ServerProgram {
     /// Parses pairs of field and value.
-    pub fn read(values: &[Value]) -> Program {
+    pub fn read(values: &[Value]) -> ServerProgram {
         let Some(Value::List(pairs)) = values.first() else {
-            return Program::default();
+            return ServerProgram::default();
         };
         let value = |field: &[u8]| {
             let is = |name: &Value| name.bytes().is_some_and(|n| n.eq_ignore_ascii_case(field));
@@ -26,7 +26,7 @@ impl Program {
             });
             String::from_utf8_lossy(found.unwrap_or_default()).into_owned()
         };
-        Program {
+        ServerProgram {
             name: value(b"name"),
             version: value(b"version"),
         }
@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn cyrus_is_known() {
         let of = |name: &str, version: &str| {
-            Program {
+            ServerProgram {
                 name: name.into(),
                 version: version.into(),
             }

@@ -48,13 +48,13 @@ impl Value {
 
 /// Parses all values of a frame. `None`: invalid.
 pub fn all(text: &[u8], frame: Frame) -> Option<Vec<Value>> {
-    let mut reader = Reader::new(text, frame);
+    let mut reader = ValueReader::new(text, frame);
     let values = reader.sequence(0)?;
     reader.rest.is_empty().then_some(values)
 }
 
 /// A parser of values.
-pub(in crate::imap) struct Reader<'a> {
+pub(in crate::imap) struct ValueReader<'a> {
     /// The remaining text.
     pub rest: &'a [u8],
     /// The remaining literals.
@@ -63,10 +63,10 @@ pub(in crate::imap) struct Reader<'a> {
     left: usize,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> ValueReader<'a> {
     /// Makes a parser of a frame's text and literals.
-    pub fn new(text: &'a [u8], frame: Frame) -> Reader<'a> {
-        Reader {
+    pub fn new(text: &'a [u8], frame: Frame) -> ValueReader<'a> {
+        ValueReader {
             rest: text,
             literals: frame.literals.into(),
             left: MOST,

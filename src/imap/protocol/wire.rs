@@ -3,7 +3,7 @@
 //!
 //! Knows lines and literals, not their meaning.
 
-use crate::imap::protocol::secret_mask::Hush;
+use crate::imap::protocol::secret_mask::SecretMask;
 use crate::store::StoreError;
 use bytes::BytesMut;
 use std::future::poll_fn;
@@ -94,7 +94,7 @@ pub struct Wire {
     timeout: Duration,
     incoming: BytesMut,
     outgoing: Vec<u8>,
-    hush: Hush,
+    hush: SecretMask,
     /// Received bytes.
     received: u64,
     /// The wait for the current response, and where it began.
@@ -112,7 +112,7 @@ impl Wire {
             timeout,
             incoming,
             outgoing,
-            hush: Hush::default(),
+            hush: SecretMask::default(),
             received: 0,
             waited: Duration::ZERO,
             began: 0,
@@ -120,18 +120,18 @@ impl Wire {
     }
 
     /// Sets the secret to mask.
-    pub fn hushed(self, hush: Hush) -> Wire {
+    pub fn hushed(self, hush: SecretMask) -> Wire {
         Wire { hush, ..self }
     }
 
     /// Returns the connection with its settings; `None`: unread bytes remain.
-    pub fn into_stream(self) -> Option<(Box<dyn Stream>, String, Duration, Hush)> {
+    pub fn into_stream(self) -> Option<(Box<dyn Stream>, String, Duration, SecretMask)> {
         let empty = self.incoming.is_empty() && self.outgoing.is_empty();
         empty.then_some((self.stream, self.peer, self.timeout, self.hush))
     }
 
     /// Returns the secret to mask.
-    pub fn hush(&self) -> &Hush {
+    pub fn hush(&self) -> &SecretMask {
         &self.hush
     }
 

@@ -1,15 +1,15 @@
 //! Maps the completion of a command to an error of the run.
 
 use crate::imap::net::connect::clean;
-use crate::imap::protocol::reply::{Code, Completion, Status};
+use crate::imap::protocol::reply::{Code, Completion, CompletionStatus};
 use crate::imap::session::throttle::asks;
 use crate::store::StoreError;
 
 /// Returns the answer of a command that must succeed. The code determines what NO means (RFC 5530).
 pub fn must(done: Completion, doing: &str) -> Result<Completion, StoreError> {
     match done.status {
-        Status::Ok => Ok(done),
-        Status::No | Status::Bad => {
+        CompletionStatus::Ok => Ok(done),
+        CompletionStatus::No | CompletionStatus::Bad => {
             let code = match &done.code {
                 Some(Code::Other(name)) => format!("[{name}] "),
                 _ => String::new(),

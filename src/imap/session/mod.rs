@@ -10,19 +10,19 @@ pub mod sync_capability;
 pub mod throttle;
 
 use crate::imap::net::connect::{Server, Window, clean, connect};
-use crate::imap::net::preconnect::Entered;
-use crate::imap::net::server_traits::{Learned, Trait};
+use crate::imap::net::preconnect::LoggedIn;
+use crate::imap::net::server_traits::{ServerTrait, ServerTraits};
 use crate::imap::protocol::command::Command;
-use crate::imap::protocol::names::Naming;
-use crate::imap::protocol::reply::{Completion, Earlier, Reply, Status, parse};
-use crate::imap::protocol::secret_mask::Hush;
+use crate::imap::protocol::names::NameRules;
+use crate::imap::protocol::reply::{Completion, CompletionStatus, Reply, VanishedEarlier, parse};
+use crate::imap::protocol::secret_mask::SecretMask;
 use crate::imap::protocol::wire::{NoTap, Stream, Tap, Wire};
 use crate::imap::session::expect::{must, unknown};
-use crate::imap::session::pipeline::Ahead;
-use crate::imap::session::reply_limits::{Allowance, Kept};
+use crate::imap::session::pipeline::Pipeline;
+use crate::imap::session::reply_limits::{KeptReplies, ReplyLimits};
 use crate::imap::session::selected::Selected;
 use crate::imap::session::throttle::patience;
-use crate::imap::store::append::Posted;
+use crate::imap::store::append::PendingAppends;
 use crate::store::StoreError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -46,22 +46,22 @@ pub struct Session {
     /// Their tags, except of pipelined and posted ones.
     open: Vec<String>,
     /// Answers that were not requested yet.
-    early: BTreeMap<String, Answer>,
+    early: BTreeMap<String, CommandReply>,
     /// Whether each command waits for the previous completion.
     single: bool,
     /// The remaining allowance until the next completion.
-    allowance: Allowance,
+    allowance: ReplyLimits,
     /// The recorded traits of the server, shared by all connections to it.
-    pub(in crate::imap) learned: Arc<Learned>,
+    pub(in crate::imap) learned: Arc<ServerTraits>,
     /// Pipelined commands.
-    pub(in crate::imap) ahead: Ahead,
+    pub(in crate::imap) ahead: Pipeline,
     /// Sent messages whose answers are read later.
-    pub(in crate::imap) posted: Posted,
+    pub(in crate::imap) posted: PendingAppends,
     capabilities: BTreeSet<String>,
     /// Whether QRESYNC is enabled.
     pub qresync: bool,
     /// The naming rules.
-    pub naming: Naming,
+    pub naming: NameRules,
     /// Whether STATUS returns a trustworthy MAILBOXID (RFC 8474).
     pub mailbox_ids: bool,
     /// The selected mailbox.
@@ -78,10 +78,10 @@ pub struct Session {
 pub type First = fn(&Session) -> Result<Vec<Command>, StoreError>;
 
 /// The parts of a session for another use; see [`Session::into_stream`].
-pub type Entry = (Box<dyn Stream>, String, Duration, Hush);
+pub type SessionParts = (Box<dyn Stream>, String, Duration, SecretMask);
 
 /// The responses before a completion.
-pub type Answer = (Vec<Reply>, Completion);
+pub type CommandReply = (Vec<Reply>, Completion);
 
 impl Session {
     /// Connects, logs in and reads the capabilities. The caller's first requests are sent with our
@@ -92,13 +92,14 @@ impl Session {
 
     /// Makes a session of a logged-in connection.
     pub(in crate::imap) async fn begin(
-        (wire, announced): Entered,
+        (wire, announced): LoggedIn,
         server: &Server,
         first: First,
     ) -> Result<Session, StoreError> {
         let mut session = Session::over(wire);
         session.learned = server.learned.clone();
-        session.single = server.window == Window::One || session.learned.has(Trait::OneAtATime);
+        session.single =
+            server.window == Window::One || session.learned.has(ServerTrait::OneAtATime);
         match announced {
             Some(list) => session.learn(list, &server.disabled),
             None => {
@@ -124,13 +125,13 @@ impl Session {
             open: Vec::new(),
             early: BTreeMap::new(),
             single: false,
-            allowance: Allowance::new(0),
+            allowance: ReplyLimits::new(0),
             learned: Arc::default(),
-            ahead: Ahead::default(),
-            posted: Posted::default(),
+            ahead: Pipeline::default(),
+            posted: PendingAppends::default(),
             capabilities: BTreeSet::new(),
             qresync: false,
-            naming: Naming::default(),
+            naming: NameRules::default(),
             mailbox_ids: false,
             selected: None,
             heard: Instant::now(),
@@ -145,7 +146,7 @@ impl Session {
         if disabled.iter().any(|name| name == "CONDSTORE") {
             self.capabilities.remove("QRESYNC");
         }
-        if self.learned.has(Trait::NoMove) {
+        if self.learned.has(ServerTrait::NoMove) {
             self.capabilities.remove("MOVE");
         }
     }
@@ -216,7 +217,7 @@ impl Session {
 
     /// Records that MOVE is announced but refused: it is not sent any more.
     pub fn forgo_move(&mut self) {
-        self.learned.set(Trait::NoMove);
+        self.learned.set(ServerTrait::NoMove);
         self.capabilities.remove("MOVE");
     }
 
@@ -261,7 +262,7 @@ impl Session {
         Ok(tag)
     }
 
-    /// Buffers a command whose completion [`Posted`] records.
+    /// Buffers a command whose completion [`PendingAppends`] records.
     pub async fn post(&mut self, command: &Command) -> Result<String, StoreError> {
         let tag = self.send(command).await?;
         self.open.pop();
@@ -282,7 +283,7 @@ impl Session {
             self.asked = Some(Instant::now());
         }
         if self.outstanding == 0 {
-            self.allowance = Allowance::new(self.wire.received());
+            self.allowance = ReplyLimits::new(self.wire.received());
         }
         self.outstanding += 1;
         self.wire.write(tag.as_bytes()).await?;
@@ -335,7 +336,7 @@ impl Session {
                     open.expunged += 1;
                 }
             }
-            Reply::Vanished(set, Earlier::No) => {
+            Reply::Vanished(set, VanishedEarlier::No) => {
                 if let Some(open) = &mut self.selected {
                     let count = u32::try_from(set.len()).unwrap_or(u32::MAX);
                     open.exists = open.exists.saturating_sub(count);
@@ -348,13 +349,13 @@ impl Session {
     }
 
     /// Runs one command to its completion.
-    pub async fn run(&mut self, command: &Command) -> Result<Answer, StoreError> {
+    pub async fn run(&mut self, command: &Command) -> Result<CommandReply, StoreError> {
         let tag = self.send(command).await?;
         self.answer(&tag).await
     }
 
     /// Pipelines commands.
-    pub async fn run_all(&mut self, commands: &[Command]) -> Result<Vec<Answer>, StoreError> {
+    pub async fn run_all(&mut self, commands: &[Command]) -> Result<Vec<CommandReply>, StoreError> {
         let mut answers = Vec::with_capacity(commands.len());
         for window in commands.chunks(WINDOW) {
             let mut tags = Vec::with_capacity(window.len());
@@ -395,16 +396,16 @@ impl Session {
     /// Records that the server cannot pipeline, if its answers get mixed up soon after login.
     fn mixed_up(&self) {
         if self.tags <= FRESH {
-            self.learned.set(Trait::OneAtATime);
+            self.learned.set(ServerTrait::OneAtATime);
         }
     }
 
-    pub(in crate::imap) async fn answer(&mut self, tag: &str) -> Result<Answer, StoreError> {
+    pub(in crate::imap) async fn answer(&mut self, tag: &str) -> Result<CommandReply, StoreError> {
         if let Some(answer) = self.early.remove(tag) {
             self.open.retain(|open| open != tag);
             return Ok(answer);
         }
-        let (mut replies, mut unreadable) = (Kept::default(), None::<String>);
+        let (mut replies, mut unreadable) = (KeptReplies::default(), None::<String>);
         loop {
             match self.next_of(tag, &mut NoTap).await? {
                 Reply::Tagged(_, done) => {
@@ -449,7 +450,7 @@ impl Session {
         let answer = self.run(&Command::noop()).await;
         self.wire.set_timeout(usual);
         self.heard = Instant::now();
-        answer.is_ok_and(|(_, done)| done.status == Status::Ok)
+        answer.is_ok_and(|(_, done)| done.status == CompletionStatus::Ok)
     }
 
     /// Returns the round trip time, as far as measured.
@@ -466,7 +467,7 @@ impl Session {
     /// once.
     pub async fn idle(&mut self) -> Result<Option<Vec<Reply>>, StoreError> {
         let tag = self.post(&Command::idle()).await?;
-        let mut said = Kept::default();
+        let mut said = KeptReplies::default();
         loop {
             match self.next(&mut NoTap).await? {
                 Reply::Continue => return Ok(Some(said.all())),
@@ -483,8 +484,8 @@ impl Session {
     /// Ends IDLE; returns the responses until then.
     pub async fn done(&mut self) -> Result<Vec<Reply>, StoreError> {
         self.wire.write(b"DONE\r\n").await?;
-        self.allowance = Allowance::new(self.wire.received());
-        let mut said = Kept::default();
+        self.allowance = ReplyLimits::new(self.wire.received());
+        let mut said = KeptReplies::default();
         loop {
             match self.next(&mut NoTap).await? {
                 Reply::Tagged(..) => return Ok(said.all()),
@@ -500,7 +501,7 @@ impl Session {
     /// Returns an unsolicited response; `None`: none within the time. Cancel safe while nothing has
     /// arrived.
     pub async fn hear(&mut self, within: Duration) -> Result<Option<Reply>, StoreError> {
-        self.allowance = Allowance::new(self.wire.received());
+        self.allowance = ReplyLimits::new(self.wire.received());
         match self.wire.arrives(within).await? {
             true => Ok(Some(self.next(&mut NoTap).await?)),
             false => Ok(None),
@@ -521,7 +522,7 @@ impl Session {
 
     /// Returns the connection with peer name, time limit and masked secret; an error if an answer
     /// is pending.
-    pub fn into_stream(self) -> Result<Entry, StoreError> {
+    pub fn into_stream(self) -> Result<SessionParts, StoreError> {
         let idle = self.is_idle() && self.posted.open() == 0;
         match idle.then(|| self.wire.into_stream()).flatten() {
             Some(entry) => Ok(entry),

@@ -5,7 +5,7 @@
 
 use crate::imap::net::connect::Server;
 use crate::imap::protocol::command::{Access, Command, NotifyFlags, Since};
-use crate::imap::protocol::reply::{Code, Reply, Status};
+use crate::imap::protocol::reply::{Code, CompletionStatus, Reply};
 use crate::imap::session::Session;
 use crate::imap::session::sync_capability::Tier;
 use crate::imap::session::sync_capability::tier;
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 /// The mailboxes to watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ear {
+pub enum WatchTarget {
     /// All; without NOTIFY only INBOX.
     All,
     /// One mailbox.
@@ -25,7 +25,7 @@ pub enum Ear {
 
 /// An event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum WatchEvent {
     /// These mailboxes may have changed.
     Stir(Scope),
     /// Nothing within the time.
@@ -73,7 +73,7 @@ impl Listener {
     /// noticed by then. `None`: the server has no notifications.
     pub async fn open(
         server: &Server,
-        ear: &Ear,
+        ear: &WatchTarget,
         renew: Duration,
     ) -> Result<Option<Listener>, StoreError> {
         let session = Session::open(server, |_| Ok(Vec::new())).await?;
@@ -91,15 +91,16 @@ impl Listener {
         if listener.session.naming.delimiter.is_none() {
             listener.learn_delimiter().await?;
         }
-        let all = *ear == Ear::All && listener.session.can("NOTIFY") && listener.notify().await?;
+        let all =
+            *ear == WatchTarget::All && listener.session.can("NOTIFY") && listener.notify().await?;
         if !all {
             if !listener.session.can("IDLE") {
                 listener.close().await;
                 return Ok(None);
             }
             let name = match ear {
-                Ear::All => MailboxName::inbox(),
-                Ear::One(name) => name.clone(),
+                WatchTarget::All => MailboxName::inbox(),
+                WatchTarget::One(name) => name.clone(),
             };
             listener.select(name).await?;
         }
@@ -143,12 +144,12 @@ impl Listener {
             Tier::CondStore | Tier::QResync => NotifyFlags::Too,
         };
         let (_, done) = self.session.run(&Command::notify_all(flags)).await?;
-        if done.status == Status::Ok {
+        if done.status == CompletionStatus::Ok {
             self.covers = Scope::Everywhere;
         } else {
             tracing::info!(said = %done.text, "NOTIFY was refused; IDLE is used");
         }
-        Ok(done.status == Status::Ok)
+        Ok(done.status == CompletionStatus::Ok)
     }
 
     async fn select(&mut self, name: MailboxName) -> Result<(), StoreError> {
@@ -205,26 +206,26 @@ impl Listener {
 
     /// Waits for an event, at most this long. After an error the connection is unusable. Not cancel
     /// safe: close the connection then.
-    pub async fn hear(&mut self, within: Duration) -> Result<Heard, StoreError> {
+    pub async fn hear(&mut self, within: Duration) -> Result<WatchEvent, StoreError> {
         let until = Instant::now() + within;
         loop {
             let heard = std::mem::replace(&mut self.heard, Scope::Nothing);
             if !heard.is_nothing() {
-                return Ok(Heard::Stir(heard));
+                return Ok(WatchEvent::Stir(heard));
             }
             let now = Instant::now();
             if now >= self.renew_at {
                 let said = self.renew().await?;
                 if !self.idling && self.session.can("IDLE") && !self.begin_again().await? {
-                    return Ok(Heard::Deaf);
+                    return Ok(WatchEvent::Deaf);
                 }
                 if !said.is_nothing() {
-                    return Ok(Heard::Stir(said));
+                    return Ok(WatchEvent::Stir(said));
                 }
                 continue;
             }
             if now >= until {
-                return Ok(Heard::Nothing);
+                return Ok(WatchEvent::Nothing);
             }
             let wait = until.min(self.renew_at) - now;
             let Some(reply) = self.session.hear(wait).await? else {
@@ -233,13 +234,13 @@ impl Listener {
             let stir = self.scope_of(&reply);
             // The server ended IDLE; some do so at random.
             if matches!(reply, Reply::Tagged(..)) && !self.begin_again().await? {
-                return Ok(Heard::Deaf);
+                return Ok(WatchEvent::Deaf);
             }
             if overflowed(&reply) {
                 self.renew_notify().await?;
             }
             if !stir.is_nothing() {
-                return Ok(Heard::Stir(stir));
+                return Ok(WatchEvent::Stir(stir));
             }
         }
     }

@@ -25,7 +25,7 @@ fn idle_that_ends_at_once_is_begun_later_each_time_and_then_not() {
         let began = Instant::now();
         assert!(listener.begin().await.unwrap());
         let heard = listener.hear(Duration::from_secs(3600)).await.unwrap();
-        assert_eq!(heard, Heard::Deaf);
+        assert_eq!(heard, WatchEvent::Deaf);
         assert_eq!(said.borrow().len(), 6);
         assert_eq!(began.elapsed().as_secs(), 1 + 2 + 4 + 8 + 16);
     });
@@ -57,7 +57,7 @@ fn idle_that_ended_once_goes_on_and_loses_nothing() {
         let mut listener = listener(session);
         assert!(listener.begin().await.unwrap());
         let heard = listener.hear(Duration::from_secs(60)).await.unwrap();
-        assert_eq!(heard, Heard::Stir(Scope::of(MailboxName::inbox())));
+        assert_eq!(heard, WatchEvent::Stir(Scope::of(MailboxName::inbox())));
         assert_eq!(times.get(), 2);
     });
 }

@@ -6,10 +6,10 @@
 //! selects the caller's mailbox again. SELECT separates the answers about one mailbox, which a
 //! server may mix (RFC 9051, 5.5).
 
-use crate::imap::protocol::command::{Command, Door, Since};
+use crate::imap::protocol::command::{Command, MailboxRef, Since};
 use crate::imap::protocol::reply::Reply;
 use crate::imap::protocol::wire::NoTap;
-use crate::imap::session::{Answer, Session};
+use crate::imap::session::{CommandReply, Session};
 use crate::store::StoreError;
 use std::collections::VecDeque;
 
@@ -18,27 +18,27 @@ const WINDOW: usize = 128;
 
 /// Commands that were sent, and those to be sent.
 #[derive(Debug, Default)]
-pub struct Ahead {
-    sent: VecDeque<Sent>,
+pub struct Pipeline {
+    sent: VecDeque<SentCommand>,
     waiting: VecDeque<Command>,
 }
 
 #[derive(Debug)]
-struct Sent {
+struct SentCommand {
     tag: String,
     command: Command,
     /// Cleared when the answer may be older than the request.
     fresh: bool,
 }
 
-impl Ahead {
+impl Pipeline {
     /// The number of commands under way.
     pub fn sent(&self) -> usize {
         self.sent.len()
     }
 
     /// Whether the next group selects this mailbox, and the current group is not needed any more.
-    pub fn opens(&self, door: &Door) -> bool {
+    pub fn opens(&self, door: &MailboxRef) -> bool {
         let next = self.sent.iter().find(|sent| sent.fresh);
         next.is_some_and(|sent| sent.command.opens() == Some(door))
     }
@@ -59,7 +59,7 @@ impl Ahead {
 
     /// Returns the place of this command in the queue, if its answer is usable.
     fn find(&self, command: &Command) -> Option<usize> {
-        let usable = |sent: &Sent| sent.fresh && sent.command == *command;
+        let usable = |sent: &SentCommand| sent.fresh && sent.command == *command;
         if command.opens().is_some() {
             return self.sent.iter().position(usable);
         }
@@ -86,7 +86,7 @@ impl Session {
         &mut self,
         commands: &[Command],
         next: Vec<Command>,
-    ) -> Result<Vec<Answer>, StoreError> {
+    ) -> Result<Vec<CommandReply>, StoreError> {
         if commands.is_empty() || commands.len() > WINDOW {
             return self.run_all(commands).await;
         }
@@ -111,7 +111,7 @@ impl Session {
                 break;
             };
             let tag = self.transmit(&command).await?;
-            self.ahead.sent.push_back(Sent {
+            self.ahead.sent.push_back(SentCommand {
                 tag,
                 command,
                 fresh: true,

@@ -2,7 +2,7 @@
 
 use crate::imap::protocol::reply::Reply;
 use crate::imap::protocol::wire::SLOWEST;
-use crate::imap::session::Answer;
+use crate::imap::session::CommandReply;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -17,7 +17,7 @@ const MEMORY: usize = 24 << 20;
 
 /// The remaining allowance until a command ends.
 #[derive(Debug)]
-pub struct Allowance {
+pub struct ReplyLimits {
     since: Instant,
     /// Bytes received by then.
     received: u64,
@@ -28,10 +28,10 @@ pub struct Allowance {
     fetches: u64,
 }
 
-impl Allowance {
+impl ReplyLimits {
     /// Starts with this count of received bytes.
-    pub fn new(received: u64) -> Allowance {
-        Allowance {
+    pub fn new(received: u64) -> ReplyLimits {
+        ReplyLimits {
             since: Instant::now(),
             received,
             last: received,
@@ -51,7 +51,7 @@ impl Allowance {
     ) -> Result<(), &'static str> {
         match reply {
             Reply::Tagged(..) => {
-                *self = Allowance::new(received);
+                *self = ReplyLimits::new(received);
                 return Ok(());
             }
             Reply::Other | Reply::Continue => self.useless += 1,
@@ -77,14 +77,14 @@ impl Allowance {
 
 /// The responses to one command until its end. FETCH responses about one message are merged.
 #[derive(Debug, Default)]
-pub struct Kept {
+pub struct KeptReplies {
     all: Vec<Reply>,
     /// The last FETCH response by message number.
     parts: BTreeMap<u32, usize>,
     weight: usize,
 }
 
-impl Kept {
+impl KeptReplies {
     /// Stores a response. The error names the exceeded limit.
     pub fn add(&mut self, mut reply: Reply) -> Result<(), &'static str> {
         match &mut reply {
@@ -120,7 +120,7 @@ impl Kept {
     }
 
     /// Adds the completion of the command.
-    pub fn with(self, done: crate::imap::protocol::reply::Completion) -> Answer {
+    pub fn with(self, done: crate::imap::protocol::reply::Completion) -> CommandReply {
         (self.all, done)
     }
 }
@@ -151,11 +151,11 @@ mod tests {
             format!("* ENABLED {}", "A ".repeat(5000)),
             format!("* SEARCH {}", odd.join(" ")),
         ] {
-            let mut kept = Kept::default();
+            let mut kept = KeptReplies::default();
             let times = (0..2_000_000).find(|_| kept.add(reply(&line)).is_err());
             assert!(times.is_some(), "{line:.60}");
         }
-        let mut kept = Kept::default();
+        let mut kept = KeptReplies::default();
         for _ in 0..1_000_000 {
             kept.add(reply("* OK still working")).unwrap();
         }
@@ -172,7 +172,7 @@ mod tests {
                 "* LIST () \"/\" x",
                 "* 1 FETCH (UID 1)",
             ] {
-                let (mut allowance, limit) = (Allowance::new(0), Duration::from_secs(600));
+                let (mut allowance, limit) = (ReplyLimits::new(0), Duration::from_secs(600));
                 let mut seconds = 0;
                 while allowance
                     .take(&reply(line), seconds * line.len() as u64, limit)
@@ -186,7 +186,7 @@ mod tests {
                 allowance.take(&reply("T1 OK x"), 40_000, limit).unwrap();
                 allowance.take(&reply(line), 40_000, limit).unwrap();
             }
-            let mut allowance = Allowance::new(0);
+            let mut allowance = ReplyLimits::new(0);
             let endless = (0..USELESS + 1)
                 .find(|_| allowance.take(&reply("* OK x"), 1, Duration::MAX).is_err());
             assert_eq!(endless, Some(USELESS));
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn lines_about_one_message_become_one() {
-        let mut kept = Kept::default();
+        let mut kept = KeptReplies::default();
         for line in [
             "* 1 FETCH (UID 7)",
             "* 2 FETCH (FLAGS (work))",

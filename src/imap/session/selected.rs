@@ -1,7 +1,7 @@
 //! The selected mailbox.
 
-use crate::imap::protocol::command::{Access, Command, Door, Since};
-use crate::imap::protocol::reply::{AnyKeyword, Code, Completion, Earlier, Fetched, Reply};
+use crate::imap::protocol::command::{Access, Command, MailboxRef, Since};
+use crate::imap::protocol::reply::{AnyKeyword, Code, Completion, Fetched, Reply, VanishedEarlier};
 use crate::imap::protocol::uid_set::UidSet;
 use crate::imap::session::Session;
 use crate::imap::session::expect::{must, shown};
@@ -39,7 +39,7 @@ pub struct Selected {
 
 /// The delta of SELECT with QRESYNC.
 #[derive(Debug, Default)]
-pub struct Past {
+pub struct QresyncDelta {
     /// Vanished messages.
     pub vanished: UidSet,
     /// Messages with changed flags, and new ones.
@@ -48,9 +48,9 @@ pub struct Past {
 
 impl Selected {
     /// Returns it as a command's argument.
-    pub fn door(&self) -> Door {
+    pub fn door(&self) -> MailboxRef {
         let (name, access) = (self.name.clone(), self.access);
-        Door { name, access }
+        MailboxRef { name, access }
     }
 
     /// Returns the flags that it can store.
@@ -76,12 +76,12 @@ impl Session {
         name: &[u8],
         access: Access,
         since: Since,
-    ) -> Result<Past, StoreError> {
+    ) -> Result<QresyncDelta, StoreError> {
         self.selected = None;
         let command = Command::select(name, access, since)?;
         let (replies, done) = self.run(&command).await?;
         let done = must(done, &format!("open {}", shown(name)))?;
-        let mut past = Past::default();
+        let mut past = QresyncDelta::default();
         let (mut uid_validity, mut exists) = (None, None);
         let mut open = Selected {
             name: name.to_vec(),
@@ -99,7 +99,9 @@ impl Session {
         for reply in replies {
             match reply {
                 Reply::Exists(count) => exists = Some(count),
-                Reply::Vanished(set, Earlier::Yes) => past.vanished = past.vanished.union(&set),
+                Reply::Vanished(set, VanishedEarlier::Yes) => {
+                    past.vanished = past.vanished.union(&set)
+                }
                 Reply::Fetch(fetched) => past.changed.push(*fetched),
                 Reply::Untagged(Completion {
                     code: Some(code), ..
@@ -112,7 +114,7 @@ impl Session {
                     Code::UidNotSticky => open.unstable = true,
                     Code::PermanentFlags(flags, any) => open.permanent = Some((flags, any)),
                     // Earlier responses are about the previous mailbox.
-                    Code::Closed => past = Past::default(),
+                    Code::Closed => past = QresyncDelta::default(),
                     _ => {}
                 },
                 _ => {}

@@ -25,8 +25,15 @@ fn commands_of_a_window_may_end_in_any_order() {
         for _ in 0..2 {
             let answers = session.run_all(&[search(1), search(2), search(3)]).await;
             let answers = answers.unwrap();
-            let ends: Vec<Status> = answers.iter().map(|(_, done)| done.status).collect();
-            assert_eq!(ends, [Status::Ok, Status::No, Status::Ok]);
+            let ends: Vec<CompletionStatus> = answers.iter().map(|(_, done)| done.status).collect();
+            assert_eq!(
+                ends,
+                [
+                    CompletionStatus::Ok,
+                    CompletionStatus::No,
+                    CompletionStatus::Ok
+                ]
+            );
             let told: usize = answers.iter().map(|(replies, _)| replies.len()).sum();
             assert_eq!(told, 3, "nothing is lost");
             assert!(session.is_idle() && session.open.is_empty() && session.early.is_empty());
@@ -65,7 +72,7 @@ fn a_tag_of_no_command_shows_a_server_that_takes_one_at_a_time() {
     run(async {
         let (mut session, _) = session(|_, _| "X9 OK done\r\n".into());
         assert!(session.run(&search(1)).await.is_err());
-        assert!(session.learned.has(Trait::OneAtATime));
+        assert!(session.learned.has(ServerTrait::OneAtATime));
     });
 }
 

@@ -1,7 +1,7 @@
 //! Uploads messages.
 
 use crate::imap::protocol::command::{Command, LiteralKind};
-use crate::imap::protocol::reply::{Code, Completion, Reply, Status};
+use crate::imap::protocol::reply::{Code, Completion, CompletionStatus, Reply};
 use crate::imap::protocol::wire::NoTap;
 use crate::imap::session::Session;
 use crate::imap::session::expect::must;
@@ -15,9 +15,9 @@ use std::rc::Rc;
 
 /// APPENDs of a session without a read answer.
 #[derive(Clone, Debug, Default)]
-pub struct Posted(Rc<RefCell<BTreeMap<String, Option<Completion>>>>);
+pub struct PendingAppends(Rc<RefCell<BTreeMap<String, Option<Completion>>>>);
 
-impl Posted {
+impl PendingAppends {
     /// Returns the number of unanswered ones.
     pub fn open(&self) -> usize {
         self.0
@@ -58,7 +58,7 @@ pub struct AppendReceiver {
     slot: Rc<RefCell<Option<Session>>>,
     session: Option<Session>,
     /// Of this session only.
-    posted: Posted,
+    posted: PendingAppends,
     wire: Vec<u8>,
     place: Place,
     /// Sent commands: tag, the caller's number, bytes.
@@ -142,7 +142,7 @@ impl AppendReceiver {
         stored: u64,
     ) -> Result<Delivered<Uid>, StoreError> {
         match (done.status, &done.code) {
-            (Status::Ok, Some(Code::AppendUid(validity, uids))) => {
+            (CompletionStatus::Ok, Some(Code::AppendUid(validity, uids))) => {
                 let same = self
                     .place
                     .uid_validity
@@ -154,19 +154,23 @@ impl AppendReceiver {
                     stamp: None,
                 })
             }
-            (Status::Ok, _) => Ok(Delivered::Stored {
+            (CompletionStatus::Ok, _) => Ok(Delivered::Stored {
                 id: None,
                 stored,
                 stamp: None,
             }),
-            (Status::No | Status::Bad, _) => match must(done.clone(), "take a message") {
-                // Renamed or deleted by another device meanwhile: not all servers say so by a code.
-                Err(error) if done.status == Status::No && !self.is_there().await? => {
-                    Err(StoreError::Stale(error.to_string()))
+            (CompletionStatus::No | CompletionStatus::Bad, _) => {
+                match must(done.clone(), "take a message") {
+                    // Another device renamed or deleted it; not all servers send a code.
+                    Err(error)
+                        if done.status == CompletionStatus::No && !self.is_there().await? =>
+                    {
+                        Err(StoreError::Stale(error.to_string()))
+                    }
+                    Err(error) => Ok(Delivered::Refused(error.to_string())),
+                    Ok(_) => Ok(Delivered::Refused(String::new())),
                 }
-                Err(error) => Ok(Delivered::Refused(error.to_string())),
-                Ok(_) => Ok(Delivered::Refused(String::new())),
-            },
+            }
         }
     }
 

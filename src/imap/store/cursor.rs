@@ -1,6 +1,6 @@
 //! The cursor of a mailbox on the server.
 
-use crate::imap::protocol::reply::MailboxStatus;
+use crate::imap::protocol::reply::StatusReply;
 use crate::reconcile::Cursor;
 
 /// UIDVALIDITY, UIDNEXT, HIGHESTMODSEQ (0: none), EXISTS, and whether all changes are permitted.
@@ -53,7 +53,7 @@ impl RemoteCursor {
     }
 
     /// Whether a STATUS proves that nothing changed.
-    pub fn still_holds(&self, status: &MailboxStatus) -> bool {
+    pub fn still_holds(&self, status: &StatusReply) -> bool {
         self.modseq > 0
             && status.highest_modseq == Some(self.modseq)
             && status.uid_validity == Some(self.uid_validity)
@@ -63,7 +63,7 @@ impl RemoteCursor {
 
     /// Returns UIDNEXT if a STATUS shows as many more messages as new UIDs: most likely only new
     /// messages arrived.
-    pub fn grown(&self, status: &MailboxStatus) -> Option<u32> {
+    pub fn grown(&self, status: &StatusReply) -> Option<u32> {
         let next = status.uid_next?;
         let given = next.checked_sub(self.uid_next).filter(|given| *given > 0)?;
         let same = status.uid_validity == Some(self.uid_validity);
@@ -104,13 +104,13 @@ mod tests {
             free: true,
         };
         let grown = |uid_validity, uid_next, messages| {
-            left.grown(&MailboxStatus {
+            left.grown(&StatusReply {
                 name: b"A".to_vec(),
                 messages: Some(messages),
                 uid_next: Some(uid_next),
                 uid_validity: Some(uid_validity),
                 highest_modseq: Some(4),
-                ..MailboxStatus::default()
+                ..StatusReply::default()
             })
         };
         assert_eq!(grown(7, 12, 7), Some(12));

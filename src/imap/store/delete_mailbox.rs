@@ -4,7 +4,7 @@
 //! that ([`leaving::returning`]).
 
 use crate::imap::protocol::command::{Access, Command, Since};
-use crate::imap::protocol::reply::{Reply, Status};
+use crate::imap::protocol::reply::{CompletionStatus, Reply};
 use crate::imap::protocol::uid_set::UidSet;
 use crate::imap::session::Session;
 use crate::imap::session::expect::{must, shown};
@@ -98,14 +98,14 @@ async fn delete(
             Err(error) => Err(error),
         };
     }
-    if done.status != Status::Ok && list_one(session, own).await? {
+    if done.status != CompletionStatus::Ok && list_one(session, own).await? {
         return Err(stale(base, "another device gave it its name back"));
     }
     Ok(End::Gone)
 }
 
 /// The content of a mailbox.
-struct Content {
+struct MailboxContent {
     uid_validity: UidValidity,
     uids: BTreeSet<Uid>,
 }
@@ -114,7 +114,7 @@ async fn look(
     session: &mut Session,
     base: &MailboxBase,
     wire: &[u8],
-) -> Result<Content, StoreError> {
+) -> Result<MailboxContent, StoreError> {
     session
         .select(wire, Access::ReadOnly, Since::Nothing)
         .await?;
@@ -134,7 +134,7 @@ async fn look(
         return Err(stale(base, "it changed while it was looked at"));
     }
     let uid_validity = open.uid_validity;
-    Ok(Content { uid_validity, uids })
+    Ok(MailboxContent { uid_validity, uids })
 }
 
 /// If this fails, the next pass retries and reports it.

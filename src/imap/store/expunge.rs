@@ -2,11 +2,11 @@
 //! proves what is gone.
 
 use crate::imap::protocol::command::{Command, Set};
-use crate::imap::protocol::reply::{Code, Completion, Reply, Status};
+use crate::imap::protocol::reply::{Code, Completion, CompletionStatus, Reply};
 use crate::imap::protocol::uid_set::UidSet;
 use crate::imap::session::expect::{must, shown};
 use crate::imap::session::sync_capability::{Tier, plain, tier};
-use crate::imap::session::{Answer, Session};
+use crate::imap::session::{CommandReply, Session};
 use crate::imap::store::modseq_tracker::Ours;
 use crate::imap::store::snapshot::{searches, still_there};
 use crate::imap::store::transfer::lacks_move;
@@ -15,7 +15,7 @@ use crate::store::{Removal, Removed, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Messages to remove from the selected mailbox.
-pub(in crate::imap) struct Leaving {
+pub(in crate::imap) struct Deletions {
     pub uids: BTreeSet<Uid>,
     /// Those that did not change since the plan.
     pub modseq: Option<u64>,
@@ -24,12 +24,12 @@ pub(in crate::imap) struct Leaving {
     pub together: bool,
 }
 
-impl Leaving {
+impl Deletions {
     /// Splits by membership in a set.
-    pub fn split(self, set: &BTreeSet<Uid>) -> (Leaving, Leaving) {
+    pub fn split(self, set: &BTreeSet<Uid>) -> (Deletions, Deletions) {
         let (inside, outside) = self.uids.into_iter().partition(|uid| set.contains(uid));
         let (modseq, together) = (self.modseq, self.together);
-        let with = |uids| Leaving {
+        let with = |uids| Deletions {
             uids,
             modseq,
             together,
@@ -50,7 +50,7 @@ pub(in crate::imap) async fn unchanged(
     session: &mut Session,
     removals: &[Removal<Uid>],
     modseq: Option<u64>,
-) -> Result<Leaving, StoreError> {
+) -> Result<Deletions, StoreError> {
     let all: Vec<Uid> = removals.iter().map(|removal| removal.id).collect();
     let mut now: BTreeMap<Uid, Flags> = BTreeMap::new();
     for (replies, done) in session.run_all(&flags_of(&all)).await? {
@@ -69,7 +69,7 @@ pub(in crate::imap) async fn unchanged(
             .is_none_or(|flags| removal.still_holds(flags))
     };
     let same = removals.iter().filter(same);
-    Ok(Leaving {
+    Ok(Deletions {
         uids: same.map(|removal| removal.id).collect(),
         modseq,
         together: !now.values().any(|flags| flags.has(SystemFlag::Deleted)),
@@ -79,11 +79,11 @@ pub(in crate::imap) async fn unchanged(
 /// Returns the outcomes, and our own changes if they are proven.
 pub(in crate::imap) async fn expunge(
     session: &mut Session,
-    leaving: Leaving,
+    leaving: Deletions,
     ours: Option<Ours>,
     after: Vec<Command>,
 ) -> Result<(Vec<(Uid, Removed)>, Option<Ours>), StoreError> {
-    let Leaving {
+    let Deletions {
         mut uids,
         modseq,
         together,
@@ -144,7 +144,7 @@ async fn unmark(session: &mut Session, uids: &BTreeSet<Uid>) {
 }
 
 /// Messages that a STORE skipped, as they changed meanwhile.
-fn refused(answers: Vec<Answer>) -> Result<UidSet, StoreError> {
+fn refused(answers: Vec<CommandReply>) -> Result<UidSet, StoreError> {
     let mut refused = UidSet::default();
     for (_, done) in answers {
         refused = refused.union(&modified(must(done, "change flags")?));
@@ -160,7 +160,7 @@ pub(in crate::imap) async fn ask_after(
     commands: &[Command],
     uids: &BTreeSet<Uid>,
     after: Vec<Command>,
-) -> Result<(Vec<Answer>, BTreeSet<Uid>), StoreError> {
+) -> Result<(Vec<CommandReply>, BTreeSet<Uid>), StoreError> {
     let (open, since) = (session.open_mailbox()?.clone(), plain(session));
     let mut next = vec![Command::select(&open.name, open.access, since)?];
     next.extend(searches(session, uids));
@@ -178,7 +178,7 @@ pub(in crate::imap) async fn ask_after(
 
 pub(in crate::imap) async fn to_trash(
     session: &mut Session,
-    leaving: Leaving,
+    leaving: Deletions,
     trash: &[u8],
     after: Vec<Command>,
 ) -> Result<Vec<(Uid, Removed)>, StoreError> {
@@ -191,7 +191,9 @@ pub(in crate::imap) async fn to_trash(
         let gone = uids.difference(&left).map(|uid| (*uid, Removed::Trashed));
         let mut gone: Vec<(Uid, Removed)> = gone.collect();
         let refused = answers.into_iter().map(|(_, done)| done);
-        let refused = refused.filter(|done| done.status != Status::Ok).last();
+        let refused = refused
+            .filter(|done| done.status != CompletionStatus::Ok)
+            .last();
         match refused {
             None => {}
             Some(done) if lacks_move(session, &done) => {
@@ -230,7 +232,7 @@ async fn copy_to_trash(
             _ => {}
         }
     }
-    let leaving = Leaving {
+    let leaving = Deletions {
         uids: copied,
         modseq: None,
         together: true,

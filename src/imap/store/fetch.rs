@@ -2,8 +2,8 @@
 //! response has its UID, its flags and every byte.
 
 use crate::imap::protocol::command::Command;
-use crate::imap::protocol::fetch_reply::Parts;
-use crate::imap::protocol::reply::{Body, Fetched, Reply, Status};
+use crate::imap::protocol::fetch_reply::PartialReplies;
+use crate::imap::protocol::reply::{Body, CompletionStatus, Fetched, Reply};
 use crate::imap::protocol::uid_set::UidSet;
 use crate::imap::protocol::wire::{NoTap, Tap};
 use crate::imap::session::Session;
@@ -39,10 +39,10 @@ pub async fn read<S: Sink<Uid>>(
     let mut asked: BTreeSet<Uid> = ids.iter().copied().collect();
     for piece in UidSet::from_uids(ids).pieces() {
         match fetch(session, &piece, &mut asked, sink).await? {
-            Refusal::None => {}
+            FetchRefusal::None => {}
             // One bad message can make a server refuse the command (row 46) or send an invalid
             // response: read them one by one.
-            Refusal::Text(_) => {
+            FetchRefusal::Text(_) => {
                 let left: Vec<Uid> = asked
                     .iter()
                     .filter(|uid| piece.contains(**uid))
@@ -50,7 +50,7 @@ pub async fn read<S: Sink<Uid>>(
                     .collect();
                 for uid in left {
                     let one = UidSet::from_uids([&uid]);
-                    if let Refusal::Text(why) = fetch(session, &one, &mut asked, sink).await?
+                    if let FetchRefusal::Text(why) = fetch(session, &one, &mut asked, sink).await?
                         && asked.remove(&uid)
                     {
                         sink.fail(uid, why).await?;
@@ -62,7 +62,7 @@ pub async fn read<S: Sink<Uid>>(
     Ok(())
 }
 
-enum Refusal {
+enum FetchRefusal {
     None,
     Text(String),
 }
@@ -72,12 +72,12 @@ async fn fetch<S: Sink<Uid>>(
     set: &UidSet,
     asked: &mut BTreeSet<Uid>,
     sink: &mut S,
-) -> Result<Refusal, StoreError> {
+) -> Result<FetchRefusal, StoreError> {
     let tag = session
         .send(&Command::fetch(set, items(Objects::of(session))))
         .await?;
     let mut tap = ToSink::new(sink);
-    let (mut parts, mut apart) = (Parts::default(), false);
+    let (mut parts, mut apart) = (PartialReplies::default(), false);
     let mut unreadable: Option<String> = None;
     loop {
         let reply = match session.next_of(&tag, &mut tap).await {
@@ -96,14 +96,14 @@ async fn fetch<S: Sink<Uid>>(
                     take(held, asked, tap.sink).await?;
                 }
                 if let Some(what) = unreadable {
-                    return Ok(Refusal::Text(unknown(&what).to_string()));
+                    return Ok(FetchRefusal::Text(unknown(&what).to_string()));
                 }
                 return Ok(match done.status {
-                    Status::Ok if apart => Refusal::Text(APART.into()),
-                    Status::Ok => Refusal::None,
-                    Status::No | Status::Bad => {
+                    CompletionStatus::Ok if apart => FetchRefusal::Text(APART.into()),
+                    CompletionStatus::Ok => FetchRefusal::None,
+                    CompletionStatus::No | CompletionStatus::Bad => {
                         let refused = must(done, "give a message");
-                        Refusal::Text(refused.err().map(|e| e.to_string()).unwrap_or_default())
+                        FetchRefusal::Text(refused.err().map(|e| e.to_string()).unwrap_or_default())
                     }
                 });
             }
@@ -138,7 +138,7 @@ async fn fetch<S: Sink<Uid>>(
 }
 
 /// Merges a response with earlier ones about the same message.
-fn with_parts(fetched: Fetched, held: &mut Option<Fetched>, parts: &mut Parts) -> Fetched {
+fn with_parts(fetched: Fetched, held: &mut Option<Fetched>, parts: &mut PartialReplies) -> Fetched {
     let held = held.take_if(|held| held.number == fetched.number);
     match held.or_else(|| parts.take(fetched.number)) {
         Some(mut first) => {
@@ -298,7 +298,7 @@ pub(in crate::imap) async fn ask_once(
     let mut all = Described::new(ids.len());
     for piece in UidSet::from_uids(ids).pieces() {
         let tag = session.send(&Command::fetch(&piece, items)).await?;
-        let mut parts = Parts::default();
+        let mut parts = PartialReplies::default();
         loop {
             match session.next_of(&tag, &mut NoTap).await? {
                 Reply::Tagged(_, done) => {

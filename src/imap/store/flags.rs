@@ -1,10 +1,10 @@
 //! Changes messages and mailboxes: STORE, MOVE, UID EXPUNGE, CREATE. Only confirmed changes count.
 
 use crate::imap::protocol::command::{Command, Set};
-use crate::imap::protocol::reply::{Code, Completion, Reply, Status};
+use crate::imap::protocol::reply::{Code, Completion, CompletionStatus, Reply};
 use crate::imap::protocol::uid_set::UidSet;
 use crate::imap::session::expect::{must, shown};
-use crate::imap::session::{Answer, Session};
+use crate::imap::session::{CommandReply, Session};
 use crate::imap::store::ImapStore;
 use crate::imap::store::expunge::{ask_after, expunge, modified, to_trash, unchanged};
 use crate::imap::store::modseq_tracker::knows_all;
@@ -25,7 +25,7 @@ impl ImapStore {
         }
         let modseq = self.looked.get(&place.mailbox).copied();
         let orders = orders(&groups, modseq);
-        let commands: Vec<Command> = orders.iter().map(Order::command).collect();
+        let commands: Vec<Command> = orders.iter().map(StoreCommand::command).collect();
         let after = std::mem::take(&mut self.after);
         let asked: BTreeSet<Uid> = edits.iter().map(|edit| edit.id).collect();
         let mut session = self.take().await?;
@@ -69,7 +69,7 @@ impl ImapStore {
         Ok(held.filter(|uid| set.contains(uid)).collect())
     }
 
-    fn note_refused(&mut self, mailbox: &MailboxName, declined: Vec<Refusal>) {
+    fn note_refused(&mut self, mailbox: &MailboxName, declined: Vec<KeywordRefusal>) {
         let refused = declined.into_iter().map(|(keyword, why)| RefusedKeyword {
             mailbox: mailbox.clone(),
             keyword,
@@ -164,13 +164,13 @@ impl ImapStore {
                 return Ok(false);
             }
             let (_, done) = session.run(&Command::status(&wire, "MESSAGES")?).await?;
-            if done.status != Status::Bad {
-                return Ok(done.status == Status::No);
+            if done.status != CompletionStatus::Bad {
+                return Ok(done.status == CompletionStatus::No);
             }
             // Some servers answer BAD for a missing name; others for a command that they confuse
             // (hoodiecrow).
             let (_, done) = session.run(&Command::status(b"INBOX", "MESSAGES")?).await?;
-            Ok(done.status == Status::Ok)
+            Ok(done.status == CompletionStatus::Ok)
         }
         .await;
         self.put(session);
@@ -179,7 +179,10 @@ impl ImapStore {
 }
 
 /// Returns the commands to send.
-fn orders<'e>(groups: &BTreeMap<&'e FlagChange, Vec<Uid>>, modseq: Option<u64>) -> Vec<Order<'e>> {
+fn orders<'e>(
+    groups: &BTreeMap<&'e FlagChange, Vec<Uid>>,
+    modseq: Option<u64>,
+) -> Vec<StoreCommand<'e>> {
     let mut orders = Vec::new();
     for (change, uids) in groups {
         for set in UidSet::from_uids(uids).pieces() {
@@ -187,7 +190,7 @@ fn orders<'e>(groups: &BTreeMap<&'e FlagChange, Vec<Uid>>, modseq: Option<u64>) 
             let mut condition = modseq;
             for (how, flags) in [(Set::Add, &change.add), (Set::Remove, &change.remove)] {
                 if !flags.is_empty() {
-                    orders.push(Order {
+                    orders.push(StoreCommand {
                         set: set.clone(),
                         condition: condition.take(),
                         how,
@@ -201,14 +204,14 @@ fn orders<'e>(groups: &BTreeMap<&'e FlagChange, Vec<Uid>>, modseq: Option<u64>) 
 }
 
 /// Encodes a STORE.
-struct Order<'e> {
+struct StoreCommand<'e> {
     set: UidSet,
     condition: Option<u64>,
     how: Set,
     flags: &'e Flags,
 }
 
-impl Order<'_> {
+impl StoreCommand<'_> {
     fn command(&self) -> Command {
         Command::store(&self.set, self.condition, self.how, self.flags)
     }
@@ -219,7 +222,8 @@ impl Order<'_> {
         let flags = self.flags;
         let keyword = flags.keywords().next().is_some();
         let several = flags.keywords().count() + flags.bits().count_ones() as usize > 1;
-        let refused = done.status != Status::Ok && (several || keyword && self.how == Set::Add);
+        let refused =
+            done.status != CompletionStatus::Ok && (several || keyword && self.how == Set::Add);
         let passing = match &done.code {
             Some(Code::Other(name)) => PASSING.contains(&name.as_str()),
             _ => false,
@@ -232,7 +236,7 @@ impl Order<'_> {
     async fn split(
         &self,
         session: &mut Session,
-        declined: &mut Vec<Refusal>,
+        declined: &mut Vec<KeywordRefusal>,
     ) -> Result<UidSet, StoreError> {
         let mut passed_over = UidSet::default();
         let (mut condition, mut failed, mut left) = (self.condition, None, self.set.clone());
@@ -266,7 +270,7 @@ impl Order<'_> {
 }
 
 /// A keyword and the server's text.
-type Refusal = (Keyword, String);
+type KeywordRefusal = (Keyword, String);
 
 /// Codes that say nothing about the flags (RFC 5530).
 const PASSING: [&str; 7] = [
@@ -289,7 +293,7 @@ fn singles(flags: &Flags) -> Vec<Flags> {
 
 /// Returns the messages confirmed as changed. A conditional STORE reports each, with .SILENT, too
 /// (RFC 7162, 3.1.3); untagged flags report changes of others.
-fn stamped(answers: &[Answer]) -> BTreeSet<Uid> {
+fn stamped(answers: &[CommandReply]) -> BTreeSet<Uid> {
     let replies = answers.iter().flat_map(|(replies, _)| replies);
     let told = replies.filter_map(|reply| match reply {
         Reply::Fetch(told) if told.modseq.is_some() && told.flags.is_none() => told.uid,

@@ -1,10 +1,10 @@
 //! Lists mailboxes, and those that cannot have changed.
 
 use crate::imap::protocol::command::Command;
-use crate::imap::protocol::reply::{Listing, MailboxStatus, Reply};
+use crate::imap::protocol::reply::{Listing, Reply, StatusReply};
 use crate::imap::session::expect::must;
 use crate::imap::session::sync_capability::{Tier, tier};
-use crate::imap::session::{Answer, Session, WireNames};
+use crate::imap::session::{CommandReply, Session, WireNames};
 use crate::imap::store::ImapStore;
 use crate::imap::store::cursor::RemoteCursor;
 use crate::imap::store::message_id::Objects;
@@ -81,7 +81,7 @@ impl ImapStore {
         &mut self,
         session: &mut Session,
         listings: Vec<Listing>,
-        statuses: &BTreeMap<Vec<u8>, MailboxStatus>,
+        statuses: &BTreeMap<Vec<u8>, StatusReply>,
         left: &BTreeMap<MailboxName, Cursor>,
     ) -> Vec<Listed> {
         let tells = tier(session) > Tier::Plain;
@@ -212,7 +212,7 @@ fn items(session: &Session) -> &'static str {
 
 /// STATUS is unreliable for the selected mailbox (RFC 9051, 6.3.11), so it is closed first where
 /// that needs no EXPUNGE. A server may answer LIST before the preceding command.
-async fn list_all(session: &mut Session) -> Result<Answer, StoreError> {
+async fn list_all(session: &mut Session) -> Result<CommandReply, StoreError> {
     let list = command(session);
     if session.selected.is_none() || !session.can("UNSELECT") {
         return session.run(&list).await;
@@ -224,7 +224,7 @@ async fn list_all(session: &mut Session) -> Result<Answer, StoreError> {
 }
 
 /// RFC 8474, 4 and 7: letters, digits, `_` and `-`, unique.
-fn believable<'a>(statuses: impl Iterator<Item = &'a MailboxStatus>) -> bool {
+fn believable<'a>(statuses: impl Iterator<Item = &'a StatusReply>) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let mut seen = BTreeSet::new();
     statuses
@@ -232,7 +232,7 @@ fn believable<'a>(statuses: impl Iterator<Item = &'a MailboxStatus>) -> bool {
         .all(|id| (1..=255).contains(&id.len()) && id.chars().all(plain) && seen.insert(id))
 }
 
-fn census(status: &MailboxStatus) -> Option<Census> {
+fn census(status: &StatusReply) -> Option<Census> {
     let messages = status.messages.filter(|count| *count > 0)?;
     let next = u32::try_from(status.uid_next?).ok()?;
     let modseq = status.highest_modseq.unwrap_or(0);
@@ -240,7 +240,7 @@ fn census(status: &MailboxStatus) -> Option<Census> {
     Some(Census { text, next })
 }
 
-fn identity(status: &MailboxStatus) -> Option<Identity> {
+fn identity(status: &StatusReply) -> Option<Identity> {
     if let Some(id) = &status.mailbox_id {
         let text = format!("id {id}");
         return Some(Identity { text, proves: true });

@@ -16,9 +16,9 @@ pub mod transfer;
 mod unchecked;
 
 use crate::imap::net::connect::Server;
-use crate::imap::net::preconnect::Call;
+use crate::imap::net::preconnect::PendingConnection;
 pub use crate::imap::protocol::command::Access;
-use crate::imap::protocol::command::{Command, Door};
+use crate::imap::protocol::command::{Command, MailboxRef};
 use crate::imap::session::sync_capability::{Tier, plain, tier};
 use crate::imap::session::{Session, WireNames};
 use crate::imap::store::append::AppendReceiver;
@@ -43,31 +43,31 @@ pub struct Settings {
     /// Most connections at once.
     pub connections: usize,
     /// When further connections are opened.
-    pub beside: Beside,
+    pub beside: ParallelSettings,
     /// The target of deletions: a special use (`\Trash`) or a mailbox; `None`: expunge.
     pub trash: Option<String>,
 }
 
 /// When a further connection is worthwhile.
 #[derive(Clone, Debug)]
-pub struct Beside {
+pub struct ParallelSettings {
     /// Not for a shorter round trip.
     pub near: Duration,
     /// Sequential answers that take as long as connect and login.
     pub worth: usize,
 }
 
-impl Default for Beside {
-    fn default() -> Beside {
+impl Default for ParallelSettings {
+    fn default() -> ParallelSettings {
         let near = Duration::from_millis(5);
-        Beside { near, worth: 4 }
+        ParallelSettings { near, worth: 4 }
     }
 }
 
 /// A connection that counts against the limit until it is dropped.
-struct Seat(Rc<Cell<usize>>);
+struct ConnectionSlot(Rc<Cell<usize>>);
 
-impl Drop for Seat {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         self.0.set(self.0.get().saturating_sub(1));
     }
@@ -79,7 +79,7 @@ pub struct ImapStore {
     pub(in crate::imap) settings: Settings,
     pub(in crate::imap) slot: Rc<RefCell<Option<Session>>>,
     /// A connection begun in the background.
-    pub(in crate::imap) call: Option<Call>,
+    pub(in crate::imap) call: Option<PendingConnection>,
     pub(in crate::imap) names: Rc<RefCell<WireNames>>,
     pub(in crate::imap) trash: Rc<RefCell<Option<MailboxName>>>,
     pub(in crate::imap) objects: Rc<Cell<Objects>>,
@@ -100,7 +100,7 @@ pub struct ImapStore {
     /// Requests to pipeline with the next change.
     pub(in crate::imap) after: Vec<Command>,
     seats: Rc<Cell<usize>>,
-    _seat: Seat,
+    _seat: ConnectionSlot,
 }
 
 impl ImapStore {
@@ -124,7 +124,7 @@ impl ImapStore {
             expected: BTreeMap::new(),
             after: Vec::new(),
             seats: seats.clone(),
-            _seat: Seat(seats),
+            _seat: ConnectionSlot(seats),
         }
     }
 
@@ -197,7 +197,7 @@ impl ImapStore {
             grown: BTreeMap::new(),
             expected: BTreeMap::new(),
             seats: self.seats.clone(),
-            _seat: Seat(self.seats.clone()),
+            _seat: ConnectionSlot(self.seats.clone()),
         })
     }
 
@@ -233,7 +233,7 @@ impl ImapStore {
     ) -> Result<(), StoreError> {
         let name = self.wire_name(&place.mailbox)?;
         let access = self.settings.access;
-        let door = Door { name, access };
+        let door = MailboxRef { name, access };
         let open = session.selected.as_ref();
         let ready = open.is_some_and(|open| open.door() == door);
         if !ready || session.ahead.opens(&door) {

@@ -7,7 +7,7 @@
 //! expunged messages show in the counters of STATUS. A server with gaps is read again.
 
 use crate::imap::protocol::reply::{Code, Completion, Reply};
-use crate::imap::session::Answer;
+use crate::imap::session::CommandReply;
 use crate::imap::store::ImapStore;
 use crate::imap::store::cursor::RemoteCursor;
 use crate::model::{FlagChange, Flags, MailboxName, Uid};
@@ -28,7 +28,7 @@ pub(in crate::imap) struct Ours {
 impl Ours {
     /// Adds these changes of flags, if they are the only ones since and cover each of these
     /// messages.
-    pub fn and_flags(self, asked: &BTreeSet<Uid>, answers: &[Answer]) -> Option<Ours> {
+    pub fn and_flags(self, asked: &BTreeSet<Uid>, answers: &[CommandReply]) -> Option<Ours> {
         let (mut given, mut changed) = (BTreeSet::new(), BTreeSet::new());
         for reply in answers.iter().flat_map(|(replies, _)| replies) {
             let told = match reply {
@@ -103,7 +103,7 @@ impl ImapStore {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::imap::protocol::reply::{Completion, Fetched, Status};
+    use crate::imap::protocol::reply::{Completion, CompletionStatus, Fetched};
     use crate::model::{Keyword, SystemFlag};
 
     fn uid(n: u32) -> Uid {
@@ -120,7 +120,7 @@ mod tests {
 
     fn upto(asked: &[u32], replies: Vec<Reply>) -> Option<u64> {
         let done = Completion {
-            status: Status::Ok,
+            status: CompletionStatus::Ok,
             code: None,
             text: String::new(),
         };
@@ -144,7 +144,7 @@ mod tests {
     fn an_expunge_takes_one_number_after_those_of_its_marks() {
         let done = |code| {
             let done = Completion {
-                status: Status::Ok,
+                status: CompletionStatus::Ok,
                 code,
                 text: String::new(),
             };

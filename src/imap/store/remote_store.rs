@@ -8,7 +8,7 @@ use crate::imap::store::expunge::flags_of;
 use crate::imap::store::message_id::Objects;
 use crate::model::{Kin, MailboxName, Outline, Uid};
 use crate::reconcile::{Cursor, Look};
-use crate::store::{Next, Place, RefusedKeyword, RemoteStore, StoreError};
+use crate::store::{Place, Prefetch, RefusedKeyword, RemoteStore, StoreError};
 
 impl RemoteStore for ImapStore {
     fn has_object_ids(&self) -> bool {
@@ -19,7 +19,7 @@ impl RemoteStore for ImapStore {
         self.moves.get()
     }
 
-    async fn prefetch(&mut self, next: &[Next<'_>]) -> Result<(), StoreError> {
+    async fn prefetch(&mut self, next: &[Prefetch<'_>]) -> Result<(), StoreError> {
         let mut session = self.take().await?;
         let done = async {
             let commands = self.foreseen(&session, next)?;
@@ -30,7 +30,7 @@ impl RemoteStore for ImapStore {
         done
     }
 
-    async fn pipeline_after(&mut self, next: &[Next<'_>]) -> Result<(), StoreError> {
+    async fn pipeline_after(&mut self, next: &[Prefetch<'_>]) -> Result<(), StoreError> {
         let session = self.take().await?;
         let commands = self.foreseen(&session, next);
         self.put(session);
@@ -103,21 +103,25 @@ impl RemoteStore for ImapStore {
 impl ImapStore {
     /// Returns the first commands of these requests. A mailbox that cannot be requested is skipped;
     /// the later request returns its error.
-    fn foreseen(&self, session: &Session, next: &[Next<'_>]) -> Result<Vec<Command>, StoreError> {
+    fn foreseen(
+        &self,
+        session: &Session,
+        next: &[Prefetch<'_>],
+    ) -> Result<Vec<Command>, StoreError> {
         let access = self.settings.access;
         let mut commands: Vec<Command> = Vec::new();
         for question in next {
             let mailbox = match question {
-                Next::Look(of, ..) => &of.name,
-                Next::Flags(place, _)
-                | Next::Read(place, _)
-                | Next::Kin(place, _)
-                | Next::Remove(place, _) => &place.mailbox,
+                Prefetch::Look(of, ..) => &of.name,
+                Prefetch::Flags(place, _)
+                | Prefetch::Read(place, _)
+                | Prefetch::Kin(place, _)
+                | Prefetch::Remove(place, _) => &place.mailbox,
             };
             let Ok(name) = self.wire_name(mailbox) else {
                 continue;
             };
-            if let Next::Look(of, cursor, depth) = question {
+            if let Prefetch::Look(of, cursor, depth) = question {
                 let (ask, grown) = ((*of, *cursor, *depth), self.grown.get(&of.name).copied());
                 commands.extend(crate::imap::store::snapshot::foreseen(
                     session, &name, access, ask, grown,
@@ -126,10 +130,10 @@ impl ImapStore {
             }
             commands.push(Command::select(&name, access, plain(session))?);
             commands.extend(match question {
-                Next::Read(_, uids) => crate::imap::store::fetch::foreseen(session, uids),
-                Next::Kin(_, uids) => crate::imap::store::message_id::foreseen(session, uids),
+                Prefetch::Read(_, uids) => crate::imap::store::fetch::foreseen(session, uids),
+                Prefetch::Kin(_, uids) => crate::imap::store::message_id::foreseen(session, uids),
                 // Without CONDSTORE only the short time protects concurrent changes.
-                Next::Remove(place, uids) => {
+                Prefetch::Remove(place, uids) => {
                     let mut asked = match self.trash_for(&place.mailbox) {
                         Some(_) => crate::imap::store::message_id::foreseen(session, uids),
                         None => Vec::new(),
@@ -139,10 +143,10 @@ impl ImapStore {
                     }
                     asked
                 }
-                Next::Flags(place, uids) if self.unseen.borrow().contains(&place.mailbox) => {
+                Prefetch::Flags(place, uids) if self.unseen.borrow().contains(&place.mailbox) => {
                     crate::imap::store::message_id::foreseen(session, uids)
                 }
-                Next::Flags(..) | Next::Look(..) => Vec::new(),
+                Prefetch::Flags(..) | Prefetch::Look(..) => Vec::new(),
             });
         }
         Ok(commands)

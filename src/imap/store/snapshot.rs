@@ -3,13 +3,13 @@
 //! decides.
 
 use crate::imap::protocol::command::{Access, Command, Since};
-use crate::imap::protocol::fetch_reply::Parts;
-use crate::imap::protocol::reply::{Fetched, Reply, Status};
+use crate::imap::protocol::fetch_reply::PartialReplies;
+use crate::imap::protocol::reply::{CompletionStatus, Fetched, Reply};
 use crate::imap::protocol::uid_set::UidSet;
 use crate::imap::protocol::wire::NoTap;
 use crate::imap::session::Session;
 use crate::imap::session::expect::{must, shown, unknown};
-use crate::imap::session::selected::{Past, Selected};
+use crate::imap::session::selected::{QresyncDelta, Selected};
 use crate::imap::session::sync_capability::{Tier, tier};
 use crate::imap::store::cursor::RemoteCursor;
 use crate::imap::store::message_id;
@@ -188,7 +188,7 @@ fn all_flags() -> Command {
 /// QRESYNC: the delta of SELECT. `false`: it does not add up.
 async fn by_past(
     session: &mut Session,
-    past: Past,
+    past: QresyncDelta,
     known: &BTreeSet<Uid>,
     look: &mut Look<Uid>,
 ) -> Result<bool, StoreError> {
@@ -356,14 +356,14 @@ async fn list_once(
     }
     // Collect first: a map made at once takes little more than half the memory of one that has
     // grown.
-    let (mut seen, mut parts) = (Vec::new(), Parts::default());
+    let (mut seen, mut parts) = (Vec::new(), PartialReplies::default());
     let tag = session.send(&all_flags()).await?;
     let mut unreadable: Option<String> = None;
     let whole = |f: &Fetched| f.uid.is_some() && f.flags.is_some();
     loop {
         match session.next_of(&tag, &mut NoTap).await? {
             Reply::Tagged(_, done) => {
-                if done.status == Status::Ok {
+                if done.status == CompletionStatus::Ok {
                     break;
                 }
                 must(done, "list its messages")?;

@@ -1,8 +1,8 @@
 //! Pieces of messages, MOVE, COPY and RENAME on the server. Only confirmed changes count.
 
 use crate::imap::protocol::command::{Access, Command, Since};
-use crate::imap::protocol::fetch_reply::Parts;
-use crate::imap::protocol::reply::{Body, Code, Completion, Fetched, Reply, Status};
+use crate::imap::protocol::fetch_reply::PartialReplies;
+use crate::imap::protocol::reply::{Body, Code, Completion, CompletionStatus, Fetched, Reply};
 use crate::imap::protocol::uid_set::UidSet;
 use crate::imap::protocol::wire::Tap;
 use crate::imap::session::Session;
@@ -10,7 +10,7 @@ use crate::imap::session::expect::{must, shown};
 use crate::imap::session::selected::Selected;
 use crate::imap::session::throttle::asks;
 use crate::imap::store::ImapStore;
-use crate::imap::store::expunge::{Leaving, expunge};
+use crate::imap::store::expunge::{Deletions, expunge};
 use crate::imap::store::fetch::ask;
 use crate::imap::store::flags::list_one;
 use crate::imap::store::snapshot::still_there;
@@ -93,7 +93,7 @@ async fn whole(
         let tag = session
             .send(&Command::fetch(&set, "UID BODY.PEEK[]"))
             .await?;
-        let (mut tap, mut parts) = (Cut::default(), Parts::default());
+        let (mut tap, mut parts) = (ExcerptCutter::default(), PartialReplies::default());
         let done = loop {
             match session.next_of(&tag, &mut tap).await? {
                 Reply::Tagged(_, done) => break done,
@@ -121,20 +121,20 @@ async fn whole(
 
 /// Cuts the pieces of an excerpt out of a streamed body.
 #[derive(Default)]
-struct Cut {
+struct ExcerptCutter {
     size: u64,
     at: u64,
     pieces: Vec<((u64, u64), Vec<u8>)>,
 }
 
-impl Cut {
+impl ExcerptCutter {
     fn excerpt(&self) -> Excerpt {
         let pieces = self.pieces.iter().map(|(_, piece)| piece.as_slice());
         Excerpt::of_pieces(self.size, pieces)
     }
 }
 
-impl Tap for Cut {
+impl Tap for ExcerptCutter {
     async fn begin(&mut self, size: u64) -> Result<(), StoreError> {
         let pieces = Excerpt::ranges(size)
             .into_iter()
@@ -261,7 +261,7 @@ async fn by_copy(
     if proven.is_empty() || !session.can("UIDPLUS") {
         return Ok(Vec::new());
     }
-    let leaving = Leaving {
+    let leaving = Deletions {
         uids: proven,
         modseq: None,
         together: true,
@@ -286,8 +286,8 @@ async fn moved(
     let (mut pairs, mut refused) = (BTreeMap::new(), None);
     for (replies, done) in session.run_all(&commands?).await? {
         match done.status {
-            Status::Ok => note_pairs(&mut pairs, replies, done, (uids, uid_validity)),
-            Status::No | Status::Bad => refused = Some(done),
+            CompletionStatus::Ok => note_pairs(&mut pairs, replies, done, (uids, uid_validity)),
+            CompletionStatus::No | CompletionStatus::Bad => refused = Some(done),
         }
     }
     // COPYUID names arrivals; a message that still exists here was not moved.
@@ -319,11 +319,11 @@ pub(in crate::imap) fn lacks_move(session: &mut Session, done: &Completion) -> b
         !open.read_only && !open.unstable && open.mask().keep(&deleted) == deleted
     };
     let bare = match (done.status, &done.code) {
-        (Status::Ok, _) => false,
-        (Status::Bad, None) => true,
-        (Status::No, None) => asks(&done.text).is_none(),
-        (Status::No | Status::Bad, Some(Code::Other(name))) => name == "CANNOT",
-        (Status::No | Status::Bad, Some(_)) => false,
+        (CompletionStatus::Ok, _) => false,
+        (CompletionStatus::Bad, None) => true,
+        (CompletionStatus::No, None) => asks(&done.text).is_none(),
+        (CompletionStatus::No | CompletionStatus::Bad, Some(Code::Other(name))) => name == "CANNOT",
+        (CompletionStatus::No | CompletionStatus::Bad, Some(_)) => false,
     };
     let lacks = bare && session.can("UIDPLUS") && open.is_some_and(deletes);
     if lacks {

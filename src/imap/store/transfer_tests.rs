@@ -1,5 +1,5 @@
 use super::*;
-use crate::imap::net::server_traits::Trait;
+use crate::imap::net::server_traits::ServerTrait;
 use crate::imap::played::{OPENS, run, session};
 
 /// A message of 5,000 bytes.
@@ -114,7 +114,7 @@ async fn moved_in_spite_of(
     let moved = moved(&mut session, &uids, (b"B", None)).await;
     let moved = moved.is_ok_and(|pairs| pairs == [(Uid::new(7).unwrap(), Uid::new(1))]);
     let said = said.borrow().clone();
-    (said, moved, session.learned.has(Trait::NoMove))
+    (said, moved, session.learned.has(ServerTrait::NoMove))
 }
 
 #[test]

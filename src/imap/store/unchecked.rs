@@ -1,7 +1,7 @@
 //! Changes messages without a prior snapshot, by the LIST-STATUS that shows no change since the
 //! checkpoint. SELECT verifies that; UNCHANGEDSINCE catches changes after it.
 
-use crate::imap::protocol::command::{Command, Door};
+use crate::imap::protocol::command::{Command, MailboxRef};
 use crate::imap::session::Session;
 use crate::imap::session::sync_capability::plain;
 use crate::imap::store::ImapStore;
@@ -61,7 +61,7 @@ impl ImapStore {
         let uids: Vec<Uid> = known.keys().copied().collect();
         let name = self.wire_name(&place.mailbox)?;
         let access = self.settings.access;
-        let door = Door { name, access };
+        let door = MailboxRef { name, access };
         let open = session.selected.as_ref();
         let ready = open.is_some_and(|open| open.door() == door);
         if !ready && session.ahead.sent() == 0 {

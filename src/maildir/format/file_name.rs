@@ -134,7 +134,7 @@ pub fn origin(base: &MaildirId) -> Option<Origin> {
 mod tests {
     use super::*;
     use crate::maildir::format::keywords::Common;
-    use crate::maildir::fs::real::Kernel;
+    use crate::maildir::fs::real::RealFs;
     use std::rc::Rc;
 
     fn keyword(letter: u8) -> Option<Keyword> {
@@ -163,7 +163,7 @@ mod tests {
     fn a_change_keeps_flags_it_does_not_know_and_no_empty_letter() {
         let mut table = Keywords::default();
         let work = Keyword::new("work");
-        assert!(table.assign(work.iter(), &BTreeSet::new(), &Common::on(Rc::new(Kernel))));
+        assert!(table.assign(work.iter(), &BTreeSet::new(), &Common::on(Rc::new(RealFs))));
         let mut add = Flags::of(&[SystemFlag::Answered]);
         add.insert_keyword(Keyword::new("work").unwrap());
         add.insert_keyword(Keyword::new("no letter").or(Keyword::new("other")).unwrap());

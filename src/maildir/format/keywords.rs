@@ -4,7 +4,7 @@
 //! keyword gets the letter that it has in other mailboxes, if that is free, so that `mv` keeps its
 //! meaning.
 
-use crate::maildir::fs::{Create, Disk};
+use crate::maildir::fs::{Create, Fs};
 use crate::model::{Flags, Keyword, Letters};
 use crate::reconcile::FlagMask;
 use std::cell::RefCell;
@@ -23,7 +23,7 @@ pub struct Keywords {
 
 impl Keywords {
     /// Reads the file; a missing file has no keywords. Invalid lines are skipped.
-    pub fn load(disk: &dyn Disk, mailbox: &Path) -> std::io::Result<Keywords> {
+    pub fn load(disk: &dyn Fs, mailbox: &Path) -> std::io::Result<Keywords> {
         let text = match disk.read(&mailbox.join(FILE)) {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
@@ -131,7 +131,7 @@ impl Keywords {
     }
 
     /// Writes the file atomically.
-    pub fn save(&self, disk: &dyn Disk, mailbox: &Path) -> std::io::Result<()> {
+    pub fn save(&self, disk: &dyn Fs, mailbox: &Path) -> std::io::Result<()> {
         let tmp = mailbox.join("tmp").join("mailtide.keywords");
         self.write(disk, &tmp)?;
         disk.replace(&tmp, &mailbox.join(FILE))?;
@@ -139,7 +139,7 @@ impl Keywords {
     }
 
     /// Writes the entries into a new file.
-    pub fn write(&self, disk: &dyn Disk, path: &Path) -> std::io::Result<()> {
+    pub fn write(&self, disk: &dyn Fs, path: &Path) -> std::io::Result<()> {
         let mut file = disk.create(path, Create::Anew)?;
         for (index, name) in self.names.iter().enumerate() {
             if let Some(name) = name {
@@ -165,7 +165,7 @@ fn is_placeholder(index: usize, name: &Keyword) -> bool {
 /// The letters of keywords in the mailboxes of an account; read when the first keyword needs a
 /// letter.
 pub struct Common {
-    disk: Rc<dyn Disk>,
+    disk: Rc<dyn Fs>,
     places: RefCell<Vec<PathBuf>>,
     tables: RefCell<Option<Vec<Letters>>>,
     /// By keyword, the number of tables that assign it a letter (index from 0).
@@ -174,7 +174,7 @@ pub struct Common {
 
 impl Common {
     /// The letters of an account whose mailboxes are not listed yet.
-    pub fn on(disk: Rc<dyn Disk>) -> Common {
+    pub fn on(disk: Rc<dyn Fs>) -> Common {
         Common {
             disk,
             places: RefCell::default(),
@@ -253,14 +253,14 @@ pub(in crate::maildir) fn masks(keywords: &Keywords, used: &BTreeSet<u8>) -> (Fl
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::maildir::fs::real::Kernel;
+    use crate::maildir::fs::real::RealFs;
 
     #[test]
     fn twenty_six_letters_and_no_stale_one() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("tmp")).unwrap();
         std::fs::write(dir.path().join(FILE), "0 work\n2 Later\nx y\n99 z\n").unwrap();
-        let mut keywords = Keywords::load(&Kernel, dir.path()).unwrap();
+        let mut keywords = Keywords::load(&RealFs, dir.path()).unwrap();
         assert_eq!(keywords.name(b'c'), Keyword::new("later"));
         let many: Vec<Keyword> = (0..30)
             .filter_map(|n| Keyword::new(&format!("k{n}")))
@@ -268,13 +268,13 @@ mod tests {
         // A file has the letter b without an entry.
         let used = BTreeSet::from([b'b']);
         assert!(keywords.has_room(&used));
-        let common = Common::on(Rc::new(Kernel));
+        let common = Common::on(Rc::new(RealFs));
         assert!(keywords.assign(many.iter(), &used, &common));
         assert_eq!(keywords.letter(&many[0]), Some(b'd'));
         assert_eq!(keywords.letter(&many[23]), None);
         assert!(!keywords.has_room(&used) && !keywords.assign(many.iter(), &used, &common));
-        keywords.save(&Kernel, dir.path()).unwrap();
-        assert_eq!(Keywords::load(&Kernel, dir.path()).unwrap(), keywords);
+        keywords.save(&RealFs, dir.path()).unwrap();
+        assert_eq!(Keywords::load(&RealFs, dir.path()).unwrap(), keywords);
     }
 
     fn word(text: &str) -> Keyword {
@@ -294,13 +294,13 @@ mod tests {
             mailbox("A", "0 work\n1 todo\n"),
             mailbox("B", "3 work\n0 work\n"),
         ];
-        let common = Common::on(Rc::new(Kernel));
+        let common = Common::on(Rc::new(RealFs));
         common.list(places.to_vec());
         assert_eq!(common.tables().len(), 2);
         let letter = |table: &str, keyword: &str, used: &[u8]| {
             let count: usize = common.counts.borrow().values().sum();
             let path = mailbox(&format!("C{count}"), table);
-            let mut keywords = Keywords::load(&Kernel, &path).unwrap();
+            let mut keywords = Keywords::load(&RealFs, &path).unwrap();
             let used = used.iter().copied().collect();
             assert!(keywords.assign([word(keyword)].iter(), &used, &common));
             keywords.letter(&word(keyword)).unwrap()
@@ -316,14 +316,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let table = "0 unknown-0\n1 unknown-0\n2 unknown-2?\n";
         std::fs::write(dir.path().join(FILE), table).unwrap();
-        let mut keywords = Keywords::load(&Kernel, dir.path()).unwrap();
+        let mut keywords = Keywords::load(&RealFs, dir.path()).unwrap();
         assert_eq!((keywords.name(b'a'), keywords.name(b'c')), (None, None));
         assert_eq!(keywords.letter(&word("unknown-0")), Some(b'b'));
         assert_eq!(keywords.all().to_string(), "unknown-0");
-        let (none, common) = (BTreeSet::new(), Common::on(Rc::new(Kernel)));
+        let (none, common) = (BTreeSet::new(), Common::on(Rc::new(RealFs)));
         assert!(keywords.assign([word("unknown-3")].iter(), &none, &common));
         assert_eq!(keywords.letter(&word("unknown-3")), Some(b'e'));
-        keywords.write(&Kernel, &dir.path().join(FILE)).unwrap();
+        keywords.write(&RealFs, &dir.path().join(FILE)).unwrap();
         let text = std::fs::read_to_string(dir.path().join(FILE)).unwrap();
         assert_eq!(text, format!("{table}4 unknown-3\n"), "only added to");
     }

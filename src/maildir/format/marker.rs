@@ -3,8 +3,8 @@
 //! never as empty.
 
 use crate::maildir::format::layout::Layout;
-use crate::maildir::format::owner::{Foreign, Marker, Owner, Places, foreign};
-use crate::maildir::fs::{Create, Disk, Kind};
+use crate::maildir::format::owner::{Foreign, Marker, MarkerPaths, Owner, foreign};
+use crate::maildir::fs::{Create, Fs, Kind};
 use crate::store::StoreError;
 use std::ffi::OsString;
 use std::io;
@@ -35,7 +35,7 @@ impl Claim {
 
 /// A root that may be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Opened {
+pub struct OpenedRoot {
     /// Its id; on a first run that of an existing marker.
     pub uuid: String,
     /// Whether the marker has to be written.
@@ -48,15 +48,15 @@ pub struct Opened {
     pub elsewhere: Option<Owner>,
 }
 
-impl Opened {
+impl OpenedRoot {
     /// Whether no run has changed anything yet, and the marker names another server or path.
     pub fn is_renamed(&self) -> bool {
         self.outdated && self.generation == Some(0)
     }
 
     /// A root without a marker.
-    fn anew(uuid: &str, new: bool) -> Opened {
-        Opened {
+    fn anew(uuid: &str, new: bool) -> OpenedRoot {
+        OpenedRoot {
             uuid: uuid.to_owned(),
             new,
             generation: None,
@@ -70,7 +70,7 @@ impl Opened {
 #[derive(Clone, Copy, Debug)]
 pub struct Root<'a> {
     /// The disk.
-    pub disk: &'a dyn Disk,
+    pub disk: &'a dyn Fs,
     /// Its path.
     pub path: &'a Path,
     /// Its layout.
@@ -81,13 +81,13 @@ pub struct Root<'a> {
 
 impl Root<'_> {
     /// Checks that the Maildir belongs to the state and this account. Writes nothing.
-    pub fn open(&self, claim: &Claim) -> Result<Opened, StoreError> {
+    pub fn open(&self, claim: &Claim) -> Result<OpenedRoot, StoreError> {
         let path = self.marker_path();
         let Some(marker) = self.marker()? else {
             return self.unmarked(claim);
         };
         if let Claim::Adopts(uuid) = claim {
-            return Ok(Opened::anew(uuid, false));
+            return Ok(OpenedRoot::anew(uuid, false));
         }
         let resolved = self.disk.resolve(self.path);
         let places = self.places(&marker, &resolved);
@@ -96,7 +96,7 @@ impl Root<'_> {
             return Err(self.refusal(&path, &marker, why));
         }
         let owner = marker.owner.as_ref();
-        Ok(Opened {
+        Ok(OpenedRoot {
             outdated: owner != Some(self.owner) || marker.root.as_ref() != Some(&resolved),
             elsewhere: owner
                 .filter(|owner| owner.machine != self.owner.machine)
@@ -126,10 +126,10 @@ impl Root<'_> {
         })
     }
 
-    fn unmarked(&self, claim: &Claim) -> Result<Opened, StoreError> {
+    fn unmarked(&self, claim: &Claim) -> Result<OpenedRoot, StoreError> {
         let other = self.other_marker_path();
         match (read(self.disk, &other), claim) {
-            (_, Claim::Adopts(uuid)) => Ok(Opened::anew(uuid, true)),
+            (_, Claim::Adopts(uuid)) => Ok(OpenedRoot::anew(uuid, true)),
             (Ok(Some(marker)), _) => Err(self.refusal(&other, &marker, Foreign::Layout)),
             (_, Claim::Known(_)) => Err(StoreError::Guard(format!(
                 "the Maildir {} is missing or is not the one kept in step (no {}): is the disk \
@@ -139,12 +139,12 @@ impl Root<'_> {
                 self.marker_path().display(),
                 self.owner.account
             ))),
-            (_, Claim::First(uuid)) => Ok(Opened::anew(uuid, true)),
+            (_, Claim::First(uuid)) => Ok(OpenedRoot::anew(uuid, true)),
         }
     }
 
     /// Compares the paths in the marker with the disk.
-    fn places(&self, marker: &Marker, resolved: &Path) -> Places {
+    fn places(&self, marker: &Marker, resolved: &Path) -> MarkerPaths {
         let file = |path: &Path| {
             let about = self.disk.about(path).ok()?;
             Some((about.device, about.inode))
@@ -157,7 +157,7 @@ impl Root<'_> {
         let root = marker.root.as_deref().filter(apart);
         let copied = root.filter(|root| file(root).is_some() && file(root) != file(resolved));
         let original = copied.map(|root| read(self.disk, &marker_path(root, self.layout)));
-        Places {
+        MarkerPaths {
             other_state: other_state.is_some() && other_state != file(&self.owner.state),
             other_root: match original {
                 Some(Ok(Some(original))) => original.uuid == marker.uuid,
@@ -372,7 +372,7 @@ impl Root<'_> {
 }
 
 /// Reads the marker at this path; `None`: there is none.
-fn read(disk: &dyn Disk, path: &Path) -> io::Result<Option<Marker>> {
+fn read(disk: &dyn Fs, path: &Path) -> io::Result<Option<Marker>> {
     match disk.read(path) {
         Ok(bytes) => Ok(Some(Marker::read(&bytes))),
         Err(error) => match error.kind() {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::maildir::MaildirStore;
-use crate::maildir::fs::real::Kernel;
+use crate::maildir::fs::real::RealFs;
 
 fn owner(account: &str) -> Owner {
     Owner {
@@ -11,7 +11,7 @@ fn owner(account: &str) -> Owner {
 
 fn root<'a>(path: &'a Path, owner: &'a Owner) -> Root<'a> {
     Root {
-        disk: &Kernel,
+        disk: &RealFs,
         path,
         layout: Layout::Nested,
         owner,

@@ -127,7 +127,7 @@ impl Marker {
 
 /// The comparison of the paths in a marker with the disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Places {
+pub struct MarkerPaths {
     /// Whether the named state database exists and is not ours.
     pub other_state: bool,
     /// Whether the named Maildir exists elsewhere and has the same id.
@@ -155,7 +155,12 @@ pub enum Foreign {
 /// state, `knows` tells whether that state has mailboxes.
 ///
 /// An empty state at the named path was lost. Before the first change the server may be corrected.
-pub fn foreign(own: &Owner, uuid: &str, knows: bool, found: (&Marker, Places)) -> Option<Foreign> {
+pub fn foreign(
+    own: &Owner,
+    uuid: &str,
+    knows: bool,
+    found: (&Marker, MarkerPaths),
+) -> Option<Foreign> {
     let (marker, places) = found;
     let same = marker.uuid == uuid;
     let Some(owner) = &marker.owner else {

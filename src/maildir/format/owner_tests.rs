@@ -22,7 +22,7 @@ fn marker() -> Marker {
 }
 
 fn judged(own: &Owner, uuid: &str, knows: bool) -> Option<Foreign> {
-    foreign(own, uuid, knows, (&marker(), Places::default()))
+    foreign(own, uuid, knows, (&marker(), MarkerPaths::default()))
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn a_server_that_was_never_reached_may_be_named_anew() {
     let (mut own, mut unused) = (owner(), marker());
     own.host = "imap.example.com".into();
     unused.generation = Some(0);
-    let found = (&unused, Places::default());
+    let found = (&unused, MarkerPaths::default());
     assert_eq!(foreign(&own, "id", false, found), None);
     for (uuid, knows) in [("id", true), ("new", false)] {
         let refused = foreign(&own, uuid, knows, found);
@@ -77,7 +77,7 @@ fn a_server_that_was_never_reached_may_be_named_anew() {
 #[test]
 fn a_copy_beside_its_original_is_foreign() {
     let with = |places| foreign(&owner(), "id", true, (&marker(), places));
-    let (mut state, mut root) = (Places::default(), Places::default());
+    let (mut state, mut root) = (MarkerPaths::default(), MarkerPaths::default());
     (state.other_state, root.other_root) = (true, true);
     assert_eq!(with(state), Some(Foreign::CopiedState));
     assert_eq!(with(root), Some(Foreign::CopiedMaildir));
@@ -88,7 +88,7 @@ fn a_marker_of_an_older_mailtide_is_known_by_its_id_only() {
     let old = Marker::read(b"id\n7\n");
     assert_eq!((&*old.uuid, old.generation), ("id", Some(7)));
     assert_eq!((&old.owner, &old.root), (&None, &None));
-    let found = (&old, Places::default());
+    let found = (&old, MarkerPaths::default());
     assert_eq!(foreign(&owner(), "id", true, found), None);
     let unnamed = Some(Foreign::Unnamed);
     assert_eq!(foreign(&owner(), "new", true, found), unnamed);

@@ -2,7 +2,7 @@
 //! visible but may be lost in a power failure, so the base does not record it before
 //! ([`super::fsync`]).
 
-use crate::maildir::fs::{About, Create, Disk, Input, Kind, Output, Space};
+use crate::maildir::fs::{Create, Fs, Input, Kind, Output, PathMetadata, Space};
 use crate::model::Weight;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -13,16 +13,16 @@ use std::rc::Rc;
 
 /// The decorator. Files created and removed in `tmp` do not count.
 #[derive(Debug)]
-pub struct Unsure {
-    disk: Rc<dyn Disk>,
+pub struct TrackDirty {
+    disk: Rc<dyn Fs>,
     directories: RefCell<BTreeSet<PathBuf>>,
     changes: Cell<u64>,
 }
 
-impl Unsure {
+impl TrackDirty {
     /// Wraps this disk; all of it counts as synced.
-    pub fn on(disk: Rc<dyn Disk>) -> Unsure {
-        Unsure {
+    pub fn on(disk: Rc<dyn Fs>) -> TrackDirty {
+        TrackDirty {
             disk,
             directories: RefCell::default(),
             changes: Cell::new(0),
@@ -61,7 +61,7 @@ impl Unsure {
     }
 }
 
-impl Disk for Unsure {
+impl Fs for TrackDirty {
     fn sync(&self, path: &Path) -> io::Result<()> {
         self.disk.sync(path)?;
         self.is_sure(path);
@@ -117,7 +117,7 @@ impl Disk for Unsure {
         self.disk.names(path)
     }
 
-    fn about(&self, path: &Path) -> io::Result<About> {
+    fn about(&self, path: &Path) -> io::Result<PathMetadata> {
         self.disk.about(path)
     }
 
@@ -161,7 +161,7 @@ impl Disk for Unsure {
         self.disk.host()
     }
 
-    fn apart(&self) -> Option<Box<dyn Disk + Send>> {
+    fn apart(&self) -> Option<Box<dyn Fs + Send>> {
         self.disk.apart()
     }
 

@@ -17,9 +17,9 @@ const MANY: usize = 8;
 
 /// Paths to sync together; without a hold each is synced at once.
 #[derive(Clone, Debug, Default)]
-pub struct Held(Rc<RefCell<Option<Vec<PathBuf>>>>);
+pub struct HeldSyncs(Rc<RefCell<Option<Vec<PathBuf>>>>);
 
-impl Held {
+impl HeldSyncs {
     fn begin(&self) {
         self.0.borrow_mut().get_or_insert_default();
     }

@@ -1,7 +1,7 @@
 //! The file system as a trait, without operations that could overwrite a message. [`real`] has the
 //! real one; tests use one that fails.
 //!
-//! Paths are absolute. Only [`Disk::is_dir`] follows links.
+//! Paths are absolute. Only [`Fs::is_dir`] follows links.
 
 pub mod dirty;
 pub mod fsync;
@@ -16,7 +16,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// A file system.
-pub trait Disk: Debug {
+pub trait Fs: Debug {
     /// Opens a regular file for reading, without blocking; another type is an error.
     fn open(&self, path: &Path) -> io::Result<Box<dyn Input>>;
 
@@ -49,7 +49,7 @@ pub trait Disk: Debug {
     }
 
     /// Returns the metadata of a path (lstat).
-    fn about(&self, path: &Path) -> io::Result<About>;
+    fn about(&self, path: &Path) -> io::Result<PathMetadata>;
 
     /// Whether it is a directory, or a link to one.
     fn is_dir(&self, path: &Path) -> bool;
@@ -98,7 +98,7 @@ pub trait Disk: Debug {
     }
 
     /// Returns a handle for another thread that only reads; `None`: not possible.
-    fn apart(&self) -> Option<Box<dyn Disk + Send>> {
+    fn apart(&self) -> Option<Box<dyn Fs + Send>> {
         None
     }
 
@@ -125,7 +125,7 @@ pub trait Input: Read {
     fn rewind(&mut self) -> io::Result<()>;
 
     /// Returns its current metadata.
-    fn about(&self) -> io::Result<About>;
+    fn about(&self) -> io::Result<PathMetadata>;
 }
 
 /// A file opened for writing.
@@ -176,7 +176,7 @@ impl Space {
 
 /// The metadata of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct About {
+pub struct PathMetadata {
     /// Its type.
     pub kind: Kind,
     /// Bytes.
@@ -193,7 +193,7 @@ pub struct About {
     pub born: Option<i64>,
 }
 
-impl About {
+impl PathMetadata {
     /// Its mtime, seconds since 1970.
     pub fn modified_seconds(&self) -> i64 {
         self.modified.div_euclid(1_000_000_000)
@@ -214,7 +214,7 @@ impl About {
 }
 
 /// A unique base name: time, process, counter.
-pub fn unique(disk: &dyn Disk, kind: &str) -> String {
+pub fn unique(disk: &dyn Fs, kind: &str) -> String {
     let now = disk.now();
     let (seconds, micros) = (now / 1_000_000_000, now % 1_000_000_000 / 1000);
     let (process, count) = disk.serial();

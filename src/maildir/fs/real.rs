@@ -1,7 +1,7 @@
 //! The real file system.
 
 use crate::maildir::fs::mounts;
-use crate::maildir::fs::{About, Create, Disk, Input, Kind, Output, Space};
+use crate::maildir::fs::{Create, Fs, Input, Kind, Output, PathMetadata, Space};
 use crate::model::{Stamp, Weight};
 use rustix::fs::{
     AtFlags, CWD, FileType, Mode, OFlags, RawDir, RenameFlags, Stat, renameat_with, statat,
@@ -20,9 +20,9 @@ static COUNTER: AtomicU64 = AtomicU64::new(0);
 
 /// The real file system.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Kernel;
+pub struct RealFs;
 
-impl Disk for Kernel {
+impl Fs for RealFs {
     fn open(&self, path: &Path) -> io::Result<Box<dyn Input>> {
         // NONBLOCK: opening a FIFO must not block. NOFOLLOW: a link is not a message.
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC).bits();
@@ -75,7 +75,7 @@ impl Disk for Kernel {
         })
     }
 
-    fn about(&self, path: &Path) -> io::Result<About> {
+    fn about(&self, path: &Path) -> io::Result<PathMetadata> {
         path.symlink_metadata().map(|meta| about(&meta))
     }
 
@@ -175,8 +175,8 @@ impl Disk for Kernel {
         std::iter::once(path).chain(others).collect()
     }
 
-    fn apart(&self) -> Option<Box<dyn Disk + Send>> {
-        Some(Box::new(Kernel))
+    fn apart(&self) -> Option<Box<dyn Fs + Send>> {
+        Some(Box::new(RealFs))
     }
 }
 
@@ -217,7 +217,7 @@ impl Input for File {
         io::Seek::rewind(self)
     }
 
-    fn about(&self) -> io::Result<About> {
+    fn about(&self) -> io::Result<PathMetadata> {
         self.metadata().map(|meta| about(&meta))
     }
 }
@@ -237,8 +237,8 @@ impl Output for File {
     }
 }
 
-fn about(meta: &Metadata) -> About {
-    About {
+fn about(meta: &Metadata) -> PathMetadata {
+    PathMetadata {
         kind: match (meta.is_file(), meta.is_dir()) {
             (true, _) => Kind::File,
             (_, true) => Kind::Directory,

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// A message in quarantine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct QuarantinedMessage {
     /// Its path there.
     pub path: Vec<u8>,
     /// The flags of its name. Keyword letters are mapped by the table of the mailbox only if the
@@ -23,7 +23,7 @@ pub struct Kept {
 
 impl MaildirStore {
     /// Returns a message by its path in quarantine; `None`: it does not exist.
-    pub fn find_kept(&self, path: &[u8]) -> io::Result<Option<Kept>> {
+    pub fn find_kept(&self, path: &[u8]) -> io::Result<Option<QuarantinedMessage>> {
         let path = self.quarantine.path(path);
         match self.disk.about(&path) {
             Ok(about) if about.kind == Kind::File => {
@@ -45,7 +45,7 @@ impl MaildirStore {
     }
 
     /// Returns all single messages by file name, for history rows of older versions.
-    pub fn all_kept(&self) -> io::Result<BTreeMap<Vec<u8>, Kept>> {
+    pub fn all_kept(&self) -> io::Result<BTreeMap<Vec<u8>, QuarantinedMessage>> {
         let mut all = BTreeMap::new();
         self.walk_kept(&self.quarantine.path(b""), &mut |path| {
             let own = path.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
@@ -56,7 +56,7 @@ impl MaildirStore {
     }
 
     /// Returns the messages of a mailbox that was put into quarantine at this path.
-    pub fn shelf(&self, path: &[u8]) -> io::Result<Vec<Kept>> {
+    pub fn shelf(&self, path: &[u8]) -> io::Result<Vec<QuarantinedMessage>> {
         let shelf = self.quarantine.path(path);
         let keywords = Keywords::load(&*self.disk, &shelf)?;
         let mut all = Vec::new();
@@ -88,9 +88,9 @@ impl MaildirStore {
         Ok(found.map(|(_, shelf)| self.quarantine.below(&shelf)))
     }
 
-    fn kept(&self, path: &Path, keywords: &Keywords) -> Kept {
+    fn kept(&self, path: &Path, keywords: &Keywords) -> QuarantinedMessage {
         let name = path.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
-        Kept {
+        QuarantinedMessage {
             path: self.quarantine.below(path),
             flags: file_name::flags(file_name::split(name).1, |letter| keywords.name(letter)),
         }

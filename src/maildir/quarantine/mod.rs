@@ -4,7 +4,7 @@
 pub mod lookup;
 
 use crate::maildir::format::layout::{Layout, join};
-use crate::maildir::fs::{Disk, Kind, unique};
+use crate::maildir::fs::{Fs, Kind, unique};
 use crate::model::MailboxName;
 use std::ffi::OsStr;
 use std::io;
@@ -18,14 +18,14 @@ const SHELF: &str = "mailbox.";
 /// The quarantine of a Maildir.
 #[derive(Clone, Debug)]
 pub struct Quarantine {
-    disk: Rc<dyn Disk>,
+    disk: Rc<dyn Fs>,
     root: PathBuf,
     layout: Layout,
 }
 
 impl Quarantine {
     /// Makes the quarantine of the Maildir at this root.
-    pub fn new(disk: Rc<dyn Disk>, root: &Path, layout: Layout) -> Quarantine {
+    pub fn new(disk: Rc<dyn Fs>, root: &Path, layout: Layout) -> Quarantine {
         Quarantine {
             disk,
             root: root.join(layout.own()).join("quarantine"),
@@ -162,12 +162,12 @@ impl Quarantine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::maildir::fs::real::Kernel;
+    use crate::maildir::fs::real::RealFs;
 
     #[test]
     fn nothing_is_overwritten_and_days_go_by_name() {
         let dir = tempfile::tempdir().unwrap();
-        let quarantine = Quarantine::new(Rc::new(Kernel), dir.path(), Layout::Nested);
+        let quarantine = Quarantine::new(Rc::new(RealFs), dir.path(), Layout::Nested);
         let inbox = MailboxName::inbox();
         for n in 0..3 {
             let file = dir.path().join("m:2,S");

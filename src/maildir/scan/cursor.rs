@@ -5,16 +5,16 @@ use crate::reconcile::Cursor;
 
 /// The timestamps of a mailbox and the time when they were read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Left {
+pub struct RecordedTimes {
     /// The timestamps.
     pub times: Times,
     /// The time when they were read, ns since 1970.
     pub at: i64,
 }
 
-impl Left {
+impl RecordedTimes {
     /// Parses its text.
-    pub fn read(cursor: &Cursor) -> Option<Left> {
+    pub fn read(cursor: &Cursor) -> Option<RecordedTimes> {
         let mut numbers = cursor.0.split(' ').map(|n| n.parse::<i64>().ok());
         let mut next = || numbers.next().flatten();
         let times = Times {
@@ -22,7 +22,7 @@ impl Left {
             new: next()?,
             keywords: next()?,
         };
-        Some(Left { times, at: next()? })
+        Some(RecordedTimes { times, at: next()? })
     }
 
     /// Returns its text.

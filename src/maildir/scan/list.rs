@@ -3,7 +3,7 @@
 use crate::maildir::format::layout::Layout;
 use crate::maildir::fs::Kind;
 use crate::maildir::scan::Times;
-use crate::maildir::scan::cursor::Left;
+use crate::maildir::scan::cursor::RecordedTimes;
 use crate::maildir::scan::mailbox_path::{
     closed, is_begun, mail_in_root, presence, unread, vacant,
 };
@@ -41,7 +41,7 @@ impl MaildirStore {
         let opened = self.root().open(&self.claim)?;
         let mut found = Vec::new();
         if self.disk.is_dir(&self.root) {
-            let known = Known::of(left, self.layout);
+            let known = KnownMailboxes::of(left, self.layout);
             let walked = self.walk(&self.root, &[], &known, &mut found);
             walked.map_err(|error| {
                 StoreError::Guard(format!("the Maildir {}: {error}", self.root.display()))
@@ -55,9 +55,12 @@ impl MaildirStore {
         let mut all: BTreeMap<MailboxName, Listed> = BTreeMap::new();
         self.paths.clear();
         for (name, path, presence) in found {
-            let surely = left.get(&name).and_then(Left::read).is_some_and(|left| {
-                Times::of(&*self.disk, &path).is_ok_and(|times| left.surely(&times))
-            });
+            let surely = left
+                .get(&name)
+                .and_then(RecordedTimes::read)
+                .is_some_and(|left| {
+                    Times::of(&*self.disk, &path).is_ok_and(|times| left.surely(&times))
+                });
             let news = match surely {
                 true => News::None,
                 false => News::Some,
@@ -97,8 +100,8 @@ impl MaildirStore {
         &self,
         directory: &Path,
         above: &[String],
-        known: &Known<'_>,
-        found: &mut Vec<Found>,
+        known: &KnownMailboxes<'_>,
+        found: &mut Vec<FoundMailbox>,
     ) -> io::Result<()> {
         if above.is_empty() {
             found.extend(self.root_itself(directory));
@@ -165,7 +168,7 @@ impl MaildirStore {
 
 impl MaildirStore {
     /// The root, if it is a mailbox or contains messages.
-    fn root_itself(&self, root: &Path) -> Option<Found> {
+    fn root_itself(&self, root: &Path) -> Option<FoundMailbox> {
         let (name, presence) = match self.layout {
             // No directory below the root has exactly this name.
             Layout::Nested => (
@@ -179,7 +182,12 @@ impl MaildirStore {
 
     /// Returns the components of the mailbox in a directory of this name; `None`: it cannot be a
     /// mailbox.
-    fn components(&self, above: &[String], text: &str, known: &Known<'_>) -> Option<Vec<String>> {
+    fn components(
+        &self,
+        above: &[String],
+        text: &str,
+        known: &KnownMailboxes<'_>,
+    ) -> Option<Vec<String>> {
         let decode = |part: &str| {
             let long = known.names.parts.get(part).cloned();
             let own = || self.layout.decode(std::ffi::OsStr::new(part));
@@ -205,17 +213,17 @@ impl MaildirStore {
         }
     }
 
-    fn noted<'k>(&self, known: &'k Known<'_>) -> &'k Directories {
+    fn noted<'k>(&self, known: &'k KnownMailboxes<'_>) -> &'k Directories {
         let read = || Directories::of(self.long_names().iter(), self.layout);
         known.noted.get_or_init(read)
     }
 }
 
 /// A mailbox, or another object in its place: path and kind.
-type Found = (MailboxName, PathBuf, Presence);
+type FoundMailbox = (MailboxName, PathBuf, Presence);
 
 /// The mailboxes of the base.
-struct Known<'a> {
+struct KnownMailboxes<'a> {
     left: &'a BTreeMap<MailboxName, Cursor>,
     names: Directories,
     /// Names that are too long for a directory, as recorded.
@@ -245,9 +253,9 @@ impl Directories {
     }
 }
 
-impl Known<'_> {
-    fn of(left: &BTreeMap<MailboxName, Cursor>, layout: Layout) -> Known<'_> {
-        Known {
+impl KnownMailboxes<'_> {
+    fn of(left: &BTreeMap<MailboxName, Cursor>, layout: Layout) -> KnownMailboxes<'_> {
+        KnownMailboxes {
             left,
             names: Directories::of(left.keys(), layout),
             noted: OnceCell::new(),

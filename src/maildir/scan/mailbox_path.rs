@@ -1,7 +1,7 @@
 //! The kind of object at the path of a mailbox. Links below the root are not followed: they lead
 //! out of the tree or in circles, and their targets come and go.
 
-use crate::maildir::fs::{Disk, Kind};
+use crate::maildir::fs::{Fs, Kind};
 use crate::maildir::store::MaildirStore;
 use crate::maildir::write::flags::failed;
 use crate::model::MailboxName;
@@ -26,44 +26,44 @@ const ROOT: &str = "holds messages itself, where layout `nested` has no mailbox;
 
 /// An object at a path.
 #[derive(Debug)]
-enum Part {
+enum PathObject {
     Missing,
     Directory,
     /// Another object, with its kind.
     Odd(String),
 }
 
-fn part(disk: &dyn Disk, path: &Path) -> Part {
+fn part(disk: &dyn Fs, path: &Path) -> PathObject {
     match disk.about(path) {
-        Ok(about) if about.kind == Kind::Directory => Part::Directory,
-        Ok(_) => Part::Odd(format!(
+        Ok(about) if about.kind == Kind::Directory => PathObject::Directory,
+        Ok(_) => PathObject::Odd(format!(
             "{} is no directory (a link, a file?); the mailbox is left alone until that is a \
              directory again",
             path.display()
         )),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Part::Missing,
-        Err(error) => Part::Odd(unreadable(path, &error)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => PathObject::Missing,
+        Err(error) => PathObject::Odd(unreadable(path, &error)),
     }
 }
 
 /// Whether a directory is a mailbox, or why it is none; `None`: it contains none of the parts.
-pub(in crate::maildir) fn presence(disk: &dyn Disk, directory: &Path) -> Option<Presence> {
+pub(in crate::maildir) fn presence(disk: &dyn Fs, directory: &Path) -> Option<Presence> {
     let half = |what: &str| Presence::Unknown(format!("{} {what}", directory.display()));
     let parts = ["cur", "new"].map(|name| part(disk, &directory.join(name)));
     match parts {
-        [Part::Directory, Part::Directory] => Some(Presence::Mailbox),
-        [Part::Missing, Part::Missing] => None,
-        [Part::Odd(why), _] | [_, Part::Odd(why)] => Some(Presence::Unknown(why)),
+        [PathObject::Directory, PathObject::Directory] => Some(Presence::Mailbox),
+        [PathObject::Missing, PathObject::Missing] => None,
+        [PathObject::Odd(why), _] | [_, PathObject::Odd(why)] => Some(Presence::Unknown(why)),
         // F35: half a mailbox, as after half a deletion, copy or mount.
-        [Part::Missing, Part::Directory] => Some(half(NO_CUR)),
-        [Part::Directory, Part::Missing] => Some(half(NO_NEW)),
+        [PathObject::Missing, PathObject::Directory] => Some(half(NO_CUR)),
+        [PathObject::Directory, PathObject::Missing] => Some(half(NO_NEW)),
     }
 }
 
 /// Returns the text about an object with the name of a mailbox that is no directory; `None`: it is
 /// unrelated to mailboxes. A link counts if it leads to mailboxes or nowhere.
 pub(in crate::maildir) fn closed(
-    disk: &dyn Disk,
+    disk: &dyn Fs,
     path: &Path,
     kind: Kind,
     known: bool,
@@ -78,7 +78,7 @@ pub(in crate::maildir) fn closed(
 }
 
 /// Whether the directory behind a link is a mailbox or contains one.
-fn leads_to_mailboxes(disk: &dyn Disk, link: &Path) -> bool {
+fn leads_to_mailboxes(disk: &dyn Fs, link: &Path) -> bool {
     let mut below = vec![link.to_owned()];
     let listed = disk.list(link, &mut |name, kind| {
         if kind == Kind::Directory {
@@ -100,7 +100,7 @@ pub(in crate::maildir) fn unread(directory: &Path, error: &io::Error) -> Presenc
 }
 
 /// Returns the text about messages in the root, if it is not a mailbox.
-pub(in crate::maildir) fn mail_in_root(disk: &dyn Disk, root: &Path) -> Option<Presence> {
+pub(in crate::maildir) fn mail_in_root(disk: &dyn Fs, root: &Path) -> Option<Presence> {
     presence(disk, root)?;
     let mut any = false;
     for sub in ["cur", "new"] {
@@ -114,7 +114,7 @@ pub(in crate::maildir) fn mail_in_root(disk: &dyn Disk, root: &Path) -> Option<P
 }
 
 /// Whether a mailbox is being created: only `cur` is missing.
-pub(in crate::maildir) fn is_begun(disk: &dyn Disk, directory: &Path) -> io::Result<bool> {
+pub(in crate::maildir) fn is_begun(disk: &dyn Fs, directory: &Path) -> io::Result<bool> {
     let mut empty = true;
     for sub in ["new", "tmp"] {
         match disk.list(&directory.join(sub), &mut |_, _| empty = false) {
@@ -171,7 +171,7 @@ impl MaildirStore {
 
     /// Whether a directory, not a link, contains a mailbox.
     pub(in crate::maildir) fn holds_mailbox(&self, path: &Path) -> bool {
-        let is_dir = |path: &Path| matches!(part(&*self.disk, path), Part::Directory);
+        let is_dir = |path: &Path| matches!(part(&*self.disk, path), PathObject::Directory);
         (path == self.root || is_dir(path)) && is_dir(&path.join("cur"))
     }
 }

@@ -1,7 +1,7 @@
 //! Links, files and empty directories in place of mailboxes.
 
 use super::*;
-use crate::maildir::fs::real::Kernel;
+use crate::maildir::fs::real::RealFs;
 use crate::maildir::{Claim, Layout};
 use crate::reconcile::Cursor;
 use std::collections::BTreeMap;
@@ -227,7 +227,7 @@ fn a_pipe_is_only_told_where_a_mailbox_was() {
     let path = case.at("pipe");
     fs::write(&path, "x").unwrap();
     for (kind, known) in [(Kind::File, true), (Kind::Other, true)] {
-        assert!(closed(&Kernel, &path, kind, known).is_some());
-        assert!(closed(&Kernel, &path, kind, false).is_none());
+        assert!(closed(&RealFs, &path, kind, known).is_some());
+        assert!(closed(&RealFs, &path, kind, false).is_none());
     }
 }

@@ -11,7 +11,7 @@ mod snapshot;
 
 use crate::maildir::format::file_name::split;
 use crate::maildir::format::keywords;
-use crate::maildir::fs::{Disk, Kind};
+use crate::maildir::fs::{Fs, Kind};
 use crate::model::{MaildirId, Weight};
 use crate::store::Depth;
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,19 +35,19 @@ const FUTURE: i64 = 600_000_000_000;
 
 /// A subdirectory of a mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sub {
+pub enum Subdir {
     /// `new`.
     New,
     /// `cur`.
     Cur,
 }
 
-impl Sub {
+impl Subdir {
     /// Returns its name.
     pub fn name(self) -> &'static str {
         match self {
-            Sub::New => "new",
-            Sub::Cur => "cur",
+            Subdir::New => "new",
+            Subdir::Cur => "cur",
         }
     }
 }
@@ -56,7 +56,7 @@ impl Sub {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Its subdirectory.
-    pub sub: Sub,
+    pub sub: Subdir,
     /// Its info: `:2,` and letters, or nothing.
     pub suffix: Box<[u8]>,
 }
@@ -87,7 +87,7 @@ pub struct Times {
 
 impl Times {
     /// Reads the current ones.
-    pub fn of(disk: &dyn Disk, mailbox: &Path) -> io::Result<Times> {
+    pub fn of(disk: &dyn Fs, mailbox: &Path) -> io::Result<Times> {
         let stamp = |name: &str| disk.about(&mailbox.join(name)).map(|about| about.modified);
         let keywords = match stamp(keywords::FILE) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
@@ -184,7 +184,7 @@ pub fn info(suffix: &[u8]) -> &[u8] {
 }
 
 /// Scans until a pass is stable, or the limit is reached.
-pub fn scan(disk: &dyn Disk, mailbox: &Path) -> io::Result<Scan> {
+pub fn scan(disk: &dyn Fs, mailbox: &Path) -> io::Result<Scan> {
     let mut last = Scan::default();
     for _ in 0..PASSES {
         let (scan, undisturbed) = pass(disk, mailbox)?;
@@ -198,7 +198,7 @@ pub fn scan(disk: &dyn Disk, mailbox: &Path) -> io::Result<Scan> {
 
 /// A pass over a mailbox.
 #[derive(Clone, Copy, Debug)]
-pub struct Pass {
+pub struct ScanPass {
     /// The timestamps before it.
     pub times: Times,
     /// The start, ns since 1970.
@@ -207,7 +207,7 @@ pub struct Pass {
     pub undisturbed: bool,
 }
 
-impl Pass {
+impl ScanPass {
     /// Whether absence is proof.
     pub fn is_stable(&self) -> bool {
         // A change in the tick of the timestamp would not alter it.
@@ -217,18 +217,18 @@ impl Pass {
 
 /// Receives a file: subdirectory, base name, info, type, and size with stamp if requested and
 /// available.
-pub type Show<'a> = dyn FnMut(Sub, (&[u8], &[u8]), Kind, Option<Weight>) + 'a;
+pub type ScanObserver<'a> = dyn FnMut(Subdir, (&[u8], &[u8]), Kind, Option<Weight>) + 'a;
 
 /// Shows the content of a mailbox in no order, with directories, without hidden files.
 pub fn pass_over(
-    disk: &dyn Disk,
+    disk: &dyn Fs,
     mailbox: &Path,
     depth: Depth,
-    show: &mut Show<'_>,
-) -> io::Result<Pass> {
+    show: &mut ScanObserver<'_>,
+) -> io::Result<ScanPass> {
     let times = Times::of(disk, mailbox)?;
     let at = disk.now();
-    for sub in [Sub::New, Sub::Cur] {
+    for sub in [Subdir::New, Subdir::Cur] {
         let directory = mailbox.join(sub.name());
         let mut show = |name: &OsStr, kind, weight| {
             let name = name.as_bytes();
@@ -243,14 +243,14 @@ pub fn pass_over(
         }
     }
     let after = Times::of(disk, mailbox)?;
-    Ok(Pass {
+    Ok(ScanPass {
         times,
         at,
         undisturbed: (times.cur, times.new) == (after.cur, after.new),
     })
 }
 
-fn pass(disk: &dyn Disk, mailbox: &Path) -> io::Result<(Scan, bool)> {
+fn pass(disk: &dyn Fs, mailbox: &Path) -> io::Result<(Scan, bool)> {
     let mut scan = Scan::default();
     let mut found: Vec<(MaildirId, Entry)> = Vec::new();
     let mut show = |sub, (base, suffix): (&[u8], &[u8]), kind, _| {
@@ -293,7 +293,7 @@ fn remark(path: &Path, what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::maildir::fs::real::Kernel;
+    use crate::maildir::fs::real::RealFs;
 
     #[test]
     fn regular_files_only_and_each_once() {
@@ -308,11 +308,11 @@ mod tests {
         std::os::unix::fs::symlink("/etc/passwd", mailbox.join("cur/link")).unwrap();
         std::fs::create_dir(mailbox.join("cur/sub")).unwrap();
         // In the tick of the last change another one could be hidden.
-        let first = scan(&Kernel, mailbox).unwrap();
+        let first = scan(&RealFs, mailbox).unwrap();
         assert!(!first.stable || first.times.tells(first.at));
         let mut scan = first;
         while !scan.stable {
-            scan = super::scan(&Kernel, mailbox).unwrap();
+            scan = super::scan(&RealFs, mailbox).unwrap();
         }
         let names: Vec<String> = scan.entries.keys().map(ToString::to_string).collect();
         assert_eq!(names, ["file a", "file b", "file d"]);
@@ -322,7 +322,7 @@ mod tests {
     #[test]
     fn an_unreadable_directory_is_an_error_not_an_empty_one() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(scan(&Kernel, dir.path()).is_err());
-        assert!(scan(&Kernel, &dir.path().join("nowhere")).is_err());
+        assert!(scan(&RealFs, dir.path()).is_err());
+        assert!(scan(&RealFs, &dir.path().join("nowhere")).is_err());
     }
 }

@@ -2,7 +2,7 @@
 //! directory as of its start, so it is discarded after any local write.
 
 use crate::maildir::fs::Kind;
-use crate::maildir::scan::{Pass, Show, Sub};
+use crate::maildir::scan::{ScanObserver, ScanPass, Subdir};
 use crate::model::Weight;
 use crate::store::Depth;
 use std::collections::VecDeque;
@@ -17,38 +17,38 @@ const FILES: usize = 1024;
 
 /// The scan in the background.
 #[derive(Debug)]
-pub struct Ahead {
+pub struct Prefetcher {
     next: VecDeque<(PathBuf, Depth)>,
-    parts: Receiver<Part>,
+    parts: Receiver<ScanEvent>,
 }
 
 /// A message from the thread.
 #[derive(Debug)]
-enum Part {
-    Files(Files),
-    End(io::Result<Pass>),
+enum ScanEvent {
+    Files(FileNames),
+    End(io::Result<ScanPass>),
 }
 
 /// Files of a directory, with their names in one buffer.
 #[derive(Debug, Default)]
-struct Files {
+struct FileNames {
     names: Vec<u8>,
-    each: Vec<File>,
+    each: Vec<ListedFile>,
 }
 
 #[derive(Debug)]
-struct File {
-    sub: Sub,
+struct ListedFile {
+    sub: Subdir,
     base: usize,
     suffix: usize,
     kind: Kind,
     weight: Option<Weight>,
 }
 
-impl Files {
+impl FileNames {
     fn add(
         &mut self,
-        sub: Sub,
+        sub: Subdir,
         (base, suffix): (&[u8], &[u8]),
         kind: Kind,
         weight: Option<Weight>,
@@ -56,7 +56,7 @@ impl Files {
         self.names.extend_from_slice(base);
         self.names.extend_from_slice(suffix);
         let (base, suffix) = (base.len(), suffix.len());
-        self.each.push(File {
+        self.each.push(ListedFile {
             sub,
             base,
             suffix,
@@ -65,7 +65,7 @@ impl Files {
         });
     }
 
-    fn show(&self, show: &mut Show<'_>) {
+    fn show(&self, show: &mut ScanObserver<'_>) {
         let mut names = self.names.as_slice();
         for file in &self.each {
             let (name, rest) = names.split_at(file.base + file.suffix);
@@ -75,18 +75,20 @@ impl Files {
     }
 }
 
-impl Ahead {
+impl Prefetcher {
     /// Begins to scan these mailboxes in this order by `read` (see `scan::pass_over`).
     /// `None`: no thread could be started.
     pub fn begin(
         mailboxes: Vec<(PathBuf, Depth)>,
-        mut read: impl FnMut(&Path, Depth, &mut Show<'_>) -> io::Result<Pass> + Send + 'static,
-    ) -> Option<Ahead> {
+        mut read: impl FnMut(&Path, Depth, &mut ScanObserver<'_>) -> io::Result<ScanPass>
+        + Send
+        + 'static,
+    ) -> Option<Prefetcher> {
         let (send, parts) = sync_channel(ROOM);
         let next = mailboxes.iter().cloned().collect();
         let run = move || {
             for (mailbox, depth) in mailboxes {
-                let read = |show: &mut Show<'_>| read(&mailbox, depth, show);
+                let read = |show: &mut ScanObserver<'_>| read(&mailbox, depth, show);
                 if !pass_on(&send, read) {
                     return;
                 }
@@ -94,7 +96,7 @@ impl Ahead {
         };
         let thread = std::thread::Builder::new().name("directories".into());
         thread.spawn(run).ok()?;
-        Some(Ahead { next, parts })
+        Some(Prefetcher { next, parts })
     }
 
     /// Shows the scan of a mailbox, and drops those announced before it. `None`: it was not
@@ -103,8 +105,8 @@ impl Ahead {
         &mut self,
         mailbox: &Path,
         depth: Depth,
-        show: &mut Show<'_>,
-    ) -> Option<io::Result<Pass>> {
+        show: &mut ScanObserver<'_>,
+    ) -> Option<io::Result<ScanPass>> {
         let is = |(next, to): &(PathBuf, Depth)| next == mailbox && *to == depth;
         let at = self.next.iter().position(is)?;
         for _ in self.next.drain(..at) {
@@ -117,27 +119,32 @@ impl Ahead {
 }
 
 /// Shows all parts of one mailbox.
-fn one(parts: &Receiver<Part>, show: &mut Show<'_>) -> io::Result<Pass> {
+fn one(parts: &Receiver<ScanEvent>, show: &mut ScanObserver<'_>) -> io::Result<ScanPass> {
     loop {
         match parts.recv() {
-            Ok(Part::Files(files)) => files.show(show),
-            Ok(Part::End(pass)) => return pass,
+            Ok(ScanEvent::Files(files)) => files.show(show),
+            Ok(ScanEvent::End(pass)) => return pass,
             Err(_) => return Err(io::Error::other("the thread that was to read it has ended")),
         }
     }
 }
 
 /// Scans one mailbox and sends its parts. `false`: the consumer is gone.
-fn pass_on(parts: &SyncSender<Part>, read: impl FnOnce(&mut Show<'_>) -> io::Result<Pass>) -> bool {
-    let (mut files, mut wanted) = (Files::default(), true);
+fn pass_on(
+    parts: &SyncSender<ScanEvent>,
+    read: impl FnOnce(&mut ScanObserver<'_>) -> io::Result<ScanPass>,
+) -> bool {
+    let (mut files, mut wanted) = (FileNames::default(), true);
     let pass = read(&mut |sub, name, kind, weight| {
         files.add(sub, name, kind, weight);
         if files.each.len() == FILES {
-            let files = Part::Files(std::mem::take(&mut files));
+            let files = ScanEvent::Files(std::mem::take(&mut files));
             wanted = wanted && parts.send(files).is_ok();
         }
     });
-    wanted && parts.send(Part::Files(files)).is_ok() && parts.send(Part::End(pass)).is_ok()
+    wanted
+        && parts.send(ScanEvent::Files(files)).is_ok()
+        && parts.send(ScanEvent::End(pass)).is_ok()
 }
 
 #[cfg(test)]

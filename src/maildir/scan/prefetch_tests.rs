@@ -12,16 +12,16 @@ fn weight(size: u64) -> Weight {
 }
 
 /// A scan that shows this many files, named by a number, in this mailbox.
-fn show_some(mailbox: &Path, count: usize, show: &mut Show<'_>) -> Pass {
+fn show_some(mailbox: &Path, count: usize, show: &mut ScanObserver<'_>) -> ScanPass {
     for n in 0..count {
         let base = format!("{}.{n}", mailbox.display());
         let (sub, weight) = match n % 2 {
-            0 => (Sub::New, None),
-            _ => (Sub::Cur, Some(weight(n as u64))),
+            0 => (Subdir::New, None),
+            _ => (Subdir::Cur, Some(weight(n as u64))),
         };
         show(sub, (base.as_bytes(), b":2,S"), Kind::File, weight);
     }
-    Pass {
+    ScanPass {
         times: Times::default(),
         at: count as i64,
         undisturbed: true,
@@ -29,7 +29,7 @@ fn show_some(mailbox: &Path, count: usize, show: &mut Show<'_>) -> Pass {
 }
 
 /// Shows a mailbox; returns its files and the time of the pass.
-fn shown(ahead: &mut Ahead, mailbox: &str, depth: Depth) -> Option<(Vec<String>, i64)> {
+fn shown(ahead: &mut Prefetcher, mailbox: &str, depth: Depth) -> Option<(Vec<String>, i64)> {
     let mut all = Vec::new();
     let pass = ahead.show(
         Path::new(mailbox),
@@ -44,10 +44,11 @@ fn shown(ahead: &mut Ahead, mailbox: &str, depth: Depth) -> Option<(Vec<String>,
     Some((all, pass.unwrap().at))
 }
 
-fn begin(mailboxes: &[(&str, Depth)], count: usize) -> Ahead {
+fn begin(mailboxes: &[(&str, Depth)], count: usize) -> Prefetcher {
     let mailboxes = mailboxes.iter().map(|(name, depth)| (name.into(), *depth));
-    let read = move |mailbox: &Path, _, show: &mut Show<'_>| Ok(show_some(mailbox, count, show));
-    Ahead::begin(mailboxes.collect(), read).unwrap()
+    let read =
+        move |mailbox: &Path, _, show: &mut ScanObserver<'_>| Ok(show_some(mailbox, count, show));
+    Prefetcher::begin(mailboxes.collect(), read).unwrap()
 }
 
 #[test]
@@ -90,12 +91,12 @@ fn what_is_not_asked_for_is_passed_over() {
 
 #[test]
 fn an_error_is_that_of_its_mailbox_only() {
-    let read = |mailbox: &Path, _, show: &mut Show<'_>| match mailbox.ends_with("b") {
+    let read = |mailbox: &Path, _, show: &mut ScanObserver<'_>| match mailbox.ends_with("b") {
         true => Err(io::Error::other("broken")),
         false => Ok(show_some(mailbox, 1, show)),
     };
     let all = ["a", "b", "c"].map(|name| (name.into(), Depth::Changes));
-    let mut ahead = Ahead::begin(all.into(), read).unwrap();
+    let mut ahead = Prefetcher::begin(all.into(), read).unwrap();
     let mut of = |name: &str| {
         let pass = ahead.show(Path::new(name), Depth::Changes, &mut |_, _, _, _| ());
         pass.unwrap().map_err(|error| error.to_string())
@@ -107,8 +108,9 @@ fn an_error_is_that_of_its_mailbox_only() {
 
 #[test]
 fn a_reader_that_ends_is_an_error_and_not_the_end_of_a_mailbox() {
-    let read = |_: &Path, _, _: &mut Show<'_>| -> io::Result<Pass> { panic!("on purpose") };
-    let mut ahead = Ahead::begin(vec![("a".into(), Depth::Changes)], read).unwrap();
+    let read =
+        |_: &Path, _, _: &mut ScanObserver<'_>| -> io::Result<ScanPass> { panic!("on purpose") };
+    let mut ahead = Prefetcher::begin(vec![("a".into(), Depth::Changes)], read).unwrap();
     let pass = ahead.show(Path::new("a"), Depth::Changes, &mut |_, _, _, _| ());
     assert!(pass.unwrap().is_err());
 }
@@ -116,12 +118,12 @@ fn a_reader_that_ends_is_an_error_and_not_the_end_of_a_mailbox() {
 #[test]
 fn the_reader_is_ahead_and_ends_when_nobody_asks_any_more() {
     let (told, reads) = channel();
-    let read = move |mailbox: &Path, _, show: &mut Show<'_>| {
+    let read = move |mailbox: &Path, _, show: &mut ScanObserver<'_>| {
         let _gone = told.send(mailbox.to_owned());
         Ok(show_some(mailbox, FILES * ROOM, show))
     };
     let all = ["a", "b", "c"].map(|name| (name.into(), Depth::Changes));
-    let mut ahead = Ahead::begin(all.into(), read).unwrap();
+    let mut ahead = Prefetcher::begin(all.into(), read).unwrap();
     assert_eq!(
         reads.recv().unwrap(),
         Path::new("a"),

@@ -2,10 +2,10 @@
 
 use crate::maildir::format::file_name;
 use crate::maildir::format::keywords::{Keywords, masks};
-use crate::maildir::fs::{About, Kind};
-use crate::maildir::scan::cursor::Left;
-use crate::maildir::scan::prefetch::Ahead;
-use crate::maildir::scan::{Entry, Pass, Show, Sub, Times, info, pass_over};
+use crate::maildir::fs::{Kind, PathMetadata};
+use crate::maildir::scan::cursor::RecordedTimes;
+use crate::maildir::scan::prefetch::Prefetcher;
+use crate::maildir::scan::{Entry, ScanObserver, ScanPass, Subdir, Times, info, pass_over};
 use crate::maildir::store::MaildirStore;
 use crate::maildir::write::flags::failed;
 use crate::model::{MailboxBase, MailboxName, MaildirId, Pair, Recorded, Struck, Unlike, Weight};
@@ -23,14 +23,14 @@ impl MaildirStore {
             return;
         };
         let paths = next.iter().map(|(name, depth)| (self.path(name), *depth));
-        let read = move |mailbox: &Path, depth, show: &mut Show<'_>| {
+        let read = move |mailbox: &Path, depth, show: &mut ScanObserver<'_>| {
             let times = Times::of(&*disk, mailbox)?;
             if let Some(rest) = times.rest(disk.now()) {
                 std::thread::sleep(rest);
             }
             pass_over(&*disk, mailbox, depth, show)
         };
-        let begun = Ahead::begin(paths.collect(), read);
+        let begun = Prefetcher::begin(paths.collect(), read);
         self.ahead = begun.map(|ahead| (ahead, self.unsure.changes()));
     }
 
@@ -39,8 +39,8 @@ impl MaildirStore {
         &mut self,
         mailbox: &Path,
         depth: Depth,
-        show: &mut Show<'_>,
-    ) -> io::Result<Pass> {
+        show: &mut ScanObserver<'_>,
+    ) -> io::Result<ScanPass> {
         let now = self.unsure.changes();
         self.ahead = self.ahead.take().filter(|(_, then)| *then == now);
         let ahead = self.ahead.as_mut();
@@ -60,7 +60,7 @@ impl MaildirStore {
         let io = |error: io::Error| failed(&mailbox, &error);
         let keywords = Keywords::load(&*self.disk, &mailbox).map_err(io)?;
         let now = Times::of(&*self.disk, &mailbox).map_err(io)?;
-        let left = Left::read(cursor).filter(|left| left.surely(&now));
+        let left = RecordedTimes::read(cursor).filter(|left| left.surely(&now));
         Ok(left.map(|left| {
             let mut look = Look::unchanged(None, left.write());
             (look.sees, look.stores) = masks(&keywords, &BTreeSet::new());
@@ -146,7 +146,7 @@ impl MaildirStore {
         let (mut letters, mut odd) = (BTreeSet::new(), false);
         let (mut glimpse, mut new) = (BTreeMap::new(), Vec::new());
         let mut show =
-            |sub: Sub, (base, suffix): (&[u8], &[u8]), kind: Kind, told: Option<Weight>| {
+            |sub: Subdir, (base, suffix): (&[u8], &[u8]), kind: Kind, told: Option<Weight>| {
                 if odd || kind != Kind::File {
                     odd = true;
                     return;
@@ -199,11 +199,11 @@ impl MaildirStore {
 
 /// Returns the cursor for a snapshot that began with these timestamps.
 fn left_at(cursor: Option<&Cursor>, times: Times, at: i64) -> Cursor {
-    let fresh = Left { times, at };
+    let fresh = RecordedTimes { times, at };
     // An equivalent cursor is kept: with a timestamp in the future none is certain.
-    let says_less = |left: &Left| left.times != times || fresh.surely(&fresh.times);
+    let says_less = |left: &RecordedTimes| left.times != times || fresh.surely(&fresh.times);
     let same = cursor
-        .and_then(Left::read)
+        .and_then(RecordedTimes::read)
         .filter(|left| left.surely(&times) || !says_less(left));
     same.unwrap_or(fresh).write()
 }
@@ -228,7 +228,7 @@ fn note_letters(look: &mut Look<MaildirId>, id: &MaildirId, info: &[u8], new: bo
 /// may have been.
 fn inspect(
     look: &mut Look<MaildirId>,
-    about: io::Result<About>,
+    about: io::Result<PathMetadata>,
     id: &MaildirId,
     pair: Option<&Pair>,
 ) {

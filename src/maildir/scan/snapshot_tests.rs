@@ -1,8 +1,8 @@
 //! Snapshots of real directories.
 
 use super::*;
-use crate::maildir::fs::real::Kernel;
-use crate::maildir::fs::{Create, Disk};
+use crate::maildir::fs::real::RealFs;
+use crate::maildir::fs::{Create, Fs};
 use crate::maildir::watched::{World, base, name, world};
 use crate::model::{Flags, SystemFlag, Uid};
 use std::path::{Path, PathBuf};
@@ -17,12 +17,12 @@ fn made() -> (World, PathBuf) {
 
 /// Size and stamp of a file; none if it does not exist.
 fn weight(path: &Path) -> Weight {
-    let about = Kernel.about(path);
+    let about = RealFs.about(path);
     about.map_or(Weight::NOTHING, |about| about.weight())
 }
 
 fn ctime(path: &Path) -> i64 {
-    Kernel.about(path).unwrap().changed
+    RealFs.about(path).unwrap().changed
 }
 
 fn uid(n: u32) -> Uid {
@@ -37,10 +37,10 @@ fn beside(change: impl Fn(&Path), depth: Depth) -> Option<String> {
     std::fs::write(mailbox.join("cur/2.x:2,F"), "two2").unwrap();
     let [one, two] = ["new/1.x", "cur/2.x:2,F"].map(|at| weight(&mailbox.join(at)));
     // Two changes within a tick have one timestamp.
-    while !crate::maildir::scan::tells(ctime(&mailbox.join("cur/2.x:2,F")), Kernel.now()) {}
+    while !crate::maildir::scan::tells(ctime(&mailbox.join("cur/2.x:2,F")), RealFs.now()) {}
     change(&mailbox);
     // Nothing is certain in the tick of the change.
-    while Times::of(&Kernel, &mailbox).unwrap().blur(Kernel.now()) > 0 {}
+    while Times::of(&RealFs, &mailbox).unwrap().blur(RealFs.now()) > 0 {}
     let mut recorded = Recorded::with_capacity(2);
     recorded.add(uid(1), b"1.x", Flags::default(), one);
     recorded.add(uid(2), b"2.x", Flags::of(&[SystemFlag::Flagged]), two);
@@ -175,7 +175,7 @@ fn what_is_odd_is_looked_at_as_a_whole() {
 fn twice(depth: Depth) -> [Look<MaildirId>; 2] {
     let (mut w, mailbox) = made();
     std::fs::write(mailbox.join("cur/1.x:2,S"), "one").unwrap();
-    while Times::of(&Kernel, &mailbox).unwrap().blur(Kernel.now()) > 0 {}
+    while Times::of(&RealFs, &mailbox).unwrap().blur(RealFs.now()) > 0 {}
     let base = base("box", &[("1.x", 4)]);
     let first = w.store.look_at(&base, None, depth).unwrap();
     let second = w.store.look_at(&base, Some(&first.cursor), depth).unwrap();
@@ -200,16 +200,16 @@ fn a_message_of_another_size_was_edited_which_only_a_look_at_everything_sees() {
 #[test]
 fn a_mailbox_is_left_where_most_is_sure() {
     const HOUR: i64 = 3_600_000_000_000;
-    let left = |stamp: i64, at: i64| Left {
+    let left = |stamp: i64, at: i64| RecordedTimes {
         times: Times {
             cur: stamp,
             ..Times::default()
         },
         at,
     };
-    let at = |before: Left, stamp: i64, at: i64| {
+    let at = |before: RecordedTimes, stamp: i64, at: i64| {
         let cursor = before.write();
-        Left::read(&left_at(Some(&cursor), left(stamp, 0).times, at)).unwrap()
+        RecordedTimes::read(&left_at(Some(&cursor), left(stamp, 0).times, at)).unwrap()
     };
     let now = 1000 * HOUR;
     assert_eq!(
@@ -232,7 +232,7 @@ fn a_mailbox_is_left_where_most_is_sure() {
         "it changed"
     );
     assert_eq!(
-        Left::read(&left_at(None, left(now, 0).times, now)),
+        RecordedTimes::read(&left_at(None, left(now, 0).times, now)),
         Some(left(now, now))
     );
 }
@@ -344,7 +344,7 @@ fn something_else_in_the_place_of_a_message_obscures_it() {
         let (name, base) = (name("box"), base("box", &[("1.x", 3), ("2.x", 3)]));
         let at = mailbox.join("cur/1.x:2,");
         stands(&at);
-        while Times::of(&Kernel, &mailbox).unwrap().blur(Kernel.now()) > 0 {}
+        while Times::of(&RealFs, &mailbox).unwrap().blur(RealFs.now()) > 0 {}
         let look = w.store.look_at(&base, None, Depth::Changes).unwrap();
         let (one, two) = (&base.pairs[0].file, &base.pairs[1].file);
         assert!(!look.shows_gone(one) && look.leaves_open(one), "{what}");

@@ -6,9 +6,9 @@ use crate::maildir::format::file_name;
 use crate::maildir::format::keywords::{Common, Keywords};
 use crate::maildir::format::layout::join;
 use crate::maildir::format::line_ends::{Dropped, ToDisk, ToWire};
-use crate::maildir::fs::fsync::Held;
-use crate::maildir::fs::{Create, Disk, Output, Space, unique};
-use crate::maildir::scan::Sub;
+use crate::maildir::fs::fsync::HeldSyncs;
+use crate::maildir::fs::{Create, Fs, Output, Space, unique};
+use crate::maildir::scan::Subdir;
 use crate::model::{FlagChange, MaildirId, Stamp};
 use crate::store::{Delivered, Delivery, Published, Receiver, StoreError};
 use std::collections::hash_map::RandomState;
@@ -29,12 +29,12 @@ pub(in crate::maildir) type Outcomes = Vec<(usize, Delivered<MaildirId>)>;
 
 /// Receives messages for one mailbox or its quarantine.
 pub struct MaildirReceiver {
-    disk: Rc<dyn Disk>,
+    disk: Rc<dyn Fs>,
     /// The directory of the mailbox, with `tmp` below it.
     mailbox: PathBuf,
-    target: Target,
+    target: DeliveryTarget,
     host: String,
-    there: Rc<There>,
+    there: Rc<PresentNames>,
     /// The keyword letters of all mailboxes.
     common: Rc<Common>,
     current: Option<Current>,
@@ -49,21 +49,21 @@ pub struct MaildirReceiver {
 
 /// The present content of a mailbox.
 #[derive(Debug, Default)]
-pub struct There {
+pub struct PresentNames {
     /// Letters a to z in its file names.
     pub letters: BTreeSet<u8>,
     /// Base names of downloaded files.
-    pub names: Names,
+    pub names: NameFilter,
 }
 
 /// A Bloom filter of file names: it may report a name that it does not contain.
 #[derive(Debug, Default)]
-pub struct Names {
+pub struct NameFilter {
     digest: RandomState,
     all: HashSet<u64>,
 }
 
-impl Names {
+impl NameFilter {
     /// Adds a name.
     pub fn insert(&mut self, name: &[u8]) {
         self.all.insert(self.digest.hash_one(name));
@@ -77,12 +77,12 @@ impl Names {
 
 /// The target of a delivery.
 #[derive(Clone, Debug)]
-pub enum Target {
+pub enum DeliveryTarget {
     /// `new` or `cur`.
     Mailbox,
     /// This directory in quarantine, without subdirectories, with its path there; synced with the
     /// held changes, if syncs are held. The ids are paths in quarantine.
-    Quarantine(PathBuf, Vec<u8>, Held),
+    Quarantine(PathBuf, Vec<u8>, HeldSyncs),
 }
 
 /// The current message.
@@ -96,10 +96,10 @@ struct Current {
 impl MaildirReceiver {
     /// Begins a delivery. `there` describes the mailbox, `common` the letters of other mailboxes.
     pub fn new(
-        disk: Rc<dyn Disk>,
-        (mailbox, target): (&Path, Target),
+        disk: Rc<dyn Fs>,
+        (mailbox, target): (&Path, DeliveryTarget),
         host: &str,
-        (there, common): (Rc<There>, Rc<Common>),
+        (there, common): (Rc<PresentNames>, Rc<Common>),
     ) -> MaildirReceiver {
         MaildirReceiver {
             disk,
@@ -119,8 +119,8 @@ impl MaildirReceiver {
     /// Returns the directory of files without a final name.
     pub(in crate::maildir) fn tmp(&self) -> PathBuf {
         match &self.target {
-            Target::Mailbox => self.mailbox.join("tmp"),
-            Target::Quarantine(directory, ..) => directory.clone(),
+            DeliveryTarget::Mailbox => self.mailbox.join("tmp"),
+            DeliveryTarget::Quarantine(directory, ..) => directory.clone(),
         }
     }
 
@@ -205,8 +205,8 @@ impl MaildirReceiver {
 
     fn publish(&mut self) -> io::Result<Outcomes> {
         let held = match &self.target {
-            Target::Quarantine(_, _, held) => held.clone(),
-            Target::Mailbox => Held::default(),
+            DeliveryTarget::Quarantine(_, _, held) => held.clone(),
+            DeliveryTarget::Mailbox => HeldSyncs::default(),
         };
         if !held.is_on() {
             self.sync()?;
@@ -223,10 +223,10 @@ impl MaildirReceiver {
     /// Gives all files their names; returns the directories to sync.
     pub(in crate::maildir) fn name_all(
         &mut self,
-        held: &Held,
+        held: &HeldSyncs,
     ) -> io::Result<(Outcomes, BTreeSet<PathBuf>)> {
         let mut keywords = Keywords::default();
-        if matches!(self.target, Target::Mailbox) {
+        if matches!(self.target, DeliveryTarget::Mailbox) {
             keywords = Keywords::load(&*self.disk, &self.mailbox)?;
             let deliveries = self.whole.iter().map(|(_, delivery, _)| delivery);
             let wanted: Vec<_> = deliveries
@@ -258,7 +258,7 @@ impl MaildirReceiver {
 
     /// Returns the stamp of a file after its delivery; `None`: another program may have changed it.
     fn stamp(&self, placed: &Path, delivery: &Delivery, stored: u64) -> Option<Stamp> {
-        let (Target::Mailbox, Some(date)) = (&self.target, delivery.date) else {
+        let (DeliveryTarget::Mailbox, Some(date)) = (&self.target, delivery.date) else {
             return None;
         };
         let about = self.disk.about(placed).ok()?;
@@ -295,11 +295,15 @@ impl MaildirReceiver {
         };
         let info = file_name::change(b"", &change, keywords);
         let (directory, suffix) = match &self.target {
-            Target::Quarantine(directory, ..) => (directory.clone(), [b":2,", &*info].concat()),
+            DeliveryTarget::Quarantine(directory, ..) => {
+                (directory.clone(), [b":2,", &*info].concat())
+            }
             // An unseen message without flags goes to `new`.
-            Target::Mailbox if info.is_empty() => (self.mailbox.join(Sub::New.name()), Vec::new()),
-            Target::Mailbox => (
-                self.mailbox.join(Sub::Cur.name()),
+            DeliveryTarget::Mailbox if info.is_empty() => {
+                (self.mailbox.join(Subdir::New.name()), Vec::new())
+            }
+            DeliveryTarget::Mailbox => (
+                self.mailbox.join(Subdir::Cur.name()),
                 [b":2,", &*info].concat(),
             ),
         };
@@ -319,10 +323,10 @@ impl MaildirReceiver {
                 Err(error) => return Err(error),
                 Ok(()) => {
                     let id = match &self.target {
-                        Target::Quarantine(_, below, _) => {
+                        DeliveryTarget::Quarantine(_, below, _) => {
                             MaildirId::new([below, &b"/"[..], &base, &suffix].concat())
                         }
-                        Target::Mailbox => id,
+                        DeliveryTarget::Mailbox => id,
                     };
                     return Ok((id, directory, free));
                 }
@@ -430,7 +434,7 @@ impl Drop for MaildirReceiver {
 }
 
 /// Removes files that earlier runs left in `tmp`, but not those of other programs.
-pub fn sweep(disk: &dyn Disk, mailbox: &Path) -> io::Result<()> {
+pub fn sweep(disk: &dyn Fs, mailbox: &Path) -> io::Result<()> {
     let own = format!("P{}Q", disk.serial().0);
     let (tmp, mut left) = (mailbox.join("tmp"), Vec::new());
     disk.list(&tmp, &mut |name, _| {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::maildir::fs::real::Kernel;
+use crate::maildir::fs::real::RealFs;
 use crate::model::Timestamp;
 use crate::model::{Flags, SystemFlag};
 
@@ -8,12 +8,12 @@ fn receive(pieces: &[&[u8]], flags: Flags) -> (String, Vec<u8>) {
     for sub in ["tmp", "new", "cur"] {
         std::fs::create_dir(dir.path().join(sub)).unwrap();
     }
-    let there = Rc::<There>::default();
+    let there = Rc::<PresentNames>::default();
     let mut receiver = MaildirReceiver::new(
-        Rc::new(Kernel),
-        (dir.path(), Target::Mailbox),
+        Rc::new(RealFs),
+        (dir.path(), DeliveryTarget::Mailbox),
         "host",
-        (there, Rc::new(Common::on(Rc::new(Kernel)))),
+        (there, Rc::new(Common::on(Rc::new(RealFs)))),
     );
     let (date, origin) = (Some(Timestamp(1_000_000)), None);
     let delivery = Delivery {

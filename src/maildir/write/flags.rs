@@ -4,7 +4,7 @@
 use crate::maildir::format::file_name;
 use crate::maildir::format::keywords::Keywords;
 use crate::maildir::fs::{Kind, unique};
-use crate::maildir::scan::{Entry, Sub};
+use crate::maildir::scan::{Entry, Subdir};
 use crate::maildir::store::MaildirStore;
 use crate::model::{FlagChange, Flags, MailboxBase, MailboxName, MaildirId};
 use crate::reconcile::Coverage;
@@ -338,17 +338,17 @@ fn likely_entries(flags: &Flags, keywords: &Keywords) -> Vec<Entry> {
         ..FlagChange::default()
     };
     let info = file_name::change(b"", &add, keywords);
-    let entry = |sub: Sub, suffix: &[u8]| Entry {
+    let entry = |sub: Subdir, suffix: &[u8]| Entry {
         sub,
         suffix: suffix.into(),
     };
     match info.is_empty() {
         true => vec![
-            entry(Sub::New, b""),
-            entry(Sub::Cur, b":2,"),
-            entry(Sub::Cur, b""),
+            entry(Subdir::New, b""),
+            entry(Subdir::Cur, b":2,"),
+            entry(Subdir::Cur, b""),
         ],
-        false => vec![entry(Sub::Cur, &[b":2,", &*info].concat())],
+        false => vec![entry(Subdir::Cur, &[b":2,", &*info].concat())],
     }
 }
 
@@ -360,7 +360,7 @@ fn changed(entry: &Entry, edit: &FlagEdit<MaildirId>, keywords: &Keywords) -> En
     // A message with flags was seen, so it belongs in `cur`.
     let suffix = [b":2,", &*info].concat().into_boxed_slice();
     Entry {
-        sub: Sub::Cur,
+        sub: Subdir::Cur,
         suffix,
     }
 }

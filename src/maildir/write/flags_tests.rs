@@ -1,8 +1,8 @@
 //! Changes of existing files, and files that are left alone.
 
 use super::*;
-use crate::maildir::fs::Disk;
-use crate::maildir::fs::real::Kernel;
+use crate::maildir::fs::Fs;
+use crate::maildir::fs::real::RealFs;
 use crate::maildir::scan::Times;
 use crate::maildir::watched::{World, base, name, world};
 use crate::model::SystemFlag::{self, Flagged, Seen};
@@ -38,8 +38,8 @@ fn flags(flags: &[SystemFlag]) -> Option<Flags> {
 impl World {
     /// Waits until the next change gets another timestamp.
     fn rest(&self) {
-        let times = || Times::of(&Kernel, &self.dir.path().join("box")).unwrap();
-        while times().blur(Kernel.now()) > 0 {}
+        let times = || Times::of(&RealFs, &self.dir.path().join("box")).unwrap();
+        while times().blur(RealFs.now()) > 0 {}
     }
 
     /// Marks these files as seen; `flags` are those known before.
@@ -133,7 +133,7 @@ fn what_has_other_flags_than_it_should_is_found_and_what_is_found_is_noted() {
     w.disk.done.take();
     assert_eq!(w.mark(&[("2.x", &[Flagged])]).unwrap(), ["2.x"]);
     assert_eq!(w.disk.told(), "1 name, 2 sync", "it was seen in new");
-    assert_eq!(entries(&w)[&MaildirId::new("2.x")].sub, Sub::Cur);
+    assert_eq!(entries(&w)[&MaildirId::new("2.x")].sub, Subdir::Cur);
 }
 
 #[test]

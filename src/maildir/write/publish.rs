@@ -1,7 +1,7 @@
 //! Publishes the deliveries of several mailboxes together: one sync for all contents, then all
 //! names, then one sync for all directories.
 
-use crate::maildir::fs::fsync::Held;
+use crate::maildir::fs::fsync::HeldSyncs;
 use crate::maildir::store::MaildirStore;
 use crate::maildir::write::deliver::{MaildirReceiver, Outcomes, SYNC_ALL_FROM};
 use crate::model::MaildirId;
@@ -18,7 +18,7 @@ impl MaildirStore {
         let unsynced = self.sync_contents(&receivers);
         let mut named = Vec::new();
         for (receiver, unsynced) in receivers.iter_mut().zip(unsynced) {
-            named.push(unsynced.and_then(|()| receiver.name_all(&Held::default())));
+            named.push(unsynced.and_then(|()| receiver.name_all(&HeldSyncs::default())));
         }
         let touched = named.iter().flatten().flat_map(|(_, touched)| touched);
         let unsynced = self.sync_together(&touched.cloned().collect::<Vec<_>>());

@@ -3,8 +3,8 @@
 use crate::maildir::format::file_name;
 use crate::maildir::format::keywords::{self, Keywords};
 use crate::maildir::format::layout::join;
-use crate::maildir::fs::{Disk, Kind};
-use crate::maildir::scan::Sub;
+use crate::maildir::fs::{Fs, Kind};
+use crate::maildir::scan::Subdir;
 use crate::maildir::store::MaildirStore;
 use crate::maildir::write::flags::failed;
 use crate::model::MailboxName;
@@ -67,17 +67,17 @@ impl MaildirStore {
     /// its new name.
     fn rename_into(&self, old: &Path, new: &Path) -> io::Result<()> {
         let disk = &*self.disk;
-        if !names_in(disk, &new.join(Sub::New.name()))?.is_empty() {
+        if !names_in(disk, &new.join(Subdir::New.name()))?.is_empty() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
-        for sub in [Sub::New.name(), "tmp"] {
+        for sub in [Subdir::New.name(), "tmp"] {
             disk.make_dirs(&new.join(sub))?;
         }
         let has_keywords = |at: &Path| disk.about(&at.join(keywords::FILE)).is_ok();
         if has_keywords(old) || has_keywords(new) {
             Keywords::load(disk, old)?.write(disk, &new.join(keywords::FILE))?;
         }
-        let (fresh, seen) = (old.join(Sub::New.name()), old.join(Sub::Cur.name()));
+        let (fresh, seen) = (old.join(Subdir::New.name()), old.join(Subdir::Cur.name()));
         for name in names_in(disk, &fresh)? {
             let suffix: &[u8] = match file_name::split(&name).0.len() == name.len() {
                 true => b":2,",
@@ -89,10 +89,10 @@ impl MaildirStore {
         for directory in [&fresh, &seen, new] {
             disk.sync(directory)?;
         }
-        disk.rename_new(&seen, &new.join(Sub::Cur.name()))?;
+        disk.rename_new(&seen, &new.join(Subdir::Cur.name()))?;
         // Mail that was delivered meanwhile.
         for name in names_in(disk, &fresh)? {
-            let to = join(&new.join(Sub::New.name()), &name);
+            let to = join(&new.join(Subdir::New.name()), &name);
             unless_gone(disk.rename_new(&join(&fresh, &name), &to))?;
         }
         for directory in [new, old] {
@@ -110,7 +110,7 @@ impl MaildirStore {
 }
 
 /// Returns the messages of a directory that may not exist.
-fn names_in(disk: &dyn Disk, directory: &Path) -> io::Result<Vec<Vec<u8>>> {
+fn names_in(disk: &dyn Fs, directory: &Path) -> io::Result<Vec<Vec<u8>>> {
     let mut names = Vec::new();
     let mut show = |name: &OsStr, kind| {
         let name = name.as_bytes();

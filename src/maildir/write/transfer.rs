@@ -3,8 +3,8 @@
 use crate::maildir::format::file_name;
 use crate::maildir::format::keywords::Keywords;
 use crate::maildir::format::layout::join;
-use crate::maildir::fs::{Create, Disk, Kind, unique};
-use crate::maildir::scan::{Entry, Sub};
+use crate::maildir::fs::{Create, Fs, Kind, unique};
+use crate::maildir::scan::{Entry, Subdir};
 use crate::maildir::store::MaildirStore;
 use crate::maildir::write::flags::{concerns_one, failed};
 use crate::model::{FlagChange, Flags, MailboxName, MaildirId, Timestamp};
@@ -171,7 +171,7 @@ struct Landing {
     id: Option<MaildirId>,
     /// The parts of a new one otherwise.
     delivery: Option<Delivery>,
-    sub: Sub,
+    sub: Subdir,
     suffix: Box<[u8]>,
 }
 
@@ -192,7 +192,7 @@ impl Landing {
         let (sub, suffix) = match plain {
             true => (entry.sub, Box::default()),
             false if info.is_empty() => (entry.sub, b":2,".to_vec().into_boxed_slice()),
-            false => (Sub::Cur, [b":2,", &*info].concat().into_boxed_slice()),
+            false => (Subdir::Cur, [b":2,", &*info].concat().into_boxed_slice()),
         };
         Landing {
             id,
@@ -210,8 +210,8 @@ impl Landing {
         };
         let info = file_name::change(b"", &change, there);
         let (sub, suffix) = match info.is_empty() {
-            true => (Sub::New, Box::default()),
-            false => (Sub::Cur, [b":2,", &*info].concat().into_boxed_slice()),
+            true => (Subdir::New, Box::default()),
+            false => (Subdir::Cur, [b":2,", &*info].concat().into_boxed_slice()),
         };
         Landing {
             id: None,
@@ -221,7 +221,7 @@ impl Landing {
         }
     }
 
-    fn name(&self, disk: &dyn Disk, again: u32, host: &str) -> MaildirId {
+    fn name(&self, disk: &dyn Fs, again: u32, host: &str) -> MaildirId {
         let origin = self.delivery.as_ref().and_then(|d| d.origin);
         match (&self.id, origin) {
             (Some(id), _) if again == 0 => id.clone(),
@@ -245,18 +245,18 @@ fn flags_of(shift: &Shift<MaildirId>, entry: &Entry, here: &Keywords) -> Flags {
     file_name::flags(entry.info(), |letter| here.name(letter)).union(&hidden)
 }
 
-fn date_of(disk: &dyn Disk, path: &Path) -> Option<Timestamp> {
+fn date_of(disk: &dyn Fs, path: &Path) -> Option<Timestamp> {
     let about = disk.about(path).ok()?;
     Some(Timestamp(about.modified_seconds()))
 }
 
-fn has_size(disk: &dyn Disk, path: &Path, size: Option<u64>) -> bool {
+fn has_size(disk: &dyn Fs, path: &Path, size: Option<u64>) -> bool {
     let now = disk.about(path).map(|about| about.size);
     size.is_none_or(|size| now.is_ok_and(|now| now == size))
 }
 
 /// Creates a hard link; on a file system without links, a copy.
-fn second_name(disk: &dyn Disk, old: &Path, new: &Path) -> io::Result<()> {
+fn second_name(disk: &dyn Fs, old: &Path, new: &Path) -> io::Result<()> {
     match disk.link(old, new) {
         Err(error)
             if matches!(
@@ -273,7 +273,7 @@ fn second_name(disk: &dyn Disk, old: &Path, new: &Path) -> io::Result<()> {
     }
 }
 
-fn copy(disk: &dyn Disk, old: &Path, new: &Path) -> io::Result<()> {
+fn copy(disk: &dyn Fs, old: &Path, new: &Path) -> io::Result<()> {
     let above = parent_of(&parent_of(new));
     let tmp = above.join("tmp").join(unique(disk, "mailtide"));
     let mut from = disk.open(old)?;
@@ -290,7 +290,7 @@ fn copy(disk: &dyn Disk, old: &Path, new: &Path) -> io::Result<()> {
 
 /// Returns the identity of a mailbox's directory: inode and creation time of `cur`. Without a
 /// creation time inodes may be reused.
-pub(in crate::maildir) fn identity(disk: &dyn Disk, mailbox: &Path) -> Option<Identity> {
+pub(in crate::maildir) fn identity(disk: &dyn Fs, mailbox: &Path) -> Option<Identity> {
     let about = disk.about(&mailbox.join("cur")).ok()?;
     let text = about.born.map_or_else(
         || format!("directory {}", about.inode),

@@ -17,10 +17,10 @@ const APPLICATION_ID: i64 = 0x6d74_6465;
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// SQL, and a function for what SQL cannot do.
-type Step = (&'static str, fn(&Connection) -> rusqlite::Result<()>);
+type Migration = (&'static str, fn(&Connection) -> rusqlite::Result<()>);
 
 /// The migration of each version to the next; the first from 1 to 2.
-const STEPS: &[Step] = &[
+const STEPS: &[Migration] = &[
     (
         "
     ALTER TABLE account ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
@@ -349,7 +349,7 @@ mod tests {
     use super::*;
     use crate::model::MailboxKey;
     use crate::state::State;
-    use crate::state::pairs::name_codec::Names;
+    use crate::state::pairs::name_codec::NameCodec;
 
     /// Returns tables, columns with types, and indexes, sorted.
     fn shape(db: &Connection) -> Vec<String> {
@@ -454,7 +454,7 @@ mod tests {
         let stored = old.query_row("SELECT file FROM pair", [], |row| row.get(0));
         let stored: Vec<u8> = stored.unwrap();
         assert_ne!(stored, NAME.as_bytes(), "in fewer bytes");
-        let file = Names::of(&old).unpack(&stored).unwrap();
+        let file = NameCodec::of(&old).unpack(&stored).unwrap();
         assert_eq!(file.as_bytes(), NAME.as_bytes());
         let mut new = Connection::open_in_memory().unwrap();
         run(&mut new, ":memory:").unwrap();

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 /// The checkpoint of a mailbox, after all that was read has been executed.
 #[derive(Clone, Debug)]
-pub struct Left {
+pub struct Checkpoint {
     /// The mailbox.
     pub key: MailboxKey,
     /// The cursors of the sides that were read.
@@ -20,10 +20,10 @@ pub struct Left {
     pub full_at: Option<i64>,
 }
 
-impl Left {
+impl Checkpoint {
     /// Makes a checkpoint of one side.
-    pub fn on(key: MailboxKey, side: Side, cursor: Cursor) -> Left {
-        Left {
+    pub fn on(key: MailboxKey, side: Side, cursor: Cursor) -> Checkpoint {
+        Checkpoint {
             key,
             cursors: vec![(side, cursor)],
             full_at: None,
@@ -71,7 +71,7 @@ impl State {
     }
 
     /// Records checkpoints; the next synced write makes them durable.
-    pub fn leave(&mut self, all: &[Left]) -> Result<(), StateError> {
+    pub fn leave(&mut self, all: &[Checkpoint]) -> Result<(), StateError> {
         if all.is_empty() {
             return Ok(());
         }
@@ -83,14 +83,14 @@ impl State {
         written.and(back).map_err(doing("remember cursors"))
     }
 
-    fn leave_all(&mut self, all: &[Left]) -> Result<(), rusqlite::Error> {
+    fn leave_all(&mut self, all: &[Checkpoint]) -> Result<(), rusqlite::Error> {
         let tx = self.db.transaction()?;
         all.iter().try_for_each(|left| write(&tx, left))?;
         tx.commit()
     }
 }
 
-fn write(tx: &Connection, left: &Left) -> Result<(), rusqlite::Error> {
+fn write(tx: &Connection, left: &Checkpoint) -> Result<(), rusqlite::Error> {
     for (side, cursor) in &left.cursors {
         let sql = match side {
             Side::Remote => {

@@ -2,8 +2,8 @@
 
 use crate::model::{MailboxKey, MailboxName};
 use crate::reconcile::renames::Home;
-use crate::state::pairs::name_codec::Names;
-use crate::state::{Change, State, StateError, doing};
+use crate::state::pairs::name_codec::NameCodec;
+use crate::state::{HistoryChange, State, StateError, doing};
 use rusqlite::{Row, params};
 
 impl State {
@@ -90,7 +90,7 @@ impl State {
     pub fn rename_mailboxes(
         &mut self,
         names: &[(MailboxKey, MailboxName)],
-        changes: &[Change],
+        changes: &[HistoryChange],
     ) -> Result<(), StateError> {
         let what = doing("rename mailboxes");
         let run = self.run_row()?;
@@ -116,7 +116,8 @@ impl State {
             Ok(())
         };
         go().map_err(&what)?;
-        crate::state::runs::history::write(&tx, &Names::of(&tx), run, changes).map_err(&what)?;
+        crate::state::runs::history::write(&tx, &NameCodec::of(&tx), run, changes)
+            .map_err(&what)?;
         tx.commit().map_err(what)?;
         self.note_changes(changes);
         Ok(())

@@ -3,8 +3,8 @@
 
 use crate::model::{ContentHash, Kin, MailboxKey, Pair, PairId, Uid};
 use crate::state::pairs::base::pair_from;
-use crate::state::pairs::name_codec::Names;
-use crate::state::{Change, State, StateError, doing};
+use crate::state::pairs::name_codec::NameCodec;
+use crate::state::{HistoryChange, State, StateError, doing};
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,25 +23,25 @@ pub struct Proof {
 
 /// How certain a change of the meaning of UIDs is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Doubt {
+pub enum UidDoubt {
     /// The id of a message differs from its pair's: its content has to be read.
     Suspected,
     /// The content of a message differs from its pair's.
     Proven,
 }
 
-impl Doubt {
+impl UidDoubt {
     fn number(self) -> i64 {
         match self {
-            Doubt::Suspected => 1,
-            Doubt::Proven => 2,
+            UidDoubt::Suspected => 1,
+            UidDoubt::Proven => 2,
         }
     }
 }
 
 /// The result of comparing the halves of a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Compared {
+pub enum ComparedHalves {
     /// They are equal.
     Same,
     /// They differ; this is the content on the server.
@@ -67,7 +67,7 @@ impl State {
                    FROM pair INDEXED BY pair_unproven
                    WHERE mailbox = ?1 AND unproven = 1 AND tombstone IS NULL LIMIT ?2";
         let mut query = self.db.prepare_cached(sql).map_err(&what)?;
-        let names = Names::of(&self.db);
+        let names = NameCodec::of(&self.db);
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let rows = query.query_map([key.0, most], |row| pair_from(row, &names));
         rows.and_then(Iterator::collect).map_err(what)
@@ -78,16 +78,16 @@ impl State {
     pub fn record_compared(
         &mut self,
         key: MailboxKey,
-        compared: &[(PairId, Compared)],
-        changes: &[Change],
+        compared: &[(PairId, ComparedHalves)],
+        changes: &[HistoryChange],
     ) -> Result<(), StateError> {
         let what = doing("record what is proven");
         let tx = self.db.transaction().map_err(&what)?;
         for (pair, compared) in compared {
             let done = match compared {
-                Compared::Same => set(&tx, "unproven = 0", params![pair.0]),
-                Compared::Untold => set(&tx, "unproven = 2", params![pair.0]),
-                Compared::Other(hash) => {
+                ComparedHalves::Same => set(&tx, "unproven = 0", params![pair.0]),
+                ComparedHalves::Untold => set(&tx, "unproven = 2", params![pair.0]),
+                ComparedHalves::Other(hash) => {
                     let values = params![pair.0, hash.0];
                     set(&tx, "unproven = 0, stamp = NULL, hash = ?2", values).and_then(|_| {
                         let sql = "UPDATE mailbox SET remote_cursor = NULL, local_cursor = NULL,
@@ -130,7 +130,7 @@ impl State {
 
     /// Records that UIDs of a mailbox may mean other messages: the next read verifies it and finds
     /// the new UIDs.
-    pub fn doubt(&self, key: MailboxKey, doubt: Doubt) -> Result<(), StateError> {
+    pub fn doubt(&self, key: MailboxKey, doubt: UidDoubt) -> Result<(), StateError> {
         let sql = "UPDATE mailbox SET doubted = max(doubted, ?2) WHERE id = ?1";
         self.db
             .execute(sql, [key.0, doubt.number()])
@@ -142,20 +142,20 @@ impl State {
     pub fn end_suspicion(&self, key: MailboxKey) -> Result<(), StateError> {
         let sql = "UPDATE mailbox SET doubted = 0 WHERE id = ?1 AND doubted = ?2";
         self.db
-            .execute(sql, [key.0, Doubt::Suspected.number()])
+            .execute(sql, [key.0, UidDoubt::Suspected.number()])
             .map_err(doing("remember that UIDs are sound"))?;
         Ok(())
     }
 
     /// Returns the mailboxes with suspected UIDs.
-    pub fn doubted(&self) -> Result<BTreeMap<MailboxKey, Doubt>, StateError> {
+    pub fn doubted(&self) -> Result<BTreeMap<MailboxKey, UidDoubt>, StateError> {
         let what = doing("read which UIDs are in doubt");
         let sql = "SELECT id, doubted FROM mailbox WHERE doubted <> 0";
         let mut query = self.db.prepare_cached(sql).map_err(&what)?;
         let rows = query.query_map([], |row| {
-            let doubt = match row.get::<_, i64>(1)? == Doubt::Suspected.number() {
-                true => Doubt::Suspected,
-                false => Doubt::Proven,
+            let doubt = match row.get::<_, i64>(1)? == UidDoubt::Suspected.number() {
+                true => UidDoubt::Suspected,
+                false => UidDoubt::Proven,
             };
             Ok((MailboxKey(row.get(0)?), doubt))
         });
@@ -233,7 +233,7 @@ mod tests {
         assert_eq!(unproven(&state), [uid(2), uid(7)].into());
         assert_eq!(state.unproven_mailboxes().unwrap(), [key].into());
         let other = Canonical::of(b"y");
-        let compared = [(pair.id, Compared::Other(other))];
+        let compared = [(pair.id, ComparedHalves::Other(other))];
         state.record_compared(key, &compared, &[]).unwrap();
         assert_eq!(unproven(&state), [uid(2)].into());
         let pairs = state.base(key).unwrap().pairs;
@@ -247,14 +247,14 @@ mod tests {
         let (mut state, key) = state();
         let doubted = |state: &State| state.doubted().unwrap().get(&key).copied();
         assert_eq!(doubted(&state), None);
-        state.doubt(key, Doubt::Suspected).unwrap();
-        assert_eq!(doubted(&state), Some(Doubt::Suspected));
+        state.doubt(key, UidDoubt::Suspected).unwrap();
+        assert_eq!(doubted(&state), Some(UidDoubt::Suspected));
         state.end_suspicion(key).unwrap();
         assert_eq!(doubted(&state), None);
-        state.doubt(key, Doubt::Proven).unwrap();
-        state.doubt(key, Doubt::Suspected).unwrap();
+        state.doubt(key, UidDoubt::Proven).unwrap();
+        state.doubt(key, UidDoubt::Suspected).unwrap();
         state.end_suspicion(key).unwrap();
-        assert_eq!(doubted(&state), Some(Doubt::Proven));
+        assert_eq!(doubted(&state), Some(UidDoubt::Proven));
         state.rekey(key, UidValidity(1), &[], &[], &[]).unwrap();
         assert_eq!(doubted(&state), None);
     }

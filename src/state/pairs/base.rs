@@ -4,14 +4,14 @@ use crate::model::{
     AnyId, Aside, AsideReason, ContentHash, Flags, Keyword, Kin, MailboxBase, MailboxKey,
     MailboxName, MaildirId, Pair, PairId, Side, Stamp, Uid, UidValidity,
 };
-use crate::state::pairs::name_codec::Names;
+use crate::state::pairs::name_codec::NameCodec;
 use crate::state::{State, StateError, doing};
 use rusqlite::{OptionalExtension, Params, Row, params};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The row of the account.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Memory {
+pub struct AccountRecord {
     /// The id that the marker of the Maildir contains, too.
     pub uuid: String,
     /// The settings of the last run without a held change.
@@ -20,10 +20,10 @@ pub struct Memory {
 
 impl State {
     /// Returns the account; `None` before its first run.
-    pub fn account(&self) -> Result<Option<Memory>, StateError> {
+    pub fn account(&self) -> Result<Option<AccountRecord>, StateError> {
         let sql = "SELECT uuid, config FROM account WHERE id = 1";
         let read = |row: &Row<'_>| {
-            Ok(Memory {
+            Ok(AccountRecord {
                 uuid: row.get(0)?,
                 config: row.get(1)?,
             })
@@ -35,7 +35,7 @@ impl State {
     }
 
     /// Records the account.
-    pub fn set_account(&mut self, account: &Memory, now: i64) -> Result<(), StateError> {
+    pub fn set_account(&mut self, account: &AccountRecord, now: i64) -> Result<(), StateError> {
         let sql = "INSERT INTO account (id, uuid, config, created_at) VALUES (1, ?1, ?2, ?3)
                    ON CONFLICT (id) DO UPDATE SET uuid = excluded.uuid, config = excluded.config";
         let values = params![account.uuid, account.config, now];
@@ -129,7 +129,7 @@ impl State {
         let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin, stamp
                    FROM pair WHERE mailbox = ?1 ORDER BY uid";
         let mut base = self.head(key).map_err(&what)?;
-        let names = Names::of(&self.db);
+        let names = NameCodec::of(&self.db);
         self.add_pairs(&mut base, &names, (sql, params![key.0]))
             .map_err(what)?;
         Ok(base)
@@ -154,7 +154,7 @@ impl State {
     pub(in crate::state) fn add_pairs(
         &self,
         base: &mut MailboxBase,
-        names: &Names<'_>,
+        names: &NameCodec<'_>,
         (sql, values): (&str, impl Params),
     ) -> Result<(), rusqlite::Error> {
         let mut query = self.db.prepare_cached(sql)?;
@@ -189,7 +189,7 @@ impl State {
 /// Reads a pair from the columns id, uid, file, flags, keywords, hash, size, tombstone, kin, stamp.
 pub(in crate::state) fn pair_from(
     row: &Row<'_>,
-    names: &Names<'_>,
+    names: &NameCodec<'_>,
 ) -> Result<Pair, rusqlite::Error> {
     Ok(Pair {
         id: PairId(row.get(0)?),

@@ -4,7 +4,7 @@ use crate::model::{
     Aside, Flags, MailboxBase, MailboxKey, Outline, Pair, Recorded, Stamp, Uid, Weight, last, span,
 };
 use crate::state::pairs::base::{epoch_from, flags_from, name_from, pair_from};
-use crate::state::pairs::name_codec::Names;
+use crate::state::pairs::name_codec::NameCodec;
 use crate::state::{State, StateError, doing};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 use std::collections::BTreeSet;
@@ -42,7 +42,7 @@ impl State {
         let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin, stamp
                    FROM pair INDEXED BY pair_tombstone
                    WHERE mailbox = ?1 AND tombstone IS NOT NULL ORDER BY uid";
-        let names = Names::of(&self.db);
+        let names = NameCodec::of(&self.db);
         self.add_pairs(&mut base, &names, (sql, params![key.0]))
             .map_err(what)?;
         Ok(base)
@@ -58,7 +58,7 @@ impl State {
                    FROM pair WHERE mailbox = ?1 AND uid = ?2";
         let what = doing("read messages");
         let _reading = self.reading().map_err(&what)?;
-        let (key, names) = (base.key.0, Names::of(&self.db));
+        let (key, names) = (base.key.0, NameCodec::of(&self.db));
         for uid in uids {
             if base.others.contains(uid) {
                 self.add_pairs(base, &names, (sql, params![key, uid.get()]))
@@ -75,7 +75,7 @@ impl State {
                    FROM pair WHERE mailbox = ?1 AND uid = ?2";
         let what = doing("read messages");
         let _reading = self.reading().map_err(&what)?;
-        let names = Names::of(&self.db);
+        let names = NameCodec::of(&self.db);
         let mut query = self.db.prepare_cached(sql).map_err(&what)?;
         let mut pairs = Vec::with_capacity(uids.len());
         for uid in uids {
@@ -126,7 +126,7 @@ impl State {
         let mut all = Recorded::with_capacity(usize::try_from(count).unwrap_or(0));
         let sql = "SELECT uid, file, flags, keywords, size, stamp FROM pair WHERE mailbox = ?1";
         let mut query = self.db.prepare_cached(sql).map_err(&what)?;
-        let names = Names::of(&self.db);
+        let names = NameCodec::of(&self.db);
         let mut rows = query.query([key.0]).map_err(&what)?;
         while let Some(row) = rows.next().map_err(&what)? {
             let mut add = || {

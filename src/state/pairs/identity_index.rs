@@ -2,14 +2,14 @@
 
 use crate::model::{ContentHash, Flags, Kin, MailboxKey, Pair, PairId, Uid};
 use crate::state::pairs::base::{flags_from, keyword_text, pair_from};
-use crate::state::pairs::name_codec::Names;
+use crate::state::pairs::name_codec::NameCodec;
 use crate::state::{State, StateError, doing};
 use rusqlite::{Connection, Params, Row, ToSql, params};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A pair that may be equal to a new message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Relative {
+pub struct RelatedPair {
     /// The pair.
     pub pair: Pair,
     /// Its place.
@@ -29,7 +29,7 @@ pub struct Equal {
 
 /// A message that was deleted locally because it was gone on the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Buried {
+pub struct QuarantinedRow {
     /// Its id on the server.
     pub kin: Kin,
     /// The hash of its content.
@@ -45,7 +45,7 @@ pub struct Buried {
 /// Records messages that were put into quarantine.
 pub(in crate::state) fn bury(
     db: &Connection,
-    buried: &[Buried],
+    buried: &[QuarantinedRow],
     now: i64,
 ) -> Result<(), rusqlite::Error> {
     for one in buried {
@@ -76,7 +76,7 @@ impl State {
     }
 
     /// Returns the pairs with this id on the server.
-    pub fn pairs_by_kin(&self, kin: &BTreeSet<Kin>) -> Result<Vec<Relative>, StateError> {
+    pub fn pairs_by_kin(&self, kin: &BTreeSet<Kin>) -> Result<Vec<RelatedPair>, StateError> {
         let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin, stamp,
                           mailbox
                    FROM pair WHERE kin = ?1 ORDER BY mailbox, uid";
@@ -84,7 +84,7 @@ impl State {
     }
 
     /// Returns the pair with this number, if it exists.
-    pub fn pair(&self, id: PairId) -> Result<Option<Relative>, StateError> {
+    pub fn pair(&self, id: PairId) -> Result<Option<RelatedPair>, StateError> {
         let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin, stamp,
                           mailbox
                    FROM pair WHERE id = ?1";
@@ -112,7 +112,7 @@ impl State {
     pub fn pairs_by_content(
         &self,
         contents: &BTreeSet<(u64, ContentHash)>,
-    ) -> Result<Vec<Relative>, StateError> {
+    ) -> Result<Vec<RelatedPair>, StateError> {
         // Sizes are indexed, hashes are not: the pairs of one size are read once for all contents.
         let sql = "SELECT id, uid, file, flags, keywords, hash, size, tombstone, kin, stamp,
                           mailbox
@@ -128,14 +128,14 @@ impl State {
         &self,
         sql: &str,
         values: impl Iterator<Item = impl Params>,
-    ) -> Result<Vec<Relative>, StateError> {
+    ) -> Result<Vec<RelatedPair>, StateError> {
         let what = doing("look for a message elsewhere");
         let mut query = self.db.prepare_cached(sql).map_err(&what)?;
-        let names = Names::of(&self.db);
+        let names = NameCodec::of(&self.db);
         let mut all = Vec::new();
         for value in values {
             let read = |row: &Row<'_>| {
-                Ok(Relative {
+                Ok(RelatedPair {
                     pair: pair_from(row, &names)?,
                     mailbox: MailboxKey(row.get(10)?),
                 })
@@ -237,7 +237,7 @@ impl State {
     }
 
     /// Returns the messages in quarantine with this id.
-    pub fn buried(&self, kin: &BTreeSet<Kin>) -> Result<Vec<Buried>, StateError> {
+    pub fn buried(&self, kin: &BTreeSet<Kin>) -> Result<Vec<QuarantinedRow>, StateError> {
         let what = doing("read what is in quarantine");
         let sql = "SELECT kin, hash, flags, keywords, flags_here, keywords_here, path
                    FROM buried WHERE kin = ?1 ORDER BY at DESC, path";
@@ -245,7 +245,7 @@ impl State {
         let mut all = Vec::new();
         for kin in kin {
             let read = |row: &Row<'_>| {
-                Ok(Buried {
+                Ok(QuarantinedRow {
                     kin: Kin::from_number(row.get(0)?),
                     hash: ContentHash(row.get(1)?),
                     agreed: flags_from(row.get(2)?, row.get_ref(3)?.as_str()?),

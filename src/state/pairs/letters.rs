@@ -18,12 +18,12 @@ pub struct Lettered {
     /// The keywords of its letters when they were read.
     pub keywords: Flags,
     /// Its content, by which it is known under another name; `None`: not read yet.
-    pub body: Option<Body>,
+    pub body: Option<LetteredContent>,
 }
 
 /// The content of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Body {
+pub struct LetteredContent {
     /// Its hash.
     pub hash: ContentHash,
     /// Bytes on disk.
@@ -96,10 +96,10 @@ impl State {
     }
 }
 
-fn body_from(hash: Option<[u8; 32]>, size: Option<i64>) -> Option<Body> {
+fn body_from(hash: Option<[u8; 32]>, size: Option<i64>) -> Option<LetteredContent> {
     let hash = ContentHash(hash?);
     let size = u64::try_from(size?).ok()?;
-    Some(Body { hash, size })
+    Some(LetteredContent { hash, size })
 }
 
 /// Forgets what the letters of a file said.
@@ -141,7 +141,7 @@ mod tests {
             mailbox: key,
             file: MaildirId::new(name),
             keywords: Flags::from_parts(0, Keyword::new(keyword)),
-            body: (name != "c").then_some(Body {
+            body: (name != "c").then_some(LetteredContent {
                 hash: ContentHash([7; 32]),
                 size: 3,
             }),

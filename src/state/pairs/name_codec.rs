@@ -14,7 +14,7 @@ const PACKED: u8 = 0;
 
 /// The part that the names of files share.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Origin {
+struct NameOrigin {
     tag: u32,
     uid_validity: i64,
     host: String,
@@ -29,15 +29,15 @@ struct Rest {
 }
 
 /// Packs and unpacks names, with a cache of origins for one query or transaction.
-pub(in crate::state) struct Names<'c> {
+pub(in crate::state) struct NameCodec<'c> {
     db: &'c Connection,
-    numbers: RefCell<BTreeMap<Origin, i64>>,
-    moulds: RefCell<BTreeMap<i64, Mould>>,
+    numbers: RefCell<BTreeMap<NameOrigin, i64>>,
+    moulds: RefCell<BTreeMap<i64, NameTemplate>>,
 }
 
-impl<'c> Names<'c> {
-    pub fn of(db: &'c Connection) -> Names<'c> {
-        Names {
+impl<'c> NameCodec<'c> {
+    pub fn of(db: &'c Connection) -> NameCodec<'c> {
+        NameCodec {
             db,
             numbers: RefCell::default(),
             moulds: RefCell::default(),
@@ -84,7 +84,7 @@ impl<'c> Names<'c> {
         }
     }
 
-    fn find(&self, origin: &Origin) -> Result<Option<i64>, rusqlite::Error> {
+    fn find(&self, origin: &NameOrigin) -> Result<Option<i64>, rusqlite::Error> {
         if let Some(number) = self.numbers.borrow().get(origin) {
             return Ok(Some(*number));
         }
@@ -97,7 +97,7 @@ impl<'c> Names<'c> {
         Ok(found)
     }
 
-    fn add(&self, origin: Origin) -> Result<i64, rusqlite::Error> {
+    fn add(&self, origin: NameOrigin) -> Result<i64, rusqlite::Error> {
         let sql = "INSERT INTO origin (tag, epoch, host) VALUES (?1, ?2, ?3)";
         let values = params![origin.tag, origin.uid_validity, origin.host];
         self.db.prepare_cached(sql)?.execute(values)?;
@@ -106,11 +106,11 @@ impl<'c> Names<'c> {
         Ok(number)
     }
 
-    fn mould(&self, number: i64) -> Result<Mould, rusqlite::Error> {
+    fn mould(&self, number: i64) -> Result<NameTemplate, rusqlite::Error> {
         let sql = "SELECT tag, epoch, host FROM origin WHERE id = ?1";
         let mut select = self.db.prepare_cached(sql)?;
         select.query_row([number], |row| {
-            Ok(Mould::of(&Origin {
+            Ok(NameTemplate::of(&NameOrigin {
                 tag: row.get(0)?,
                 uid_validity: row.get(1)?,
                 host: row.get(2)?,
@@ -121,7 +121,7 @@ impl<'c> Names<'c> {
 
 /// Packs the names of all pairs, in a migration.
 pub(in crate::state) fn pack_all(db: &Connection) -> Result<(), rusqlite::Error> {
-    let names = Names::of(db);
+    let names = NameCodec::of(db);
     let mut select = db.prepare("SELECT id, file FROM pair")?;
     let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
     let rows = select.query_map([], read)?;
@@ -135,14 +135,14 @@ pub(in crate::state) fn pack_all(db: &Connection) -> Result<(), rusqlite::Error>
 }
 
 /// Splits the name of a downloaded file, if joining the parts restores it.
-fn split(name: &[u8]) -> Option<(Origin, Rest)> {
+fn split(name: &[u8]) -> Option<(NameOrigin, Rest)> {
     let text = std::str::from_utf8(name).ok()?;
     let (at, others) = text.split_once('.')?;
     let (token, host) = others.split_once('.')?;
     let mut parts = token.split('_');
     let (tag, uid, uid_validity) = (parts.next()?, parts.next()?, parts.next()?);
     let again = parts.next().map_or(Some(0), |text| text.parse().ok())?;
-    let origin = Origin {
+    let origin = NameOrigin {
         tag: u32::from_str_radix(tag, 16).ok()?,
         uid_validity: i64::from_str_radix(uid_validity, 16).ok()?,
         host: host.to_owned(),
@@ -152,25 +152,25 @@ fn split(name: &[u8]) -> Option<(Origin, Rest)> {
         uid: u32::from_str_radix(uid, 16).ok()?,
         again,
     };
-    let same = Mould::of(&origin).name(rest).as_bytes() == name;
+    let same = NameTemplate::of(&origin).name(rest).as_bytes() == name;
     same.then_some((origin, rest))
 }
 
 /// An origin as the text in names.
-struct Mould {
+struct NameTemplate {
     tag: String,
     uid_validity: String,
     host: String,
 }
 
-impl Mould {
-    fn of(origin: &Origin) -> Mould {
-        let Origin {
+impl NameTemplate {
+    fn of(origin: &NameOrigin) -> NameTemplate {
+        let NameOrigin {
             tag,
             uid_validity,
             host,
         } = origin;
-        Mould {
+        NameTemplate {
             tag: format!(".{tag:08x}_"),
             uid_validity: format!("_{uid_validity:x}"),
             host: format!(".{host}"),
@@ -245,22 +245,22 @@ mod tests {
     #[test]
     fn names_of_downloaded_files_take_few_bytes_and_come_back() {
         let state = State::in_memory().unwrap();
-        let names = Names::of(&state.db);
+        let names = NameCodec::of(&state.db);
         for file in [
             downloaded(1, 1, 0),
             downloaded(u32::MAX, 0x7fff_ffff_ffff_ffff, u32::MAX),
             downloaded(70_000, 1_700_000_000, 3),
         ] {
-            assert_eq!(Names::of(&state.db).known(&file).unwrap(), None);
+            assert_eq!(NameCodec::of(&state.db).known(&file).unwrap(), None);
             let packed = names.pack(&file).unwrap();
             assert!(packed.len() < 20, "{packed:?}");
             assert_eq!(names.known(&file).unwrap().as_ref(), Some(&packed));
             assert_eq!(names.unpack(&packed).unwrap(), file);
-            assert_eq!(Names::of(&state.db).unpack(&packed).unwrap(), file);
+            assert_eq!(NameCodec::of(&state.db).unpack(&packed).unwrap(), file);
         }
         let count = |sql| state.db.query_row(sql, [], |row| row.get::<_, i64>(0));
         assert_eq!(count("SELECT count(*) FROM origin").unwrap(), 3);
-        let again = Names::of(&state.db).pack(&downloaded(9, 1, 0)).unwrap();
+        let again = NameCodec::of(&state.db).pack(&downloaded(9, 1, 0)).unwrap();
         assert_eq!(
             count("SELECT count(*) FROM origin").unwrap(),
             3,
@@ -272,7 +272,7 @@ mod tests {
     #[test]
     fn other_names_stay_as_they_are() {
         let state = State::in_memory().unwrap();
-        let names = Names::of(&state.db);
+        let names = NameCodec::of(&state.db);
         for text in [
             "1764170000.M1P2Q3.laptop",
             "01764170000.000000be_00000001_1.laptop",
@@ -298,7 +298,7 @@ mod tests {
     #[test]
     fn what_is_stored_wrongly_is_an_error() {
         let state = State::in_memory().unwrap();
-        let names = Names::of(&state.db);
+        let names = NameCodec::of(&state.db);
         let packed = names.pack(&downloaded(1, 1, 0)).unwrap();
         for end in 1..packed.len() {
             assert!(names.unpack(&packed[..end]).is_err(), "{end}");

@@ -10,9 +10,9 @@ use crate::state::pairs::base::{
 };
 use crate::state::pairs::identity_index::bury;
 use crate::state::pairs::letters;
-use crate::state::pairs::name_codec::Names;
+use crate::state::pairs::name_codec::NameCodec;
 use crate::state::runs::accepted_uploads;
-use crate::state::{Buried, Change, State, StateError, doing};
+use crate::state::{HistoryChange, QuarantinedRow, State, StateError, doing};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 /// A pair with a new place or name.
@@ -32,24 +32,24 @@ pub struct Moved {
 
 /// The outcomes in a mailbox.
 #[derive(Clone, Debug)]
-pub struct Done {
+pub struct MailboxOutcomes {
     /// The mailbox.
     pub key: MailboxKey,
     /// The changes of the base.
     pub outcomes: Vec<Outcome>,
     /// The rows of the history.
-    pub changes: Vec<Change>,
+    pub changes: Vec<HistoryChange>,
     /// Messages put into quarantine, for later matches.
-    pub buried: Vec<Buried>,
+    pub buried: Vec<QuarantinedRow>,
     /// The time, seconds since 1970.
     pub at: i64,
 }
 
-impl Done {
+impl MailboxOutcomes {
     /// Makes an empty one.
-    pub fn of(key: MailboxKey) -> Done {
+    pub fn of(key: MailboxKey) -> MailboxOutcomes {
         let (outcomes, changes, buried) = (Vec::new(), Vec::new(), Vec::new());
-        Done {
+        MailboxOutcomes {
             key,
             outcomes,
             changes,
@@ -65,19 +65,19 @@ impl State {
         &mut self,
         key: MailboxKey,
         outcomes: &[Outcome],
-        changes: &[Change],
+        changes: &[HistoryChange],
     ) -> Result<(), StateError> {
         let (outcomes, changes) = (outcomes.to_vec(), changes.to_vec());
-        self.record(&[Done {
+        self.record(&[MailboxOutcomes {
             outcomes,
             changes,
-            ..Done::of(key)
+            ..MailboxOutcomes::of(key)
         }])
     }
 
     /// Records the outcomes in several mailboxes in one transaction.
-    pub fn record(&mut self, all: &[Done]) -> Result<(), StateError> {
-        let idle = |done: &Done| done.outcomes.is_empty() && done.changes.is_empty();
+    pub fn record(&mut self, all: &[MailboxOutcomes]) -> Result<(), StateError> {
+        let idle = |done: &MailboxOutcomes| done.outcomes.is_empty() && done.changes.is_empty();
         if all.iter().all(idle) {
             return Ok(());
         }
@@ -87,7 +87,7 @@ impl State {
             false => Some(self.run_row()?),
         };
         let tx = self.db.transaction().map_err(&what)?;
-        let names = Names::of(&tx);
+        let names = NameCodec::of(&tx);
         for done in all {
             for outcome in &done.outcomes {
                 record(&tx, &names, done.key, outcome).map_err(&what)?;
@@ -110,12 +110,16 @@ impl State {
 
     /// Whether a file belongs to a pair.
     pub fn has_file(&self, key: MailboxKey, file: &MaildirId) -> Result<bool, StateError> {
-        let (names, id) = (Names::of(&self.db), AnyId::Local(file.clone()));
+        let (names, id) = (NameCodec::of(&self.db), AnyId::Local(file.clone()));
         is_paired(&self.db, &names, key, &id).map_err(doing("look for a file"))
     }
 
     /// Records new places of pairs.
-    pub fn apply_moves(&mut self, moved: &[Moved], changes: &[Change]) -> Result<(), StateError> {
+    pub fn apply_moves(
+        &mut self,
+        moved: &[Moved],
+        changes: &[HistoryChange],
+    ) -> Result<(), StateError> {
         match moved.is_empty() {
             true => Ok(()),
             false => self.move_and_pair(moved, None, changes),
@@ -127,16 +131,17 @@ impl State {
         &mut self,
         moved: &[Moved],
         beside: Option<(MailboxKey, &Outcome)>,
-        changes: &[Change],
+        changes: &[HistoryChange],
     ) -> Result<(), StateError> {
         let what = doing("record moves");
         let run = self.run_row()?;
         let tx = self.db.transaction().map_err(&what)?;
         rewrite(&tx, moved).map_err(&what)?;
         if let Some((key, outcome)) = beside {
-            record(&tx, &Names::of(&tx), key, outcome).map_err(&what)?;
+            record(&tx, &NameCodec::of(&tx), key, outcome).map_err(&what)?;
         }
-        crate::state::runs::history::write(&tx, &Names::of(&tx), run, changes).map_err(&what)?;
+        crate::state::runs::history::write(&tx, &NameCodec::of(&tx), run, changes)
+            .map_err(&what)?;
         tx.commit().map_err(what)?;
         self.note_changes(changes);
         Ok(())
@@ -243,14 +248,14 @@ impl State {
 fn rewrite(db: &Connection, moved: &[Moved]) -> Result<(), rusqlite::Error> {
     let columns = "id, uid, file, flags, keywords, hash, size, tombstone, kin, stamp, unproven, \
                    sent, mailbox";
-    let mut rows: Vec<(&Moved, Kept)> = Vec::new();
-    let names = Names::of(db);
+    let mut rows: Vec<(&Moved, StoredPair)> = Vec::new();
+    let names = NameCodec::of(db);
     for one in moved {
         let sql = format!("SELECT {columns} FROM pair WHERE id = ?1");
         let row = db
             .prepare_cached(&sql)?
             .query_row([one.pair.0], |row| {
-                Ok(Kept {
+                Ok(StoredPair {
                     pair: pair_from(row, &names)?,
                     unproven: row.get(10)?,
                     sent: row.get(11)?,
@@ -295,7 +300,7 @@ fn rewrite(db: &Connection, moved: &[Moved]) -> Result<(), rusqlite::Error> {
 }
 
 /// A pair with the columns that only the state uses.
-struct Kept {
+struct StoredPair {
     pair: Pair,
     unproven: i64,
     sent: Option<i64>,
@@ -304,7 +309,7 @@ struct Kept {
 
 fn record_pair(
     db: &Connection,
-    names: &Names<'_>,
+    names: &NameCodec<'_>,
     key: MailboxKey,
     outcome: &Outcome,
 ) -> Result<(), rusqlite::Error> {
@@ -351,7 +356,7 @@ fn record_pair(
 
 fn record(
     db: &Connection,
-    names: &Names<'_>,
+    names: &NameCodec<'_>,
     key: MailboxKey,
     outcome: &Outcome,
 ) -> Result<(), rusqlite::Error> {
@@ -395,7 +400,7 @@ fn record(
 }
 
 /// Drops suspects that are pairs now.
-fn forget_suspects(db: &Connection, done: &Done) -> Result<(), rusqlite::Error> {
+fn forget_suspects(db: &Connection, done: &MailboxOutcomes) -> Result<(), rusqlite::Error> {
     let mut any = db.prepare_cached("SELECT 1 FROM suspect LIMIT 1")?;
     if done.outcomes.is_empty() || !any.exists([])? {
         return Ok(());
@@ -419,7 +424,7 @@ fn end_upload(db: &Connection, key: MailboxKey, file: &MaildirId) -> Result<(), 
 }
 
 /// Forgets a pair, and what the letters of its file said.
-fn drop_pair(db: &Connection, names: &Names<'_>, pair: PairId) -> Result<(), rusqlite::Error> {
+fn drop_pair(db: &Connection, names: &NameCodec<'_>, pair: PairId) -> Result<(), rusqlite::Error> {
     let sql = "DELETE FROM pair WHERE id = ?1 RETURNING mailbox, file";
     let read = |row: &Row<'_>| Ok((MailboxKey(row.get(0)?), row.get::<_, Vec<u8>>(1)?));
     let mut delete = db.prepare_cached(sql)?;
@@ -432,7 +437,7 @@ fn drop_pair(db: &Connection, names: &Names<'_>, pair: PairId) -> Result<(), rus
 /// Records the resolution of an upload that the server accepted.
 fn record_upload(
     db: &Connection,
-    names: &Names<'_>,
+    names: &NameCodec<'_>,
     key: MailboxKey,
     outcome: &Outcome,
 ) -> Result<(), rusqlite::Error> {
@@ -467,7 +472,7 @@ fn taken_for_another(file: &MaildirId, uid: Uid, flags: &Flags) -> Aside {
 
 fn is_paired(
     db: &Connection,
-    names: &Names<'_>,
+    names: &NameCodec<'_>,
     key: MailboxKey,
     id: &AnyId,
 ) -> Result<bool, rusqlite::Error> {
@@ -492,7 +497,7 @@ pub(in crate::state) fn unaside_paired(db: &Connection) -> Result<(), rusqlite::
         Ok((MailboxKey(row.get(0)?), id))
     };
     let all: Vec<_> = select.query_map([], read)?.collect::<Result<_, _>>()?;
-    let names = Names::of(db);
+    let names = NameCodec::of(db);
     for (key, id) in all {
         if let Some(id) = id
             && is_paired(db, &names, key, &id)?

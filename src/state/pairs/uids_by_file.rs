@@ -1,7 +1,7 @@
 //! The UIDs of the files of a mailbox.
 
 use crate::model::{MailboxKey, MaildirId, Uid};
-use crate::state::pairs::name_codec::Names;
+use crate::state::pairs::name_codec::NameCodec;
 use crate::state::{State, StateError, doing};
 use rusqlite::{OptionalExtension, params};
 
@@ -13,7 +13,7 @@ impl State {
         file: &MaildirId,
     ) -> Result<Option<Uid>, StateError> {
         let what = doing("look for a message");
-        let Some(packed) = Names::of(&self.db).known(file).map_err(&what)? else {
+        let Some(packed) = NameCodec::of(&self.db).known(file).map_err(&what)? else {
             return Ok(None);
         };
         let sql = "SELECT uid FROM pair WHERE mailbox = ?1 AND file = ?2";
@@ -26,7 +26,7 @@ impl State {
     pub fn uids_by_file(&self, key: MailboxKey) -> Result<Vec<(MaildirId, Uid)>, StateError> {
         let what = doing("read the messages of a mailbox");
         let sql = "SELECT file, uid FROM pair WHERE mailbox = ?1";
-        let names = Names::of(&self.db);
+        let names = NameCodec::of(&self.db);
         let mut query = self.db.prepare_cached(sql).map_err(&what)?;
         let rows = query.query_map([key.0], |row| {
             let file = names.unpack(row.get_ref(0)?.as_blob()?)?;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// An accepted upload with a UID; it is a pair.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct AcceptedUpload {
     /// The file.
     pub file: MaildirId,
     /// The UID.
@@ -22,13 +22,13 @@ pub struct Told {
 
 impl State {
     /// Returns the uploads of a mailbox with a UID that was not listed yet.
-    pub fn told_uploads(&self, key: MailboxKey) -> Result<Vec<Told>, StateError> {
+    pub fn told_uploads(&self, key: MailboxKey) -> Result<Vec<AcceptedUpload>, StateError> {
         let what = doing("read uploads");
         let sql = "SELECT file, told, above, tries, phase FROM upload
                    WHERE mailbox = ?1 AND told IS NOT NULL ORDER BY told";
         let mut query = self.db.prepare_cached(sql).map_err(&what)?;
         let read = |row: &Row<'_>| {
-            Ok(Told {
+            Ok(AcceptedUpload {
                 file: MaildirId::new(row.get::<_, Vec<u8>>(0)?),
                 uid: Uid::new(row.get(1)?).ok_or(rusqlite::Error::InvalidQuery)?,
                 above: row.get(2)?,
@@ -108,7 +108,7 @@ mod record {
     use super::{MailboxKey, MaildirId, Uid, params};
     use rusqlite::Connection;
 
-    type Done = Result<(), rusqlite::Error>;
+    type SqlResult = Result<(), rusqlite::Error>;
 
     /// The server returned the UID of an upload.
     pub(in crate::state) fn unlist(
@@ -116,7 +116,7 @@ mod record {
         key: MailboxKey,
         (file, uid): (&MaildirId, Uid),
         (above, tries): (u32, u32),
-    ) -> Done {
+    ) -> SqlResult {
         let sql = "INSERT OR REPLACE INTO upload (mailbox, file, phase, at, above, told, tries)
                    VALUES (?1, ?2, 2, 0, ?3, ?4, ?5)";
         let values = params![key.0, file.as_bytes(), above, uid.get(), tries];
@@ -124,14 +124,18 @@ mod record {
     }
 
     /// A listing showed it.
-    pub(in crate::state) fn list(db: &Connection, key: MailboxKey, file: &MaildirId) -> Done {
+    pub(in crate::state) fn list(db: &Connection, key: MailboxKey, file: &MaildirId) -> SqlResult {
         let sql = "DELETE FROM upload WHERE mailbox = ?1 AND file = ?2 AND phase >= 2";
         let values = params![key.0, file.as_bytes()];
         db.prepare_cached(sql)?.execute(values).map(drop)
     }
 
     /// A listing showed it without flags that were set in the meantime.
-    pub(in crate::state) fn correct(db: &Connection, key: MailboxKey, file: &MaildirId) -> Done {
+    pub(in crate::state) fn correct(
+        db: &Connection,
+        key: MailboxKey,
+        file: &MaildirId,
+    ) -> SqlResult {
         let sql = "UPDATE upload SET phase = 3 WHERE mailbox = ?1 AND file = ?2 AND phase = 2";
         let values = params![key.0, file.as_bytes()];
         db.prepare_cached(sql)?.execute(values).map(drop)
@@ -142,7 +146,7 @@ mod record {
         db: &Connection,
         key: MailboxKey,
         (uid, name): (Uid, Option<i64>),
-    ) -> Done {
+    ) -> SqlResult {
         let sql = "UPDATE pair SET sent = ?3 WHERE mailbox = ?1 AND uid = ?2";
         let values = params![key.0, uid.get(), name];
         db.prepare_cached(sql)?.execute(values).map(drop)

@@ -6,13 +6,13 @@ use crate::model::{
     SystemFlag,
 };
 use crate::state::pairs::base::{flags_from, keyword_text, side_from, side_number};
-use crate::state::pairs::name_codec::Names;
+use crate::state::pairs::name_codec::NameCodec;
 use crate::state::{State, StateError, doing};
 use rusqlite::{Connection, Row, params};
 
 /// A change that was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct HistoryChange {
     /// The mailbox.
     pub mailbox: MailboxName,
     /// The side.
@@ -24,7 +24,7 @@ pub struct Change {
     /// Details and reason.
     pub why: String,
     /// Of a deletion, the place of the bytes.
-    pub kept: Option<Remains>,
+    pub kept: Option<QuarantineRef>,
     /// Of a change of flags, the change.
     pub flags: Option<FlagsMade>,
     /// Where the message was before, and its pair; `None`: not recorded.
@@ -44,7 +44,7 @@ pub struct FlagsMade {
 
 /// The place of deleted bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Remains {
+pub struct QuarantineRef {
     /// The path of the file, or of the directory of a mailbox, in quarantine. In older rows only
     /// the file name of a message that was deleted on the server.
     pub file: Vec<u8>,
@@ -52,7 +52,7 @@ pub struct Remains {
     pub flags: Flags,
 }
 
-impl Change {
+impl HistoryChange {
     /// Logs it.
     fn log(&self) {
         let message = self.message.as_ref().map(ToString::to_string);
@@ -82,7 +82,7 @@ pub struct HistoryRow {
     /// Details and reason.
     pub why: String,
     /// Of a deletion, the place of the bytes.
-    pub kept: Option<Remains>,
+    pub kept: Option<QuarantineRef>,
     /// Of a change of flags, the change.
     pub flags: Option<FlagsMade>,
     /// Where the message was before, and its pair; `None`: not recorded.
@@ -144,7 +144,7 @@ const BESIDE: &str = "LEFT JOIN flag_change ON flag_change.id = history.id
 
 impl State {
     /// Logs changes, and inserts their rows.
-    pub(in crate::state) fn note_changes(&mut self, changes: &[Change]) {
+    pub(in crate::state) fn note_changes(&mut self, changes: &[HistoryChange]) {
         for change in changes {
             change.log();
             self.touched.insert((change.side, change.mailbox.clone()));
@@ -185,7 +185,7 @@ impl State {
              WHERE run.at >= ?1 ORDER BY history.id DESC"
         );
         let mut query = self.db.prepare_cached(&sql).map_err(&what)?;
-        let names = Names::of(&self.db);
+        let names = NameCodec::of(&self.db);
         let rows = query.query_map([since], |row| history_row(row, &names));
         let wanted = |row: &Result<HistoryRow, _>| row.as_ref().map_or(true, &wanted);
         let rows = rows.map_err(&what)?.filter(wanted);
@@ -204,7 +204,7 @@ impl State {
              ORDER BY history.id DESC"
         );
         let mut query = self.db.prepare_cached(&sql).map_err(&what)?;
-        let names = Names::of(&self.db);
+        let names = NameCodec::of(&self.db);
         let rows = query.query_map([run], |row| history_row(row, &names));
         rows.map_err(&what)?
             .collect::<Result<_, _>>()
@@ -256,7 +256,11 @@ impl State {
     }
 
     /// Records restored messages, and drops them from the index of the quarantine.
-    pub fn note_undone(&mut self, changes: &[Change], back: &[Vec<u8>]) -> Result<(), StateError> {
+    pub fn note_undone(
+        &mut self,
+        changes: &[HistoryChange],
+        back: &[Vec<u8>],
+    ) -> Result<(), StateError> {
         if changes.is_empty() {
             return Ok(());
         }
@@ -264,7 +268,7 @@ impl State {
         let run = self.run_row()?;
         let tx = self.db.transaction().map_err(&what)?;
         let named = trail::with_pairs(&tx, changes).map_err(&what)?;
-        write(&tx, &Names::of(&tx), run, &named).map_err(&what)?;
+        write(&tx, &NameCodec::of(&tx), run, &named).map_err(&what)?;
         for path in back {
             let sql = "DELETE FROM buried WHERE path = ?1";
             let mut delete = tx.prepare_cached(sql).map_err(&what)?;
@@ -308,7 +312,7 @@ impl State {
     }
 }
 
-fn history_row(row: &Row<'_>, names: &Names<'_>) -> Result<HistoryRow, rusqlite::Error> {
+fn history_row(row: &Row<'_>, names: &NameCodec<'_>) -> Result<HistoryRow, rusqlite::Error> {
     let message = names.unpack(row.get_ref(4)?.as_blob()?)?;
     let (kept, keywords): (Option<Vec<u8>>, Option<String>) = (row.get(6)?, row.get(7)?);
     let flags = flags_from(0, &keywords.unwrap_or_default());
@@ -329,7 +333,7 @@ fn history_row(row: &Row<'_>, names: &Names<'_>) -> Result<HistoryRow, rusqlite:
         message: message.as_bytes().escape_ascii().to_string(),
         why: row.get(5)?,
         file: message,
-        kept: kept.map(|file| Remains { file, flags }),
+        kept: kept.map(|file| QuarantineRef { file, flags }),
         flags: change.map(|change| FlagsMade {
             pair: pair.map(PairId),
             hash: hash.map(ContentHash),
@@ -342,9 +346,9 @@ fn history_row(row: &Row<'_>, names: &Names<'_>) -> Result<HistoryRow, rusqlite:
 
 pub(in crate::state) fn write(
     db: &Connection,
-    names: &Names<'_>,
+    names: &NameCodec<'_>,
     run: i64,
-    changes: &[Change],
+    changes: &[HistoryChange],
 ) -> Result<(), rusqlite::Error> {
     let sql = "INSERT INTO history (run, mailbox, side, what, message, why, kept, keywords)
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";

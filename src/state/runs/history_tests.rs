@@ -22,8 +22,8 @@ fn changes() -> [FlagChange; 3] {
     ]
 }
 
-fn change(what: &'static str, mailbox: &str) -> Change {
-    Change {
+fn change(what: &'static str, mailbox: &str) -> HistoryChange {
+    HistoryChange {
         mailbox: MailboxName::parse(mailbox).unwrap(),
         side: Side::Remote,
         what,
@@ -35,7 +35,7 @@ fn change(what: &'static str, mailbox: &str) -> Change {
     }
 }
 
-fn note(state: &mut State, now: i64, changes: &[Change]) -> i64 {
+fn note(state: &mut State, now: i64, changes: &[HistoryChange]) -> i64 {
     state.begin_run(now);
     state.apply(MailboxKey(0), &[], changes).unwrap();
     let run = state.run_row().unwrap();
@@ -50,7 +50,7 @@ fn changes_in_words_are_read_once_into_columns() {
     }
     assert_eq!(change_in_words("from UID 3"), None);
     let mut state = State::in_memory().unwrap();
-    let rows = changes().map(|made| Change {
+    let rows = changes().map(|made| HistoryChange {
         why: made.to_string(),
         ..change("flags", "A")
     });
@@ -85,7 +85,7 @@ fn flags_are_found_by_the_pair_wherever_it_lies() {
     state.apply(key, &[paired(7, 1)], &[]).unwrap();
     let pair = state.base(key).unwrap().pairs[0].id;
     let [made, ..] = changes();
-    let row = Change {
+    let row = HistoryChange {
         flags: Some(FlagsMade {
             pair: Some(pair),
             hash: None,

@@ -20,12 +20,12 @@ pub struct Upload {
     /// The number of OK responses.
     pub tries: u32,
     /// The message that the server was to move; `None`: an APPEND or COPY.
-    pub moved: Option<Source>,
+    pub moved: Option<MoveSource>,
 }
 
 /// The source of a move on the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Source {
+pub struct MoveSource {
     /// The pair.
     pub pair: PairId,
     /// The mailbox.
@@ -64,7 +64,7 @@ impl State {
     pub fn begin_moves(
         &mut self,
         key: MailboxKey,
-        files: &[(MaildirId, Source)],
+        files: &[(MaildirId, MoveSource)],
         above: u32,
         now: i64,
     ) -> Result<(), StateError> {
@@ -144,7 +144,7 @@ fn upload(row: &Row<'_>) -> Result<Upload, rusqlite::Error> {
     let pair: Option<i64> = row.get(4)?;
     let (mailbox, uid): (Option<i64>, Option<u32>) = (row.get(5)?, row.get(6)?);
     let source = |pair: i64| {
-        Some(Source {
+        Some(MoveSource {
             pair: PairId(pair),
             mailbox: MailboxKey(mailbox?),
             uid: Uid::new(uid?)?,

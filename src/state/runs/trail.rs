@@ -1,8 +1,8 @@
 //! Where the message of a line of history is now, and where it was before.
 
-use super::history::{Change, HistoryRow};
+use super::history::{HistoryChange, HistoryRow};
 use crate::model::{AnyId, ContentHash, MailboxName, MaildirId, PairId, Side, Uid};
-use crate::state::pairs::name_codec::Names;
+use crate::state::pairs::name_codec::NameCodec;
 use crate::state::{State, StateError, doing};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -79,9 +79,9 @@ pub(super) fn write(db: &Connection, id: i64, trail: &Trail) -> Result<(), rusql
 /// Names the pairs of files whose flags or mailbox were changed on disk only.
 pub(super) fn with_pairs(
     db: &Connection,
-    changes: &[Change],
-) -> Result<Vec<Change>, rusqlite::Error> {
-    let names = Names::of(db);
+    changes: &[HistoryChange],
+) -> Result<Vec<HistoryChange>, rusqlite::Error> {
+    let names = NameCodec::of(db);
     let sql = "SELECT pair.id FROM pair JOIN mailbox ON mailbox.id = pair.mailbox
                WHERE mailbox.name = ?1 AND pair.file = ?2";
     let mut query = db.prepare_cached(sql)?;
@@ -121,7 +121,7 @@ impl State {
         let pair = pair.or_else(|| trail.and_then(|trail| trail.pair));
         let hash = flags.and_then(|made| made.hash);
         let hash = hash.or_else(|| trail.and_then(|trail| trail.hash));
-        let names = Names::of(&self.db);
+        let names = NameCodec::of(&self.db);
         let read = |row: &Row<'_>| {
             let (mailbox, file) = (row.get::<_, String>(0)?, row.get_ref(1)?.as_blob()?);
             Ok((MailboxName::parse(&mailbox), names.unpack(file)?))

@@ -216,7 +216,7 @@ fn letters_are_read_without_a_state() {
     let lost = |w: &mut TwoSides| {
         w.state = mailtide::state::State::in_memory().unwrap();
         let (uuid, config) = ("u".into(), String::new());
-        let row = mailtide::state::Memory { uuid, config };
+        let row = mailtide::state::AccountRecord { uuid, config };
         w.state.set_account(&row, 0).unwrap();
     };
     let mut w = tables();

@@ -1,7 +1,7 @@
 //! Messages that the base does not know, what is refused, what does not travel.
 
 use super::*;
-use mailtide::state::Left;
+use mailtide::state::Checkpoint;
 
 #[test]
 fn rows_38_to_41_new_messages() {
@@ -422,7 +422,9 @@ fn an_upload_is_found_again_where_nothing_changed_on_disk() {
         let (mut w, _) = stored_and_untold();
         let key = w.state.mailboxes().unwrap()[&inbox()];
         let mark = w.local.inner.borrow().boxes[&inbox()].mark();
-        w.state.leave(&[Left::on(key, Side::Local, mark)]).unwrap();
+        w.state
+            .leave(&[Checkpoint::on(key, Side::Local, mark)])
+            .unwrap();
         w
     };
     row("stored, nothing changed", prepare, |_| {}, ONCE);

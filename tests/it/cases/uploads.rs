@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::support::memory::Habit;
-use mailtide::state::{Memory as AccountRow, State};
+use mailtide::state::{AccountRecord as AccountRow, State};
 
 const NEW: &[u8] = b"Subject: n\r\nMessage-ID: <n@x>\r\n\r\n1\r\n";
 const ODD: &[u8] = b"Subject: \xc3\xa4\r\n\r\nnul \0\r\n";

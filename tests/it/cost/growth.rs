@@ -6,7 +6,7 @@ use crate::support::world::TwoSides;
 use mailtide::engine::Report;
 use mailtide::model::counted::comparisons;
 use mailtide::model::*;
-use mailtide::state::{Memory as AccountRow, State};
+use mailtide::state::{AccountRecord as AccountRow, State};
 
 /// Messages of the smaller run.
 const FEW: usize = 500;

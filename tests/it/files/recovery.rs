@@ -2,7 +2,7 @@
 
 use mailtide::maildir::{Claim, Layout, MaildirStore};
 use mailtide::model::{FlagChange, Flags, MailboxName, Side};
-use mailtide::state::{Change, State};
+use mailtide::state::{HistoryChange, State};
 use std::path::{Path, PathBuf};
 
 fn files(directory: &Path) -> Vec<String> {
@@ -80,7 +80,7 @@ fn a_state_knows_that_it_was_cut() {
 #[test]
 fn a_run_that_changed_something_counts_as_cut_until_the_disk_holds_it() {
     let mut state = State::in_memory().unwrap();
-    let row = mailtide::state::Memory {
+    let row = mailtide::state::AccountRecord {
         uuid: "u".into(),
         config: String::new(),
     };
@@ -88,7 +88,7 @@ fn a_run_that_changed_something_counts_as_cut_until_the_disk_holds_it() {
     let key = state.add_mailbox(&MailboxName::inbox(), 1).unwrap();
     state.settle().unwrap();
     assert!(!state.was_cut().unwrap());
-    let change = Change {
+    let change = HistoryChange {
         mailbox: MailboxName::inbox(),
         side: Side::Local,
         what: "flags",

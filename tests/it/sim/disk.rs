@@ -1,8 +1,8 @@
-//! The file system of the stage as the program's [`Disk`].
+//! The file system of the stage as the program's [`Fs`].
 
 use super::fs::{Node, shown};
 use super::stage::{Shared, Stage};
-use mailtide::maildir::{About, Create, Disk, Input, Kind, Output, Space};
+use mailtide::maildir::{Create, Fs, Input, Kind, Output, PathMetadata, Space};
 use std::ffi::OsStr;
 use std::io::{Cursor, Error, ErrorKind, Read, Result, Write};
 use std::path::Path;
@@ -26,9 +26,9 @@ impl Stage {
     }
 }
 
-fn about(inode: u64, node: &Node) -> About {
+fn about(inode: u64, node: &Node) -> PathMetadata {
     match node {
-        Node::Directory { modified, born } => About {
+        Node::Directory { modified, born } => PathMetadata {
             kind: Kind::Directory,
             size: 0,
             modified: *modified,
@@ -41,7 +41,7 @@ fn about(inode: u64, node: &Node) -> About {
             bytes,
             modified,
             changed,
-        } => About {
+        } => PathMetadata {
             kind: Kind::File,
             size: bytes.len() as u64,
             modified: *modified,
@@ -68,7 +68,7 @@ impl Input for Reader {
         Ok(())
     }
 
-    fn about(&self) -> Result<About> {
+    fn about(&self) -> Result<PathMetadata> {
         let stage = self.0.lock();
         Ok(about(self.1, stage.fs.inode(self.1)))
     }
@@ -105,7 +105,7 @@ impl Output for Writer {
     }
 }
 
-impl Disk for Shared {
+impl Fs for Shared {
     fn open(&self, path: &Path) -> Result<Box<dyn Input>> {
         let mut stage = self.lock();
         stage.call("open", path)?;
@@ -177,7 +177,7 @@ impl Disk for Shared {
         Ok(())
     }
 
-    fn about(&self, path: &Path) -> Result<About> {
+    fn about(&self, path: &Path) -> Result<PathMetadata> {
         let mut stage = self.lock();
         stage.call("about", path)?;
         let (inode, node) = stage.fs.node(path)?;

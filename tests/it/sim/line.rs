@@ -2,13 +2,13 @@
 
 use super::session::Session;
 use super::stage::Shared;
-use mailtide::imap::{Dial, Stream};
+use mailtide::imap::{Connector, Stream};
 use std::io::{Error, ErrorKind, Result};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-impl Dial for Shared {
+impl Connector for Shared {
     fn dial(&self) -> Result<Box<dyn Stream>> {
         let mut guard = self.lock();
         let stage = &mut *guard;

@@ -9,14 +9,14 @@ use super::users;
 use mailtide::daemon;
 use mailtide::engine::{Context, Options, Reach, Report, Silent, Stop, World};
 use mailtide::imap::{
-    Access, Auth, Beside, Compress, ImapStore, Plaintext, Road, Secret, Server, Settings, TlsMode,
-    Trust, Window,
+    Access, Compress, Credential, ImapStore, LoginMechanism, ParallelSettings, Plaintext, Server,
+    Settings, TlsMode, Transport, Trust, Window,
 };
 use mailtide::maildir::{Claim, Layout, MaildirStore};
 use mailtide::model::{MailboxKey, MailboxName, Side};
 use mailtide::reconcile::guard::{Held, HeldKind};
 use mailtide::reconcile::{Limits, Policy};
-use mailtide::state::{Memory, State};
+use mailtide::state::{AccountRecord, State};
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
@@ -73,7 +73,7 @@ impl Play {
         Server {
             host: "stage".into(),
             port: 143,
-            road: Road::Other(Arc::new(self.stage.clone())),
+            road: Transport::Other(Arc::new(self.stage.clone())),
             tls: TlsMode::None,
             trust: Trust {
                 ca_file: None,
@@ -81,8 +81,8 @@ impl Play {
             },
             plaintext: Plaintext::LoopbackOnly,
             user: "user".into(),
-            auth: Auth::Password,
-            secret: Secret(CANARY.into()),
+            auth: LoginMechanism::Password,
+            secret: Credential(CANARY.into()),
             timeout: Duration::from_secs(30),
             compress: Compress::Never,
             disabled: Vec::new(),
@@ -306,7 +306,7 @@ async fn one(
     let settings = Settings {
         access: Access::ReadWrite,
         connections: 3,
-        beside: Beside { near, worth: 1 },
+        beside: ParallelSettings { near, worth: 1 },
         trash: None,
     };
     let mut remote = ImapStore::new(server, settings);
@@ -315,7 +315,7 @@ async fn one(
         let uuid = local.take_possession()?;
         if state.account()?.is_none() {
             let config = String::new();
-            state.set_account(&Memory { uuid, config }, 1)?;
+            state.set_account(&AccountRecord { uuid, config }, 1)?;
         }
         daemon::check_generation(state, &mut local)?;
         Ok(())

@@ -5,7 +5,7 @@ use mailtide::daemon::*;
 use mailtide::engine::{Context, Observer, Options, Reach, Report, Stop, World};
 use mailtide::model::*;
 use mailtide::reconcile::News;
-use mailtide::state::{Memory as AccountRow, State};
+use mailtide::state::{AccountRecord as AccountRow, State};
 use mailtide::store::{MailStore, StoreError};
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -119,10 +119,10 @@ impl AccountBackend for MemoryDesk {
         Vec::new()
     }
 
-    fn decide(&mut self, id: &str, verdict: Verdict) -> Result<bool, String> {
+    fn decide(&mut self, id: &str, verdict: UserVerdict) -> Result<bool, String> {
         let done = match verdict {
-            Verdict::Approve => self.state.approve(id),
-            Verdict::Reject => self.state.reject(id),
+            UserVerdict::Approve => self.state.approve(id),
+            UserVerdict::Reject => self.state.reject(id),
         };
         done.map_err(|error| error.to_string())
     }

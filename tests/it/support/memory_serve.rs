@@ -19,11 +19,11 @@ impl RemoteStore for Memory<Uid> {
         !self.inner.borrow().moves_by_copy
     }
 
-    async fn prefetch(&mut self, _: &[Next<'_>]) -> Result<(), StoreError> {
+    async fn prefetch(&mut self, _: &[Prefetch<'_>]) -> Result<(), StoreError> {
         Ok(())
     }
 
-    async fn pipeline_after(&mut self, _: &[Next<'_>]) -> Result<(), StoreError> {
+    async fn pipeline_after(&mut self, _: &[Prefetch<'_>]) -> Result<(), StoreError> {
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use mailtide::engine::report::Ended;
 use mailtide::engine::{Context, Event, Observer, Options, Report, Stop, Verified, World};
 use mailtide::model::{MailboxName, MaildirId, Uid};
 use mailtide::reconcile::Policy;
-use mailtide::state::{Memory as AccountRow, State};
+use mailtide::state::{AccountRecord as AccountRow, State};
 use mailtide::store::StoreError;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};

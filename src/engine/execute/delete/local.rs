@@ -10,7 +10,7 @@ use crate::model::{Flags, Id, MaildirId, PairId, Side};
 use crate::reconcile::Outcome;
 use crate::reconcile::action::DeleteWhy;
 use crate::reconcile::filed::keywords;
-use crate::state::{Buried, Done, Remains, Trail};
+use crate::state::{MailboxOutcomes, QuarantineRef, QuarantinedRow, Trail};
 use crate::store::{LocalStore, RemoteStore, Removal, Removed};
 use std::collections::BTreeMap;
 
@@ -40,9 +40,9 @@ async fn delete_batch<R: RemoteStore, L: LocalStore>(
     let buried = batch.iter().filter_map(|(name, doomed)| {
         let key = works.get(name)?.base.key;
         let outcomes = doomed.iter().map(tombstone).collect();
-        Some(Done {
+        Some(MailboxOutcomes {
             outcomes,
-            ..Done::of(key)
+            ..MailboxOutcomes::of(key)
         })
     });
     ctx.state.record(&buried.collect::<Vec<_>>())?;
@@ -117,7 +117,7 @@ async fn remove_here<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     work: &mut Work,
     doomed: &[Doomed],
-) -> Result<Done, Ended> {
+) -> Result<MailboxOutcomes, Ended> {
     let removal = |d: &Doomed| Removal {
         id: d.pair.file.clone(),
         saw: d.saw.clone(),
@@ -128,9 +128,9 @@ async fn remove_here<R: RemoteStore, L: LocalStore>(
     let gone = ctx.local.remove(&work.place(), &removals).await?;
     let gone: BTreeMap<MaildirId, Removed> = gone.into_iter().collect();
     let known: BTreeMap<PairId, _> = work.base.pairs.iter().map(|p| (p.id, p)).collect();
-    let mut done = Done {
+    let mut done = MailboxOutcomes {
         at: (ctx.world.now)(),
-        ..Done::of(work.base.key)
+        ..MailboxOutcomes::of(work.base.key)
     };
     for Doomed { pair, why, saw } in doomed {
         let Some(how) = gone.get(&pair.file) else {
@@ -141,7 +141,7 @@ async fn remove_here<R: RemoteStore, L: LocalStore>(
             && let Some(kin) = known.kin
             && *why == DeleteWhy::DeletedAcross
         {
-            done.buried.push(Buried {
+            done.buried.push(QuarantinedRow {
                 kin,
                 hash: known.hash,
                 agreed: known.flags.clone(),
@@ -158,7 +158,7 @@ async fn remove_here<R: RemoteStore, L: LocalStore>(
         };
         let mut change = work.change(Side::Local, "deleted", pair.file.any(), why);
         if let Removed::Kept(path) = how {
-            change.kept = Some(Remains {
+            change.kept = Some(QuarantineRef {
                 file: path.clone(),
                 flags: known
                     .get(&pair.id)

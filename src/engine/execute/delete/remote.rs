@@ -17,8 +17,8 @@ use crate::model::{
     AnyId, Aside, AsideReason, Flags, Id, Kin, MailboxName, PairId, Side, SystemFlag, Uid,
 };
 use crate::reconcile::Outcome;
-use crate::state::{Done, Doubt, Remains, Trail};
-use crate::store::{LocalStore, Next, Place, RemoteStore, Removal, Removed, StoreError};
+use crate::state::{MailboxOutcomes, QuarantineRef, Trail, UidDoubt};
+use crate::store::{LocalStore, Place, Prefetch, RemoteStore, Removal, Removed, StoreError};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -105,12 +105,12 @@ async fn keep_all<R: RemoteStore, L: LocalStore>(
     let mut next = Vec::new();
     for going in &all {
         if !ctx.remote.keeps_removed(&going.name) {
-            next.push(Next::Read(&going.place, &going.uids));
+            next.push(Prefetch::Read(&going.place, &going.uids));
         }
     }
     next.extend(
         all.first()
-            .map(|going| Next::Remove(&going.place, &going.uids)),
+            .map(|going| Prefetch::Remove(&going.place, &going.uids)),
     );
     ctx.remote.prefetch(&next).await?;
     ctx.local.hold_syncs();
@@ -182,12 +182,12 @@ fn bury<R: RemoteStore, L: LocalStore>(
     let done = |going: &Going| {
         let outcomes = going.doomed.iter().map(tombstone).collect();
         let key = works.get(&going.name)?.base.key;
-        Some(Done {
+        Some(MailboxOutcomes {
             outcomes,
-            ..Done::of(key)
+            ..MailboxOutcomes::of(key)
         })
     };
-    let all: Vec<Done> = going.iter().filter_map(done).collect();
+    let all: Vec<MailboxOutcomes> = going.iter().filter_map(done).collect();
     Ok(ctx.state.record(&all)?)
 }
 
@@ -205,7 +205,7 @@ async fn remove_there<R: RemoteStore, L: LocalStore>(
             if stop.requested() {
                 return Err(Ended::Stopped);
             }
-            let next = next.map(|next| Next::Remove(&next.place, &next.uids));
+            let next = next.map(|next| Prefetch::Remove(&next.place, &next.uids));
             remote.pipeline_after(next.as_slice()).await?;
             match remove_narrowed(remote, going).await {
                 Err(error) if !error.is_local_to_mailbox() => return Err(error.into()),
@@ -267,7 +267,7 @@ fn record_gone<R: RemoteStore, L: LocalStore>(
             }
             Err(error) => {
                 if matches!(error, StoreError::Renumbered(_)) {
-                    ctx.state.doubt(work.base.key, Doubt::Suspected)?;
+                    ctx.state.doubt(work.base.key, UidDoubt::Suspected)?;
                 }
                 if let StoreError::Mailbox(why) = &error {
                     let pairs = going.doomed.iter().map(|d| d.pair.id);
@@ -293,10 +293,10 @@ impl Going {
     }
 
     /// Returns the rows for these outcomes.
-    fn done(&self, work: &mut Work, removed: &[(Uid, Removed)]) -> Done {
+    fn done(&self, work: &mut Work, removed: &[(Uid, Removed)]) -> MailboxOutcomes {
         let removed: BTreeMap<Uid, &Removed> =
             removed.iter().map(|(uid, how)| (*uid, how)).collect();
-        let mut done = Done::of(work.base.key);
+        let mut done = MailboxOutcomes::of(work.base.key);
         let known: BTreeMap<PairId, _> = work.base.pairs.iter().map(|p| (p.id, p)).collect();
         for Doomed { pair, saw, .. } in &self.doomed {
             let Some(how) = removed.get(&pair.uid) else {
@@ -326,7 +326,7 @@ impl Going {
             let mut change = work.change(Side::Remote, "deleted", pair.uid.any(), why);
             let file = self.kept.get(&pair.uid).cloned().flatten();
             let flags = known.get(&pair.id).map(|pair| pair.flags.clone());
-            change.kept = file.map(|file| Remains {
+            change.kept = file.map(|file| QuarantineRef {
                 file,
                 flags: flags.unwrap_or_default(),
             });

@@ -10,7 +10,7 @@ use crate::engine::report::Ended;
 use crate::model::{FlagChange, Flags, Id, MailboxName, MaildirId, Side, SystemFlag, Uid};
 use crate::reconcile::action::Link;
 use crate::reconcile::{Action, Outcome, PairRef};
-use crate::state::{Change, Done, FlagsMade};
+use crate::state::{FlagsMade, HistoryChange, MailboxOutcomes};
 use crate::store::{FlagEdit, LocalStore, RemoteStore};
 use std::collections::BTreeSet;
 
@@ -58,7 +58,7 @@ impl Setting<'_> {
     }
 
     /// Records the flags that both sides have.
-    pub fn record(&self, work: &Work, done: &mut Done) {
+    pub fn record(&self, work: &Work, done: &mut MailboxOutcomes) {
         done.outcomes.push(Outcome::Agreed {
             pair: self.pair.id,
             flags: self.merged.clone(),
@@ -71,7 +71,7 @@ impl Setting<'_> {
                     change: change.clone(),
                 };
                 let why = change.to_string();
-                done.changes.push(Change {
+                done.changes.push(HistoryChange {
                     flags: Some(made),
                     ..work.change(side, "flags", self.pair.on(side), why)
                 });
@@ -84,7 +84,7 @@ impl Setting<'_> {
 /// together.
 #[derive(Default)]
 pub(in crate::engine) struct Agreed {
-    done: Vec<(MailboxName, Done)>,
+    done: Vec<(MailboxName, MailboxOutcomes)>,
     messages: usize,
     /// Mailboxes whose sync failed.
     failed: Vec<MailboxName>,
@@ -191,7 +191,7 @@ async fn set_flags<R: RemoteStore, L: LocalStore>(
     let holds = |s: &&Setting<'_>| s.local.is_empty() || local.contains(&s.pair.file);
     // The cursor does not advance while changes remain.
     let sound = settings.iter().all(|s| !s.first && set(&s) && holds(&s));
-    let mut done = Done::of(work.base.key);
+    let mut done = MailboxOutcomes::of(work.base.key);
     let open = settings.iter().filter(|s| !s.is_there_only());
     for setting in open.filter(set).filter(holds) {
         setting.record(work, &mut done);

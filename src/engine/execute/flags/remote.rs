@@ -11,8 +11,10 @@ use crate::engine::report::Ended;
 use crate::engine::snapshot::uid_proof;
 use crate::engine::snapshot::uid_proof::sample;
 use crate::model::{Kin, MailboxName, PairId, SystemFlag, Uid};
-use crate::state::{Done, Doubt, State};
-use crate::store::{FlagEdit, LocalStore, Next, Place, RefusedKeyword, RemoteStore, StoreError};
+use crate::state::{MailboxOutcomes, State, UidDoubt};
+use crate::store::{
+    FlagEdit, LocalStore, Place, Prefetch, RefusedKeyword, RemoteStore, StoreError,
+};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -89,8 +91,8 @@ impl<'w> Job<'w> {
     }
 
     /// Returns the rows for these messages.
-    fn done(&self, set: &BTreeSet<Uid>) -> Done {
-        let mut done = Done::of(self.work.base.key);
+    fn done(&self, set: &BTreeSet<Uid>) -> MailboxOutcomes {
+        let mut done = MailboxOutcomes::of(self.work.base.key);
         let settings = self.settings.iter().filter(|s| set.contains(&s.pair.uid));
         for setting in settings.filter(|s| s.is_there_only()) {
             setting.record(self.work, &mut done);
@@ -126,12 +128,12 @@ async fn set_narrowed<R: RemoteStore>(
 /// Rows to record soon.
 struct Soon<'s> {
     state: &'s mut State,
-    open: Vec<Done>,
+    open: Vec<MailboxOutcomes>,
     since: Instant,
 }
 
 impl Soon<'_> {
-    fn add(&mut self, done: Done) -> Result<(), Ended> {
+    fn add(&mut self, done: MailboxOutcomes) -> Result<(), Ended> {
         if self.open.is_empty() {
             self.since = Instant::now();
         }
@@ -173,7 +175,7 @@ pub(in crate::engine) async fn flags_there<R: RemoteStore, L: LocalStore>(
         if stop.requested() {
             return Err(Ended::Stopped);
         }
-        let next = next.map(|next| Next::Flags(&next.place, &next.sample));
+        let next = next.map(|next| Prefetch::Flags(&next.place, &next.sample));
         remote.pipeline_after(next.as_slice()).await?;
         let result = match set_narrowed(remote, job).await {
             Err(error) if !error.is_local_to_mailbox() => return Err(error.into()),
@@ -235,7 +237,7 @@ fn gather<R: RemoteStore, L: LocalStore>(
             Err(error) => {
                 let key = works.get(&name).map(|work| work.base.key);
                 if let (StoreError::Renumbered(_), Some(key)) = (&error, key) {
-                    ctx.state.doubt(key, Doubt::Suspected)?;
+                    ctx.state.doubt(key, UidDoubt::Suspected)?;
                 }
                 let _reported = ctx.tolerate(&name, Err(error.into()), pass)?;
                 there.failed.insert(name);
@@ -273,7 +275,7 @@ mod tests {
             open: Vec::new(),
             since: Instant::now(),
         };
-        let done = || Done::of(crate::model::MailboxKey(1));
+        let done = || MailboxOutcomes::of(crate::model::MailboxKey(1));
         tokio::time::advance(10 * LAG).await;
         soon.add(done()).unwrap();
         soon.add(done()).unwrap();

@@ -10,7 +10,7 @@ use crate::model::{
     ContentHash, Flags, Id, Kin, MailboxKey, MailboxName, MaildirId, PairId, Side, Uid,
 };
 use crate::reconcile::Outcome;
-use crate::state::{Done, State};
+use crate::state::{MailboxOutcomes, State};
 use crate::store::{Delivered, LocalStore, Place, Published, StoreError};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
@@ -188,7 +188,7 @@ impl<L: LocalStore> Desk<'_, L> {
         job: &DownloadJob,
         mut came: Came,
         published: Published<MaildirId>,
-    ) -> Result<Done, StoreError> {
+    ) -> Result<MailboxOutcomes, StoreError> {
         let mut pass = self.pass.borrow_mut();
         let (mut outcomes, mut changes) = (Vec::new(), Vec::new());
         let published = published?;
@@ -248,7 +248,7 @@ impl<L: LocalStore> Desk<'_, L> {
         if outcomes.len() < job.wanted.len() {
             self.unsound.borrow_mut().insert(job.place.mailbox.clone());
         }
-        let mut done = Done::of(job.key);
+        let mut done = MailboxOutcomes::of(job.key);
         (done.outcomes, done.changes) = (outcomes, changes);
         Ok(done)
     }

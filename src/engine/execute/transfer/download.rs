@@ -14,7 +14,9 @@ use crate::engine::report::{Ended, Event, Observer};
 use crate::model::{AnyId, Canonical, Heading, Kin, MailboxName, MaildirId, Origin, Uid};
 use crate::reconcile::Action;
 use crate::state::Suspects;
-use crate::store::{About, Delivery, LocalStore, Next, Receiver, RemoteStore, Sink, StoreError};
+use crate::store::{
+    About, Delivery, LocalStore, Prefetch, Receiver, RemoteStore, Sink, StoreError,
+};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, VecDeque};
 
@@ -229,7 +231,7 @@ async fn lane<R: RemoteStore, L: LocalStore>(
             };
             let job = portion.begin();
             remote
-                .prefetch(&[Next::Read(&job.place, &job.uids())])
+                .prefetch(&[Prefetch::Read(&job.place, &job.uids())])
                 .await?;
             taken.push_back((portion, job));
         }

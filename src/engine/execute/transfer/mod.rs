@@ -10,7 +10,7 @@ pub(in crate::engine) mod upload;
 use crate::engine::execute::job::Work;
 use crate::model::{AnyId, Aside, AsideReason, Flags, PairId, Side};
 use crate::reconcile::Action;
-use crate::state::Change;
+use crate::state::HistoryChange;
 use crate::store::Place;
 
 /// The reason and the pair of a copy.
@@ -49,9 +49,9 @@ pub(in crate::engine) fn change(
     side: Side,
     id: AnyId,
     from: &impl std::fmt::Display,
-) -> Change {
+) -> HistoryChange {
     let mailbox = place.mailbox.clone();
-    Change {
+    HistoryChange {
         mailbox,
         side,
         what: "new",

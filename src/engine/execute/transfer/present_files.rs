@@ -10,7 +10,7 @@ use crate::engine::report::Ended;
 use crate::model::{AnyId, ContentHash, Flags, Id, Kin, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::anew::meeting_point;
 use crate::reconcile::{Action, Outcome};
-use crate::state::Change;
+use crate::state::HistoryChange;
 use crate::store::{LocalStore, Place, RemoteStore};
 use std::collections::BTreeMap;
 
@@ -77,9 +77,9 @@ impl Twins {
 
 impl Met {
     /// Returns the history row.
-    pub fn change(&self, place: &Place) -> Change {
+    pub fn change(&self, place: &Place) -> HistoryChange {
         let linked = change(place, Side::Local, self.file.any(), &self.uid);
-        Change {
+        HistoryChange {
             what: "linked",
             why: format!("with {}", self.uid),
             ..linked

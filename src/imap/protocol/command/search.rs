@@ -1,7 +1,7 @@
 //! Encodes SEARCH commands; no other module makes their text.
 
 use super::{Command, LiteralKind, quoted};
-use crate::imap::display::search::Key;
+use crate::imap::display::search::SearchKey;
 use crate::imap::protocol::date::day;
 use crate::store::StoreError;
 
@@ -10,7 +10,7 @@ const NUMBER: u64 = u32::MAX as u64;
 
 /// A command with synchronizing literals.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pieces {
+pub struct CommandPieces {
     /// The text up to the first literal, or all of it.
     pub first: Command,
     /// Each literal with the text up to the next.
@@ -20,12 +20,12 @@ pub struct Pieces {
 impl Command {
     /// Encodes UID SEARCH in the selected mailbox, or ESEARCH in these (RFC 7377).
     pub fn search(
-        key: &Key,
+        key: &SearchKey,
         mailboxes: &[&[u8]],
         compact: &[&str],
         charset: bool,
         kind: LiteralKind,
-    ) -> Result<Pieces, StoreError> {
+    ) -> Result<CommandPieces, StoreError> {
         let mut text = match mailboxes.is_empty() {
             true => format!("UID SEARCH {}", compact.concat()).into_bytes(),
             false => {
@@ -50,7 +50,7 @@ impl Command {
         writer.key(key);
         let mut pieces = writer.pieces.into_iter();
         let text = pieces.next().unwrap_or_default();
-        Ok(Pieces {
+        Ok(CommandPieces {
             first: Command { text, opens: None },
             rest: pieces.collect(),
         })
@@ -91,45 +91,45 @@ impl Writer {
         }
     }
 
-    fn key(&mut self, key: &Key) {
+    fn key(&mut self, key: &SearchKey) {
         match key {
-            Key::And(all) if all.is_empty() => self.write("ALL"),
-            Key::And(all) => {
+            SearchKey::And(all) if all.is_empty() => self.write("ALL"),
+            SearchKey::And(all) => {
                 for (n, one) in all.iter().enumerate() {
                     self.write(if n == 0 { "(" } else { " " });
                     self.key(one);
                 }
                 self.write(")");
             }
-            Key::Or(all) => self.any(all),
-            Key::Not(inner) => {
+            SearchKey::Or(all) => self.any(all),
+            SearchKey::Not(inner) => {
                 self.write("NOT ");
                 self.key(inner);
             }
-            Key::Text(part, text, fuzzy) => {
+            SearchKey::Text(part, text, fuzzy) => {
                 self.write(if *fuzzy { "FUZZY " } else { "" });
                 self.write(&format!("{} ", part.name()));
                 self.string(text);
             }
-            Key::Gmail(text) => {
+            SearchKey::Gmail(text) => {
                 self.write("X-GM-RAW ");
                 self.string(text);
             }
-            Key::Since(at) => self.write(&format!("SINCE {}", day(*at))),
-            Key::Before(at) => self.write(&format!("BEFORE {}", day(*at))),
-            Key::Larger(size) => self.write(&format!("LARGER {}", size.min(&NUMBER))),
-            Key::Smaller(size) => self.write(&format!("SMALLER {}", size.min(&NUMBER))),
-            Key::Flag(flag, set) => {
+            SearchKey::Since(at) => self.write(&format!("SINCE {}", day(*at))),
+            SearchKey::Before(at) => self.write(&format!("BEFORE {}", day(*at))),
+            SearchKey::Larger(size) => self.write(&format!("LARGER {}", size.min(&NUMBER))),
+            SearchKey::Smaller(size) => self.write(&format!("SMALLER {}", size.min(&NUMBER))),
+            SearchKey::Flag(flag, set) => {
                 let name = flag.name().trim_start_matches('\\').to_ascii_uppercase();
                 self.write(if *set { "" } else { "UN" });
                 self.write(&name);
             }
-            Key::Keyword(keyword) => self.write(&format!("KEYWORD {}", keyword.as_str())),
+            SearchKey::Keyword(keyword) => self.write(&format!("KEYWORD {}", keyword.as_str())),
         }
     }
 
     /// OR is binary: halves keep the nesting shallow.
-    fn any(&mut self, all: &[Key]) {
+    fn any(&mut self, all: &[SearchKey]) {
         match all {
             [] => self.write("NOT ALL"),
             [one] => self.key(one),
