@@ -8,7 +8,7 @@ use crate::engine::report::Ended;
 use crate::engine::snapshot::renames;
 use crate::model::{MailboxBase, Pair, Side};
 use crate::reconcile::guard::Verdict;
-use crate::reconcile::renames::Home;
+use crate::reconcile::mailbox_identity::Home;
 use crate::reconcile::{Action, Cursor, Listed, MailboxAction};
 use crate::state::Checkpoint;
 use crate::store::{Depth, LocalStore, RemoteStore};

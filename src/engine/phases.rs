@@ -1,38 +1,28 @@
 //! Takes snapshots and plans. Changes neither side; changes the state only after a UIDVALIDITY
 //! change.
 
-use crate::engine::context::{Context, Reach};
-use crate::engine::context::{passed_over, wait_for_sight};
-use crate::engine::execute::job::{Survey, Work, Works};
-use crate::engine::identify::by_content;
+use crate::engine::context::{Context, Reach, passed_over, wait_for_sight};
+use crate::engine::execute::job::{Survey, Uploads, Work, Works};
 use crate::engine::identify::by_content::Found;
-use crate::engine::identify::letters;
-use crate::engine::identify::moves;
-use crate::engine::identify::relabel;
+use crate::engine::identify::{by_content, letters, moves, relabel};
 use crate::engine::pass_state::{PassState, Reason};
 use crate::engine::plan::unreadable;
 use crate::engine::plan::unreadable::may_lie_elsewhere;
-use crate::engine::recovery::moved_files;
-use crate::engine::recovery::unlisted;
-use crate::engine::recovery::unlisted::{Uploads, tell_waiting};
+use crate::engine::recovery::unlisted::tell_waiting;
+use crate::engine::recovery::{moved_files, unlisted};
 use crate::engine::report::{Ended, Event};
-use crate::engine::snapshot::duplicate_listing;
-use crate::engine::snapshot::listing;
 use crate::engine::snapshot::listing::{Overview, still};
-use crate::engine::snapshot::mailbox::{Fate, Scene, Scenes, touched, wait_for_each_other};
-use crate::engine::snapshot::read;
+use crate::engine::snapshot::mailbox::{Fate, Looked, Scene, Scenes, touched, wait_for_each_other};
 use crate::engine::snapshot::read::note_kept;
-use crate::engine::snapshot::renames;
-use crate::engine::snapshot::unchanged;
+use crate::engine::snapshot::{duplicate_listing, listing, read, remote, renames, unchanged};
 use crate::model::{MailboxBase, MailboxKey, MailboxName, MaildirId, Pair, Side, Uid};
-use crate::reconcile::anew;
-use crate::reconcile::leaving;
 use crate::reconcile::mailboxes::{self, Step};
 use crate::reconcile::renames::without_shells;
 use crate::reconcile::settled::{Moves, Settled};
 use crate::reconcile::unlisted::Unlisted;
 use crate::reconcile::{
-    Coverage, Cursor, Listed, Look, MailboxAction, MailboxPlan, News, Presence, messages,
+    Coverage, Cursor, Listed, Look, MailboxAction, MailboxPlan, News, Presence, anew, leaving,
+    messages,
 };
 use crate::state::UidDoubt;
 use crate::store::{LocalStore, Prefetch, RemoteStore, StoreError};
@@ -45,8 +35,6 @@ enum Overlook {
     /// These mailboxes have to be read.
     Clear(Box<Overview>, Vec<Step>),
 }
-
-pub(super) type Looked = (Option<MailboxAction>, Scene);
 
 /// Lists both sides, reads changed mailboxes, and plans.
 pub(super) async fn survey<R: RemoteStore, L: LocalStore>(
@@ -120,7 +108,7 @@ async fn scenes<R: RemoteStore, L: LocalStore>(
     let open = asked.iter().filter(|here| here.there.is_none());
     let next: Vec<Prefetch<'_>> = open.map(|here| here.next()).collect();
     ctx.remote.prefetch(&next).await?;
-    let mut looks = unchanged::look_at_server(ctx, asked, overview, pass).await?;
+    let mut looks = remote::look_at_server(ctx, asked, overview, pass).await?;
     for step in rest {
         ctx.check_stop()?;
         let waits = match &step {

@@ -1,21 +1,22 @@
 //! Decisions on plain values of this room.
 
 use crate::engine::execute::delete::batches;
-use crate::engine::execute::flags::local::Setting;
+use crate::engine::execute::flags::update::Setting;
 use crate::engine::execute::job::Works;
-use crate::engine::execute::transfer::upload::UploadJob;
-use crate::engine::execute::transfer::wanted;
+use crate::engine::execute::transfer::posted::UploadJob;
+use crate::engine::execute::transfer::request::wanted;
+use crate::engine::identify::candidates::Candidates;
 use crate::engine::identify::excerpt::{Bytes, sources};
 use crate::engine::identify::local::{half_recorded, leave_sent};
-use crate::engine::identify::moves::{Candidates, known};
+use crate::engine::identify::moves::known;
 use crate::engine::pass_state::PassState;
 use crate::engine::plain_values::*;
 use crate::engine::plan::unreadable::{
     await_sight, hidden_contents, leave_out, may_lie_elsewhere, out_of_sight,
 };
+use crate::engine::snapshot::base::is_few;
 use crate::engine::snapshot::listing::Overview;
 use crate::engine::snapshot::mailbox::{Fate, Scenes};
-use crate::engine::snapshot::read::is_few;
 use crate::model::*;
 use crate::reconcile::action::CopyWhy;
 use crate::reconcile::settled::Moves;
@@ -240,7 +241,8 @@ fn what_is_copied_knows_how_often_it_was_refused() {
         flags: Flags::default(),
         detail: String::new(),
     }];
-    let copy = |action| wanted(&work, action).map(|(id, wanted)| (id.clone(), wanted.attempts));
+    let copy =
+        |action| wanted(&work.base, action).map(|(id, wanted)| (id.clone(), wanted.attempts));
     let found: Vec<(AnyId, u32)> = work.plan.actions.iter().filter_map(copy).collect();
     assert_eq!(found, [(uid(2).any(), 0), (uid(3).any(), 4)]);
 }

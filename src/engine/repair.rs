@@ -2,7 +2,7 @@
 //! are dropped and matched again by the next sync.
 
 use crate::engine::context::Context;
-use crate::engine::identify::by_content::HashSink;
+use crate::engine::identify::hash_sink::HashSink;
 use crate::engine::report::Ended;
 use crate::model::{Kin, MailboxKey, MailboxName, MaildirId, Uid};
 use crate::reconcile::Outcome;

@@ -2,21 +2,17 @@
 //!
 //! Both sides come as stores ([`crate::store`]).
 
-use crate::engine::checkpoint;
 use crate::engine::checkpoint::leaves_nothing;
 use crate::engine::context::{Context, chosen};
-use crate::engine::execute;
 use crate::engine::execute::job::{Survey, Work};
 use crate::engine::execute::refusals;
-use crate::engine::identify::confirm;
-use crate::engine::identify::stability;
+use crate::engine::identify::{confirm, stability};
 use crate::engine::pass_limits::{NextPass, PassLimits, PassOutcome};
 use crate::engine::pass_state::PassState;
-use crate::engine::phases;
-use crate::engine::plan::guarding;
-use crate::engine::plan::unreadable;
 use crate::engine::plan::unreadable::await_sight;
+use crate::engine::plan::{guarding, unreadable};
 use crate::engine::report::{Ended, Report};
+use crate::engine::{checkpoint, execute, phases};
 use crate::model::{MailboxName, Side};
 use crate::reconcile::{Action, Plan};
 use crate::state::{AccountRecord, HeldRow};
@@ -81,7 +77,7 @@ fn name_refused<R: RemoteStore, L: LocalStore>(
         if ctx.concerns(&name) {
             pass.trouble(
                 Some(&name),
-                &StoreError::Mailbox(crate::engine::execute::transfer::refusal(&aside)),
+                &StoreError::Mailbox(crate::engine::execute::transfer::request::refusal(&aside)),
             );
         }
     }

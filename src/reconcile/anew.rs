@@ -3,9 +3,10 @@
 //! server as after a lost state.
 
 use super::look::{Coverage, Listed, Look, Presence};
+use super::mailbox_identity::Home;
 use super::outcome::Outcome;
-use super::renames::Home;
 use crate::model::{Flags, MailboxBase, MailboxName, MaildirId, PairId, Side, SystemFlag, Uid};
+use crate::reconcile::mailbox_action::Rematch;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Returns such mailboxes with their new identity. A renamed directory is none, nor is any where
@@ -34,16 +35,6 @@ pub fn others(homes: &[Home], local: &[Listed]) -> BTreeMap<MailboxName, String>
     other
         .map(|(home, _, now)| (home.name.clone(), now.text.clone()))
         .collect()
-}
-
-/// A mailbox to match again.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rematch {
-    /// The changes of the base: messages that the directory lacks are dropped and downloaded again,
-    /// and flags are set so that the merge equals a first match.
-    pub outcomes: Vec<Outcome>,
-    /// Whether these cover the whole mailbox.
-    pub whole: bool,
 }
 
 impl Rematch {

@@ -3,22 +3,8 @@
 use super::moves::{Group, Table};
 use super::seen::name;
 use super::sighting::Sighting;
-use crate::model::{Id, MailboxName, MaildirId, PairId, Uid};
-
-/// A cut move on the server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CutMove {
-    /// The pair.
-    pub pair: PairId,
-    /// The source.
-    pub from: (MailboxName, Uid),
-    /// The target and its file.
-    pub to: (MailboxName, MaildirId),
-    /// The highest UID of the target before.
-    pub above: u32,
-    /// Whether the server may still execute it.
-    pub may_come: bool,
-}
+use crate::model::{Id, MaildirId, Uid};
+use crate::reconcile::settled::CutMove;
 
 impl Table<'_> {
     /// Resolves moves that were cut between COPY and EXPUNGE, or whose copy is not known. Where the

@@ -1,6 +1,6 @@
 //! Actions on mailboxes.
 
-use super::anew::Rematch;
+use super::outcome::Outcome;
 use crate::model::{MailboxName, Side};
 use std::fmt;
 
@@ -112,4 +112,14 @@ impl fmt::Display for MailboxAction {
             MailboxAction::Forget(name) => write!(f, "forget mailbox {name}, deleted on both"),
         }
     }
+}
+
+/// A mailbox to match again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rematch {
+    /// The changes of the base: messages that the directory lacks are dropped and downloaded again,
+    /// and flags are set so that the merge equals a first match.
+    pub outcomes: Vec<Outcome>,
+    /// Whether these cover the whole mailbox.
+    pub whole: bool,
 }

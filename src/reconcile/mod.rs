@@ -67,6 +67,7 @@ pub mod rest;
 
 pub mod retention;
 
+pub mod mailbox_identity;
 mod reject;
 
 pub use action::{Action, CopyWhy, DeleteWhy, PairRef};

@@ -7,11 +7,10 @@
 
 use super::action::{Action, Move, PairRef, Rekey};
 use super::assign::{Prefer, Source, assign, marked};
-use super::cut_moves::CutMove;
 use super::policy::Policy;
 use super::pool::{Pool, Wanted};
 use super::seen::{marked_by_us, name, unmark};
-use super::settled::Moves;
+use super::settled::{CutMove, Moves};
 use super::sighting::{Kept, Known, Sighting, Whereabouts};
 use crate::model::{AnyId, ContentHash, Flags, Id, MailboxName, MaildirId, PairId, Side, Uid};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

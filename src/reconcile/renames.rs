@@ -7,24 +7,12 @@
 use super::look::{Listed, Presence};
 use super::mailbox_action::MailboxAction;
 use super::policy::Policy;
-use crate::model::{MailboxKey, MailboxName, Side};
+use crate::model::{MailboxName, Side};
+use crate::reconcile::mailbox_identity::Home;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The prefix of temporary names while names are exchanged.
 const PASSING: &str = "mailtide-renaming-";
-
-/// A mailbox of the base with its identities.
-#[derive(Clone, Debug)]
-pub struct Home {
-    /// Its row.
-    pub key: MailboxKey,
-    /// Its name.
-    pub name: MailboxName,
-    /// Its identity on the server; see [`super::Identity`].
-    pub remote: Option<String>,
-    /// Its identity on disk; see [`super::Identity`].
-    pub local: Option<String>,
-}
 
 impl Home {
     /// Returns its identity on a side.

@@ -1,7 +1,6 @@
 //! Decisions for the whole account, which the tables of mailboxes skip.
 
 use super::action::{Action, Duplicate};
-use super::cut_moves::CutMove;
 use crate::model::{AnyId, ContentHash, MailboxName, MaildirId, PairId, Uid};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -110,6 +109,21 @@ impl Settled<'_> {
         }
         (actions, self.uids.len() > before)
     }
+}
+
+/// A cut move on the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CutMove {
+    /// The pair.
+    pub pair: PairId,
+    /// The source.
+    pub from: (MailboxName, Uid),
+    /// The target and its file.
+    pub to: (MailboxName, MaildirId),
+    /// The highest UID of the target before.
+    pub above: u32,
+    /// Whether the server may still execute it.
+    pub may_come: bool,
 }
 
 #[cfg(test)]

@@ -6,8 +6,7 @@ use crate::engine::pass_state::PassState;
 use crate::engine::report::Ended;
 use crate::model::{MailboxKey, MailboxName, Side};
 use crate::reconcile::MailboxAction;
-use crate::reconcile::anew::Rematch;
-use crate::reconcile::mailbox_action::Forget;
+use crate::reconcile::mailbox_action::{Forget, Rematch};
 use crate::state::HistoryChange;
 use crate::store::{Ask, Depth, LocalStore, RemoteStore};
 

@@ -1,9 +1,10 @@
 //! The execution state of a mailbox.
 
 use crate::engine::identify::letter_notes::Notes;
-use crate::engine::recovery::unlisted::Uploads;
-use crate::model::{AnyId, FlagChange, MailboxBase, MailboxName, MaildirId, PairId, Side, Uid};
-use crate::reconcile::{Cursor, FlagMask, Listed, MailboxAction, MailboxPlan};
+use crate::model::{
+    AnyId, FlagChange, Flags, MailboxBase, MailboxName, MaildirId, PairId, Side, Uid,
+};
+use crate::reconcile::{Cursor, FlagMask, Listed, MailboxAction, MailboxPlan, Outcome};
 use crate::state::HistoryChange;
 use crate::store::Place;
 use std::collections::{BTreeMap, BTreeSet};
@@ -114,4 +115,15 @@ impl Survey {
             whole: false,
         }
     }
+}
+
+/// The uploads and new files of a mailbox.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct Uploads {
+    /// Uploads that this snapshot lists first.
+    pub listed_now: Vec<Outcome>,
+    /// New files without a match on the server, with their flags.
+    pub strangers: BTreeMap<MaildirId, Flags>,
+    /// Uploaded files that links of the plan find on the server.
+    pub sent: BTreeSet<MaildirId>,
 }

@@ -17,11 +17,10 @@ pub(super) mod transfer;
 
 use crate::engine::context::Context;
 use crate::engine::execute::job::{Work, Works};
-use crate::engine::execute::transfer::download::Portion;
-use crate::engine::execute::transfer::upload::UploadJob;
-use crate::engine::execute::transfer::{download, present_files, upload};
-use crate::engine::identify::letters;
-use crate::engine::identify::relabel;
+use crate::engine::execute::transfer::portion::Portion;
+use crate::engine::execute::transfer::posted::UploadJob;
+use crate::engine::execute::transfer::{download, present_files, upload_queue};
+use crate::engine::identify::{letters, relabel};
 use crate::engine::pass_state::PassState;
 use crate::engine::report::{Ended, Event};
 use crate::engine::snapshot::renames;
@@ -136,7 +135,7 @@ async fn copy_mail<R: RemoteStore, L: LocalStore>(
     let suspects = ctx.state.suspects()?;
     let job = |work: &Work| UploadJob::of(work, &suspects);
     let uploads: Vec<UploadJob> = works.values().filter_map(job).collect();
-    for name in upload::upload(ctx, uploads, pass).await? {
+    for name in upload_queue::upload(ctx, uploads, pass).await? {
         if let Some(work) = works.get_mut(&name) {
             work.sound = false;
         }

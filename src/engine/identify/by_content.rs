@@ -6,13 +6,13 @@ use crate::engine::identify::contents::{Above, Contents, match_sent};
 use crate::engine::identify::evidence::{prints_there, read_there};
 use crate::engine::identify::excerpt;
 use crate::engine::identify::excerpt::{Bytes, Likely};
+use crate::engine::identify::hash_sink::HashSink;
 use crate::engine::pass_state::PassState;
 use crate::engine::recovery::unlisted::is_unmatched;
 use crate::engine::report::Ended;
 use crate::engine::snapshot::mailbox::Scene;
 use crate::model::{
-    AnyId, Canonical, ContentHash, Id, MailboxBase, MailboxKey, MaildirId, Origin, Pair, Side,
-    Stamp, SystemFlag, Uid,
+    AnyId, ContentHash, Id, MailboxBase, MailboxKey, MaildirId, Origin, Pair, Side, SystemFlag, Uid,
 };
 use crate::reconcile::matching::{Matches, Seeker, by_content, by_evidence};
 use crate::reconcile::messages::Known;
@@ -20,7 +20,7 @@ use crate::reconcile::settled::{Moves, Settled};
 use crate::reconcile::unlisted::{Next, Unlisted};
 use crate::reconcile::{Coverage, Look};
 use crate::state::Upload;
-use crate::store::{About, LocalStore, Place, RemoteStore, Sink, StoreError};
+use crate::store::{LocalStore, Place, RemoteStore};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The matches among the new messages of a mailbox.
@@ -476,56 +476,6 @@ pub(in crate::engine) fn hints(
     claims
         .map(|(file, origin)| (file.clone(), origin.uid))
         .collect()
-}
-
-/// A sink that computes hash and stored size and stores nothing else.
-pub(in crate::engine) struct HashSink<I: Id> {
-    current: Canonical,
-    pub hashes: BTreeMap<I, (ContentHash, u64)>,
-    /// The stamps of the files before they were read.
-    pub stamps: BTreeMap<I, Stamp>,
-    /// Messages that exist but could not be read.
-    pub failed: BTreeSet<I>,
-}
-
-impl<I: Id> Default for HashSink<I> {
-    fn default() -> HashSink<I> {
-        HashSink {
-            current: Canonical::default(),
-            hashes: BTreeMap::new(),
-            stamps: BTreeMap::new(),
-            failed: BTreeSet::new(),
-        }
-    }
-}
-
-impl<I: Id> Sink<I> for HashSink<I> {
-    async fn begin(&mut self, _: u64, _: Option<&About<I>>) -> Result<(), StoreError> {
-        self.current = Canonical::default();
-        Ok(())
-    }
-
-    async fn chunk(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        self.current.update(bytes);
-        Ok(())
-    }
-
-    async fn end(&mut self, about: About<I>) -> Result<(), StoreError> {
-        let hash = std::mem::take(&mut self.current).finish();
-        let stamp = about.stamp.map(|stamp| (about.id.clone(), stamp));
-        self.stamps.extend(stamp);
-        self.hashes.insert(about.id, (hash, about.stored));
-        Ok(())
-    }
-
-    async fn abandon(&mut self) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn fail(&mut self, id: I, _: String) -> Result<(), StoreError> {
-        self.failed.insert(id);
-        Ok(())
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::engine::plain_values::*;
-use crate::model::{Aside, AsideReason, Flags, UidValidity};
+use crate::model::{Aside, AsideReason, Canonical, Flags, UidValidity};
+use crate::store::{About, Sink};
 
 #[test]
 fn a_draft_is_what_is_marked_so_or_not_seen() {

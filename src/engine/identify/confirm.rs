@@ -3,8 +3,8 @@
 //! the file counts as edited and both are kept.
 
 use crate::engine::context::Context;
-use crate::engine::identify::by_content::HashSink;
 use crate::engine::identify::evidence::read_there;
+use crate::engine::identify::hash_sink::HashSink;
 use crate::engine::pass_state::PassState;
 use crate::engine::report::Ended;
 use crate::model::{Id, MailboxKey, MailboxName, Pair, Side, Uid};

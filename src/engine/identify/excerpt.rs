@@ -1,10 +1,9 @@
 //! Compares pieces of two messages that seem equal, without a full transfer.
 
-use crate::engine::context::Context;
-use crate::engine::context::passed_over;
-use crate::engine::identify::by_content::HashSink;
+use crate::engine::context::{Context, passed_over};
+use crate::engine::identify::candidates::{Candidates, NewUid};
 use crate::engine::identify::evidence::{excerpts_there, read_there};
-use crate::engine::identify::moves::{Candidates, NewUid};
+use crate::engine::identify::hash_sink::HashSink;
 use crate::engine::pass_state::PassState;
 use crate::engine::report::Ended;
 use crate::engine::snapshot::mailbox::{Scenes, whereabouts};

@@ -3,7 +3,8 @@
 
 use crate::engine::snapshot::mailbox::{Lettering, Scene};
 use crate::model::{
-    AnyId, ContentHash, FlagChange, Flags, MailboxBase, MailboxKey, MaildirId, Pair, Side,
+    AnyId, ContentHash, FlagChange, Flags, MailboxBase, MailboxKey, MailboxName, MaildirId, Pair,
+    Side,
 };
 use crate::reconcile::filed::keywords;
 use crate::reconcile::{Action, Look, MailboxPlan, Policy};
@@ -243,4 +244,29 @@ fn has_aside(planned: &Planned<'_>) -> bool {
     let detached = |action: &Action| matches!(action, Action::Detach { .. });
     let mut asides = planned.base.aside.iter();
     asides.any(|aside| file(&aside.id).is_some()) || planned.plan.actions.iter().any(detached)
+}
+
+/// The recorded files with their mailboxes.
+#[derive(Debug, Default)]
+pub(in crate::engine) struct NotedFiles(pub Vec<(MailboxName, Lettered)>);
+
+impl NotedFiles {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns those with a known content.
+    pub fn bodies(&self) -> impl Iterator<Item = (&MailboxName, &Lettered, LetteredContent)> {
+        let all = self.0.iter();
+        all.filter_map(|(name, note)| Some((name, note, note.body?)))
+    }
+
+    /// Returns the recorded keywords of a file.
+    pub fn keywords(&self, mailbox: MailboxKey, file: &MaildirId) -> Option<&Flags> {
+        let order =
+            |(_, note): &(MailboxName, Lettered)| (note.mailbox, &note.file).cmp(&(mailbox, file));
+        let at = self.0.binary_search_by(order).ok()?;
+        self.0.get(at).map(|(_, note)| &note.keywords)
+    }
 }

@@ -2,11 +2,10 @@
 //! state records files without a pair, and files of pairs with keywords of their own, with their
 //! keywords. From then on they follow the table of their mailbox, also after a move or copy.
 
-use crate::engine::context::Context;
-use crate::engine::context::passed_over;
+use crate::engine::context::{Context, passed_over};
 use crate::engine::execute::job::{Work, Works};
-use crate::engine::identify::by_content::HashSink;
-use crate::engine::identify::letter_notes::Note;
+use crate::engine::identify::hash_sink::HashSink;
+use crate::engine::identify::letter_notes::{Note, NotedFiles};
 use crate::engine::identify::relabel;
 use crate::engine::identify::relabel::{Known, Tables};
 use crate::engine::pass_state::PassState;
@@ -17,31 +16,6 @@ use crate::reconcile::filed::{Filed, Original, keywords};
 use crate::state::{Lettered, LetteredContent};
 use crate::store::{LocalStore, RemoteStore};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The recorded files with their mailboxes.
-#[derive(Debug, Default)]
-pub(in crate::engine) struct NotedFiles(Vec<(MailboxName, Lettered)>);
-
-impl NotedFiles {
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Returns those with a known content.
-    pub fn bodies(&self) -> impl Iterator<Item = (&MailboxName, &Lettered, LetteredContent)> {
-        let all = self.0.iter();
-        all.filter_map(|(name, note)| Some((name, note, note.body?)))
-    }
-
-    /// Returns the recorded keywords of a file.
-    pub fn keywords(&self, mailbox: MailboxKey, file: &MaildirId) -> Option<&Flags> {
-        let order =
-            |(_, note): &(MailboxName, Lettered)| (note.mailbox, &note.file).cmp(&(mailbox, file));
-        let at = self.0.binary_search_by(order).ok()?;
-        self.0.get(at).map(|(_, note)| &note.keywords)
-    }
-}
 
 /// Finds the recorded files, and those that were moved since by their names.
 pub(in crate::engine) async fn read_noted_letters<R: RemoteStore, L: LocalStore>(

@@ -1,10 +1,10 @@
 //! Finds new files with the content of a known message.
 
-use crate::engine::context::Context;
-use crate::engine::context::passed_over;
-use crate::engine::identify::by_content::{HashSink, hints};
+use crate::engine::context::{Context, passed_over};
+use crate::engine::identify::by_content::hints;
+use crate::engine::identify::candidates::Candidates;
 use crate::engine::identify::excerpt::passable;
-use crate::engine::identify::moves::Candidates;
+use crate::engine::identify::hash_sink::HashSink;
 use crate::engine::pass_state::PassState;
 use crate::engine::report::Ended;
 use crate::engine::snapshot::listing::Overview;

@@ -2,17 +2,14 @@
 //! server by id or envelope, confirmed by pieces or, if ambiguous, by content. A message without
 //! proof is new.
 
-use crate::engine::context::Context;
-use crate::engine::context::passed_over;
+use crate::engine::context::{Context, passed_over};
+use crate::engine::identify::candidates::{Candidates, NewUid};
 use crate::engine::identify::evidence::kin_there;
-use crate::engine::identify::excerpt;
 use crate::engine::identify::excerpt::{Compared, Likely, sources};
-use crate::engine::identify::letters::NotedFiles;
-use crate::engine::identify::local;
+use crate::engine::identify::letter_notes::NotedFiles;
 use crate::engine::identify::local::{half_recorded, leave_sent};
-use crate::engine::identify::relabel;
-use crate::engine::identify::stability;
 use crate::engine::identify::stability::set_aside;
+use crate::engine::identify::{excerpt, local, relabel, stability};
 use crate::engine::pass_state::PassState;
 use crate::engine::plan::unreadable::{hidden_contents, leave_out};
 use crate::engine::report::Ended;
@@ -23,26 +20,9 @@ use crate::model::{
 };
 use crate::reconcile::moves;
 use crate::reconcile::settled::Moves;
-use crate::reconcile::sighting::{Kept, Known, Sighting, Whereabouts};
-use crate::state::{QuarantinedRow, RelatedPair};
+use crate::reconcile::sighting::{Known, Sighting, Whereabouts};
 use crate::store::{LocalStore, Place, Prefetch, RemoteStore, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// New messages on the server with their ids.
-pub(in crate::engine) struct NewUid {
-    pub mailbox: MailboxName,
-    pub uid: Uid,
-    pub kin: Kin,
-}
-
-/// Candidates that new messages may equal.
-#[derive(Default)]
-pub(in crate::engine) struct Candidates {
-    pub pairs: BTreeMap<PairId, (MailboxName, RelatedPair)>,
-    pub buried: BTreeMap<Kin, Vec<QuarantinedRow>>,
-    /// Files with recorded letters.
-    pub noted: NotedFiles,
-}
 
 /// Decides about moves and copies in the whole account, beyond those already decided.
 pub(in crate::engine) async fn find_moves<R: RemoteStore, L: LocalStore>(
@@ -346,77 +326,6 @@ fn is_draft(new: &NewUid, scenes: &Scenes) -> bool {
     let seen = scenes.get(&new.mailbox).map(|scene| &scene.remote.seen);
     let flags = seen.and_then(|seen| seen.get(&new.uid)?.as_ref());
     flags.is_some_and(|flags| flags.has(SystemFlag::Draft))
-}
-
-impl Candidates {
-    /// Returns the contents of pairs.
-    fn contents(&self) -> BTreeSet<ContentHash> {
-        let pairs = self.pairs.values();
-        pairs.map(|(_, relative)| relative.pair.hash).collect()
-    }
-
-    /// Returns ids and places of existing pairs.
-    fn homes<'a>(&'a self, scenes: &Scenes) -> BTreeSet<(Kin, &'a MailboxName)> {
-        let stays = |(name, relative): &&(MailboxName, RelatedPair)| {
-            let scene = scenes.get(name);
-            scene.is_none_or(|scene| !scene.remote.shows_gone(&relative.pair.uid))
-        };
-        let pairs = self.pairs.values().filter(stays);
-        pairs
-            .filter_map(|(name, relative)| Some((relative.pair.kin?, name)))
-            .collect()
-    }
-
-    /// Returns the contents of drafts.
-    fn drafts(&self) -> BTreeSet<ContentHash> {
-        let pairs = self.pairs.values().map(|(_, relative)| &relative.pair);
-        let pairs = pairs.map(|pair| (pair.hash, &pair.flags));
-        let buried = self.buried.values().flatten();
-        let all = pairs.chain(buried.map(|buried| (buried.hash, &buried.agreed)));
-        let drafts = all.filter(|(_, flags)| flags.has(SystemFlag::Draft));
-        drafts.map(|(hash, _)| hash).collect()
-    }
-
-    /// Returns the contents of messages with this id.
-    fn hashes(&self) -> BTreeMap<Kin, BTreeSet<ContentHash>> {
-        let mut hashes: BTreeMap<Kin, BTreeSet<ContentHash>> = BTreeMap::new();
-        for (_, relative) in self.pairs.values() {
-            if let Some(kin) = relative.pair.kin {
-                hashes.entry(kin).or_default().insert(relative.pair.hash);
-            }
-        }
-        for (kin, buried) in &self.buried {
-            let own = buried.iter().map(|b| b.hash);
-            hashes.entry(*kin).or_default().extend(own);
-        }
-        hashes
-    }
-
-    fn take_buried(&mut self, all: Vec<QuarantinedRow>) {
-        for buried in all {
-            self.buried.entry(buried.kin).or_default().push(buried);
-        }
-    }
-
-    /// Returns the quarantined messages that can be restored.
-    fn kept(self) -> Vec<Kept> {
-        let kept = self.buried.into_values().flatten().map(|b| Kept {
-            hash: b.hash,
-            flags: (b.agreed, b.here),
-            path: b.path,
-        });
-        kept.collect()
-    }
-
-    pub(in crate::engine) fn take(&mut self, relatives: Vec<RelatedPair>, overview: &Overview) {
-        let names = overview.names();
-        for relative in relatives {
-            if let Some(name) = names.get(&relative.mailbox) {
-                let entry = ((*name).clone(), relative);
-                self.pairs.insert(entry.1.pair.id, entry);
-            }
-        }
-    }
 }
 
 fn sighting(scenes: &Scenes, new: NewUid, hash: ContentHash) -> Sighting<Uid> {

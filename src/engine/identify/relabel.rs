@@ -2,10 +2,9 @@
 //! mailbox only: the letters of a new file follow the table of its source, as far as known, and
 //! before any other action the file gets the letters of its mailbox.
 
-use crate::engine::context::Context;
-use crate::engine::context::passed_over;
+use crate::engine::context::{Context, passed_over};
 use crate::engine::execute::job::{Work, Works};
-use crate::engine::identify::moves::Candidates;
+use crate::engine::identify::candidates::Candidates;
 use crate::engine::pass_state::PassState;
 use crate::engine::report::Ended;
 use crate::engine::snapshot::mailbox::{Fate, Scene, Scenes, whereabouts};

@@ -2,11 +2,11 @@
 //! that moved between two snapshots appears in both and looks like a copy. So the original is
 //! verified once more; if it is gone, the decision is deferred to the next pass.
 
-use crate::engine::context::Context;
-use crate::engine::context::wait_for_sight;
+use crate::engine::context::{Context, wait_for_sight};
 use crate::engine::execute::job::{Work, Works};
 use crate::engine::identify::evidence::kin_there;
 use crate::engine::identify::excerpt::passable;
+use crate::engine::identify::sightings::{Contents, Sightings};
 use crate::engine::pass_state::{PassState, Reason};
 use crate::engine::plan::unreadable::{keeps_bytes, out_of_sight, rests_on_absence};
 use crate::engine::report::Ended;
@@ -16,38 +16,10 @@ use crate::reconcile::settled::Moves;
 use crate::reconcile::sighting::{Known, Sighting, Whereabouts};
 use crate::reconcile::{Action, Cursor, Listed, MailboxAction, News, Plan, Presence};
 use crate::store::{LocalStore, Place, RemoteStore};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most passes that wait for a disk that keeps changing.
 const PATIENCE: usize = 3;
-
-/// New messages of the account with a known content.
-pub(in crate::engine) type Sightings<'a> = (&'a [Sighting<Uid>], &'a [Sighting<MaildirId>]);
-
-/// By content, the mailboxes with new messages on a side.
-pub(in crate::engine) struct Contents<'a>(HashMap<ContentHash, BTreeSet<&'a MailboxName>>);
-
-impl<'a> Contents<'a> {
-    /// Of all new messages of a side.
-    pub fn new<I>(sightings: &'a [Sighting<I>]) -> Contents<'a> {
-        let mut all: HashMap<ContentHash, BTreeSet<&MailboxName>> = HashMap::new();
-        for one in sightings {
-            all.entry(one.hash).or_default().insert(&one.mailbox);
-        }
-        Contents(all)
-    }
-
-    /// Whether a new message has this content.
-    pub fn has(&self, hash: &ContentHash) -> bool {
-        self.0.contains_key(hash)
-    }
-
-    /// Whether a new message outside this mailbox has this content.
-    fn has_outside(&self, hash: &ContentHash, mailbox: &MailboxName) -> bool {
-        let places = self.0.get(hash);
-        places.is_some_and(|places| places.iter().any(|place| *place != mailbox))
-    }
-}
 
 /// Removes irreversible actions on a side while the other has changed since its snapshot: a
 /// vanished message may have arrived in a mailbox that was read before. The next pass sees its

@@ -5,7 +5,7 @@ use crate::engine::pass_state::PassState;
 use crate::engine::report::Ended;
 use crate::model::{MailboxKey, MailboxName, PairId, Side, Uid};
 use crate::reconcile::budget::{Budget, Charge, Consent};
-use crate::reconcile::guard::{self, AccountBefore, Before, GuardInput, HeldKind, Verdict};
+use crate::reconcile::guard::{AccountBefore, Before, GuardInput, HeldKind, Verdict};
 use crate::reconcile::mailbox_action::Forget;
 use crate::reconcile::{Action, MailboxAction, Plan};
 use crate::store::{LocalStore, RemoteStore};
@@ -75,7 +75,7 @@ pub(in crate::engine) fn guard<R: RemoteStore, L: LocalStore>(
         held_uploads: held.iter().any(|row| row.kind == upload),
     };
     Ok(Guarded {
-        verdict: guard::check(plan, &input),
+        verdict: crate::reconcile::guard::check(plan, &input),
         budget,
         before,
         keys,

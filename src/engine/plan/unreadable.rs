@@ -4,8 +4,8 @@
 
 use crate::engine::context::{Context, wait_for_sight};
 use crate::engine::execute::job::Works;
-use crate::engine::identify::moves::Candidates;
-use crate::engine::identify::stability::{Contents, Sightings};
+use crate::engine::identify::candidates::Candidates;
+use crate::engine::identify::sightings::{Contents, Sightings};
 use crate::engine::pass_state::PassState;
 use crate::engine::report::Ended;
 use crate::engine::snapshot::mailbox::{Fate, Scene, Scenes};

@@ -2,17 +2,13 @@
 //! becomes a pair with that file, and the next pass sees a move. Otherwise the file would be
 //! uploaded again, and the message doubled.
 
-use crate::engine::context::Context;
-use crate::engine::context::passed_over;
-use crate::engine::context::wait_for_sight;
-use crate::engine::identify::by_content::HashSink;
+use crate::engine::context::{Context, passed_over, wait_for_sight};
 use crate::engine::identify::evidence::read_there;
-use crate::engine::identify::letters;
-use crate::engine::identify::stability;
+use crate::engine::identify::hash_sink::HashSink;
 use crate::engine::identify::stability::is_out_of_patience;
+use crate::engine::identify::{letters, stability};
 use crate::engine::pass_state::{PassState, Reason};
-use crate::engine::recovery::moved_messages;
-use crate::engine::recovery::moves;
+use crate::engine::recovery::{moved_messages, moves};
 use crate::engine::report::Ended;
 use crate::engine::snapshot::mailbox::{Fate, Files, Scene, Scenes, whereabouts};
 use crate::model::{Id, MailboxKey, MailboxName, MaildirId, Side, Uid};

@@ -5,12 +5,10 @@
 //! UID, and the next pass sees a move. Otherwise the file would be uploaded again, and the message
 //! doubled.
 
-use crate::engine::context::Context;
-use crate::engine::context::passed_over;
-use crate::engine::context::wait_for_sight;
+use crate::engine::context::{Context, passed_over, wait_for_sight};
 use crate::engine::execute::create_mailboxes::line;
-use crate::engine::identify::by_content::HashSink;
 use crate::engine::identify::evidence::{kin_there, prints_there, read_there};
+use crate::engine::identify::hash_sink::HashSink;
 use crate::engine::pass_state::{PassState, Reason};
 use crate::engine::recovery::moves;
 use crate::engine::report::Ended;

@@ -6,17 +6,14 @@
 //! file moved on, the copy becomes its pair in the target, and the next pass sees a move or a
 //! deletion; the original goes as a message without a file.
 
-use crate::engine::context::Context;
-use crate::engine::context::passed_over;
-use crate::engine::context::wait_for_sight;
-use crate::engine::identify::by_content::HashSink;
+use crate::engine::context::{Context, passed_over, wait_for_sight};
 use crate::engine::identify::evidence::read_there;
+use crate::engine::identify::hash_sink::HashSink;
 use crate::engine::pass_state::{PassState, Reason};
 use crate::engine::report::Ended;
 use crate::engine::snapshot::mailbox::{Files, Scene, Scenes, whereabouts};
 use crate::model::{ContentHash, Id, MailboxKey, MailboxName, Side, Uid};
-use crate::reconcile::cut_moves::CutMove;
-use crate::reconcile::settled::Moves;
+use crate::reconcile::settled::{CutMove, Moves};
 use crate::reconcile::sighting::Whereabouts;
 use crate::reconcile::{Coverage, Outcome};
 use crate::state::{HistoryChange, MoveSource, Moved, RelatedPair, Trail, Upload};

@@ -1,15 +1,12 @@
 //! Accepted uploads: actions for those that no listing shows, and records of those that one shows.
 
 use crate::engine::context::Context;
-use crate::engine::execute::job::Work;
-use crate::engine::execute::transfer::Wanted;
-use crate::engine::execute::transfer::upload::Answers;
+use crate::engine::execute::job::{Uploads, Work};
+use crate::engine::execute::transfer::posted::Answers;
 use crate::engine::pass_state::PassState;
 use crate::engine::report::Ended;
 use crate::engine::snapshot::mailbox::Scene;
-use crate::model::{
-    AnyId, Aside, AsideReason, ContentHash, Flags, Id, Kin, MailboxKey, MaildirId, Pair, Stamp, Uid,
-};
+use crate::model::{AnyId, Aside, AsideReason, Flags, Id, MailboxKey, MaildirId, Pair, Uid};
 use crate::reconcile::settled::Settled;
 use crate::reconcile::unlisted::{Next, Told, Unlisted};
 use crate::reconcile::{Action, Look, MailboxPlan, Outcome};
@@ -156,28 +153,12 @@ fn strangers(
     files.into_iter().map(flags).collect()
 }
 
-/// Whether an upload is noted until it is listed.
-pub(in crate::engine) fn is_unlisted(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Unlisted { .. })
-}
-
 /// Whether a file was set aside because nothing on the server was found to be it.
 pub(in crate::engine) fn is_unmatched(aside: &Aside) -> bool {
     matches!(
         aside.reason,
         AsideReason::Unmatched | AsideReason::NotListed
     )
-}
-
-/// The uploads and new files of a mailbox.
-#[derive(Debug, Default)]
-pub(in crate::engine) struct Uploads {
-    /// Uploads that this snapshot lists first.
-    listed_now: Vec<Outcome>,
-    /// New files without a match on the server, with their flags.
-    pub strangers: BTreeMap<MaildirId, Flags>,
-    /// Uploaded files that links of the plan find on the server.
-    pub sent: BTreeSet<MaildirId>,
 }
 
 impl Uploads {
@@ -200,63 +181,5 @@ impl Work {
     pub fn learned(&self) -> impl Iterator<Item = Outcome> + '_ {
         let done = |outcome: &&Outcome| self.sound || !matches!(outcome, Outcome::Corrected(_));
         self.uploads.listed_now.iter().filter(done).cloned()
-    }
-}
-
-/// An uploaded message.
-#[derive(Clone, Debug)]
-pub(in crate::engine) struct Sent {
-    pub file: MaildirId,
-    pub hash: ContentHash,
-    pub size: u64,
-    pub stamp: Option<Stamp>,
-    pub kin: Option<Kin>,
-    /// A number made of its Message-ID.
-    pub name: Option<i64>,
-}
-
-impl Sent {
-    /// A pair that was not listed yet.
-    pub fn paired(self, uid: Uid, want: &Wanted, (above, tries): (u32, u32)) -> [Outcome; 3] {
-        let file = self.file;
-        [
-            Outcome::Paired {
-                uid,
-                file: file.clone(),
-                flags: want.flags.clone(),
-                hash: self.hash,
-                size: self.size,
-                stamp: self.stamp,
-                kin: self.kin,
-                replaces: want.replaces,
-            },
-            Outcome::Unlisted {
-                uid,
-                file: file.clone(),
-                above,
-                tries,
-            },
-            Outcome::Called {
-                uid,
-                file,
-                name: self.name,
-            },
-        ]
-    }
-}
-
-/// A file that the server identified with another message of the same mailbox.
-pub(in crate::engine) fn twin(file: MaildirId, uid: Uid, want: &Wanted) -> Outcome {
-    let aside = Aside {
-        id: file.any(),
-        reason: AsideReason::NotListed,
-        attempts: want.attempts.saturating_add(1),
-        retry_at: None,
-        flags: want.flags.clone(),
-        detail: format!("the server took it for {uid}, which it had already"),
-    };
-    Outcome::Alone {
-        pair: want.replaces,
-        aside,
     }
 }

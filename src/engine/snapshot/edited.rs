@@ -2,7 +2,7 @@
 //! decides.
 
 use crate::engine::context::Context;
-use crate::engine::identify::by_content::HashSink;
+use crate::engine::identify::hash_sink::HashSink;
 use crate::engine::report::Ended;
 use crate::model::{MailboxKey, MaildirId, Pair, PairId, Uid, Weight};
 use crate::reconcile::Look;

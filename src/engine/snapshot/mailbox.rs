@@ -229,6 +229,8 @@ pub(in crate::engine) fn touched(moves: &Moves, scenes: &Scenes) -> BTreeSet<Mai
     places.chain(sources).chain(homes).collect()
 }
 
+pub(in crate::engine) type Looked = (Option<MailboxAction>, Scene);
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,86 +2,19 @@
 
 use crate::engine::context::Context;
 use crate::engine::pass_state::PassState;
-use crate::engine::phases::Looked;
 use crate::engine::recovery::unlisted;
 use crate::engine::report::Ended;
-use crate::engine::snapshot::edited;
+use crate::engine::snapshot::base::{is_few, known_base, new_base, read};
 use crate::engine::snapshot::listing::Overview;
-use crate::engine::snapshot::mailbox::{Fate, Scene};
-use crate::engine::snapshot::uid_proof;
-use crate::engine::snapshot::uidvalidity;
-use crate::engine::snapshot::unchanged;
-use crate::model::{
-    Aside, Flags, MailboxBase, MailboxKey, MailboxName, MaildirId, Outline, Side, Uid,
-};
+use crate::engine::snapshot::mailbox::{Fate, Looked, Scene};
+use crate::engine::snapshot::request::Asked;
+use crate::engine::snapshot::{edited, uid_proof, uidvalidity, unchanged};
+use crate::model::{Aside, Flags, MailboxBase, MailboxName, Side, Uid};
 use crate::reconcile::mailbox_action::Forget;
 use crate::reconcile::mailboxes::{self, Missing, Step};
-use crate::reconcile::messages::Known;
-use crate::reconcile::{Cursor, Direction, Look, MailboxAction};
-use crate::state::UidDoubt;
-use crate::store::{Ask, Depth, LocalStore, Prefetch, RemoteStore, StoreError};
+use crate::reconcile::{Direction, Look, MailboxAction};
+use crate::store::{Ask, Depth, LocalStore, RemoteStore, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// From this share of changed messages on (1/N), all of a mailbox is loaded.
-const FEW: usize = 8;
-
-/// A mailbox with its snapshot of the disk.
-pub(in crate::engine) struct Asked {
-    pub action: Option<MailboxAction>,
-    pub outline: Outline,
-    /// The base; `None`: not loaded yet, as the disk did not change, or only as recorded.
-    pub base: Option<MailboxBase>,
-    pub local: Look<MaildirId>,
-    /// Whether the disk was read and is as recorded.
-    pub agrees: bool,
-    /// The snapshot of the server by the listing.
-    pub there: Option<Look<Uid>>,
-    /// The cursor of the server.
-    pub cursor: Option<Cursor>,
-    pub depth: Depth,
-    /// Whether it is compared message by message.
-    pub full: bool,
-    /// Whether its UIDs are suspected.
-    pub doubted: Option<UidDoubt>,
-}
-
-impl Asked {
-    /// A mailbox of both sides that is read for changes.
-    pub fn of(outline: Outline, local: Look<MaildirId>, overview: &Overview) -> Asked {
-        Asked {
-            action: None,
-            base: None,
-            local,
-            agrees: false,
-            there: None,
-            cursor: overview.cursor(Side::Remote, &outline.name).cloned(),
-            depth: Depth::Changes,
-            full: false,
-            doubted: overview.doubted.get(&outline.key).copied(),
-            outline,
-        }
-    }
-
-    /// Returns the requests to the server.
-    pub fn next(&self) -> Prefetch<'_> {
-        Prefetch::Look(&self.outline, self.cursor.as_ref(), self.depth)
-    }
-
-    /// Whether messages may have been moved into it: on disk only if it has new files.
-    pub fn sides_with_news(&self) -> &'static [Side] {
-        let known = self.base.as_ref().map(Known::of);
-        let known = |file| known.as_ref().is_some_and(|known| known.file(file));
-        match self.local.seen.keys().any(|file| !known(file)) {
-            true => &Side::BOTH,
-            false => &[Side::Remote],
-        }
-    }
-
-    /// Returns the mailbox.
-    pub fn name(&self) -> &MailboxName {
-        &self.outline.name
-    }
-}
 
 /// Reads a mailbox on disk. `None`: this step needs another order.
 pub(in crate::engine) async fn look_here<R: RemoteStore, L: LocalStore>(
@@ -281,19 +214,6 @@ fn read_touched<R: RemoteStore, L: LocalStore>(
     Ok(())
 }
 
-/// Loads these pairs; all, if that is cheaper.
-pub(in crate::engine) fn read<R: RemoteStore, L: LocalStore>(
-    ctx: &Context<'_, R, L>,
-    base: &mut MailboxBase,
-    touched: &BTreeSet<Uid>,
-) -> Result<(), Ended> {
-    match is_few(touched, base) {
-        true => ctx.state.read_pairs(base, touched)?,
-        false => *base = ctx.state.base(base.key)?,
-    }
-    Ok(())
-}
-
 /// Reads a mailbox that is not on both sides. `None`: it stays unchanged.
 pub(in crate::engine) async fn look_into<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
@@ -460,41 +380,10 @@ pub(in crate::engine) async fn settle_epoch<R: RemoteStore, L: LocalStore>(
     Ok(())
 }
 
-pub(in crate::engine) fn known_base<R: RemoteStore, L: LocalStore>(
-    ctx: &Context<'_, R, L>,
-    name: &MailboxName,
-    o: &Overview,
-) -> Result<MailboxBase, Ended> {
-    match o.keys.get(name) {
-        Some(key) => Ok(ctx.state.base(*key)?),
-        None => Ok(new_base(ctx, name)),
-    }
-}
-
-fn new_base<R: RemoteStore, L: LocalStore>(
-    ctx: &Context<'_, R, L>,
-    name: &MailboxName,
-) -> MailboxBase {
-    MailboxBase {
-        key: MailboxKey(0),
-        name: name.clone(),
-        tag: (ctx.world.random)(),
-        uid_validity: None,
-        pairs: Vec::new(),
-        others: BTreeSet::new(),
-        aside: Vec::new(),
-    }
-}
-
 /// Notes that a mailbox stays although it is gone on the other side.
 pub(in crate::engine) fn note_kept(name: &MailboxName, gone_from: Side, pass: &mut PassState) {
     let on = gone_from.other();
     pass.note(format!(
         "{name} is gone on {gone_from}; on {on} it stays, with its mail"
     ));
-}
-
-/// Whether so few pairs are needed that they are loaded one by one.
-pub(in crate::engine) fn is_few(touched: &BTreeSet<Uid>, base: &MailboxBase) -> bool {
-    touched.len() * FEW <= base.others.len()
 }

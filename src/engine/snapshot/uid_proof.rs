@@ -2,17 +2,14 @@
 //! again, perhaps under an equal UIDVALIDITY. The ids of a sample of pairs are requested, and
 //! messages with another id are read.
 
-use crate::engine::context::Context;
-use crate::engine::context::passed_over;
+use crate::engine::context::{Context, passed_over};
 use crate::engine::identify::contents::{Content, Contents};
 use crate::engine::identify::evidence::{kin_there, read_there};
 use crate::engine::pass_state::PassState;
-use crate::engine::phases::Looked;
 use crate::engine::report::Ended;
-use crate::engine::snapshot::edited;
 use crate::engine::snapshot::listing::Overview;
-use crate::engine::snapshot::mailbox::{Fate, Scene};
-use crate::engine::snapshot::read;
+use crate::engine::snapshot::mailbox::{Fate, Looked, Scene};
+use crate::engine::snapshot::{base, edited};
 use crate::model::{
     ContentHash, Kin, MailboxBase, MailboxKey, MailboxName, Pair, PairId, Side, Uid,
 };
@@ -210,7 +207,7 @@ pub(in crate::engine) async fn look_renumbered<R: RemoteStore, L: LocalStore>(
     name: &MailboxName,
     overview: &Overview,
 ) -> Result<Scene, Ended> {
-    let base = read::known_base(ctx, name, overview)?;
+    let base = base::known_base(ctx, name, overview)?;
     let (cursor, depth) = (None, Depth::Everything);
     let ask = Ask {
         base: &base,

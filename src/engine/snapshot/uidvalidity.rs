@@ -2,11 +2,11 @@
 //! ones by content. Pairs without a match are skipped; nothing is deleted.
 
 use crate::engine::context::Context;
-use crate::engine::identify::by_content;
-use crate::engine::identify::by_content::{Clues, HashSink};
+use crate::engine::identify::by_content::Clues;
 use crate::engine::identify::evidence::{kin_there, read_there};
-use crate::engine::identify::excerpt;
 use crate::engine::identify::excerpt::{Bytes, Likely};
+use crate::engine::identify::hash_sink::HashSink;
+use crate::engine::identify::{by_content, excerpt};
 use crate::engine::pass_state::PassState;
 use crate::engine::report::Ended;
 use crate::model::{

@@ -1,7 +1,7 @@
 //! The identities of mailboxes on both sides, and the generation of state and marker.
 
 use crate::model::{MailboxKey, MailboxName};
-use crate::reconcile::renames::Home;
+use crate::reconcile::mailbox_identity::Home;
 use crate::state::pairs::name_codec::NameCodec;
 use crate::state::{HistoryChange, State, StateError, doing};
 use rusqlite::{Row, params};

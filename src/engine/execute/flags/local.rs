@@ -2,83 +2,20 @@
 
 use crate::engine::context::Context;
 use crate::engine::execute::flags::remote;
-use crate::engine::execute::flags::remote::There;
+use crate::engine::execute::flags::update::{Setting, There};
 use crate::engine::execute::job::{Work, Works};
 use crate::engine::identify::contents::{Content, Contents};
 use crate::engine::pass_state::PassState;
 use crate::engine::report::Ended;
-use crate::model::{FlagChange, Flags, Id, MailboxName, MaildirId, Side, SystemFlag, Uid};
+use crate::model::{FlagChange, Flags, Id, MailboxName, MaildirId, Side, Uid};
 use crate::reconcile::action::Link;
-use crate::reconcile::{Action, Outcome, PairRef};
-use crate::state::{FlagsMade, HistoryChange, MailboxOutcomes};
+use crate::reconcile::{Action, Outcome};
+use crate::state::MailboxOutcomes;
 use crate::store::{FlagEdit, LocalStore, RemoteStore};
 use std::collections::BTreeSet;
 
 /// A message with the changes on both sides and the final flags.
 type Edit = (Uid, MaildirId, FlagChange, FlagChange, Flags);
-
-/// Flags to set on a message that both sides have.
-pub(in crate::engine) struct Setting<'a> {
-    pub pair: &'a PairRef,
-    /// The flags of the base afterwards.
-    pub merged: &'a Flags,
-    pub remote: FlagChange,
-    pub local: FlagChange,
-    /// Whether more may remain to be done with the message.
-    pub first: bool,
-}
-
-impl Setting<'_> {
-    pub fn of(action: &Action) -> Option<Setting<'_>> {
-        match action {
-            Action::Flags(set) => Some(Setting {
-                pair: &set.pair,
-                merged: &set.merged,
-                remote: set.remote.clone(),
-                local: set.local.clone(),
-                first: false,
-            }),
-            Action::Unmark { pair, agreed } => Some(Setting {
-                pair,
-                merged: agreed,
-                remote: FlagChange {
-                    add: Flags::default(),
-                    remove: Flags::of(&[SystemFlag::Deleted]),
-                },
-                local: FlagChange::default(),
-                first: true,
-            }),
-            _ => None,
-        }
-    }
-
-    /// Whether all changes are on the server, and are recorded with it.
-    pub fn is_there_only(&self) -> bool {
-        self.local.is_empty() && !self.remote.is_empty()
-    }
-
-    /// Records the flags that both sides have.
-    pub fn record(&self, work: &Work, done: &mut MailboxOutcomes) {
-        done.outcomes.push(Outcome::Agreed {
-            pair: self.pair.id,
-            flags: self.merged.clone(),
-        });
-        for (side, change) in [(Side::Remote, &self.remote), (Side::Local, &self.local)] {
-            if !change.is_empty() {
-                let made = FlagsMade {
-                    pair: Some(self.pair.id),
-                    hash: None,
-                    change: change.clone(),
-                };
-                let why = change.to_string();
-                done.changes.push(HistoryChange {
-                    flags: Some(made),
-                    ..work.change(side, "flags", self.pair.on(side), why)
-                });
-            }
-        }
-    }
-}
 
 /// Changes that were made and not recorded yet: those of several mailboxes are synced and recorded
 /// together.
@@ -359,6 +296,7 @@ fn links(work: &Work) -> bool {
 mod tests {
     use super::*;
     use crate::engine::plain_values::{download, work};
+    use crate::model::SystemFlag;
     use crate::model::Uid;
 
     #[test]

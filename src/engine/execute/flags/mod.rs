@@ -2,3 +2,4 @@
 
 pub(in crate::engine) mod local;
 pub(in crate::engine) mod remote;
+pub(in crate::engine) mod update;

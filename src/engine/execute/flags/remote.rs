@@ -2,7 +2,7 @@
 //! connections.
 
 use crate::engine::context::Context;
-use crate::engine::execute::flags::local::Setting;
+use crate::engine::execute::flags::update::{Setting, There};
 use crate::engine::execute::job::{Work, Works};
 use crate::engine::execute::narrow::{Culprit, narrowed};
 use crate::engine::execute::parallel::spread;
@@ -16,29 +16,13 @@ use crate::store::{
     FlagEdit, LocalStore, Place, Prefetch, RefusedKeyword, RemoteStore, StoreError,
 };
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// The longest time before set flags are recorded, with all other pending rows: until then a change
 /// back by another client could not be told from no change.
 const LAG: Duration = Duration::from_millis(100);
-
-/// The result of setting flags on the server.
-#[derive(Default)]
-pub(in crate::engine) struct There {
-    set: BTreeMap<MailboxName, BTreeSet<Uid>>,
-    /// Mailboxes with failures.
-    pub failed: BTreeSet<MailboxName>,
-}
-
-impl There {
-    /// Whether the server has the flags of this message.
-    pub fn has(&self, work: &Work, setting: &Setting<'_>) -> bool {
-        let set = self.set.get(&work.base.name);
-        set.is_some_and(|set| set.contains(&setting.pair.uid))
-    }
-}
 
 /// The result of the STOREs of one mailbox.
 struct StoreResult {

@@ -3,7 +3,7 @@
 //! cut run loses it.
 
 use crate::engine::execute::transfer::present_files::{AllTwins, Met};
-use crate::engine::execute::transfer::{Wanted, change, refusal, refused};
+use crate::engine::execute::transfer::request::{Wanted, change, refusal, refused};
 use crate::engine::pass_state::PassState;
 use crate::engine::report::{Ended, Event, Observer};
 use crate::model::{

@@ -4,7 +4,7 @@
 
 use crate::engine::context::Context;
 use crate::engine::execute::job::{Work, Works};
-use crate::engine::execute::transfer::change;
+use crate::engine::execute::transfer::request::change;
 use crate::engine::identify::contents::{Content, Contents};
 use crate::engine::report::Ended;
 use crate::model::{AnyId, ContentHash, Flags, Id, Kin, MailboxName, MaildirId, Side, Uid};

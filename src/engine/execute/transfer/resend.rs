@@ -2,69 +2,14 @@
 //! when a snapshot proved that it was not stored; one at which it breaks again is skipped.
 
 use crate::engine::context::Context;
-use crate::engine::execute::transfer::Wanted;
-use crate::engine::execute::transfer::breaks::{FEW, IN_SUCCESSION};
+use crate::engine::execute::transfer::breaks::FEW;
+use crate::engine::execute::transfer::posted::{Answers, Suspect, UploadJob, Way};
 use crate::engine::execute::transfer::upload;
-use crate::engine::execute::transfer::upload::{Answers, Posted, UploadJob};
+use crate::engine::execute::transfer::upload::go_on_after;
 use crate::engine::pass_state::PassState;
 use crate::engine::report::Ended;
-use crate::model::{Id, MailboxName, MaildirId};
+use crate::model::Id;
 use crate::store::{LocalStore, RemoteStore, StoreError};
-use std::collections::{BTreeSet, VecDeque};
-
-/// A message at which the connection broke.
-#[derive(Clone, Debug)]
-pub(in crate::engine) struct Suspect {
-    pub wanted: (MaildirId, Wanted),
-    pub breaks: u32,
-}
-
-impl Suspect {
-    /// Whether the connection broke when nothing else was under way: since it was skipped last, it
-    /// was sent with others once at most.
-    fn is_culprit(&self) -> bool {
-        self.breaks >= 2 + self.wanted.1.attempts
-    }
-}
-
-/// Batches under way, and the state of the connection.
-pub(in crate::engine) struct Way<'j, C> {
-    pub open: VecDeque<Posted<'j, C>>,
-    /// Mailboxes with failures.
-    pub unsound: BTreeSet<MailboxName>,
-    /// Breaks since the last stored message.
-    pub breaks: usize,
-}
-
-impl<C> Default for Way<'_, C> {
-    fn default() -> Self {
-        Way {
-            open: VecDeque::new(),
-            unsound: BTreeSet::new(),
-            breaks: 0,
-        }
-    }
-}
-
-impl<C> Way<'_, C> {
-    /// Returns the number of messages under way.
-    pub fn messages(&self) -> usize {
-        self.open.iter().map(|posted| posted.batch.len()).sum()
-    }
-}
-
-/// Reconnects, unless the connection broke too often.
-pub(in crate::engine) async fn go_on_after<R: RemoteStore, L: LocalStore>(
-    ctx: &mut Context<'_, R, L>,
-    error: StoreError,
-    way: &mut Way<'_, R::Receiver>,
-) -> Result<(), Ended> {
-    way.breaks += 1;
-    match way.breaks < IN_SUCCESSION && ctx.remote.connect().await {
-        true => Ok(()),
-        false => Err(error.into()),
-    }
-}
 
 /// Sends the messages at which the connection broke, each separately. One at which it breaks
 /// again is skipped once it is known not to be stored.

@@ -2,154 +2,22 @@
 //! the first byte, updated before the last one, and resolved after the answer.
 
 use crate::engine::context::Context;
-use crate::engine::execute::job::Work;
-use crate::engine::execute::transfer::resend;
-use crate::engine::execute::transfer::resend::{Suspect, Way};
-use crate::engine::execute::transfer::{Wanted, change, refusal, refused, wanted};
+use crate::engine::execute::transfer::breaks::IN_SUCCESSION;
+use crate::engine::execute::transfer::posted::{
+    Answers, Posted, Sent, UploadJob, Way, is_unlisted, twin,
+};
+use crate::engine::execute::transfer::request::{Wanted, change, refusal, refused};
 use crate::engine::identify::contents::Naming;
 use crate::engine::pass_state::PassState;
 use crate::engine::recovery::unlisted;
-use crate::engine::recovery::unlisted::{Sent, is_unlisted, twin};
 use crate::engine::report::{Ended, Event, Observer};
-use crate::model::{
-    AnyId, Canonical, Flags, Id, Kin, MailboxKey, MailboxName, MaildirId, Side, Uid,
-};
+use crate::model::{Canonical, Id, Kin, MaildirId, Side, Uid};
 use crate::reconcile::Outcome;
-use crate::state::{State, Suspects};
+use crate::state::State;
 use crate::store::{
-    About, Delivered, Delivery, LocalStore, Place, Receiver, RemoteStore, Sink, StoreError,
+    About, Delivered, Delivery, LocalStore, Receiver, RemoteStore, Sink, StoreError,
 };
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Uploads that are recorded together.
-const UP_BATCH: usize = 100;
-
-/// Uploads with an unknown result at once; this many are under way to a distant server.
-const IN_DOUBT: usize = 500;
-
-/// Messages of one mailbox to upload.
-#[derive(Debug)]
-pub(in crate::engine) struct UploadJob {
-    pub place: Place,
-    pub key: MailboxKey,
-    wanted: Vec<(MaildirId, Wanted)>,
-    /// Messages at which the connection broke before, and how often.
-    pub suspects: Vec<Suspect>,
-    stores: crate::reconcile::FlagMask,
-    top: u32,
-}
-
-impl UploadJob {
-    /// Returns its messages at which the connection broke before.
-    pub fn each_suspect(&self) -> impl Iterator<Item = (&UploadJob, &Suspect)> {
-        self.suspects.iter().map(move |suspect| (self, suspect))
-    }
-
-    /// Returns the uploads of a mailbox, if any.
-    pub fn of(work: &Work, suspects: &Suspects) -> Option<UploadJob> {
-        let upload = |action| match wanted(work, action)? {
-            (AnyId::Local(file), wanted) => Some((file.clone(), wanted)),
-            (AnyId::Remote(_), _) => None,
-        };
-        let wanted: Vec<_> = work.plan.actions.iter().filter_map(upload).collect();
-        let (place, key, stores) = (work.place(), work.base.key, work.stores.clone());
-        if wanted.is_empty() || !work.sound {
-            return None;
-        }
-        let known = suspects.get(&key);
-        let breaks = |file: &MaildirId| known.and_then(|known| known.get(&file.clone().any()));
-        let (mut plain, mut broke) = (Vec::new(), Vec::new());
-        for wanted in wanted {
-            match breaks(&wanted.0).copied() {
-                Some(breaks) => broke.push(Suspect { wanted, breaks }),
-                None => plain.push(wanted),
-            }
-        }
-        Some(UploadJob {
-            place,
-            key,
-            wanted: plain,
-            suspects: broke,
-            stores,
-            top: work.top,
-        })
-    }
-}
-
-/// Uploads new files, one mailbox after another; batches are sent while earlier ones are
-/// answered. Returns the mailboxes with failures: refused for now, or stored under an unknown
-/// UID.
-pub(in crate::engine) async fn upload<R: RemoteStore, L: LocalStore>(
-    ctx: &mut Context<'_, R, L>,
-    jobs: Vec<UploadJob>,
-    pass: &mut PassState,
-) -> Result<BTreeSet<MailboxName>, Ended> {
-    let mut way = Way::default();
-    let sent = post(ctx, &jobs, &mut way, pass).await;
-    // Sent messages are recorded also after an error.
-    let taken = take_until(ctx, 0, &mut way, pass).await;
-    sent.and(taken)?;
-    resend::post_suspects(ctx, &jobs, &mut way, pass).await?;
-    Ok(way.unsound)
-}
-
-async fn post<'j, R: RemoteStore, L: LocalStore>(
-    ctx: &mut Context<'_, R, L>,
-    jobs: &'j [UploadJob],
-    way: &mut Way<'j, R::Receiver>,
-    pass: &mut PassState,
-) -> Result<(), Ended> {
-    for job in jobs {
-        for batch in job.wanted.chunks(UP_BATCH) {
-            let mut left = batch;
-            while !left.is_empty() {
-                ctx.check_stop()?;
-                let room = IN_DOUBT.saturating_sub(left.len());
-                take_until(ctx, room, way, pass).await?;
-                let name = &job.place.mailbox;
-                let posted = match post_batch(ctx, job, left, pass).await {
-                    Ok(posted) => posted,
-                    Err(ended) => {
-                        let _reported = ctx.tolerate(name, Err(ended), pass)?;
-                        way.unsound.insert(name.clone());
-                        break;
-                    }
-                };
-                let broke = posted.broke.is_some();
-                left = posted.after();
-                way.open.push_back(posted);
-                if broke {
-                    take_until(ctx, 0, way, pass).await?;
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Records the results of batches until at most this many messages are under way. `Err` if the
-/// connection broke and there is no other, or others broke as well.
-async fn take_until<R: RemoteStore, L: LocalStore>(
-    ctx: &mut Context<'_, R, L>,
-    messages: usize,
-    way: &mut Way<'_, R::Receiver>,
-    pass: &mut PassState,
-) -> Result<(), Ended> {
-    let mut broke = None;
-    while (broke.is_some() || way.messages() > messages)
-        && let Some(batch) = way.open.pop_front()
-    {
-        match take_answers(ctx, batch, way, pass).await {
-            Ok(()) => {}
-            Err(Ended::Store(error @ StoreError::Retry(_))) => broke = Some(error),
-            Err(ended) => return Err(ended),
-        }
-    }
-    match broke {
-        None => Ok(()),
-        Some(error) => resend::go_on_after(ctx, error, way).await,
-    }
-}
 
 pub(in crate::engine) async fn post_batch<'j, R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
@@ -375,119 +243,6 @@ pub(in crate::engine) async fn record_uploads<R: RemoteStore, L: LocalStore>(
     Ok(done == batch.len())
 }
 
-/// A batch under way.
-pub(in crate::engine) struct Posted<'j, C> {
-    job: &'j UploadJob,
-    pub batch: &'j [(MaildirId, Wanted)],
-    receiver: C,
-    sent: Vec<Sent>,
-    failed: Vec<(MaildirId, String)>,
-    /// The message that was not sent completely.
-    begun: Option<MaildirId>,
-    /// The error of the connection, if it broke.
-    broke: Option<StoreError>,
-}
-
-impl<'j, C: Receiver<Id = Uid>> Posted<'j, C> {
-    /// Returns the messages that were not sent when the connection broke.
-    fn after(&self) -> &'j [(MaildirId, Wanted)] {
-        if self.broke.is_none() {
-            return &[];
-        }
-        let tried = self.sent.iter().map(|sent| &sent.file);
-        let tried = tried.chain(self.failed.iter().map(|(file, _)| file));
-        let tried: BTreeSet<&MaildirId> = tried.chain(&self.begun).collect();
-        let last = self
-            .batch
-            .iter()
-            .rposition(|(file, _)| tried.contains(file));
-        let next = last.map_or(self.batch.len(), |last| last + 1);
-        self.batch.get(next..).unwrap_or_default()
-    }
-
-    /// Returns the results, and the error if the connection broke before all was answered.
-    async fn answers(self) -> Result<(Answers, Option<StoreError>), StoreError> {
-        let Posted { sent, broke, .. } = self;
-        let (mut delivered, error) = match self.receiver.finish().await {
-            Ok(delivered) => (delivered, broke),
-            Err(error @ StoreError::Retry(_)) => (Vec::new(), broke.or(Some(error))),
-            Err(error) => return Err(error),
-        };
-        let told: BTreeSet<usize> = delivered.iter().map(|(tag, _)| *tag).collect();
-        let silent = error
-            .clone()
-            .unwrap_or_else(|| StoreError::Retry("no answer".into()));
-        for tag in (0..sent.len()).filter(|tag| !told.contains(tag)) {
-            delivered.push((tag, Delivered::Unanswered(silent.clone())));
-        }
-        let broken = delivered.iter().find_map(|(_, outcome)| match outcome {
-            Delivered::Unanswered(error) => Some(error.clone()),
-            _ => None,
-        });
-        let answers = Answers {
-            sent,
-            failed: self.failed,
-            begun: self.begun,
-            delivered,
-        };
-        Ok((answers, error.or(broken)))
-    }
-}
-
-/// The result of a batch.
-pub(in crate::engine) struct Answers {
-    pub sent: Vec<Sent>,
-    pub failed: Vec<(MaildirId, String)>,
-    /// The message that was not sent completely.
-    pub begun: Option<MaildirId>,
-    pub delivered: Vec<(usize, Delivered<Uid>)>,
-}
-
-impl Answers {
-    fn any_stored(&self) -> bool {
-        let mut all = self.delivered.iter();
-        all.any(|(_, outcome)| matches!(outcome, Delivered::Stored { .. }))
-    }
-
-    /// Returns the messages that were under way when the connection broke.
-    fn unanswered(&self) -> Vec<AnyId> {
-        let lost = |(tag, outcome): &(usize, Delivered<Uid>)| match outcome {
-            Delivered::Unanswered(_) => self.sent.get(*tag).map(|sent| sent.file.any()),
-            _ => None,
-        };
-        let lost = self.delivered.iter().filter_map(lost);
-        lost.chain(self.begun.iter().map(Id::any)).collect()
-    }
-
-    /// Removes messages with refused keywords, to send them without these.
-    fn take_tagged(
-        &mut self,
-        job: &UploadJob,
-        batch: &[(MaildirId, Wanted)],
-    ) -> Vec<(MaildirId, Wanted)> {
-        let wanted: BTreeMap<&MaildirId, &Wanted> = batch.iter().map(|(f, w)| (f, w)).collect();
-        let mut bare = Vec::new();
-        self.delivered.retain(|(tag, outcome)| {
-            let file = self.sent.get(*tag).map(|sent| &sent.file);
-            let want = file.and_then(|file| Some((file, *wanted.get(file)?)));
-            let (Delivered::Refused(_), Some((file, want))) = (outcome, want) else {
-                return true;
-            };
-            if job.stores.keep(&want.flags).keywords().next().is_none() {
-                return true;
-            }
-            let flags = Flags::from_parts(want.flags.bits(), []);
-            let want = Wanted {
-                flags,
-                ..want.clone()
-            };
-            bare.push((file.clone(), want));
-            false
-        });
-        bare
-    }
-}
-
 /// Sends files, and updates their intents when they may be stored.
 struct Up<'a, C: Receiver<Id = Uid>> {
     receiver: C,
@@ -580,5 +335,18 @@ impl<C: Receiver<Id = Uid>> Sink<MaildirId> for Up<'_, C> {
     async fn fail(&mut self, id: MaildirId, why: String) -> Result<(), StoreError> {
         self.failed.push((id, why));
         Ok(())
+    }
+}
+
+/// Reconnects, unless the connection broke too often.
+pub(in crate::engine) async fn go_on_after<R: RemoteStore, L: LocalStore>(
+    ctx: &mut Context<'_, R, L>,
+    error: StoreError,
+    way: &mut Way<'_, R::Receiver>,
+) -> Result<(), Ended> {
+    way.breaks += 1;
+    match way.breaks < IN_SUCCESSION && ctx.remote.connect().await {
+        true => Ok(()),
+        false => Err(error.into()),
     }
 }
