@@ -19,6 +19,10 @@ done
 command -v offlineimap >/dev/null || missing+=(offlineimap3)
 command -v mu >/dev/null || missing+=(maildir-utils)
 command -v script >/dev/null || missing+=(bsdutils)
+# Other readers of what is written for programs.
+for package in jsonschema prometheus_client; do
+    /usr/bin/python3 -c "import $package" 2>/dev/null || missing+=("python3-${package/_/-}")
+done
 # For what happens to the machine: units, a bus, networks.
 command -v systemd-analyze >/dev/null || missing+=(systemd)
 command -v dbus-daemon >/dev/null || missing+=(dbus-daemon)
@@ -35,7 +39,7 @@ if [ ${#missing[@]} -gt 0 ]; then
             apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
     elif command -v dnf >/dev/null; then
         "${as_root[@]}" dnf install -y -q gcc dovecot openssl isync mutt neomutt notmuch \
-            offlineimap maildir-utils util-linux-script systemd dbus-daemon iproute
+            offlineimap maildir-utils python3-jsonschema python3-prometheus_client util-linux-script systemd dbus-daemon iproute
     else
         echo "no apt-get and no dnf: please install ${missing[*]}" >&2
         exit 1

@@ -70,7 +70,7 @@ fn confirmed() -> Result<bool> {
     if !stdin().is_terminal() || !stdout().is_terminal() {
         return Ok(false);
     }
-    print::ask("Take it over? [y/N] ")?;
+    print::ask("Take it over? [y/N] ");
     let mut answer = String::new();
     stdin().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))

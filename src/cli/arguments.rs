@@ -55,9 +55,9 @@ pub enum CliCommand {
     Resume(AccountArgs),
     /// Check configuration, TLS, login, server, mailboxes and Maildir; change nothing
     Check(CheckArgs),
-    /// Execute a held change once
+    /// Execute held changes once
     Approve(Decide),
-    /// Discard a held deletion and restore the missing messages on the other side
+    /// Discard held deletions and restore the missing messages on the other side
     Reject(Decide),
     /// Take over a Maildir of another account or state database; prints the changes first
     Adopt(Adopt),
@@ -93,6 +93,31 @@ pub enum CliCommand {
     Mailbox(super::organising::MailboxArgs),
     /// Convert the configuration of mbsync or OfflineIMAP
     Import(Import),
+    /// Run the watcher as a service of your systemd
+    Service(Service),
+}
+
+/// `service`
+#[derive(Debug, Args)]
+pub struct Service {
+    /// What to do
+    #[command(subcommand)]
+    pub what: ServiceAction,
+}
+
+/// What to do with the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum ServiceAction {
+    /// Write the unit and start it, now and at each login
+    Install {
+        /// Let it run while you are not logged in, without a question (loginctl enable-linger)
+        #[arg(long)]
+        linger: bool,
+    },
+    /// Stop it and remove the unit
+    Uninstall,
+    /// Show whether it is installed and runs
+    Status,
 }
 
 /// `sync`
@@ -110,6 +135,9 @@ pub struct Sync {
     /// Print the plan, write nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Show no bar, on a terminal either
+    #[arg(long)]
+    pub no_progress: bool,
     /// Print one JSON object as the last line
     #[arg(long)]
     pub json: bool,
@@ -143,6 +171,12 @@ pub struct StatusArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+    /// Fail where the last good run of an account is older: 2h, 30min, 1d
+    #[arg(long, value_name = "AGE")]
+    pub max_age: Option<String>,
+    /// Show it again each second, until interrupted
+    #[arg(long)]
+    pub follow: bool,
 }
 
 /// `poke`, `pause` and `resume`
@@ -156,9 +190,12 @@ pub struct AccountArgs {
 /// `approve` and `reject`
 #[derive(Debug, Args)]
 pub struct Decide {
-    /// The id of the held change, as sync and status print it
-    #[arg(value_name = "ID")]
-    pub id: String,
+    /// The id of a held change, as sync and status print it, or an account: all of its held changes
+    #[arg(value_name = "ID|ACCOUNT", required_unless_present = "all")]
+    pub id: Option<String>,
+    /// All held changes of all accounts
+    #[arg(long, conflicts_with = "id")]
+    pub all: bool,
 }
 
 /// `adopt`

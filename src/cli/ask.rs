@@ -41,32 +41,62 @@ pub enum VerdictArg {
 /// Runs `approve` or `reject`.
 pub fn decide(arguments: &Arguments, command: &Decide, word: VerdictArg) -> Result<u8> {
     let config = daemon::load(arguments.config.as_deref())?;
-    let id = command.id.clone();
-    let request = match word {
-        VerdictArg::Yes => Request::Approve { id },
-        VerdictArg::No => Request::Reject { id },
+    for id in ids(&config, command)? {
+        decide_one(&config, &id, word)?;
+    }
+    Ok(status::OK)
+}
+
+/// The held changes that are meant: one, those of an account, or all.
+fn ids(config: &Config, command: &Decide) -> Result<Vec<String>> {
+    let account = command.id.as_ref();
+    let account = account.filter(|name| config.accounts.contains_key(*name));
+    if let (Some(id), None) = (&command.id, account) {
+        return Ok(vec![id.clone()]);
+    }
+    let accounts: Vec<String> = account.into_iter().cloned().collect();
+    let request = Request::Status {
+        accounts: accounts.clone(),
     };
-    match ask(&config, &request) {
+    let all = match ask(config, &request) {
+        Ok(answer) => answer.accounts.unwrap_or_default(),
+        Err(AskError::NotRunning(_)) => daemon::at_rest(config, &accounts)?,
+        Err(error) => return Err(error.into()),
+    };
+    let held = all.into_iter().flat_map(|one| one.held);
+    let ids: Vec<String> = held.map(|held| held.id).collect();
+    match ids.is_empty() {
+        true => bail!("there are no held changes"),
+        false => Ok(ids),
+    }
+}
+
+fn decide_one(config: &Config, id: &str, word: VerdictArg) -> Result<()> {
+    let request = match word {
+        VerdictArg::Yes => Request::Approve { id: id.into() },
+        VerdictArg::No => Request::Reject { id: id.into() },
+    };
+    match ask(config, &request) {
         Ok(Answer {
             error: Some(error), ..
         }) => bail!(error),
         Ok(answer) => {
             let account = answer.account.unwrap_or_default();
             match word {
-                VerdictArg::Yes => say(format!("{account}: approved {}; applied now", command.id)),
+                VerdictArg::Yes => say(format!("{account}: approved {id}; applied now")),
                 VerdictArg::No => say(format!(
                     "{account}: the missing messages are being restored"
                 )),
             }
-            Ok(status::OK)
+            Ok(())
         }
-        Err(AskError::NotRunning(_)) => alone(&config, &command.id, word),
+        Err(AskError::NotRunning(_)) => alone(config, id, word),
         Err(error) => Err(error.into()),
     }
 }
 
 /// Without a watcher: the next sync carries it out.
-fn alone(config: &Config, id: &str, word: VerdictArg) -> Result<u8> {
+fn alone(config: &Config, id: &str, word: VerdictArg) -> Result<()> {
     let mut known = Vec::new();
     for (name, account) in &config.accounts {
         let state_dir = config.state_dir_of(name);
@@ -94,7 +124,7 @@ fn alone(config: &Config, id: &str, word: VerdictArg) -> Result<u8> {
                     "{name}: the next sync restores the missing messages"
                 )),
             }
-            return Ok(status::OK);
+            return Ok(());
         }
         let held = opened.state.held()?.into_iter();
         known.extend(held.map(|held| format!("{name} {}", held.id)));

@@ -1,6 +1,7 @@
 //! Texts in columns of a terminal: wide, combining and right-to-left characters take the room that
 //! they take there.
 
+use super::terminal;
 use unicode_width::UnicodeWidthStr;
 
 /// Around text of its own direction, so that it does not turn round what stands beside it.
@@ -42,7 +43,7 @@ pub fn cut(text: &str, columns: usize) -> String {
     }
     fits.push_str(text.get(..end).unwrap_or_default());
     if columns > 0 {
-        fits.push('\u{2026}');
+        fits.push(if terminal::is_utf8() { '\u{2026}' } else { '~' });
     }
     fits
 }

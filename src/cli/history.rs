@@ -3,7 +3,7 @@
 use super::arguments::{Arguments, History};
 use super::print::{say, say_object};
 use super::status;
-use crate::daemon::{self, state_path};
+use crate::daemon::{self, clock, state_path};
 use crate::model::MailboxName;
 use crate::reconcile::Policy;
 use crate::state::{HistoryRow, State};
@@ -50,11 +50,9 @@ pub fn run(arguments: &Arguments, command: &History) -> Result<u8> {
 }
 
 fn line(row: &HistoryRow) -> String {
-    let at = jiff::Timestamp::from_second(row.at).unwrap_or_default();
-    let at = at.to_zoned(jiff::tz::TimeZone::system());
     let mut text = format!(
         "{} run {}: {}: {} {}",
-        at.strftime("%Y-%m-%d %H:%M:%S"),
+        clock(row.at),
         row.run,
         row.side,
         row.mailbox,

@@ -4,10 +4,13 @@
 use super::arguments::{Arguments, CliCommand, LogFormat};
 use super::outside::Outside;
 use super::print::complain;
+use super::terminal;
 use crate::imap::TELLTALES;
 use std::io::{IsTerminal, stderr};
 use std::os::unix::fs::MetadataExt;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -45,13 +48,29 @@ pub fn start(arguments: &Arguments) {
         return;
     }
     let registry = tracing_subscriber::registry().with(filter);
-    let lines = tracing_subscriber::fmt::layer().with_writer(stderr);
+    // What cannot be written is lost: a closed standard error ends nothing.
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(stderr)
+        .with_timer(Zoned)
+        .log_internal_errors(false);
     match arguments.log_format {
         Some(LogFormat::Json) => said(registry.with(Outside(lines.json())).try_init()),
         Some(LogFormat::Text) | None => {
-            let lines = lines.with_ansi(stderr().is_terminal()).with_target(false);
+            let lines = lines
+                .with_ansi(stderr().is_terminal() && terminal::wants_colour())
+                .with_target(false);
             said(registry.with(Outside(lines)).try_init());
         }
+    }
+}
+
+/// The time of a line: RFC 3339, in the zone of the machine.
+struct Zoned;
+
+impl FormatTime for Zoned {
+    fn format_time(&self, out: &mut Writer<'_>) -> std::fmt::Result {
+        let now = jiff::Zoned::now();
+        write!(out, "{}", now.strftime("%Y-%m-%dT%H:%M:%S%.3f%:z"))
     }
 }
 

@@ -1,11 +1,12 @@
 //! The command line interface.
 //!
 //! Reading order: [`arguments`], [`log`] with [`outside`] (texts in it), the commands [`sync`],
-//! [`check`], [`import`], [`adopt`], [`repair`], [`undo`], [`history`], [`watch`], [`show`]
+//! [`check`], [`import`], [`adopt`], [`repair`], [`undo`], [`history`], [`watch`],
+//! [`service`], [`show`]
 //! (status), [`ask`] (what is said to the watcher), those that look at mail ([`looking`]:
 //! [`mailboxes`], [`list`], [`view`] (show), [`part`], [`search`]; [`index`]), those that arrange
 //! it ([`organising`], [`organise`]: [`flag`], [`refile`], [`append`], [`mailbox`]), and what they
-//! print with: [`progress`], [`page`], [`columns`], [`mod@print`].
+//! print with: [`terminal`], [`progress`], [`planned`], [`page`], [`columns`], [`mod@print`].
 
 mod arguments;
 
@@ -28,6 +29,8 @@ mod undo;
 mod history;
 
 mod watch;
+
+mod service;
 
 mod show;
 
@@ -61,12 +64,17 @@ mod mailbox;
 
 mod page;
 
+mod planned;
+
 mod columns;
+
+mod terminal;
 
 mod progress;
 
 mod print;
 
+use crate::config::ConfigError;
 use crate::daemon::Request;
 use arguments::{Arguments, CliCommand};
 use ask::VerdictArg;
@@ -150,12 +158,20 @@ pub fn main() -> ExitCode {
         CliCommand::Append(command) => append::run(&arguments, command),
         CliCommand::Mailbox(command) => mailbox::run(&arguments, command),
         CliCommand::Import(command) => import::run(&arguments, command),
+        CliCommand::Service(command) => service::run(&arguments, command),
     };
-    match done {
-        Ok(status) => ExitCode::from(status),
+    let status = match done {
+        Ok(status) => status,
         Err(error) => {
-            print::complain(format!("mailtide: {}", print::chain(&error)));
-            ExitCode::from(status::of(&error))
+            match error.downcast_ref() {
+                Some(ConfigError::Several(all)) => {
+                    let each = |one: &ConfigError| print::complain(format!("mailtide: {one}"));
+                    all.iter().for_each(each);
+                }
+                _ => print::complain(format!("mailtide: {}", print::chain(&error))),
+            }
+            status::of(&error)
         }
-    }
+    };
+    ExitCode::from(print::ended(status))
 }

@@ -2,6 +2,7 @@
 //! A reader that has seen enough ends the command, and is no error.
 
 use super::print::complain;
+use super::terminal;
 use anyhow::Result;
 use std::io::{self, IsTerminal, Write, stdout};
 use std::process::{Child, Command, Stdio};
@@ -21,13 +22,11 @@ impl Page {
     /// Begins a page. `paged`: a pager may be used.
     pub fn begin(paged: bool) -> Page {
         let terminal = stdout().is_terminal();
-        let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         let mut page = Page {
             to: Box::new(io::BufWriter::new(stdout())),
             pager: None,
-            width: terminal.then(width),
-            colour: terminal && !set("NO_COLOR") && !dumb,
+            width: terminal.then(terminal::columns),
+            colour: terminal && terminal::wants_colour(),
             over: false,
         };
         if terminal && paged {
@@ -120,16 +119,4 @@ fn pager() -> Option<Child> {
         }
         Err(_) => None,
     }
-}
-
-/// The columns of the terminal.
-fn width() -> usize {
-    let told = std::env::var("COLUMNS")
-        .ok()
-        .and_then(|text| text.parse().ok());
-    let size = || {
-        let size = rustix::termios::tcgetwinsize(stdout()).ok()?;
-        Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
-    };
-    told.or_else(size).unwrap_or(80).max(40)
 }

@@ -148,7 +148,7 @@ fn create(path: &Path, force: bool) -> Result<(File, PathBuf, PathBuf)> {
     let shown = path.display();
     let may = force
         || stdin().is_terminal() && stdout().is_terminal() && {
-            ask(&format!("{shown} exists. Overwrite it? [y/N] "))?;
+            ask(&format!("{shown} exists. Overwrite it? [y/N] "));
             let mut answer = String::new();
             stdin().read_line(&mut answer)?;
             answer.trim().eq_ignore_ascii_case("y")

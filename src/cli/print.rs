@@ -1,39 +1,80 @@
 //! What is printed about a run: lines for people, an object for programs.
 
 use super::status;
-use crate::daemon::{ErrorSeverity, HeldChange, MailboxFlow, RunSummary, count, json};
+use crate::daemon::{ErrorSeverity, HeldChange, MailboxFlow, RunSummary, clock, count, json};
 use crate::model::printable;
 use crate::reconcile::guard::HeldKind;
 use anyhow::Result;
 use serde_json::Value;
-use std::io::{Write, stdout};
+use std::io::{ErrorKind, Write, stderr, stdout};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether standard output could not be written for another reason than that nobody reads it.
+static FAILED: AtomicBool = AtomicBool::new(false);
+/// Whether nobody reads standard output any more.
+static CLOSED: AtomicBool = AtomicBool::new(false);
 
 /// Prints a line on standard output. All lines for people go through here and [`complain`], so that
 /// no text from outside moves the cursor or makes a line of its own.
 pub fn say(text: impl AsRef<str>) {
-    println!("{}", printable(text.as_ref()));
+    give(&format!("{}\n", printable(text.as_ref())));
 }
 
 /// Prints a line on standard error.
 pub fn complain(text: impl AsRef<str>) {
-    eprintln!("{}", printable(text.as_ref()));
+    let line = format!("{}\n", printable(text.as_ref()));
+    // There is no other place to say that this one is closed.
+    let _closed = stderr().write_all(line.as_bytes());
 }
 
 /// Prints an object on a line of standard output.
 pub fn say_object(value: &Value) -> Result<()> {
-    println!("{}", json(value)?);
+    give(&format!("{}\n", json(value)?));
     Ok(())
 }
 
 /// Prints a question; the answer stands on the same line.
-pub fn ask(question: &str) -> Result<()> {
-    print!("{}", printable(question));
-    Ok(stdout().flush()?)
+pub fn ask(question: &str) {
+    give(&printable(question));
 }
 
 /// Prints a file that the user asked for as it is.
 pub fn hand_out(file: &str) {
-    print!("{file}");
+    give(file);
+}
+
+/// Writes a text. A reader that has seen enough is no error: what is done goes on.
+pub fn give(text: &str) {
+    let mut out = stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+            CLOSED.store(true, Ordering::Relaxed);
+        }
+        Err(error) if !FAILED.swap(true, Ordering::Relaxed) => {
+            complain(format!("mailtide: standard output: {error}"));
+        }
+        Err(_) => {}
+    }
+}
+
+/// Clears the terminal and prints lines.
+pub fn redraw(lines: &[String]) {
+    let lines: Vec<String> = lines.iter().map(|line| printable(line)).collect();
+    give(&format!("\x1b[H\x1b[J{}\n", lines.join("\n")));
+}
+
+/// Whether nobody reads standard output any more.
+pub fn is_closed() -> bool {
+    CLOSED.load(Ordering::Relaxed)
+}
+
+/// The exit status of a command that ended with `status`: not success where output was lost.
+pub fn ended(status: u8) -> u8 {
+    match status == status::OK && FAILED.load(Ordering::Relaxed) {
+        true => status::PARTIAL,
+        false => status,
+    }
 }
 
 /// An error with its causes, those left out that it names itself.
@@ -107,6 +148,7 @@ pub fn held_lines(held: &HeldChange) -> Vec<String> {
         held.side
     );
     let mut lines = vec![what, format!("    {}", held.cause)];
+    lines.extend(held.since_at.map(|at| format!("    since {}", clock(at))));
     lines.extend(held.would.iter().take(10).map(|line| format!("    {line}")));
     if held.would.len() > 10 {
         lines.push(format!("    ... and {} more", held.would.len() - 10));

@@ -1,9 +1,15 @@
-//! Progress on a terminal: a bar per account with messages, bytes and time left.
+//! Progress on a terminal: a bar for each account with messages, bytes, rate, time left and
+//! mailbox.
 
+use super::terminal;
+use crate::daemon::Meter;
 use crate::engine::{Event, Observer};
-use crate::model::printable;
-use indicatif::{HumanBytes, MultiProgress, ProgressBar, ProgressStyle};
-use std::sync::atomic::{AtomicU64, Ordering};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A terminal with fewer columns shows no bar beside the text.
+const WIDE: usize = 80;
 
 /// The bars of all accounts.
 pub struct Bars {
@@ -25,18 +31,21 @@ impl Bars {
 
     /// A bar for an account.
     pub fn account(&self, name: &str) -> Bar {
+        // With its style from the first time that it is drawn.
+        let bar = ProgressBar::new_spinner()
+            .with_prefix(name.to_owned())
+            .with_style(style("{prefix:.bold} {spinner} {wide_msg}"));
         let bar = match &self.all {
-            Some(all) => all.add(ProgressBar::new_spinner()),
+            Some(all) => all.add(bar),
             None => ProgressBar::hidden(),
         };
-        bar.set_prefix(name.to_owned());
-        bar.set_style(style("{prefix:.bold} {spinner} {msg}"));
         if self.all.is_some() {
-            bar.enable_steady_tick(std::time::Duration::from_millis(120));
+            bar.enable_steady_tick(Duration::from_millis(120));
         }
         Bar {
             bar,
-            bytes: AtomicU64::new(0),
+            began: Instant::now(),
+            meter: Mutex::default(),
         }
     }
 }
@@ -44,7 +53,8 @@ impl Bars {
 /// The bar of one account.
 pub struct Bar {
     bar: ProgressBar,
-    bytes: AtomicU64,
+    began: Instant,
+    meter: Mutex<Meter>,
 }
 
 impl Bar {
@@ -56,32 +66,27 @@ impl Bar {
 
 impl Observer for Bar {
     fn event(&self, event: Event<'_>) {
-        match event {
-            Event::Looking(mailbox) => {
-                self.bar
-                    .set_message(format!("looking into {}", printable(&mailbox.to_string())));
-            }
-            Event::Planned { messages: 0, .. } => {}
-            Event::Planned {
-                messages,
-                mailboxes,
-            } => {
-                self.bar.set_length(messages as u64);
-                self.bar.set_position(0);
-                self.bar.set_style(style(
-                    "{prefix:.bold} [{bar:30}] {pos}/{len} messages, {msg}, {eta} left",
-                ));
-                self.bar.set_message(format!("{mailboxes} mailboxes"));
-            }
-            Event::Bytes(bytes) => {
-                let total = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-                self.bar.set_message(HumanBytes(total).to_string());
-            }
-            Event::Copied(messages) => self.bar.inc(messages as u64),
+        let at = self.began.elapsed();
+        let mut meter = self.meter.lock().unwrap_or_else(PoisonError::into_inner);
+        meter.event(event, at);
+        let now = meter.progress(at);
+        if matches!(event, Event::Planned { messages: 1.., .. }) {
+            self.bar.set_style(style(match terminal::columns() >= WIDE {
+                true => "{prefix:.bold} [{bar:20}] {wide_msg}",
+                false => "{prefix:.bold} {wide_msg}",
+            }));
         }
+        self.bar.set_length(now.of as u64);
+        self.bar.set_position(now.messages as u64);
+        self.bar.set_message(now.text());
     }
 }
 
 fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+    let style = ProgressStyle::with_template(template);
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    match terminal::is_utf8() {
+        true => style,
+        false => style.progress_chars("#>-").tick_chars("|/-\\ "),
+    }
 }

@@ -1,6 +1,7 @@
 //! `mailtide undo`: shows what it takes to take back what runs did, and does it when told to.
 
 use super::arguments::{Arguments, Undo};
+use super::columns::{pad, width};
 use super::print::{self, say, say_object};
 use super::status;
 use crate::browse::{MessageId, MessageKey};
@@ -9,12 +10,14 @@ use crate::daemon::undo::{
     RunSelection, SelectedMessage, UndoPlan, UndoSelection, UndoStep, done_text, plan,
 };
 use crate::daemon::{
-    self, AskError, CycleRequest, Keyring, OpenAccount, Request, RunSummary, Writes, ask, count,
+    self, AskError, CycleRequest, Keyring, OpenAccount, Request, RunSummary, Writes, ask, clock,
+    count,
 };
 use crate::engine::{Silent, Stop};
 use crate::state::{RunRow, State};
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -38,7 +41,12 @@ pub fn run(arguments: &Arguments, command: &Undo) -> Result<u8> {
         .build()?;
     let mut worst = status::OK;
     for account in accounts {
-        let job = one(&config, account, (command, since), &stop);
+        let job = one(
+            &config,
+            account,
+            (command, since, arguments.verbose > 0),
+            &stop,
+        );
         worst = worst.max(runtime.block_on(job)?);
     }
     Ok(worst)
@@ -117,7 +125,7 @@ fn selected(text: &str, state: &State) -> Result<SelectedMessage> {
 async fn one(
     config: &config::Config,
     account: config::Account,
-    (command, since): (&Undo, Option<i64>),
+    (command, since, verbose): (&Undo, Option<i64>, bool),
     stop: &Stop,
 ) -> Result<u8> {
     let name = account.name.clone();
@@ -144,7 +152,7 @@ async fn one(
         false => None,
         true => {
             if !command.json {
-                show(&name, &plan);
+                show(&name, &plan, verbose);
             }
             Some(match by_watcher(config, &name, &what)? {
                 Some(told) => told,
@@ -159,7 +167,7 @@ async fn one(
         Some(told) => done(told, command.json),
         None if command.json => {}
         None => {
-            show(&name, &plan);
+            show(&name, &plan, verbose);
             say(match possible {
                 false => {
                     format!("{name}: nothing to undo; see mailtide undo --list")
@@ -262,12 +270,10 @@ fn list(name: &str, runs: &[RunRow], json: bool) -> Result<()> {
 }
 
 fn shown(run: &RunRow) -> String {
-    let at = jiff::Timestamp::from_second(run.at).unwrap_or_default();
-    let at = at.to_zoned(jiff::tz::TimeZone::system());
     let mut text = format!(
         "run {} of {}: {} changes, {} deleted, {} with other flags",
         run.run,
-        at.strftime("%Y-%m-%d %H:%M:%S"),
+        clock(run.at),
         run.changes,
         run.deleted,
         run.flags
@@ -294,9 +300,15 @@ fn count_of(number: i64, things: &str) -> String {
     count(usize::try_from(number).unwrap_or(0), things)
 }
 
-fn show(name: &str, plan: &UndoPlan) {
+/// More steps are a table, unless each is asked for.
+const LISTED: usize = 20;
+
+fn show(name: &str, plan: &UndoPlan, verbose: bool) {
     if let Some(run) = plan.run {
         say(format!("{name}: run {run}:"));
+    }
+    if plan.steps.len() > LISTED && !verbose {
+        return table(name, plan);
     }
     for step in &plan.steps {
         let line = match step {
@@ -316,6 +328,30 @@ fn show(name: &str, plan: &UndoPlan) {
         };
         say(format!("{name}: {line}"));
     }
+}
+
+/// Prints the steps by mailbox and kind.
+fn table(name: &str, plan: &UndoPlan) {
+    let mut rows: BTreeMap<(String, &str), usize> = BTreeMap::new();
+    for step in &plan.steps {
+        let (mailbox, kind) = match step {
+            UndoStep::Create { mailbox } => (mailbox.to_string(), "create the mailbox again"),
+            UndoStep::PutBack { mailbox, .. } => (mailbox.to_string(), "put back"),
+            UndoStep::TakeAway { mailbox, .. } => (mailbox.to_string(), "into quarantine again"),
+            UndoStep::Flags { mailbox, .. } => (mailbox.to_string(), "flags"),
+            UndoStep::Move { mailbox, .. } => (mailbox.to_string(), "move back"),
+            UndoStep::Rename { mailbox, .. } => (mailbox.to_string(), "former name"),
+            UndoStep::Cannot { .. } => (String::new(), "cannot be taken back"),
+        };
+        *rows.entry((mailbox, kind)).or_default() += 1;
+    }
+    let names = rows.keys().map(|(mailbox, _)| width(mailbox)).max();
+    for ((mailbox, kind), number) in &rows {
+        let mailbox = pad(mailbox, names.unwrap_or(0));
+        say(format!("{name}: {mailbox}  {kind:<24}  {number:>7}"));
+    }
+    let steps = plan.steps.len();
+    say(format!("{name}: in all {steps} steps; -v lists each"));
 }
 
 /// The object of `--json`.

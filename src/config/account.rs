@@ -2,6 +2,7 @@
 //! happens.
 
 use super::keys::{self, Auth, ConfigFile, Keys, LayoutSetting, SearchWith};
+use super::mistakes::{Mistake, mistakes};
 use super::places::{control_socket, expand, resolved, state_dir, usual_config, usual_state_dir};
 use super::policy::{Hooks, hooks, policy};
 use super::secret::SecretSource;
@@ -27,6 +28,8 @@ pub struct Config {
     pub state_dirs: BTreeMap<String, PathBuf>,
     /// The path of the control socket.
     pub control_socket: PathBuf,
+    /// The path of the metrics; `None`: none are written.
+    pub metrics_file: Option<PathBuf>,
     /// The accounts by name.
     pub accounts: BTreeMap<String, Account>,
 }
@@ -173,16 +176,16 @@ pub fn load(at: Option<&Path>) -> Result<Config, ConfigError> {
         path: path.clone(),
         text,
     };
+    let found = mistakes(&reader.text);
+    if !found.is_empty() {
+        let wrong = |one: Mistake| reader.wrong(one.at, one.what);
+        return Err(ConfigError::all(found.into_iter().map(wrong).collect()));
+    }
     let file: ConfigFile = toml::from_str(&reader.text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
         reader.wrong(at, error.message().to_owned())
     })?;
-    let holds_password = file
-        .accounts
-        .values()
-        .chain(&file.defaults)
-        .any(|keys| keys.get_ref().password.is_some());
-    if holds_password && mode & 0o077 != 0 {
+    if holds_password(&file) && mode & 0o077 != 0 {
         let what = "holds a password and can be read by others; run: chmod 600";
         return Err(reader.wrong(0, format!("the file {what} {}", path.display())));
     }
@@ -190,15 +193,7 @@ pub fn load(at: Option<&Path>) -> Result<Config, ConfigError> {
         let what = "there is no account; write an [accounts.NAME] section".to_owned();
         return Err(reader.wrong(0, what));
     }
-    let defaults = file.defaults.map(Spanned::into_inner).unwrap_or_default();
-    let mut accounts = BTreeMap::new();
-    for (name, keys) in file.accounts {
-        let at = keys.span().start;
-        let account = reader.account(&name, keys.into_inner().or(&defaults), at)?;
-        reader.no_overlap(&accounts, &account, at)?;
-        guarded::account(&account)?;
-        accounts.insert(name, account);
-    }
+    let mut accounts = reader.accounts(file.accounts, file.defaults)?;
     note_shared(&mut accounts);
     let path = resolved(&path);
     let named = file.state_dir.as_deref().map(expand);
@@ -215,8 +210,14 @@ pub fn load(at: Option<&Path>) -> Result<Config, ConfigError> {
         former_state_dir,
         state_dirs: BTreeMap::new(),
         control_socket,
+        metrics_file: file.metrics_file.as_deref().map(expand),
         accounts,
     })
+}
+
+fn holds_password(file: &ConfigFile) -> bool {
+    let mut all = file.accounts.values().chain(&file.defaults);
+    all.any(|keys| keys.get_ref().password.is_some())
 }
 
 /// Records which accounts share a directory by links although their paths differ.
@@ -234,6 +235,8 @@ fn note_shared(accounts: &mut BTreeMap<String, Account>) {
         account.shares = shares.collect();
     }
 }
+
+const NAME: &str = "the name of an account may hold letters, digits and ._@+- only";
 
 struct KeyReader {
     path: PathBuf,
@@ -271,6 +274,33 @@ impl KeyReader {
         at
     }
 
+    /// Reads all accounts; the error has the first one of each.
+    fn accounts(
+        &self,
+        sections: BTreeMap<String, Spanned<Keys>>,
+        defaults: Option<Spanned<Keys>>,
+    ) -> Result<BTreeMap<String, Account>, ConfigError> {
+        let defaults = defaults.map(Spanned::into_inner).unwrap_or_default();
+        let (mut accounts, mut wrong) = (BTreeMap::new(), Vec::new());
+        for (name, keys) in sections {
+            let at = keys.span().start;
+            let read = self.account(&name, keys.into_inner().or(&defaults), at);
+            let read = read.and_then(|account| {
+                self.no_overlap(&accounts, &account, at)?;
+                guarded::account(&account)?;
+                Ok(account)
+            });
+            match read {
+                Ok(account) => drop(accounts.insert(name, account)),
+                Err(error) => wrong.push(error),
+            }
+        }
+        match wrong.is_empty() {
+            true => Ok(accounts),
+            false => Err(ConfigError::all(wrong)),
+        }
+    }
+
     fn account(&self, name: &str, keys: Keys, at: usize) -> Result<Account, ConfigError> {
         let wrong = |key: &str, what: String| {
             self.wrong(self.key_at(at, key), format!("account {name}: {what}"))
@@ -278,8 +308,7 @@ impl KeyReader {
         let missing = |key: &str| wrong(key, format!("{key} is missing"));
         let plain = |c: char| c.is_ascii_alphanumeric() || "._@+-".contains(c);
         if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
-            let what = "the name of an account may hold letters, digits and ._@+- only";
-            return Err(wrong("", what.into()));
+            return Err(wrong("", NAME.into()));
         }
         let security = match keys.tls.unwrap_or(keys::Protection::Implicit) {
             keys::Protection::Implicit => Security::Implicit,
@@ -287,7 +316,7 @@ impl KeyReader {
             keys::Protection::None => Security::None,
         };
         let standard_port = match security {
-            Security::Implicit => 993,
+            Security::Implicit => 993_u16,
             Security::StartTls | Security::None => 143,
         };
         let maildir = expand(&keys.maildir.clone().ok_or_else(|| missing("maildir"))?);
@@ -300,6 +329,7 @@ impl KeyReader {
         let full = keys.full_interval.unwrap_or(3600);
         let renew = keys.idle_renew.unwrap_or(540);
         for (key, value) in [
+            ("port", keys.port.unwrap_or(standard_port).into()),
             ("timeout", timeout),
             ("connections", connections as u64),
             ("poll_interval", poll),

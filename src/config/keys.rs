@@ -14,6 +14,8 @@ pub struct ConfigFile {
     pub state_dir: Option<PathBuf>,
     /// The path of the control socket.
     pub control_socket: Option<PathBuf>,
+    /// The path of the metrics.
+    pub metrics_file: Option<PathBuf>,
     /// Defaults for all accounts.
     pub defaults: Option<Spanned<Keys>>,
     /// The accounts by name.
@@ -201,6 +203,8 @@ keys! {
     poll_interval: u64,
     /// Seconds between full cycles.
     full_interval: u64,
+    /// A hook before each run.
+    before_sync: Vec<String>,
     /// A hook for new mail.
     on_new_mail: Vec<String>,
     /// A hook for changes on disk.

@@ -23,6 +23,8 @@ mod import;
 
 mod mbsyncrc;
 
+mod mistakes;
+
 mod offlineimaprc;
 
 pub use account::{Account, Config, Security, load, path};
@@ -31,6 +33,7 @@ pub use import::{Imported, ImportedAccount, render};
 pub use keys::{ACCOUNT_KEYS, Auth, LayoutSetting, SearchWith};
 pub use mbsyncrc::read as read_mbsyncrc;
 pub use offlineimaprc::read as read_offlineimaprc;
+pub use places::{base_directory, is_usual};
 pub use policy::Hooks;
 pub use secret::{Secret, SecretSource};
 
@@ -59,6 +62,9 @@ pub enum ConfigError {
         /// The error, and what to do.
         what: String,
     },
+    /// Several errors.
+    #[error("{}", lines(.0))]
+    Several(Vec<ConfigError>),
     /// Other users can change it, so it need not say what the user wants.
     #[error("{0}")]
     Unsafe(String),
@@ -70,6 +76,24 @@ pub enum ConfigError {
         /// The error, and what to do.
         what: String,
     },
+}
+
+impl ConfigError {
+    /// Makes one error of all.
+    pub fn all(mut all: Vec<ConfigError>) -> ConfigError {
+        match (all.pop(), all.is_empty()) {
+            (Some(only), true) => only,
+            (last, _) => {
+                all.extend(last);
+                ConfigError::Several(all)
+            }
+        }
+    }
+}
+
+fn lines(all: &[ConfigError]) -> String {
+    let all: Vec<String> = all.iter().map(ConfigError::to_string).collect();
+    all.join("\n")
 }
 
 #[cfg(test)]

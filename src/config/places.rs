@@ -7,6 +7,11 @@ pub fn usual_config() -> PathBuf {
     base_directory("XDG_CONFIG_HOME", ".config").join("mailtide/config.toml")
 }
 
+/// Whether this is the path of the default configuration.
+pub fn is_usual(config: &Path) -> bool {
+    resolved(config) == resolved(&usual_config())
+}
+
 /// Returns the state directory of the default configuration.
 pub fn usual_state_dir() -> PathBuf {
     base_directory("XDG_STATE_HOME", ".local/state").join("mailtide")

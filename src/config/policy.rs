@@ -7,6 +7,8 @@ use std::time::Duration;
 /// The hooks as argument lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hooks {
+    /// Runs before each run, which is left out when it fails.
+    pub before_sync: Option<Vec<String>>,
     /// Runs after unread mail arrived.
     pub on_new_mail: Option<Vec<String>>,
     /// Runs after a change on disk.
@@ -52,6 +54,7 @@ pub fn policy(keys: &Keys) -> Policy {
 pub fn hooks(keys: &Keys) -> Hooks {
     let program = |argv: &Option<Vec<String>>| argv.clone().filter(|argv| !argv.is_empty());
     Hooks {
+        before_sync: program(&keys.before_sync),
         on_new_mail: program(&keys.on_new_mail),
         on_change: program(&keys.on_change),
         on_error: program(&keys.on_error),

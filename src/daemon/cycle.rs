@@ -2,6 +2,7 @@
 //! the watcher one after another.
 
 use crate::daemon::arrange::{ArrangeStep, Arranger};
+use crate::daemon::hooks::{HookContext, run_before};
 use crate::daemon::open::{self, OpenError, OpenState, Writes};
 use crate::daemon::secret::Keyring;
 use crate::daemon::undo;
@@ -93,6 +94,11 @@ impl OpenAccount {
         observer: &dyn Observer,
         stop: &Stop,
     ) -> Result<Report, OpenError> {
+        if self.writes == Writes::Allowed {
+            let context = HookContext::of(self.keyring.account());
+            let ran = run_before(&context).await;
+            ran.map_err(StoreError::Retry)?;
+        }
         let done = self.locked_cycle(request, observer, stop).await;
         self.maildir_lock = None;
         done
@@ -125,6 +131,7 @@ impl OpenAccount {
         remote.call().await;
         let clean = request.only.is_empty() && !matches!(request.reach, Reach::Woken(_));
         let one = self.keyring.learned().has(ServerTrait::OneAtATime);
+        let again = request.clone();
         let mut engine = self.engine(&mut remote, request.clone(), observer, stop);
         let mut report = Box::pin(engine.sync()).await;
         let lost = matches!(report.halted, Some(StoreError::Retry(_)));
@@ -133,6 +140,14 @@ impl OpenAccount {
             tracing::warn!("{what} from now on; pipelining = false says so beforehand");
             remote.close().await;
             let mut engine = self.engine(&mut remote, request, observer, stop);
+            report = Box::pin(engine.sync()).await;
+        }
+        let refused = matches!(report.halted, Some(StoreError::LoginRefused(_)));
+        if refused && self.keyring.is_token() {
+            tracing::info!("the access token was refused: it is asked for once more");
+            remote.close().await;
+            remote = self.connect().await?;
+            let mut engine = self.engine(&mut remote, again, observer, stop);
             report = Box::pin(engine.sync()).await;
         }
         self.remote = Some(remote);

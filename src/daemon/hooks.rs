@@ -1,7 +1,7 @@
 //! The user's hooks: programs without a shell, with the event in the environment and as JSON on
 //! standard input. One runs at a time per account; events that arrive meanwhile go to the next run.
 
-use crate::config::Hooks;
+use crate::config::{Account, Hooks};
 use crate::daemon::json::json;
 use crate::model::printable;
 use serde::Serialize;
@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
 use tracing::{Instrument, Span};
 
 /// The events for the hooks.
@@ -44,6 +45,7 @@ impl HookEvents {
 /// Runs the hooks of one account.
 pub struct HookRunner {
     send: UnboundedSender<HookEvents>,
+    task: JoinHandle<()>,
 }
 
 /// The settings of the hooks of an account.
@@ -57,13 +59,33 @@ pub struct HookContext {
     pub hooks: Hooks,
 }
 
+impl HookContext {
+    /// The hooks of an account.
+    pub fn of(account: &Account) -> HookContext {
+        HookContext {
+            account: account.name.clone(),
+            maildir: account.maildir.clone(),
+            hooks: account.hooks.clone(),
+        }
+    }
+}
+
 impl HookRunner {
     /// Starts a task on the current thread's task set. It ends after this value is dropped and all
     /// events were passed on.
     pub fn start(context: HookContext) -> HookRunner {
         let (send, receive) = unbounded_channel();
-        tokio::task::spawn_local(run_queued(context, receive).instrument(Span::current()));
-        HookRunner { send }
+        let queued = run_queued(context, receive).instrument(Span::current());
+        let task = tokio::task::spawn_local(queued);
+        HookRunner { send, task }
+    }
+
+    /// Waits until all events were passed on.
+    pub async fn finish(self) {
+        drop(self.send);
+        if let Err(error) = self.task.await {
+            tracing::warn!(%error, "the hooks did not end");
+        }
     }
 
     /// Queues events.
@@ -71,6 +93,23 @@ impl HookRunner {
         // The task ends only after this value is dropped.
         let _sent = self.send.send(events);
     }
+}
+
+/// Runs the hook before a run. The error says why the run is left out.
+pub async fn run_before(context: &HookContext) -> Result<(), String> {
+    let Some(program) = &context.hooks.before_sync else {
+        return Ok(());
+    };
+    let name = program.first().cloned().unwrap_or_default();
+    let events = HookEvents::default();
+    let ended = start(context, "before-sync", program, &events);
+    let what = match tokio::time::timeout(context.hooks.timeout, ended).await {
+        Ok(Ok(status)) if status.success() => return Ok(()),
+        Ok(Ok(status)) => format!("failed ({status})"),
+        Ok(Err(error)) => format!("cannot be run: {error}"),
+        Err(_) => format!("took longer than {} s", context.hooks.timeout.as_secs()),
+    };
+    Err(format!("before_sync {name:?} {what}: nothing was synced"))
 }
 
 async fn run_queued(context: HookContext, mut queue: UnboundedReceiver<HookEvents>) {
@@ -212,6 +251,7 @@ mod tests {
             account: "work".into(),
             maildir: "/mail".into(),
             hooks: Hooks {
+                before_sync: None,
                 on_new_mail: Some(argv),
                 on_change: None,
                 on_error: None,

@@ -1,6 +1,7 @@
 //! The status of accounts from their state databases.
 
 use crate::config::Config;
+use crate::daemon::last_run::LastRun;
 use crate::daemon::open::{self, OpenError};
 use crate::daemon::run_summary::HeldChange;
 use crate::daemon::status_board::{AccountState, AccountStatus, MailboxStatus};
@@ -51,6 +52,7 @@ pub fn held(state: &State) -> Result<Vec<HeldChange>, StateError> {
         mailbox: Some(row.mailbox).filter(|name| !name.is_empty()),
         count: usize::try_from(row.count).unwrap_or(0),
         mailboxes: usize::try_from(row.mailboxes).unwrap_or(0),
+        since_at: Some(row.at),
         would: row.lines.lines().map(str::to_owned).collect(),
     };
     Ok(state.held()?.into_iter().map(row).collect())
@@ -65,7 +67,8 @@ pub fn at_rest(config: &Config, accounts: &[String]) -> Result<Vec<AccountStatus
             state: AccountState::NotRunning,
             ..AccountStatus::default()
         };
-        let path = open::state_path(config.state_dir_of(&account.name), &account.name);
+        let state_dir = config.state_dir_of(&account.name);
+        let path = open::state_path(state_dir, &account.name);
         if path.exists() {
             // Reads without the lock, because a sync may run.
             let state = State::open_beside(&path)?;
@@ -75,9 +78,35 @@ pub fn at_rest(config: &Config, accounts: &[String]) -> Result<Vec<AccountStatus
         } else {
             status.reason = Some("never synced".to_owned());
         }
+        add_last_run(&mut status, LastRun::read(state_dir, &account.name));
         all.push(status);
     }
     Ok(all)
+}
+
+/// Adds what is recorded of the last run.
+fn add_last_run(status: &mut AccountStatus, run: LastRun) {
+    status.totals = run.totals;
+    if run.began_at == 0 {
+        return;
+    }
+    status.began_at = Some(run.began_at);
+    status.synced_at = run.good_at;
+    status.errors = match &run.summary {
+        Some(summary) => summary.errors.clone(),
+        None => Vec::new(),
+    };
+    match run.ended_at {
+        Some(at) => (status.last, status.last_at) = (run.summary, Some(at)),
+        None if run.is_under_way() => {
+            (status.state, status.last_at) = (AccountState::Syncing, None);
+            (status.reason, status.progress) = (None, run.progress);
+        }
+        None => {
+            (status.state, status.last_at) = (AccountState::Stopped, None);
+            status.progress = run.progress;
+        }
+    }
 }
 
 /// Returns the start of the last run, seconds since 1970: the mtime of the lock file.

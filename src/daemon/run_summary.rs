@@ -57,6 +57,14 @@ fn plan(report: &Report) -> Option<Vec<String>> {
 }
 
 impl RunSummary {
+    /// Adds since when its held changes are held, from the state.
+    pub fn date_held(&mut self, known: &[HeldChange]) {
+        for held in &mut self.held {
+            let same = known.iter().find(|other| other.id == held.id);
+            held.since_at = same.and_then(|other| other.since_at);
+        }
+    }
+
     /// Describes the changes in one line.
     pub fn what(&self) -> String {
         let r = self;
@@ -150,6 +158,9 @@ pub struct HeldChange {
     /// The number of mailboxes that would be deleted.
     #[serde(default)]
     pub mailboxes: usize,
+    /// When it was first held, seconds since 1970; `None`: not recorded.
+    #[serde(default)]
+    pub since_at: Option<i64>,
     /// What it would do, one line each.
     pub would: Vec<String>,
 }
@@ -164,6 +175,7 @@ impl HeldChange {
             mailbox: held.mailbox.as_ref().map(ToString::to_string),
             count: held.count,
             mailboxes: held.mailboxes,
+            since_at: None,
             would: held.lines.clone(),
         }
     }
@@ -183,12 +195,22 @@ impl HeldChange {
     fn in_short(&self) -> String {
         let place = self.mailbox.as_deref().unwrap_or("several mailboxes");
         let (id, size) = (&self.id, self.size());
+        let since = self.since_at.map(|at| format!(", since {}", clock(at)));
         format!(
-            "{}: {size} in {place}: {}",
-            self.kind,
+            "{size} in {place} on the {} side{}: {}: {}",
+            self.side,
+            since.unwrap_or_default(),
+            self.cause,
             decisions(&self.kind, id)
         )
     }
+}
+
+/// Formats a time: of the machine's clock, with its zone.
+pub fn clock(at: i64) -> String {
+    let at = jiff::Timestamp::from_second(at).unwrap_or_default();
+    let at = at.to_zoned(jiff::tz::TimeZone::system());
+    at.strftime("%Y-%m-%d %H:%M:%S %:z").to_string()
 }
 
 /// Returns the commands that decide about a held change.

@@ -55,6 +55,11 @@ impl Keyring {
         Ok(server(&self.account, &secret, &self.learned))
     }
 
+    /// Whether it is an access token, which expires and is made anew.
+    pub fn is_token(&self) -> bool {
+        matches!(self.account.auth, Auth::XOAuth2 | Auth::OAuthBearer)
+    }
+
     /// Whether the source of the secret changed since it was fetched.
     pub fn is_stale(&self) -> bool {
         self.account.secret.trace() != *self.trace.borrow()

@@ -1,6 +1,8 @@
 //! The status of each account, shared between its task, which writes it, and the control socket,
 //! which reads it.
 
+use crate::daemon::last_run::Totals;
+use crate::daemon::progress::Progress;
 use crate::daemon::run_summary::{HeldChange, RunError, RunSummary};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -30,6 +32,8 @@ pub enum AccountState {
     Paused,
     /// No watcher runs.
     NotRunning,
+    /// No watcher runs, and the last run was stopped before its end.
+    Stopped,
 }
 
 impl AccountState {
@@ -45,6 +49,7 @@ impl AccountState {
             AccountState::LoginFailed => "login failed",
             AccountState::Paused => "paused",
             AccountState::NotRunning => "no watcher runs",
+            AccountState::Stopped => "stopped before its end",
         }
     }
 }
@@ -94,6 +99,13 @@ pub struct AccountStatus {
     pub lag: f64,
     /// Time of the next scheduled cycle, seconds since 1970.
     pub next_at: Option<i64>,
+    /// Time when the last run began, while no watcher runs, seconds since 1970.
+    pub began_at: Option<i64>,
+    /// The progress of the cycle that runs, or of the one that was stopped.
+    pub progress: Option<Progress>,
+    /// Sums over all runs.
+    #[serde(default)]
+    pub totals: Totals,
     /// The last cycle.
     pub last: Option<RunSummary>,
     /// Time when it ended, seconds since 1970.

@@ -6,8 +6,10 @@ use crate::config::{Config, ConfigError};
 use crate::daemon::account::task::TaskCommand;
 use crate::daemon::control::handlers::summary;
 use crate::daemon::control::socket::{Control, ControlError};
+use crate::daemon::metrics::write_metrics;
+use crate::daemon::offline_status::at_rest;
 use crate::daemon::open::{OpenError, chosen, load};
-use crate::daemon::status_board::AccountState;
+use crate::daemon::status_board::{AccountState, AccountStatus};
 use crate::daemon::supervisor::{Supervisor, TaskExit};
 use crate::daemon::system::signals::{SignalRequest, Signals};
 use std::path::PathBuf;
@@ -62,7 +64,71 @@ async fn run(path: Option<PathBuf>, only: Vec<String>, config: Config) -> Result
     Ok(())
 }
 
+/// Metrics are written at once, but not more often than this.
+const RARELY: Duration = Duration::from_secs(5);
+/// They are written after this time though nothing changed.
+const STALE: Duration = Duration::from_secs(60);
+
+/// Writes the metrics of a watcher.
+#[derive(Default)]
+struct MetricsWriter {
+    written: Option<Instant>,
+    /// The next time.
+    due: Option<Instant>,
+    failed: bool,
+}
+
+impl MetricsWriter {
+    fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Something changed.
+    fn write_soon(&mut self, house: &Supervisor) {
+        let soon = self.written.map_or(Instant::now(), |at| at + RARELY);
+        self.due = Some(self.due.map_or(soon, |due| due.min(soon)));
+        self.write_due(house);
+    }
+
+    fn write_due(&mut self, house: &Supervisor) {
+        if self.due.is_none_or(|due| due > Instant::now()) {
+            return;
+        }
+        let Some(path) = house.config.borrow().metrics_file.clone() else {
+            self.due = None;
+            return;
+        };
+        (self.written, self.due) = (Some(Instant::now()), Some(Instant::now() + STALE));
+        let all = house.all_statuses().map_err(|error| error.to_string());
+        let done = all.and_then(|all| write_metrics(&path, &all).map_err(|e| e.to_string()));
+        match done {
+            Ok(()) => self.failed = false,
+            Err(error) if !std::mem::replace(&mut self.failed, true) => {
+                let path = path.display();
+                tracing::warn!(%path, %error, "metrics_file cannot be written");
+            }
+            Err(_) => {}
+        }
+    }
+}
+
 impl Supervisor {
+    /// The status of all accounts of the configuration, also of those that are not watched.
+    pub fn all_statuses(&self) -> Result<Vec<AccountStatus>, OpenError> {
+        let (config, live) = (self.config.borrow(), self.statuses());
+        let mut all = at_rest(&config, &[])?;
+        for one in &mut all {
+            if let Some(watched) = live.iter().find(|live| live.account == one.account) {
+                let synced_at = watched.synced_at.or(one.synced_at);
+                *one = AccountStatus {
+                    synced_at,
+                    ..watched.clone()
+                };
+            }
+        }
+        Ok(all)
+    }
+
     async fn main_loop(
         &self,
         signals: &mut Signals,
@@ -72,8 +138,10 @@ impl Supervisor {
         let tick = watchdog.map_or(Duration::from_secs(3600), |limit| limit / 4);
         let mut next = Instant::now() + tick;
         let mut line = String::new();
+        let mut measured = MetricsWriter::default();
         loop {
             let soon = self.restart_at().map_or(next, |at| at.min(next));
+            let soon = measured.due().map_or(soon, |at| at.min(soon));
             tokio::select! {
                 asked = signals.next() => match asked? {
                     SignalRequest::Stop => return Ok(()),
@@ -82,6 +150,7 @@ impl Supervisor {
                 },
                 Some((name, number)) = endings.recv() => self.on_task_exit(&name, number),
                 () = self.changed.notified() => {
+                    measured.write_soon(self);
                     let now = summary(&self.statuses());
                     if now != line {
                         systemd::status(&now);
@@ -89,6 +158,7 @@ impl Supervisor {
                     }
                 }
                 () = tokio::time::sleep_until(soon) => {
+                    measured.write_due(self);
                     self.restart_due();
                     if next > Instant::now() {
                         continue;
@@ -164,6 +234,7 @@ impl Supervisor {
                 }
                 {
                     let mut own = self.config.borrow_mut();
+                    own.metrics_file = config.metrics_file;
                     own.accounts = config.accounts;
                     own.state_dirs.extend(config.state_dirs);
                 }

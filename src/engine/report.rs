@@ -208,6 +208,8 @@ pub enum Event<'a> {
         /// Mailboxes with actions.
         mailboxes: usize,
     },
+    /// Messages of a mailbox are copied.
+    Copying(&'a MailboxName),
     /// This many more bytes were copied.
     Bytes(u64),
     /// This many more messages were copied durably.

@@ -13,6 +13,13 @@ pub fn independent_count(mailbox: &Path) -> usize {
     reader.count_new() + reader.count_cur()
 }
 
+/// Returns the bytes that may still be written where a path lies, or will lie; `None`: not known.
+pub fn free_space(path: &Path) -> Option<u64> {
+    let there = path.ancestors().find(|above| above.exists())?;
+    let about = rustix::fs::statvfs(there).ok()?;
+    about.f_bavail.checked_mul(about.f_frsize)
+}
+
 /// The letters of a mailbox and the keywords that they stand for.
 pub fn letters(mailbox: &Path) -> std::io::Result<Letters> {
     Ok(Keywords::load(&RealFs, mailbox)?.letters())

@@ -41,7 +41,7 @@ pub use format::marker::{Claim, OpenedRoot, Root, lock_path};
 pub use format::owner::{Marker, Owner};
 pub use fs::real::RealFs;
 pub use fs::{Create, Fs, Input, Kind, Output, PathMetadata, Space};
-pub use inspect::{independent_count, letters};
+pub use inspect::{free_space, independent_count, letters};
 pub use quarantine::lookup::QuarantinedMessage;
 pub use store::MaildirStore;
 pub use watch::{Watch, Watched};

@@ -11,6 +11,7 @@ mod cost;
 mod crash;
 mod daemon;
 mod dovecot;
+mod everyday;
 mod files;
 mod limits;
 mod looking;

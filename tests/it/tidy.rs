@@ -308,10 +308,11 @@ fn nothing_can_panic_on_purpose() {
 fn every_key_is_in_the_example_and_in_the_docs() {
     let example = std::fs::read_to_string(root().join("config/example.toml")).unwrap();
     let docs = std::fs::read_to_string(root().join("docs/configuration.md")).unwrap();
-    for key in mailtide::config::ACCOUNT_KEYS
-        .iter()
-        .chain(&["state_dir", "control_socket"])
-    {
+    for key in mailtide::config::ACCOUNT_KEYS.iter().chain(&[
+        "state_dir",
+        "control_socket",
+        "metrics_file",
+    ]) {
         let set = example.lines().any(|line| {
             line.trim_start_matches("# ")
                 .starts_with(&format!("{key} ="))
@@ -368,7 +369,10 @@ fn the_example_is_a_configuration() {
             .filter(|l| !given(l.split(' ').next().unwrap()))
             .map(|l| format!("{l}\n"))
             .collect();
-        let whole = match given("state_dir") || given("control_socket") {
+        let whole = match ["state_dir", "control_socket", "metrics_file"]
+            .iter()
+            .any(|s| given(s))
+        {
             true => format!("{key}\n[accounts.a]\n{rest}{pass}"),
             false => format!("[accounts.a]\n{key}\n{rest}{pass}"),
         };

@@ -4,6 +4,7 @@
 use super::agenda::DueCycle;
 use crate::daemon::arrange::ArrangeStep;
 use crate::daemon::hooks::HookEvents;
+use crate::daemon::run_summary::RunSummary;
 use crate::daemon::status_board::MailboxStatus;
 use crate::daemon::undo;
 use crate::engine::{Observer, Reach, Report, Stop};
@@ -50,6 +51,11 @@ pub trait AccountBackend {
     /// Checks the connections within `patience`, after a network change.
     async fn check_connections(&mut self, patience: Duration);
 
+    /// Whether a refused login is tried again by itself: with a new access token.
+    fn renews_login(&self) -> bool {
+        false
+    }
+
     /// Whether the secret's source changed since the secret was read.
     fn secret_changed(&self) -> bool;
 
@@ -61,6 +67,10 @@ pub trait AccountBackend {
 
     /// Disconnects everything.
     async fn close(&mut self);
+
+    /// Records the outcome of a cycle for the time when no watcher runs, and adds to it since when
+    /// changes are held.
+    fn record(&mut self, _summary: &mut RunSummary) {}
 
     /// Passes events to the user's hooks.
     fn run_hooks(&mut self, facts: HookEvents);

@@ -7,7 +7,7 @@ pub mod backend;
 
 pub mod backoff;
 
-mod publish_run;
+pub mod publish_run;
 
 pub mod push;
 

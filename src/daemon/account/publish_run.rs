@@ -38,7 +38,8 @@ impl RunPublisher {
         took: Duration,
     ) -> RunSummary {
         let account = self.board.open().status.account.clone();
-        let summary = RunSummary::of(&account, report, took.as_secs_f64());
+        let mut summary = RunSummary::of(&account, report, took.as_secs_f64());
+        backend.record(&mut summary);
         log(&summary, report);
         let events = events(report);
         if !events.is_empty() {
@@ -54,6 +55,7 @@ impl RunPublisher {
         if summary.ok {
             status.synced_at = Some(now);
         }
+        status.progress = None;
         status.cycles += 1;
         status.changes += summary.changes;
         status.compared += summary.counts.compared;
@@ -147,7 +149,8 @@ fn log(summary: &RunSummary, report: &Report) {
     }
 }
 
-fn events(report: &Report) -> HookEvents {
+/// Returns what a run did that hooks are told, without its errors.
+pub fn events(report: &Report) -> HookEvents {
     let arrived = report.arrived.iter();
     let touched = report.touched.iter();
     let local = touched.filter(|(side, _)| *side == Side::Local);

@@ -225,16 +225,20 @@ impl PushListeners {
                     let own = backoff.failed(open::random() as u32, LONGEST_BUSY);
                     own.max(wait.unwrap_or_default())
                 }
+                StoreError::LoginRefused(_) if self.keyring.is_token() => {
+                    backoff.failed(open::random() as u32, LONGEST_BUSY)
+                }
                 StoreError::LoginRefused(what) => {
                     self.shared.borrow_mut().refused = Some(what.clone());
                     Duration::MAX
                 }
                 _ => backoff.failed(open::random() as u32, LONGEST),
             };
-            tracing::info!(%error, wait = wait.as_secs(), "not listening to the server");
+            let wait = wait.min(LONG);
+            self.log_failure(seat, &error, wait);
             self.note(seat, Scope::Nothing, &ear, Some(error.to_string()));
             tokio::select! {
-                () = tokio::time::sleep(wait.min(LONG)) => {}
+                () = tokio::time::sleep(wait) => {}
                 () = self.again.notified() => backoff.reset(),
             }
         }
@@ -311,6 +315,22 @@ impl PushListeners {
                     }
                     return PushEnd::Again;
                 }
+            }
+        }
+    }
+
+    /// Logs a failure: each retry that fails in the same way is said once.
+    fn log_failure(&self, seat: usize, error: &StoreError, wait: Duration) {
+        let said = error.to_string();
+        let told = self.board.open().status.push.get(seat).cloned();
+        match told.and_then(|push| push.trouble) == Some(said) {
+            true => tracing::debug!(%error, wait = wait.as_secs(), "still not listening"),
+            false if matches!(error, StoreError::LoginRefused(_)) && wait == LONG => {
+                tracing::info!(%error, "not listening to the server until the secret changes");
+            }
+            false => {
+                let wait = wait.as_secs();
+                tracing::info!(%error, wait, "not listening to the server; tried again");
             }
         }
     }

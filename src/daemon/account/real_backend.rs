@@ -8,8 +8,11 @@ use crate::config;
 use crate::daemon::cycle::{CycleRequest, OpenAccount};
 use crate::daemon::hooks::{HookContext, HookEvents, HookRunner};
 use crate::daemon::indexer::Indexer;
+use crate::daemon::last_run::RunRecorder;
+use crate::daemon::offline_status;
 use crate::daemon::open::{self, OpenError, Writes};
-use crate::daemon::run_summary::failed;
+use crate::daemon::progress::{Progress, Progressing};
+use crate::daemon::run_summary::{RunSummary, failed};
 use crate::daemon::secret::Keyring;
 use crate::daemon::status_board::{MailboxStatus, StatusBoard};
 use crate::daemon::system::malloc_trim;
@@ -22,14 +25,19 @@ use crate::reconcile::News;
 use crate::search::MailboxDirectory;
 use crate::state::StateError;
 use crate::store::{MailStore, StoreError};
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A connection that was idle for this long is checked with NOOP,
 const SILENT: Duration = Duration::from_secs(30);
 /// which the server has to answer within this.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Interval at which the progress of a cycle is told.
+const TELL: Duration = Duration::from_secs(2);
+/// Interval at which it is logged.
+const LOG: Duration = Duration::from_secs(30);
 /// After a cycle with this many changes the heap is trimmed.
 const MANY: usize = 200;
 /// Mailboxes compared within this time are not compared again at night, seconds.
@@ -52,6 +60,7 @@ pub struct RealBackend {
     board: StatusBoard,
     hooks: HookRunner,
     indexer: Option<Indexer>,
+    recorder: Rc<RefCell<RunRecorder>>,
 }
 
 impl RealBackend {
@@ -66,16 +75,14 @@ impl RealBackend {
         let most = account.connections.saturating_sub(1);
         let most = most.min(1 + account.idle_mailboxes.len());
         let push = PushListeners::start(keyring.clone(), wakes.clone(), board.clone(), most);
-        let hooks = HookRunner::start(HookContext {
-            account: account.name.clone(),
-            maildir: account.maildir.clone(),
-            hooks: account.hooks.clone(),
-        });
+        let hooks = HookRunner::start(HookContext::of(&account));
         let state = open::state_path(&state_dir, &account.name);
         let indexer = Some(&account).filter(|account| account.index);
         let indexer = indexer.and_then(|account| Indexer::start(&account.name, &state));
+        let recorder = RunRecorder::new(&state_dir, &account.name);
         RealBackend {
             account,
+            recorder: Rc::new(RefCell::new(recorder)),
             state_dir,
             keyring,
             opened: None,
@@ -156,7 +163,15 @@ impl RealBackend {
     }
 
     async fn run(&mut self, request: CycleRequest, observer: &dyn Observer, stop: &Stop) -> Report {
-        let report = self.work(request, observer, stop).await;
+        self.recorder.borrow_mut().begin();
+        let teller = Teller {
+            recorder: self.recorder.clone(),
+            board: self.board.clone(),
+            logged: Cell::new(Instant::now()),
+        };
+        let tell = |now| teller.tell(now);
+        let observer = Progressing::new(observer, TELL, tell);
+        let report = self.work(request, &observer, stop).await;
         if report
             .halted
             .as_ref()
@@ -214,7 +229,7 @@ impl RealBackend {
         let Some(opened) = &mut self.opened else {
             return Ok(Vec::new());
         };
-        crate::daemon::offline_status::mailboxes(&opened.state)
+        offline_status::mailboxes(&opened.state)
     }
 
     async fn is_disk_unchanged(&mut self, scope: &Scope) -> Result<bool, OpenError> {
@@ -229,6 +244,26 @@ impl RealBackend {
             .filter(concerned)
             .all(|l| l.news == News::None);
         Ok(still && (same || *scope != Scope::Everywhere))
+    }
+}
+
+/// Tells the progress of a cycle: to the status, the record of the run, and the log.
+struct Teller {
+    recorder: Rc<RefCell<RunRecorder>>,
+    board: StatusBoard,
+    logged: Cell<Instant>,
+}
+
+impl Teller {
+    fn tell(&self, now: Progress) {
+        if now.of > 0 {
+            self.recorder.borrow_mut().progress(now.clone());
+            if self.logged.get().elapsed() >= LOG {
+                self.logged.set(Instant::now());
+                tracing::info!("{}", now.text());
+            }
+        }
+        self.board.open().status.progress = Some(now);
     }
 }
 
@@ -367,6 +402,10 @@ impl AccountBackend for RealBackend {
         }
     }
 
+    fn renews_login(&self) -> bool {
+        self.keyring.is_token()
+    }
+
     fn secret_changed(&self) -> bool {
         self.keyring.is_stale()
     }
@@ -387,9 +426,20 @@ impl AccountBackend for RealBackend {
     }
 
     async fn close(&mut self) {
+        self.recorder.borrow_mut().flush();
         if let Some(mut opened) = self.opened.take() {
             opened.disconnect().await;
         }
+    }
+
+    fn record(&mut self, summary: &mut RunSummary) {
+        let state = self.opened.as_ref().map(|opened| &opened.state);
+        // Held changes without a date are shown without it.
+        let known = state.and_then(|state| offline_status::held(state).ok());
+        summary.date_held(&known.unwrap_or_default());
+        let mut recorder = self.recorder.borrow_mut();
+        recorder.end(summary);
+        self.board.open().status.totals = recorder.totals();
     }
 
     fn run_hooks(&mut self, events: HookEvents) {

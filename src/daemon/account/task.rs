@@ -221,7 +221,14 @@ impl<D: AccountBackend> AccountTask<D> {
         }
         self.used = Some(Instant::now());
         let (now, chance) = (self.clock(), self.backend.random());
-        let ended = ended(&report);
+        let ended = match ended(&report) {
+            // As patient as with a server that asks for patience: no account is to be locked.
+            CycleResult::Refused if self.backend.renews_login() => {
+                self.backend.discard_secret();
+                CycleResult::Later(Some(Duration::ZERO))
+            }
+            ended => ended,
+        };
         self.agenda.done(task, &ended, now, chance);
         self.publisher
             .publish(&mut self.backend, &report, began.elapsed());

@@ -78,6 +78,8 @@ pub struct Envelope {
 pub enum Items {
     /// UID, FLAGS and INTERNALDATE.
     Marks,
+    /// UID and RFC822.SIZE.
+    Sizes,
     /// All items of a listing.
     Row,
     /// The same without BODYSTRUCTURE, for servers where that is invalid.
@@ -230,6 +232,7 @@ impl Reader {
         let header = format!("RFC822.SIZE BODY.PEEK[HEADER.FIELDS ({FIELDS})]");
         let asked = match items {
             Items::Marks => marks.to_owned(),
+            Items::Sizes => "UID RFC822.SIZE".to_owned(),
             Items::Structure => format!("{marks} RFC822.SIZE BODYSTRUCTURE"),
             Items::Row => format!("{marks} BODYSTRUCTURE {header}"),
             Items::PlainRow => format!("{marks} {header}"),

@@ -173,7 +173,7 @@ async fn shake_hands(
     peer: &str,
     stream: Box<dyn Stream>,
 ) -> Result<Box<dyn Stream>, StoreError> {
-    let config = client_config(&server.trust).map_err(StoreError::NeedsUser)?;
+    let (config, key) = client_config(&server.trust).map_err(StoreError::NeedsUser)?;
     let name = ServerName::try_from(server.host.clone())
         .map_err(|_| StoreError::NeedsUser(format!("{} is no host name", server.host)))?;
     let tls = TlsConnector::from(config)
@@ -191,9 +191,16 @@ async fn shake_hands(
                     "{what}. What answers there does not speak TLS from the start; on port 143 \
                      it takes tls = \"starttls\""
                 )),
-                Some(_) => StoreError::NeedsUser(format!(
-                    "{what}. If this is the right server, set tls_ca_file or tls_pin_sha256"
-                )),
+                Some(_) => {
+                    let pin = match key.seen() {
+                        Some(key) => format!(" = [\"{key}\"], its key now"),
+                        None => String::new(),
+                    };
+                    StoreError::NeedsUser(format!(
+                        "{what}. If this is the right server, set tls_ca_file, or \
+                         tls_pin_sha256{pin}"
+                    ))
+                }
                 None => StoreError::Retry(what),
             }
         })?;
@@ -268,7 +275,7 @@ async fn log_in(
     let offers = |name: &str| before.iter().any(|c| c == name);
     client.get_mut().capabilities = None;
     let closed = offers("LOGINDISABLED");
-    let mechanism = mechanism(server, peer, offers)?;
+    let mechanism = mechanism(server, peer, &before)?;
     let (user, secret) = (&server.user, &server.secret.0);
     let entered = match mechanism {
         "" => client.login(user, secret).await,
@@ -290,7 +297,17 @@ async fn log_in(
         Err((error, client)) if mechanism == "PLAIN" && !closed => {
             by_login(server, error, client).await?
         }
-        Err((error, client)) => return Err(refused(server, &error, client.get_ref())),
+        Err((error, client)) => {
+            let error = refused(server, &error, client.get_ref());
+            let said = clean(&client.get_ref().said);
+            let missing = not_offered(mechanism, &before);
+            return Err(match (error, missing) {
+                (StoreError::LoginRefused(_), Some(missing)) => {
+                    StoreError::NeedsUser(format!("{peer} refused the login ({said}): {missing}"))
+                }
+                (error, _) => error,
+            });
+        }
     };
     let can_compress = match &session.get_ref().capabilities {
         Some(list) => list.iter().any(|c| c == "COMPRESS=DEFLATE"),
@@ -320,8 +337,10 @@ async fn log_in(
 fn mechanism(
     server: &Server,
     peer: &str,
-    offers: impl Fn(&str) -> bool,
+    capabilities: &[String],
 ) -> Result<&'static str, StoreError> {
+    let offers = |name: &str| capabilities.iter().any(|c| c == name);
+    let named = offered(capabilities);
     let no_plain = server.learned.has(ServerTrait::LoginOnly)
         || server.disabled.iter().any(|name| name == "AUTH=PLAIN");
     Ok(match server.auth {
@@ -329,12 +348,86 @@ fn mechanism(
         LoginMechanism::OAuthBearer => "OAUTHBEARER",
         LoginMechanism::Password if offers("AUTH=PLAIN") && !no_plain => "PLAIN",
         LoginMechanism::Password | LoginMechanism::Login if offers("LOGINDISABLED") => {
+            let offered = match named.is_empty() {
+                true => "no other login".to_owned(),
+                false => named.join(", "),
+            };
             return Err(StoreError::NeedsUser(format!(
-                "{peer} does not take passwords on this connection; use TLS, or another auth"
+                "{peer} does not take passwords on this connection; it offers {offered}. {}",
+                match server.tls {
+                    TlsMode::None => "Set tls = \"implicit\" or \"starttls\"",
+                    TlsMode::Implicit | TlsMode::StartTls => way(&named),
+                }
             )));
         }
         LoginMechanism::Password | LoginMechanism::Login => "",
     })
+}
+
+/// Returns the mechanisms that a server announces.
+fn offered(capabilities: &[String]) -> Vec<&str> {
+    let names = capabilities.iter();
+    names.filter_map(|c| c.strip_prefix("AUTH=")).collect()
+}
+
+/// Says what a server offers in place of a mechanism; `None`: it offers that, or names nothing.
+fn not_offered(mechanism: &str, capabilities: &[String]) -> Option<String> {
+    let named = offered(capabilities);
+    if mechanism.is_empty() || named.is_empty() || named.contains(&mechanism) {
+        return None;
+    }
+    let (all, way) = (named.join(", "), way(&named));
+    Some(format!("it does not offer {mechanism}, but {all}. {way}"))
+}
+
+/// Says which `auth` a server takes that offers these mechanisms.
+fn way(offered: &[&str]) -> &'static str {
+    if offered.contains(&"XOAUTH2") {
+        "Set auth = \"xoauth2\" with a password_command that prints an access token"
+    } else if offered.contains(&"OAUTHBEARER") {
+        "Set auth = \"oauthbearer\" with a password_command that prints an access token"
+    } else {
+        "Set auth = \"password\", or leave auth out"
+    }
+}
+
+/// Returns what a refused password probably needs, from the provider and what it says.
+fn password_hint(host: &str, said: &str) -> &'static str {
+    let (host, said) = (host.to_ascii_lowercase(), said.to_ascii_lowercase());
+    let is = |all: &[&str]| {
+        let below = |domain: &&str| host == **domain || host.ends_with(&format!(".{domain}"));
+        all.iter().any(|domain| below(&domain))
+    };
+    let says = |all: &[&str]| all.iter().any(|part| said.contains(part));
+    if is(&["office365.com", "outlook.com", "hotmail.com"]) || says(&["basicauthblocked"]) {
+        "this provider takes no passwords: set auth = \"xoauth2\" with a password_command that \
+         prints an access token"
+    } else if says(&[
+        "application-specific",
+        "app password",
+        "app-specific",
+        "webalert",
+    ]) || is(&[
+        "gmail.com",
+        "googlemail.com",
+        "google.com",
+        "icloud.com",
+        "me.com",
+        "yahoo.com",
+        "aol.com",
+        "fastmail.com",
+        "yandex.com",
+        "yandex.ru",
+        "gmx.net",
+        "gmx.com",
+        "web.de",
+        "zoho.com",
+    ]) {
+        "this provider wants an app password, made in the settings of the account there, in place \
+         of the password of the account (or auth = \"xoauth2\" with an access token)"
+    } else {
+        "check user and password (many providers want an app password)"
+    }
 }
 
 /// Codes of a refusal of the user or password (RFC 5530): another mechanism would not help and
@@ -450,16 +543,16 @@ fn refused(server: &Server, error: &async_imap::error::Error, gate: &LoginFilter
         async_imap::error::Error::No(_) | async_imap::error::Error::Bad(_)
             if !temporary.iter().any(|code| upper.contains(code)) && asks(&gate.said).is_none() =>
         {
+            let known = password_hint(&server.host, &gate.said);
             let hint = match server.auth {
-                LoginMechanism::Password => {
-                    "check user and password (many providers want an app password); a server that \
-                     takes the password by LOGIN only wants auth = \"login\""
-                }
-                LoginMechanism::Login => {
-                    "check user and password (many providers want an app password)"
-                }
+                LoginMechanism::Password => format!(
+                    "{known}; a server that takes the password by LOGIN only wants auth = \
+                     \"login\""
+                ),
+                LoginMechanism::Login => known.to_owned(),
                 LoginMechanism::XOAuth2 | LoginMechanism::OAuthBearer => {
                     "the access token is wrong or has expired; see what the token command prints"
+                        .to_owned()
                 }
             };
             StoreError::LoginRefused(format!("login of {who} was refused ({said}); {hint}"))

@@ -8,7 +8,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio_rustls::rustls;
 
 /// The trusted certificates.
@@ -22,7 +22,7 @@ pub struct Trust {
 }
 
 /// Makes the TLS configuration. The error names the invalid file.
-pub fn client_config(trust: &Trust) -> Result<Arc<ClientConfig>, String> {
+pub fn client_config(trust: &Trust) -> Result<(Arc<ClientConfig>, SeenKey), String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
@@ -38,10 +38,15 @@ pub fn client_config(trust: &Trust) -> Result<Arc<ClientConfig>, String> {
             provider,
         })
     };
+    let key = SeenKey::default();
+    let verifier = Arc::new(Noting {
+        inner: verifier,
+        key: key.clone(),
+    });
     let config = builder
         .dangerous()
         .with_custom_certificate_verifier(verifier);
-    Ok(Arc::new(config.with_no_client_auth()))
+    Ok((Arc::new(config.with_no_client_auth()), key))
 }
 
 fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, String> {
@@ -79,6 +84,69 @@ pub fn spki_sha256(certificate: &CertificateDer<'_>) -> Option<[u8; 32]> {
     Some(Sha256::digest(parsed.subject_public_key_info().as_ref()).into())
 }
 
+/// The hash of the key that a server showed, for the text about a certificate that is refused.
+#[derive(Clone, Debug, Default)]
+pub struct SeenKey(Arc<Mutex<Option<String>>>);
+
+impl SeenKey {
+    /// Returns the hash in hex digits; `None`: there was no readable certificate.
+    pub fn seen(&self) -> Option<String> {
+        let key = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        key.clone()
+    }
+}
+
+/// Notes the key, and lets another verifier decide.
+#[derive(Debug)]
+struct Noting {
+    inner: Arc<dyn ServerCertVerifier>,
+    key: SeenKey,
+}
+
+impl ServerCertVerifier for Noting {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let key = spki_sha256(certificate).map(|hash| hex(&hash));
+        *self.key.0.lock().unwrap_or_else(PoisonError::into_inner) = key;
+        let inner = &self.inner;
+        inner.verify_server_cert(certificate, chain, name, ocsp, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let inner = &self.inner;
+        inner.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let inner = &self.inner;
+        inner.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
+    }
+}
+
+fn hex(hash: &[u8]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 #[derive(Debug)]
 struct Pinned {
     pins: Vec<[u8; 32]>,
@@ -97,7 +165,7 @@ impl ServerCertVerifier for Pinned {
         match spki_sha256(certificate) {
             Some(hash) if self.pins.contains(&hash) => Ok(ServerCertVerified::assertion()),
             Some(hash) => {
-                let hex: String = hash.iter().map(|b| format!("{b:02x}")).collect();
+                let hex = hex(&hash);
                 let what = format!("the server's key has SHA-256 {hex}, which is not pinned");
                 Err(rustls::Error::General(what))
             }

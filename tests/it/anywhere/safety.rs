@@ -67,13 +67,28 @@ fn dry_run_writes_nothing() {
     let server = Server::start();
     let home = Home::new(&server, "u1", "");
     server.phone("u1").append("INBOX", "", DATE, &mail(1));
-    let plan = home.run(&["sync", "--dry-run"]);
+    let plan = home.run(&["sync", "--dry-run", "-v"]);
     let text = String::from_utf8_lossy(&plan.stdout).into_owned();
     assert!(
         text.contains("would create mailbox INBOX on local"),
         "{text}"
     );
     assert!(text.contains("would INBOX: copy UID "), "{text}");
+    assert!(
+        text.contains("message 1)"),
+        "date, sender and subject: {text}"
+    );
+    let table = |line: &str| line.starts_with("test: INBOX  download        1  ");
+    assert!(
+        text.lines().any(table) && text.contains(" are free"),
+        "{text}"
+    );
+    let short = home.run(&["sync", "--dry-run"]);
+    let short = String::from_utf8_lossy(&short.stdout).into_owned();
+    assert!(
+        short.lines().any(table) && !short.contains("copy UID"),
+        "{short}"
+    );
     assert!(!home.mail().exists() && !home.dir.path().join("state").exists());
     home.sync_twice();
     server

@@ -1,5 +1,5 @@
-//! docs/using.md shows what the commands print: each is run, in its order. With
-//! `MAILTIDE_WRITE_DOCS` set the page is written anew.
+//! docs/using.md and docs/terminal.svg show what the commands print: each is run, in its order.
+//! With `MAILTIDE_WRITE_DOCS` set (tests/docs.sh) both are written anew.
 
 use crate::support::dovecot::*;
 use std::io::Write;
@@ -166,4 +166,64 @@ fn page_shows_what_the_commands_print() {
         assert_eq!(page, written);
     }
     assert_eq!(page, written);
+}
+
+/// The commands of docs/terminal.svg.
+const SESSION: [&str; 5] = [
+    "mailtide list INBOX",
+    "mailtide show work/INBOX/3",
+    "mailtide search 'from:muller or since:2026-11-25'",
+    "mailtide flag work/INBOX/3 work/INBOX/2 +flagged",
+    "mailtide list INBOX --limit 1",
+];
+
+/// A terminal with these lines.
+fn picture(lines: &[String]) -> String {
+    let escaped = |text: &str| {
+        let text = text.replace('&', "&amp;").replace('<', "&lt;");
+        text.replace('>', "&gt;")
+    };
+    let rows = lines.iter().enumerate().map(|(n, line)| {
+        let y = 62 + 20 * n;
+        let class = if line.starts_with("$ ") {
+            "asked"
+        } else {
+            "said"
+        };
+        format!(
+            "<text x=\"20\" y=\"{y}\" class=\"{class}\">{}</text>\n",
+            escaped(line)
+        )
+    });
+    let height = 70 + 20 * lines.len();
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" xml:space=\"preserve\" \
+         width=\"940\" height=\"{height}\" \
+         viewBox=\"0 0 940 {height}\" role=\"img\">\n\
+         <title>Listing, reading, searching and flagging mail in a terminal</title>\n\
+         <style>text{{font:14px ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace;\
+         white-space:pre}}.asked{{fill:#8bd5ca;font-weight:bold}}.said{{fill:#d8dee9}}</style>\n\
+         <rect width=\"940\" height=\"{height}\" rx=\"8\" fill=\"#1e222a\"/>\n\
+         <circle cx=\"20\" cy=\"18\" r=\"6\" fill=\"#ed6a5e\"/>\
+         <circle cx=\"40\" cy=\"18\" r=\"6\" fill=\"#f5bf4f\"/>\
+         <circle cx=\"60\" cy=\"18\" r=\"6\" fill=\"#61c554\"/>\n{}</svg>\n",
+        rows.collect::<String>()
+    )
+}
+
+#[test]
+fn picture_shows_what_the_commands_print() {
+    let stage = Stage::set();
+    let mut lines = Vec::new();
+    for command in SESSION {
+        lines.push(format!("$ {command}"));
+        lines.extend(stage.run(command).lines().map(str::to_owned));
+    }
+    let drawn = picture(&lines);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/terminal.svg");
+    if std::env::var_os("MAILTIDE_WRITE_DOCS").is_some() {
+        std::fs::write(&path, &drawn).unwrap();
+    }
+    let shown = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(shown, drawn, "run tests/docs.sh");
 }

@@ -116,7 +116,7 @@ pub const SERVERS: &[Traits] = &[
         domain: "@test",
         lacks: &[Need::Keywords, Need::Dates, Need::NoHeader],
     },
-    server("twisted", &[]),
+    server("twisted", &[Need::FileNames]),
     server("hoodiecrow", &[Need::Users, Need::Pieces]),
     server("wildduck", &[]),
     server("imapproxy", &[]),

@@ -29,6 +29,7 @@ impl Observer for Told {
                 messages,
                 mailboxes,
             } => self.planned.borrow_mut().push((messages, mailboxes)),
+            Event::Copying(_) => {}
             Event::Bytes(bytes) => self.bytes.set(self.bytes.get() + bytes),
             Event::Copied(messages) => self.copied.set(self.copied.get() + messages),
         }

@@ -164,6 +164,7 @@ impl<L: LocalStore> Desk<'_, L> {
         let (mut all, mut end) = (Vec::new(), Ok(()));
         for ((job, came), published) in parts.into_iter().zip(published) {
             let mailbox = job.place.mailbox.clone();
+            self.observer.event(Event::Copying(&mailbox));
             match self.done(&job, came, published) {
                 Ok(done) => all.push(done),
                 Err(error) if error.is_local_to_mailbox() => self.pass_over(&mailbox, &error),

@@ -100,6 +100,7 @@ pub(in crate::engine) async fn take_answers<R: RemoteStore, L: LocalStore>(
     }
     let bare = answers.take_tagged(job, batch);
     let suspects = answers.unanswered();
+    ctx.observer.event(Event::Copying(&job.place.mailbox));
     if !record_uploads(ctx, job, batch, answers, pass).await? {
         way.unsound.insert(name.clone());
     }
