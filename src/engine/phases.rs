@@ -236,7 +236,7 @@ async fn overview<R: RemoteStore, L: LocalStore>(
     if !renames.is_empty() {
         return Ok(Overlook::Renames(renames));
     }
-    let base: BTreeSet<MailboxName> = keys.keys().cloned().collect();
+    let base: BTreeSet<_> = keys.keys().cloned().collect();
     let case = mailboxes::Case {
         base: &base,
         remote: &remote,
@@ -244,8 +244,8 @@ async fn overview<R: RemoteStore, L: LocalStore>(
         policy: &ctx.policy,
     };
     let mut steps = mailboxes::decide(&case).map_err(|halt| StoreError::Guard(halt.to_string()))?;
-    let kept = steps.iter().filter(|step| !step.is_passive());
-    let kept: BTreeSet<&MailboxName> = kept.map(Step::name).collect();
+    let active = |step: &&Step| !step.is_passive();
+    let kept: BTreeSet<_> = steps.iter().filter(active).map(Step::name).collect();
     let synced = remote.iter().filter(|listed| kept.contains(&listed.name));
     let aliases = duplicate_listing::aliases(ctx, synced, &base, pass).await?;
     steps.retain(|step| ctx.concerns(step.name()));
@@ -255,13 +255,11 @@ async fn overview<R: RemoteStore, L: LocalStore>(
         }
     }
     let (here, there) = (still(&local), still(&remote));
-    let others = anew::others(&ctx.state.homes()?, &local);
     let left = match &ctx.options.reach {
         Reach::Woken(named) => remote
             .iter()
-            .filter(|l| l.news == News::Untold && !named.has(&l.name))
+            .filter(|l| l.news == News::Untold && !named.has(&l.name) && here.contains(&l.name))
             .map(|l| l.name.clone())
-            .filter(|name| here.contains(name))
             .collect(),
         Reach::Due | Reach::Everything(_) => BTreeSet::new(),
     };
@@ -279,7 +277,7 @@ async fn overview<R: RemoteStore, L: LocalStore>(
         doubted,
         lettered: ctx.state.lettered_mailboxes()?,
         due,
-        others,
+        others: anew::others(&ctx.state.homes()?, &local),
         certain: ctx.state.uploads_in_doubt()?.is_empty(),
         listed: remote,
     };

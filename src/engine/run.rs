@@ -109,13 +109,11 @@ async fn run_pass<R: RemoteStore, L: LocalStore>(
     for side in Side::BOTH {
         await_sight(side, &mut verdict.plan, pass);
     }
-    if !ctx.options.dry_run {
-        refusals::leave_refused(ctx, &mut verdict.plan, &works)?;
-    }
     if ctx.options.dry_run {
         pass.plan = Some(guarded.verdict.plan);
         return Ok(PassOutcome::Done);
     }
+    refusals::leave_refused(ctx, &mut verdict.plan, &works)?;
     stability::await_rest(ctx, &mut verdict.plan, &works, pass).await?;
     let in_doubt = works.values().any(|work| work.in_doubt);
     if whole {

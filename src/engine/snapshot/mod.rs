@@ -1,4 +1,5 @@
-//! Snapshots of both sides. Changes neither side; changes the state only after a UIDVALIDITY change.
+//! Snapshots of both sides. Changes neither side; changes the state only after a UIDVALIDITY
+//! change.
 
 pub(super) mod base;
 pub(super) mod duplicate_listing;

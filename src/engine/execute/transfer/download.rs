@@ -1,4 +1,5 @@
-//! Downloads messages over all connections. [`crate::engine::execute::transfer::commit`] commits them; [`crate::engine::execute::transfer::breaks`]
+//! Downloads messages over all connections. [`crate::engine::execute::transfer::commit`] commits
+//! them; [`crate::engine::execute::transfer::breaks`]
 //! requests messages again at which the connection breaks.
 
 use crate::engine::context::Context;
