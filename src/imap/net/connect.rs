@@ -396,7 +396,7 @@ fn password_hint(host: &str, said: &str) -> &'static str {
     let (host, said) = (host.to_ascii_lowercase(), said.to_ascii_lowercase());
     let is = |all: &[&str]| {
         let below = |domain: &&str| host == **domain || host.ends_with(&format!(".{domain}"));
-        all.iter().any(|domain| below(&domain))
+        all.iter().any(|domain| below(domain))
     };
     let says = |all: &[&str]| all.iter().any(|part| said.contains(part));
     if is(&["office365.com", "outlook.com", "hotmail.com"]) || says(&["basicauthblocked"]) {
