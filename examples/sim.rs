@@ -24,6 +24,9 @@ struct Arguments {
     /// Servers that do something else than they say.
     #[arg(long)]
     odd: bool,
+    /// What happens in the field besides: backups, copies, mounts, keywords.
+    #[arg(long)]
+    field: bool,
     /// Only with this server.
     #[arg(long)]
     server: Option<String>,
@@ -43,6 +46,7 @@ fn main() {
     let server = arguments.server.as_deref();
     let play = |seed| match arguments.odd {
         true => sim::play::play_odd(seed),
+        false if arguments.field => sim::play::play_field(seed, server),
         false => sim::play::play(seed, server),
     };
     if let Some(seed) = arguments.seed {

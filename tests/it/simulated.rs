@@ -2,7 +2,7 @@
 //! every step. `MAILTIDE_SIM=N` sets the number of seeds, `MAILTIDE_SEED=S` plays just one.
 
 use crate::sim::habits::HABITS;
-use crate::sim::play::{Outcome, play, play_odd};
+use crate::sim::play::{Outcome, play, play_field, play_odd};
 use crate::sim::{profile, scenes};
 use crate::support::fuse::each;
 use std::collections::{BTreeMap, BTreeSet};
@@ -141,6 +141,36 @@ fn odd_servers_neither_lose_nor_double_mail() {
         for operation in ["fetch", "store", "append", "move"] {
             assert!(met.contains(operation), "no break at {operation}: {met:?}");
         }
+    }
+}
+
+/// The same properties, and that of keywords, where mail readers tag, copy, link and rename files,
+/// and mailboxes are put back, restored, unmounted, or replaced by links. `MAILTIDE_FIELD=N` sets
+/// the number of seeds.
+#[test]
+fn backups_mounts_and_mail_readers_cost_no_mail() {
+    let seeds = number("MAILTIDE_FIELD", 60);
+    let only = std::env::var("MAILTIDE_FIELD_SEED").ok();
+    let only: Option<u64> = only.and_then(|n| n.parse().ok());
+    let (first, count) = only.map_or((1, seeds), |seed| (seed, 1));
+    let outcomes = spread(count, |n| {
+        let seed = first + n as u64;
+        let (once, again) = (play_field(seed, None), play_field(seed, None));
+        assert_eq!(once.trace, again.trace, "seed {seed} made two traces");
+        (seed, once)
+    });
+    let mut met: BTreeSet<&str> = BTreeSet::new();
+    for (seed, outcome) in outcomes {
+        let (server, chaos, broken) = (outcome.profile, &outcome.chaos, &outcome.broken);
+        let repeat = "repeat: cargo run --release --example sim -- --field --seed";
+        assert!(
+            broken.is_empty(),
+            "{server} {chaos} {broken:?}\n{repeat} {seed}"
+        );
+        met.extend(outcome.met.keys().map(|(fault, _)| *fault));
+    }
+    for fault in ["restore", "put back", "unmounted", "link"] {
+        assert!(count < 50 || met.contains(fault), "no {fault}: {met:?}");
     }
 }
 

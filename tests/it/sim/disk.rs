@@ -3,7 +3,7 @@
 use super::fs::{Node, shown};
 use super::stage::{Shared, Stage};
 use mailtide::maildir::{Create, Fs, Input, Kind, Output, PathMetadata, Space};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{Cursor, Error, ErrorKind, Read, Result, Write};
 use std::path::Path;
 
@@ -36,6 +36,15 @@ fn about(inode: u64, node: &Node) -> PathMetadata {
             inode,
             device: 1,
             born: Some(*born),
+        },
+        Node::Link => PathMetadata {
+            kind: Kind::Other,
+            size: 0,
+            modified: 0,
+            changed: 0,
+            inode,
+            device: 1,
+            born: None,
         },
         Node::File {
             bytes,
@@ -166,12 +175,17 @@ impl Fs for Shared {
             let late: Vec<_> = late.collect();
             names.extend(late);
         }
-        drop(stage);
-        for (name, directory) in names {
-            let kind = match directory {
+        let kind = |(name, inner): (OsString, bool)| {
+            let kind = match inner {
                 true => Kind::Directory,
+                false if super::field::is_link(&stage, &directory.join(&name)) => Kind::Other,
                 false => Kind::File,
             };
+            (name, kind)
+        };
+        let names: Vec<(OsString, Kind)> = names.into_iter().map(kind).collect();
+        drop(stage);
+        for (name, kind) in names {
             show(&name, kind);
         }
         Ok(())

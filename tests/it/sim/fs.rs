@@ -22,6 +22,8 @@ pub enum Node {
         modified: i64,
         changed: i64,
     },
+    /// A symbolic link that leads nowhere.
+    Link,
 }
 
 #[derive(Clone, Debug)]
@@ -91,7 +93,7 @@ impl Fs {
     pub fn bytes(&self, inode: u64) -> Vec<u8> {
         match &self.nodes[&inode] {
             Node::File { bytes, .. } => bytes.clone(),
-            Node::Directory { .. } => Vec::new(),
+            Node::Directory { .. } | Node::Link => Vec::new(),
         }
     }
 
@@ -101,7 +103,10 @@ impl Fs {
 
     /// What is in a directory, in the order of its names.
     pub fn list(&self, path: &Path) -> Result<Vec<(OsString, bool)>> {
-        let inode = self.find(path)?;
+        let (inode, node) = self.node(path)?;
+        if matches!(node, Node::Link) {
+            return Err(ErrorKind::NotFound.into());
+        }
         let names = self.names.get(&inode).ok_or(ErrorKind::NotADirectory)?;
         let kind = |inode: &u64| matches!(self.nodes[inode], Node::Directory { .. });
         Ok(names.iter().map(|(n, i)| (n.clone(), kind(i))).collect())
@@ -117,7 +122,7 @@ impl Fs {
         let at = now - now.rem_euclid(self.tick);
         match self.nodes.get_mut(&inode) {
             Some(Node::Directory { modified, .. } | Node::File { modified, .. }) => *modified = at,
-            None => {}
+            Some(Node::Link) | None => {}
         }
     }
 
@@ -203,6 +208,18 @@ impl Fs {
             self.names.insert(inode, BTreeMap::new());
             self.change(Change::Add(directory, name, inode), inode, now);
         }
+        Ok(())
+    }
+
+    /// Makes a symbolic link that leads nowhere.
+    pub fn make_link(&mut self, path: &Path, now: i64) -> Result<()> {
+        let (directory, name) = self.above(path)?;
+        let inode = self.next;
+        self.next += 1;
+        self.nodes.insert(inode, Node::Link);
+        // Nothing is found behind it.
+        self.names.insert(inode, BTreeMap::new());
+        self.change(Change::Add(directory, name, inode), inode, now);
         Ok(())
     }
 

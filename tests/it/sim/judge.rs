@@ -1,6 +1,7 @@
 //! The judge: knows what users did, and sees whether the promises hold. It knows bytes on disk and
 //! messages on the server, nothing of the program's own records.
 
+use super::field::{AWAY, WORDS};
 use super::fs::Node;
 use super::habits::{Habit, number, plain};
 use super::stage::Stage;
@@ -103,6 +104,7 @@ fn counts(stage: &Stage) -> Counts {
     let mut kept = Vec::new();
     let quarantine = Path::new(ROOT).join(".mailtide/quarantine");
     files(stage, &quarantine, &mut kept);
+    files(stage, Path::new(AWAY), &mut kept);
     for (_, inode) in kept {
         count(2, &stage.fs.bytes(inode));
     }
@@ -417,11 +419,27 @@ impl Stage {
                     self.broken(&format!("P8: {flag} of c{n} is {is}; users: {touched:?}"));
                 }
             }
+            self.judge_words(n, c, (&before, flags));
         }
         let content = &mut self.truth.contents[n];
         content.touched.clear();
         content.rested = now;
         content.moved &= at.0 > 1;
+    }
+
+    /// A keyword that nobody set or took away is as it was, wherever its message was filed.
+    fn judge_words(&mut self, n: usize, c: &Content, sets: (&BTreeSet<String>, &BTreeSet<String>)) {
+        let (before, now) = sets;
+        let clear = c.copied == 0 && c.deleted == 0 && !self.truth.blurred && c.rested.is_some();
+        let clear = clear && self.field.is_some();
+        for word in WORDS.iter().filter(|_| clear) {
+            let was = before.contains(*word);
+            if !c.touched.contains_key(*word) && was != now.contains(*word) {
+                self.broken(&format!(
+                    "P8: {word} of c{n} was {was}, and nobody changed it"
+                ));
+            }
+        }
     }
 }
 

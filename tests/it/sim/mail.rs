@@ -36,6 +36,8 @@ pub struct Mail {
     former: BTreeMap<String, u64>,
     ids: u64,
     objects: u64,
+    /// All mailboxes have one UIDVALIDITY, but those that are made or numbered anew.
+    pub constant: bool,
 }
 
 impl Mailbox {
@@ -96,6 +98,7 @@ impl Mail {
             former: BTreeMap::new(),
             ids: 0,
             objects: 0,
+            constant: false,
         };
         mail.create("INBOX", 1_700_000_000);
         if profile.gmail {
@@ -125,7 +128,7 @@ impl Mail {
         let (id, mut uid_validity) = (self.ids, self.uid_validity(seconds));
         // A name that is given again within the second: the same UIDVALIDITY for other messages is
         // forbidden (RFC 9051, 2.3.1.1), and cannot be told from the mailbox that was there.
-        if let Some(former) = self.former.get(name).filter(|_| self.profile.clock_epochs) {
+        if let Some(former) = self.former.get(name).filter(|_| self.keeps_one()) {
             uid_validity = uid_validity.max(former + 1);
         }
         self.former.insert(name.into(), uid_validity);
@@ -141,9 +144,15 @@ impl Mail {
         true
     }
 
+    /// Whether two UIDVALIDITYs may be equal.
+    fn keeps_one(&self) -> bool {
+        self.profile.clock_epochs || self.constant
+    }
+
     fn uid_validity(&mut self, seconds: i64) -> u64 {
         self.uid_validities += 1;
         match self.profile {
+            _ if self.constant => 1,
             Profile { no_epoch: true, .. } => 0,
             Profile {
                 clock_epochs: true, ..
@@ -179,7 +188,7 @@ impl Mail {
 
     /// All messages get new UIDs in a new UIDVALIDITY.
     pub fn renumber(&mut self, name: &str, skip: u32, seconds: i64) {
-        let (uid_validity, clock) = (self.uid_validity(seconds + 100), self.profile.clock_epochs);
+        let (uid_validity, clock) = (self.uid_validity(seconds + 100), self.keeps_one());
         if let Some(mailbox) = self.boxes.get_mut(name) {
             // No server gets through with it twice in a second.
             mailbox.uid_validity = match clock {

@@ -5,6 +5,7 @@
 //! in the test (`simulated.rs`). A seed that fails prints how to repeat it.
 
 mod disk;
+pub mod field;
 mod fs;
 pub mod habits;
 mod judge;

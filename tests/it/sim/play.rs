@@ -1,5 +1,6 @@
 //! A whole run: users, faults, kills, and at rest the judge.
 
+use super::field::{self, Field};
 use super::habits::{HABITS, POISON};
 use super::judge::ROOT;
 use super::profile::{PROFILES, Profile};
@@ -374,9 +375,43 @@ pub fn play_odd(seed: u64) -> Outcome {
     play_on(seed, random, profile)
 }
 
+/// One seed with what happens in the field besides.
+pub fn play_field(seed: u64, only: Option<&str>) -> Outcome {
+    let mut random = Random::new(seed ^ 0xabcd);
+    let lasting: Vec<&Profile> = PROFILES.iter().filter(|one| !one.no_epoch).collect();
+    let chosen = *lasting[random.below(lasting.len())];
+    let (profile, tick) = (only.map_or(chosen, Profile::named), ticks(&mut random));
+    let play = Play::new(seed, profile, tick);
+    {
+        let mut stage = play.stage.lock();
+        stage.field = Some(Field::default());
+        if random.one_in(4) {
+            stage.mail.constant = true;
+            stage
+                .mail
+                .boxes
+                .values_mut()
+                .for_each(|one| one.uid_validity = 1);
+        }
+        field::settle(&mut stage);
+    }
+    play_from(seed, random, play)
+}
+
+fn ticks(random: &mut Random) -> i64 {
+    [1, 4_000_000, 1_000_000_000][random.below(3)]
+}
+
 fn play_on(seed: u64, mut random: Random, profile: Profile) -> Outcome {
-    let tick = [1, 4_000_000, 1_000_000_000][random.below(3)];
-    let mut play = Play::new(seed, profile, tick);
+    let tick = ticks(&mut random);
+    play_from(seed, random, Play::new(seed, profile, tick))
+}
+
+fn play_from(seed: u64, mut random: Random, mut play: Play) -> Outcome {
+    let (profile, tick) = {
+        let stage = play.stage.lock();
+        (stage.profile, stage.fs.tick)
+    };
     let mut kills = 0;
     if random.one_in(3) {
         play.policy.limits = Limits {
@@ -423,6 +458,9 @@ fn play_on(seed: u64, mut random: Random, profile: Profile) -> Outcome {
                 for _ in 0..stage.random.below(7) {
                     users::act(&mut stage);
                 }
+                if stage.field.is_some() {
+                    field::between(&mut stage);
+                }
                 stage.chaos = chaos.clone();
                 if kills_too && stage.random.one_in(2) {
                     stage.kill_at = Some(stage.steps + 1 + stage.random.below(250) as u64);
@@ -436,7 +474,13 @@ fn play_on(seed: u64, mut random: Random, profile: Profile) -> Outcome {
             }
             play.stage.lock().kill_at = None;
         }
-        let rebuilt = play.stage.lock().truth.rebuilt;
+        let rebuilt = {
+            let mut stage = play.stage.lock();
+            if stage.field.is_some() {
+                field::finish(&mut stage);
+            }
+            stage.truth.rebuilt
+        };
         play.rest(!honest || rebuilt);
         if !play.stage.lock().broken.is_empty() {
             break;

@@ -2,6 +2,7 @@
 //! run. Every call of the program comes through [`Stage::step`], where it may be killed, where
 //! others may act in between, and where the trace is kept.
 
+use super::field::Field;
 use super::fs::Fs;
 use super::judge::Truth;
 use super::mail::Mail;
@@ -94,6 +95,8 @@ pub struct Stage {
     places: Vec<String>,
     /// Messages that the program took away for good from a side, and when, seconds.
     pub gone: Vec<(i64, Side)>,
+    /// What happens in the field besides.
+    pub field: Option<Field>,
     /// What broke a promise, in the words of the judge.
     pub broken: Vec<String>,
     /// Cells of the table of faults and operations that were reached.
@@ -143,6 +146,7 @@ impl Stage {
                 .and_then(|n| n.parse().ok()),
             places: Vec::new(),
             gone: Vec::new(),
+            field: None,
             broken: Vec::new(),
             met: std::collections::BTreeMap::new(),
         }

@@ -19,6 +19,9 @@ const MOST: usize = 24;
 
 /// Somebody does something.
 pub fn act(stage: &mut Stage) {
+    if stage.field.is_some() && stage.random.one_in(3) {
+        return super::field::act(stage);
+    }
     match stage.random.one_in(2) {
         // Where UIDs mean nothing for long it goes one way only.
         _ if stage.profile.no_epoch => there(stage),
@@ -36,14 +39,14 @@ pub fn wire(stage: &Stage, name: &str) -> String {
     }
 }
 
-fn touched(stage: &mut Stage, body: &[u8], flag: &str, side: Side, on: bool) {
+pub fn touched(stage: &mut Stage, body: &[u8], flag: &str, side: Side, on: bool) {
     if let Some(n) = content(&stage.truth, body) {
         let touched = &mut stage.truth.contents[n].touched;
         touched.entry(flag.into()).or_default().push((side, on));
     }
 }
 
-fn handled(stage: &mut Stage, body: &[u8], how: impl FnOnce(&mut super::judge::Content)) {
+pub fn handled(stage: &mut Stage, body: &[u8], how: impl FnOnce(&mut super::judge::Content)) {
     if let Some(n) = content(&stage.truth, body) {
         how(&mut stage.truth.contents[n]);
     }
@@ -143,7 +146,7 @@ fn boxes(stage: &Stage) -> Vec<PathBuf> {
     names.map(|name| Path::new(ROOT).join(name)).collect()
 }
 
-fn unique(stage: &mut Stage) -> String {
+pub fn unique(stage: &mut Stage) -> String {
     stage.serial += 1;
     format!("{}.R{}.reader", stage.now() / 1_000_000_000, stage.serial)
 }
@@ -232,6 +235,9 @@ pub fn here(stage: &mut Stage) {
         20.. if !stage.wild && stage.begin.is_some() => {}
         20 | 21 => {
             let new = Path::new(ROOT).join(NAMES[stage.random.below(4)]);
+            if stage.is_away(&new) {
+                return;
+            }
             for sub in ["tmp", "new", "cur"] {
                 make(stage, &new.join(sub));
             }
