@@ -14,7 +14,7 @@ cd "$(dirname "$0")/.."
 . tests/loopback.sh
 . tests/packages.sh
 
-usual=(cyrus courier wildduck pymap)
+usual=(cyrus courier wildduck pymap hoodiecrow)
 all=(cyrus courier pymap pymap-maildir mailutils twisted hoodiecrow wildduck
     imapproxy imapproxy-select nginx
     dovecot-mbox dovecot-maildir dovecot-mdbox dovecot-index dovecot-fs

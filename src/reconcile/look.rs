@@ -24,7 +24,7 @@ pub struct Listed {
     pub special_use: Option<String>,
     /// Its identity, if known.
     pub identity: Option<Identity>,
-    /// Its counters, if known and not empty.
+    /// Its counters, if known and not empty, and if equal ones suggest one mailbox.
     pub census: Option<Census>,
 }
 

@@ -1,6 +1,7 @@
 //! Servers that follow a script: logins that Dovecot here does not offer, attacks, and lies. The
 //! binary talks to them; what it says is checked, and that nothing is deleted or leaked.
 
+mod alike;
 mod deletion;
 mod gmail;
 mod habits;

@@ -201,6 +201,7 @@ async fn copy_there<R: RemoteStore, L: LocalStore>(
     }
     let done: BTreeMap<Uid, Option<Uid>> = done?.into_iter().collect();
     let (mut outcomes, mut changes, mut over) = (Vec::new(), Vec::new(), Vec::new());
+    let mut taken = Vec::new();
     for (old, (file, copy)) in round {
         match done.get(&old) {
             Some(Some(uid)) => {
@@ -211,11 +212,15 @@ async fn copy_there<R: RemoteStore, L: LocalStore>(
                 outcomes.extend(unlisted(*uid, file, copy, work.top));
             }
             // Copied under an unknown UID; the next pass finds it.
-            Some(None) => {}
+            Some(None) => {
+                pass.uploaded.insert((key, file.clone()));
+                taken.push(file);
+            }
             None => over.push(file),
         }
     }
     ctx.state.apply(key, &outcomes, &changes)?;
+    ctx.state.take_uploads(key, &taken)?;
     ctx.state.end_uploads(key, &over)?;
     Ok(())
 }

@@ -113,8 +113,8 @@ struct Sent {
 
 /// Equal messages, and files that vanished before they were read.
 #[derive(Debug, Default)]
-struct Matched {
-    links: Vec<(Uid, MaildirId)>,
+pub(super) struct Matched {
+    pub links: Vec<(Uid, MaildirId)>,
     vanished: BTreeSet<MaildirId>,
 }
 
@@ -233,10 +233,7 @@ async fn settle_uploads<R: RemoteStore, L: LocalStore>(
     let mut mine = missed;
     mine.retain(|file, _| !linked.contains(file));
     for upload in &waiting {
-        // Of cut uploads, a draft with the same Message-ID may be another version.
-        let sure = upload.taken || !is_draft(&scene.local, &upload.file);
-        let above = (upload.committing && sure).then_some(upload.above);
-        mine.insert(upload.file.clone(), above);
+        mine.insert(upload.file.clone(), above(upload, &scene.local));
     }
     let Matched { links, vanished } = match_uploads(ctx, place, &window, &mine).await?;
     let now = (ctx.world.now)();
@@ -343,7 +340,7 @@ fn missed<R: RemoteStore, L: LocalStore>(
 }
 
 /// Matches uploaded files with these messages.
-async fn match_uploads<R: RemoteStore, L: LocalStore>(
+pub(super) async fn match_uploads<R: RemoteStore, L: LocalStore>(
     ctx: &mut Context<'_, R, L>,
     place: &Place,
     uids: &[Uid],
@@ -432,6 +429,13 @@ async fn match_content<R: RemoteStore, L: LocalStore>(
     let seekers = keys.map(|(file, key)| clues.seeker(file, key));
     let links = by_content(remote, seekers.collect()).links;
     Ok(Matched { links, vanished })
+}
+
+/// Returns the highest UID before an upload. `None`: its message has equal content, as a draft
+/// with its Message-ID may be another version.
+pub(super) fn above(upload: &Upload, local: &Look<MaildirId>) -> Above {
+    let sure = upload.taken || !is_draft(local, &upload.file);
+    (upload.committing && sure).then_some(upload.above)
 }
 
 fn is_draft<I: Id>(look: &Look<I>, id: &I) -> bool {

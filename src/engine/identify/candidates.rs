@@ -43,6 +43,16 @@ impl Candidates {
             .collect()
     }
 
+    /// Returns the contents of pairs whose message may be in its place.
+    pub fn staying(&self, scenes: &Scenes) -> BTreeSet<ContentHash> {
+        let stays = |(name, relative): &&(MailboxName, RelatedPair)| {
+            let scene = scenes.get(name);
+            scene.is_none_or(|scene| !scene.remote.shows_gone(&relative.pair.uid))
+        };
+        let pairs = self.pairs.values().filter(stays);
+        pairs.map(|(_, relative)| relative.pair.hash).collect()
+    }
+
     /// Returns the contents of drafts.
     pub fn drafts(&self) -> BTreeSet<ContentHash> {
         let pairs = self.pairs.values().map(|(_, relative)| &relative.pair);

@@ -10,6 +10,7 @@ pub(super) mod hash_sink;
 pub(super) mod letter_notes;
 pub(super) mod letters;
 pub(super) mod local;
+pub(super) mod made;
 pub(super) mod moves;
 pub(super) mod relabel;
 pub(super) mod sightings;

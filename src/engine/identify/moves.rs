@@ -9,7 +9,7 @@ use crate::engine::identify::excerpt::{Compared, Likely, sources};
 use crate::engine::identify::letter_notes::NotedFiles;
 use crate::engine::identify::local::{half_recorded, leave_sent};
 use crate::engine::identify::stability::set_aside;
-use crate::engine::identify::{excerpt, local, relabel, stability};
+use crate::engine::identify::{excerpt, local, made, relabel, stability};
 use crate::engine::pass_state::PassState;
 use crate::engine::plan::unreadable::{hidden_contents, leave_out};
 use crate::engine::report::Ended;
@@ -55,7 +55,8 @@ pub(in crate::engine) async fn find_moves<R: RemoteStore, L: LocalStore>(
     candidates.take(relatives, overview);
     candidates.take_buried(ctx.state.buried(&kin)?);
     let looks = (&*scenes, &files[..]);
-    let sighted = sight_uids(ctx, new, looks, &candidates, pass).await?;
+    let mut sighted = sight_uids(ctx, new, looks, &candidates, pass).await?;
+    made::leave_made(ctx, scenes, &sent, &candidates, &mut sighted.uids, pass).await?;
     // A deferred message may equal another new local file, so exclude that file as well.
     leave_out(scenes, pass);
     let scenes = &*scenes;

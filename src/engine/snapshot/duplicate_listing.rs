@@ -52,6 +52,12 @@ pub(in crate::engine) async fn aliases<'b, R: RemoteStore, L: LocalStore>(
         };
         alike.entry(key).or_default().push(listed);
     }
+    let homes = ctx.state.homes()?;
+    let noted = homes.iter().filter_map(|home| {
+        let identity = home.remote.as_deref()?;
+        Some((&home.name, identity))
+    });
+    let noted: BTreeSet<(&MailboxName, &str)> = noted.collect();
     let mut aliases = BTreeSet::new();
     for mut group in alike.into_values().filter(|group| group.len() > 1) {
         group.sort_by_key(|l| (!l.name.is_inbox(), !base.contains(&l.name), l.name.clone()));
@@ -59,26 +65,28 @@ pub(in crate::engine) async fn aliases<'b, R: RemoteStore, L: LocalStore>(
             continue;
         };
         for other in others {
-            let proved = other
-                .identity
-                .as_ref()
-                .is_some_and(|identity| identity.proves);
-            if !proved {
-                let own = last(ctx, first, pass).await?;
-                let same = match &own {
-                    Some(own) if own.is_empty() => Some(false),
-                    Some(own) => last(ctx, other, pass).await?.map(|last| last == *own),
-                    None => None,
-                };
-                match same {
-                    Some(true) => {}
-                    Some(false) => continue,
-                    // A copy that was taken for an alias would stay unsynced.
-                    None => {
-                        pass.hide(&other.name, &Side::BOTH);
-                        aliases.insert(other.name.clone());
-                        continue;
-                    }
+            let identity = other.identity.as_ref();
+            let proved = identity.is_some_and(|identity| identity.proves);
+            // Two mailboxes that an earlier run told apart can become alike.
+            let text = identity.map_or("", |identity| &identity.text);
+            let apart = [first, other]
+                .iter()
+                .all(|one| noted.contains(&(&one.name, text)));
+            if !proved && apart {
+                continue;
+            }
+            let same = match proved {
+                true => Some(true),
+                false => are_alike(ctx, first, other, pass).await?,
+            };
+            match same {
+                Some(true) => {}
+                Some(false) => continue,
+                // A copy that was taken for an alias would stay unsynced.
+                None => {
+                    pass.hide(&other.name, &Side::BOTH);
+                    aliases.insert(other.name.clone());
+                    continue;
                 }
             }
             let (name, alias) = (&first.name, &other.name);
@@ -89,6 +97,21 @@ pub(in crate::engine) async fn aliases<'b, R: RemoteStore, L: LocalStore>(
         }
     }
     Ok(aliases)
+}
+
+/// Whether two mailboxes have the same last messages; `None`: one is unreadable.
+async fn are_alike<R: RemoteStore, L: LocalStore>(
+    ctx: &mut Context<'_, R, L>,
+    first: &Listed,
+    other: &Listed,
+    pass: &mut PassState,
+) -> Result<Option<bool>, Ended> {
+    let own = last(ctx, first, pass).await?;
+    Ok(match &own {
+        Some(own) if own.is_empty() => Some(false),
+        Some(own) => last(ctx, other, pass).await?.map(|last| last == *own),
+        None => None,
+    })
 }
 
 /// Returns the last messages of a mailbox; `None`: it is unreadable, which is reported.

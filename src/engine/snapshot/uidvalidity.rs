@@ -3,9 +3,9 @@
 
 use crate::engine::context::Context;
 use crate::engine::identify::by_content::Clues;
+use crate::engine::identify::contents::Contents;
 use crate::engine::identify::evidence::{kin_there, read_there};
 use crate::engine::identify::excerpt::{Bytes, Likely};
-use crate::engine::identify::hash_sink::HashSink;
 use crate::engine::identify::{by_content, excerpt};
 use crate::engine::pass_state::PassState;
 use crate::engine::report::Ended;
@@ -131,7 +131,7 @@ async fn by_kin<R: RemoteStore, L: LocalStore>(
             ([uid], [pair])
                 if !local.shows_gone(&pair.file) && !pair.flags.has(SystemFlag::Draft) =>
             {
-                likely.push((pair.id, *uid));
+                likely.push((*pair, *uid));
                 pieces.push(Likely {
                     there: place.clone(),
                     uid: *uid,
@@ -142,26 +142,54 @@ async fn by_kin<R: RemoteStore, L: LocalStore>(
         }
     }
     let fit = excerpt::probe(ctx, &pieces).await?.fit;
-    let likely = likely.into_iter().enumerate();
-    found.extend(
-        likely
-            .filter(|(at, _)| fit.contains(at))
-            .map(|(_, one)| one),
-    );
-    // A message that cannot be compared is downloaded: a wrong match would delete a wrong
-    // message.
+    for (at, (pair, uid)) in likely.into_iter().enumerate() {
+        if fit.contains(&at) {
+            found.insert(pair.id, uid);
+        } else if ctx.state.sent_as(pair.id)?.is_some() {
+            unclear.push((vec![uid], vec![pair]));
+        }
+    }
     for (uids, pairs) in unclear {
-        let mut sink = HashSink::default();
-        read_there(&mut *ctx.remote, place, &uids, &mut sink).await?;
-        // Equal messages are assigned in order, as servers number them.
-        let mut by_hash: BTreeMap<_, BTreeSet<Uid>> = BTreeMap::new();
-        for (uid, (hash, _)) in sink.hashes {
-            by_hash.entry(hash).or_default().insert(uid);
+        found.extend(by_bytes(ctx, place, &uids, &pairs).await?);
+    }
+    Ok(found)
+}
+
+/// Matches messages and pairs with one id by content. A message that cannot be compared is
+/// downloaded: a wrong match would delete a wrong message.
+async fn by_bytes<R: RemoteStore, L: LocalStore>(
+    ctx: &mut Context<'_, R, L>,
+    place: &Place,
+    uids: &[Uid],
+    pairs: &[&Pair],
+) -> Result<BTreeMap<PairId, Uid>, Ended> {
+    let mut sink = Contents::default();
+    read_there(&mut *ctx.remote, place, uids, &mut sink).await?;
+    // Equal messages are assigned in order, as servers number them.
+    let (mut by_hash, mut names) = (BTreeMap::<_, BTreeSet<Uid>>::new(), BTreeMap::new());
+    for (uid, one) in sink.all {
+        by_hash.entry(one.hash).or_default().insert(uid);
+        names.insert(uid, one.called);
+    }
+    let (mut found, mut others) = (BTreeMap::new(), Vec::new());
+    for pair in pairs {
+        match by_hash.get_mut(&pair.hash).and_then(BTreeSet::pop_first) {
+            Some(uid) => drop(found.insert(pair.id, uid)),
+            None => others.push(pair),
         }
-        for pair in pairs {
-            let uid = by_hash.get_mut(&pair.hash).and_then(BTreeSet::pop_first);
-            found.extend(uid.map(|uid| (pair.id, uid)));
+    }
+    let mut by_name: BTreeMap<i64, BTreeSet<Uid>> = BTreeMap::new();
+    for uid in by_hash.into_values().flatten() {
+        if let Some(name) = names.get(&uid) {
+            by_name.entry(*name).or_default().insert(uid);
         }
+    }
+    // The server's version of an upload keeps its id; that of a draft may be another version.
+    others.retain(|pair| !pair.flags.has(SystemFlag::Draft));
+    for pair in others {
+        let sent = ctx.state.sent_as(pair.id)?;
+        let made = sent.and_then(|name| by_name.get_mut(&name)?.pop_first());
+        found.extend(made.map(|uid| (pair.id, uid)));
     }
     Ok(found)
 }

@@ -232,7 +232,15 @@ fn believable<'a>(statuses: impl Iterator<Item = &'a StatusReply>) -> bool {
         .all(|id| (1..=255).contains(&id.len()) && id.chars().all(plain) && seen.insert(id))
 }
 
+/// UIDVALIDITYs below count mailboxes, or are constants; times since 1970 are above.
+const LEAST_CLOCK: u64 = 1 << 24;
+
+/// Returns counters that can show two names to be one mailbox. `None`: it is empty, or its
+/// UIDVALIDITY is no time (hoodiecrow gives several mailboxes the same small one).
 fn census(status: &StatusReply) -> Option<Census> {
+    status
+        .uid_validity
+        .filter(|validity| *validity >= LEAST_CLOCK)?;
     let messages = status.messages.filter(|count| *count > 0)?;
     let next = u32::try_from(status.uid_next?).ok()?;
     let modseq = status.highest_modseq.unwrap_or(0);

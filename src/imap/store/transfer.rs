@@ -177,8 +177,9 @@ impl ImapStore {
                 Transfer::Copy => {
                     let copied = copied(&mut session, uids, &target, to.uid_validity).await?;
                     // Without UIDPLUS the UIDs may be unknown; COPY is all or nothing.
-                    let sure = |uid: &&Uid| !session.can("UIDPLUS") || copied.contains_key(uid);
-                    let named = |uid: &Uid| (*uid, copied.get(uid).copied());
+                    let told = session.can("UIDPLUS") && !copied.garbled;
+                    let sure = |uid: &&Uid| !told || copied.pairs.contains_key(uid);
+                    let named = |uid: &Uid| (*uid, copied.pairs.get(uid).copied());
                     Ok(uids.iter().filter(sure).map(named).collect())
                 }
             }
@@ -257,7 +258,7 @@ async fn by_copy(
     let copied = copied(session, uids, target, uid_validity).await?;
     // RFC 4549, 5.1: only messages that certainly arrived are expunged here. Without COPYUID the
     // next snapshot finds the copies, and the originals go then.
-    let proven: BTreeSet<Uid> = copied.keys().copied().collect();
+    let proven: BTreeSet<Uid> = copied.pairs.keys().copied().collect();
     if proven.is_empty() || !session.can("UIDPLUS") {
         return Ok(Vec::new());
     }
@@ -269,7 +270,7 @@ async fn by_copy(
     let (gone, _) = expunge(session, leaving, None, Vec::new()).await?;
     let gone = gone.into_iter().filter(|(_, how)| *how == Removed::Gone);
     Ok(gone
-        .map(|(uid, _)| (uid, copied.get(&uid).copied()))
+        .map(|(uid, _)| (uid, copied.pairs.get(&uid).copied()))
         .collect())
 }
 
@@ -332,23 +333,32 @@ pub(in crate::imap) fn lacks_move(session: &mut Session, done: &Completion) -> b
     lacks
 }
 
+/// The result of COPY.
+struct Copied {
+    /// The new UIDs by the old ones.
+    pairs: BTreeMap<Uid, Uid>,
+    /// Whether a COPYUID could not be read (Exchange, Proton): the messages were copied, too.
+    garbled: bool,
+}
+
 async fn copied(
     session: &mut Session,
     uids: &BTreeSet<Uid>,
     target: &[u8],
     uid_validity: Option<UidValidity>,
-) -> Result<BTreeMap<Uid, Uid>, StoreError> {
+) -> Result<Copied, StoreError> {
     let pieces = UidSet::from_uids(uids).pieces();
     let commands: Result<Vec<Command>, StoreError> = pieces
         .iter()
         .map(|set| Command::copy_to(set, target))
         .collect();
-    let mut pairs = BTreeMap::new();
+    let (mut pairs, mut garbled) = (BTreeMap::new(), false);
     for (replies, done) in session.run_all(&commands?).await? {
         let done = must(done, "copy messages")?;
+        garbled |= matches!(&done.code, Some(Code::Other(name)) if name == "COPYUID");
         note_pairs(&mut pairs, replies, done, (uids, uid_validity));
     }
-    Ok(pairs)
+    Ok(Copied { pairs, garbled })
 }
 
 /// COPYUID is in the completion of COPY, and in an untagged OK before that of MOVE (RFC 6851, 4.3).

@@ -143,3 +143,23 @@ fn move_that_is_not_done_is_a_copy_and_an_expunge() {
         }
     });
 }
+
+/// Exchange and Proton answer a COPY with a COPYUID without its sets.
+#[test]
+fn a_garbled_copyuid_says_that_messages_were_copied() {
+    let codes = [
+        ("[COPYUID 11  ] ", true),
+        ("[COPYUID 11 7 3] ", false),
+        ("", false),
+    ];
+    for (code, garbled) in codes {
+        run(async {
+            let (mut session, _) = session(move |tag, _| format!("{tag} OK {code}done\r\n"));
+            let uids = BTreeSet::from([Uid::new(7).unwrap()]);
+            let epoch = Some(UidValidity(11));
+            let done = copied(&mut session, &uids, b"A", epoch).await.unwrap();
+            assert_eq!(done.garbled, garbled, "{code}");
+            assert_eq!(done.pairs.len(), usize::from(code.contains('7')), "{code}");
+        });
+    }
+}

@@ -1,13 +1,24 @@
 //! Messages that were transferred when the connection broke; each is then copied separately.
 
-use crate::model::{AnyId, MailboxKey};
-use crate::state::pairs::base::{id_bytes, id_from, side_from, side_number};
+use crate::model::{AnyId, MailboxKey, MailboxName, Uid, UidValidity};
+use crate::state::pairs::base::{epoch_from, id_bytes, id_from, name_from, side_from, side_number};
 use crate::state::{State, StateError, doing};
 use rusqlite::{Row, params};
 use std::collections::BTreeMap;
 
 /// Messages by mailbox, with the number of broken connections.
 pub type Suspects = BTreeMap<MailboxKey, BTreeMap<AnyId, u32>>;
+
+/// A message of a pair at which no connection broke.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Passing {
+    /// The mailbox.
+    pub mailbox: MailboxName,
+    /// Its UIDVALIDITY, if known.
+    pub epoch: Option<UidValidity>,
+    /// The message.
+    pub uid: Uid,
+}
 
 impl State {
     /// Returns the messages that were transferred when a connection broke, and did not pass since.
@@ -44,6 +55,42 @@ impl State {
         tx.commit().map_err(what)
     }
 
+    /// Returns a few messages of pairs at which no connection broke, those of this mailbox before
+    /// others, newest first.
+    pub fn unsuspected(&self, key: MailboxKey) -> Result<Vec<Passing>, StateError> {
+        const MANY: i64 = 64;
+        const FEW: usize = 3;
+        let suspects = self.suspects()?;
+        let what = doing("look for a message that can be read");
+        let sql = "SELECT m.name, m.epoch, p.uid, m.id FROM pair p
+                   JOIN mailbox m ON m.id = p.mailbox
+                   ORDER BY m.id <> ?1, p.id DESC LIMIT ?2";
+        let mut query = self.db.prepare_cached(sql).map_err(&what)?;
+        let read = |row: &Row<'_>| {
+            let name = name_from(&row.get::<_, String>(0)?);
+            let (epoch, uid) = (epoch_from(row.get(1)?), Uid::new(row.get(2)?));
+            Ok((MailboxKey(row.get(3)?), name, epoch, uid))
+        };
+        let rows = query.query_map(params![key.0, MANY], read).map_err(&what)?;
+        let mut all = Vec::new();
+        for row in rows {
+            let (key, mailbox, epoch, uid) = row.map_err(&what)?;
+            let broke = |uid: Uid| {
+                let known = suspects.get(&key);
+                known.is_some_and(|known| known.contains_key(&AnyId::Remote(uid)))
+            };
+            if let Some(uid) = uid.filter(|uid| !broke(*uid)) {
+                all.push(Passing {
+                    mailbox,
+                    epoch,
+                    uid,
+                });
+            }
+        }
+        all.truncate(FEW);
+        Ok(all)
+    }
+
     /// Drops messages that passed or are skipped.
     pub fn clear_suspects(&mut self, key: MailboxKey, ids: &[AnyId]) -> Result<(), StateError> {
         let what = doing("forget at which messages the connection broke");
@@ -61,7 +108,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Id, MailboxName, MaildirId, Uid};
+    use crate::model::{Id, MaildirId};
 
     #[test]
     fn breaks_are_counted_by_message_until_it_passes() {

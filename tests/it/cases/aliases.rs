@@ -123,6 +123,23 @@ fn a_uidvalidity_of_several_mailboxes_proves_nothing() {
     );
 }
 
+/// Mailboxes that were told apart once and become alike are not hidden from each other.
+#[test]
+fn two_that_were_synced_as_two_stay_two() {
+    let mut w = begin(2, false, Some(["1", "2"]));
+    w.sync_ok();
+    for one in w.remote.inner.borrow_mut().boxes.values_mut() {
+        one.census = Some(Census {
+            text: "1".into(),
+            next: 3,
+        });
+    }
+    w.local.add(&mb("B"), b"Subject: new\r\n\r\n1", seen());
+    w.sync_ok();
+    assert_eq!(w.remote.ids(&mb("B")).len(), 3);
+    assert_eq!(synced(w), BOTH);
+}
+
 /// What is taken for another mailbox by mistake would be there for ever.
 #[test]
 fn what_cannot_be_asked_waits() {

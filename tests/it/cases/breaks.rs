@@ -111,6 +111,28 @@ fn a_server_that_breaks_at_every_message_sets_none_aside() {
     }
 }
 
+/// Nothing is new but messages at which the connection breaks: one that is known passes, so it is
+/// not the connection.
+#[test]
+fn many_messages_that_break_are_set_aside_where_known_ones_pass() {
+    for count in [3, 4, 9] {
+        let mut w = base();
+        for n in 0..count {
+            w.remote.add(&inbox(), &body(n), seen());
+        }
+        w.remote.inner.borrow_mut().reconnects = true;
+        break_at(&mut w, &(0..count).collect::<Vec<_>>());
+        let mut reports: Vec<Report> = (0..3).map(|_| w.sync()).collect();
+        let last = reports.pop().unwrap();
+        assert_eq!(named(&last), count, "{last:?}");
+        assert!(last.halted.is_none(), "{last:?}");
+        let (breaks, rows) = (w.remote.inner.borrow().breaks, w.state.writes());
+        w.sync();
+        assert_eq!(w.remote.inner.borrow().breaks, breaks, "{count}");
+        assert_eq!(w.state.writes(), rows, "{count}");
+    }
+}
+
 /// What is remembered of the first break, when nothing can be reached after it.
 #[test]
 fn a_message_at_which_each_run_breaks_comes_last() {

@@ -51,6 +51,58 @@ fn rebuilt_uploads_that_are_deleted_here_go_there() {
     }
 }
 
+/// A new UIDVALIDITY: what the server made of an upload is found by its name there.
+#[test]
+fn rebuilt_uploads_are_found_again_after_renumbering() {
+    for tells in [true, false] {
+        let mut w = server(Habit::Rebuilds, tells);
+        uploads(&mut w);
+        w.sync_ok();
+        w.remote.renumber(&inbox(), 100);
+        let report = w.sync_ok();
+        assert!(report.held.is_empty(), "tells {tells}: {:?}", report.held);
+        let counts = [w.remote.ids(&inbox()).len(), w.local.ids(&inbox()).len()];
+        assert_eq!(counts, [3, 3], "tells {tells}");
+        w.sync_idle();
+    }
+}
+
+/// A file is sent beside what the server made of its equal: what it makes of it is no copy of that.
+#[test]
+fn a_rebuilt_upload_beside_its_like_is_one_message() {
+    for tells in [true, false] {
+        let mut w = server(Habit::Rebuilds, tells);
+        uploads(&mut w);
+        w.sync_ok();
+        lose_state(&mut w);
+        w.sync_ok();
+        let counts = [w.remote.ids(&inbox()).len(), w.local.ids(&inbox()).len()];
+        assert_eq!(counts, [4, 4], "tells {tells}");
+        w.sync_idle();
+    }
+}
+
+/// A copy of a draft there is another content than its file, and the server tells no UID of it.
+#[test]
+fn copies_of_rebuilt_drafts_are_one_message() {
+    for tells in [true, false] {
+        let mut w = super::mailboxes::with_a();
+        w.remote.inner.borrow_mut().habit = Habit::Rebuilds;
+        w.remote.inner.borrow_mut().tells = tells;
+        let draft = Flags::of(&[SystemFlag::Draft]);
+        let file = w.local.add(&inbox(), NEW, draft);
+        w.sync_ok();
+        w.local.copy(&inbox(), &file, &mb("A"));
+        w.sync_ok();
+        for name in [inbox(), mb("A")] {
+            let counts = [w.remote.ids(&name).len(), w.local.ids(&name).len()];
+            assert_eq!(counts[0], counts[1], "tells {tells}, {name}");
+        }
+        assert_eq!(w.remote.ids(&mb("A")).len(), 2, "tells {tells}");
+        w.sync_idle();
+    }
+}
+
 #[test]
 fn uploads_under_another_uid_are_one_message() {
     let want = r"INBOX: msg(\Seen) n(\Seen) other()";

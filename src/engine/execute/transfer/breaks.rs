@@ -63,10 +63,25 @@ impl<'a> Breaks<'a> {
         portion: Portion<'a>,
         broke: Option<&Break>,
     ) -> Result<(), Ended> {
-        if let Some(left) = self.record(desk, portion, broke)? {
-            self.later.borrow_mut().push(left);
+        let left = self.record(desk, portion, broke)?;
+        match broke {
+            Some(broke) if self.are_many() => Err(broke.error.clone().into()),
+            _ => {
+                self.later.borrow_mut().extend(left);
+                Ok(())
+            }
         }
-        Ok(())
+    }
+
+    /// Whether the connection broke so often in succession that it may break at everything.
+    pub fn are_many(&self) -> bool {
+        self.in_succession.get() >= IN_SUCCESSION
+    }
+
+    /// Another message passed.
+    pub fn pass(&self) {
+        self.in_succession.set(0);
+        self.witness.set(true);
     }
 
     /// The same; returns the messages without an answer, recorded in the state.
@@ -77,8 +92,7 @@ impl<'a> Breaks<'a> {
         broke: Option<&Break>,
     ) -> Result<Option<Portion<'a>>, Ended> {
         if desk.came.take() {
-            self.in_succession.set(0);
-            self.witness.set(true);
+            self.pass();
         }
         let Some(broke) = broke else {
             return Ok(None);
@@ -87,11 +101,7 @@ impl<'a> Breaks<'a> {
         let key = portion.begin().key;
         let left: Vec<AnyId> = broke.left.iter().copied().map(AnyId::Remote).collect();
         desk.state.borrow_mut().suspect(key, &left)?;
-        let breaks = self.in_succession.get() + 1;
-        self.in_succession.set(breaks);
-        if breaks >= IN_SUCCESSION {
-            return Err(broke.error.clone().into());
-        }
+        self.in_succession.set(self.in_succession.get() + 1);
         let (left, _) = portion.partition(|uid| broke.left.contains(&uid));
         Ok(Some(left).filter(|left| left.count() > 0))
     }

@@ -4,9 +4,10 @@ use crate::engine::execute::transfer::breaks::{Break, FEW, Shared};
 use crate::engine::execute::transfer::commit::{Arrived, Desk};
 use crate::engine::execute::transfer::download_batch::download_batch;
 use crate::engine::execute::transfer::portion::Portion;
+use crate::engine::identify::hash_sink::HashSink;
 use crate::engine::report::Ended;
-use crate::model::AnyId;
-use crate::store::{LocalStore, RemoteStore, StoreError};
+use crate::model::{AnyId, MailboxKey};
+use crate::store::{LocalStore, Place, RemoteStore, StoreError};
 
 /// A message at which the connection broke although nothing else was requested.
 pub(in crate::engine) struct Culprit<'a> {
@@ -34,8 +35,12 @@ pub(in crate::engine) async fn ask_singly<R: RemoteStore, L: LocalStore>(
         .partition(|culprit| culprit.portion.was_set_aside());
     proven.extend(again);
     let few = first.len() <= FEW;
-    let came = shared.desk.pass.borrow().counts.downloaded > 0;
-    if (came || shared.breaks.witness.get()) && (few || ended.is_ok()) || few && ended.is_ok() {
+    let downloaded = shared.desk.pass.borrow().counts.downloaded;
+    let mut came = downloaded > 0 || shared.breaks.witness.get();
+    if let (Some(one), false, true) = (first.first(), came || few, ended.is_ok()) {
+        came = another_passes(remote, shared, one.portion.begin().key).await?;
+    }
+    if came && (few || ended.is_ok()) || few && ended.is_ok() {
         proven.extend(first);
         set_aside(&shared.desk, proven).await?;
         return ended;
@@ -73,7 +78,9 @@ pub(in crate::engine) async fn ask_narrowed<'a, R: RemoteStore, L: LocalStore>(
         if shared.desk.came.get() {
             proven.append(culprits);
         }
-        let left = shared.breaks.record(&shared.desk, portion, broke.as_ref());
+        let left = shared
+            .breaks
+            .record(&shared.desk, portion, broke.as_ref())?;
         let Some(Break {
             error,
             left: unanswered,
@@ -94,7 +101,7 @@ pub(in crate::engine) async fn ask_narrowed<'a, R: RemoteStore, L: LocalStore>(
             .state
             .borrow_mut()
             .clear_suspects(key, &passed)?;
-        match left? {
+        match left {
             Some(portion) if single => {
                 let error = error.clone();
                 culprits.push(Culprit { portion, error });
@@ -105,8 +112,38 @@ pub(in crate::engine) async fn ask_narrowed<'a, R: RemoteStore, L: LocalStore>(
         if !remote.connect().await {
             return Err(error.into());
         }
+        if shared.breaks.are_many() {
+            if !another_passes(remote, shared, key).await? {
+                return Err(error.into());
+            }
+            shared.breaks.pass();
+            proven.append(culprits);
+        }
     }
     Ok(())
+}
+
+/// Whether a message of a pair can be read, if possible in the same mailbox: then it is not the
+/// connection that breaks.
+async fn another_passes<R: RemoteStore, L: LocalStore>(
+    remote: &mut R,
+    shared: &Shared<'_, L>,
+    key: MailboxKey,
+) -> Result<bool, Ended> {
+    let known = shared.desk.state.borrow().unsuspected(key)?;
+    for one in known {
+        let place = Place {
+            mailbox: one.mailbox,
+            uid_validity: one.epoch,
+        };
+        let mut sink = HashSink::default();
+        match remote.read(&place, &[one.uid], &mut sink).await {
+            Ok(()) if sink.hashes.contains_key(&one.uid) => return Ok(true),
+            Err(StoreError::Retry(_)) if !remote.connect().await => return Ok(false),
+            _ => {}
+        }
+    }
+    Ok(false)
 }
 
 pub(in crate::engine) async fn set_aside<L: LocalStore>(
