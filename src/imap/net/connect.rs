@@ -303,7 +303,8 @@ async fn log_in(
             let missing = not_offered(mechanism, &before);
             return Err(match (error, missing) {
                 (StoreError::LoginRefused(_), Some(missing)) => {
-                    StoreError::NeedsUser(format!("{peer} refused the login ({said}): {missing}"))
+                    let who = format!("login of {user} at {peer}");
+                    StoreError::NeedsUser(format!("{who} was refused ({said}): {missing}"))
                 }
                 (error, _) => error,
             });
@@ -377,7 +378,9 @@ fn not_offered(mechanism: &str, capabilities: &[String]) -> Option<String> {
         return None;
     }
     let (all, way) = (named.join(", "), way(&named));
-    Some(format!("it does not offer {mechanism}, but {all}. {way}"))
+    Some(format!(
+        "the server does not offer {mechanism}, but {all}. {way}"
+    ))
 }
 
 /// Says which `auth` a server takes that offers these mechanisms.
@@ -396,7 +399,7 @@ fn password_hint(host: &str, said: &str) -> &'static str {
     let (host, said) = (host.to_ascii_lowercase(), said.to_ascii_lowercase());
     let is = |all: &[&str]| {
         let below = |domain: &&str| host == **domain || host.ends_with(&format!(".{domain}"));
-        all.iter().any(|domain| below(domain))
+        all.iter().any(below)
     };
     let says = |all: &[&str]| all.iter().any(|part| said.contains(part));
     if is(&["office365.com", "outlook.com", "hotmail.com"]) || says(&["basicauthblocked"]) {
