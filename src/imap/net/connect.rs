@@ -274,7 +274,6 @@ async fn log_in(
     let before = client.get_ref().capabilities.clone().unwrap_or_default();
     let offers = |name: &str| before.iter().any(|c| c == name);
     client.get_mut().capabilities = None;
-    let closed = offers("LOGINDISABLED");
     let mechanism = mechanism(server, peer, &before)?;
     let (user, secret) = (&server.user, &server.secret.0);
     let entered = match mechanism {
@@ -294,7 +293,7 @@ async fn log_in(
     };
     let session = match entered {
         Ok(session) => session,
-        Err((error, client)) if mechanism == "PLAIN" && !closed => {
+        Err((error, client)) if mechanism == "PLAIN" && !offers("LOGINDISABLED") => {
             by_login(server, error, client).await?
         }
         Err((error, client)) => {
