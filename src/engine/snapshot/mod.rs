@@ -1,6 +1,7 @@
 //! Snapshots of both sides. Changes neither side; changes the state only after a UIDVALIDITY
 //! change.
 
+pub(super) mod account;
 pub(super) mod base;
 pub(super) mod duplicate_listing;
 pub(super) mod edited;

@@ -1,12 +1,16 @@
 //! Inputs of a plan.
 
-use super::*;
+use super::mailboxes::creates;
+use super::messages::top;
 use crate::engine::plain_values::{base, mb, pair, uid};
-use crate::model::{Id, MaildirId, PairId};
+use crate::engine::snapshot::mailbox::{Fate, Scene, Scenes, touched};
+use crate::model::{Id, MaildirId, PairId, Side};
 use crate::reconcile::Action;
 use crate::reconcile::Cursor;
 use crate::reconcile::action::{Move, PairRef};
 use crate::reconcile::mailbox_action::Forget;
+use crate::reconcile::settled::Moves;
+use crate::reconcile::{Look, MailboxAction};
 use std::collections::BTreeMap;
 
 #[test]
