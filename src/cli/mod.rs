@@ -105,6 +105,7 @@ pub mod status {
             Some(OpenError::Store(own)) => Some(own),
             Some(OpenError::State(StateError::Locked { .. })) => return TEMPORARY,
             _ if matches!(error.downcast_ref(), Some(AskError::Other { .. })) => return HELD,
+            _ if matches!(error.downcast_ref(), Some(AskError::Silent { .. })) => return TEMPORARY,
             _ => error.downcast_ref::<StoreError>(),
         };
         match own {

@@ -114,6 +114,8 @@ impl OpenAccount {
         self.keyring
             .learned()
             .recall(known.iter().map(String::as_str));
+        let (limit, user) = (self.keyring.limit(), self.keyring.account().user.clone());
+        limit.recall(&user, known.iter().map(String::as_str));
         // If the Maildir was not usable the last time, check it before connecting.
         if self.ready {
             let mut remote = self.connect().await?;
@@ -152,7 +154,9 @@ impl OpenAccount {
         }
         self.remote = Some(remote);
         if self.writes == Writes::Allowed {
-            let found = self.keyring.learned().names();
+            let mut found = limit.names(&user);
+            let traits = self.keyring.learned().names();
+            found.extend(traits.into_iter().map(str::to_owned));
             self.state.learn(&found, open::now())?;
         }
         report.notes.extend(notes);

@@ -3,7 +3,8 @@
 
 use crate::config::{Account, Auth, ConfigError, Secret, Security};
 use crate::imap::{
-    self, Compress, Plaintext, Server, ServerTraits, TlsMode, Transport, Trust, Window,
+    self, Compress, ConnectionLimit, Plaintext, Purpose, Server, ServerTraits, TlsMode, Transport,
+    Trust, Window,
 };
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -32,6 +33,11 @@ impl Keyring {
     /// The account.
     pub fn account(&self) -> &Account {
         &self.account
+    }
+
+    /// The limit of connections to the server, shared by all accounts.
+    pub fn limit(&self) -> Arc<ConnectionLimit> {
+        ConnectionLimit::of(&self.account.host, self.account.port)
     }
 
     /// The recorded traits of the server.
@@ -110,5 +116,6 @@ fn server(account: &Account, secret: &Secret, learned: &Arc<ServerTraits>) -> Se
             false => Window::One,
         },
         learned: learned.clone(),
+        purpose: Purpose::Work,
     }
 }

@@ -175,6 +175,7 @@ pub fn session(data: &[u8]) {
         disabled: Vec::new(),
         window: Window::Many,
         learned: Arc::default(),
+        purpose: crate::imap::Purpose::Work,
     };
     let settings = Settings {
         access: Access::ReadWrite,

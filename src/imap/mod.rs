@@ -28,6 +28,7 @@ pub use display::search::{Hits, In, Offers, SearchKey, Searched, Unsearched};
 pub use net::connect::{
     Compress, Credential, LoginMechanism, Plaintext, Server, TELLTALES, TlsMode, Window,
 };
+pub use net::connection_limit::{ConnectionLimit, Purpose};
 pub use net::server_traits::{ServerTrait, ServerTraits};
 pub use net::tls::{self, Trust};
 pub use net::transport::{Connector, Transport};

@@ -175,6 +175,11 @@ pub trait RemoteStore: MailStore<Id = Uid> {
     /// for a second handle.
     async fn connect(&mut self) -> bool;
 
+    /// Whether a second handle should end, as other work waits for its connection.
+    fn gives_way(&self) -> bool {
+        false
+    }
+
     /// Logs out and closes the connection of a second handle.
     async fn disconnect(&mut self);
 

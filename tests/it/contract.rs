@@ -372,6 +372,7 @@ fn imap() {
             disabled: Vec::new(),
             window: Window::Many,
             learned: std::sync::Arc::default(),
+            purpose: mailtide::imap::Purpose::Work,
         };
         let settings = Settings {
             access: Access::ReadWrite,

@@ -2,7 +2,9 @@
 //! binary talks to them; what it says is checked, and that nothing is deleted or leaked.
 
 mod alike;
+mod bounds;
 mod deletion;
+mod few_connections;
 mod gmail;
 mod habits;
 mod hostile;

@@ -62,6 +62,11 @@ pub trait AccountBackend {
     /// Discards the secret and the connections that used it.
     fn discard_secret(&mut self);
 
+    /// Waits until an idle connection should give way to the work of another account.
+    async fn asked_to_leave(&self) {
+        std::future::pending().await
+    }
+
     /// Disconnects idle connections.
     async fn disconnect_idle(&mut self);
 

@@ -6,7 +6,7 @@ use super::wake_set::WakeSet;
 use crate::daemon::open;
 use crate::daemon::secret::Keyring;
 use crate::daemon::status_board::{PushStatus, StatusBoard};
-use crate::imap::{Listener, Standing, WatchEvent, WatchTarget};
+use crate::imap::{Listener, Purpose, Standing, WatchEvent, WatchTarget};
 use crate::model::{MailboxName, Scope, Side};
 use crate::store::StoreError;
 use std::cell::{Cell, RefCell};
@@ -237,9 +237,13 @@ impl PushListeners {
             let wait = wait.min(LONG);
             self.log_failure(seat, &error, wait);
             self.note(seat, Scope::Nothing, &ear, Some(error.to_string()));
+            // Another connection may be closed soon, if this process has all that are allowed.
+            let (limit, user) = (self.keyring.limit(), &self.keyring.account().user);
+            let full = !limit.has_room(user);
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 () = self.again.notified() => backoff.reset(),
+                () = limit.freed(user), if full => {}
             }
         }
     }
@@ -267,7 +271,8 @@ impl PushListeners {
 
     async fn connect(&self, ear: &WatchTarget) -> Result<Option<Listener>, StoreError> {
         let server = self.keyring.server().await;
-        let server = server.map_err(|error| StoreError::NeedsUser(error.to_string()))?;
+        let mut server = server.map_err(|error| StoreError::NeedsUser(error.to_string()))?;
+        server.purpose = Purpose::Listen;
         // An IDLE on a selected mailbox reports changes that happened while no connection was open.
         let crowded = self.crowded.borrow().is_some() && *ear == WatchTarget::All;
         let ear = match crowded {
@@ -293,6 +298,7 @@ impl PushListeners {
         if !gave_way || before.is_none() || before != now {
             self.wakes.ring(Side::Remote, covers.clone());
         }
+        let (limit, user) = (self.keyring.limit(), &self.keyring.account().user);
         loop {
             tokio::select! {
                 heard = listener.hear(LONG) => match heard {
@@ -309,6 +315,14 @@ impl PushListeners {
                         return PushEnd::Failed(error);
                     }
                 },
+                () = limit.asked(user) => {
+                    listener.leave().await;
+                    let what = "the server allows so few connections at once that listening gives \
+                                way to the work of all accounts";
+                    self.share(what.to_owned());
+                    let (what, wait) = (what.to_owned(), None);
+                    return PushEnd::Failed(StoreError::Busy { what, wait });
+                }
                 () = self.again.notified() => {
                     if self.away.get() {
                         listener.leave().await;

@@ -135,10 +135,13 @@ impl RealBackend {
                 self.push.resume();
             }
         }
+        let scarce = !self.keyring.limit().has_room(&self.account.user);
+        if (self.crowded || scarce)
+            && let Some(opened) = &mut self.opened
+        {
+            opened.disconnect().await;
+        }
         if self.crowded {
-            if let Some(opened) = &mut self.opened {
-                opened.disconnect().await;
-            }
             self.push.resume();
         }
         report
@@ -416,6 +419,17 @@ impl AccountBackend for RealBackend {
             opened.remote = None;
         }
         self.push.again();
+    }
+
+    async fn asked_to_leave(&self) {
+        let remote = self
+            .opened
+            .as_ref()
+            .and_then(|opened| opened.remote.as_ref());
+        match remote.is_some_and(|remote| remote.is_connected()) {
+            true => self.keyring.limit().asked(&self.account.user).await,
+            false => std::future::pending().await,
+        }
     }
 
     async fn disconnect_idle(&mut self) {

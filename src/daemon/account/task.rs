@@ -156,6 +156,7 @@ impl<D: AccountBackend> AccountTask<D> {
             () = self.wakes.heard() => {}
             () = self.stop.asked() => {}
             order = self.orders.recv() => self.take(order).await,
+            () = self.backend.asked_to_leave() => self.backend.disconnect_idle().await,
             () = sleep => {
                 if refused && self.backend.secret_changed() {
                     self.take(Some(TaskCommand::Poke)).await;

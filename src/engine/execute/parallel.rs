@@ -52,6 +52,10 @@ pub(in crate::engine) async fn spread<R: RemoteStore, J>(
     side_by_side(remote, count, async |remote: &mut R| {
         let mut next = take();
         while let Some(job) = next.take() {
+            if remote.gives_way() {
+                jobs.borrow_mut().push_front(job);
+                return Ok(());
+            }
             next = take();
             if let Err(ended) = work(remote, &job, next.as_ref()).await {
                 jobs.borrow_mut().clear();

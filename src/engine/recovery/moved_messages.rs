@@ -359,7 +359,7 @@ async fn record_carried<R: RemoteStore, L: LocalStore>(
             .iter()
             .map(|(from, moved)| (from.clone(), moved.uid)),
     );
-    pass.defer_all([&name, &place], Reason::InterruptedUpload);
+    pass.defer_all([name, &place], Reason::InterruptedUpload);
     if ctx.options.dry_run {
         return Ok(());
     }

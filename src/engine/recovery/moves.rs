@@ -132,7 +132,7 @@ async fn settle_cut_move<R: RemoteStore, L: LocalStore>(
             moves.waits.insert(pair.hash);
             moves.uids.insert((name.clone(), uid));
             moves.uids.insert((cut.home.clone(), cut.source.uid));
-            pass.defer_all([name, &cut.home], Reason::InterruptedMove);
+            pass.defer_all([name, cut.home], Reason::InterruptedMove);
             record_copied(ctx, cut, uid, original)?;
         }
         Some(None) if may_come(ctx, cut.upload) => {

@@ -196,7 +196,8 @@ impl Reader {
         let mut at = first;
         while at <= exists {
             let last = at.saturating_add(step - 1).min(exists);
-            self.fetch("FETCH", &format!("{at}:{last}"), WINDOW, items, &mut all)
+            let count = usize::try_from(last - at).unwrap_or(WINDOW) + 1;
+            self.fetch("FETCH", &format!("{at}:{last}"), count, items, &mut all)
                 .await?;
             at = last.saturating_add(1);
             if last == u32::MAX {
@@ -238,14 +239,24 @@ impl Reader {
             Items::PlainRow => format!("{marks} {header}"),
         };
         let limit = BESIDE + FOR_EACH * count as u64;
+        // A server may answer about one message in two parts.
+        let most = all.len() + 2 * count + 100;
+        let mut over = false;
         let note = |response: &Response<'_>| {
             if let Response::Fetch(_, values) = response {
-                let envelope = envelope(values);
-                all.extend(Some(envelope).filter(|one| one.uid.is_some()));
+                over |= all.len() >= most;
+                let envelope = Some(envelope(values)).filter(|one| one.uid.is_some() && !over);
+                all.extend(envelope);
             }
         };
         self.run(&format!("{verb} {set} ({asked})"), limit, note)
-            .await
+            .await?;
+        match over {
+            true => Err(ReadError::Unreadable(format!(
+                "more answers than the {count} messages that were asked for"
+            ))),
+            false => Ok(()),
+        }
     }
 
     /// Returns the header of a message; `None`: it was expunged.

@@ -17,6 +17,59 @@ pub struct Meter {
     received: u64,
     /// The limit of received bytes.
     limit: u64,
+    framing: Framing,
+}
+
+/// Follows lines and literals. async-imap makes room for a literal as soon as it is announced.
+#[derive(Debug, Default)]
+struct Framing {
+    /// The end of the current line.
+    line: Vec<u8>,
+    /// Bytes of a literal that are still to come.
+    literal: u64,
+}
+
+impl Framing {
+    /// Bytes of a line that suffice to read the size of a literal.
+    const END: usize = 24;
+
+    /// Takes received bytes; returns the largest literal that they announce.
+    fn take(&mut self, mut bytes: &[u8]) -> u64 {
+        let mut largest = 0;
+        while !bytes.is_empty() {
+            let line = memchr::memchr(b'\n', bytes).map_or(bytes.len(), |at| at + 1);
+            let literal = usize::try_from(self.literal).unwrap_or(usize::MAX);
+            let count = if literal > 0 { literal } else { line };
+            let (piece, rest) = bytes.split_at(count.min(bytes.len()));
+            bytes = rest;
+            if literal > 0 {
+                self.literal -= piece.len() as u64;
+                continue;
+            }
+            let end = piece.len().saturating_sub(Framing::END);
+            self.line
+                .extend_from_slice(piece.get(end..).unwrap_or(piece));
+            let over = self.line.len().saturating_sub(Framing::END);
+            self.line.drain(..over);
+            if piece.ends_with(b"\n") {
+                self.literal = announced(&self.line).unwrap_or(0);
+                largest = largest.max(self.literal);
+                self.line.clear();
+            }
+        }
+        largest
+    }
+}
+
+/// Returns the size of the literal that the end of a line announces: `{12}` or `{12+}`.
+fn announced(line: &[u8]) -> Option<u64> {
+    let line = line.strip_suffix(b"\r\n")?.strip_suffix(b"}")?;
+    let line = line.strip_suffix(b"+").unwrap_or(line);
+    let open = line.iter().rposition(|byte| *byte == b'{')?;
+    std::str::from_utf8(line.get(open + 1..)?)
+        .ok()?
+        .parse()
+        .ok()
 }
 
 /// The state of async-imap's login.
@@ -38,6 +91,7 @@ impl Meter {
             login: Login::Awaited(Vec::new()),
             received: 0,
             limit: u64::MAX,
+            framing: Framing::default(),
         }
     }
 
@@ -71,8 +125,10 @@ impl AsyncRead for Meter {
         }
         let before = to.filled().len();
         ready!(Pin::new(&mut meter.inner).poll_read(cx, to))?;
-        meter.received += (to.filled().len() - before) as u64;
-        match meter.received > meter.limit {
+        let new = to.filled().get(before..).unwrap_or_default();
+        meter.received += new.len() as u64;
+        let literal = meter.framing.take(new);
+        match meter.received.saturating_add(literal) > meter.limit {
             true => Poll::Ready(Err(io::Error::other("the answer is longer than it may be"))),
             false => Poll::Ready(Ok(())),
         }
@@ -104,5 +160,25 @@ impl AsyncWrite for Meter {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().inner).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn literals_are_announced_at_ends_of_lines_only() {
+        let text = b"* 1 FETCH (X {5}\r\n{9}\r\n Y {12+}\r\n0123456789{} {7})\r\n* {2000}\r\n";
+        for step in 1..text.len() {
+            let mut framing = Framing::default();
+            let told: Vec<u64> = text
+                .chunks(step)
+                .map(|piece| framing.take(piece))
+                .filter(|size| *size > 0)
+                .collect();
+            assert_eq!(told.iter().max(), Some(&2000), "{step} {told:?}");
+            assert!(!told.contains(&9) && !told.contains(&7), "{step} {told:?}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Connects: TCP, TLS or STARTTLS, greeting, login, COMPRESS. async-imap runs the login behind the
 //! [`LoginFilter`].
 
+use crate::imap::net::connection_limit::{Purpose, RECOUNT, is_too_many};
 use crate::imap::net::login_filter::LoginFilter;
 use crate::imap::net::server_traits::{ServerTrait, ServerTraits};
 use crate::imap::net::tls::{Trust, client_config, is_for_another};
@@ -56,6 +57,8 @@ pub struct Server {
     pub window: Window,
     /// The recorded traits of the server, shared by all connections to it.
     pub learned: Arc<ServerTraits>,
+    /// The use of the connection.
+    pub purpose: Purpose,
 }
 
 /// The number of commands under way.
@@ -113,8 +116,27 @@ pub enum LoginMechanism {
     OAuthBearer,
 }
 
-/// Connects and logs in. Returns the capabilities announced after login, if any.
+/// Connects and logs in, when the server has a connection to spare. Returns the capabilities
+/// announced after login, if any.
 pub async fn connect(server: &Server) -> Result<(Wire, Option<Vec<String>>), StoreError> {
+    let limit = server.limit();
+    loop {
+        let ticket = limit.take(&server.user, server.purpose).await?;
+        match attempt(server).await {
+            Ok((wire, capabilities)) => return Ok((wire.counted(ticket), capabilities)),
+            Err(error) => {
+                let again = is_too_many(&error) && limit.refused(&server.user);
+                if server.purpose != Purpose::Work || !again {
+                    return Err(error);
+                }
+                tokio::time::sleep(RECOUNT).await;
+                ticket.returned();
+            }
+        }
+    }
+}
+
+async fn attempt(server: &Server) -> Result<(Wire, Option<Vec<String>>), StoreError> {
     let peer = format!("{}:{}", server.host, server.port);
     let attempt = tokio::time::timeout(server.timeout, enter(server, &peer));
     let (gate, capabilities) = attempt.await.map_err(|_| {

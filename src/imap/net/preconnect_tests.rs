@@ -62,6 +62,7 @@ impl Heard {
             disabled: Vec::new(),
             window: Window::Many,
             learned: Arc::default(),
+            purpose: crate::imap::Purpose::Work,
         };
         let settings = Settings {
             access: Access::ReadWrite,

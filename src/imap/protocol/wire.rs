@@ -3,6 +3,7 @@
 //!
 //! Knows lines and literals, not their meaning.
 
+use crate::imap::net::connection_limit::Ticket;
 use crate::imap::protocol::secret_mask::SecretMask;
 use crate::store::StoreError;
 use bytes::BytesMut;
@@ -100,6 +101,8 @@ pub struct Wire {
     /// The wait for the current response, and where it began.
     waited: Duration,
     began: u64,
+    /// Counts the connection until it is dropped.
+    _ticket: Option<Ticket>,
 }
 
 impl Wire {
@@ -116,6 +119,15 @@ impl Wire {
             received: 0,
             waited: Duration::ZERO,
             began: 0,
+            _ticket: None,
+        }
+    }
+
+    /// Counts the connection for as long as it is open.
+    pub fn counted(self, ticket: Ticket) -> Wire {
+        Wire {
+            _ticket: Some(ticket),
+            ..self
         }
     }
 

@@ -16,6 +16,7 @@ pub mod transfer;
 mod unchecked;
 
 use crate::imap::net::connect::Server;
+use crate::imap::net::connection_limit::Purpose;
 use crate::imap::net::preconnect::PendingConnection;
 pub use crate::imap::protocol::command::Access;
 use crate::imap::protocol::command::{Command, MailboxRef};
@@ -103,6 +104,9 @@ pub struct ImapStore {
     _seat: ConnectionSlot,
 }
 
+/// The longest wait until the server closes a connection for which other work waits.
+const POLITE: Duration = Duration::from_secs(3);
+
 impl ImapStore {
     /// Connects with the first request, or earlier by [`Self::call`].
     pub fn new(server: Server, settings: Settings) -> ImapStore {
@@ -166,7 +170,14 @@ impl ImapStore {
         self.call = None;
         let session = self.slot.borrow_mut().take();
         if let Some(session) = session {
-            session.log_out().await;
+            match self.server.limit().is_known(&self.server.user) {
+                false => session.log_out().await,
+                // Other work may connect as soon as the connection does not count any more.
+                true => {
+                    let left = tokio::time::timeout(POLITE, session.leave()).await;
+                    tracing::trace!(polite = left.is_ok(), "gave way");
+                }
+            }
         }
     }
 
@@ -183,7 +194,10 @@ impl ImapStore {
         Some(ImapStore {
             refused: Vec::new(),
             after: Vec::new(),
-            server: self.server.clone(),
+            server: Rc::new(Server {
+                purpose: Purpose::Extra,
+                ..(*self.server).clone()
+            }),
             settings: self.settings.clone(),
             slot: Rc::default(),
             call: None,

@@ -1,5 +1,6 @@
 //! [`ImapStore`] as a [`RemoteStore`], with the requests that can be pipelined.
 
+use crate::imap::net::connection_limit::Purpose;
 use crate::imap::protocol::command::Command;
 use crate::imap::session::Session;
 use crate::imap::session::sync_capability::{Tier, plain, tier};
@@ -79,6 +80,10 @@ impl RemoteStore for ImapStore {
                 false
             }
         }
+    }
+
+    fn gives_way(&self) -> bool {
+        self.server.purpose == Purpose::Extra && self.server.limit().is_wanted()
     }
 
     async fn disconnect(&mut self) {

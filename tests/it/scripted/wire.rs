@@ -1,13 +1,11 @@
 //! Servers that speak the protocol in their own way: odd flags and dates, FETCH in several lines,
-//! logins by LOGIN only, one command at a time, one connection, answers without end.
+//! logins by LOGIN only, one command at a time, answers without end.
 
 use super::{Said, home, ordinary, run, serve};
 use crate::support::dovecot::{Home, read_maildir};
-use crate::support::watcher::{Watcher, wait_for};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 const PLAIN: &str = "tls = \"none\"\npassword = \"x\"";
@@ -283,78 +281,6 @@ fn a_server_that_mixes_up_gets_one_command_at_a_time() {
     let other = super::home(port, &format!("{PLAIN}\npipelining = false"));
     assert_eq!(run(&other, &["sync"]).0, 0);
     assert_eq!(logins(&said), 1);
-}
-
-/// A server that lets nobody in while somebody is.
-fn serve_one_login() -> (u16, Said) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let (said, inside) = (Said::default(), Arc::new(AtomicUsize::new(0)));
-    let noted = said.clone();
-    let talk = |mut stream: TcpStream, said: Said, inside: Arc<AtomicUsize>| {
-        let reader = BufReader::new(stream.try_clone().unwrap());
-        stream.write_all(b"* OK hi\r\n").unwrap();
-        let (mut own, mut idle) = (0, String::new());
-        for line in reader.lines() {
-            let Ok(line) = line else { break };
-            said.lock().unwrap().push(line.clone());
-            let (tag, command) = line.split_once(' ').unwrap_or(("", &line));
-            let answer = match command.split(' ').next() {
-                Some("CAPABILITY") => {
-                    format!("* CAPABILITY IMAP4rev1 IDLE LITERAL+ UIDPLUS\r\n{tag} OK done\r\n")
-                }
-                Some("LOGIN") => {
-                    let free = inside.compare_exchange(0, 1, Ordering::SeqCst, Ordering::SeqCst);
-                    own += usize::from(free.is_ok());
-                    match free {
-                        Ok(_) => format!("{tag} OK in\r\n"),
-                        Err(_) => format!("{tag} NO [LIMIT] Maximum number of connections\r\n"),
-                    }
-                }
-                Some("IDLE") => {
-                    idle = tag.to_owned();
-                    "+ idling\r\n".into()
-                }
-                Some("DONE") => format!("{idle} OK done\r\n"),
-                Some("LOGOUT") => break,
-                Some("APPEND") => format!("{tag} NO not today\r\n"),
-                Some("Subject:" | "hello") => continue,
-                _ if line.is_empty() => continue,
-                _ => ordinary(tag, command),
-            };
-            if stream.write_all(answer.as_bytes()).is_err() {
-                break;
-            }
-        }
-        inside.fetch_sub(own, Ordering::SeqCst);
-    };
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let (said, inside) = (noted.clone(), inside.clone());
-            std::thread::spawn(move || talk(stream, said, inside));
-        }
-    });
-    (port, said)
-}
-
-#[test]
-fn listening_gives_way_where_one_connection_is_allowed() {
-    let (port, said) = serve_one_login();
-    let home = home(port, PLAIN);
-    let watcher = Watcher::in_step(&home);
-    watcher.wait("listening again, and why it gives way", |test| {
-        let push = &test["push"][0];
-        push["listening"] == true && push["trouble"].to_string().contains("connections = 1")
-    });
-    home.deliver("INBOX", "cur/7.mine:2,S", b"Subject: a\n\nhello\n");
-    wait_for("the upload", || {
-        said.lock()
-            .unwrap()
-            .iter()
-            .any(|line| line.contains(" APPEND "))
-    });
-    // Quiet is kept: listening again is no reason to look again.
-    watcher.wait("listening", |test| test["push"][0]["listening"] == true);
 }
 
 /// A server that answers LIST with this again and again, as fast as it is read or as slowly as it

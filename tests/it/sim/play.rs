@@ -89,6 +89,7 @@ impl Play {
             disabled: Vec::new(),
             window: Window::Many,
             learned: Arc::default(),
+            purpose: mailtide::imap::Purpose::Work,
         }
     }
 

@@ -329,3 +329,29 @@ fn a_watcher_of_another_configuration_is_not_asked() {
     let config = home.config().canonicalize().unwrap();
     assert_eq!(answer["config"], config.to_str().unwrap());
 }
+
+#[test]
+fn a_stopped_watcher_is_named_and_not_waited_for() {
+    let (_server, home) = world(FULL, "");
+    let watcher = Watcher::in_step(&home);
+    watcher.signal("STOP");
+    let commands: &[&[&str]] = &[
+        &["status"],
+        &["poke"],
+        &["pause"],
+        &["resume"],
+        &["sync"],
+        &["approve", "1"],
+    ];
+    for command in commands {
+        let began = std::time::Instant::now();
+        let out = home.run(command);
+        let took = began.elapsed();
+        let text = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(took < Duration::from_secs(20), "{command:?}: {took:?}");
+        assert_eq!(out.status.code(), Some(75), "{command:?}: {out:?}");
+        assert!(text.contains("has not answered"), "{command:?}: {text}");
+    }
+    watcher.signal("CONT");
+    watcher.wait("in step again", |test| test["state"] == "synced");
+}

@@ -115,7 +115,10 @@ async fn lane<R: RemoteStore, L: LocalStore>(
         if shared.stop.requested() {
             return Err(Ended::Stopped);
         }
-        while taken.iter().map(|(_, job)| job.wanted.len()).sum::<usize>() < AHEAD {
+        let ahead = |taken: &VecDeque<(_, DownloadJob)>| -> usize {
+            taken.iter().map(|(_, job)| job.wanted.len()).sum()
+        };
+        while ahead(&taken) < AHEAD && !remote.gives_way() {
             let Some(portion) = shared.portions.borrow_mut().pop_front() else {
                 break;
             };
