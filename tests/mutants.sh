@@ -7,7 +7,7 @@
 #   MAILTIDE_LIMIT=S                         tests that take longer than S seconds are not asked (default 60)
 #   MAILTIDE_BUDGET=S                        so many seconds of tests about one mutant (default: all)
 #
-# What a test noticed is kept in tests/mutants.noticed, with that test, and not asked again while the
+# What a test noticed is kept in target/mutants/noticed, with that test, and not asked again while the
 # function stays as it is; what was missed is in target/mutants/missed, with the tests that were asked. Takes
 # hours on two cores from nothing. Those that no test can notice are in mutants.explained, with
 # the reason; ends with 1 when there are others.
@@ -20,6 +20,6 @@ mkdir -p target/mutants
 rm -rf target/mutants/source
 git clone --quiet . target/mutants/source
 export CARGO_TARGET_DIR=$PWD/target/mutants/build
-python3 tests/mutants.py target/mutants/source target/mutants/tree tests/mutants.noticed target/mutants/missed \
+python3 tests/mutants.py target/mutants/source target/mutants/tree target/mutants/noticed target/mutants/missed \
     "${MAILTIDE_JOBS:-2}" "$@"
-python3 tests/mutants_left.py tests/mutants.noticed target/mutants/missed tests/mutants.explained
+python3 tests/mutants_left.py target/mutants/noticed target/mutants/missed tests/mutants.explained
