@@ -61,7 +61,7 @@ pub(in crate::engine) async fn checked<R: RemoteStore, L: LocalStore>(
         mailbox: base.name.clone(),
         uid_validity: look.uid_validity,
     };
-    let lost = look.rewound && misses_a_pair(base, &look);
+    let lost = look.rewound && misses_a_pair(base, &look) || lost_above_next(base, &look);
     let same = !lost
         && match doubted {
             Some(UidDoubt::Proven) => false,
@@ -353,6 +353,15 @@ fn misses_a_pair(base: &MailboxBase, look: &Look<Uid>) -> bool {
     let pairs = base.pairs.iter().filter(|pair| pair.tombstone.is_none());
     let mut uids = pairs.map(|pair| &pair.uid).chain(&base.others);
     uids.any(|uid| look.shows_gone(uid))
+}
+
+/// Whether a message of a pair is gone though its UID is not below UIDNEXT. UIDs only increase
+/// (RFC 9051 section 2.3.1.1), so the server was restored, and nobody deleted the message.
+fn lost_above_next(base: &MailboxBase, look: &Look<Uid>) -> bool {
+    let pairs = base.pairs.iter().filter(|pair| pair.tombstone.is_none());
+    let mut uids = pairs.map(|pair| &pair.uid).chain(&base.others);
+    let above = |uid: &Uid| look.next.is_some_and(|next| uid.get() >= next);
+    uids.any(|uid| above(uid) && look.shows_gone(uid))
 }
 
 /// Returns the highest UIDs, and others evenly spread, in order.
