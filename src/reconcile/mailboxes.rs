@@ -104,7 +104,7 @@ pub fn decide(case: &Case<'_>) -> Result<Vec<Step>, Halt> {
     });
     let steps = visible.filter_map(|name| {
         let known = case.base.contains(name);
-        let above = || closed_above(name, &local);
+        let above = || closed_above(name, case.base, (&remote, &local));
         if let Some(why) = above().filter(|_| !local.contains_key(name)) {
             let there = remote
                 .get(name)
@@ -154,21 +154,30 @@ fn one(
     })
 }
 
-/// Returns the reason if a parent of a name is unreadable.
+/// Returns the reason if a parent of a name is unreadable, or may not be mounted: a mailbox that is
+/// made below an empty mount point would let its parent look deleted.
 fn closed_above<'a>(
     name: &MailboxName,
-    local: &BTreeMap<&MailboxName, &'a Listed>,
+    base: &BTreeSet<MailboxName>,
+    (remote, local): (&Listing<'_>, &Listing<'a>),
 ) -> Option<&'a str> {
     let depths = 1..name.depth();
     let mut above = depths.filter_map(|depth| {
         let above = MailboxName::new(name.components().get(..depth)?.to_vec())?;
+        let there = remote.get(&above).map(|listed| &listed.presence);
         match &local.get(&above)?.presence {
             Presence::Closed(why) => Some(why.as_str()),
+            Presence::Vacant(why) if base.contains(&above) => {
+                (there == Some(&Presence::Mailbox)).then_some(why.as_str())
+            }
             _ => None,
         }
     });
     above.next()
 }
+
+/// The mailboxes of a side by name.
+type Listing<'a> = BTreeMap<&'a MailboxName, &'a Listed>;
 
 fn unseen(name: &MailboxName, why: &str, (there, here): (bool, bool)) -> Step {
     let sides: &[Side] = match (there, here) {

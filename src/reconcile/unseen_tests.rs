@@ -85,3 +85,27 @@ fn a_vacant_directory_waits_unless_the_server_lacks_the_mailbox_too() {
     let create = Step::Create(Side::Local, mb("A/B"));
     assert_eq!(step(false, Some(Presence::Mailbox), &vacant), Some(create));
 }
+
+#[test]
+fn mailbox_below_a_vacant_one_waits_while_the_server_has_that() {
+    let decided = |there: &[(&str, Presence)]| {
+        let remote = [("INBOX", Presence::Mailbox), ("A/B", Presence::Mailbox)];
+        let remote: Vec<_> = remote.into_iter().chain(there.iter().cloned()).collect();
+        let local = [
+            ("INBOX", Presence::Mailbox),
+            ("A", Presence::Vacant("mounted?".into())),
+        ];
+        let case = Case {
+            base: &[mb("A")].into(),
+            remote: &listed(&remote),
+            local: &listed(&local),
+            policy: &Policy::default(),
+        };
+        let mut steps = decide(&case).unwrap().into_iter();
+        steps.find(|step| *step.name() == mb("A/B"))
+    };
+    let waits = Step::Unseen(mb("A/B"), "mounted?".into(), &Side::BOTH);
+    assert_eq!(decided(&[("A", Presence::Mailbox)]), Some(waits));
+    let create = Step::Create(Side::Local, mb("A/B"));
+    assert_eq!(decided(&[]), Some(create));
+}

@@ -153,7 +153,9 @@ impl MaildirStore {
             {
                 return below;
             }
-            let none_below = found.len() == before;
+            // A mailbox that is new below may have been made in an empty mount point.
+            let mut below_now = found.iter().skip(before);
+            let none_below = !below_now.any(|(name, ..)| known.looked(name));
             let own = match (own, below) {
                 (Some(Presence::Mailbox), _) => Some(Presence::Mailbox),
                 (_, Err(error)) => Some(unread(&path, &error)),

@@ -171,6 +171,10 @@ fn an_empty_directory_where_a_mailbox_was_is_vacant() {
     );
     assert!(case.store.is_absent(&mb("B")).unwrap());
     assert!(case.store.is_absent(&mb("D")).unwrap());
+    for sub in ["cur", "new", "tmp"] {
+        fs::create_dir_all(case.at("A/N").join(sub)).unwrap();
+    }
+    assert_eq!(case.letters(), "A:V A/N:M B/C:M", "a new one below");
     let mut flat = Case::new(Layout::MaildirPlusPlus, &["INBOX", "A", "A/B"]);
     for sub in ["cur", "new", "tmp"] {
         fs::remove_dir(flat.path("A").join(sub)).unwrap();
