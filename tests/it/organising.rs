@@ -211,7 +211,12 @@ fn mailboxes_are_made_renamed_and_deleted_on_both_sides() {
     assert_settled(&server, &home);
     let out = home.run(&["undo", "--since", "1h", "--yes"]);
     assert!(out.status.success(), "{out:?}");
-    assert_eq!(count(&server, "Baz"), 1, "put back once");
+    assert_eq!(
+        count(&server, "Bar"),
+        1,
+        "put back once, under its first name"
+    );
+    assert!(!names(&server).contains(&"Baz".into()));
     // What only the server has goes only when it is empty.
     let out = home.run(&["mailbox", "delete", "Far"]);
     let said = String::from_utf8_lossy(&out.stderr).into_owned();

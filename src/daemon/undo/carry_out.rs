@@ -88,7 +88,12 @@ impl Made {
                     self.create(to, created, local).await?;
                     self.move_back(mailbox, file, to, local).await?;
                 }
-                UndoStep::Rename { mailbox, to } => self.rename(mailbox, to, local).await?,
+                UndoStep::Rename { mailbox, to } => {
+                    // Directories to sync have their old paths after it.
+                    local.sync_all().await?;
+                    self.rename(mailbox, to, local).await?;
+                    local.hold_syncs();
+                }
             }
         }
         Ok(())
